@@ -1,0 +1,1 @@
+"""A gRPC-to-REST transcoding gateway."""

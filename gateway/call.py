@@ -1,0 +1,169 @@
+"""One RPC in flight: the call, its reply, and the one shape of everything that handles it.
+
+Both edges meet here and only here: the front end opens a `Call`, the upstream answers a `Reply`,
+and neither knows the other. What crosses is protobuf wire bytes.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.schema.catalog import Method
+from gateway.status import Code
+
+Metadata = list[tuple[str, str | bytes]]
+"""gRPC metadata in order: lower-case names; values are text, or bytes where the name ends in -bin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The instant, on the monotonic clock, after which nobody wants the answer."""
+
+    at_s: float
+
+    def remaining_s(self, now_s: float) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at_s - now_s)
+
+    def has_passed(self, now_s: float) -> bool:
+        """Whether it is too late."""
+        return now_s >= self.at_s
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, as one of the gateway's own guards established it."""
+
+    name: str
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+
+class Call:
+    """One RPC on its way: what is called, with what, for whom, until when.
+
+    The request is lazy so that no guard waits for a body: a unary call reads its one message when
+    `message()` is first awaited, a client-streaming one hands out `messages`, a generator the call
+    closes when it ends. `end` is called exactly once, with the code the caller was told.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_hooks",
+        "_message",
+        "_read",
+        "deadline",
+        "headers",
+        "messages",
+        "metadata",
+        "method",
+        "peer",
+        "principal",
+    )
+
+    def __init__(
+        self,
+        method: Method,
+        *,
+        message: bytes | None = None,
+        read: Callable[[], Awaitable[bytes]] | None = None,
+        messages: AsyncGenerator[bytes] | None = None,
+        metadata: Metadata | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+        peer: str = "",
+    ) -> None:
+        self.method = method
+        self.messages = messages
+        self.metadata: Metadata = [] if metadata is None else metadata
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.deadline = deadline
+        self.peer = peer
+        self.principal: Principal | None = None
+        self._message = message
+        self._read = read
+        self._hooks: list[Callable[[Code], None]] | None = None
+        self._ended: Code | None = None
+
+    def __repr__(self) -> str:
+        state = "open" if self._ended is None else self._ended.name
+        return f"<Call {self.method.full_name} {state}>"
+
+    async def message(self) -> bytes:
+        """The one message of a unary or server-streaming call, read and decoded on first use."""
+        if self._message is None:
+            if self._read is None:
+                raise RuntimeError(f"{self!r} streams its request: iterate over `messages`")
+            self._message = await self._read()
+        return self._message
+
+    def on_end(self, hook: Callable[[Code], None]) -> None:
+        """Has `hook` told how the call ended. It may not wait and may not raise."""
+        if self._hooks is None:
+            self._hooks = [hook]
+        else:
+            self._hooks.append(hook)
+
+    def end(self, code: Code) -> None:
+        """Ends the call; the first ending counts, later ones are ignored."""
+        if self._ended is not None:
+            return
+        self._ended = code
+        if self._hooks is not None:
+            for hook in self._hooks:
+                hook(code)
+
+    @property
+    def ended(self) -> Code | None:
+        """How the call ended, or None while it is under way."""
+        return self._ended
+
+
+class Reply:
+    """What the back end answered: one message, or an async generator of them.
+
+    `metadata` is what it sent first. `trailers` is complete once the message, or the last of the
+    messages, is there. A failed call is a `StatusError`, raised instead or by the generator.
+    """
+
+    __slots__ = ("message", "messages", "metadata", "trailers")
+
+    def __init__(
+        self,
+        message: bytes = b"",
+        *,
+        messages: AsyncGenerator[bytes] | None = None,
+        metadata: Metadata | None = None,
+        trailers: Metadata | None = None,
+    ) -> None:
+        self.message = message
+        self.messages = messages
+        self.metadata: Metadata = [] if metadata is None else metadata
+        self.trailers: Metadata = [] if trailers is None else trailers
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+"""Answers a call, or raises `StatusError`."""
+
+
+class Interceptor(Protocol):
+    """Stands between the front end and the back end: passes a call on, refuses it, or watches it."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Answers `call`, usually with what `proceed(call)` answers."""
+        ...
+
+
+def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
+    """One handler that passes a call through `interceptors`, first to last, and then to `last`."""
+    handler = last
+    for interceptor in reversed(interceptors):
+        handler = _link(interceptor, handler)
+    return handler
+
+
+def _link(interceptor: Interceptor, proceed: Handler) -> Handler:
+    def handle(call: Call) -> Awaitable[Reply]:
+        return interceptor(call, proceed)
+
+    return handle

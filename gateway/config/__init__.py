@@ -1,0 +1,1 @@
+"""What was asked for: the settings, and where they are read from."""

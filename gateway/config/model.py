@@ -1,0 +1,231 @@
+"""Every setting there is, with its default beside it.
+
+`Config.model_json_schema()` is the schema editors use; the descriptions below are its words.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.status import ErrorShape
+
+Seconds = Annotated[float, Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Unknown(StrEnum):
+    """What to do with a name the schema does not have."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+
+
+class JsonOptions(Section):
+    """How messages are written and read as JSON."""
+
+    unknown_fields: Unknown | tuple[str, ...] = Unknown.REJECT
+    """Body members no field has: reject, ignore, or a list of the names to ignore."""
+    emit_unset: bool = True
+    """Write fields without presence even when they hold their default."""
+    enums_as_numbers: bool = False
+    """Write enum values as numbers instead of names."""
+    proto_names: bool = False
+    """Write field names as in the .proto file instead of lowerCamelCase. Input takes both."""
+    pretty: bool = False
+    """Indent, for people."""
+
+
+class QueryOptions(Section):
+    """How query parameters are read."""
+
+    unknown: Unknown | tuple[str, ...] = Unknown.REJECT
+    """Parameters no field has: reject, ignore, or a list of the names to ignore."""
+    max_parameters: Annotated[int, Field(gt=0)] = 200
+    """More parameters than this are refused with 400."""
+    maps: bool = False
+    """Accept `?labels[key]=value` for maps with scalar values."""
+    numeric_bools: bool = False
+    """Accept 1 and 0 for booleans."""
+
+
+class OnConflict(StrEnum):
+    """What to do when two methods claim one route."""
+
+    REFUSE = "refuse"
+    FIRST = "first"
+
+
+class RoutingOptions(Section):
+    """How routes are made from HTTP rules."""
+
+    on_conflict: OnConflict = OnConflict.REFUSE
+    """Two methods on one route: refuse to start, or serve the first and warn."""
+    unannotated: bool = False
+    """Give methods without an HTTP rule the route `POST /package.Service/Method`."""
+    allow_nul: bool = False
+    """Accept %00 in paths."""
+
+
+class TlsClient(Section):
+    """TLS towards a back end."""
+
+    ca_file: Path | None = None
+    """Certificates to trust, as PEM; the system's when unset."""
+    cert_file: Path | None = None
+    """The gateway's own certificate chain for mutual TLS, as PEM."""
+    key_file: Path | None = None
+    """The key of `cert_file`, as PEM."""
+    server_name: str | None = None
+    """The name to expect in the back end's certificate, where it is not the target's."""
+
+
+class ChannelKind(StrEnum):
+    """Which gRPC client talks to a back end."""
+
+    GRPCIO = "grpcio"
+
+
+class Upstream(Section):
+    """One back end."""
+
+    target: str
+    """`host:port`, or `unix:/path`."""
+    services: tuple[str, ...] = ()
+    """Full service names it serves, `package.*` allowed; empty for all that no other names."""
+    tls: TlsClient | None = None
+    """Speak TLS; `{}` for the system's trust."""
+    channel: ChannelKind = ChannelKind.GRPCIO
+    """Which gRPC client to use."""
+    max_message_bytes: Bytes = 64 * 1024 * 1024
+    """A larger reply is RESOURCE_EXHAUSTED."""
+
+
+class DeadlineRule(Section):
+    """How long calls of some methods may take."""
+
+    selector: str
+    """A method's full name, or a prefix with `.*`."""
+    default_s: Seconds | None = None
+    """The deadline when the caller states none."""
+    ceiling_s: Seconds | None = None
+    """The longest deadline a caller can ask for."""
+
+
+class DeadlineOptions(Section):
+    """How long calls may take; the last rule that selects a method counts."""
+
+    default_s: Seconds = 30.0
+    """The deadline when the caller states none."""
+    ceiling_s: Seconds = 300.0
+    """The longest deadline a caller can ask for."""
+    methods: tuple[DeadlineRule, ...] = ()
+    """Exceptions by method."""
+
+
+class MetadataOptions(Section):
+    """Which headers become metadata, and which metadata become headers."""
+
+    request_allow: tuple[str, ...] = ("*",)
+    """Request headers to hand on; `*` for all, a trailing `*` for a prefix."""
+    request_deny: tuple[str, ...] = ()
+    """Request headers to hold back, stronger than `request_allow`."""
+    request_rename: dict[str, str] = Field(default_factory=dict)
+    """Request header to metadata name."""
+    response_allow: tuple[str, ...] = ("*",)
+    """Reply metadata to hand back as headers."""
+    response_deny: tuple[str, ...] = ()
+    """Reply metadata to hold back, stronger than `response_allow`."""
+    response_rename: dict[str, str] = Field(default_factory=dict)
+    """Metadata name to response header."""
+
+
+class Limits(Section):
+    """The largest things a client can send or cause."""
+
+    body_bytes: Bytes = 8 * 1024 * 1024
+    """A larger request body, after decompression, is 413."""
+    response_bytes: Bytes = 64 * 1024 * 1024
+    """A larger reply is a 500 that says so."""
+    url_bytes: Bytes = 8 * 1024
+    """A longer request target is 414."""
+    header_bytes: Bytes = 16 * 1024
+    """A longer header field is 431."""
+    headers_total_bytes: Bytes = 64 * 1024
+    """More header bytes in all are 431."""
+    header_count: Annotated[int, Field(gt=0)] = 128
+    """More header fields are 431."""
+    json_depth: Annotated[int, Field(gt=0, le=100)] = 100
+    """Deeper nested JSON is 400."""
+    decompression_ratio: Annotated[int, Field(gt=1)] = 100
+    """A gzip body that grows by more than this is 413."""
+    header_timeout_s: Seconds = 10.0
+    """How long a request's head may take to arrive."""
+    body_timeout_s: Seconds = 30.0
+    """How long a request's body may pause."""
+    keep_alive_s: Seconds = 75.0
+    """How long an idle connection is kept."""
+
+
+class CompressionOptions(Section):
+    """gzip towards clients."""
+
+    enabled: bool = True
+    """Compress when the client accepts it and it is worth it."""
+    min_bytes: Bytes = 1024
+    """Smaller bodies are sent as they are."""
+    level: Annotated[int, Field(ge=1, le=9)] = 4
+    """gzip's own scale, from fast to small."""
+
+
+class ForwardedOptions(Section):
+    """What back ends are told of the client."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose `Forwarded` and `X-Forwarded-*` headers are believed and extended."""
+    send: bool = True
+    """Send x-forwarded-for, -host and -proto as metadata."""
+
+
+class LogOptions(Section):
+    """What is written down."""
+
+    access: Literal["off", "stdout", "stderr"] | Path = "stdout"
+    """Where the access log goes: off, stdout, stderr, or a file."""
+
+
+class Config(Section):
+    """A gateway, described."""
+
+    listen: str = "127.0.0.1:8080"
+    """`host:port` to serve on; port 0 for any free one."""
+    descriptors: tuple[Path, ...] = ()
+    """FileDescriptorSet files: protoc's, or buf images."""
+    modules: tuple[str, ...] = ()
+    """Python packages or modules of generated code, such as `gen.library.v1`."""
+    reflect: bool = False
+    """Ask the upstreams for their descriptors by server reflection."""
+    service_config: tuple[Path, ...] = ()
+    """google.api.Service YAML files, whose http rules override annotations."""
+    services: tuple[str, ...] = ()
+    """Services to expose, `package.*` allowed; empty for all."""
+    upstreams: dict[str, Upstream] = Field(default_factory=dict)
+    """Back ends by name."""
+    routing: RoutingOptions = RoutingOptions()
+    json_: Annotated[JsonOptions, Field(alias="json")] = JsonOptions()
+    query: QueryOptions = QueryOptions()
+    errors: ErrorShape = ErrorShape.AIP193
+    """The JSON body of failures: aip193, status, or problem."""
+    metadata: MetadataOptions = MetadataOptions()
+    deadlines: DeadlineOptions = DeadlineOptions()
+    limits: Limits = Limits()
+    compression: CompressionOptions = CompressionOptions()
+    forwarded: ForwardedOptions = ForwardedOptions()
+    log: LogOptions = LogOptions()

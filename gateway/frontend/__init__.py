@@ -1,0 +1,1 @@
+"""The HTTP side: listeners, exchanges, and the ring around every request."""

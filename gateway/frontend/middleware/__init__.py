@@ -1,0 +1,1 @@
+"""The HTTP ring: what every request passes, matched or not."""

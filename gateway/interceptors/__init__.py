@@ -1,0 +1,1 @@
+"""The call ring: what every matched call passes."""

@@ -1,0 +1,1 @@
+"""What can be called: descriptors, methods and their HTTP rules."""

@@ -1,0 +1,160 @@
+"""The words for failure: canonical codes, the one error type, and its three JSON shapes.
+
+Floor 0: knows nothing of HTTP servers, gRPC libraries or descriptors.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, Self
+
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2
+
+
+class Code(IntEnum):
+    """The seventeen canonical codes (google/rpc/code.proto)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+    @classmethod
+    def of(cls, number: int) -> Self:
+        """The code with this number; a number outside the table means UNKNOWN (code.proto)."""
+        return cls(number) if 0 <= number <= cls.UNAUTHENTICATED else cls(2)
+
+
+HTTP_STATUS: Mapping[Code, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+"""The HTTP status of each code, as the comments of google/rpc/code.proto state it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of a request that is wrong: its JSON path, and what would be right."""
+
+    field: str
+    description: str
+
+
+class StatusError(Exception):
+    """A failure anywhere in the gateway or behind it; rendered once, by `Transcoder.encode_error`.
+
+    `http_status` stands in for the table's where HTTP has a finer word (405, 413 ...); `headers` are
+    HTTP headers to send along; `metadata` and `trailers` are what a back end sent before failing.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        details: Sequence[any_pb2.Any] = (),
+        http_status: int | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        metadata: Sequence[tuple[str, str | bytes]] = (),
+        trailers: Sequence[tuple[str, str | bytes]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        self.http_status = HTTP_STATUS[code] if http_status is None else http_status
+        self.headers = headers
+        self.metadata = metadata
+        self.trailers = trailers
+
+    def __repr__(self) -> str:
+        return f"StatusError({self.code.name}, {self.message!r})"
+
+
+def invalid_argument(field: str, description: str) -> StatusError:
+    """The error for one bad field: `field` is its JSON path, or "" for the whole body."""
+    return invalid_fields([FieldViolation(field, description)])
+
+
+def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
+    """INVALID_ARGUMENT with a google.rpc.BadRequest detail that names every bad field (AIP-193)."""
+    bad_request = error_details_pb2.BadRequest()
+    texts: list[str] = []
+    for violation in violations:
+        bad_request.field_violations.add(
+            field=violation.field, description=violation.description
+        )
+        where = f"{violation.field}: " if violation.field else ""
+        texts.append(f"{where}{violation.description}")
+    detail = any_pb2.Any()
+    detail.Pack(bad_request)
+    return StatusError(Code.INVALID_ARGUMENT, "; ".join(texts), details=[detail])
+
+
+class ErrorShape(StrEnum):
+    """The JSON body of a failure."""
+
+    AIP193 = "aip193"
+    STATUS = "status"
+    PROBLEM = "problem"
+
+
+ERROR_MEDIA_TYPE: Mapping[ErrorShape, str] = {
+    ErrorShape.AIP193: "application/json",
+    ErrorShape.STATUS: "application/json",
+    ErrorShape.PROBLEM: "application/problem+json",
+}
+
+
+def error_document(
+    shape: ErrorShape, error: StatusError, details: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The body of `error` in one shape; `details` are its details, already as JSON objects.
+
+    AIP-193 wraps HTTP code, message, status and details in `error`; `status` is google.rpc.Status
+    with the gRPC number; `problem` is RFC 9457 with `status` as HTTP code and the rest as members.
+    """
+    match shape:
+        case ErrorShape.AIP193:
+            body = {"code": error.http_status, "message": error.message, "status": error.code.name}
+            return {"error": {**body, "details": list(details)} if details else body}
+        case ErrorShape.STATUS:
+            return {"code": int(error.code), "message": error.message, "details": list(details)}
+        case ErrorShape.PROBLEM:
+            body = {
+                "type": "about:blank",
+                "title": error.code.name.replace("_", " ").capitalize(),
+                "status": error.http_status,
+                "detail": error.message,
+                "code": error.code.name,
+            }
+            return {**body, "details": list(details)} if details else body

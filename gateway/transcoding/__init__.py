@@ -1,0 +1,1 @@
+"""HTTP to protobuf wire bytes and back; pure, no I/O."""

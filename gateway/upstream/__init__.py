@@ -1,0 +1,1 @@
+"""The gRPC side: channels, and the last handler of every call."""

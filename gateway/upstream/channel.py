@@ -1,0 +1,34 @@
+"""The `Channel` protocol: one connection, or a set of them, to one endpoint; bytes in, bytes out."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from gateway.call import Metadata, Reply
+from gateway.schema.catalog import Method
+
+
+class Channel(Protocol):
+    """Sends a call's wire bytes to one endpoint and brings back its reply's.
+
+    Every failure is a `StatusError` with the back end's code, message and details (from
+    grpc-status-details-bin), its metadata and trailers; an unreachable endpoint is UNAVAILABLE.
+    Cancelling the awaiting task, or closing a reply's generator, cancels the RPC.
+    """
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method` once; `request` is a generator where the method streams its request.
+
+        A reply that streams is returned as soon as its metadata, or first message, or a failure is
+        there, so that a failure before the first message is raised here and not by the generator.
+        """
+        ...
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Takes no more calls, lets those under way finish for `grace_s` seconds, then ends them."""
+        ...
