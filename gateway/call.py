@@ -10,9 +10,10 @@ from typing import Protocol
 
 from gateway.schema.catalog import Method
 from gateway.status import Code
+from gateway.transcoding import metadata as metadata_rules
 
-Metadata = list[tuple[str, str | bytes]]
-"""gRPC metadata in order: lower-case names; values are text, or bytes where the name ends in -bin."""
+Metadata = metadata_rules.Metadata
+"""gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Interceptor(Protocol):
-    """Stands between the front end and the back end: passes a call on, refuses it, or watches it."""
+    """Stands between front end and back end: passes a call on, refuses it, or watches it."""
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answers `call`, usually with what `proceed(call)` answers."""

@@ -72,8 +72,8 @@ class FieldViolation:
 class StatusError(Exception):
     """A failure anywhere in the gateway or behind it; rendered once, by `Transcoder.encode_error`.
 
-    `http_status` stands in for the table's where HTTP has a finer word (405, 413 ...); `headers` are
-    HTTP headers to send along; `metadata` and `trailers` are what a back end sent before failing.
+    `http_status` stands in for the table's where HTTP has a finer word (405, 413 ...); `headers`
+    are HTTP headers to send along; `metadata` and `trailers` are what a back end sent before.
     """
 
     def __init__(
@@ -110,9 +110,7 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
     bad_request = error_details_pb2.BadRequest()
     texts: list[str] = []
     for violation in violations:
-        bad_request.field_violations.add(
-            field=violation.field, description=violation.description
-        )
+        bad_request.field_violations.add(field=violation.field, description=violation.description)
         where = f"{violation.field}: " if violation.field else ""
         texts.append(f"{where}{violation.description}")
     detail = any_pb2.Any()

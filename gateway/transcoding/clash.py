@@ -1,0 +1,95 @@
+"""What the URL says stays: refuses a body that would change a value bound by the path.
+
+The URL's values are appended to the body's wire bytes and win by protobuf's merge rule. A body that
+says something else about them is refused rather than silently overruled, and so is one that sets a
+sibling of a oneof member the URL has chosen.
+
+Most bodies never name such a field, and one scan of the JSON text tells. Only a body that does is
+looked at on the wire.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.status import invalid_argument
+from gateway.transcoding.fields import FieldPath
+from gateway.transcoding.wire import last_value
+
+ClashCheck = Callable[[bytes, bytes, Sequence[bytes]], None]
+"""Takes the JSON body, its wire bytes and each capture's; raises `StatusError` on a clash."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A path variable whose field a body could also set."""
+
+    index: int
+    path: FieldPath
+    siblings: tuple[tuple[tuple[int, ...], str], ...]
+    """Field numbers and JSON path of each other member of a oneof along the path."""
+
+
+def clash_check(variables: Sequence[FieldPath], body: FieldDescriptor | None) -> ClashCheck | None:
+    """The check for these path variables, or None if no body can touch them.
+
+    `body` is the field the body fills, or None where it is the whole message.
+    """
+    bound = [
+        _Bound(index, path, tuple(_siblings(path)))
+        for index, path in enumerate(variables)
+        if body is None or path.fields[0].number == body.number
+    ]
+    if not bound:
+        return None
+    names_a_bound_field = _mention(bound).search
+
+    def check(json_body: bytes, wire: bytes, captures: Sequence[bytes]) -> None:
+        if names_a_bound_field(json_body):
+            for variable in bound:
+                _compare(variable, wire, captures[variable.index])
+
+    return check
+
+
+def _mention(bound: Sequence[_Bound]) -> re.Pattern[bytes]:
+    """A pattern for every body that may name a bound field, or spells a key with an escape."""
+    names = {
+        re.escape(name)
+        for variable in bound
+        for field in (variable.path.fields[-1], *_sibling_fields(variable.path))
+        for name in (field.name, field.json_name)
+    }
+    return re.compile(rf'"(?:{"|".join(sorted(names))})"|\\u'.encode())
+
+
+def _compare(variable: _Bound, wire: bytes, capture: bytes) -> None:
+    numbers = variable.path.numbers
+    said = last_value(wire, numbers)
+    if said is not None and said != last_value(capture, numbers):
+        raise invalid_argument(
+            variable.path.json, "the body says otherwise than the URL, which decides"
+        )
+    for sibling, name in variable.siblings:
+        if last_value(wire, sibling) is not None:
+            raise invalid_argument(
+                name, f"cannot be set beside {variable.path.json}, which the URL sets"
+            )
+
+
+def _sibling_fields(path: FieldPath) -> Iterator[FieldDescriptor]:
+    for field in path.fields:
+        oneof = field.containing_oneof
+        if oneof is not None:
+            yield from (member for member in oneof.fields if member.number != field.number)
+
+
+def _siblings(path: FieldPath) -> Iterator[tuple[tuple[int, ...], str]]:
+    for depth, field in enumerate(path.fields):
+        oneof = field.containing_oneof
+        for member in () if oneof is None else oneof.fields:
+            if member.number != field.number:
+                names = [step.json_name for step in path.fields[:depth]] + [member.json_name]
+                yield (*path.numbers[:depth], member.number), ".".join(names)

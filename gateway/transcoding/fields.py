@@ -1,0 +1,160 @@
+"""Dotted field paths resolved on descriptors, and what puts a value there on the wire."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.status import invalid_argument
+from gateway.transcoding.text_values import value_reader
+from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
+
+Encoder = Callable[[str], bytes]
+"""Decoded text to the wire bytes of the message a path starts from; raises `StatusError`."""
+
+Position = tuple[int, ...]
+"""Where something stands in a message: the field numbers that lead to it."""
+
+
+class FieldPathError(ValueError):
+    """A field path that leads nowhere in its message; the text says at which step."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPath:
+    """The fields from a message down to one of them; never empty."""
+
+    fields: tuple[FieldDescriptor, ...]
+
+    @property
+    def leaf(self) -> FieldDescriptor:
+        """The field the path ends at."""
+        return self.fields[-1]
+
+    @property
+    def text(self) -> str:
+        """In the names of the .proto file: `book.shelf_name`."""
+        return ".".join(field.name for field in self.fields)
+
+    @property
+    def json(self) -> str:
+        """In JSON names: `book.shelfName`."""
+        return ".".join(field.json_name for field in self.fields)
+
+    @property
+    def numbers(self) -> Position:
+        """In field numbers."""
+        return tuple(field.number for field in self.fields)
+
+    def overlaps(self, other: "FieldPath") -> bool:
+        """Whether one of the two contains the other, or they are the same."""
+        return all(a == b for a, b in zip(self.numbers, other.numbers, strict=False))
+
+    def choices(self) -> Iterator[tuple[tuple[Position, str], int]]:
+        """Each oneof that setting this path decides, and the number of the member it chooses."""
+        for depth, field in enumerate(self.fields):
+            if field.containing_oneof is not None:
+                yield (self.numbers[:depth], field.containing_oneof.name), field.number
+
+
+def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> FieldPath:
+    """The fields that `path` names in `message`; JSON names count too where asked for.
+
+    Raises:
+        FieldPathError: a step names no field, or goes through a list, a map or a scalar.
+    """
+    fields: list[FieldDescriptor] = []
+    scope: Descriptor | None = message
+    for step in path.split("."):
+        if scope is None:
+            raise FieldPathError(f"{path}: {fields[-1].name} has no fields of its own")
+        if fields and fields[-1].is_repeated:
+            raise FieldPathError(f"{path}: {fields[-1].name} is a list or map, which has no path")
+        field = _field(scope, step, json_names=json_names)
+        if field is None:
+            near = get_close_matches(step, list(scope.fields_by_name), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise FieldPathError(f"{path}: {scope.full_name} has no field {step}{hint}")
+        fields.append(field)
+        scope = field.message_type
+    return FieldPath(tuple(fields))
+
+
+def _field(scope: Descriptor, name: str, *, json_names: bool) -> FieldDescriptor | None:
+    field = scope.fields_by_name.get(name)
+    if field is None and json_names:
+        return next((f for f in scope.fields if f.json_name == name), None)
+    return field
+
+
+def check_path_variable(path: FieldPath) -> None:
+    """Refuses a path variable that no segment of a URL can fill (http.proto, HttpRule).
+
+    Raises:
+        FieldPathError: the field is a list, a map, or a message that is not spelled as one text.
+    """
+    if path.leaf.is_repeated:
+        raise FieldPathError(f"{path.text}: a list or map cannot be a path variable")
+    if value_reader(path.leaf) is None:
+        raise FieldPathError(f"{path.text}: a message cannot be a path variable")
+
+
+def path_encoder(path: FieldPath) -> Encoder:
+    """What puts the text of a path variable into its field.
+
+    A default value is written too: it must win over whatever a body says.
+
+    Raises:
+        FieldPathError: no text can say a value of that field.
+    """
+    check_path_variable(path)
+    return field_encoder(path, path.json)
+
+
+def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) -> Encoder:
+    """What puts text into the field at `path`, blaming `name` for text that does not fit it.
+
+    Raises:
+        FieldPathError: no text can say a value of that field.
+    """
+    found = value_reader(path.leaf, numeric_bools=numeric_bools)
+    if found is None:
+        raise FieldPathError(f"{path.text}: no text can say a {path.leaf.name}")
+    wire_type, read = found
+    head = tag(path.leaf.number, wire_type)
+    sized = wire_type == LENGTH
+    enclose = encloser(path.fields[:-1])
+
+    def encode(text: str) -> bytes:
+        try:
+            value = read(text)
+        except ValueError as error:
+            raise invalid_argument(name, str(error)) from None
+        return head + varint(len(value)) + value if sized else head + value
+
+    if enclose is None:
+        return encode
+    return lambda text: enclose(encode(text))
+
+
+def encloser(parents: tuple[FieldDescriptor, ...]) -> Callable[[bytes], bytes] | None:
+    """What wraps wire bytes into the messages at `parents`, or None where there are none."""
+    if not parents:
+        return None
+    wrappers = [_wrapper(parent) for parent in reversed(parents)]
+
+    def enclose(wire: bytes) -> bytes:
+        for wrap in wrappers:
+            wire = wrap(wire)
+        return wire
+
+    return wrappers[0] if len(wrappers) == 1 else enclose
+
+
+def _wrapper(parent: FieldDescriptor) -> Callable[[bytes], bytes]:
+    number = parent.number
+    if parent.type == FieldDescriptor.TYPE_GROUP:
+        start, end = tag(number, GROUP), tag(number, END_GROUP)
+        return lambda wire: start + wire + end
+    return lambda wire: length_delimited(number, wire)

@@ -1,0 +1,34 @@
+"""google.api.HttpBody on the wire: raw bytes with a media type instead of JSON.
+
+Fields, as google/api/httpbody.proto numbers them: content_type = 1, data = 2.
+"""
+
+import re
+
+from google.protobuf.descriptor import Descriptor
+
+from gateway.transcoding.payload import OCTET_STREAM, Payload
+from gateway.transcoding.wire import last_value, length_delimited
+
+_MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def is_http_body(message: Descriptor | None) -> bool:
+    """Whether a message is sent and received raw."""
+    return message is not None and message.full_name == "google.api.HttpBody"
+
+
+def write_http_body(content_type: str, data: bytes) -> bytes:
+    """The wire bytes of an HttpBody."""
+    return length_delimited(1, content_type.encode()) + length_delimited(2, data)
+
+
+def read_http_body(wire: bytes) -> Payload:
+    """The payload an HttpBody stands for; without a usable media type, application/octet-stream."""
+    stated = (last_value(wire, (1,)) or b"").decode("utf-8", "replace")
+    return Payload(
+        last_value(wire, (2,)) or b"",
+        stated if _MEDIA_TYPE.fullmatch(stated) else OCTET_STREAM,
+        # A back end's file must not be taken for something else than it says it is.
+        (("X-Content-Type-Options", "nosniff"),),
+    )

@@ -1,0 +1,226 @@
+"""HTTP headers to gRPC metadata and back, and the caller's timeout.
+
+What a header becomes is decided once for each name and remembered; only values are looked at in
+every request. Names that would let a client speak as the gateway, or break framing, never pass.
+"""
+
+import re
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Mapping, Sequence
+
+from gateway.config.model import MetadataOptions
+from gateway.status import invalid_argument
+
+Metadata = list[tuple[str, str | bytes]]
+"""gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Meant for one connection only, so never handed on (RFC 9110 section 7.6.1)."""
+
+NOT_METADATA = HOP_BY_HOP | {
+    # These describe the HTTP message, which ends here.
+    "accept-encoding",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    # The front end states these itself: a client's word for them is not taken.
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+}
+"""Request headers that never become metadata, whatever the rules say; nor does any `grpc-*`."""
+
+NOT_HEADERS = HOP_BY_HOP | {
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "server",
+    "x-http-code",
+    "x-request-id",
+}
+"""Metadata that never becomes a response header, whatever the rules say; nor does any `grpc-*`."""
+
+RENAMED = {"user-agent": "x-forwarded-user-agent"}
+"""gRPC clients state their own user-agent, so the caller's travels under another name."""
+
+HTTP_CODE = "x-http-code"
+"""Reply metadata by which a back end chooses the HTTP status of a success."""
+
+_METADATA_NAME = re.compile(r"[0-9a-z_.\-]+")
+_METADATA_VALUE = re.compile(rb"[\x20-\x7e]*")
+_HEADER_NAME = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_TIMEOUT_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-]*={0,2}")
+_REMEMBERED_NAMES = 1024
+
+
+class MetadataRules:
+    """Which headers become metadata under which name, and which metadata become headers."""
+
+    def __init__(self, options: MetadataOptions) -> None:
+        self._to_metadata = _Names(
+            options.request_allow,
+            options.request_deny,
+            {**RENAMED, **options.request_rename},
+            reserved=NOT_METADATA,
+            token=_METADATA_NAME,
+        )
+        self._to_headers = _Names(
+            options.response_allow,
+            options.response_deny,
+            options.response_rename,
+            reserved=NOT_HEADERS,
+            token=_HEADER_NAME,
+        )
+        # Saves decoding, lowering and matching a name that was seen before.
+        self._seen: dict[bytes, str | None] = {}
+
+    def to_metadata(self, headers: Sequence[tuple[bytes, bytes]]) -> Metadata:
+        """The metadata of a request with these headers, in order.
+
+        Values that metadata cannot carry (outside printable ASCII) are left out, a `-bin` value
+        is decoded from base64, padded or not (gRPC over HTTP/2, "Custom-Metadata").
+
+        Raises:
+            StatusError: INVALID_ARGUMENT if a `-bin` value is not base64.
+        """
+        metadata: Metadata = []
+        seen = self._seen
+        dropped: set[str] | None = None
+        for raw_name, raw_value in headers:
+            try:
+                name = seen[raw_name]
+            except KeyError:
+                name = self._remember(raw_name)
+            if name is None:
+                if len(raw_name) == 10 and raw_name.lower() == b"connection":
+                    dropped = _connection_options(raw_value, dropped)
+            elif name.endswith("-bin"):
+                metadata.extend((name, value) for value in _binary_values(name, raw_value))
+            elif _METADATA_VALUE.fullmatch(raw_value):
+                metadata.append((name, raw_value.decode("ascii")))
+        if dropped:
+            return [entry for entry in metadata if entry[0] not in dropped]
+        return metadata
+
+    def to_headers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
+        """The response headers for a reply's metadata: `-bin` as base64, nothing with CR or LF."""
+        headers: list[tuple[str, str]] = []
+        for name, value in metadata:
+            target = self._to_headers[name]
+            if target is None:
+                continue
+            text = b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+            if _HEADER_VALUE.fullmatch(text):
+                headers.append((target, text))
+        return headers
+
+    def _remember(self, raw_name: bytes) -> str | None:
+        name = self._to_metadata[raw_name.decode("latin-1").lower()]
+        if len(self._seen) < _REMEMBERED_NAMES:
+            self._seen[raw_name] = name
+        return name
+
+
+class _Names:
+    """From a name to the name it travels under, or None where it stays behind."""
+
+    def __init__(
+        self,
+        allow: Sequence[str],
+        deny: Sequence[str],
+        rename: Mapping[str, str],
+        *,
+        reserved: frozenset[str],
+        token: re.Pattern[str],
+    ) -> None:
+        self._allow = _pattern(allow)
+        self._deny = _pattern(deny)
+        self._rename = {source.lower(): target.lower() for source, target in rename.items()}
+        self._reserved = reserved
+        self._token = token
+        self._known: dict[str, str | None] = {}
+
+    def __getitem__(self, name: str) -> str | None:
+        try:
+            return self._known[name]
+        except KeyError:
+            target = self._decide(name)
+            if len(self._known) < _REMEMBERED_NAMES:
+                self._known[name] = target
+            return target
+
+    def _decide(self, name: str) -> str | None:
+        if self._is_reserved(name) or self._deny.fullmatch(name):
+            return None
+        if not self._allow.fullmatch(name):
+            return None
+        target = self._rename.get(name, name)
+        if self._is_reserved(target) or not self._token.fullmatch(target):
+            return None
+        return target
+
+    def _is_reserved(self, name: str) -> bool:
+        return name in self._reserved or name.startswith("grpc-")
+
+
+def _pattern(names: Sequence[str]) -> re.Pattern[str]:
+    """One pattern for a list of names, where a trailing `*` stands for any ending."""
+    parts = [
+        re.escape(name[:-1].lower()) + ".*" if name.endswith("*") else re.escape(name.lower())
+        for name in names
+    ]
+    return re.compile("|".join(parts) if parts else r"(?!)")
+
+
+def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:
+    """The header names that `Connection` marks as meant for this connection only."""
+    names = {part.strip().lower() for part in raw_value.decode("latin-1").split(",")}
+    return names if known is None else names | known
+
+
+def _binary_values(name: str, raw_value: bytes) -> list[bytes]:
+    """The values of one -bin header; commas part several (gRPC over HTTP/2)."""
+    return [_decode_binary(name, part.strip()) for part in raw_value.decode("latin-1").split(",")]
+
+
+def _decode_binary(name: str, text: str) -> bytes:
+    digits = text.rstrip("=")
+    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1:
+        raise invalid_argument(name, "expected base64 in a header whose name ends in -bin")
+    padded = digits + "=" * (-len(digits) % 4)
+    return urlsafe_b64decode(padded.replace("+", "-").replace("/", "_"))
+
+
+def parse_timeout_s(value: str) -> float:
+    """Seconds in a Grpc-Timeout header: up to 8 digits and one of H M S m u n (gRPC over HTTP/2).
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for any other text.
+    """
+    found = _TIMEOUT.fullmatch(value)
+    if found is None:
+        raise invalid_argument(
+            "grpc-timeout", "expected up to 8 digits and a unit of H, M, S, m, u or n, such as 500m"
+        )
+    return int(found[1]) * _TIMEOUT_UNIT_S[found[2]]

@@ -1,0 +1,215 @@
+"""Query parameters to wire bytes (http.proto, HttpRule, "Fields that become URL query parameters").
+
+A parameter is a field path, in the names of the .proto or of JSON at each step. What it may not do:
+set what the path or the body sets, set one value twice, or choose two members of a oneof.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.config.model import QueryOptions, Unknown
+from gateway.status import StatusError, invalid_argument
+from gateway.transcoding.fields import (
+    Encoder,
+    FieldPath,
+    FieldPathError,
+    Position,
+    encloser,
+    field_encoder,
+    resolve,
+)
+from gateway.transcoding.text_values import shown, value_reader
+from gateway.transcoding.wire import length_delimited
+
+_MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
+_MAP_ENTRY = re.compile(r"([^\[\]]+)\[(.*)\]", re.DOTALL)
+_MAX_DEPTH = 32
+_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    path: FieldPath
+    encode: Encoder
+    key: Position | None
+    """What may be set only once, or None for a list."""
+    choices: tuple[tuple[tuple[Position, str], int], ...]
+
+
+class QueryBinder:
+    """Binds the query of one binding's requests.
+
+    `bound` are the path variables; `body` is what the body fills: a field, "*" for the whole
+    message (so that no parameter may name a field at all), or None.
+    """
+
+    def __init__(
+        self,
+        message: Descriptor,
+        *,
+        bound: Sequence[FieldPath] = (),
+        body: FieldDescriptor | str | None = None,
+        options: QueryOptions,
+    ) -> None:
+        self._message = message
+        self._bound = bound
+        self._body = body
+        self._options = options
+        taken = [choice for path in bound for choice in path.choices()]
+        if isinstance(body, FieldDescriptor):
+            taken += FieldPath((body,)).choices()
+        self._taken = dict(taken)
+        # Saves resolving a name again; bounded, and only names that exist get in.
+        self._known: dict[str, _Parameter] = {}
+
+    def bind(self, query: str) -> bytes:
+        """The wire bytes of what `query` (without `?`) sets.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT that names the parameter.
+        """
+        if not query:
+            return b""
+        wire: list[bytes] = []
+        seen: set[Position] = set()
+        chosen: dict[tuple[Position, str], int] | None = None
+        for name, value in self._pairs(query):
+            parameter = self._known.get(name) or self._parameter(name)
+            if parameter is None:
+                continue
+            if parameter.key is not None:
+                if parameter.key in seen:
+                    raise invalid_argument(name, "is given twice, but holds one value")
+                seen.add(parameter.key)
+            if parameter.choices:
+                chosen = self._taken.copy() if chosen is None else chosen
+                _choose(name, parameter, chosen)
+            wire.append(parameter.encode(value))
+        return b"".join(wire)
+
+    def explain(self, query: str) -> list[tuple[str, str, FieldPath]]:
+        """Each parameter that sets something: its name, its value, and where it goes."""
+        pairs = [(name, value, self._parameter(name)) for name, value in self._pairs(query)]
+        return [(name, value, found.path) for name, value, found in pairs if found is not None]
+
+    def _pairs(self, query: str) -> list[tuple[str, str]]:
+        pieces = [piece for piece in query.split("&") if piece]
+        if len(pieces) > self._options.max_parameters:
+            limit = self._options.max_parameters
+            raise invalid_argument("", f"more than {limit} query parameters")
+        pairs: list[tuple[str, str]] = []
+        plain = "%" not in query and "+" not in query and query.isascii()
+        for piece in pieces:
+            name, _, value = piece.partition("=")
+            if not plain:
+                name = _decode(name, "query")
+                value = _decode(value, name)
+            pairs.append((name, value))
+        return pairs
+
+    def _parameter(self, name: str) -> _Parameter | None:
+        """The parameter called `name`, or None if it is unknown and may be ignored."""
+        entry = _MAP_ENTRY.fullmatch(name)
+        path = self._resolve(entry[1] if entry else name)
+        if path is None or (entry is not None and not _is_map(path.leaf)):
+            self._refuse_unknown(name)
+            return None
+        self._refuse_what_others_set(name, path)
+        if _is_map(path.leaf):
+            return self._map_entry(name, path, entry[2] if entry else None)
+        parameter = self._value(name, path)
+        if len(self._known) < _REMEMBERED:
+            self._known[name] = parameter
+        return parameter
+
+    def _resolve(self, name: str) -> FieldPath | None:
+        """The field called `name`, or the map that a name such as `labels.key` goes through."""
+        step = name if name.count(".") <= _MAX_DEPTH else ""
+        while step:
+            try:
+                path = resolve(self._message, step, json_names=True)
+            except FieldPathError:
+                step = step.rpartition(".")[0]
+            else:
+                return path if step == name or _is_map(path.leaf) else None
+        return None
+
+    def _refuse_unknown(self, name: str) -> None:
+        policy = self._options.unknown
+        if policy is Unknown.IGNORE or (isinstance(policy, tuple) and name in policy):
+            return
+        raise invalid_argument(name[:100], "no such query parameter")
+
+    def _refuse_what_others_set(self, name: str, path: FieldPath) -> None:
+        if any(path.overlaps(bound) for bound in self._bound):
+            raise invalid_argument(name, "is set by the path of the URL")
+        if isinstance(self._body, str):
+            raise invalid_argument(name, "belongs into the body, which carries all fields")
+        if self._body is not None and path.fields[0].number == self._body.number:
+            raise invalid_argument(name, f"belongs into the body, which is {self._body.json_name}")
+
+    def _value(self, name: str, path: FieldPath) -> _Parameter:
+        if value_reader(path.leaf) is None:
+            raise invalid_argument(name, _not_one_text(path.leaf))
+        encode = field_encoder(path, name, numeric_bools=self._options.numeric_bools)
+        key = None if path.leaf.is_repeated else path.numbers
+        return _Parameter(path, encode, key, tuple(path.choices()))
+
+    def _map_entry(self, name: str, path: FieldPath, key: str | None) -> _Parameter:
+        if not self._options.maps or key is None:
+            raise invalid_argument(name, "a map cannot be set by query parameters")
+        encode = _map_encoder(path, name, key, numeric_bools=self._options.numeric_bools)
+        return _Parameter(path, encode, None, tuple(path.choices()))
+
+
+def _choose(name: str, parameter: _Parameter, chosen: dict[tuple[Position, str], int]) -> None:
+    for oneof, member in parameter.choices:
+        if chosen.setdefault(oneof, member) != member:
+            raise invalid_argument(name, f"another member of the oneof {oneof[1]} is set already")
+
+
+def _decode(raw: str, name: str) -> str:
+    """Decodes as HTML forms do: `+` is a space (WHATWG URL, application/x-www-form-urlencoded)."""
+    if _MALFORMED.search(raw):
+        raise invalid_argument(name[:100], "a % must be followed by two hexadecimal digits")
+    try:
+        return unquote_to_bytes(raw.replace("+", " ")).decode("utf-8")
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        raise invalid_argument(shown(name), "is not UTF-8 text once percent-decoded") from None
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    message = field.message_type
+    return field.is_repeated and message is not None and message.GetOptions().map_entry
+
+
+def _not_one_text(field: FieldDescriptor) -> str:
+    if field.is_repeated:
+        return "a list of messages cannot be set by query parameters"
+    message = field.message_type
+    first = message.fields[0].json_name if message is not None and message.fields else "field"
+    return f"is a message: set its fields, such as {field.json_name}.{first}"
+
+
+def _map_encoder(path: FieldPath, name: str, key: str, *, numeric_bools: bool) -> Encoder:
+    entry = path.leaf.message_type
+    if entry is None or value_reader(entry.fields_by_name["value"]) is None:
+        raise _no_scalar_map(name)
+    number = path.leaf.number
+    key_wire = field_encoder(FieldPath((entry.fields_by_name["key"],)), name)(key)
+    value_field = FieldPath((entry.fields_by_name["value"],))
+    encode_value = field_encoder(value_field, name, numeric_bools=numeric_bools)
+    enclose = encloser(path.fields[:-1]) or bytes
+
+    def encode(text: str) -> bytes:
+        return enclose(length_delimited(number, key_wire + encode_value(text)))
+
+    return encode
+
+
+def _no_scalar_map(name: str) -> StatusError:
+    return invalid_argument(name, "a map of messages cannot be set by query parameters")

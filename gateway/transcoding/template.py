@@ -1,0 +1,188 @@
+"""Path templates: the grammar of google/api/http.proto, text to `Template`.
+
+    Template = "/" Segments [ Verb ] ;
+    Segments = Segment { "/" Segment } ;
+    Segment  = "*" | "**" | LITERAL | Variable ;
+    Variable = "{" FieldPath [ "=" Segments ] "}" ;
+    FieldPath = IDENT { "." IDENT } ;
+    Verb     = ":" LITERAL ;
+
+`**` matches any number of segments, even none, and closes a template but for the verb. Published
+APIs also have it before other segments; one such `**` is taken, and `Template.deep_inside` tells.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote, unquote_to_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Matches one segment that, percent-decoded, is this text."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return quote(self.text, safe="-._~!$&'()+,;=@")
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """Matches exactly one path segment."""
+
+    def __str__(self) -> str:
+        return "*"
+
+
+@dataclass(frozen=True, slots=True)
+class DeepWildcard:
+    """Matches any number of path segments, even none."""
+
+    def __str__(self) -> str:
+        return "**"
+
+
+Segment = Literal | Wildcard | DeepWildcard
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A field path, and which segments, from `start` up to `end`, it captures."""
+
+    field_path: str
+    start: int
+    end: int
+    many_segments: bool
+    """Whether its pattern has several segments or `**`, so that `%2F` stays encoded."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A parsed path template: flat segments, the variables over them, and the verb."""
+
+    segments: tuple[Segment, ...]
+    variables: tuple[Variable, ...]
+    verb: str = ""
+
+    @cached_property
+    def deep_at(self) -> int | None:
+        """Where the `**` stands, or None."""
+        return next((i for i, s in enumerate(self.segments) if isinstance(s, DeepWildcard)), None)
+
+    @property
+    def deep_inside(self) -> bool:
+        """Whether other segments follow the `**`, which the grammar does not foresee."""
+        return self.deep_at is not None and self.deep_at < len(self.segments) - 1
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        position = 0
+        for variable in self.variables:
+            parts += map(str, self.segments[position : variable.start])
+            pattern = "/".join(map(str, self.segments[variable.start : variable.end]))
+            path = variable.field_path
+            parts.append(f"{{{path}}}" if pattern == "*" else f"{{{path}={pattern}}}")
+            position = variable.end
+        parts += map(str, self.segments[position:])
+        verb = f":{Literal(self.verb)}" if self.verb else ""
+        return f"/{'/'.join(parts)}{verb}"
+
+
+class TemplateError(ValueError):
+    """A template that is not of the grammar; the text says where (column) and what would be."""
+
+
+def parse_template(text: str) -> Template:
+    """The template that `text` writes.
+
+    Raises:
+        TemplateError: `text` is not of the grammar above.
+    """
+    return _Parser(text).template()
+
+
+_LITERAL = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2}|[^\x00-\x7f])+")
+_FIELD_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+class _Parser:
+    """Recursive descent, one method for each rule of the grammar."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._segments: list[Segment] = []
+        self._variables: list[Variable] = []
+
+    def template(self) -> Template:
+        self._expect("/", "a template starts with /")
+        self._parse_segments(inside_variable=False)
+        verb = self._literal("a verb after the colon") if self._take(":") else ""
+        if self._at < len(self._text):
+            raise self._error(f"unexpected {self._text[self._at]!r}")
+        if sum(isinstance(segment, DeepWildcard) for segment in self._segments) > 1:
+            raise self._error("only one ** can stand in a template")
+        return Template(tuple(self._segments), tuple(self._variables), verb)
+
+    def _parse_segments(self, *, inside_variable: bool) -> None:
+        self._segment(inside_variable=inside_variable)
+        while self._take("/"):
+            self._segment(inside_variable=inside_variable)
+
+    def _segment(self, *, inside_variable: bool) -> None:
+        if self._take("**"):
+            self._segments.append(DeepWildcard())
+        elif self._take("*"):
+            self._segments.append(Wildcard())
+        elif not self._take("{"):
+            self._segments.append(Literal(self._literal("a segment: a literal, *, ** or {field}")))
+        elif inside_variable:
+            raise self._error("a variable cannot stand inside another", back=1)
+        else:
+            self._variable()
+
+    def _variable(self) -> None:
+        start = len(self._segments)
+        path = self._field_path()
+        if any(variable.field_path == path for variable in self._variables):
+            raise self._error(f"the variable {path} stands here twice")
+        if self._take("="):
+            self._parse_segments(inside_variable=True)
+        else:
+            self._segments.append(Wildcard())
+        self._expect("}", f"expected }} to close the variable {path}")
+        end = len(self._segments)
+        many = end - start > 1 or isinstance(self._segments[start], DeepWildcard)
+        self._variables.append(Variable(path, start, end, many))
+
+    def _field_path(self) -> str:
+        found = _FIELD_PATH.match(self._text, self._at)
+        if found is None:
+            raise self._error("expected a field path such as name or book.name")
+        self._at = found.end()
+        return found[0]
+
+    def _literal(self, wanted: str) -> str:
+        found = _LITERAL.match(self._text, self._at)
+        if found is None:
+            raise self._error(f"expected {wanted}")
+        self._at = found.end()
+        try:
+            # Two spellings of one literal are one route, so it is kept decoded.
+            return unquote_to_bytes(found[0]).decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._error("a percent-encoded literal is not UTF-8") from None
+
+    def _take(self, token: str) -> bool:
+        if self._text.startswith(token, self._at):
+            self._at += len(token)
+            return True
+        return False
+
+    def _expect(self, token: str, otherwise: str) -> None:
+        if not self._take(token):
+            raise self._error(otherwise)
+
+    def _error(self, reason: str, *, back: int = 0) -> TemplateError:
+        return TemplateError(f"{self._text!r}, column {self._at + 1 - back}: {reason}")

@@ -1,0 +1,291 @@
+"""Text to wire bytes: how a path or a query spells one value of each type.
+
+The spellings are ProtoJSON's without its quotes (protobuf.dev, "ProtoJSON Format"). Each reader
+takes text and gives a field's value as it stands on the wire behind the tag, without a length; it
+raises `ValueError` whose text says what was expected, in our words.
+"""
+
+import math
+import re
+import struct
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+
+from gateway.transcoding.wire import (
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    VARINT,
+    fixed,
+    length_delimited,
+    signed_varint,
+    tag,
+    varint,
+    zigzag,
+)
+
+Reader = Callable[[str], bytes]
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
+_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+_DURATION_MAX_S = 315_576_000_000
+_SHOWN = 40
+
+
+def shown(text: str) -> str:
+    """`text` as an error may quote it: short, and without control characters."""
+    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut) + '"'
+
+
+def _expected(what: str, text: str) -> ValueError:
+    return ValueError(f"expected {what}, got {shown(text)}")
+
+
+def _integer(text: str, name: str, low: int, high: int) -> int:
+    if _INTEGER.fullmatch(text):
+        value = int(text)
+    elif _NUMBER.fullmatch(text):
+        value = _integral(text, name)
+    else:
+        raise _expected(f"an {name}" if name[0] == "i" else f"a {name}", text)
+    if not low <= value <= high:
+        raise ValueError(f"expected a number from {low} to {high}, got {shown(text)}")
+    return value
+
+
+def _integral(text: str, name: str) -> int:
+    """The integer that a spelling with a fraction or exponent stands for: `1e2`, `1.0`."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise _expected(f"an {name}", text) from None
+    # An exponent beyond any integer type must not become a number of that many digits.
+    if number.adjusted() > 30 or number != number.to_integral_value():
+        raise ValueError(f"expected a whole number that fits {name}, got {shown(text)}")
+    return int(number)
+
+
+def _bits(name: str, size: int, *, signed: bool, write: Callable[[int], bytes]) -> Reader:
+    low = -(1 << size - 1) if signed else 0
+    high = (1 << size - 1) - 1 if signed else (1 << size) - 1
+    return lambda text: write(_integer(text, name, low, high))
+
+
+def _fixed_writer(layout: str) -> Callable[[int], bytes]:
+    return lambda value: fixed(layout, value)
+
+
+def read_bool(text: str) -> bytes:
+    """Exactly `true` or `false`."""
+    if text == "true":
+        return b"\x01"
+    if text == "false":
+        return b"\x00"
+    raise _expected("true or false", text)
+
+
+def read_numeric_bool(text: str) -> bytes:
+    """`true`, `false`, `1` or `0`."""
+    return read_bool({"1": "true", "0": "false"}.get(text, text))
+
+
+def read_string(text: str) -> bytes:
+    """Any Unicode text."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("expected Unicode text without lone surrogates") from None
+
+
+def read_bytes(text: str) -> bytes:
+    """Base64 in either alphabet, padded or not."""
+    digits = text.rstrip("=")
+    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1:
+        raise _expected("base64", text)
+    padded = digits + "=" * (-len(digits) % 4)
+    return urlsafe_b64decode(padded.replace("+", "-").replace("/", "_"))
+
+
+def _number(text: str, limit: float) -> float:
+    if text in ("NaN", "Infinity", "-Infinity"):
+        return float(text)
+    if not _NUMBER.fullmatch(text):
+        raise _expected("a number", text)
+    value = float(text)
+    if math.isinf(value) or abs(value) > limit:
+        raise ValueError(f"the number is out of range, got {shown(text)}")
+    return value
+
+
+def read_double(text: str) -> bytes:
+    """A finite number, NaN, Infinity or -Infinity."""
+    return fixed("<d", _number(text, math.inf))
+
+
+def read_float(text: str) -> bytes:
+    """As a double, within single precision."""
+    # Half a step above the largest float still rounds down to it.
+    value = _number(text, 3.4028235677973366e38)
+    if math.isfinite(value) and abs(value) > _FLOAT_MAX:
+        value = math.copysign(_FLOAT_MAX, value)
+    return fixed("<f", value)
+
+
+def read_timestamp(text: str) -> bytes:
+    """RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None:
+        raise _expected("a time such as 2024-01-31T12:00:00Z", text)
+    offset = "+00:00" if found[3] == "Z" else found[3]
+    try:
+        moment = datetime.fromisoformat(found[1] + offset).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _expected("a time that exists, in years 0001 to 9999", text) from None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return _seconds_and_nanos(since.days * 86_400 + since.seconds, _nanos(found[2]))
+
+
+def read_duration(text: str) -> bytes:
+    """Seconds with up to nine decimals and the suffix `s`."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise _expected("a duration in seconds such as 3.5s", text)
+    sign = -1 if found[1] else 1
+    seconds, nanos = int(found[2]), _nanos(found[3])
+    if seconds > _DURATION_MAX_S or (seconds == _DURATION_MAX_S and nanos):
+        raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
+    return _seconds_and_nanos(sign * seconds, sign * nanos)
+
+
+def _nanos(decimals: str | None) -> int:
+    return int((decimals or "").ljust(9, "0"))
+
+
+def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
+    first = tag(1, VARINT) + signed_varint(seconds) if seconds else b""
+    return first + (tag(2, VARINT) + signed_varint(nanos) if nanos else b"")
+
+
+def read_field_mask(text: str) -> bytes:
+    """Comma-separated paths in lowerCamelCase or as the .proto spells them."""
+    if not text:
+        return b""
+    paths = text.split(",")
+    if not all(_MASK_PATH.fullmatch(path) for path in paths):
+        raise _expected("comma-separated field paths such as title,author.name", text)
+    return b"".join(length_delimited(1, _snake_case(path).encode()) for path in paths)
+
+
+def _snake_case(path: str) -> str:
+    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", path)
+
+
+def read_empty(text: str) -> bytes:
+    """A message without fields, named by its bare parameter."""
+    if text:
+        raise _expected("no value", text)
+    return b""
+
+
+def read_value(text: str) -> bytes:
+    """A google.protobuf.Value: null, true, false, a number, or else a string."""
+    if text == "null":
+        return tag(1, VARINT) + b"\x00"
+    if text in ("true", "false"):
+        return tag(4, VARINT) + read_bool(text)
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return tag(2, FIXED64) + read_double(text)
+    return length_delimited(3, read_string(text))
+
+
+def enum_reader(enum: EnumDescriptor) -> Reader:
+    """Reads a value by name or number; a closed enum takes only numbers it declares."""
+    by_name = {value.name: signed_varint(value.number) for value in enum.values}
+    numbers = {value.number for value in enum.values}
+
+    def read(text: str) -> bytes:
+        known = by_name.get(text)
+        if known is not None:
+            return known
+        if not _INTEGER.fullmatch(text):
+            raise _expected(f"a value of {enum.name} by name or number", text)
+        number = _integer(text, "int32", -(1 << 31), (1 << 31) - 1)
+        if enum.is_closed and number not in numbers:
+            raise _expected(f"a number that {enum.name} declares", text)
+        return signed_varint(number)
+
+    return read
+
+
+_F = FieldDescriptor
+_SCALARS: dict[int, tuple[int, Reader]] = {
+    _F.TYPE_INT32: (VARINT, _bits("int32", 32, signed=True, write=signed_varint)),
+    _F.TYPE_INT64: (VARINT, _bits("int64", 64, signed=True, write=signed_varint)),
+    _F.TYPE_UINT32: (VARINT, _bits("uint32", 32, signed=False, write=varint)),
+    _F.TYPE_UINT64: (VARINT, _bits("uint64", 64, signed=False, write=varint)),
+    _F.TYPE_SINT32: (VARINT, _bits("int32", 32, signed=True, write=zigzag)),
+    _F.TYPE_SINT64: (VARINT, _bits("int64", 64, signed=True, write=zigzag)),
+    _F.TYPE_FIXED32: (FIXED32, _bits("uint32", 32, signed=False, write=_fixed_writer("<I"))),
+    _F.TYPE_FIXED64: (FIXED64, _bits("uint64", 64, signed=False, write=_fixed_writer("<Q"))),
+    _F.TYPE_SFIXED32: (FIXED32, _bits("int32", 32, signed=True, write=_fixed_writer("<i"))),
+    _F.TYPE_SFIXED64: (FIXED64, _bits("int64", 64, signed=True, write=_fixed_writer("<q"))),
+    _F.TYPE_DOUBLE: (FIXED64, read_double),
+    _F.TYPE_FLOAT: (FIXED32, read_float),
+    _F.TYPE_STRING: (LENGTH, read_string),
+    _F.TYPE_BYTES: (LENGTH, read_bytes),
+}
+"""By field type: how its value is written, and who reads it."""
+
+_MESSAGES: dict[str, Reader] = {
+    "google.protobuf.Timestamp": read_timestamp,
+    "google.protobuf.Duration": read_duration,
+    "google.protobuf.FieldMask": read_field_mask,
+    "google.protobuf.Value": read_value,
+    "google.protobuf.Empty": read_empty,
+}
+"""Well-known types that one text can say."""
+
+_WRAPPER = re.compile(r"google\.protobuf\.(?:Double|Float|U?Int64|U?Int32|Bool|String|Bytes)Value")
+
+
+def value_reader(
+    field: FieldDescriptor, *, numeric_bools: bool = False
+) -> tuple[int, Reader] | None:
+    """The wire type and reader for one value of `field`, or None where no text can say it."""
+    if field.type == _F.TYPE_BOOL:
+        return VARINT, read_numeric_bool if numeric_bools else read_bool
+    if field.enum_type is not None:
+        return VARINT, enum_reader(field.enum_type)
+    if field.message_type is None:
+        return _SCALARS.get(field.type)
+    name = field.message_type.full_name
+    if name in _MESSAGES:
+        return LENGTH, _MESSAGES[name]
+    if not _WRAPPER.fullmatch(name):
+        return None
+    inner = value_reader(field.message_type.fields_by_name["value"], numeric_bools=numeric_bools)
+    return None if inner is None else (LENGTH, _wrapped(*inner))
+
+
+def _wrapped(wire_type: int, read: Reader) -> Reader:
+    """Reads a google.protobuf.*Value, whose one field is number 1."""
+    head = tag(1, wire_type)
+
+    def read_wrapped(text: str) -> bytes:
+        payload = read(text)
+        return head + (varint(len(payload)) if wire_type == LENGTH else b"") + payload
+
+    return read_wrapped
