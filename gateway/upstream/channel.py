@@ -1,4 +1,4 @@
-"""The `Channel` protocol: one connection, or a set of them, to one endpoint; bytes in, bytes out."""
+"""The `Channel` protocol: connections to one endpoint, wire bytes in, wire bytes out."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
@@ -30,5 +30,5 @@ class Channel(Protocol):
         ...
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Takes no more calls, lets those under way finish for `grace_s` seconds, then ends them."""
+        """Takes no more calls, lets those under way finish for `grace_s`, then ends them."""
         ...

@@ -1,0 +1,56 @@
+"""What a back end says of a failure, whichever channel heard it."""
+
+from collections.abc import Sequence
+
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from gateway.call import Metadata
+from gateway.status import Code, StatusError
+
+DETAILS = "grpc-status-details-bin"
+
+
+def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
+    """The error a back end ended a call with.
+
+    The status of the trailers counts; of grpc-status-details-bin only the details are taken, and
+    bytes that are no google.rpc.Status are kept whole as one detail.
+    """
+    return StatusError(
+        Code.of(code),
+        message,
+        details=_details(trailers),
+        metadata=metadata,
+        trailers=[entry for entry in trailers if entry[0] != DETAILS],
+    )
+
+
+def _details(trailers: Metadata) -> Sequence[any_pb2.Any]:
+    for name, value in trailers:
+        if name == DETAILS and isinstance(value, bytes):
+            try:
+                return list(status_pb2.Status.FromString(value).details)
+            except DecodeError:
+                return [any_pb2.Any(type_url="type.googleapis.com/google.rpc.Status", value=value)]
+    return ()
+
+
+def unavailable(upstream: str) -> StatusError:
+    """A back end that cannot be reached."""
+    return StatusError(Code.UNAVAILABLE, f'upstream "{upstream}" is unavailable')
+
+
+def deadline_exceeded() -> StatusError:
+    """A call whose time is up."""
+    return StatusError(Code.DEADLINE_EXCEEDED, "the call did not finish in time")
+
+
+def too_large(limit_bytes: int) -> StatusError:
+    """A reply over the limit."""
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"the back end's reply is larger than {limit_bytes} bytes",
+        http_status=500,
+    )
