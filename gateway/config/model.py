@@ -5,9 +5,9 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.status import ErrorShape
 
@@ -85,6 +85,12 @@ class TlsClient(Section):
     """The key of `cert_file`, as PEM."""
     server_name: str | None = None
     """The name to expect in the back end's certificate, where it is not the target's."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file come together: give both or neither")
+        return self
 
 
 class ChannelKind(StrEnum):

@@ -1,12 +1,21 @@
 """What can be called: one `FileDescriptorSet` in, a `Schema` out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
+
+
+class SchemaError(Exception):
+    """Descriptors or rules that cannot be used; the text says which file and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class HttpRule:
     response_body: str
     source: Source
     fully_decode: bool = False
+    nested: bool = False
+    """Whether it stands in the additional bindings of an additional binding, which is an error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,3 +86,145 @@ class Schema:
     pool: DescriptorPool
     methods: Mapping[str, Method]
     """By full name, in the order of the files."""
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """The full names of the services with methods, in order."""
+        return tuple(dict.fromkeys(method.service for method in self.methods.values()))
+
+
+RuleOverrides = Mapping[str, tuple[HttpRule, ...]]
+"""By a method's full name: the rules that replace its annotation (http.proto, "gRPC API
+Configuration")."""
+
+
+def build_schema(
+    files: FileDescriptorSet,
+    *,
+    services: Sequence[str] = (),
+    overrides: RuleOverrides | None = None,
+    unannotated: bool = False,
+) -> Schema:
+    """The schema of `files`, which come in dependency order.
+
+    `services` limits it to these (`package.*` allowed); `overrides` replace annotations;
+    `unannotated` gives methods without a rule `POST /package.Service/Method`.
+
+    Raises:
+        SchemaError: the files do not fit together, or a name in `services` or `overrides` matches
+            nothing.
+    """
+    pool = _build_pool(files)
+    overrides = overrides or {}
+    found = list(_methods(files, pool, overrides, unannotated=unannotated))
+    _refuse_unmatched(overrides, found)
+    exposed = [method for method in found if _is_exposed(method.service, services)]
+    for pattern in services:
+        if not any(_is_exposed(method.service, [pattern]) for method in found):
+            known = ", ".join(dict.fromkeys(m.service for m in found)) or "none"
+            raise SchemaError(f"no service is called {pattern}; there are: {known}")
+    return Schema(files, pool, {method.full_name: method for method in exposed})
+
+
+def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in files.file:
+        try:
+            pool.Add(file)
+        except (TypeError, ValueError) as error:
+            # The library's text is for operators at start-up and names the symbol at fault.
+            raise SchemaError(f"{file.name}: {str(error).splitlines()[-1]}") from None
+    return pool
+
+
+def _is_exposed(service: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(
+        pattern == service or (pattern.endswith(".*") and service.startswith(pattern[:-1]))
+        for pattern in patterns
+    )
+
+
+def _refuse_unmatched(overrides: RuleOverrides, methods: Sequence[Method]) -> None:
+    known = {method.full_name for method in methods}
+    for selector, rules in overrides.items():
+        if selector not in known:
+            source = rules[0].source if rules else "service config"
+            raise SchemaError(f"{source}: no method is called {selector}")
+
+
+def _methods(
+    files: FileDescriptorSet, pool: DescriptorPool, overrides: RuleOverrides, *, unannotated: bool
+) -> Iterator[Method]:
+    for file in files.file:
+        lines = _lines(file) if file.service else {}
+        package = f"{file.package}." if file.package else ""
+        for at, service in enumerate(file.service):
+            for number, method in enumerate(service.method):
+                source = Source(file.name, lines.get((6, at, 2, number)))
+                name = f"{package}{service.name}"
+                rules = overrides.get(f"{name}.{method.name}")
+                if rules is None:
+                    rules = tuple(_annotated_rules(method, source))
+                if not rules and unannotated:
+                    template = f"/{name}/{method.name}"
+                    rules = (HttpRule("POST", template, "*", "", source),)
+                yield _method(pool, name, method, rules, source)
+
+
+def _method(
+    pool: DescriptorPool,
+    service: str,
+    method: MethodDescriptorProto,
+    rules: tuple[HttpRule, ...],
+    source: Source,
+) -> Method:
+    return Method(
+        service,
+        method.name,
+        pool.FindMessageTypeByName(method.input_type.lstrip(".")),
+        pool.FindMessageTypeByName(method.output_type.lstrip(".")),
+        method.client_streaming,
+        method.server_streaming,
+        rules,
+        source,
+    )
+
+
+def _lines(file: FileDescriptorProto) -> dict[tuple[int, ...], int]:
+    """The line of each service's method, where the file brought its source info."""
+    return {
+        tuple(location.path): location.span[0] + 1
+        for location in file.source_code_info.location
+        if len(location.path) == 4 and location.path[0] == 6
+    }
+
+
+def _annotated_rules(method: MethodDescriptorProto, source: Source) -> Iterator[HttpRule]:
+    if method.options.HasExtension(annotations_pb2.http):
+        yield from flatten(method.options.Extensions[annotations_pb2.http], source)
+
+
+def flatten(
+    rule: http_pb2.HttpRule, source: Source, *, fully_decode: bool = False
+) -> Iterator[HttpRule]:
+    """A rule and its additional bindings, each as one alternative."""
+    yield _alternative(rule, source, fully_decode=fully_decode, nested=False)
+    for additional in rule.additional_bindings:
+        yield _alternative(additional, source, fully_decode=fully_decode, nested=False)
+        for inner in additional.additional_bindings:
+            yield _alternative(inner, source, fully_decode=fully_decode, nested=True)
+
+
+def _alternative(
+    rule: http_pb2.HttpRule, source: Source, *, fully_decode: bool, nested: bool
+) -> HttpRule:
+    pattern = rule.WhichOneof("pattern")
+    if pattern is None:
+        http_method, template = "", ""
+    elif pattern == "custom":
+        http_method, template = rule.custom.kind, rule.custom.path
+    else:
+        http_method, template = pattern.upper(), getattr(rule, pattern)
+    return HttpRule(
+        http_method, template, rule.body, rule.response_body, source, fully_decode, nested
+    )

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.status import invalid_argument
-from gateway.transcoding.text_values import value_reader
+from gateway.transcoding.text_values import has_members, value_reader
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
 
 Encoder = Callable[[str], bytes]
@@ -18,7 +18,14 @@ Position = tuple[int, ...]
 
 
 class FieldPathError(ValueError):
-    """A field path that leads nowhere in its message; the text says at which step."""
+    """A field path that leads nowhere in its message; the text says at which step.
+
+    `reached` is the part of the path that does lead somewhere, or None.
+    """
+
+    def __init__(self, text: str, reached: "FieldPath | None" = None) -> None:
+        super().__init__(text)
+        self.reached = reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +61,50 @@ class FieldPath:
     def choices(self) -> Iterator[tuple[tuple[Position, str], int]]:
         """Each oneof that setting this path decides, and the number of the member it chooses."""
         for depth, field in enumerate(self.fields):
-            if field.containing_oneof is not None:
-                yield (self.numbers[:depth], field.containing_oneof.name), field.number
+            oneof = field.containing_oneof
+            # A oneof of one, such as the one behind a proto3 `optional`, leaves no choice.
+            if oneof is not None and len(oneof.fields) > 1:
+                yield (self.numbers[:depth], oneof.name), field.number
 
 
 def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> FieldPath:
     """The fields that `path` names in `message`; JSON names count too where asked for.
 
     Raises:
-        FieldPathError: a step names no field, or goes through a list, a map or a scalar.
+        FieldPathError: a step names no field, or goes through a list, a map, a scalar, or a
+            well-known type whose JSON form has no members.
     """
-    fields: list[FieldDescriptor] = []
-    scope: Descriptor | None = message
+    fields: tuple[FieldDescriptor, ...] = ()
+    scope = message
     for step in path.split("."):
-        if scope is None:
-            raise FieldPathError(f"{path}: {fields[-1].name} has no fields of its own")
-        if fields and fields[-1].is_repeated:
-            raise FieldPathError(f"{path}: {fields[-1].name} is a list or map, which has no path")
+        if fields:
+            scope = _scope_of(fields, path)
         field = _field(scope, step, json_names=json_names)
         if field is None:
-            near = get_close_matches(step, list(scope.fields_by_name), n=1)
+            # Guessing is slow and for operators: JSON names come from clients, maybe hostile ones.
+            near = [] if json_names else get_close_matches(step, list(scope.fields_by_name), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise FieldPathError(f"{path}: {scope.full_name} has no field {step}{hint}")
-        fields.append(field)
-        scope = field.message_type
-    return FieldPath(tuple(fields))
+            raise FieldPathError(
+                f"{path}: {scope.full_name} has no field {step}{hint}",
+                FieldPath(fields) if fields else None,
+            )
+        fields = (*fields, field)
+    return FieldPath(fields)
+
+
+def _scope_of(fields: tuple[FieldDescriptor, ...], path: str) -> Descriptor:
+    """The message in which the step behind `fields` is looked up."""
+    last = fields[-1]
+    scope = last.message_type
+    if last.is_repeated:
+        why = f"{last.name} is a list or map, which has no path"
+    elif scope is None:
+        why = f"{last.name} has no fields of its own"
+    elif not has_members(scope):
+        why = f"{last.name} is a {scope.full_name}, which has no members in JSON"
+    else:
+        return scope
+    raise FieldPathError(f"{path}: {why}", FieldPath(fields))
 
 
 def _field(scope: Descriptor, name: str, *, json_names: bool) -> FieldDescriptor | None:
@@ -96,7 +122,9 @@ def check_path_variable(path: FieldPath) -> None:
     """
     if path.leaf.is_repeated:
         raise FieldPathError(f"{path.text}: a list or map cannot be a path variable")
-    if value_reader(path.leaf) is None:
+    message = path.leaf.message_type
+    empty = message is not None and message.full_name == "google.protobuf.Empty"
+    if empty or value_reader(path.leaf) is None:
         raise FieldPathError(f"{path.text}: a message cannot be a path variable")
 
 

@@ -21,11 +21,14 @@ def decode(raw: str, field: str) -> str:
     """
     if "%" not in raw:
         return raw
-    if _MALFORMED.search(raw):
-        raise invalid_argument(field, "a % must be followed by two hexadecimal digits")
+    malformed = _MALFORMED.search(raw)
+    if malformed is not None:
+        found = raw[malformed.start() : malformed.start() + 3]
+        wanted = "a % must be followed by two hexadecimal digits"
+        raise invalid_argument(field, f"{wanted}, not stand as {found!r}")
     try:
         return unquote_to_bytes(raw).decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:  # an encode error too: a lone surrogate beside the escape
         raise _not_utf8(field) from None
 
 
@@ -37,8 +40,8 @@ def decode_keeping_slashes(raw: str, field: str) -> str:
     return "".join(part if i % 2 else decode(part, field) for i, part in enumerate(parts))
 
 
-def check_path(path: str, *, allow_nul: bool) -> None:
-    """Refuses a raw path that no template can mean.
+def decode_segments(raw: list[str], *, allow_nul: bool) -> list[str]:
+    """The segments of a path, each decoded by itself.
 
     Dot segments are refused and never resolved: a path must mean one thing to everyone on its way.
 
@@ -46,20 +49,18 @@ def check_path(path: str, *, allow_nul: bool) -> None:
         StatusError: INVALID_ARGUMENT for malformed escapes, text that is not UTF-8, NUL, or a
             segment that is `.` or `..`.
     """
-    if not path.isascii():
+    texts = [decode(segment, "path") if "%" in segment else segment for segment in raw]
+    if "." in texts or ".." in texts:
+        raise invalid_argument("path", "the segments . and .. are not allowed")
+    whole = "".join(texts)
+    if "\0" in whole and not allow_nul:
+        raise invalid_argument("path", "%00 is not allowed")
+    if not whole.isascii():
         try:
-            path.encode("utf-8")
+            whole.encode("utf-8")
         except UnicodeEncodeError:
             raise _not_utf8("path") from None
-    if "%" in path:
-        text = decode(path, "path")
-        if "\0" in text and not allow_nul:
-            raise invalid_argument("path", "%00 is not allowed")
-        segments = [decode(segment, "path") for segment in path.split("/")]
-    else:
-        segments = path.split("/")
-    if "." in segments or ".." in segments:
-        raise invalid_argument("path", "the segments . and .. are not allowed")
+    return texts
 
 
 def _not_utf8(field: str) -> StatusError:

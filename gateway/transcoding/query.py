@@ -5,7 +5,7 @@ set what the path or the body sets, set one value twice, or choose two members o
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -22,20 +22,22 @@ from gateway.transcoding.fields import (
     field_encoder,
     resolve,
 )
-from gateway.transcoding.text_values import shown, value_reader
+from gateway.transcoding.text_values import has_members, shown, value_reader
 from gateway.transcoding.wire import length_delimited
 
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 _MAP_ENTRY = re.compile(r"([^\[\]]+)\[(.*)\]", re.DOTALL)
 _MAX_DEPTH = 32
-_REMEMBERED = 512
+_REMEMBERED = 128
+_REMEMBERED_DEPTH = 5
+_SHOWN_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
     path: FieldPath
     encode: Encoder
-    key: Position | None
+    key: tuple[object, ...] | None
     """What may be set only once, or None for a list."""
     choices: tuple[tuple[tuple[Position, str], int], ...]
 
@@ -63,7 +65,8 @@ class QueryBinder:
         if isinstance(body, FieldDescriptor):
             taken += FieldPath((body,)).choices()
         self._taken = dict(taken)
-        # Saves resolving a name again; bounded, and only names that exist get in.
+        # Saves resolving a name again. Bounded in number and depth, only names that exist get in,
+        # and a full one starts over, so that no client can take memory or keep others' names out.
         self._known: dict[str, _Parameter] = {}
 
     def bind(self, query: str) -> bytes:
@@ -75,7 +78,7 @@ class QueryBinder:
         if not query:
             return b""
         wire: list[bytes] = []
-        seen: set[Position] = set()
+        seen: set[tuple[object, ...]] = set()
         chosen: dict[tuple[Position, str], int] | None = None
         for name, value in self._pairs(query):
             parameter = self._known.get(name) or self._parameter(name)
@@ -83,7 +86,7 @@ class QueryBinder:
                 continue
             if parameter.key is not None:
                 if parameter.key in seen:
-                    raise invalid_argument(name, "is given twice, but holds one value")
+                    raise _given_twice(name)
                 seen.add(parameter.key)
             if parameter.choices:
                 chosen = self._taken.copy() if chosen is None else chosen
@@ -102,10 +105,9 @@ class QueryBinder:
             limit = self._options.max_parameters
             raise invalid_argument("", f"more than {limit} query parameters")
         pairs: list[tuple[str, str]] = []
-        plain = "%" not in query and "+" not in query and query.isascii()
         for piece in pieces:
             name, _, value = piece.partition("=")
-            if not plain:
+            if "%" in piece or "+" in piece or not piece.isascii():
                 name = _decode(name, "query")
                 value = _decode(value, name)
             pairs.append((name, value))
@@ -113,38 +115,45 @@ class QueryBinder:
 
     def _parameter(self, name: str) -> _Parameter | None:
         """The parameter called `name`, or None if it is unknown and may be ignored."""
+        if name.count(".") >= _MAX_DEPTH:
+            raise invalid_argument(_clipped(name), f"has more than {_MAX_DEPTH} steps")
         entry = _MAP_ENTRY.fullmatch(name)
-        path = self._resolve(entry[1] if entry else name)
-        if path is None or (entry is not None and not _is_map(path.leaf)):
+        path = self._resolve(name) if entry is None else self._map(entry[1])
+        if path is None:
             self._refuse_unknown(name)
             return None
         self._refuse_what_others_set(name, path)
         if _is_map(path.leaf):
             return self._map_entry(name, path, entry[2] if entry else None)
         parameter = self._value(name, path)
-        if len(self._known) < _REMEMBERED:
+        if len(path.fields) <= _REMEMBERED_DEPTH:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
             self._known[name] = parameter
         return parameter
 
     def _resolve(self, name: str) -> FieldPath | None:
         """The field called `name`, or the map that a name such as `labels.key` goes through."""
-        step = name if name.count(".") <= _MAX_DEPTH else ""
-        while step:
-            try:
-                path = resolve(self._message, step, json_names=True)
-            except FieldPathError:
-                step = step.rpartition(".")[0]
-            else:
-                return path if step == name or _is_map(path.leaf) else None
-        return None
+        try:
+            return resolve(self._message, name, json_names=True)
+        except FieldPathError as error:
+            return error.reached if error.reached and _is_map(error.reached.leaf) else None
+
+    def _map(self, name: str) -> FieldPath | None:
+        try:
+            path = resolve(self._message, name, json_names=True)
+        except FieldPathError:
+            return None
+        return path if _is_map(path.leaf) else None
 
     def _refuse_unknown(self, name: str) -> None:
         policy = self._options.unknown
         if policy is Unknown.IGNORE or (isinstance(policy, tuple) and name in policy):
             return
-        raise invalid_argument(name[:100], "no such query parameter")
+        raise invalid_argument(_clipped(name), "no such query parameter")
 
     def _refuse_what_others_set(self, name: str, path: FieldPath) -> None:
+        name = _clipped(name)
         if any(path.overlaps(bound) for bound in self._bound):
             raise invalid_argument(name, "is set by the path of the URL")
         if isinstance(self._body, str):
@@ -154,32 +163,54 @@ class QueryBinder:
 
     def _value(self, name: str, path: FieldPath) -> _Parameter:
         if value_reader(path.leaf) is None:
-            raise invalid_argument(name, _not_one_text(path.leaf))
+            raise invalid_argument(name, _not_one_text(name, path.leaf))
         encode = field_encoder(path, name, numeric_bools=self._options.numeric_bools)
         key = None if path.leaf.is_repeated else path.numbers
         return _Parameter(path, encode, key, tuple(path.choices()))
 
     def _map_entry(self, name: str, path: FieldPath, key: str | None) -> _Parameter:
-        if not self._options.maps or key is None:
+        name = _clipped(name)
+        if not self._options.maps:
             raise invalid_argument(name, "a map cannot be set by query parameters")
-        encode = _map_encoder(path, name, key, numeric_bools=self._options.numeric_bools)
-        return _Parameter(path, encode, None, tuple(path.choices()))
+        if key is None:
+            raise invalid_argument(name, f"is a map: write {path.leaf.json_name}[key]=value")
+        encode_key, encode = _map_encoder(path, name, numeric_bools=self._options.numeric_bools)
+        key_wire = encode_key(key)
+        return _Parameter(
+            path,
+            lambda text: encode(key_wire, text),
+            (*path.numbers, key_wire),
+            tuple(path.choices()),
+        )
 
 
 def _choose(name: str, parameter: _Parameter, chosen: dict[tuple[Position, str], int]) -> None:
     for oneof, member in parameter.choices:
         if chosen.setdefault(oneof, member) != member:
-            raise invalid_argument(name, f"another member of the oneof {oneof[1]} is set already")
+            raise invalid_argument(
+                _clipped(name), f"another member of the oneof {oneof[1]} is set already"
+            )
+
+
+def _given_twice(name: str) -> StatusError:
+    return invalid_argument(_clipped(name), "is given twice, but holds one value")
 
 
 def _decode(raw: str, name: str) -> str:
     """Decodes as HTML forms do: `+` is a space (WHATWG URL, application/x-www-form-urlencoded)."""
+    if "%" not in raw and "+" not in raw and raw.isascii():
+        return raw
     if _MALFORMED.search(raw):
-        raise invalid_argument(name[:100], "a % must be followed by two hexadecimal digits")
+        raise invalid_argument(_clipped(name), "a % must be followed by two hexadecimal digits")
     try:
         return unquote_to_bytes(raw.replace("+", " ")).decode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError):
-        raise invalid_argument(shown(name), "is not UTF-8 text once percent-decoded") from None
+        raise invalid_argument(_clipped(name), "is not UTF-8 text once percent-decoded") from None
+
+
+def _clipped(name: str) -> str:
+    """A name that need not be one of ours, as an error may carry it."""
+    return shown(name, _SHOWN_NAME)[1:-1]
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -187,28 +218,33 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.is_repeated and message is not None and message.GetOptions().map_entry
 
 
-def _not_one_text(field: FieldDescriptor) -> str:
+def _not_one_text(name: str, field: FieldDescriptor) -> str:
+    message = field.message_type
     if field.is_repeated:
         return "a list of messages cannot be set by query parameters"
-    message = field.message_type
-    first = message.fields[0].json_name if message is not None and message.fields else "field"
-    return f"is a message: set its fields, such as {field.json_name}.{first}"
+    if message is None or not has_members(message):
+        return "cannot be set by query parameters"
+    first = message.fields[0].json_name if message.fields else "field"
+    return f"is a message: set its fields, such as {name}.{first}"
 
 
-def _map_encoder(path: FieldPath, name: str, key: str, *, numeric_bools: bool) -> Encoder:
+def _map_encoder(
+    path: FieldPath, name: str, *, numeric_bools: bool
+) -> tuple[Encoder, Callable[[bytes, str], bytes]]:
+    """What encodes a key, and what encodes an entry from an encoded key and the value's text."""
     entry = path.leaf.message_type
     if entry is None or value_reader(entry.fields_by_name["value"]) is None:
         raise _no_scalar_map(name)
     number = path.leaf.number
-    key_wire = field_encoder(FieldPath((entry.fields_by_name["key"],)), name)(key)
+    encode_key = field_encoder(FieldPath((entry.fields_by_name["key"],)), name)
     value_field = FieldPath((entry.fields_by_name["value"],))
     encode_value = field_encoder(value_field, name, numeric_bools=numeric_bools)
     enclose = encloser(path.fields[:-1]) or bytes
 
-    def encode(text: str) -> bytes:
+    def encode(key_wire: bytes, text: str) -> bytes:
         return enclose(length_delimited(number, key_wire + encode_value(text)))
 
-    return encode
+    return encode_key, encode
 
 
 def _no_scalar_map(name: str) -> StatusError:

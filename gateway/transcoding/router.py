@@ -1,9 +1,14 @@
 """Finds the binding for an HTTP method and a raw path: an immutable trie made by a builder.
 
-Precedence does not depend on load order. From the left, segment by segment, a literal beats `*` and
-`*` beats `**`; a declared verb beats reading its colon as data; on one path an exact HTTP method
-beats the custom kind `*`. The search goes on until a binding fits in everything, the HTTP method
-included, so a more specific path never hides a less specific one that would serve.
+Precedence does not depend on load order. First, a path that ends in a verb some template declares
+is read with the verb, then with the colon as data. Then, segment by segment from the left, a
+literal beats `*` and `*` beats `**`; behind `**`, more segments beat fewer. Last, on one path an
+exact HTTP method beats the custom kind `*`, and HEAD without a binding of its own is served as GET.
+The search goes on until a binding fits in everything, the HTTP method included, so a more specific
+path never hides a less specific one that would serve.
+
+An empty segment is no segment: no wildcard takes it, `**` neither, so `/v1/` and `//` are not
+found. Only `/` itself stands for no segments at all.
 
 A node is visited at most once for each length a `**` can leave to the segments behind it, so the
 cost of a search is bounded by the number of nodes, whatever the path.
@@ -14,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gateway.status import Code, StatusError
-from gateway.transcoding.percent import check_path, decode, decode_keeping_slashes
-from gateway.transcoding.template import DeepWildcard, Literal, Template, Variable
+from gateway.transcoding.percent import decode, decode_keeping_slashes, decode_segments
+from gateway.transcoding.template import DeepWildcard, Literal, Segment, Template, Variable
 
 T = TypeVar("T")
 ANY_METHOD = "*"
-_SHOWN_PATH = 200
+_SHOWN_LENGTH = 200
 
 
 class Match(Generic[T]):
@@ -49,7 +54,7 @@ Captures = Callable[[list[str]], tuple[str, ...]]
 """Reads a template's variables from the raw segments, of which the first is the empty one."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Entry(Generic[T]):
     template: Template
     target: T
@@ -57,57 +62,53 @@ class _Entry(Generic[T]):
     captures: Captures
 
 
+_Methods = dict[str, _Entry[T]]
+"""What serves one path, by HTTP method."""
+
+
 @dataclass(slots=True)
 class _Node(Generic[T]):
     literals: dict[str, "_Node[T]"] = field(default_factory=dict)
     wildcard: "_Node[T] | None" = None
     deep: "_Node[T] | None" = None
-    tails: list[int] = field(default_factory=list)
-    """On the node behind a `**`: how many segments may follow it, most first."""
-    leaves: dict[str, dict[str, _Entry[T]]] = field(default_factory=dict)
-    """By verb, then HTTP method."""
+    tails: tuple[int, ...] = ()
+    """On the node behind a `**`: how many segments may follow it, fewest first."""
+    leaves: dict[str, _Methods[T]] = field(default_factory=dict)
+    """By verb; the empty one is none."""
 
 
 class RouterBuilder(Generic[T]):
     """Collects routes; `build` makes the router."""
 
     def __init__(self) -> None:
-        self._root: _Node[T] = _Node()
-        self._entries: list[_Entry[T]] = []
+        # Variables are no part of the key: their names do not tell two routes apart.
+        self._entries: dict[tuple[str, tuple[Segment, ...], str], _Entry[T]] = {}
         self.conflicts: list[Conflict[T]] = []
 
     def add(
         self, http_method: str, template: Template, target: T, *, fully_decode: bool = False
     ) -> None:
         """Adds a route; one that is taken stays with its first target and counts as a conflict."""
-        methods = self._node(template).leaves.setdefault(template.verb, {})
-        taken = methods.get(http_method)
+        key = (http_method, template.segments, template.verb)
+        taken = self._entries.get(key)
         if taken is not None:
             self.conflicts.append(Conflict(http_method, template, taken.target, target))
             return
         captures = _compile_captures(template, fully_decode=fully_decode)
-        entry = _Entry(template, target, http_method, captures)
-        methods[http_method] = entry
-        self._entries.append(entry)
+        self._entries[key] = _Entry(template, target, http_method, captures)
 
     def build(self, *, allow_nul: bool = False) -> "Router[T]":
-        """The router over all routes added so far."""
-        return Router(self._root, self._entries, allow_nul=allow_nul)
-
-    def _node(self, template: Template) -> _Node[T]:
-        node = self._root
-        for position, segment in enumerate(template.segments):
-            if isinstance(segment, Literal):
-                node = node.literals.setdefault(segment.text, _Node())
-            elif isinstance(segment, DeepWildcard):
-                node.deep = node.deep or _Node()
-                node = node.deep
-                tail = len(template.segments) - position - 1
-                node.tails = sorted({*node.tails, tail}, reverse=True)
-            else:
-                node.wildcard = node.wildcard or _Node()
-                node = node.wildcard
-        return node
+        """The router over all routes added so far; it knows nothing of later ones."""
+        root: _Node[T] = _Node()
+        entries = list(self._entries.values())
+        leaves = [_grow_leaf(root, entry.template) for entry in entries]
+        for methods, entry in zip(leaves, entries, strict=True):
+            methods[entry.http_method] = entry
+        for methods in leaves:
+            if "GET" in methods:
+                # RFC 9110 section 9.3.2: HEAD is GET without the content.
+                methods.setdefault("HEAD", methods["GET"])
+        return Router(root, entries, allow_nul=allow_nul)
 
 
 class Router(Generic[T]):
@@ -116,7 +117,6 @@ class Router(Generic[T]):
     def __init__(
         self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool = False
     ) -> None:
-        self._root = root
         self._entries = entries
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
@@ -139,13 +139,14 @@ class Router(Generic[T]):
                 last, _, verb = segments[-1].rpartition(":")
                 verb = verb if verb in self._verbs else ""
                 segments[-1] = last if verb else segments[-1]
-            node: _Node[T] | None = self._start
+            node = self._start
             for segment in segments:
-                node = node.literals.get(segment) or node.wildcard  # type: ignore[union-attr]
-                if node is None:
+                child = node.literals.get(segment) or node.wildcard
+                if child is None:
                     break
+                node = child
             else:
-                methods = node.leaves.get(verb) if node is not None else None
+                methods = node.leaves.get(verb)
                 if methods is not None and segments[-1]:
                     entry = methods.get(http_method) or methods.get(ANY_METHOD)
                     if entry is not None:
@@ -156,89 +157,129 @@ class Router(Generic[T]):
         """The HTTP methods some binding serves on `path`, sorted; empty if none does.
 
         HEAD comes with GET, and OPTIONS with any. `*` stands for the custom kind that takes all.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
         """
-        allowed = {m for methods, _ in self._leaves(path) for m in methods}
-        if not allowed:
-            return ()
-        return tuple(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
+        return _allowed([methods for methods, _ in self._leaves(path)])
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """For each target: `matches`, or why it does not serve this request."""
         try:
-            winner = self.match(http_method, path).target
-        except StatusError:
-            winner = None
-        return [
-            (
-                entry.target,
-                "matches" if entry.target is winner else self._why(entry, http_method, path),
-            )
-            for entry in self._entries
-        ]
+            leaves = [methods for methods, _ in self._leaves(path)]
+        except StatusError as error:
+            return [(entry.target, error.message) for entry in self._entries]
+        serving = (methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves)
+        winner = next(filter(None, serving), None)
+        fitting = {entry for methods in leaves for entry in methods.values()}
+
+        def reason(entry: _Entry[T]) -> str:
+            if entry is winner:
+                return "matches"
+            if entry not in fitting:
+                return _path_difference(entry.template, path)
+            if entry.http_method in (http_method, ANY_METHOD):
+                return "a more specific binding matches"
+            return f"the path fits, but it serves {entry.http_method}"
+
+        return [(entry.target, reason(entry)) for entry in self._entries]
 
     def _search(self, http_method: str, path: str) -> Match[T]:
-        check_path(path, allow_nul=self._allow_nul)
+        missed: list[_Methods[T]] = []
         for methods, segments in self._leaves(path):
-            entry = methods.get(http_method)
-            if entry is None and http_method == "HEAD":
-                entry = methods.get("GET")
-            entry = entry or methods.get(ANY_METHOD)
+            entry = methods.get(http_method) or methods.get(ANY_METHOD)
             if entry is not None:
-                return Match(entry.target, entry.captures(["", *segments]))
-        raise self._no_match(http_method, path)
+                return Match(entry.target, entry.captures(segments))
+            missed.append(methods)
+        raise _no_match(http_method, path, _allowed(missed))
 
-    def _no_match(self, http_method: str, path: str) -> StatusError:
-        shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}..."
-        allowed = ", ".join(self.allowed_methods(path))
-        if not allowed:
-            return StatusError(Code.NOT_FOUND, f"no route for {http_method} {shown}")
-        return StatusError(
-            Code.UNIMPLEMENTED,
-            f"{http_method} is not served on {shown}; it allows {allowed}",
-            http_status=405,
-            headers=[("Allow", allowed)],
-        )
-
-    def _leaves(self, path: str) -> Iterator[tuple[dict[str, _Entry[T]], list[str]]]:
+    def _leaves(self, path: str) -> Iterator[tuple[_Methods[T], list[str]]]:
         """Each leaf that `path` reaches, the most specific first, with the raw segments."""
-        segments = [] if path == "/" else path.split("/")[1:]
-        if not path.startswith("/") or "" in segments:
-            return  # an empty segment is no segment: no wildcard takes it
-        last, colon, verb = segments[-1].rpartition(":") if segments else ("", "", "")
-        if colon and last and verb in self._verbs:
-            yield from self._walk([*segments[:-1], last], verb)
-        yield from self._walk(segments, "")
+        raw = path.split("/")
+        texts = decode_segments(raw, allow_nul=self._allow_nul)
+        if not path.startswith("/"):
+            return
+        # The colon is sought in the raw path: `%3A` is data (http.proto, path template syntax).
+        last, colon, suffix = raw[-1].rpartition(":")
+        verb = decode(suffix, "path") if colon else ""
+        if verb in self._verbs:
+            spared = decode_segments([last], allow_nul=self._allow_nul)
+            yield from self._walk([*raw[:-1], last], [*texts[:-1], *spared], verb)
+        yield from self._walk(raw, texts, "")
 
-    def _walk(self, raw: list[str], verb: str) -> Iterator[tuple[dict[str, _Entry[T]], list[str]]]:
-        texts = [decode(segment, "path") for segment in raw]
-        for node in _descend(self._root, texts, 0):
+    def _walk(
+        self, raw: list[str], texts: list[str], verb: str
+    ) -> Iterator[tuple[_Methods[T], list[str]]]:
+        if texts == ["", ""]:
+            raw = texts = [""]
+        if "" in texts[1:]:
+            return
+        for node in _descend(self._start, texts):
             methods = node.leaves.get(verb)
             if methods is not None:
                 yield methods, raw
 
-    def _why(self, entry: _Entry[T], http_method: str, path: str) -> str:
-        fits = any(entry in methods.values() for methods, _ in self._leaves(path))
-        if fits and entry.http_method in (http_method, ANY_METHOD):
-            return "a more specific binding matches"
-        if fits:
-            return f"the path fits, but it serves {entry.http_method}"
-        return _path_difference(entry.template, path)
+
+def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
+    """The leaf of `template` in the trie under `root`, made if need be."""
+    node = root
+    for position, segment in enumerate(template.segments):
+        if isinstance(segment, Literal):
+            child = node.literals.get(segment.text)
+            if child is None:
+                child = node.literals[segment.text] = _Node()
+            node = child
+        elif isinstance(segment, DeepWildcard):
+            node.deep = node.deep or _Node()
+            node = node.deep
+            node.tails = tuple(sorted({*node.tails, len(template.segments) - position - 1}))
+        else:
+            node.wildcard = node.wildcard or _Node()
+            node = node.wildcard
+    return node.leaves.setdefault(template.verb, {})
 
 
-def _descend(node: _Node[T], texts: list[str], at: int) -> Iterator[_Node[T]]:
-    """Every node that the segments from `at` on lead to, the most specific first."""
-    if at == len(texts):
-        yield node
-    else:
-        child = node.literals.get(texts[at])
-        if child is not None:
-            yield from _descend(child, texts, at + 1)
-        if node.wildcard is not None:
-            yield from _descend(node.wildcard, texts, at + 1)
-    if node.deep is not None:
-        for tail in node.deep.tails:
-            if len(texts) - tail >= at:
-                yield from _descend(node.deep, texts, len(texts) - tail)
+def _descend(start: _Node[T], texts: list[str]) -> Iterator[_Node[T]]:
+    """Every node that all of `texts` leads to, the most specific first."""
+    stack = [(start, 0)]
+    while stack:
+        node, at = stack.pop()
+        if at == len(texts):
+            yield node
+        # What is pushed last is searched first.
+        if node.deep is not None:
+            ends = [len(texts) - tail for tail in node.deep.tails]
+            stack += [(node.deep, end) for end in ends if end >= at]
+        if at < len(texts):
+            if node.wildcard is not None:
+                stack.append((node.wildcard, at + 1))
+            child = node.literals.get(texts[at])
+            if child is not None:
+                stack.append((child, at + 1))
+
+
+def _allowed(leaves: Sequence[_Methods[T]]) -> tuple[str, ...]:
+    allowed = {http_method for methods in leaves for http_method in methods}
+    return tuple(sorted({*allowed, "OPTIONS"})) if allowed else ()
+
+
+def _no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusError:
+    request = f"{_shown(http_method)} {_shown(path)}"
+    if not allowed:
+        return StatusError(Code.NOT_FOUND, f"no route for {request}")
+    listed = ", ".join(allowed)
+    return StatusError(
+        Code.UNIMPLEMENTED,
+        f"no route for {request}; the path allows {listed}",
+        http_status=405,
+        headers=[("Allow", listed)],
+    )
+
+
+def _shown(text: str) -> str:
+    """`text` fit for a message: cut if long, and without control characters."""
+    cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def _compile_captures(template: Template, *, fully_decode: bool) -> Captures:
@@ -269,11 +310,13 @@ def _compile_variable(
         return start + (grown if after_deep else 0), end + (grown if after_deep or over_deep else 0)
 
     def read_one(segments: list[str]) -> str:
-        return decode(segments[bounds(segments)[0] if after_deep else start], name)
+        raw = segments[bounds(segments)[0] if after_deep else start]
+        return decode(raw, name) if "%" in raw else raw
 
     def read_many(segments: list[str]) -> str:
         first, last = bounds(segments) if deep is not None else (start, end)
-        return decode_keeping_slashes("/".join(segments[first:last]), name)
+        raw = "/".join(segments[first:last])
+        return decode_keeping_slashes(raw, name) if "%" in raw else raw
 
     def read_fully(segments: list[str]) -> str:
         # http.proto, Http.fully_decode_reserved_expansion: `%2F` stays only where `*` matched it.
@@ -290,17 +333,25 @@ def _compile_variable(
 
 
 def _path_difference(template: Template, path: str) -> str:
-    """The first thing in which `path` is not as `template` wants it."""
-    segments = path.split("/")[1:]
+    """The first thing in which `path`, which can be decoded, is not as `template` wants it."""
     if template.verb:
-        last, _, verb = segments[-1].rpartition(":")
-        if verb != template.verb or not last:
+        path, _, verb = path.rpartition(":")
+        if "/" in verb or decode(verb, "path") != template.verb:
             return f"the path does not end in :{template.verb}"
-        segments = [*segments[:-1], last]
-    for number, (segment, text) in enumerate(zip(template.segments, segments, strict=False), 1):
-        if isinstance(segment, DeepWildcard):
-            return "the segments behind ** differ"
-        if isinstance(segment, Literal) and segment.text != text:
-            return f"segment {number} is {text!r} and not {segment.text!r}"
-    wanted = len(template.segments)
-    return f"the path has {len(segments)} segments and not {wanted}"
+    if not path.startswith("/"):
+        return "the path does not start with /"
+    texts = [decode(raw, "path") for raw in path[1:].split("/")]
+    deep = template.deep_at
+    before = template.segments[:deep]
+    behind = () if deep is None else template.segments[deep + 1 :]
+    first_behind = len(texts) - len(behind)
+    for segment, number in [
+        *zip(before, range(len(texts)), strict=False),
+        *zip(behind, range(max(len(before), first_behind), len(texts)), strict=False),
+    ]:
+        if isinstance(segment, Literal) and segment.text != texts[number]:
+            return f"segment {number + 1} is {texts[number]!r} and not {segment.text!r}"
+    if "" in texts:
+        return f"segment {texts.index('') + 1} is empty"
+    wanted = f"{len(before) + len(behind)}{'' if deep is None else ' or more'}"
+    return f"the path has {len(texts)} segment{'s'[: len(texts) - 1]} and not {wanted}"

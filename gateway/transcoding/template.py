@@ -13,7 +13,6 @@ APIs also have it before other segments; one such `**` is taken, and `Template.d
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
 
 
@@ -57,7 +56,7 @@ class Variable:
     """Whether its pattern has several segments or `**`, so that `%2F` stays encoded."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Template:
     """A parsed path template: flat segments, the variables over them, and the verb."""
 
@@ -65,7 +64,7 @@ class Template:
     variables: tuple[Variable, ...]
     verb: str = ""
 
-    @cached_property
+    @property
     def deep_at(self) -> int | None:
         """Where the `**` stands, or None."""
         return next((i for i, s in enumerate(self.segments) if isinstance(s, DeepWildcard)), None)
@@ -73,7 +72,7 @@ class Template:
     @property
     def deep_inside(self) -> bool:
         """Whether other segments follow the `**`, which the grammar does not foresee."""
-        return self.deep_at is not None and self.deep_at < len(self.segments) - 1
+        return any(isinstance(segment, DeepWildcard) for segment in self.segments[:-1])
 
     def __str__(self) -> str:
         parts: list[str] = []
@@ -102,6 +101,7 @@ def parse_template(text: str) -> Template:
     return _Parser(text).template()
 
 
+_WILDCARD, _DEEP_WILDCARD = Wildcard(), DeepWildcard()
 _LITERAL = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2}|[^\x00-\x7f])+")
 _FIELD_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -121,8 +121,6 @@ class _Parser:
         verb = self._literal("a verb after the colon") if self._take(":") else ""
         if self._at < len(self._text):
             raise self._error(f"unexpected {self._text[self._at]!r}")
-        if sum(isinstance(segment, DeepWildcard) for segment in self._segments) > 1:
-            raise self._error("only one ** can stand in a template")
         return Template(tuple(self._segments), tuple(self._variables), verb)
 
     def _parse_segments(self, *, inside_variable: bool) -> None:
@@ -132,25 +130,35 @@ class _Parser:
 
     def _segment(self, *, inside_variable: bool) -> None:
         if self._take("**"):
-            self._segments.append(DeepWildcard())
+            if any(isinstance(segment, DeepWildcard) for segment in self._segments):
+                raise self._error("only one ** can stand in a template", back=2)
+            self._segments.append(_DEEP_WILDCARD)
         elif self._take("*"):
-            self._segments.append(Wildcard())
+            self._segments.append(_WILDCARD)
         elif not self._take("{"):
-            self._segments.append(Literal(self._literal("a segment: a literal, *, ** or {field}")))
+            self._segments.append(self._literal_segment())
         elif inside_variable:
             raise self._error("a variable cannot stand inside another", back=1)
         else:
             self._variable()
 
+    def _literal_segment(self) -> Literal:
+        start = self._at
+        text = self._literal("a segment: a literal, *, ** or {field}")
+        if text in (".", ".."):
+            # No path reaches it: the router refuses dot segments (RFC 3986 section 5.2.4).
+            raise self._error("the segments . and .. are never served", back=self._at - start)
+        return Literal(text)
+
     def _variable(self) -> None:
         start = len(self._segments)
         path = self._field_path()
         if any(variable.field_path == path for variable in self._variables):
-            raise self._error(f"the variable {path} stands here twice")
+            raise self._error(f"the variable {path} stands here twice", back=len(path))
         if self._take("="):
             self._parse_segments(inside_variable=True)
         else:
-            self._segments.append(Wildcard())
+            self._segments.append(_WILDCARD)
         self._expect("}", f"expected }} to close the variable {path}")
         end = len(self._segments)
         many = end - start > 1 or isinstance(self._segments[start], DeepWildcard)
@@ -167,12 +175,13 @@ class _Parser:
         found = _LITERAL.match(self._text, self._at)
         if found is None:
             raise self._error(f"expected {wanted}")
-        self._at = found.end()
         try:
             # Two spellings of one literal are one route, so it is kept decoded.
-            return unquote_to_bytes(found[0]).decode("utf-8")
-        except UnicodeDecodeError:
+            text = unquote_to_bytes(found[0]).decode("utf-8")
+        except UnicodeError:
             raise self._error("a percent-encoded literal is not UTF-8") from None
+        self._at = found.end()
+        return text
 
     def _take(self, token: str) -> bool:
         if self._text.startswith(token, self._at):

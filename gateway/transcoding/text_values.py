@@ -5,6 +5,7 @@ takes text and gives a field's value as it stands on the wire behind the tag, wi
 raises `ValueError` whose text says what was expected, in our words.
 """
 
+import json
 import math
 import re
 import struct
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.transcoding.wire import (
     FIXED32,
@@ -34,19 +35,20 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
 _TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{1,9}))?"
     r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
-_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+# AIP-161: behind the first field, a step may be a map's key or `*`.
+_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(?:\.(?:[A-Za-z0-9_]+|\*))*")
 _FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _DURATION_MAX_S = 315_576_000_000
 _SHOWN = 40
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = _SHOWN) -> str:
     """`text` as an error may quote it: short, and without control characters."""
-    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    cut = text if len(text) <= limit else f"{text[:limit]}..."
     return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut) + '"'
 
 
@@ -73,7 +75,7 @@ def _integral(text: str, name: str) -> int:
     except InvalidOperation:
         raise _expected(f"an {name}", text) from None
     # An exponent beyond any integer type must not become a number of that many digits.
-    if number.adjusted() > 30 or number != number.to_integral_value():
+    if (number and number.adjusted() > 30) or number != number.to_integral_value():
         raise ValueError(f"expected a whole number that fits {name}, got {shown(text)}")
     return int(number)
 
@@ -111,9 +113,10 @@ def read_string(text: str) -> bytes:
 
 
 def read_bytes(text: str) -> bytes:
-    """Base64 in either alphabet, padded or not."""
+    """Base64 in either alphabet, padded in full or not at all."""
     digits = text.rstrip("=")
-    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1:
+    half_padded = digits != text and len(text) % 4
+    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1 or half_padded:
         raise _expected("base64", text)
     padded = digits + "=" * (-len(digits) % 4)
     return urlsafe_b64decode(padded.replace("+", "-").replace("/", "_"))
@@ -201,20 +204,30 @@ def read_empty(text: str) -> bytes:
 
 
 def read_value(text: str) -> bytes:
-    """A google.protobuf.Value: null, true, false, a number, or else a string."""
+    """A google.protobuf.Value: null, true, false, a number, a JSON string, or else the text."""
     if text == "null":
         return tag(1, VARINT) + b"\x00"
     if text in ("true", "false"):
         return tag(4, VARINT) + read_bool(text)
     if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return tag(2, FIXED64) + read_double(text)
-    return length_delimited(3, read_string(text))
+    return length_delimited(3, read_string(_unquoted(text)))
+
+
+def _unquoted(text: str) -> str:
+    """What a JSON string says; any other text as it is."""
+    try:
+        return str(json.loads(text)) if text.startswith('"') else text
+    except json.JSONDecodeError:
+        return text
 
 
 def enum_reader(enum: EnumDescriptor) -> Reader:
     """Reads a value by name or number; a closed enum takes only numbers it declares."""
     by_name = {value.name: signed_varint(value.number) for value in enum.values}
     numbers = {value.number for value in enum.values}
+    if enum.full_name == "google.protobuf.NullValue":
+        by_name["null"] = by_name["NULL_VALUE"]  # its JSON form
 
     def read(text: str) -> bytes:
         known = by_name.get(text)
@@ -258,7 +271,18 @@ _MESSAGES: dict[str, Reader] = {
 }
 """Well-known types that one text can say."""
 
+_WITHOUT_TEXT = ("google.protobuf.Struct", "google.protobuf.ListValue", "google.protobuf.Any")
+
 _WRAPPER = re.compile(r"google\.protobuf\.(?:Double|Float|U?Int64|U?Int32|Bool|String|Bytes)Value")
+
+
+def has_members(message: Descriptor) -> bool:
+    """Whether the JSON form of `message` is an object with its fields, so that paths go on in it.
+
+    Well-known types have JSON forms of their own, and one spelling each: `ts.seconds` is none.
+    """
+    name = message.full_name
+    return not (name in _MESSAGES or name in _WITHOUT_TEXT or _WRAPPER.fullmatch(name))
 
 
 def value_reader(

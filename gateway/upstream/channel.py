@@ -24,8 +24,9 @@ class Channel(Protocol):
     ) -> Reply:
         """Calls `method` once; `request` is a generator where the method streams its request.
 
-        A reply that streams is returned as soon as its metadata, or first message, or a failure is
+        A reply that streams is returned as soon as its first message, its end, or a failure is
         there, so that a failure before the first message is raised here and not by the generator.
+        An exception of the `request` generator cancels the RPC and is raised as it is.
         """
         ...
 

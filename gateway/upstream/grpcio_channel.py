@@ -1,8 +1,9 @@
 """A channel over grpcio: the C core, with all that it alone can do."""
 
 import asyncio
+import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,15 +26,23 @@ try:
 except PackageNotFoundError:  # run from a bare source tree
     _USER_AGENT = "grpc-rest-gateway"
 
+_LOG = logging.getLogger(__name__)
 
-_OWN_WORDS = re.compile(
-    r"Deadline Exceeded|Received message larger|[Cc]ancelled by application|[Cc]ancelling all calls"
-    r"|[Ff]ailed to connect|[Cc]onnection (?:re|aborted|timed|closed)|[Ss]ocket|GOAWAY|RST_STREAM"
-    r"|DNS|[Kk]eepalive|Broken pipe|address list|[Ee]ndpoint|[Tt]ransport|[Ss]tream removed"
-    r"|[Hh]andshake|[Ss]hutdown|[Cc]hannel (?:closed|is closed)|ipv[46]:|unix:|too_many_pings"
-)
-"""How the C core speaks of failures of its own. It marks them in no other way, but a status without
-any metadata whose text has such words is taken to be its."""
+_OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
+    Code.CANCELLED: re.compile(r"RST_STREAM|[Cc]ancelled by application|[Cc]ancelling all calls"),
+    Code.DEADLINE_EXCEEDED: re.compile(r"(?:Stream removed \()?Deadline Exceeded\)?"),
+    Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger"),
+    Code.UNKNOWN: re.compile(r"RST_STREAM|[Ss]tream removed|http2 header with status"),
+    Code.INTERNAL: re.compile(r"RST_STREAM|[Ss]tream removed|http2 header with status|ipv[46]:"),
+    Code.UNAVAILABLE: re.compile(
+        r"[Ff]ailed to connect|[Cc]onnection (?:re|aborted|timed|closed)|[Ss]ocket|GOAWAY"
+        r"|RST_STREAM|[Cc]ancelling all calls|DNS|errors resolving|[Kk]eepalive|Broken pipe"
+        r"|address list|[Ee]ndpoint|[Tt]ransport|[Ss]tream removed|[Hh]andshake|[Ss]hutdown"
+        r"|[Cc]hannel (?:closed|is closed)|http2 header with status|ipv[46]:|unix:|too_many_pings"
+    ),
+}
+"""How the C core speaks of failures of its own, by code. It marks them in no other way, but a
+status without any metadata whose text has such words is taken to be its."""
 
 
 class GrpcioChannel:
@@ -44,7 +53,7 @@ class GrpcioChannel:
         self._limit_bytes = upstream.max_message_bytes
         self._channel = _open(upstream)
         # Saves making a multi-callable for every call.
-        self._callables: dict[Method, Callable[..., Any]] = {}
+        self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
         return f"<GrpcioChannel {self._name}>"
@@ -57,20 +66,24 @@ class GrpcioChannel:
         timeout_s: float | None,
     ) -> Reply:
         """Calls `method` once; see `Channel.call`."""
+        whole = request if isinstance(request, bytes) else None
         try:
-            start = self._callables[method]
-        except KeyError:
-            start = self._callables[method] = self._multi_callable(method)
-        rpc = start(request, timeout=timeout_s, metadata=tuple(metadata))
+            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(metadata))
+        except grpc.aio.UsageError:  # the channel is closed
+            raise unavailable(self._name) from None
+        sending = None if isinstance(request, bytes) else _Sending(rpc, request)
         if method.server_streaming:
-            return await self._stream(rpc)
+            return await self._stream(rpc, sending)
         try:
             message: bytes = await rpc
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             rpc.cancel()
-            raise
+            raise self._interruption(cancelled, sending) from None
+        finally:
+            if sending is not None:
+                await sending.stop()
         return Reply(
             message,
             metadata=_plain(await rpc.initial_metadata()),
@@ -80,6 +93,15 @@ class GrpcioChannel:
     async def close(self, grace_s: float = 0.0) -> None:
         """Lets calls under way finish for `grace_s` seconds, then ends them."""
         await self._channel.close(grace_s or None)
+
+    def _callable(self, method: Method) -> Callable[..., Any]:
+        # Not keyed by the method itself, which would keep a replaced schema alive.
+        key = (method.path, method.client_streaming, method.server_streaming)
+        try:
+            return self._callables[key]
+        except KeyError:
+            made = self._callables[key] = self._multi_callable(method)
+            return made
 
     def _multi_callable(self, method: Method) -> Callable[..., Any]:
         makers: dict[tuple[bool, bool], Callable[..., Any]] = {
@@ -91,45 +113,63 @@ class GrpcioChannel:
         # No serializers: what goes in and comes out are wire bytes.
         return makers[method.client_streaming, method.server_streaming](method.path)  # type: ignore[no-any-return]
 
-    async def _stream(self, rpc: Any) -> Reply:
+    async def _stream(self, rpc: Any, sending: "_Sending | None") -> Reply:
         """The reply once its first message, its end, or its failure is there."""
-        messages = aiter(rpc)
-        try:
-            first: bytes | None = await anext(messages, None)
-            metadata = _plain(await rpc.initial_metadata())
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from None
-        except asyncio.CancelledError:
-            rpc.cancel()
-            raise
-        reply = Reply(metadata=metadata)
-        reply.messages = self._messages(rpc, first, messages, reply)
+        reply = Reply()
+        reply.messages = self._messages(rpc, sending, reply)
+        # Runs up to where the first message is known. It also has to have started: closing a
+        # generator that never ran would leave the RPC running.
+        await anext(reply.messages)
         return reply
 
     async def _messages(
-        self, rpc: Any, first: bytes | None, rest: Any, reply: Reply
+        self, rpc: Any, sending: "_Sending | None", reply: Reply
     ) -> AsyncGenerator[bytes]:
+        """The messages of a streaming reply, behind an empty one that says it has begun."""
+        messages = aiter(rpc)
         try:
+            first: bytes | None = await anext(messages, None)
+            reply.metadata.extend(_plain(await rpc.initial_metadata()))
+            yield b""
             if first is not None:
                 yield first
-                async for message in rest:
+                async for message in messages:
                     yield message
             reply.trailers.extend(_plain(await rpc.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
+        except asyncio.CancelledError as cancelled:
+            raise self._interruption(cancelled, sending) from None
         finally:
             rpc.cancel()
+            if sending is not None:
+                await sending.stop()
+
+    def _interruption(
+        self, cancelled: asyncio.CancelledError, sending: "_Sending | None"
+    ) -> BaseException:
+        """What cancelled an RPC: its task, its request's failure, or else the channel's closing.
+
+        grpcio raises CancelledError for all three.
+        """
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            return cancelled
+        if sending is not None and sending.failure is not None:
+            return sending.failure
+        return unavailable(self._name)
 
     def _error(self, error: grpc.aio.AioRpcError) -> StatusError:
         code, _ = error.code().value
         metadata = _plain(error.initial_metadata())
         trailers = _plain(error.trailing_metadata())
         text = error.details() or ""
-        if not metadata and not trailers and _OWN_WORDS.search(text):
-            return self._local_error(Code.of(code))
+        own_words = _OWN_WORDS.get(Code.of(code))
+        if not metadata and not trailers and own_words is not None and own_words.search(text):
+            return self._local_error(Code.of(code), text)
         return backend_error(code, text, metadata, trailers)
 
-    def _local_error(self, code: Code) -> StatusError:
+    def _local_error(self, code: Code, text: str) -> StatusError:
         """A failure that grpcio found itself, in our words: its own name addresses."""
         match code:
             case Code.DEADLINE_EXCEEDED:
@@ -139,9 +179,38 @@ class GrpcioChannel:
             case Code.CANCELLED:
                 return StatusError(Code.CANCELLED, "the call was cancelled")
             case Code.UNAVAILABLE:
+                _LOG.warning("upstream %s is unavailable: %s", self._name, text)
                 return unavailable(self._name)
             case _:
                 return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
+
+
+class _Sending:
+    """Writes a request's messages to an RPC, and knows why they stopped if they failed.
+
+    grpcio could do it, but forgets the reason, and waits on for messages when the RPC has ended.
+    """
+
+    def __init__(self, rpc: Any, messages: AsyncGenerator[bytes]) -> None:
+        self.failure: Exception | None = None
+        self._rpc = rpc
+        self._task = asyncio.create_task(self._send(messages))
+
+    async def stop(self) -> None:
+        """Reads no further message, and returns once the generator is at rest."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _send(self, messages: AsyncGenerator[bytes]) -> None:
+        try:
+            async for message in messages:
+                await self._rpc.write(message)
+            await self._rpc.done_writing()
+        except Exception as error:  # noqa: BLE001 - it is raised where the reply is awaited
+            # Where the RPC ended first, its own ending says why.
+            if not self._rpc.done():
+                self.failure = error
+                self._rpc.cancel()
 
 
 def _plain(metadata: Any) -> Metadata:
@@ -155,6 +224,9 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
         ("grpc.primary_user_agent", _USER_AGENT),
         # Retries are the gateway's own decision, never half grpc's.
         ("grpc.enable_retries", 0),
+        # A back end that is up again is noticed in seconds; the default waits up to two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5000),
         ("grpc.use_local_subchannel_pool", 1),
     ]
     if upstream.tls is None:

@@ -50,27 +50,23 @@ class Pool:
             PoolError: no upstream serves a service, or several claim it alike.
         """
         reflected = reflected or {}
-        chosen = {service: self._choose(service, reflected.get(service)) for service in services}
-        homeless = sorted(service for service, name in chosen.items() if name is None)
-        if homeless:
-            raise PoolError(
-                f"no upstream serves {', '.join(homeless)}; "
-                "name it in upstreams.<name>.services, or add --upstream HOST:PORT"
-            )
-        return {s: self._channels[name] for s, name in chosen.items() if name is not None}
+        able = {service: self._able(service, reflected.get(service)) for service in services}
+        if any(len(names) != 1 for names in able.values()):
+            raise PoolError("; ".join(_problems(able)))
+        return {service: self._channels[names[0]] for service, names in able.items()}
 
-    def _choose(self, service: str, reflected: str | None) -> str | None:
+    def _able(self, service: str, reflected: str | None) -> list[str]:
+        """The upstreams with the best claim to a service: one, if all is well."""
         claims: dict[int, list[str]] = {}
         for name, upstream in self._upstreams.items():
             strength = max((_strength(p, service) for p in upstream.services), default=0)
             if strength:
                 claims.setdefault(strength, []).append(name)
         if claims:
-            return _only(service, claims[max(claims)])
+            return claims[max(claims)]
         if reflected is not None:
-            return reflected
-        open_to_all = [name for name, upstream in self._upstreams.items() if not upstream.services]
-        return _only(service, open_to_all) if open_to_all else None
+            return [reflected]
+        return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
 def _strength(pattern: str, service: str) -> int:
@@ -82,22 +78,37 @@ def _strength(pattern: str, service: str) -> int:
     return 0
 
 
-def _only(service: str, names: list[str]) -> str:
-    if len(names) > 1:
-        raise PoolError(
-            f"{service} could go to {' or '.join(names)}; "
-            f"name it in the services of one of them (upstreams.{names[0]}.services)"
+def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:
+    homeless = sorted(service for service, names in able.items() if not names)
+    if homeless:
+        yield (
+            f"no upstream serves {', '.join(homeless)}: "
+            "name it in upstreams.<name>.services, or add --upstream HOST:PORT"
         )
-    return names[0]
+    for service, names in sorted(able.items()):
+        if len(names) > 1:
+            yield (
+                f"{service} could go to {' or '.join(names)}: "
+                f"name it in the services of one of them (upstreams.{names[0]}.services)"
+            )
 
 
 @asynccontextmanager
 async def open_pool(upstreams: Mapping[str, Upstream]) -> AsyncIterator[Pool]:
-    """A channel for each upstream, closed in the end. None connects before its first call."""
+    """A channel for each upstream, closed in the end. None connects before its first call.
+
+    Raises:
+        PoolError: a TLS file cannot be read.
+    """
     async with AsyncExitStack() as stack:
         channels: dict[str, Channel] = {}
         for name, upstream in upstreams.items():
-            channel = CHANNELS[upstream.channel](name, upstream)
+            try:
+                channel = CHANNELS[upstream.channel](name, upstream)
+            except OSError as error:
+                raise PoolError(
+                    f"upstreams.{name}.tls: {error.filename}: {error.strerror}"
+                ) from None
             stack.push_async_callback(channel.close, _GRACE_S)
             channels[name] = channel
         yield Pool(upstreams, channels)

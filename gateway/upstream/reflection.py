@@ -1,7 +1,7 @@
 """Asks a back end what it serves: gRPC server reflection, v1 and then v1alpha.
 
 The two protocols have the same messages on the wire (grpc/reflection/v1/reflection.proto), so the
-messages of v1 are spoken in both.
+messages of v1alpha, which grpcio-reflection brings, are spoken in both.
 """
 
 import asyncio
@@ -38,30 +38,50 @@ class Reflected:
     files: tuple[bytes, ...]
 
 
-async def reflect(name: str, channel: Channel) -> Reflected:
+async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S) -> Reflected:
     """What the back end behind `channel` serves, without the services of gRPC's own tooling.
 
     Raises:
-        ReflectionError: the upstream called `name` is unreachable or offers no reflection.
+        ReflectionError: the upstream called `name` is unreachable, offers no reflection, or has
+            not told all within `timeout_s`.
     """
-    for version in _VERSIONS:
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                return await _reflect(_method(version), channel)
-        except TimeoutError:
-            raise ReflectionError(f"upstream {name}: server reflection did not answer") from None
-        except StatusError as error:
-            if error.code is not Code.UNIMPLEMENTED:
-                raise ReflectionError(f"upstream {name}: {error.message}") from None
-        except DecodeError:
-            raise ReflectionError(f"upstream {name}: its descriptors cannot be read") from None
-    raise ReflectionError(f"upstream {name}: server reflection is not enabled there")
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _reflect_any(channel)
+    except TimeoutError:
+        raise ReflectionError(
+            f"upstream {name}: server reflection took longer than {timeout_s:g} s"
+        ) from None
+    except DecodeError:
+        raise ReflectionError(f"upstream {name}: its descriptors cannot be read") from None
+    except StatusError as error:
+        if error.code is Code.UNIMPLEMENTED:
+            raise ReflectionError(
+                f"upstream {name}: server reflection is not enabled there; "
+                "enable it, or give descriptors or modules"
+            ) from None
+        raise ReflectionError(
+            f"upstream {name}: server reflection failed: {error.message or error.code.name}"
+        ) from None
+
+
+async def _reflect_any(channel: Channel) -> Reflected:
+    """By the first version that is implemented there."""
+    try:
+        return await _reflect(_method(_VERSIONS[0]), channel)
+    except StatusError as error:
+        if error.code is not Code.UNIMPLEMENTED:
+            raise
+    return await _reflect(_method(_VERSIONS[1]), channel)
 
 
 async def _reflect(method: Method, channel: Channel) -> Reflected:
     conversation = _Conversation(method, channel)
     try:
         listed = await conversation.ask(ServerReflectionRequest(list_services="*"))
+        if listed.HasField("error_response"):
+            code = Code.of(listed.error_response.error_code)
+            raise StatusError(code, "it does not list its services")
         names = [service.name for service in listed.list_services_response.service]
         services = tuple(name for name in names if not name.startswith(_OWN))
         return Reflected(services, tuple((await _files(conversation, services)).values()))
@@ -75,7 +95,10 @@ async def _files(conversation: "_Conversation", services: Iterable[str]) -> dict
     wanted = [ServerReflectionRequest(file_containing_symbol=service) for service in services]
     asked: set[str] = set()
     while wanted:
-        answer = await conversation.ask(wanted.pop())
+        request = wanted.pop()
+        answer = await conversation.ask(request)
+        if answer.HasField("error_response"):
+            _refuse_unknown_symbol(request, answer)
         for serialized in answer.file_descriptor_response.file_descriptor_proto:
             file = FileDescriptorProto.FromString(serialized)
             found[file.name] = serialized
@@ -83,10 +106,20 @@ async def _files(conversation: "_Conversation", services: Iterable[str]) -> dict
                 if imported not in asked:
                     asked.add(imported)
                     wanted.append(ServerReflectionRequest(file_by_filename=imported))
-        wanted = [request for request in wanted if request.file_by_filename not in found]
+        wanted = [left for left in wanted if left.file_by_filename not in found]
         if len(found) > _MAX_FILES:
             raise StatusError(Code.RESOURCE_EXHAUSTED, "it describes too many files")
     return found
+
+
+def _refuse_unknown_symbol(
+    request: ServerReflectionRequest, answer: ServerReflectionResponse
+) -> None:
+    # Some servers leave out imports such as the well-known types. Those can be had elsewhere, and
+    # where not, whoever puts the files together names what is missing.
+    if not request.file_by_filename:
+        code = Code.of(answer.error_response.error_code)
+        raise StatusError(code, f"it lists {request.file_containing_symbol} but cannot describe it")
 
 
 class _Conversation:
@@ -101,16 +134,12 @@ class _Conversation:
     async def ask(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         self._questions.put_nowait(request.SerializeToString())
         if self._answers is None:
-            reply = await self._channel.call(self._method, self._sent(), [], _TIMEOUT_S)
+            reply = await self._channel.call(self._method, self._sent(), [], None)
             self._answers = reply.messages
         message = None if self._answers is None else await anext(self._answers, None)
         if message is None:
             raise StatusError(Code.UNAVAILABLE, "server reflection ended early")
-        answer = ServerReflectionResponse.FromString(message)
-        if answer.HasField("error_response"):
-            code = Code.of(answer.error_response.error_code)
-            raise StatusError(code, "server reflection knows not all that it lists")
-        return answer
+        return ServerReflectionResponse.FromString(message)
 
     async def close(self) -> None:
         if self._answers is not None:

@@ -36,7 +36,15 @@ class Seen:
     produced: int = 0
 
 
-def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - ten short functions, not one long
+def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short functions, not one long
+    async def notice_cancellation() -> None:
+        # grpcio ends a cancelled request stream like a complete one, and cancels a moment later.
+        try:
+            await asyncio.sleep(0.1)
+        except asyncio.CancelledError:
+            seen.cancelled.set()
+            raise
+
     async def echo(request: bytes, context: Context) -> bytes:
         seen.metadata = list(context.invocation_metadata())
         answered = [(k, v) for k, v in seen.metadata if k.startswith("x-")]
@@ -64,6 +72,12 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - ten short functions
         await context.abort(grpc.StatusCode.NOT_FOUND, "gone")
         raise AssertionError("abort raises")
 
+    async def refuse(request: bytes, context: Context) -> bytes:
+        code, _, message = request.decode().partition(" ")
+        codes = {c.value[0]: c for c in grpc.StatusCode}
+        await context.abort(codes[int(code)], message)
+        raise AssertionError("abort raises")
+
     async def hang(request: bytes, context: Context) -> bytes:
         seen.started.set()
         try:
@@ -81,6 +95,7 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - ten short functions
     async def count(request: bytes, context: Context) -> AsyncIterator[bytes]:
         number, _, code = request.decode().partition(" ")
         await context.send_initial_metadata((("x-count", number),))
+        context.set_trailing_metadata((("t-count", number),))
         for i in range(int(number)):
             yield str(i).encode()
         if code:
@@ -96,17 +111,21 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - ten short functions
             seen.cancelled.set()
 
     async def collect(requests: AsyncIterator[bytes], context: Context) -> bytes:
-        return b",".join([request async for request in requests])
+        collected = b",".join([request async for request in requests])
+        await notice_cancellation()
+        return collected
 
     async def talk(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for request in requests:
             yield request[::-1]
+        await notice_cancellation()
 
     unary: dict[str, Callable[[bytes, Context], Awaitable[bytes]]] = {
         "Echo": echo,
         "Sized": sized,
         "Fail": fail,
         "AbortNow": abort_now,
+        "Refuse": refuse,
         "Hang": hang,
         "Brief": brief,
     }

@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -11,61 +10,17 @@ import grpc
 import pytest
 import trustme
 
-from gateway.config.model import ChannelKind, TlsClient, Upstream
+from gateway.config.model import TlsClient
 from gateway.status import Code, StatusError
 from gateway.upstream.channel import Channel
-from gateway.upstream.pool import CHANNELS
+from tests.support.calls import Open, failure, sent
 from tests.support.grpc_backend import Backend, bytes_backend, method
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(params=list(ChannelKind), ids=str)
-def open_channel(request: pytest.FixtureRequest) -> Open:
-    @asynccontextmanager
-    async def open_channel(target: str, **settings: Any) -> AsyncIterator[Channel]:
-        upstream = Upstream(target=target, channel=request.param, **settings)
-        channel = CHANNELS[request.param]("library", upstream)
-        before = asyncio.all_tasks()
-        try:
-            yield channel
-        finally:
-            await channel.close()
-            await asyncio.sleep(0.05)
-            started = asyncio.all_tasks() - before - {asyncio.current_task()}
-            left = [task for task in started if "AioServer" not in repr(task)]
-            assert left == [], "closing a channel leaves nothing running"
-
-    return open_channel
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with bytes_backend() as running:
-        yield running
-
-
-@pytest.fixture
-async def channel(open_channel: Open, backend: Backend) -> AsyncIterator[Channel]:
-    async with open_channel(backend.target) as opened:
-        yield opened
-
-
-async def sent(*messages: bytes) -> AsyncGenerator[bytes]:
-    for message in messages:
-        yield message
 
 
 def ours(metadata: list[tuple[str, str | bytes]]) -> dict[str, list[str | bytes]]:
     """The values of each `x-` name in order: grpcio keeps no order between names."""
     names = {name for name, _ in metadata if name.startswith("x-")}
     return {name: [v for n, v in metadata if n == name] for name in names}
-
-
-async def failure(call: Any) -> StatusError:
-    with pytest.raises(StatusError) as raised:
-        await call
-    return raised.value
 
 
 @pytest.mark.parametrize("message", [b"", b"x", bytes(5_000_000)], ids=["empty", "one", "5 MB"])

@@ -114,6 +114,7 @@ def test_the_most_specific_binding_wins_in_any_load_order(
         ("/v1/{id}", "/v1/"),
         ("/v1/{id}", "/v1"),
         ("/v1/{id}", "/v1//7"),
+        ("/v1/{id}/x", "/v1//x"),
         ("/v1/{id}", "/v1/7/"),
         ("/v1/{n=**}", "/v1/a//b"),
         ("/v1/{n=**}", "/v1/a/"),

@@ -1,0 +1,41 @@
+"""How long each call may take: what its caller asks for, within what its method allows."""
+
+from gateway.config.model import DeadlineOptions
+from gateway.schema.catalog import Method
+from gateway.transcoding.metadata import parse_timeout_s
+
+
+class Deadlines:
+    """The time each method's calls get; decided once for each method."""
+
+    def __init__(self, options: DeadlineOptions) -> None:
+        self._options = options
+        self._known: dict[Method, tuple[float, float]] = {}
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that any call may take."""
+        ceilings = [rule.ceiling_s for rule in self._options.methods if rule.ceiling_s is not None]
+        return max([self._options.ceiling_s, *ceilings])
+
+    def timeout_s(self, method: Method, asked: str | None) -> float:
+        """Seconds for one call; `asked` is its Grpc-Timeout header.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a malformed header.
+        """
+        limits = self._known.get(method)
+        if limits is None:
+            limits = self._known[method] = self._limits(method.full_name)
+        if asked is None:
+            return limits[0]
+        return min(parse_timeout_s(asked), limits[1])
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        default_s, ceiling_s = self._options.default_s, self._options.ceiling_s
+        for rule in self._options.methods:
+            prefix = rule.selector.removesuffix("*")
+            if rule.selector == name or (prefix != rule.selector and name.startswith(prefix)):
+                default_s = rule.default_s or default_s
+                ceiling_s = rule.ceiling_s or ceiling_s
+        return min(default_s, ceiling_s), ceiling_s

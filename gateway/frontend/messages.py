@@ -1,0 +1,93 @@
+"""One HTTP request and one HTTP response, as the exchange sees them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from gateway.status import Code, StatusError
+
+Headers = list[tuple[str, str]]
+
+
+class Request:
+    """A request whose head has arrived; its body is read only when someone asks.
+
+    `path` and `query` are raw: nothing is decoded, no dot segment resolved.
+    """
+
+    __slots__ = (
+        "body_bytes",
+        "has_body",
+        "headers",
+        "id",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "raw_headers",
+        "read_body",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        raw_headers: Sequence[tuple[bytes, bytes]],
+        peer: str,
+    ) -> None:
+        self.method = method
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.peer = peer
+        self.id = ""
+        self.has_body = False
+        self.body_bytes = 0
+        self.read_body: Callable[[], Awaitable[bytes]] = _no_body
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+class Response:
+    """What goes back: status, headers, body; and how the call ended, for the log."""
+
+    __slots__ = ("body", "code", "content_type", "headers", "status", "trailers")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes = b"",
+        content_type: str = "",
+        *,
+        code: Code = Code.OK,
+        trailers: Headers | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.content_type = content_type
+        self.code = code
+        self.trailers = trailers
+
+
+def origin_form(method: str, target: str) -> str:
+    """The path and query of a request target (RFC 9112 section 3.2).
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for a target that names no path here.
+    """
+    if "#" in target:
+        raise StatusError(Code.INVALID_ARGUMENT, "a request target has no fragment (#)")
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+        return target
+    scheme, found, rest = target.partition("://")
+    if not found or scheme.lower() not in ("http", "https") or method == "CONNECT":
+        raise StatusError(
+            Code.INVALID_ARGUMENT, "expected a request target that starts with / or http://"
+        )
+    slash, question = rest.find("/"), rest.find("?")
+    if slash < 0 or 0 <= question < slash:
+        return "/" + (rest[question:] if question >= 0 else "")
+    return rest[slash:]

@@ -1,0 +1,94 @@
+"""Who the client is, for back ends: X-Forwarded-* that a client cannot forge."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from gateway.config.model import ForwardedOptions
+
+_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+
+
+class Forwarding:
+    """States the client's address, host and scheme; believes only trusted proxies about them."""
+
+    def __init__(self, options: ForwardedOptions, *, scheme: str = "http") -> None:
+        self._networks = [
+            ipaddress.ip_network(net, strict=False) for net in options.trusted_proxies
+        ]
+        self._send = options.send
+        self._scheme = scheme
+        # Saves parsing a peer's address at each of its requests.
+        self._is_trusted = lru_cache(maxsize=4096)(self._parse_is_trusted)
+
+    def metadata(self, peer: str, headers: Mapping[str, str]) -> list[tuple[str, str | bytes]]:
+        """x-forwarded-for, -host and -proto for a back end."""
+        if not self._send:
+            return []
+        host = headers.get("Host", "")
+        chain, proto = peer, self._scheme
+        if self._networks and self._is_trusted(peer):
+            chain, host, proto = self._believe(peer, headers, host)
+        if not _HOST.fullmatch(host):
+            return [("x-forwarded-for", chain), ("x-forwarded-proto", proto)]
+        return [
+            ("x-forwarded-for", chain),
+            ("x-forwarded-host", host),
+            ("x-forwarded-proto", proto),
+        ]
+
+    def client(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The address of the client: the last in the chain that is no trusted proxy."""
+        if not self._networks or not self._is_trusted(peer):
+            return peer
+        for address in reversed(_addresses(headers)):
+            if not self._is_trusted(address):
+                return address
+        return peer
+
+    def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
+        chain = ", ".join([*_addresses(headers), peer])
+        proto = _last(headers.get("X-Forwarded-Proto", "")) or _element(headers, "proto")
+        told = _last(headers.get("X-Forwarded-Host", "")) or _element(headers, "host")
+        scheme = proto if proto in ("http", "https") else self._scheme
+        return chain, told if _HOST.fullmatch(told) else host, scheme
+
+    def _parse_is_trusted(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def _last(value: str) -> str:
+    return value.rpartition(",")[2].strip().lower()
+
+
+def _addresses(headers: Mapping[str, str]) -> list[str]:
+    """The chain so far; of X-Forwarded-For and Forwarded (RFC 7239) the former counts."""
+    told = headers.get("X-Forwarded-For")
+    if told is None:
+        told = ",".join(re.findall(r'(?i)for="?([^";,]*)', headers.get("Forwarded", "")))
+    return [address for part in told.split(",") if (address := _address(part))]
+
+
+def _address(text: str) -> str:
+    """A bare IP address out of its spellings with port and brackets, or ""."""
+    bare = text.strip().strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return ""
+
+
+def _element(headers: Mapping[str, str], name: str) -> str:
+    """The parameter `name` of the last element of a Forwarded header (RFC 7239 section 4)."""
+    element = headers.get("Forwarded", "").rpartition(",")[2]
+    found = re.search(rf'(?i)\b{name}="?([^";,]*)', element)
+    return found[1].lower() if found else ""

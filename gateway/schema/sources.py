@@ -1,0 +1,212 @@
+"""Where descriptors come from: files, compiled modules, serialized protos; one set in the end."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import (
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+from google.protobuf.message import DecodeError
+
+from gateway.schema.catalog import SchemaError
+
+_WELL_KNOWN_MODULES = (
+    "google.protobuf.any_pb2",
+    "google.protobuf.api_pb2",
+    "google.protobuf.descriptor_pb2",
+    "google.protobuf.duration_pb2",
+    "google.protobuf.empty_pb2",
+    "google.protobuf.field_mask_pb2",
+    "google.protobuf.source_context_pb2",
+    "google.protobuf.struct_pb2",
+    "google.protobuf.timestamp_pb2",
+    "google.protobuf.type_pb2",
+    "google.protobuf.wrappers_pb2",
+    "google.api.annotations_pb2",
+    "google.api.client_pb2",
+    "google.api.field_behavior_pb2",
+    "google.api.http_pb2",
+    "google.api.httpbody_pb2",
+    "google.api.resource_pb2",
+    "google.rpc.code_pb2",
+    "google.rpc.error_details_pb2",
+    "google.rpc.status_pb2",
+)
+
+
+class DescriptorFiles:
+    """Collects files from any number of sources and puts them in dependency order."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[FileDescriptorProto, str]] = {}
+
+    def add_set(self, path: Path) -> None:
+        """Adds a FileDescriptorSet file: protoc's, or a buf image.
+
+        Raises:
+            SchemaError: it cannot be read, is no descriptor set, or contradicts an earlier source.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise SchemaError(f"{path}: cannot be read: {error.strerror}") from None
+        try:
+            files = FileDescriptorSet.FromString(content).file
+        except DecodeError:
+            raise SchemaError(
+                f"{path}: is no descriptor set; make one with "
+                "protoc --include_imports --descriptor_set_out=FILE, or buf build -o FILE"
+            ) from None
+        if not files:
+            raise SchemaError(f"{path}: holds no files")
+        self._add(files, str(path))
+
+    def add_module(self, name: str) -> None:
+        """Adds a module of generated code, or every one in a package and below.
+
+        Raises:
+            SchemaError: it cannot be imported or holds no generated code.
+        """
+        modules = list(_walk(_import(name)))
+        descriptors = [
+            module.DESCRIPTOR
+            for module in modules
+            if isinstance(getattr(module, "DESCRIPTOR", None), FileDescriptor)
+        ]
+        if not descriptors:
+            raise SchemaError(f"{name}: holds no generated code (modules whose name ends in _pb2)")
+        for descriptor in descriptors:
+            self._add(_with_imports(descriptor), name)
+
+    def add_serialized(self, files: Iterable[bytes], source: str) -> None:
+        """Adds serialized FileDescriptorProtos, as server reflection gives them.
+
+        Raises:
+            SchemaError: one contradicts an earlier source.
+        """
+        self._add([FileDescriptorProto.FromString(file) for file in files], source)
+
+    def complete(self) -> FileDescriptorSet:
+        """All files, each behind what it imports.
+
+        Well-known files that a source left out are filled in from the installed packages.
+
+        Raises:
+            SchemaError: an import is missing, or imports go in a circle.
+        """
+        ordered: dict[str, FileDescriptorProto] = {}
+        for name in list(self._files):
+            self._order(name, ordered)
+        return FileDescriptorSet(file=ordered.values())
+
+    def _add(self, files: Iterable[FileDescriptorProto], source: str) -> None:
+        for file in files:
+            known = self._files.get(file.name)
+            self._refuse_difference(file, source)
+            # Of two alike, the one that can name lines is worth more.
+            if known is None or not known[0].source_code_info.location:
+                self._files[file.name] = (file, source)
+
+    def _refuse_difference(self, file: FileDescriptorProto, source: str) -> None:
+        known = self._files.get(file.name)
+        if known is not None and _content(known[0]) != _content(file):
+            raise SchemaError(f"{file.name} differs between {known[1]} and {source}")
+
+    def _order(self, name: str, ordered: dict[str, FileDescriptorProto]) -> None:
+        # Kept on an own stack: the import depth of generated sets has no bound.
+        stack = [(name, iter(self._files[name][0].dependency))]
+        open_files = {name}
+        while stack:
+            current, imports = stack[-1]
+            imported = next((i for i in imports if i not in ordered), None)
+            if imported is None:
+                ordered[current] = self._files[current][0]
+                open_files.discard(current)
+                stack.pop()
+            elif imported in open_files:
+                raise SchemaError(f"{current} and {imported} import each other")
+            else:
+                self._find(imported, current)
+                open_files.add(imported)
+                stack.append((imported, iter(self._files[imported][0].dependency)))
+
+    def _find(self, name: str, importer: str) -> None:
+        """Makes sure that an imported file is there."""
+        if name not in self._files:
+            known = _well_known(name)
+            if known is None:
+                raise SchemaError(
+                    f"{self._files[importer][1]}: {importer} imports {name}, which is missing; "
+                    "protoc needs --include_imports"
+                )
+            self._files[name] = (known, "the installed packages")
+
+
+def _content(file: FileDescriptorProto) -> bytes:
+    """What counts when two sources are compared.
+
+    Comments and positions do not, nor what buf adds, nor JSON names: protoc writes the default ones
+    into descriptor sets but not into generated modules.
+    """
+    bare = FileDescriptorProto()
+    bare.CopyFrom(file)
+    bare.ClearField("source_code_info")
+    bare.DiscardUnknownFields()
+    for field in _fields(bare):
+        field.ClearField("json_name")
+    return bare.SerializeToString(deterministic=True)
+
+
+def _fields(file: FileDescriptorProto) -> Iterator[FieldDescriptorProto]:
+    yield from file.extension
+    messages = list(file.message_type)
+    while messages:
+        message = messages.pop()
+        yield from message.field
+        yield from message.extension
+        messages.extend(message.nested_type)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise SchemaError(f"{name}: cannot be imported: {error}") from None
+
+
+def _walk(module: ModuleType) -> Iterator[ModuleType]:
+    """A module and, where it is a package, the generated modules below it."""
+    yield module
+    for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
+        if found.name.endswith("_pb2"):
+            yield _import(found.name)
+
+
+def _with_imports(descriptor: FileDescriptor) -> Sequence[FileDescriptorProto]:
+    """A compiled file and all it imports."""
+    found: dict[str, FileDescriptorProto] = {}
+    waiting = [descriptor]
+    while waiting:
+        current = waiting.pop()
+        if current.name not in found:
+            proto = FileDescriptorProto()
+            current.CopyToProto(proto)
+            found[current.name] = proto
+            waiting.extend(current.dependencies)
+    return list(found.values())
+
+
+def _well_known(name: str) -> FileDescriptorProto | None:
+    """A file that the installed packages have, by the name it is imported under."""
+    module = name.removesuffix(".proto").replace("/", ".") + "_pb2"
+    if module not in _WELL_KNOWN_MODULES:
+        return None
+    proto = FileDescriptorProto()
+    importlib.import_module(module).DESCRIPTOR.CopyToProto(proto)
+    return proto

@@ -1,0 +1,73 @@
+"""For tests of one's own services: a gateway over in-process gRPC servicers, and a client of it.
+
+Installed as a pytest plugin, so that the fixture `gateway_client` is simply there. Heavy imports
+wait until it is used: the plugin is loaded by every pytest run of an environment that has it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+AddServicer = Callable[[Any, Any], None]
+"""What grpcio-tools generates: `add_LibraryServiceServicer_to_server`."""
+
+Served = tuple[AddServicer, Any]
+"""A generated `add_..._to_server` function and the servicer to give it."""
+
+GatewayClient = Callable[..., Awaitable["ClientSession"]]
+
+
+@asynccontextmanager
+async def serve_servicers(*served: Served, **settings: Any) -> AsyncIterator["ClientSession"]:
+    """An aiohttp client whose base URL is a gateway over these servicers, all on free ports.
+
+    `settings` are the configuration's own (`json={"pretty": True}`); descriptors come from the
+    generated modules beside the `add_..._to_server` functions.
+    """
+    import grpc.aio  # noqa: PLC0415 - see the module's docstring
+    from aiohttp import ClientSession  # noqa: PLC0415
+
+    from gateway.app import open_gateway  # noqa: PLC0415
+    from gateway.config.model import Config  # noqa: PLC0415
+
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    for add, servicer in served:
+        add(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    defaults: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "modules": sorted({add.__module__.removesuffix("_grpc") for add, _ in served}),
+        "upstreams": {"servicers": {"target": f"127.0.0.1:{port}"}},
+        "log": {"access": "off"},
+    }
+    try:
+        config = Config.model_validate(defaults | settings)
+        async with open_gateway(config) as gateway, ClientSession(gateway.url) as client:
+            yield client
+    finally:
+        await server.stop(None)
+
+
+async def _gateway_client() -> AsyncIterator[GatewayClient]:
+    """Starts gateways over servicers: `client = await gateway_client((add, servicer))`.
+
+    What it hands back is an aiohttp client: `await client.get("/v1/shelves")`.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def start(*served: Served, **settings: Any) -> "ClientSession":
+            return await stack.enter_async_context(serve_servicers(*served, **settings))
+
+        yield start
+
+
+try:
+    import pytest_asyncio
+except ImportError:  # without it there is no event loop to run a fixture on
+    pass
+else:
+    gateway_client = pytest_asyncio.fixture(_gateway_client, name="gateway_client")

@@ -1,0 +1,200 @@
+"""HTTP rules checked against their methods: what holds becomes a `Binding`, what does not is told.
+
+Everything that can be wrong with a rule is found here, at start-up, so that no request can meet a
+bad one. Sources: google/api/http.proto (comments on HttpRule and Http), AIP-127.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.config.model import OnConflict
+from gateway.schema.catalog import HttpRule, Method, Schema, Source
+from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
+from gateway.transcoding.http_body import is_http_body
+from gateway.transcoding.router import Router, RouterBuilder
+from gateway.transcoding.template import Template, TemplateError, parse_template
+
+WHOLE = "*"
+_HTTP_METHOD = re.compile(r"\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class Severity(StrEnum):
+    """Whether a diagnostic keeps the gateway from starting."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """Something to know about a rule: what, where it is written, and which rule it is."""
+
+    severity: Severity
+    message: str
+    source: Source
+    method: str
+    http_method: str
+    template: str
+
+    def __str__(self) -> str:
+        route = f"{self.http_method} {self.template}".strip()
+        return f"{self.source}: {self.severity}: {self.method}: {route}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """One alternative of a rule joined to its method, all its field paths resolved."""
+
+    method: Method
+    rule: HttpRule
+    template: Template
+    variables: tuple[FieldPath, ...]
+    """In the order of the template."""
+    body: FieldDescriptor | str | None
+    """What the request's body fills: a field, "*" for the whole message, or None for no body."""
+    response_body: FieldDescriptor | None
+    """The field of the reply that becomes the response's body, or None for all of it."""
+
+    @property
+    def http_method(self) -> str:
+        """GET, POST ... or "*" for any."""
+        return self.rule.http_method
+
+    def __repr__(self) -> str:
+        return f"<Binding {self.http_method} {self.template} {self.method.full_name}>"
+
+
+class _RuleError(ValueError):
+    """A rule that cannot be served; the text says why and what would be right."""
+
+
+def bind(schema: Schema) -> tuple[list[Binding], list[Diagnostic]]:
+    """Every rule of `schema` as a binding, and what there is to say of them."""
+    bindings: list[Binding] = []
+    diagnostics: list[Diagnostic] = []
+    for method in schema.methods.values():
+        for rule in method.rules:
+            try:
+                binding = _bind(method, rule)
+            except (_RuleError, TemplateError, FieldPathError) as error:
+                diagnostics.append(_diagnostic(Severity.ERROR, str(error), method, rule))
+            else:
+                bindings.append(binding)
+                diagnostics += [
+                    _diagnostic(Severity.WARNING, text, method, rule) for text in _doubts(binding)
+                ]
+    return bindings, diagnostics
+
+
+def build_router(
+    bindings: Iterable[Binding], *, on_conflict: OnConflict, allow_nul: bool = False
+) -> tuple[Router[Binding], list[Diagnostic]]:
+    """The router over `bindings`, and a diagnostic for each route that two of them claim."""
+    builder: RouterBuilder[Binding] = RouterBuilder()
+    for binding in bindings:
+        builder.add(
+            binding.http_method,
+            binding.template,
+            binding,
+            fully_decode=binding.rule.fully_decode,
+        )
+    severity = Severity.ERROR if on_conflict is OnConflict.REFUSE else Severity.WARNING
+    diagnostics = [
+        _diagnostic(
+            severity,
+            f"the same route as {c.first.method.full_name} ({c.first.rule.source}), "
+            f"{c.first.http_method} {c.first.rule.template}"
+            + (", which serves it" if severity is Severity.WARNING else ""),
+            c.second.method,
+            c.second.rule,
+        )
+        for c in builder.conflicts
+    ]
+    return builder.build(allow_nul=allow_nul), diagnostics
+
+
+def _bind(method: Method, rule: HttpRule) -> Binding:
+    if rule.nested:
+        raise _RuleError("additional bindings cannot have additional bindings of their own")
+    if not rule.template:
+        raise _RuleError("the rule has no pattern: give it get, put, post, delete, patch or custom")
+    if not _HTTP_METHOD.fullmatch(rule.http_method):
+        raise _RuleError(f"custom kind {rule.http_method!r} is not an HTTP method")
+    template = parse_template(rule.template)
+    variables = tuple(resolve(method.input, v.field_path) for v in template.variables)
+    for path in variables:
+        check_path_variable(path)
+    body = _body(method, rule)
+    _check_apart(variables, body)
+    return Binding(method, rule, template, variables, body, _response_body(method, rule))
+
+
+def _body(method: Method, rule: HttpRule) -> FieldDescriptor | str | None:
+    if rule.body in ("", WHOLE):
+        return rule.body or None
+    field = method.input.fields_by_name.get(rule.body)
+    if field is None:
+        raise _RuleError(_no_such_field("body", rule.body, method.input.full_name))
+    return field
+
+
+def _response_body(method: Method, rule: HttpRule) -> FieldDescriptor | None:
+    if not rule.response_body:
+        return None
+    field = method.output.fields_by_name.get(rule.response_body)
+    if field is None:
+        raise _RuleError(
+            _no_such_field("response_body", rule.response_body, method.output.full_name)
+        )
+    return field
+
+
+def _no_such_field(what: str, name: str, message: str) -> str:
+    if "." in name:
+        return f"{what} {name!r} is a path; it must be a field of {message} itself"
+    return f"{what} {name!r} is not a field of {message}"
+
+
+def _check_apart(variables: tuple[FieldPath, ...], body: FieldDescriptor | str | None) -> None:
+    """Refuses variables that overlap, sit in one oneof, or are what the body is."""
+    for number, path in enumerate(variables):
+        for other in variables[:number]:
+            if path.overlaps(other):
+                raise _RuleError(f"the variables {other.text} and {path.text} overlap")
+            if _excludes(path, other):
+                raise _RuleError(f"{other.text} and {path.text} are members of one oneof")
+        if isinstance(body, FieldDescriptor):
+            if path.numbers == (body.number,):
+                raise _RuleError(f"{path.text} is both a variable and the body")
+            if _excludes(path, FieldPath((body,))):
+                raise _RuleError(f"{path.text} and the body {body.name} are members of one oneof")
+
+
+def _excludes(path: FieldPath, other: FieldPath) -> bool:
+    chosen = dict(path.choices())
+    return any(chosen.get(oneof, member) != member for oneof, member in other.choices())
+
+
+def _doubts(binding: Binding) -> Iterator[str]:
+    """What is legal but likely not meant."""
+    method = binding.method
+    if binding.template.deep_inside:
+        yield "segments after ** are outside the grammar of google.api.http; other gateways differ"
+    if binding.body is not None and binding.http_method in ("GET", "HEAD", "DELETE"):
+        yield f"{binding.http_method} with a body: many clients and proxies drop it (AIP-127)"
+    if method.client_streaming and binding.http_method in ("GET", "HEAD"):
+        yield f"a {method.kind} method cannot take its messages from a {binding.http_method}"
+    if method.client_streaming and isinstance(binding.body, FieldDescriptor):
+        field = binding.body.message_type
+        if not is_http_body(field):
+            yield f"each message of the stream would be a {binding.body.name}; body is usually *"
+
+
+def _diagnostic(severity: Severity, message: str, method: Method, rule: HttpRule) -> Diagnostic:
+    return Diagnostic(
+        severity, message, rule.source, method.full_name, rule.http_method, rule.template
+    )

@@ -1,0 +1,34 @@
+"""A reply's message to the response's payload, compiled once for each binding."""
+
+from collections.abc import Callable
+
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.codec import Codec
+from gateway.transcoding.http_body import is_http_body, read_http_body
+from gateway.transcoding.payload import Payload
+from gateway.transcoding.wire import last_value
+
+Encode = Callable[[bytes], Payload]
+
+
+def response_encoder(binding: Binding, codec: Codec) -> Encode:
+    """What turns the wire bytes of a reply into the payload the rule asks for.
+
+    A google.api.HttpBody, or a `response_body` field that is one, goes out raw; anything else as
+    JSON.
+    """
+    field = binding.response_body
+    if field is None and is_http_body(binding.method.output):
+        return read_http_body
+    if field is not None and not field.is_repeated and is_http_body(field.message_type):
+        number = field.number
+        return lambda wire: read_http_body(last_value(wire, (number,)) or b"")
+    write = codec.writer(binding.method.output) if field is None else codec.field_writer(field)
+    return lambda wire: Payload(write(wire))
+
+
+def is_raw(binding: Binding) -> bool:
+    """Whether a binding answers with a back end's own media type instead of JSON."""
+    field = binding.response_body
+    message = binding.method.output if field is None else field.message_type
+    return is_http_body(message) and not (field is not None and field.is_repeated)
