@@ -104,9 +104,11 @@ def _given(**flags: Any) -> dict[str, Any]:
 
 def _upstreams(flags: list[str]) -> dict[str, dict[str, str]]:
     upstreams: dict[str, dict[str, str]] = {}
-    for flag in flags:
+    for number, flag in enumerate(flags, 1):
         name, equals, target = flag.partition("=")
-        name, target = (name, target) if equals else (flag, flag)
+        if not equals:
+            # Clients read an upstream's name in errors, so its address will not do.
+            name, target = f"upstream{number}", flag
         if not name or not target:
             _fail(f"--upstream {flag}: expected [NAME=]HOST:PORT")
         upstreams[name] = {"target": target}

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Iterable
 
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from gen.echo.v1 import echo_pb2 as pb
 from gen.echo.v1 import echo_pb2_grpc as rpc
 from services import serving
-from services.refusal import DOMAIN, Context, Refusal, check_metadata, invalid
+from services.refusal import Context, Refusal, check_metadata, invalid
 
+DOMAIN = "echo.example.com"
 SLEEP_LIMIT_S = 60
 REPEAT_LIMIT = 100_000
 
@@ -88,7 +90,7 @@ def _response(context: Context, text: str) -> pb.EchoResponse:
     return response
 
 
-def _failure(code: int, message: str, reason: str, details: Iterable[object]) -> Refusal:
+def _failure(code: int, message: str, reason: str, details: Iterable[Message]) -> Refusal:
     if not 1 <= code <= 16:
         return invalid(("code", "expected 1 to 16 (google/rpc/code.proto)"))
     info = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)] if reason else []

@@ -7,6 +7,7 @@ malformed is answered once and the connection closed, since nobody knows where t
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -128,11 +129,9 @@ class HttpProtocol(BaseProtocol):
             self._head_since_s = self._received_s
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it asked is still answered."""
-        if self._task is None:
-            return False
-        self._closing = True
-        return True
+        """The client has closed. Half-closing to wait for an answer looks the same as leaving, and
+        a call that nobody waits for must end at once, so both count as leaving."""
+        return False
 
     def sweep(self, now_s: float, limits: Limits) -> None:
         """Ends what takes too long; called every now and then."""
@@ -288,7 +287,7 @@ class HttpProtocol(BaseProtocol):
         self._queue.clear()
         if self.transport is None or self.transport.is_closing():
             return
-        if self.transport.can_write_eof():
+        with suppress(OSError):  # the client may be gone already
             self.transport.write_eof()
         if self._reading_paused or self._buffer_paused:
             self._reading_paused = self._buffer_paused = False

@@ -107,6 +107,7 @@ class Codec:
         library = self._types.hold(field, self._mark, self._mark)
         doubt = self._doubt((field,), field.message_type, field_levels(field))
         opening = f'{{"{self._mark}":'.encode()
+        named = f'"{field.name}":'.encode()
 
         def decode(body: bytes) -> Message:
             return library.from_json(opening + body + b"}", registry=self._types.registry)
@@ -119,8 +120,8 @@ class Codec:
                 wire = decode(body).to_binary()
             except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
                 return explain(body, None)
-            # A bare number is told apart by what stands before it.
-            return explain(body, wire) if doubt(b":" + body) else wire
+            # As a member, so that the value is seen to belong to the field.
+            return explain(body, wire) if doubt(named + body) else wire
 
         return read
 

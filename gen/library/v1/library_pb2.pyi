@@ -154,10 +154,12 @@ class GetShelfRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class CreateShelfRequest(_message.Message):
-    __slots__ = ("shelf",)
+    __slots__ = ("shelf", "shelf_id")
     SHELF_FIELD_NUMBER: _ClassVar[int]
+    SHELF_ID_FIELD_NUMBER: _ClassVar[int]
     shelf: Shelf
-    def __init__(self, shelf: _Optional[_Union[Shelf, _Mapping]] = ...) -> None: ...
+    shelf_id: str
+    def __init__(self, shelf: _Optional[_Union[Shelf, _Mapping]] = ..., shelf_id: _Optional[str] = ...) -> None: ...
 
 class DeleteShelfRequest(_message.Message):
     __slots__ = ("name", "force")

@@ -162,7 +162,7 @@ class LibraryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateShelf(self, request, context):
-        """Puts up a shelf, under the next free number.
+        """Puts up a shelf.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

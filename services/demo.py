@@ -1,0 +1,75 @@
+"""`make run`: the sample back ends and a gateway in front of them, in one process."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+from gateway.app import open_gateway
+from gateway.config.loader import ConfigError, load_config
+from gateway.frontend.server import ListenError
+from services import echo, library
+from services.serving import serve
+
+_TRY = """
+The gateway serves {url}, in front of the library on {library} and the echo service on {echo}.
+Try:
+
+  curl {url}/v1/shelves
+  curl {url}/v1/shelves/fiction/books
+  curl '{url}/v1/books?genre=FICTION&page_size=2'
+  curl --json '{{"title": "Emma", "authors": ["Jane Austen"]}}' \\
+    '{url}/v1/shelves/fiction/books?book_id=emma'
+  curl -X PATCH --json '{{"title": "Emma (1815)"}}' {url}/v1/shelves/fiction/books/emma
+  curl -X DELETE {url}/v1/shelves/fiction/books/emma
+  curl -i {url}/v1/shelves/nowhere
+  curl '{url}/v1/echo/hello?number=7&words=a&words=b'
+
+  gateway routes --descriptors gen/descriptors.binpb          every route
+  gateway explain 'GET /v1/shelves/fiction/books/emma' --descriptors gen/descriptors.binpb
+
+Ctrl-C ends it. Requests are logged below.
+"""
+
+
+async def run() -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Raises:
+        ListenError: the gateway's port is taken.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        addresses = {
+            name: await stack.enter_async_context(serve(register))
+            for name, register in (("library", library.register), ("echo", echo.register))
+        }
+        flags = {
+            "descriptors": ["gen/descriptors.binpb"],
+            "upstreams": {
+                "library": {"target": addresses["library"], "services": ["library.v1.*"]},
+                "echo": {"target": addresses["echo"], "services": ["echo.v1.*"]},
+            },
+        }
+        config = load_config(None, os.environ, flags)
+        gateway = await stack.enter_async_context(open_gateway(config))
+        print(_TRY.format(url=gateway.url, **addresses), flush=True)
+        await stopped.wait()
+        print("Finishing what is under way.", flush=True)
+
+
+def main() -> int:
+    """Runs the demo; what keeps it from starting is one line."""
+    try:
+        asyncio.run(run())
+    except (ConfigError, ListenError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
