@@ -27,6 +27,7 @@ check: $(READY) ## format, lint, types, import contracts, fresh generated code
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.protos --check
+	$(BIN)/python -m tools.settings_page --check
 
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff format .

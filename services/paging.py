@@ -1,7 +1,6 @@
 """Pages of a list: sizes, and tokens that only fit the list they were made for (AIP-158)."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def _start(token: str, asked: str) -> int:
     try:
         padded = token + "=" * (-len(token) % 4)
         start, made_for = json.loads(base64.b64decode(padded, b"-_", validate=True))
-    except (binascii.Error, ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise invalid(("page_token", "expected the next_page_token of an earlier page")) from None
     if made_for != asked:
         raise invalid(("page_token", "was made for a list with another filter or order"))

@@ -12,12 +12,6 @@ class Deadlines:
         self._options = options
         self._known: dict[Method, tuple[float, float]] = {}
 
-    @property
-    def longest_s(self) -> float:
-        """The longest that any call may take."""
-        ceilings = [rule.ceiling_s for rule in self._options.methods if rule.ceiling_s is not None]
-        return max([self._options.ceiling_s, *ceilings])
-
     def timeout_s(self, method: Method, asked: str | None) -> float:
         """Seconds for one call; `asked` is its Grpc-Timeout header.
 

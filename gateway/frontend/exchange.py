@@ -30,9 +30,6 @@ from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
 
-OVERDUE = "overdue"
-"""The word with which the front end cancels an exchange whose deadline has long passed."""
-
 
 class Exchange:
     """Answers requests through a transcoder and the chains of its methods."""
@@ -53,8 +50,6 @@ class Exchange:
         self._rules = MetadataRules(config.metadata)
         self._forwarding = Forwarding(config.forwarded)
         self._deadlines = Deadlines(config.deadlines)
-        self.longest_s = self._deadlines.longest_s
-        """No call may take longer than this many seconds."""
 
     @classmethod
     @asynccontextmanager
@@ -82,8 +77,8 @@ class Exchange:
                 await compress(response, accepted, self._compression)
         except StatusError as error:
             response = self.failure(error)
-        except asyncio.CancelledError as cancelled:
-            if cancelled.args != (OVERDUE,):
+        except asyncio.CancelledError:
+            if not request.is_overdue:
                 self._note(request, match, 499, Code.CANCELLED, 0, started_s)
                 raise
             response = self.failure(_overdue())
@@ -96,7 +91,8 @@ class Exchange:
 
     def refuse(self, error: StatusError, peer: str, method: str = "", path: str = "") -> Response:
         """The response to what was not even a request, written down like any other."""
-        request = Request(method, path, {}, (), peer)
+        # Only a path is safe to write down: an absolute target can hold a password.
+        request = Request(method, path if path.startswith("/") else "", {}, (), peer)
         request.id = self._ids.choose(None)
         response = self.failure(error)
         response.headers.append(("X-Request-Id", request.id))
@@ -136,15 +132,16 @@ class Exchange:
         headers = request.headers
         self._transcoder.accept(match, headers.get("Accept"))
         timeout_s = self._deadlines.timeout_s(method, headers.get("Grpc-Timeout"))
+        request.deadline_s = now_s + timeout_s
         call = Call(
             method,
             read=lambda: self._read(request, match),
             metadata=self._metadata(request),
             headers=headers,
-            deadline=Deadline(now_s + timeout_s),
+            deadline=Deadline(request.deadline_s),
             peer=self._forwarding.client(request.peer, headers),
         )
-        code = Code.UNKNOWN
+        code = Code.INTERNAL
         try:
             _refuse_streams(method)
             reply = await self._handlers[method](call)
@@ -154,7 +151,7 @@ class Exchange:
             code = error.code
             raise
         except asyncio.CancelledError:
-            code = Code.CANCELLED
+            code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
             raise
         finally:
             call.end(code)

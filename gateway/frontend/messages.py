@@ -1,5 +1,6 @@
 """One HTTP request and one HTTP response, as the exchange sees them."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gateway.status import Code, StatusError
@@ -10,14 +11,17 @@ Headers = list[tuple[str, str]]
 class Request:
     """A request whose head has arrived; its body is read only when someone asks.
 
-    `path` and `query` are raw: nothing is decoded, no dot segment resolved.
+    `path` and `query` are raw: nothing is decoded, no dot segment resolved. After `deadline_s`, on
+    the loop's clock, nobody wants the answer; who then cancels its task sets `is_overdue` before.
     """
 
     __slots__ = (
         "body_bytes",
+        "deadline_s",
         "has_body",
         "headers",
         "id",
+        "is_overdue",
         "method",
         "path",
         "peer",
@@ -42,6 +46,8 @@ class Request:
         self.id = ""
         self.has_body = False
         self.body_bytes = 0
+        self.deadline_s = math.inf
+        self.is_overdue = False
         self.read_body: Callable[[], Awaitable[bytes]] = _no_body
 
 
@@ -78,12 +84,14 @@ def origin_form(method: str, target: str) -> str:
     Raises:
         StatusError: INVALID_ARGUMENT for a target that names no path here.
     """
+    if method == "CONNECT":
+        raise StatusError(Code.INVALID_ARGUMENT, "this is no proxy: CONNECT is not served")
     if "#" in target:
         raise StatusError(Code.INVALID_ARGUMENT, "a request target has no fragment (#)")
     if target.startswith("/") or (target == "*" and method == "OPTIONS"):
         return target
     scheme, found, rest = target.partition("://")
-    if not found or scheme.lower() not in ("http", "https") or method == "CONNECT":
+    if not found or scheme.lower() not in ("http", "https"):
         raise StatusError(
             Code.INVALID_ARGUMENT, "expected a request target that starts with / or http://"
         )

@@ -6,53 +6,67 @@ malformed is answered once and the connection closed, since nobody knows where t
 """
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.web import RequestPayloadError
 
 from gateway.config.model import Limits
 from gateway.frontend.body import content_coding, read_body, too_large
-from gateway.frontend.exchange import OVERDUE, Exchange
+from gateway.frontend.exchange import Exchange
 from gateway.frontend.messages import Request, Response, origin_form
-from gateway.status import Code, StatusError
+from gateway.frontend.request_head import (
+    TARGET_SLACK_BYTES,
+    awaits_continue,
+    check_head,
+    malformed,
+    timed_out,
+)
+from gateway.frontend.response_bytes import response_bytes
+from gateway.status import StatusError
 
 if TYPE_CHECKING:
     from gateway.frontend.server import Listener
 
+logger = logging.getLogger("gateway")
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 _BUFFER_BYTES = 64 * 1024
 _JOINED_UP_TO_BYTES = 64 * 1024
 _MAX_PIPELINED = 16
 _LINGER_S = 2.0
-_OVERDUE_AFTER_S = 1.0
+# What a back end says of a deadline is better than what we say, so it gets the first word.
+_OVERDUE_AFTER_S = 0.25
 
 
 class HttpProtocol(BaseProtocol):
     """One client connection."""
 
     __slots__ = (
-        "_accepted_s",
         "_body",
         "_closing",
+        "_deaf",
         "_exchange",
         "_feed",
         "_head_since_s",
         "_idle_since_s",
+        "_incoming",
         "_linger_until_s",
         "_listener",
         "_peer",
         "_queue",
         "_received_s",
+        "_request",
         "_task",
+        "_unsent_bytes",
+        "_unsent_since_s",
     )
 
     def __init__(
@@ -63,8 +77,7 @@ class HttpProtocol(BaseProtocol):
             self,
             loop,
             _BUFFER_BYTES,
-            # A little more than the limit, so that the target's own check words the refusal.
-            max_line_size=limits.url_bytes + 256,
+            max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
             max_headers=limits.header_count,
             max_field_size=limits.header_bytes,
             payload_exception=RequestPayloadError,
@@ -76,17 +89,32 @@ class HttpProtocol(BaseProtocol):
         self._listener = listener
         self._queue: deque[tuple[RawRequestMessage, StreamReader] | StatusError] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._incoming: StreamReader | None = None
+        """The body that the parser fills, or filled last."""
         self._body: StreamReader | None = None
+        """The body that is being read."""
+        self._request: Request | None = None
+        """What is being answered, until the answer is there."""
         self._peer = ""
         self._closing = False
-        self._accepted_s = 0.0
+        """Whether no further request is taken."""
+        self._deaf = False
+        """Whether nothing is looked at any more."""
         self._linger_until_s = 0.0
-        self._received_s = self._idle_since_s = self._head_since_s = loop.time()
+        self._unsent_bytes = 0
+        self._received_s = self._idle_since_s = self._unsent_since_s = loop.time()
+        self._head_since_s = self._received_s
 
     @property
     def task(self) -> asyncio.Task[None] | None:
         """What serves the request under way, or None."""
         return self._task
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or part of an answer still on its way out."""
+        unsent = self.transport is not None and self.transport.get_write_buffer_size() > 0
+        return self._task is not None or unsent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -98,34 +126,31 @@ class HttpProtocol(BaseProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what is being done for it is cancelled."""
         super().connection_lost(exc)
-        self._listener.connections.discard(self)
         self._queue.clear()
-        self._closing = True
-        if self._task is not None:
+        self._closing = self._deaf = True
+        if self._task is None:
+            self._listener.connections.discard(self)
+        else:
+            # Known until its task is done, so that closing the listener leaves nothing running.
+            self._task.add_done_callback(lambda _: self._listener.connections.discard(self))
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come; whole heads are queued, bodies go to who reads them."""
-        if self._closing:
+        if self._deaf:
             return
         self._received_s = self._loop.time()
         try:
             messages, upgraded, _ = self._feed(data)
         except HttpProcessingError as error:
-            self._stop_reading_after(_malformed(error))
+            self._stop_reading_after(malformed(error, self._exchange.limits))
             return
+        # An upgrade nobody here speaks is ignored (RFC 9110 section 7.8), but the parser has
+        # stopped: the answer is the connection's last.
+        self._deaf = upgraded
         if messages:
-            self._head_since_s = 0.0
-            self._queue.extend(messages)
-            if upgraded:
-                # An upgrade nobody here speaks is ignored (RFC 9110 section 7.8), but the parser
-                # has stopped: this answer is the connection's last.
-                self._closing = True
-            if self._task is None:
-                self._next()
-            elif len(self._queue) > _MAX_PIPELINED:
-                self._pause_reading_for_buffer()
-        elif data and self._task is None and not self._head_since_s:
+            self._take(messages)
+        elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
     def eof_received(self) -> bool:
@@ -137,14 +162,19 @@ class HttpProtocol(BaseProtocol):
         """Ends what takes too long; called every now and then."""
         if self.transport is None:
             return
-        if self._linger_until_s:
-            if now_s > self._linger_until_s:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and self._is_stuck(unsent, now_s, limits.body_timeout_s):
+            self.transport.abort()
+        elif self._linger_until_s:
+            if unsent:
+                self._linger_until_s = now_s + _LINGER_S
+            elif now_s > self._linger_until_s:
                 self.transport.abort()
         elif self._task is not None:
             self._sweep_request(now_s, limits)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
-                self._stop_reading_after(_timed_out("head"))
+                self._stop_reading_after(timed_out("head"))
         elif now_s - self._idle_since_s > limits.keep_alive_s:
             self.transport.close()
 
@@ -163,19 +193,40 @@ class HttpProtocol(BaseProtocol):
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def _sweep_request(self, now_s: float, limits: Limits) -> None:
-        if self._body is not None and not self._body.is_eof():
-            if now_s - self._received_s > limits.body_timeout_s and not self._reading_paused:
-                self._body.set_exception(_timed_out("body"))
-        elif self._accepted_s + self._longest_s() < now_s and self._task is not None:
-            self._task.cancel(OVERDUE)
+    def _is_stuck(self, unsent_bytes: int, now_s: float, patience_s: float) -> bool:
+        """Whether the client has for a while taken nothing of what is there for it."""
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
+        return now_s - self._unsent_since_s > patience_s
 
-    def _longest_s(self) -> float:
-        return self._exchange.longest_s + _OVERDUE_AFTER_S
+    def _sweep_request(self, now_s: float, limits: Limits) -> None:
+        request, task = self._request, self._task
+        if request is None or task is None:
+            return
+        if now_s > request.deadline_s + _OVERDUE_AFTER_S and not request.is_overdue:
+            request.is_overdue = True
+            task.cancel()
+        elif self._body is not None and not self._body.is_eof() and not self._reading_paused:
+            if now_s - self._received_s > limits.body_timeout_s:
+                self._body.set_exception(timed_out("body"))
+
+    def _take(self, messages: Sequence[tuple[RawRequestMessage, StreamReader]]) -> None:
+        self._head_since_s = 0.0
+        self._incoming = messages[-1][1]
+        if self._closing:
+            return
+        self._queue.extend(messages)
+        if self._task is None:
+            self._next()
+        elif len(self._queue) > _MAX_PIPELINED:
+            self._pause_reading_for_buffer()
 
     def _stop_reading_after(self, error: StatusError) -> None:
-        """Queues a refusal as the last thing to answer."""
-        self._closing = True
+        """Looks at nothing more: `error` is the last answer, or what a body that broke ends with."""
+        self._closing = self._deaf = True
+        if self._incoming is not None and not self._incoming.is_eof():
+            self._incoming.set_exception(error)
+            return
         self._queue.append(error)
         if self._task is None:
             self._next()
@@ -184,60 +235,66 @@ class HttpProtocol(BaseProtocol):
         """Starts on the next request, or waits for one."""
         if not self._queue:
             self._task = None
-            if self._closing and self.transport is not None:
-                self.transport.close()
             self._idle_since_s = self._loop.time()
+            if self._head_since_s:
+                self._head_since_s = self._idle_since_s
+            if (self._closing or self._deaf) and self.transport is not None:
+                self.transport.close()
             return
         if self._buffer_paused and len(self._queue) <= _MAX_PIPELINED // 2:
             self._resume_reading_for_buffer()
-        self._accepted_s = self._loop.time()
-        waiting = self._queue.popleft()
-        if isinstance(waiting, StatusError):
-            self._task = self._loop.create_task(self._refuse(waiting))
-        else:
-            self._task = self._loop.create_task(self._serve(*waiting))
+        self._task = self._loop.create_task(self._serve(self._queue.popleft()))
 
-    async def _refuse(self, error: StatusError) -> None:
-        await self._write(self._exchange.refuse(error, self._peer), keep_alive=False)
-        self._linger()
-
-    async def _serve(self, message: RawRequestMessage, body: StreamReader) -> None:
-        response, trailers_wanted = await self._answer(message, body)
-        keep_alive = not (message.should_close or self._closing) and body.is_eof()
+    async def _serve(self, waiting: tuple[RawRequestMessage, StreamReader] | StatusError) -> None:
         try:
-            await self._write(
-                response,
-                keep_alive=keep_alive or bool(self._queue),
-                head_only=message.method == "HEAD",
-                http_1_0=message.version < (1, 1),
-                trailers=trailers_wanted,
-            )
+            if isinstance(waiting, StatusError):
+                goes_on = False
+                await self._write(self._exchange.refuse(waiting, self._peer), "close")
+            else:
+                goes_on = await self._converse(*waiting)
         except ConnectionError:
             return  # the client left while it was being answered
-        self._body = None
-        if keep_alive or (self._queue and body.is_eof()):
+        except Exception:
+            logger.exception("a connection failed")
+            if self.transport is not None:
+                self.transport.abort()
+            return
+        if goes_on:
             self._next()
         else:
             self._linger()
 
-    async def _answer(
-        self, message: RawRequestMessage, body: StreamReader
-    ) -> tuple[Response, bool]:
-        limits = self._exchange.limits
+    async def _converse(self, message: RawRequestMessage, body: StreamReader) -> bool:
+        """Answers a request; tells whether the connection can be used for another."""
+        response = await self._answer(message, body)
+        self._request = self._body = None
+        # What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came
+        # before the connection was told to close is still answered.
+        is_last = (self._closing or self._deaf) and not self._queue
+        goes_on = not message.should_close and not is_last and body.is_eof()
+        connection = "" if goes_on else "close"
+        http_1_0 = message.version < (1, 1)
+        await self._write(
+            response,
+            "keep-alive" if goes_on and http_1_0 else connection,
+            head_only=message.method == "HEAD",
+            with_trailers=not http_1_0 and "trailers" in message.headers.get("TE", ""),
+        )
+        return goes_on
+
+    async def _answer(self, message: RawRequestMessage, body: StreamReader) -> Response:
         try:
-            _check_size(message, limits)
+            check_head(message, self._exchange.limits)
             target = origin_form(message.method, message.path)
-            expects = _check_expectation(message)
+            expects = awaits_continue(message)
         except StatusError as error:
-            return self._exchange.refuse(error, self._peer, message.method, message.path), False
+            return self._exchange.refuse(error, self._peer, message.method, message.path)
         request = Request(message.method, target, message.headers, message.raw_headers, self._peer)
         if not body.is_eof() or body.total_bytes:
             request.has_body = True
             request.read_body = lambda: self._read(request, body, expects=expects)
-        response = await self._exchange.answer(request)
-        return response, response.trailers is not None and "trailers" in message.headers.get(
-            "TE", ""
-        )
+        self._request = request
+        return await self._exchange.answer(request)
 
     async def _read(self, request: Request, body: StreamReader, *, expects: bool) -> bytes:
         limits = self._exchange.limits
@@ -253,21 +310,20 @@ class HttpProtocol(BaseProtocol):
     async def _write(
         self,
         response: Response,
+        connection: str,
         *,
-        keep_alive: bool,
         head_only: bool = False,
-        http_1_0: bool = False,
-        trailers: bool = False,
+        with_trailers: bool = False,
     ) -> None:
         if self.transport is None:
             return
-        chunked = trailers and not http_1_0 and not head_only
-        head = _head(
-            response, self._listener.date, keep_alive=keep_alive, http_1_0=http_1_0, chunked=chunked
+        head, body = response_bytes(
+            response,
+            self._listener.date,
+            connection,
+            head_only=head_only,
+            with_trailers=with_trailers,
         )
-        body = b"" if head_only or response.status in (204, 304) else response.body
-        if chunked:
-            body = _chunks(response)
         if len(body) <= _JOINED_UP_TO_BYTES:
             # One write, one packet: saves a system call and the client a wake-up.
             self.transport.write(head + body)
@@ -282,7 +338,7 @@ class HttpProtocol(BaseProtocol):
         Closing a socket with unread bytes resets it, and the answer may be lost (RFC 9112 section
         9.6): the sending side is closed first, and what still comes is dropped for a while.
         """
-        self._closing = True
+        self._closing = self._deaf = True
         self._task = None
         self._queue.clear()
         if self.transport is None or self.transport.is_closing():
@@ -293,82 +349,3 @@ class HttpProtocol(BaseProtocol):
             self._reading_paused = self._buffer_paused = False
             self._resume_transport_reading()
         self._linger_until_s = self._loop.time() + _LINGER_S
-
-
-def http_date() -> str:
-    """The Date header of this second (RFC 9110 section 5.6.7)."""
-    return formatdate(usegmt=True)
-
-
-def _head(
-    response: Response, date: str, *, keep_alive: bool, http_1_0: bool, chunked: bool
-) -> bytes:
-    status = response.status
-    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {date}\r\n"]
-    if response.content_type and status not in (204, 304):
-        lines.append(f"Content-Type: {response.content_type}\r\n")
-    if chunked:
-        names = ", ".join(dict.fromkeys(name for name, _ in response.trailers or ()))
-        lines.append(f"Transfer-Encoding: chunked\r\nTrailer: {names}\r\n")
-    elif status not in (204, 304):
-        lines.append(f"Content-Length: {len(response.body)}\r\n")
-    lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-    if not keep_alive:
-        lines.append("Connection: close\r\n")
-    elif http_1_0:
-        lines.append("Connection: keep-alive\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("latin-1")
-
-
-def _chunks(response: Response) -> bytes:
-    """The body as one chunk, and the trailers behind it (RFC 9112 section 7.1)."""
-    body = b"%x\r\n%b\r\n" % (len(response.body), response.body) if response.body else b""
-    trailers = "".join(f"{name}: {value}\r\n" for name, value in response.trailers or ())
-    return body + b"0\r\n" + trailers.encode("latin-1") + b"\r\n"
-
-
-def _check_size(message: RawRequestMessage, limits: Limits) -> None:
-    if len(message.path) > limits.url_bytes:
-        raise _too_long("request target", limits.url_bytes, 414)
-    total = sum([len(name) + len(value) for name, value in message.raw_headers])
-    if total > limits.headers_total_bytes:
-        raise _too_long("header section", limits.headers_total_bytes, 431)
-
-
-def _check_expectation(message: RawRequestMessage) -> bool:
-    """Whether the client waits for 100 Continue (RFC 9110 section 10.1.1)."""
-    expectation = message.headers.get("Expect")
-    if expectation is None:
-        return False
-    if expectation.lower() == "100-continue":
-        return True
-    raise StatusError(
-        Code.INVALID_ARGUMENT, "the only expectation served is 100-continue", http_status=417
-    )
-
-
-def _too_long(what: str, limit_bytes: int, http_status: int) -> StatusError:
-    return StatusError(
-        Code.INVALID_ARGUMENT,
-        f"the {what} is longer than {limit_bytes} bytes",
-        http_status=http_status,
-    )
-
-
-def _timed_out(part: str) -> StatusError:
-    return StatusError(
-        Code.DEADLINE_EXCEEDED, f"the request's {part} took too long to arrive", http_status=408
-    )
-
-
-def _malformed(error: HttpProcessingError) -> StatusError:
-    """What the parser found, in our words."""
-    text = str(error.message)
-    if isinstance(error, LineTooLong):
-        return StatusError(
-            Code.INVALID_ARGUMENT, "a line of the request's head is too long", http_status=431
-        )
-    if "Too many headers" in text:
-        return StatusError(Code.INVALID_ARGUMENT, "too many header fields", http_status=431)
-    return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.config.model import Config
 from gateway.frontend.exchange import Exchange
-from gateway.frontend.protocol import HttpProtocol, http_date
+from gateway.frontend.protocol import HttpProtocol
+from gateway.frontend.response_bytes import http_date
 
 _BACKLOG = 1024
 _GRACE_S = 10.0
-_SWEEP_EVERY_S = 1.0
+_SWEEP_EVERY_S = 0.5
+_CLOSING_STEP_S = 0.01
 
 
 class ListenError(Exception):
@@ -72,9 +74,10 @@ class Listener:
             self._server.close()
         for connection in list(self.connections):
             connection.close_when_idle()
-        busy = [c.task for c in self.connections if c.task is not None]
-        if busy:
-            await asyncio.wait(busy, timeout=grace_s)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + grace_s
+        while any(c.is_busy for c in self.connections) and loop.time() < until_s:
+            await asyncio.sleep(_CLOSING_STEP_S)
         for connection in list(self.connections):
             await connection.abort()
         await asyncio.sleep(0)
@@ -95,7 +98,7 @@ def parse_address(listen: str) -> tuple[str, int]:
 
 def _why(listen: str, error: OSError) -> str:
     reasons = {
-        errno.EADDRINUSE: "the port is taken; choose another with --listen HOST:PORT",
+        errno.EADDRINUSE: "the port is taken; choose another with --listen HOST:PORT or GATEWAY_LISTEN",
         errno.EACCES: "not allowed; ports below 1024 need privileges",
         errno.EADDRNOTAVAIL: "this machine has no such address",
     }
@@ -111,7 +114,7 @@ async def open_listener(config: Config, exchange: Exchange) -> AsyncIterator[Lis
     try:
         yield listener
     finally:
+        await listener.close()
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper
-        await listener.close()

@@ -45,11 +45,14 @@ _LEAVES = {
 }
 """Messages that are not looked into, with their plain spelling where that matters."""
 
+_BACKSLASH = 0x5C
 _SPACE = r"\s*+"
 _NAME_END = rf'"{_SPACE}:{_SPACE}'
 # A name may be spelled with escapes, of letters, digits or "@", and then is not seen.
 _ESCAPED_NAME = re.compile(rb"\\u00(?:3\d|[4-7])").search
 _ESCAPED = re.compile(rb"\\u").search
+# In a google.protobuf.Value the library takes a number no double can hold for infinity.
+_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}").search
 
 
 @dataclass(slots=True)
@@ -58,8 +61,8 @@ class Contents:
 
     floats: bool = False
     messages: set[str] = field(default_factory=set)
-    spellings: dict[str, set[str]] = field(default_factory=dict)
-    """The names of the fields whose value must match a pattern."""
+    spellings: dict[str, list[str]] = field(default_factory=dict)
+    """By name, the patterns that values must match, of each field of that name."""
     choices: dict[str, set[str]] = field(default_factory=dict)
     """The oneofs each member's name belongs to."""
 
@@ -114,9 +117,10 @@ def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspi
     """The test for bodies of a type with these contents, nested at most `levels` deep by itself."""
     odd = _odd_values(found)
     members = _members(found.choices)
-    names = {name for names in found.spellings.values() for name in names} | {*found.choices}
-    escaped = _ESCAPED_NAME if all(map(str.isascii, names)) else _ESCAPED
+    ascii_names = all(name.isascii() for name in (*found.spellings, *found.choices))
+    escaped = _ESCAPED_NAME if ascii_names else _ESCAPED
     by_name = odd is not None or members is not None
+    free = found.free or found.anys
     may_be_deep = levels > depth
 
     def suspicious(body: bytes) -> bool:
@@ -124,8 +128,10 @@ def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspi
             return True
         if members is not None and _crowded(members(body), found.choices):
             return True
-        # The search for one backslash first saves most of the time of the other.
-        if by_name and b"\\" in body and escaped(body):
+        # Most bodies have no backslash, and for one character there is nothing quicker than `in`.
+        if by_name and _BACKSLASH in body and escaped(body):
+            return True
+        if free and _HUGE(body):
             return True
         return may_be_deep and deeper_than(body, depth)
 
@@ -151,8 +157,10 @@ def _note(found: Contents, part: FieldDescriptor) -> None:
     if entry is not None:
         found.floats |= entry[1].type == _F.TYPE_FLOAT
     spelling = value_spelling(part)
-    if spelling is not None:
-        found.spellings.setdefault(spelling, set()).update(names)
+    for name in names if spelling is not None else ():
+        spellings = found.spellings.setdefault(name, [])
+        if spelling not in spellings:
+            spellings.append(spelling)
     oneof = part.containing_oneof
     if oneof is not None and len(oneof.fields) > 1:
         for name in names:
@@ -189,29 +197,39 @@ def _map_spelling(key: FieldDescriptor, value: FieldDescriptor) -> str | None:
 
 def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
     """Finds a member whose value is not plain, or any message of a type only it knows."""
-    odd = [
-        f"{_any_of(names)}{_NAME_END}(?!{spelling})" for spelling, names in found.spellings.items()
-    ]
+    odd = {
+        name: "|".join(f"(?!{each})" for each in spellings)
+        for name, spellings in found.spellings.items()
+    }
+    names = _by_first_letter({name: f"{_NAME_END}(?:{tail})" for name, tail in odd.items()})
+    tries = [names] if odd else []
     if found.anys:
-        odd.append('@type"')
+        tries.append('@type"')
     # The quote in front of all alternatives lets the search leap from quote to quote.
-    return re.compile(f'"(?:{"|".join(odd)})'.encode()).search if odd else None
+    return re.compile(f'"(?:{"|".join(tries)})'.encode()).search if tries else None
+
+
+def _by_first_letter(tails: dict[str, str]) -> str:
+    """A pattern for these names, each with its tail, that tries few of them at any letter."""
+    alike: dict[str, dict[str, list[str]]] = {}
+    for name, tail in sorted(tails.items()):
+        alike.setdefault(name[:1], {}).setdefault(tail, []).append(re.escape(name[1:]))
+    letters = (
+        re.escape(letter) + _any_of(_any_of(rests) + tail for tail, rests in tries.items())
+        for letter, tries in alike.items()
+    )
+    return _any_of(letters)
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    return f"(?:{'|'.join(patterns)})"
 
 
 def _members(choices: dict[str, set[str]]) -> Callable[[bytes], list[bytes]] | None:
-    return re.compile(f'"({_any_of(choices)})"{_SPACE}:'.encode()).findall if choices else None
-
-
-def _any_of(names: Iterable[str]) -> str:
-    """A pattern for these names that tells by the first letter which of them to try."""
-    by_letter: dict[str, list[str]] = {}
-    for name in sorted(names):
-        by_letter.setdefault(name[:1], []).append(name[1:])
-    tries = [
-        f"{re.escape(letter)}(?:{'|'.join(map(re.escape, rests))})"
-        for letter, rests in by_letter.items()
-    ]
-    return f"(?:{'|'.join(tries)})"
+    if not choices:
+        return None
+    names = _by_first_letter({name: "" for name in choices})
+    return re.compile(f'"({names})"{_SPACE}:'.encode()).findall
 
 
 def _crowded(members: list[bytes], choices: dict[str, set[str]]) -> bool:

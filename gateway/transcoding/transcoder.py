@@ -91,8 +91,9 @@ class Transcoder:
         to_json = self._codec.any_to_json
         details = [to_json(detail.type_url, detail.value) for detail in error.details]
         document = error_document(self._shape, error, details)
-        indent = 2 if self._config.json_.pretty else None
-        text = json.dumps(document, ensure_ascii=False, indent=indent)
+        pretty = self._config.json_.pretty
+        indent, separators = (2, (",", ": ")) if pretty else (None, (",", ":"))
+        text = json.dumps(document, ensure_ascii=False, indent=indent, separators=separators)
         # Back ends can put lone surrogates into a message; they cannot go out as UTF-8.
         return Payload(text.encode("utf-8", "replace"), ERROR_MEDIA_TYPE[self._shape])
 

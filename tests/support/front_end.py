@@ -81,12 +81,12 @@ class Client:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, *, to: str = "GET", within_s: float = 10.0) -> Answer:
+    async def answer(self, *, to: str = "GET", within_s: float = 5.0) -> Answer:
         """The next response; one to a HEAD has no body."""
         async with asyncio.timeout(within_s):
             return await self._answer(to)
 
-    async def ask(self, data: bytes, *, within_s: float = 10.0) -> Answer:
+    async def ask(self, data: bytes, *, within_s: float = 5.0) -> Answer:
         """Sends a request and reads its response."""
         await self.send(data)
         return await self.answer(to=data.split(b" ", 1)[0].decode("latin-1"), within_s=within_s)

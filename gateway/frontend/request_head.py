@@ -1,0 +1,73 @@
+"""What is checked of a request's head before anything is done, and how each refusal is worded."""
+
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+
+from gateway.config.model import Limits
+from gateway.status import Code, StatusError
+
+# A little more than the limit, so that a target just over it is seen whole and its log line too.
+TARGET_SLACK_BYTES = 255
+
+
+def check_head(message: RawRequestMessage, limits: Limits) -> None:
+    """Refuses versions that are not served, and heads over the limits.
+
+    Raises:
+        StatusError: HTTP status 505, 414 or 431.
+    """
+    if message.version.major != 1:
+        raise StatusError(
+            Code.INVALID_ARGUMENT, "HTTP/1.1 and HTTP/1.0 are served here", http_status=505
+        )
+    if len(message.path) > limits.url_bytes:
+        raise _too_long("request target", limits.url_bytes, 414)
+    total = sum([len(name) + len(value) for name, value in message.raw_headers])
+    if total > limits.headers_total_bytes:
+        raise _too_long("header section", limits.headers_total_bytes, 431)
+
+
+def awaits_continue(message: RawRequestMessage) -> bool:
+    """Whether the client holds its body back until 100 Continue (RFC 9110 section 10.1.1).
+
+    Raises:
+        StatusError: HTTP status 417 for any other expectation.
+    """
+    expectation = message.headers.get("Expect")
+    if expectation is None or message.version < (1, 1):
+        return False
+    if expectation.lower() == "100-continue":
+        return True
+    raise StatusError(
+        Code.INVALID_ARGUMENT, "the only expectation served is 100-continue", http_status=417
+    )
+
+
+def timed_out(part: str) -> StatusError:
+    """The 408 for a head or a body that does not come."""
+    return StatusError(
+        Code.DEADLINE_EXCEEDED, f"the request's {part} took too long to arrive", http_status=408
+    )
+
+
+def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
+    """What the parser found, in our words."""
+    if isinstance(error, LineTooLong):
+        if str(limits.url_bytes + TARGET_SLACK_BYTES) in map(str, error.args):
+            return _too_long("request target", limits.url_bytes, 414)
+        return _too_long("header field", limits.header_bytes, 431)
+    if "Too many headers" in str(error.message):
+        return StatusError(
+            Code.INVALID_ARGUMENT,
+            f"there are more than {limits.header_count} header fields",
+            http_status=431,
+        )
+    return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")
+
+
+def _too_long(what: str, limit_bytes: int, http_status: int) -> StatusError:
+    return StatusError(
+        Code.INVALID_ARGUMENT,
+        f"the {what} is longer than {limit_bytes} bytes",
+        http_status=http_status,
+    )

@@ -1,0 +1,126 @@
+"""Writes docs/configuration.md from the settings' own words: `python -m tools.settings_page`."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gateway.config.model import Config
+
+PAGE = Path("docs/configuration.md")
+
+HEAD = """# Configuration
+
+Settings come from `gateway.yaml` in the working directory (or `--config FILE`), then from the
+environment, then from flags; the later one counts. An environment variable names a setting by its
+path, in capitals, with two underscores for a dot: `GATEWAY_JSON__EMIT_UNSET=false`. Its value is
+read as YAML, so `GATEWAY_SERVICES='[library.v1.*]'` is a list.
+
+A key that does not exist is refused, by its full path and with what was probably meant.
+`gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all there
+are. With the schema in a file, this first line of `gateway.yaml` makes editors complete and check:
+
+```yaml
+# yaml-language-server: $schema=gateway.schema.json
+```
+
+This page is made from the settings' own words by `python -m tools.settings_page`.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "\n".join(_lines(Config, "Top level", "")) + "\n"
+
+
+def _lines(section: type[BaseModel], title: str, prefix: str) -> Iterator[str]:
+    yield f"## {title}\n"
+    if prefix:
+        yield f"{section.__doc__}\n"
+    yield "| setting | values | default | meaning |"
+    yield "|---|---|---|---|"
+    below: list[tuple[type[BaseModel], str, str]] = []
+    for name, field in section.model_fields.items():
+        path = f"{prefix}{field.alias or name}"
+        inner = next(_sections(field.annotation), None)
+        if inner is None:
+            yield f"| `{path}` | {_values(field)} | {_default(field)} | {field.description} |"
+        else:
+            shape = _shape(field.annotation)
+            below.append((inner, f"`{path}`", f"{path}{shape}."))
+            meaning = field.description or inner.__doc__
+            yield f"| `{path}{shape}` | section, below | | {meaning} |"
+    yield ""
+    for inner, inner_title, inner_prefix in below:
+        yield from _lines(inner, inner_title, inner_prefix)
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections(argument)
+
+
+def _shape(annotation: object) -> str:
+    """How a section repeats: by name, in a list, or not at all."""
+    shapes: dict[Any, str] = {dict: ".<name>", tuple: "[]"}
+    return shapes.get(get_origin(annotation), "")
+
+
+def _values(field: FieldInfo) -> str:
+    return _names(field.annotation)
+
+
+def _names(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return ", or ".join(_names(a) for a in arguments if a is not NoneType)
+    if origin is Literal:
+        return ", ".join(map(str, arguments))
+    if origin is tuple:
+        return f"list of {_names(arguments[0])}"
+    if origin is dict:
+        return f"{_names(arguments[0])} to {_names(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(str(member.value) for member in annotation)
+    if origin is not None and arguments:
+        return _names(arguments[0])
+    words = {str: "text", bool: "true, false", int: "number", float: "number", Path: "file"}
+    return words.get(annotation, str(annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if field.is_required():
+        return "required"
+    if value is None or value in ((), {}):
+        return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
+    if isinstance(value, Enum):
+        return f"`{value.value}`"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def main() -> int:
+    """Writes the page, or with --check tells whether it is what it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if stale")
+    if not parser.parse_args().check:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
+        print(f"{PAGE} is stale: run python -m tools.settings_page", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
