@@ -64,6 +64,18 @@ async def serve_until_stopped(backends: Mapping[str, tuple[Register, str]]) -> N
             address = await stack.enter_async_context(serve(register, listen))
             print(f"{name} {address}", flush=True)
         await stopped.wait()
+    await settle()
+
+
+async def settle() -> None:
+    """Waits a moment for what else runs on this loop; for the end of a program.
+
+    A stopped grpc server has tasks left for the calls it broke off, and each prints a traceback
+    if the loop closes before it is done.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_GRACE_S)
 
 
 def main(backends: Mapping[str, Register], arguments: Sequence[str] | None = None) -> int:

@@ -23,8 +23,8 @@ path, in capitals, with two underscores for a dot: `GATEWAY_JSON__EMIT_UNSET=fal
 read as YAML, so `GATEWAY_SERVICES='[library.v1.*]'` is a list.
 
 A key that does not exist is refused, by its full path and with what was probably meant.
-`gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all there
-are. With the schema in a file, this first line of `gateway.yaml` makes editors complete and check:
+`gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all.
+With the schema in a file, this first line of `gateway.yaml` makes editors complete and check:
 
 ```yaml
 # yaml-language-server: $schema=gateway.schema.json

@@ -96,6 +96,7 @@ class TlsClient(Section):
 class ChannelKind(StrEnum):
     """Which gRPC client talks to a back end."""
 
+    HTTP2 = "http2"
     GRPCIO = "grpcio"
 
 
@@ -108,7 +109,7 @@ class Upstream(Section):
     """Full service names it serves, `package.*` allowed; empty for all that no other names."""
     tls: TlsClient | None = None
     """Speak TLS; `{}` for the system's trust."""
-    channel: ChannelKind = ChannelKind.GRPCIO
+    channel: ChannelKind = ChannelKind.HTTP2
     """Which gRPC client to use."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """A larger reply is RESOURCE_EXHAUSTED."""

@@ -1,5 +1,6 @@
 """Reads a request's body: in pieces, up to its limit, and out of gzip."""
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 
@@ -10,6 +11,8 @@ from gateway.config.model import Limits
 from gateway.status import Code, StatusError
 
 _GZIP_WINDOW = 31
+# Above this, what comes out can be megabytes, and would hold up every other request.
+_OFF_THE_LOOP_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
 
 
@@ -58,7 +61,11 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
     except PayloadAccessError:
         raise StatusError(Code.INVALID_ARGUMENT, "the request body broke off") from None
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    return _gunzip(body, limits) if coding else body
+    if not coding:
+        return body
+    if len(body) > _OFF_THE_LOOP_BYTES:
+        return await asyncio.to_thread(_gunzip, body, limits)
+    return _gunzip(body, limits)
 
 
 def _gunzip(body: bytes, limits: Limits) -> bytes:

@@ -15,12 +15,16 @@ _OFF_THE_LOOP_BYTES = 256 * 1024
 
 @lru_cache(maxsize=256)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header admits gzip (RFC 9110 section 12.5.3)."""
+    """Whether an Accept-Encoding header admits gzip, and does not prefer the body as it is.
+
+    RFC 9110 section 12.5.3.
+    """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):
         coding, _, parameter = part.partition(";")
         weights[coding.strip()] = _weight(parameter.strip())
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
 def _weight(parameter: str) -> float:

@@ -86,7 +86,8 @@ class Exchange:
             logger.exception("request %s failed", request.id)
             response = self.failure(StatusError(Code.INTERNAL, "internal error"))
         response.headers.append(("X-Request-Id", request.id))
-        self._note(request, match, response.status, response.code, len(response.body), started_s)
+        sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
+        self._note(request, match, response.status, response.code, sent, started_s)
         return response
 
     def refuse(self, error: StatusError, peer: str, method: str = "", path: str = "") -> Response:

@@ -206,9 +206,13 @@ class HttpProtocol(BaseProtocol):
         if now_s > request.deadline_s + _OVERDUE_AFTER_S and not request.is_overdue:
             request.is_overdue = True
             task.cancel()
-        elif self._body is not None and not self._body.is_eof() and not self._reading_paused:
-            if now_s - self._received_s > limits.body_timeout_s:
-                self._body.set_exception(timed_out("body"))
+        elif self._body is not None and self._has_paused(self._body, now_s, limits):
+            self._body.set_exception(timed_out("body"))
+
+    def _has_paused(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
+        """Whether the client has sent nothing of a body for too long, though we would take it."""
+        waited_s = now_s - self._received_s
+        return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
     def _take(self, messages: Sequence[tuple[RawRequestMessage, StreamReader]]) -> None:
         self._head_since_s = 0.0
@@ -222,7 +226,7 @@ class HttpProtocol(BaseProtocol):
             self._pause_reading_for_buffer()
 
     def _stop_reading_after(self, error: StatusError) -> None:
-        """Looks at nothing more: `error` is the last answer, or what a body that broke ends with."""
+        """Looks at nothing more: `error` is the last answer, or what ends a body that broke."""
         self._closing = self._deaf = True
         if self._incoming is not None and not self._incoming.is_eof():
             self._incoming.set_exception(error)

@@ -16,7 +16,7 @@ def http_date() -> str:
     return formatdate(usegmt=True)
 
 
-def response_bytes(  # noqa: PLR0917 - the hot path, called in one place
+def response_bytes(
     response: Response, date: str, connection: str, *, head_only: bool, with_trailers: bool
 ) -> tuple[bytes, bytes]:
     """Head and body of a response; `connection` is the value of that header, or "" for none."""

@@ -76,7 +76,7 @@ class Listener:
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + grace_s
-        while any(c.is_busy for c in self.connections) and loop.time() < until_s:
+        while loop.time() < until_s and any(c.is_busy for c in self.connections):  # noqa: ASYNC110 - once
             await asyncio.sleep(_CLOSING_STEP_S)
         for connection in list(self.connections):
             await connection.abort()
@@ -90,15 +90,18 @@ def parse_address(listen: str) -> tuple[str, int]:
         ListenError: it is neither.
     """
     host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    if not colon or not is_port or (":" in host) is not bracketed:
         raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT or unix:/path")
     return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" asks for every interface
 
 
 def _why(listen: str, error: OSError) -> str:
     reasons = {
-        errno.EADDRINUSE: "the port is taken; choose another with --listen HOST:PORT or GATEWAY_LISTEN",
+        errno.EADDRINUSE: "the port is taken; "
+        "choose another with --listen HOST:PORT or GATEWAY_LISTEN",
         errno.EACCES: "not allowed; ports below 1024 need privileges",
         errno.EADDRNOTAVAIL: "this machine has no such address",
     }

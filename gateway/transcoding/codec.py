@@ -12,7 +12,7 @@ A codec for another wire format would offer the same four makers: `reader`, `fie
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -38,13 +38,14 @@ from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json_polish import Polish, default_json, indented, polish
 from gateway.transcoding.json_text import dump, parse
 from gateway.transcoding.protojson import At, Check, Checker, has_own_form, run
-from gateway.transcoding.replica import JsonName, Replicas, entry_fields, parts_of
+from gateway.transcoding.replica import JsonName, Replicas, entry_fields
 from gateway.transcoding.suspicion import (
     Contents,
     Suspicion,
-    contents,
+    field_contents,
     field_levels,
     levels,
+    message_contents,
     suspicion,
 )
 from gateway.transcoding.unprintable import unprintable
@@ -89,8 +90,11 @@ class Codec:
     def reader(self, message: Descriptor) -> Transform:
         """JSON of a message to its wire bytes."""
         library = self._types.load(message)
-        doubt = self._doubt(parts_of(message), message, levels(message))
-        decode = partial(library.from_json, registry=self._types.registry)
+        held = message_contents(message)
+        doubt = self._doubt(held, message, levels(message))
+        # With a registry the library takes the extensions of any message in any other.
+        registry = self._types.registry if held.open else None
+        decode = partial(library.from_json, registry=registry)
         explain = self._explainer(decode, self._checker.message(message), message.full_name, None)
 
         def read(body: bytes) -> bytes:
@@ -105,12 +109,14 @@ class Codec:
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """JSON of a field's value to the wire bytes of a message with only that field set."""
         library = self._types.hold(field, self._mark, self._mark)
-        doubt = self._doubt((field,), field.message_type, field_levels(field))
+        held = field_contents(field)
+        doubt = self._doubt(held, field.message_type, field_levels(field))
+        registry = self._types.registry if held.open else None
         opening = f'{{"{self._mark}":'.encode()
         named = f'"{field.name}":'.encode()
 
         def decode(body: bytes) -> Message:
-            return library.from_json(opening + body + b"}", registry=self._types.registry)
+            return library.from_json(opening + body + b"}", registry=registry)
 
         check = self._checker.field_or_null(field)
         explain = self._explainer(decode, check, field.full_name, (None, field.json_name))
@@ -127,8 +133,7 @@ class Codec:
 
     def writer(self, message: Descriptor) -> Transform:
         """Wire bytes of a message to its JSON."""
-        held = contents(parts_of(message))
-        held.messages.add(message.full_name)
+        held = message_contents(message)
         types = self._types_for(held)
         return self._write(types.load(message), types, message, self._polish(held))
 
@@ -137,7 +142,7 @@ class Codec:
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
-        held = contents((field,))
+        held = field_contents(field)
         types = self._types_for(held)
         library = types.hold(field, "v", "v" + self._mark if _holds_float(field) else "v")
         tidy = self._polish(held)
@@ -192,12 +197,10 @@ class Codec:
 
         return explain
 
-    def _doubt(
-        self, fields: Iterable[FieldDescriptor], message: Descriptor | None, levels: float
-    ) -> Suspicion:
+    def _doubt(self, held: Contents, message: Descriptor | None, levels: float) -> Suspicion:
         if message is not None and has_own_form(message):
             return _always
-        return suspicion(contents(fields), depth=self._depth, levels=levels)
+        return suspicion(held, depth=self._depth, levels=levels)
 
     def _write(
         self,

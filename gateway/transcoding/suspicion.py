@@ -60,8 +60,9 @@ class Contents:
     """What fields can hold, anywhere below them, as far as their JSON needs care."""
 
     floats: bool = False
+    extensions: bool = False
     messages: set[str] = field(default_factory=set)
-    spellings: dict[str, list[str]] = field(default_factory=dict)
+    spellings: dict[str, set[str]] = field(default_factory=dict)
     """By name, the patterns that values must match, of each field of that name."""
     choices: dict[str, set[str]] = field(default_factory=dict)
     """The oneofs each member's name belongs to."""
@@ -72,14 +73,27 @@ class Contents:
         return not self.messages.isdisjoint(_FREE)
 
     @property
+    def open(self) -> bool:
+        """Whether there may be types or fields that the types in sight do not name."""
+        return self.anys or self.extensions
+
+    @property
     def anys(self) -> bool:
         """Whether there may be messages of any type."""
         return _ANY in self.messages
 
 
-def contents(fields: Iterable[FieldDescriptor]) -> Contents:
-    """What these fields can hold."""
-    found = Contents()
+def message_contents(message: Descriptor) -> Contents:
+    """What a message can hold, itself included."""
+    return _contents(parts_of(message), Contents(messages={message.full_name}))
+
+
+def field_contents(part: FieldDescriptor) -> Contents:
+    """What a field can hold."""
+    return _contents([part], Contents())
+
+
+def _contents(fields: Iterable[FieldDescriptor], found: Contents) -> Contents:
     waiting = list(fields)
     while waiting:
         part = waiting.pop()
@@ -152,15 +166,15 @@ def value_spelling(part: FieldDescriptor) -> str | None:
 
 def _note(found: Contents, part: FieldDescriptor) -> None:
     names = {f"[{part.full_name}]"} if part.is_extension else {part.name, part.json_name}
+    found.extensions |= part.is_extension
     found.floats |= part.type == _F.TYPE_FLOAT
     entry = entry_fields(part)
     if entry is not None:
         found.floats |= entry[1].type == _F.TYPE_FLOAT
     spelling = value_spelling(part)
-    for name in names if spelling is not None else ():
-        spellings = found.spellings.setdefault(name, [])
-        if spelling not in spellings:
-            spellings.append(spelling)
+    if spelling is not None:
+        for name in names:
+            found.spellings.setdefault(name, set()).add(spelling)
     oneof = part.containing_oneof
     if oneof is not None and len(oneof.fields) > 1:
         for name in names:
@@ -196,15 +210,18 @@ def _map_spelling(key: FieldDescriptor, value: FieldDescriptor) -> str | None:
 
 
 def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
-    """Finds a member whose value is not plain, or any message of a type only it knows."""
+    """Finds a member whose value is not plain, or whose name needs resolving."""
     odd = {
-        name: "|".join(f"(?!{each})" for each in spellings)
+        name: "|".join(f"(?!{each})" for each in sorted(spellings))
         for name, spellings in found.spellings.items()
     }
     names = _by_first_letter({name: f"{_NAME_END}(?:{tail})" for name, tail in odd.items()})
     tries = [names] if odd else []
     if found.anys:
         tries.append('@type"')
+    if found.open:
+        # The library takes an extension of any message in any other.
+        tries.append(rf'\[[^"]*"{_SPACE}:')
     # The quote in front of all alternatives lets the search leap from quote to quote.
     return re.compile(f'"(?:{"|".join(tries)})'.encode()).search if tries else None
 
@@ -228,7 +245,7 @@ def _any_of(patterns: Iterable[str]) -> str:
 def _members(choices: dict[str, set[str]]) -> Callable[[bytes], list[bytes]] | None:
     if not choices:
         return None
-    names = _by_first_letter({name: "" for name in choices})
+    names = _by_first_letter(dict.fromkeys(choices, ""))
     return re.compile(f'"({names})"{_SPACE}:'.encode()).findall
 
 

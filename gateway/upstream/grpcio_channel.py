@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import grpc
@@ -20,11 +19,7 @@ from gateway.upstream.status_details import (
     too_large,
     unavailable,
 )
-
-try:
-    _USER_AGENT = f"grpc-rest-gateway/{version('grpc-rest-gateway')}"
-except PackageNotFoundError:  # run from a bare source tree
-    _USER_AGENT = "grpc-rest-gateway"
+from gateway.upstream.user_agent import USER_AGENT
 
 _LOG = logging.getLogger(__name__)
 
@@ -221,7 +216,7 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", upstream.max_message_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.primary_user_agent", _USER_AGENT),
+        ("grpc.primary_user_agent", USER_AGENT),
         # Retries are the gateway's own decision, never half grpc's.
         ("grpc.enable_retries", 0),
         # A back end that is up again is noticed in seconds; the default waits up to two minutes.

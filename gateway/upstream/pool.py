@@ -19,8 +19,15 @@ def _grpcio(name: str, upstream: Upstream) -> Channel:
     return GrpcioChannel(name, upstream)
 
 
+def _http2(name: str, upstream: Upstream) -> Channel:
+    from gateway.upstream.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
+
+    return Http2Channel(name, upstream)
+
+
 CHANNELS: Mapping[ChannelKind, Callable[[str, Upstream], Channel]] = {
     ChannelKind.GRPCIO: _grpcio,
+    ChannelKind.HTTP2: _http2,
 }
 """How each kind of channel is opened."""
 

@@ -104,8 +104,10 @@ class Writer:
         except FileNotFoundError:
             there = False
         if not there:
+            # Opened first: while the place is gone, the old file still takes the lines.
+            stream = self._open(self._path)
             self._stream.close()
-            self._stream = self._open(self._path)
+            self._stream = stream
 
 
 @asynccontextmanager

@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from gateway.config.model import ForwardedOptions
 
+_UNKNOWN = "unknown"
+# A client can send thousands through a proxy we trust, and each has to be parsed.
+_MOST_ADDRESSES = 32
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 
 
@@ -42,15 +45,19 @@ class Forwarding:
         """The address of the client: the last in the chain that is no trusted proxy."""
         if not self._networks or not self._is_trusted(peer):
             return peer
+        client = peer
         for address in reversed(_addresses(headers)):
+            if address == _UNKNOWN:
+                break  # who stands before someone unknown was told by nobody we trust
+            client = address
             if not self._is_trusted(address):
-                return address
-        return peer
+                break
+        return client
 
     def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
         chain = ", ".join([*_addresses(headers), peer])
-        proto = _last(headers.get("X-Forwarded-Proto", "")) or _element(headers, "proto")
-        told = _last(headers.get("X-Forwarded-Host", "")) or _element(headers, "host")
+        proto = _last(_joined(headers, "x-forwarded-proto")) or _element(headers, "proto")
+        told = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
         scheme = proto if proto in ("http", "https") else self._scheme
         return chain, told if _HOST.fullmatch(told) else host, scheme
 
@@ -59,6 +66,8 @@ class Forwarding:
             address = ipaddress.ip_address(peer)
         except ValueError:
             return False
+        # A listener on [::] sees IPv4 peers in their mapped form (RFC 4291 section 2.5.5.2).
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
 
 
@@ -68,14 +77,25 @@ def _last(value: str) -> str:
 
 def _addresses(headers: Mapping[str, str]) -> list[str]:
     """The chain so far; of X-Forwarded-For and Forwarded (RFC 7239) the former counts."""
-    told = headers.get("X-Forwarded-For")
-    if told is None:
-        told = ",".join(re.findall(r'(?i)for="?([^";,]*)', headers.get("Forwarded", "")))
-    return [address for part in told.split(",") if (address := _address(part))]
+    told = _joined(headers, "x-forwarded-for")
+    if not told:
+        told = ",".join(re.findall(r'(?i)\bfor="?([^";,]*)', _joined(headers, "forwarded")))
+    return [_address(part) for part in told.split(",")[-_MOST_ADDRESSES:] if part.strip()]
+
+
+def _joined(headers: Mapping[str, str], name: str) -> str:
+    """All fields of one name as a list (RFC 9110 section 5.3).
+
+    A proxy may have added a line of its own behind the client's instead of extending that.
+    """
+    return ",".join([value for field, value in headers.items() if field.lower() == name])
 
 
 def _address(text: str) -> str:
-    """A bare IP address out of its spellings with port and brackets, or ""."""
+    """A bare IP address out of its spellings with port and brackets, or `unknown`.
+
+    RFC 7239 section 6.2.
+    """
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
@@ -84,11 +104,11 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(bare))
     except ValueError:
-        return ""
+        return _UNKNOWN
 
 
 def _element(headers: Mapping[str, str], name: str) -> str:
     """The parameter `name` of the last element of a Forwarded header (RFC 7239 section 4)."""
-    element = headers.get("Forwarded", "").rpartition(",")[2]
+    element = _joined(headers, "forwarded").rpartition(",")[2]
     found = re.search(rf'(?i)\b{name}="?([^";,]*)', element)
     return found[1].lower() if found else ""

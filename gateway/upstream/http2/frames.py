@@ -1,0 +1,105 @@
+"""HTTP/2 frames: their numbers, and the building of those a client sends (RFC 9113 section 6)."""
+
+import struct
+from enum import IntEnum
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+DATA = 0
+HEADERS = 1
+PRIORITY = 2
+RST_STREAM = 3
+SETTINGS = 4
+PUSH_PROMISE = 5
+PING = 6
+GOAWAY = 7
+WINDOW_UPDATE = 8
+CONTINUATION = 9
+
+END_STREAM = 0x1
+ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+PRIORITIZED = 0x20
+
+HEADER_TABLE_SIZE = 1
+ENABLE_PUSH = 2
+MAX_CONCURRENT_STREAMS = 3
+INITIAL_WINDOW_SIZE = 4
+MAX_FRAME_SIZE = 5
+MAX_HEADER_LIST_SIZE = 6
+
+HEAD_BYTES = 9
+LARGEST_WINDOW = 2**31 - 1
+LAST_STREAM_ID = 2**31 - 1
+DEFAULT_WINDOW = 65_535
+DEFAULT_FRAME_SIZE = 16_384
+
+_HEAD = struct.Struct(">HBBBL")
+unpack_head = _HEAD.unpack_from
+"""Length (16 high bits, 8 low bits), type, flags, stream id with its reserved bit."""
+
+
+class ErrorCode(IntEnum):
+    """Why a stream or a connection ended (RFC 9113 section 7)."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    SETTINGS_TIMEOUT = 4
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    CONNECT_ERROR = 10
+    ENHANCE_YOUR_CALM = 11
+    INADEQUATE_SECURITY = 12
+    HTTP_1_1_REQUIRED = 13
+
+
+def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:
+    """The nine bytes before a frame's payload."""
+    return _HEAD.pack(length >> 8, length & 255, kind, flags, stream_id)
+
+
+def settings(values: dict[int, int]) -> bytes:
+    """A SETTINGS frame."""
+    payload = b"".join(struct.pack(">HL", number, value) for number, value in values.items())
+    return head(len(payload), SETTINGS, 0, 0) + payload
+
+
+SETTINGS_ACK = head(0, SETTINGS, ACK, 0)
+
+
+def window_update(stream_id: int, increment: int) -> bytes:
+    """A WINDOW_UPDATE frame; stream 0 is the connection."""
+    return head(4, WINDOW_UPDATE, 0, stream_id) + increment.to_bytes(4, "big")
+
+
+def rst_stream(stream_id: int, code: int) -> bytes:
+    """A RST_STREAM frame."""
+    return head(4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
+
+
+def ping(payload: bytes, *, ack: bool) -> bytes:
+    """A PING frame of eight bytes, or the answer to one."""
+    return head(8, PING, ACK if ack else 0, 0) + payload
+
+
+def goaway(code: int) -> bytes:
+    """A GOAWAY frame of a client, which has accepted no streams of the server's."""
+    return head(8, GOAWAY, 0, 0) + bytes(4) + code.to_bytes(4, "big")
+
+
+def headers(stream_id: int, block: bytes, frame_size: int, *, end_stream: bool) -> bytes:
+    """A HEADERS frame, continued where the block is larger than a frame may be."""
+    ending = END_STREAM if end_stream else 0
+    if len(block) <= frame_size:
+        return head(len(block), HEADERS, END_HEADERS | ending, stream_id) + block
+    pieces = [block[i : i + frame_size] for i in range(0, len(block), frame_size)]
+    frames = [head(len(pieces[0]), HEADERS, ending, stream_id) + pieces[0]]
+    frames += [head(len(piece), CONTINUATION, 0, stream_id) + piece for piece in pieces[1:-1]]
+    frames.append(head(len(pieces[-1]), CONTINUATION, END_HEADERS, stream_id) + pieces[-1])
+    return b"".join(frames)

@@ -1,0 +1,200 @@
+"""Header blocks of gRPC over HTTP/2: requests encoded once, responses decoded once.
+
+Sources: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), RFC 7541. Nothing is ever put into a dynamic table:
+we advertise one of size 0, and use only literals and the static table ourselves.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import hpack
+
+from gateway.call import Metadata
+from gateway.upstream.status_details import DETAILS
+
+_REMEMBERED_BLOCKS = 512
+_REMEMBERED_BLOCK_BYTES = 512
+_REMEMBERED_PAIRS = 1024
+
+_POST = b"\x83"
+_SCHEMES = {False: b"\x86", True: b"\x87"}
+_AUTHORITY = b"\x01"
+_PATH = b"\x04"
+_CONTENT_TYPE = b"\x0f\x10"
+_USER_AGENT = b"\x0f\x2b"
+_NEW_NAME = b"\x00"
+_NEVER_INDEXED = b"\x10"
+
+_SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization"})
+_NAME = re.compile(r"[0-9a-z_.\-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_NOT_METADATA = frozenset({"content-type", "te", "date", "connection"})
+
+
+class HeaderError(ValueError):
+    """A header block that is malformed or too large."""
+
+
+def _string(text: bytes) -> bytes:
+    """A string literal without Huffman coding (RFC 7541 section 5.2)."""
+    size = len(text)
+    if size < 127:
+        return bytes((size,)) + text
+    rest, out = size - 127, bytearray((127,))
+    while rest > 127:
+        out.append(rest & 127 | 128)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out) + text
+
+
+class RequestHeaders:
+    """Encodes the request headers of calls to one authority."""
+
+    def __init__(self, authority: str, user_agent: str, *, tls: bool) -> None:
+        self._start = _POST + _SCHEMES[tls] + _AUTHORITY + _string(authority.encode())
+        self._rest = (
+            _CONTENT_TYPE
+            + _string(b"application/grpc")
+            + _USER_AGENT
+            + _string(user_agent.encode())
+            + _NEW_NAME
+            + _string(b"te")
+            + _string(b"trailers")
+            + _NEW_NAME
+            + _string(b"grpc-accept-encoding")
+            + _string(b"identity,gzip")
+        )
+        # Saves encoding what does not change between a method's calls ...
+        self._methods: dict[str, bytes] = {}
+        # ... and the headers that most clients send alike.
+        self._pairs: dict[tuple[str, str | bytes], bytes] = {}
+
+    def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
+        """The header block of one call.
+
+        Raises:
+            HeaderError: metadata that gRPC cannot carry.
+        """
+        try:
+            parts = [self._methods[path]]
+        except KeyError:
+            block = self._start + _PATH + _string(path.encode()) + self._rest
+            parts = [self._methods.setdefault(path, block)]
+        if timeout_s is not None:
+            parts.append(_NEW_NAME + _string(b"grpc-timeout") + _string(encode_timeout(timeout_s)))
+        pairs = self._pairs
+        for pair in metadata:
+            try:
+                parts.append(pairs[pair])
+            except KeyError:
+                parts.append(self._encode(pair))
+        return b"".join(parts)
+
+    def _encode(self, pair: tuple[str, str | bytes]) -> bytes:
+        name, value = pair
+        if not _NAME.fullmatch(name) or name.startswith("grpc-"):
+            raise HeaderError(f"{name!r} is not a metadata name")
+        if isinstance(value, bytes):
+            text = b64encode(value).rstrip(b"=")
+        elif _VALUE.fullmatch(value):
+            text = value.encode("ascii")
+        else:
+            raise HeaderError(f"the value of {name} is not printable ASCII")
+        kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
+        encoded = kind + _string(name.encode("ascii")) + _string(text)
+        if name not in _SENSITIVE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
+            if len(self._pairs) >= _REMEMBERED_PAIRS:
+                self._pairs.clear()
+            self._pairs[pair] = encoded
+        return encoded
+
+
+def encode_timeout(timeout_s: float) -> bytes:
+    """A grpc-timeout of at most eight digits, rounded up."""
+    for unit, per_second in ((b"u", 1e6), (b"m", 1e3), (b"S", 1.0)):
+        count = int(-(-timeout_s * per_second // 1))
+        if count < 10**8:
+            return b"%d%b" % (max(count, 1), unit)
+    return b"99999999S"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHeaders:
+    """A block of headers or trailers, read."""
+
+    http_status: str
+    content_type: str
+    encoding: str
+    grpc_status: str
+    grpc_message: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class ResponseDecoder:
+    """Decodes blocks, and remembers the common ones by their bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._decoder = hpack.Decoder(max_header_list_size=max_bytes)
+        self._decoder.max_allowed_table_size = 0
+        self._decoder.header_table_size = 0
+        self._known: dict[bytes, ResponseHeaders] = {}
+
+    def decode(self, block: bytes) -> ResponseHeaders:
+        """What `block` says.
+
+        Raises:
+            HeaderError: it is malformed, or larger than allowed once decoded.
+        """
+        try:
+            return self._known[block]
+        except KeyError:
+            pass
+        try:
+            headers = self._decoder.decode(block, raw=True)
+        except (hpack.HPACKError, ValueError, IndexError) as error:
+            raise HeaderError(type(error).__name__) from None
+        read = _read((name, value) for name, value, *_ in headers)
+        if len(block) <= _REMEMBERED_BLOCK_BYTES:
+            if len(self._known) >= _REMEMBERED_BLOCKS:
+                self._known.clear()
+            self._known[block] = read
+        return read
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]]) -> ResponseHeaders:
+    own: dict[str, str] = {}
+    metadata: list[tuple[str, str | bytes]] = []
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        reserved = name.startswith((":", "grpc-")) and name != DETAILS
+        if reserved or name in _NOT_METADATA:
+            own[name] = value
+        elif name.endswith("-bin"):
+            metadata.extend((name, _binary(part)) for part in value.split(","))
+        else:
+            metadata.append((name, value))
+    return ResponseHeaders(
+        own.get(":status", ""),
+        own.get("content-type", ""),
+        own.get("grpc-encoding", "identity"),
+        own.get("grpc-status", ""),
+        _message(own.get("grpc-message", "")),
+        tuple(metadata),
+    )
+
+
+def _message(text: str) -> str:
+    """grpc-message, percent-decoded once; malformed escapes stay as they are."""
+    return unquote(text, errors="replace") if "%" in text else text
+
+
+def _binary(text: str) -> bytes:
+    digits = text.strip().rstrip("=")
+    try:
+        return b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError:
+        return b""

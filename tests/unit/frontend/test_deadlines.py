@@ -1,0 +1,58 @@
+"""How long each call may take."""
+
+import pytest
+from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
+
+from gateway.config.model import DeadlineOptions
+from gateway.frontend.deadlines import Deadlines
+from gateway.schema.catalog import Method, Source
+from gateway.status import Code, StatusError
+
+OPTIONS = DeadlineOptions.model_validate(
+    {
+        "default_s": 20,
+        "ceiling_s": 40,
+        "methods": [
+            {"selector": "a.v1.*", "default_s": 5},
+            {"selector": "a.v1.Slow.*", "ceiling_s": 100},
+            {"selector": "a.v1.Slow.Get", "default_s": 50},
+            {"selector": "b.Short.Get", "ceiling_s": 10},
+        ],
+    }
+)
+
+
+def method(full_name: str) -> Method:
+    service, _, name = full_name.rpartition(".")
+    empty = EMPTY.message_types_by_name["Empty"]
+    return Method(
+        service, name, empty, empty,
+        client_streaming=False, server_streaming=False, rules=(), source=Source("test"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "timeout_s"),
+    [
+        pytest.param("c.Any.Get", None, 20, id="the default"),
+        pytest.param("c.Any.Get", "3S", 3, id="what is asked for"),
+        pytest.param("c.Any.Get", "1H", 40, id="the ceiling"),
+        pytest.param("c.Any.Get", "0n", 0, id="no time at all"),
+        pytest.param("a.v1.One.Get", None, 5, id="a rule for a package"),
+        pytest.param("a.v10.One.Get", None, 20, id="which ends at a dot"),
+        pytest.param("a.v1.Slow.List", None, 5, id="rules add up"),
+        pytest.param("a.v1.Slow.List", "1H", 100, id="in both values"),
+        pytest.param("a.v1.Slow.Get", None, 50, id="the last one counts"),
+        pytest.param("b.Short.Get", None, 10, id="no default over the ceiling"),
+    ],
+)
+def test_a_call_gets_its_time(name: str, asked: str | None, timeout_s: float) -> None:
+    deadlines = Deadlines(OPTIONS)
+    of = method(name)
+    assert [deadlines.timeout_s(of, asked) for _ in range(2)] == [timeout_s, timeout_s]
+
+
+def test_a_timeout_that_is_none_is_refused() -> None:
+    with pytest.raises(StatusError) as raised:
+        Deadlines(OPTIONS).timeout_s(method("c.Any.Get"), "soon")
+    assert raised.value.code is Code.INVALID_ARGUMENT
