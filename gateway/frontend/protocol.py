@@ -243,6 +243,7 @@ class HttpProtocol(BaseProtocol):
             if self._head_since_s:
                 self._head_since_s = self._idle_since_s
             if (self._closing or self._deaf) and self.transport is not None:
+                self._listener.outbox.flush()
                 self.transport.close()
             return
         if self._buffer_paused and len(self._queue) <= _MAX_PIPELINED // 2:
@@ -253,7 +254,7 @@ class HttpProtocol(BaseProtocol):
         try:
             if isinstance(waiting, StatusError):
                 goes_on = False
-                await self._write(self._exchange.refuse(waiting, self._peer), "close")
+                await self._write(self._exchange.refuse(waiting, self._peer), "close", is_last=True)
             else:
                 goes_on = await self._converse(*waiting)
         except ConnectionError:
@@ -281,6 +282,7 @@ class HttpProtocol(BaseProtocol):
         await self._write(
             response,
             "keep-alive" if goes_on and http_1_0 else connection,
+            is_last=not goes_on,
             head_only=message.method == "HEAD",
             with_trailers=not http_1_0 and "trailers" in message.headers.get("TE", ""),
         )
@@ -306,7 +308,7 @@ class HttpProtocol(BaseProtocol):
         if int(request.headers.get("Content-Length", "0")) > limits.body_bytes:
             raise too_large(limits.body_bytes)
         if expects and self.transport is not None and not body.total_bytes:
-            self.transport.write(_CONTINUE)
+            self._listener.outbox.add(self.transport, _CONTINUE)
         self._body = body
         self._received_s = self._loop.time()
         return await read_body(body, coding, limits)
@@ -316,6 +318,7 @@ class HttpProtocol(BaseProtocol):
         response: Response,
         connection: str,
         *,
+        is_last: bool,
         head_only: bool = False,
         with_trailers: bool = False,
     ) -> None:
@@ -328,10 +331,12 @@ class HttpProtocol(BaseProtocol):
             head_only=head_only,
             with_trailers=with_trailers,
         )
-        if len(body) <= _JOINED_UP_TO_BYTES:
-            # One write, one packet: saves a system call and the client a wake-up.
-            self.transport.write(head + body)
+        outbox = self._listener.outbox
+        if len(body) <= _JOINED_UP_TO_BYTES and not is_last:
+            # Joining saves a system call and the client a wake-up.
+            outbox.add(self.transport, head + body)
         else:
+            outbox.flush()
             self.transport.writelines((head, body))
         if self._paused:
             await self._drain_helper()

@@ -1,5 +1,7 @@
 """What is checked of a request's head before anything is done, and how each refusal is worded."""
 
+from itertools import chain
+
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
@@ -22,7 +24,7 @@ def check_head(message: RawRequestMessage, limits: Limits) -> None:
         )
     if len(message.path) > limits.url_bytes:
         raise _too_long("request target", limits.url_bytes, 414)
-    total = sum([len(name) + len(value) for name, value in message.raw_headers])
+    total = sum(map(len, chain.from_iterable(message.raw_headers)))
     if total > limits.headers_total_bytes:
         raise _too_long("header section", limits.headers_total_bytes, 431)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.config.model import Config
 from gateway.frontend.exchange import Exchange
+from gateway.frontend.outbox import Outbox
 from gateway.frontend.protocol import HttpProtocol
 from gateway.frontend.response_bytes import http_date
 
@@ -27,6 +28,7 @@ class Listener:
         self.address = ""
         self.connections: set[HttpProtocol] = set()
         self.date = http_date()
+        self.outbox = Outbox(asyncio.get_running_loop())
         self._exchange = exchange
         self._server: asyncio.AbstractServer | None = None
         self._unix = False
@@ -72,6 +74,7 @@ class Listener:
         """Accepts no more, lets requests under way finish for a while, then ends them."""
         if self._server is not None:
             self._server.close()
+        self.outbox.flush()
         for connection in list(self.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()

@@ -40,6 +40,10 @@ _WELL_KNOWN_MODULES = (
 )
 
 
+_SHARED = ("google/protobuf/", "google/api/", "google/rpc/")
+"""Files that come with every tool, in whichever version that has: the first found serves all."""
+
+
 class DescriptorFiles:
     """Collects files from any number of sources and puts them in dependency order."""
 
@@ -110,12 +114,14 @@ class DescriptorFiles:
             known = self._files.get(file.name)
             self._refuse_difference(file, source)
             # Of two alike, the one that can name lines is worth more.
-            if known is None or not known[0].source_code_info.location:
+            if known is None or _can_name_lines(file) > _can_name_lines(known[0]):
                 self._files[file.name] = (file, source)
 
     def _refuse_difference(self, file: FileDescriptorProto, source: str) -> None:
         known = self._files.get(file.name)
-        if known is not None and _content(known[0]) != _content(file):
+        if known is None or file.name.startswith(_SHARED):
+            return
+        if _content(known[0]) != _content(file):
             raise SchemaError(f"{file.name} differs between {known[1]} and {source}")
 
     def _order(self, name: str, ordered: dict[str, FileDescriptorProto]) -> None:
@@ -146,6 +152,10 @@ class DescriptorFiles:
                     "protoc needs --include_imports"
                 )
             self._files[name] = (known, "the installed packages")
+
+
+def _can_name_lines(file: FileDescriptorProto) -> bool:
+    return bool(file.source_code_info.location)
 
 
 def _content(file: FileDescriptorProto) -> bytes:

@@ -13,7 +13,7 @@ from gateway.status import StatusError, invalid_argument
 
 
 class Number(str):
-    """A JSON number as spelled, where it is not a plain integer of reasonable length."""
+    """A JSON number as spelled, where it is not a plain integer of reasonable size."""
 
     __slots__ = ()
 
@@ -81,7 +81,8 @@ def _syntax_error(text: str, position: int, what: str = "") -> StatusError:
 
 
 def _integer(digits: str) -> int | Number:
-    return int(digits) if len(digits) <= _MAX_DIGITS else Number(digits)
+    # A double has a minus zero, an int has none.
+    return int(digits) if len(digits) <= _MAX_DIGITS and digits != "-0" else Number(digits)
 
 
 def _refuse_constant(name: str) -> None:

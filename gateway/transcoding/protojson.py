@@ -371,17 +371,16 @@ def _enum(enum: EnumDescriptor) -> Check:
     names = {value.name for value in enum.values}
     numbers = {value.number for value in enum.values}
     nullable = enum.full_name == "google.protobuf.NullValue"
+    what = f"a value of {enum.name} by name or number"
 
     def check(tree: Tree, at: At, report: Report) -> Tree:
-        if type(tree) is int:
-            known = tree in numbers or (not enum.is_closed and -(1 << 31) <= tree < 1 << 31)
+        kind = type(tree)
+        if kind is int or (kind is Number and tree == "-0"):
+            number = int(tree)  # type: ignore[arg-type] # by its kind
+            known = number in numbers or (not enum.is_closed and -(1 << 31) <= number < 1 << 31)
         else:
-            known = tree in names if type(tree) is str else (tree is None and nullable)
-        return (
-            tree
-            if known
-            else _expect(f"a value of {enum.name} by name or number", tree, at, report)
-        )
+            known = tree in names if kind is str else (tree is None and nullable)
+        return tree if known else _expect(what, tree, at, report)
 
     return check
 

@@ -191,7 +191,8 @@ def test_what_is_written_is_what_google_writes_and_reads_as_the_same(
     message = GetMessageClass(rich.message(name)).FromString(wire or b"")
     text = rich.write(wire or b"", name)
     assert json.loads(text) == json_format.MessageToDict(message, descriptor_pool=rich.pool())
-    assert json.loads(rich.write(rich.read(text, name), name)) == json.loads(text)
+    if '"null":null' not in text:  # any number of a NullValue is written as null, and read as 0
+        assert json.loads(rich.write(rich.read(text, name), name)) == json.loads(text)
 
 
 @quick

@@ -81,6 +81,7 @@ OTHER_SPELLINGS = [
     pytest.param('{"i32":1.0}', '{"i32":1}', id="a whole number with a point"),
     pytest.param('{"i32":"1e2"}', '{"i32":100}', id="a quoted exponent"),
     pytest.param('{"i32":-0}', "{}", id="minus zero"),
+    pytest.param('{"ratio":-0,"i64":"1e1"}', '{"i64":"10","ratio":-0.0}', id="minus zero is kept"),
     pytest.param('{"i64":5}', '{"i64":"5"}', id="a bare 64-bit number"),
     pytest.param('{"i64":9007199254740992}', '{"i64":"9007199254740992"}', id="bare, yet exact"),
     pytest.param(

@@ -148,6 +148,7 @@ OTHER = [
     pytest.param('{"blobs":["YQ","YQ="]}', "blobs[1]", id="base64 in a list"),
     pytest.param('{"wBytes":"YQ="}', "wBytes", id="base64 in a wrapper"),
     pytest.param('{"color":"1"}', "color", id="an enum's number in quotes"),
+    pytest.param('{"color":"-0"}', "color", id="minus zero in quotes"),
     pytest.param('{"color":"red"}', "color", id="an enum's name in another case"),
     pytest.param('{"color":"NOPE"}', "color", id="no name of the enum"),
     pytest.param('{"color":1.0}', "color", id="an enum's number with a point"),

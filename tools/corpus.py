@@ -1,0 +1,208 @@
+"""Loads every HTTP rule of a large published API set, and routes a request to each.
+
+`python -m tools.corpus [DIR]` takes a folder of protos; without one it fetches the npm package
+`google-proto-files` into `.corpus/`. Exits 1 if a rule is refused or a request goes astray.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from grpc_tools import protoc
+
+from gateway.config.model import OnConflict
+from gateway.schema.catalog import Schema, build_schema
+from gateway.schema.sources import DescriptorFiles
+from gateway.transcoding.binding import Binding, Severity, bind, build_router
+from gateway.transcoding.router import Router
+from gateway.transcoding.template import DeepWildcard, Literal, Template
+
+PACKAGE = "google-proto-files@5.0.3"
+FOLDER = Path(".corpus")
+
+
+@dataclass
+class Outcome:
+    """What became of the corpus."""
+
+    files: int = 0
+    skipped: int = 0
+    services: int = 0
+    methods: int = 0
+    bindings: int = 0
+    load_s: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
+    routed: Counter[str] = field(default_factory=Counter)
+    astray: list[str] = field(default_factory=list)
+
+
+def fetch() -> Path:
+    """The folder with the package's protos, fetched by npm the first time."""
+    unpacked = FOLDER / "package"
+    if not unpacked.exists():
+        FOLDER.mkdir(exist_ok=True)
+        command = ["npm", "pack", "--silent", PACKAGE]
+        name = subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, text=True)
+        with tarfile.open(FOLDER / name.stdout.strip().splitlines()[-1]) as archive:
+            archive.extractall(FOLDER, filter="data")
+    return unpacked
+
+
+def compile_protos(folder: Path) -> tuple[FileDescriptorSet, int]:
+    """All protos with HTTP rules that compile together with their imports, and how many do not."""
+    annotated = [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*.proto"))
+        if "google.api.http)" in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    collected = DescriptorFiles()
+    skipped = 0
+    with tempfile.TemporaryDirectory() as place:
+        # By API, since one that does not compile must not take the others with it.
+        for number, names in enumerate(_by_folder(annotated)):
+            out = Path(place, f"{number}.binpb")
+            if _protoc(folder, names, out):
+                collected.add_set(out)
+            else:
+                skipped += len(names)
+    return collected.complete(), skipped
+
+
+def _by_folder(names: Iterable[str]) -> Iterable[list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[str(Path(name).parent)].append(name)
+    return groups.values()
+
+
+def _protoc(folder: Path, names: Sequence[str], out: Path) -> bool:
+    includes = [str(folder), str(package_files("grpc_tools").joinpath("_proto"))]
+    arguments = [f"-I{include}" for include in includes]
+    arguments += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}"]
+    return bool(protoc.main(["protoc", *arguments, *names]) == 0)
+
+
+def check(files: FileDescriptorSet) -> Outcome:
+    """Loads every rule and routes a request made up for each."""
+    outcome = Outcome(files=len(files.file))
+    started_s = time.perf_counter()
+    schema = build_schema(files)
+    bindings, diagnostics = bind(schema)
+    router, conflicts = build_router(bindings, on_conflict=OnConflict.FIRST)
+    outcome.load_s = time.perf_counter() - started_s
+    _count(outcome, schema, bindings)
+    for diagnostic in (*diagnostics, *conflicts):
+        if diagnostic.severity is Severity.ERROR:
+            outcome.errors.append(str(diagnostic))
+        else:
+            outcome.warnings[_kind(diagnostic.message)] += 1
+    _route_all(outcome, router, bindings)
+    return outcome
+
+
+def _count(outcome: Outcome, schema: Schema, bindings: Sequence[Binding]) -> None:
+    outcome.services = len(schema.services)
+    outcome.methods = len(schema.methods)
+    outcome.bindings = len(bindings)
+
+
+def _kind(message: str) -> str:
+    """A warning without the names in it."""
+    if message.startswith("the same route as"):
+        return "the same route as another method"
+    return message.partition(":")[0].partition(";")[0][:50]
+
+
+def _route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Binding]) -> None:
+    """Sends a made-up request for each binding through the router.
+
+    Where several bindings share a route, any of them may answer; elsewhere a request must reach its
+    own method, unless its made-up words happen to be another's literals.
+    """
+    sharing: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for binding in bindings:
+        sharing[binding.http_method, _shape(binding.template)].add(binding.method.full_name)
+    for binding in bindings:
+        path = make_path(binding.template)
+        http_method = "GET" if binding.http_method == "*" else binding.http_method
+        found = router.match(http_method, path).target
+        group = sharing[binding.http_method, _shape(binding.template)]
+        if found.method is binding.method:
+            outcome.routed["to its own method"] += 1
+        elif found.method.full_name in group:
+            outcome.routed["to one that shares the route"] += 1
+        else:
+            outcome.routed["astray"] += 1
+            outcome.astray.append(f"{http_method} {path}: {binding} went to {found}")
+
+
+def make_path(template: Template) -> str:
+    """A path that the template matches, in words that no other template has as literals."""
+    segments: list[str] = []
+    for number, segment in enumerate(template.segments):
+        if isinstance(segment, Literal):
+            segments.append(str(segment))
+        elif isinstance(segment, DeepWildcard):
+            segments += [f"zz{number}a", f"zz{number}b"]
+        else:
+            segments.append(f"zz{number}")
+    verb = f":{template.verb}" if template.verb else ""
+    return f"/{'/'.join(segments)}{verb}"
+
+
+def _shape(template: Template) -> str:
+    """What two templates have in common that fit the same paths.
+
+    Wildcards behind a `**` say only how much it leaves to them: Firestore's documents and
+    collections are such a pair, told apart by nothing in their rules.
+    """
+    shape = "/".join(map(str, template.segments))
+    while shape.endswith("**/*"):
+        shape = shape.removesuffix("/*")
+    return f"{shape}:{template.verb}"
+
+
+def report(outcome: Outcome) -> str:
+    """The outcome as a table."""
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows = [
+        ("files", outcome.files),
+        ("files that do not compile", outcome.skipped),
+        ("services", outcome.services),
+        ("methods", outcome.methods),
+        ("bindings", outcome.bindings),
+        ("loaded in", f"{outcome.load_s:.2f} s"),
+        ("peak memory", f"{peak_mb:.0f} MB"),
+        ("errors", len(outcome.errors)),
+        *((f"warning: {text}", count) for text, count in outcome.warnings.most_common()),
+        *((f"routed {where}", count) for where, count in outcome.routed.most_common()),
+    ]
+    lines = [f"{name:62} {value:>12}" for name, value in rows]
+    return "\n".join([*lines, *outcome.errors, *outcome.astray])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="a folder of protos")
+    folder = parser.parse_args(arguments).folder or fetch()
+    files, skipped = compile_protos(folder)
+    outcome = check(files)
+    outcome.skipped = skipped
+    print(report(outcome))
+    return 1 if outcome.errors or outcome.astray else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
