@@ -20,6 +20,7 @@ from gateway.app import Gateway, load_schema, open_gateway
 from gateway.config.loader import ConfigError, load_config
 from gateway.config.model import Config, OnConflict
 from gateway.explain import explain_request
+from gateway.frontend.middleware.access_log import AccessLogError
 from gateway.frontend.server import ListenError
 from gateway.schema.catalog import Schema, SchemaError
 from gateway.transcoding.binding import Binding, Severity, bind, build_router
@@ -29,6 +30,7 @@ from gateway.upstream.reflection import ReflectionError
 
 T = TypeVar("T")
 _START_UP_ERRORS = (
+    AccessLogError,
     ConfigError,
     ListenError,
     PoolError,
@@ -48,7 +50,7 @@ app = typer.Typer(
 def main() -> None:
     """Runs the command line; what keeps it from starting is one clear line and exit code 1."""
     try:
-        app()
+        app(prog_name="gateway")
     except _START_UP_ERRORS as error:
         _fail(str(error))
 

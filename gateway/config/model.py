@@ -4,15 +4,24 @@
 """
 
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.status import ErrorShape
 
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
+
+
+def _network(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Section(BaseModel):
@@ -195,7 +204,7 @@ class CompressionOptions(Section):
 class ForwardedOptions(Section):
     """What back ends are told of the client."""
 
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     """Networks whose `Forwarded` and `X-Forwarded-*` headers are believed and extended."""
     send: bool = True
     """Send x-forwarded-for, -host and -proto as metadata."""

@@ -163,7 +163,7 @@ class HttpProtocol(BaseProtocol):
         if self.transport is None:
             return
         unsent = self.transport.get_write_buffer_size()
-        if unsent and self._is_stuck(unsent, now_s, limits.body_timeout_s):
+        if self._is_stuck(unsent, now_s, limits.body_timeout_s):
             self.transport.abort()
         elif self._linger_until_s:
             if unsent:
@@ -195,7 +195,7 @@ class HttpProtocol(BaseProtocol):
 
     def _is_stuck(self, unsent_bytes: int, now_s: float, patience_s: float) -> bool:
         """Whether the client has for a while taken nothing of what is there for it."""
-        if unsent_bytes != self._unsent_bytes:
+        if not unsent_bytes or unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
         return now_s - self._unsent_since_s > patience_s
 
@@ -284,7 +284,7 @@ class HttpProtocol(BaseProtocol):
             "keep-alive" if goes_on and http_1_0 else connection,
             is_last=not goes_on,
             head_only=message.method == "HEAD",
-            with_trailers=not http_1_0 and "trailers" in message.headers.get("TE", ""),
+            with_trailers=not http_1_0 and "trailers" in message.headers.get("TE", "").lower(),
         )
         return goes_on
 
@@ -337,6 +337,7 @@ class HttpProtocol(BaseProtocol):
             outbox.add(self.transport, head + body)
         else:
             outbox.flush()
+            self._unsent_bytes = 0
             self.transport.writelines((head, body))
         if self._paused:
             await self._drain_helper()

@@ -31,7 +31,6 @@ class Listener:
         self.outbox = Outbox(asyncio.get_running_loop())
         self._exchange = exchange
         self._server: asyncio.AbstractServer | None = None
-        self._unix = False
 
     async def start(self, listen: str) -> None:
         """Opens the port.

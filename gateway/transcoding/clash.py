@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from gateway.status import invalid_argument
 from gateway.transcoding.fields import FieldPath
@@ -68,7 +69,7 @@ def _mention(bound: Sequence[_Bound]) -> re.Pattern[bytes]:
 def _compare(variable: _Bound, wire: bytes, capture: bytes) -> None:
     numbers = variable.path.numbers
     said = last_value(wire, numbers)
-    if said is not None and said != last_value(capture, numbers):
+    if said is not None and not _same(variable.path.leaf, said, last_value(capture, numbers)):
         raise invalid_argument(
             variable.path.json, "the body says otherwise than the URL, which decides"
         )
@@ -77,6 +78,16 @@ def _compare(variable: _Bound, wire: bytes, capture: bytes) -> None:
             raise invalid_argument(
                 name, f"cannot be set beside {variable.path.json}, which the URL sets"
             )
+
+
+def _same(leaf: FieldDescriptor, one: bytes, other: bytes | None) -> bool:
+    """Whether two raw values of a field mean the same: a message has several encodings."""
+    if one == other or other is None:
+        return one == other
+    if leaf.message_type is None:
+        return False
+    kind = GetMessageClass(leaf.message_type)
+    return bool(kind.FromString(one) == kind.FromString(other))
 
 
 def _sibling_fields(path: FieldPath) -> Iterator[FieldDescriptor]:

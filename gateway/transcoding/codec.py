@@ -36,8 +36,9 @@ from protobuf.wkt import FileDescriptorProto as LibraryFile
 from gateway.config.model import JsonOptions, Unknown
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json_polish import Polish, default_json, indented, polish
+from gateway.transcoding.json_report import At, Check, run
 from gateway.transcoding.json_text import dump, parse
-from gateway.transcoding.protojson import At, Check, Checker, has_own_form, run
+from gateway.transcoding.protojson import Checker, has_own_form
 from gateway.transcoding.replica import JsonName, Replicas, entry_fields
 from gateway.transcoding.suspicion import (
     Contents,
@@ -268,8 +269,11 @@ class _Types:
 
     def hold(self, field: FieldDescriptor, name: str, json_name: str) -> type[Message]:
         """A class with that field alone, under other names."""
-        if field.message_type is not None:
-            self.load(field.message_type)
+        entry = entry_fields(field)
+        # A map's entry must come with the message it is declared in, never alone.
+        inner = (entry[1] if entry else field).message_type
+        if inner is not None:
+            self.load(inner)
         self._holders += 1
         holder = f"holder{self._holders}"
         self._add(self._replicas.holder(holder, field, name, json_name))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.transcoding.json_text import deeper_than
-from gateway.transcoding.protojson import MASK_PATH
+from gateway.transcoding.json_values import MASK_PATH
 from gateway.transcoding.replica import WRAPPERS, entry_fields, parts_of
 
 Suspicion = Callable[[bytes], bool]

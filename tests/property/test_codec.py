@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.config.model import JsonOptions, Unknown
 from gateway.status import Code, StatusError
+from gateway.transcoding.json_report import run
 from gateway.transcoding.json_text import Tree, dump, parse
-from gateway.transcoding.protojson import Checker, run
+from gateway.transcoding.protojson import Checker
 from gateway.transcoding.replica import entry_fields, parts_of
 from tests.support import rich
 

@@ -20,6 +20,10 @@ _FLUSH_AT_LINES = 256
 Destination = Literal["off", "stdout", "stderr"] | Path
 
 
+class AccessLogError(Exception):
+    """A file that cannot be written to; the text says which and why."""
+
+
 class Entry(NamedTuple):
     """What is written down of one request."""
 
@@ -120,11 +124,20 @@ class Writer:
 
 @asynccontextmanager
 async def open_access_log(destination: Destination) -> AsyncIterator[AccessLog]:
-    """A log that is flushed twice a second while the block runs, and in the end."""
+    """A log that is flushed twice a second while the block runs, and in the end.
+
+    Raises:
+        AccessLogError: the file cannot be opened.
+    """
     if destination == "off":
         yield AccessLog(None)
         return
-    writer = Writer(destination)
+    try:
+        writer = Writer(destination)
+    except OSError as error:
+        raise AccessLogError(
+            f"cannot write the access log to {destination}: {error.strerror}"
+        ) from None
     log = AccessLog(writer)
     flusher = asyncio.create_task(_flush_regularly(log))
     try:

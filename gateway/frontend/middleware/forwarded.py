@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from gateway.config.model import ForwardedOptions
@@ -25,21 +25,15 @@ class Forwarding:
         # Saves parsing a peer's address at each of its requests.
         self._is_trusted = lru_cache(maxsize=4096)(self._parse_is_trusted)
 
-    def metadata(self, peer: str, headers: Mapping[str, str]) -> list[tuple[str, str | bytes]]:
+    def metadata(self, peer: str, headers: Mapping[str, str]) -> Sequence[tuple[str, str | bytes]]:
         """x-forwarded-for, -host and -proto for a back end."""
         if not self._send:
-            return []
+            return ()
         host = headers.get("Host", "")
         chain, proto = peer, self._scheme
         if self._networks and self._is_trusted(peer):
             chain, host, proto = self._believe(peer, headers, host)
-        if not _HOST.fullmatch(host):
-            return [("x-forwarded-for", chain), ("x-forwarded-proto", proto)]
-        return [
-            ("x-forwarded-for", chain),
-            ("x-forwarded-host", host),
-            ("x-forwarded-proto", proto),
-        ]
+        return _told(chain, host, proto)
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """The address of the client: the last in the chain that is no trusted proxy."""
@@ -69,6 +63,17 @@ class Forwarding:
         # A listener on [::] sees IPv4 peers in their mapped form (RFC 4291 section 2.5.5.2).
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
+
+
+# Saves checking the host again at each request of a client.
+@lru_cache(maxsize=4096)
+def _told(chain: str, host: str, proto: str) -> tuple[tuple[str, str], ...]:
+    entries = (
+        ("x-forwarded-for", chain),
+        ("x-forwarded-host", host),
+        ("x-forwarded-proto", proto),
+    )
+    return entries if _HOST.fullmatch(host) else (entries[0], entries[2])
 
 
 def _last(value: str) -> str:

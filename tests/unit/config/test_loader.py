@@ -100,3 +100,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_unknown_environment_variable_of_ours_is_refused() -> None:
     with pytest.raises(ConfigError, match="lissten: unknown key; did you mean listen"):
         load_config(None, {"GATEWAY_LISSTEN": "x"}, {})
+
+
+def test_a_trusted_proxy_is_a_network(write: Any) -> None:
+    file = write("forwarded: {trusted_proxies: [10.0.0.1/8, '::1']}")
+    assert load_config(file, {}, {}).forwarded.trusted_proxies == ("10.0.0.1/8", "::1")
+    with pytest.raises(ConfigError, match="trusted_proxies"):
+        load_config(write("forwarded: {trusted_proxies: [proxy.test]}"), {}, {})

@@ -5,8 +5,8 @@ from google.rpc import error_details_pb2
 
 from gateway.config.model import JsonOptions
 from gateway.status import Code, StatusError
+from gateway.transcoding.json_report import MAX_VIOLATIONS
 from gateway.transcoding.json_text import Number, deeper_than, dump, parse
-from gateway.transcoding.protojson import MAX_VIOLATIONS
 from tests.support import rich
 
 

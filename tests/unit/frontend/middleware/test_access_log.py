@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frontend.middleware.access_log import AccessLog, Entry, as_line, open_access_log
+from gateway.frontend.middleware.access_log import (
+    AccessLog,
+    AccessLogError,
+    Entry,
+    as_line,
+    open_access_log,
+)
 
 
 def entry(**changes: object) -> Entry:
@@ -110,6 +116,13 @@ async def test_standard_streams_are_written_and_left_open(
     out, err = capfd.readouterr()
     assert json.loads(out if destination == "stdout" else err)["path"] == "/a"
     print("still open", flush=True)
+
+
+async def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "access.log"
+    with pytest.raises(AccessLogError, match=r"^cannot write the access log to .*: No such file"):
+        async with open_access_log(file):
+            pass
 
 
 def test_a_log_that_is_off_keeps_nothing() -> None:

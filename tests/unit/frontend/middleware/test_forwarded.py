@@ -136,4 +136,4 @@ def test_a_host_that_is_none_is_not_handed_on() -> None:
 
 
 def test_nothing_is_sent_when_that_is_asked_for() -> None:
-    assert Forwarding(ForwardedOptions(send=False)).metadata("1.1.1.1", told()) == []
+    assert Forwarding(ForwardedOptions(send=False)).metadata("1.1.1.1", told()) == ()

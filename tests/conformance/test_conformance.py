@@ -1,0 +1,295 @@
+"""The rules of transcoding as rows of data: each through the pure transcoder and over HTTP.
+
+A row of the .toml files here has HTTP rules for the methods of conformance.proto, a request, and
+what must come of it: a message at a method, or a status. See docs/conformance.md.
+"""
+
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+import pytest
+import yaml
+from google.protobuf import json_format
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2
+
+from gateway.app import open_gateway
+from gateway.config.model import Config
+from gateway.schema.catalog import Schema, build_schema
+from gateway.schema.service_config import read_service_config
+from gateway.status import StatusError
+from gateway.transcoding.binding import bind, build_router
+from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
+from tests.support.http import Answer, connected
+from tests.support.schema import descriptor_pool, descriptor_set
+
+HERE = Path(__file__).parent
+SERVICE = "conformance.v1.Conformance"
+Case = dict[str, Any]
+
+
+def cases(kind: str) -> list[Any]:
+    """The rows of one kind in every file, each with its file's and its own name."""
+    return [
+        pytest.param(row, id=f"{file.stem}: {row['rule']}: {row.get('is', '')}".rstrip(": "))
+        for file in sorted(HERE.glob("*.toml"))
+        for row in tomllib.loads(file.read_text(encoding="utf-8")).get(kind, [])
+    ]
+
+
+@cache
+def files() -> FileDescriptorSet:
+    return descriptor_set(conformance=(HERE / "conformance.proto").read_text(encoding="utf-8"))
+
+
+@cache
+def pool() -> DescriptorPool:
+    return descriptor_pool(files())
+
+
+def rules_yaml(case: Case) -> str:
+    """The rules of a row as a service config; `"METHOD template"` is short for no options."""
+    rules = []
+    for method, written in case["rules"].items():
+        first, *more = [_rule(one) for one in (written if isinstance(written, list) else [written])]
+        rules.append({"selector": f"{SERVICE}.{method}", **first, "additional_bindings": more})
+    http: dict[str, Any] = {"rules": rules}
+    if case.get("fully_decode"):
+        http["fully_decode_reserved_expansion"] = True
+    return yaml.safe_dump({"type": "google.api.Service", "http": http})
+
+
+def _rule(written: str | dict[str, Any]) -> dict[str, Any]:
+    options = {} if isinstance(written, str) else dict(written)
+    http_method, template = (written if isinstance(written, str) else options.pop("rule")).split()
+    if http_method in ("GET", "PUT", "POST", "DELETE", "PATCH"):
+        return {http_method.lower(): template, **options}
+    return {"custom": {"kind": http_method, "path": template}, **options}
+
+
+def schema_of(case: Case, place: Path) -> Schema:
+    path = place / "rules.yaml"
+    path.write_text(rules_yaml(case))
+    return build_schema(files(), overrides=read_service_config(path))
+
+
+def message_of(method: str, document: str, *, of_input: bool) -> Message:
+    descriptor = pool().FindServiceByName(SERVICE).methods_by_name[method]
+    kind = descriptor.input_type if of_input else descriptor.output_type
+    return json_format.Parse(document, GetMessageClass(kind)(), descriptor_pool=pool())
+
+
+def split(case: Case) -> tuple[str, str, str]:
+    http_method, target = case["request"].split(" ", 1)
+    path, _, query = target.partition("?")
+    return http_method, path, query
+
+
+def body_of(case: Case) -> bytes:
+    text: str = case.get("body", "")
+    if "body_hex" in case:
+        return bytes.fromhex(case["body_hex"])
+    times: int = case.get("body_times", 1)
+    return (text * times).encode()
+
+
+def header_of(case: Case, name: str) -> str | None:
+    return cast("str | None", case.get("headers", {}).get(name))
+
+
+def settings_of(case: Case) -> Config:
+    return Config.model_validate(case.get("options", {}))
+
+
+# --- requests, through the pure transcoder -----------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases("request"))
+def test_a_request_becomes_a_message_or_a_status(case: Case, tmp_path: Path) -> None:
+    transcoder = build_transcoder(settings_of(case), schema_of(case, tmp_path))
+    try:
+        method, wire = _transcode(transcoder, case)
+    except StatusError as error:
+        _expect_refusal(case, error.http_status, error.message)
+        return
+    assert "status" not in case, f"went to {method}"
+    assert method == case["method"]
+    expected = message_of(method, case["message"], of_input=True)
+    assert type(expected).FromString(wire) == expected
+
+
+def _transcode(transcoder: Transcoder, case: Case) -> tuple[str, bytes]:
+    http_method, path, query = split(case)
+    match = transcoder.match(http_method, path)
+    transcoder.accept(match, header_of(case, "Accept"))
+    body = body_of(case)
+    wire = transcoder.decode(match, query, header_of(case, "Content-Type"), body)
+    return match.target.method.name, wire
+
+
+def _expect_refusal(case: Case, status: int, message: str) -> None:
+    assert status == case.get("status"), message
+    assert case.get("says", "") in message
+
+
+# --- requests and replies, over HTTP -----------------------------------------------------------
+
+
+class Recorder:
+    """A back end that answers as a row says, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.got: tuple[str, bytes] | None = None
+        self.metadata: list[tuple[str, str | bytes]] = []
+        self.reply: bytes = b""
+        self.case: Case = {}
+
+    def handlers(self) -> dict[str, Any]:
+        def handler(name: str) -> Any:
+            async def answer(request: bytes, context: Any) -> bytes:
+                self.got = (name, request)
+                self.metadata = [(k, v) for k, v in context.invocation_metadata()]
+                await self._decorate(context)
+                return self.reply
+
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+        return {m.name: handler(m.name) for m in pool().FindServiceByName(SERVICE).methods}
+
+    async def _decorate(self, context: Any) -> None:
+        sent = self.case.get("metadata", {})
+        await context.send_initial_metadata([(k, _value(k, v)) for k, v in sent.items()])
+        fail = self.case.get("fail")
+        if fail is None:
+            return
+        if "details" in fail:
+            status = status_pb2.Status(code=fail.get("details_code", fail["code"]), message="?")
+            json_format.ParseDict({"details": fail["details"]}, status, descriptor_pool=pool())
+            wire = status.SerializeToString()
+            context.set_trailing_metadata((("grpc-status-details-bin", wire),))
+        if "raw_details" in fail:
+            raw = bytes.fromhex(fail["raw_details"])
+            context.set_trailing_metadata((("grpc-status-details-bin", raw),))
+        codes = {code.value[0]: code for code in grpc.StatusCode}
+        await context.abort(codes[fail["code"]], fail.get("message", ""))
+
+
+def _value(name: str, text: str) -> str | bytes:
+    return bytes.fromhex(text) if name.endswith("-bin") else text
+
+
+@asynccontextmanager
+async def backend() -> AsyncIterator[tuple[str, Recorder]]:
+    recorder = Recorder()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    handler = grpc.method_handlers_generic_handler(SERVICE, recorder.handlers())
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}", recorder
+    finally:
+        await server.stop(None)
+
+
+async def exchange(case: Case, place: Path) -> tuple[Answer, Recorder]:
+    """One request of a row, sent as it stands to a gateway over a real back end."""
+    (place / "rules.yaml").write_text(rules_yaml(case))
+    (place / "set.binpb").write_bytes(files().SerializeToString())
+    async with backend() as (address, recorder):
+        recorder.case = case
+        if "reply" in case:
+            method = case.get("method", "First")
+            message = message_of(method, case["reply"], of_input=False)
+            recorder.reply = message.SerializeToString()
+        if "reply_hex" in case:
+            recorder.reply = bytes.fromhex(case["reply_hex"])
+        settings = {
+            "listen": "127.0.0.1:0",
+            "descriptors": [place / "set.binpb"],
+            "service_config": [place / "rules.yaml"],
+            "upstreams": {"backend": {"target": address}},
+            "log": {"access": "off"},
+            **case.get("options", {}),
+        }
+        async with (
+            open_gateway(Config.model_validate(settings)) as gateway,
+            connected(gateway) as client,
+        ):
+            http_method, target = case["request"].split(" ", 1)
+            body = body_of(case)
+            headers = {"Host": "conformance", **case.get("headers", {})}
+            if body or http_method in ("POST", "PUT", "PATCH"):
+                headers["Content-Length"] = str(len(body))
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            await client.send(f"{http_method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body)
+            return await client.answer(head_only=http_method == "HEAD"), recorder
+
+
+@pytest.mark.parametrize("case", cases("request"))
+async def test_the_same_over_http(case: Case, tmp_path: Path) -> None:
+    answer, recorder = await exchange(case, tmp_path)
+    if "status" in case:
+        assert recorder.got is None, "a refused request reaches no back end"
+        message = answer.json()["error"]["message"] if answer.body else ""
+        _expect_refusal(case, answer.status, message)
+    else:
+        assert recorder.got is not None, answer.body
+        method, wire = recorder.got
+        assert method == case["method"]
+        expected = message_of(method, case["message"], of_input=True)
+        assert type(expected).FromString(wire) == expected
+    _expect_headers(case, answer, recorder)
+
+
+def _expect_headers(case: Case, answer: Answer, recorder: Recorder) -> None:
+    for name, value in case.get("answers", {}).items():
+        assert answer.header(name) == (value or None), name
+    for name, values in case.get("sees", {}).items():
+        seen = [v.hex() if isinstance(v, bytes) else v for k, v in recorder.metadata if k == name]
+        assert seen == values, name
+
+
+# --- replies -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases("reply"))
+async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
+    answer, recorder = await exchange(case, tmp_path)
+    assert recorder.got is not None, answer.body
+    assert answer.status == case.get("status", 200), answer.body
+    if "response" in case:
+        assert answer.body.decode() == case["response"]
+    if "response_json" in case:
+        assert answer.json() == json.loads(case["response_json"])
+    if "says" in case:
+        assert case["says"] in answer.body.decode()
+    _expect_headers(case, answer, recorder)
+
+
+# --- rules that cannot be loaded ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases("load"))
+def test_a_rule_that_cannot_be_served_is_refused(case: Case, tmp_path: Path) -> None:
+    schema = schema_of(case, tmp_path)
+    bindings, diagnostics = bind(schema)
+    config = settings_of(case)
+    _, conflicts = build_router(bindings, on_conflict=config.routing.on_conflict)
+    told = [f"{d.severity}: {d.message}" for d in (*diagnostics, *conflicts)]
+    assert any(case["says"] in text for text in told), told
+    if case["says"].startswith("warning"):
+        build_transcoder(config, schema)
+    else:
+        with pytest.raises(RulesError):
+            build_transcoder(config, schema)

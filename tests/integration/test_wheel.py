@@ -1,0 +1,71 @@
+"""The wheel works in an empty environment outside the repository, and ships what it should."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    return next(out.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway"}
+    assert "gateway/py.typed" in names
+    entry_points = next(name for name in names if name.endswith("entry_points.txt"))
+    text = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "gateway = gateway.cli:main" in text
+    assert "[pytest11]" in text
+
+
+def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    site = subprocess.run(
+        [str(python), "-c", "import site; print(site.getsitepackages()[0])"],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    # The dependencies are borrowed from here, the package itself comes from the wheel alone.
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    borrowed = [p for p in sys.path if p.endswith("site-packages")]
+    shadow = tmp_path / "dependencies"
+    shadow.mkdir()
+    for place in map(Path, borrowed):
+        for entry in place.iterdir():
+            if "grpc_rest_gateway" not in entry.name and not (shadow / entry.name).exists():
+                (shadow / entry.name).symlink_to(entry)
+    Path(site, "borrowed.pth").write_text(f"{shadow}\n")
+    descriptors = tmp_path / "api.binpb"
+    descriptors.write_bytes((ROOT / "gen" / "descriptors.binpb").read_bytes())
+
+    def gateway(*arguments: str) -> str:
+        command = [str(python), "-m", "gateway", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    assert "library.v1.LibraryService.GetBook" in gateway("routes", "--descriptors", "api.binpb")
+    assert "0 errors" in gateway("check", "--descriptors", "api.binpb")
+    assert "GetShelf" in gateway("explain", "GET /v1/shelves/fiction", "--descriptors", "api.binpb")
+    assert "Serve a REST API" in gateway("serve", "--help")
+    where = subprocess.run(
+        [str(python), "-c", "import gateway; print(gateway.__file__)"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert where.stdout.startswith(site)
