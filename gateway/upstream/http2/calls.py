@@ -12,9 +12,10 @@ from collections.abc import Mapping
 
 from gateway.call import Metadata, Reply
 from gateway.status import Code, StatusError
-from gateway.upstream.http2.connection import Connection, Stream
+from gateway.upstream.http2.connection import Connection
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
+from gateway.upstream.http2.stream import Stream
 from gateway.upstream.status_details import (
     backend_error,
     deadline_exceeded,

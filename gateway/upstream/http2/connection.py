@@ -6,56 +6,23 @@ pile up for `take_output`. A peer that breaks the protocol, or floods, ends the 
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from gateway.upstream.http2 import frames
 from gateway.upstream.http2.frames import ErrorCode, unpack_head
-from gateway.upstream.http2.headers import HeaderError, ResponseDecoder, ResponseHeaders
+from gateway.upstream.http2.headers import HeaderError, ResponseDecoder
+from gateway.upstream.http2.stream import (
+    STREAM_WINDOW,
+    ConnectionFailed,
+    Listener,
+    Stream,
+    error_code,
+    unpadded,
+)
 
-STREAM_WINDOW = 1024 * 1024
 CONNECTION_WINDOW = 16 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 _MAX_UNANSWERED = 1000
 _MAX_IDLE_FRAMES = 10_000
-
-
-class ConnectionFailed(Exception):  # noqa: N818 - reads as what happened
-    """The peer broke the protocol; the connection is over."""
-
-    def __init__(self, code: ErrorCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-class Listener(Protocol):
-    """Who is told of what happens on one stream."""
-
-    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
-        """Headers or trailers have come."""
-
-    def on_data(self, data: bytes, *, ended: bool) -> None:
-        """Part of the body has come."""
-
-    def on_writable(self) -> None:
-        """All that was handed in has been sent."""
-
-    def on_failed(self, code: ErrorCode, *, unprocessed: bool) -> None:
-        """The stream is over; `unprocessed` if the peer is sure to have done nothing."""
-
-
-class Stream:
-    """One call on the wire."""
-
-    __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
-
-    def __init__(self, stream_id: int, listener: Listener, send_window: int) -> None:
-        self.id = stream_id
-        self.listener = listener
-        self.send_window = send_window
-        self.pending: memoryview | None = None
-        self.local_ended = False
-        self.room = STREAM_WINDOW
-        self.credit = 0
 
 
 class Connection:
@@ -67,18 +34,7 @@ class Connection:
         """What the peer allows at once; gRPC servers that say nothing allow at least this."""
         self.draining = False
         self.last_pong = b""
-        self._out: list[bytes] = [
-            frames.PREFACE,
-            frames.settings(
-                {
-                    frames.HEADER_TABLE_SIZE: 0,
-                    frames.ENABLE_PUSH: 0,
-                    frames.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-                    frames.MAX_HEADER_LIST_SIZE: MAX_HEADER_BYTES,
-                }
-            ),
-            frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW),
-        ]
+        self._out: list[bytes] = [_greeting()]
         self._buffer = b""
         self._decoder = ResponseDecoder(MAX_HEADER_BYTES)
         self._next_id = 1
@@ -254,7 +210,7 @@ class Connection:
         if stream.room < 0:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window was overrun")
         if flags & frames.PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
             stream.credit += size - len(payload)
         ended = bool(flags & frames.END_STREAM)
         if ended:
@@ -276,7 +232,7 @@ class Connection:
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if flags & frames.PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
         if flags & frames.PRIORITIZED:
             payload = payload[5:]
         if flags & frames.END_HEADERS:
@@ -344,7 +300,7 @@ class Connection:
         self._check_was_open(stream_id)
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
-            code = _error_code(payload)
+            code = error_code(payload)
             refused = code is ErrorCode.REFUSED_STREAM
             stream.listener.on_failed(code, unprocessed=refused)
 
@@ -447,12 +403,16 @@ class Connection:
             stream.listener.on_failed(code, unprocessed=False)
 
 
-def _unpadded(payload: bytes) -> bytes:
-    if not payload or payload[0] >= len(payload):
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
-    return payload[1 : len(payload) - payload[0]]
-
-
-def _error_code(payload: bytes) -> ErrorCode:
-    number = int.from_bytes(payload, "big")
-    return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
+def _greeting() -> bytes:
+    """What a client says first: preface, settings, and a larger window for the connection."""
+    settings = frames.settings(
+        {
+            # Size 0 makes every block we receive mean the same by itself.
+            frames.HEADER_TABLE_SIZE: 0,
+            frames.ENABLE_PUSH: 0,
+            frames.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            frames.MAX_HEADER_LIST_SIZE: MAX_HEADER_BYTES,
+        }
+    )
+    more = frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW)
+    return frames.PREFACE + settings + more

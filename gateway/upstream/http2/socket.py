@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from gateway.config.model import TlsClient, Upstream
-from gateway.upstream.http2.connection import Connection, ConnectionFailed
+from gateway.upstream.http2.connection import Connection
+from gateway.upstream.http2.stream import ConnectionFailed
 
 
 class Http2Socket(asyncio.Protocol):
@@ -136,6 +137,9 @@ def parse_target(upstream: Upstream) -> Address:
 
 
 def _context(tls: TlsClient) -> ssl.SSLContext:
+    for file in (tls.ca_file, tls.cert_file, tls.key_file):
+        if file is not None:
+            file.read_bytes()  # its error names the file, the ssl module's does not
     context = ssl.create_default_context(cafile=tls.ca_file)
     context.set_alpn_protocols(["h2"])
     if tls.cert_file is not None:

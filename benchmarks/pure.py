@@ -1,0 +1,70 @@
+"""What a request costs between the edges: match, decode, encode, and all three in a row."""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from time import process_time
+
+from benchmarks.sample import ITEM, item_of_1_kb, message, schema
+from gateway.config.model import Config
+from gateway.transcoding.transcoder import build_transcoder
+
+_ROUNDS = 7
+_SECONDS_A_ROUND = 0.15
+
+Row = tuple[str, str, float]
+
+
+def measure(work: Callable[[], object]) -> float:
+    """CPU microseconds of one call, the median of several rounds."""
+    work()
+    count, spent = 1, 0.0
+    while spent < _SECONDS_A_ROUND / 4:
+        count *= 2
+        started = process_time()
+        for _ in range(count):
+            work()
+        spent = process_time() - started
+    count = max(1, int(count * _SECONDS_A_ROUND / spent))
+    rounds = []
+    for _ in range(_ROUNDS):
+        started = process_time()
+        for _ in range(count):
+            work()
+        rounds.append((process_time() - started) / count * 1e6)
+    return median(rounds)
+
+
+def run() -> list[Row]:
+    """Each part's cost for each kind of request, in microseconds."""
+    transcoder = build_transcoder(Config(), schema())
+    item = message("Item", ITEM)
+    hundred = message("ListItemsResponse", {"items": [ITEM] * 100})
+    kinds = [
+        ("small GET", "GET", "/v1/shelves/7/items/42", "", b"", item),
+        ("POST 1 kB", "POST", "/v1/shelves/7/items", "", item_of_1_kb(), item),
+        ("list of 100", "GET", "/v1/items", "count=100", b"", hundred),
+    ]
+    rows: list[Row] = []
+    for name, http_method, path, query, body, reply in kinds:
+        match = transcoder.match(http_method, path)
+
+        def whole(
+            http_method: str = http_method,
+            path: str = path,
+            query: str = query,
+            body: bytes = body,
+            reply: bytes = reply,
+        ) -> None:
+            found = transcoder.match(http_method, path)
+            transcoder.decode(found, query, None, body)
+            transcoder.encode(found, reply)
+
+        parts: dict[str, Callable[[], object]] = {
+            "match": partial(transcoder.match, http_method, path),
+            "decode": partial(transcoder.decode, match, query, None, body),
+            "encode": partial(transcoder.encode, match, reply),
+            "whole path": whole,
+        }
+        rows += [(name, part, measure(work)) for part, work in parts.items()]
+    return rows
