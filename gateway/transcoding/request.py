@@ -25,7 +25,7 @@ class RequestDecoder:
     def __init__(self, binding: Binding, codec: Codec, query: QueryOptions) -> None:
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
-        self._captures = [path_encoder(path) for path in binding.variables]
+        self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
         self._query = QueryBinder(
             binding.method.input, bound=binding.variables, body=binding.body, options=query
         )
@@ -41,10 +41,8 @@ class RequestDecoder:
             StatusError: INVALID_ARGUMENT that names every field it can blame.
         """
         if not body:
-            # Saves the joining for the commonest of all requests: one variable and nothing else.
-            if not query and len(captures) == 1:
-                return self._captures[0](captures[0])
-            return self._query.bind(query) + b"".join(self._encode_captures(captures))
+            wire = b"".join(self._encode_captures(captures))
+            return self._query.bind(query) + wire if query else wire
         if self._read is None:
             raise invalid_argument("", f"{self.binding.method.name} takes no body here")
         wire = self._read(body, content_type)
@@ -60,9 +58,16 @@ class RequestDecoder:
         bound = self._query.explain(query)
         return found + [(f"query {name}", text, path.text) for name, text, path in bound]
 
-    def _encode_captures(self, captures: Sequence[str]) -> list[bytes]:
-        encoders: list[Encoder] = self._captures
-        return [encode(text) for encode, text in zip(encoders, captures, strict=True)]
+
+def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:
+    """Encodes all captures of a path; the loop is unrolled for the lengths that most paths have."""
+    if len(encoders) == 1:
+        (only,) = encoders
+        return lambda captures: (only(captures[0]),)
+    if len(encoders) == 2:
+        first, second = encoders
+        return lambda captures: (first(captures[0]), second(captures[1]))
+    return lambda captures: [e(text) for e, text in zip(encoders, captures, strict=True)]
 
 
 def _body_message(binding: Binding) -> Descriptor | None:

@@ -29,6 +29,8 @@ _NEW_NAME = b"\x00"
 _NEVER_INDEXED = b"\x10"
 
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization"})
+_UNIQUE = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
+"""What is different in every call, or must not linger: not worth remembering."""
 _NAME = re.compile(r"[0-9a-z_.\-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _NOT_METADATA = frozenset({"content-type", "te", "date", "connection"})
@@ -106,7 +108,7 @@ class RequestHeaders:
             raise HeaderError(f"the value of {name} is not printable ASCII")
         kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
         encoded = kind + _string(name.encode("ascii")) + _string(text)
-        if name not in _SENSITIVE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
+        if name not in _UNIQUE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._pairs) >= _REMEMBERED_PAIRS:
                 self._pairs.clear()
             self._pairs[pair] = encoded
@@ -114,12 +116,12 @@ class RequestHeaders:
 
 
 def encode_timeout(timeout_s: float) -> bytes:
-    """A grpc-timeout of at most eight digits, rounded up."""
-    for unit, per_second in ((b"u", 1e6), (b"m", 1e3), (b"S", 1.0)):
-        count = int(-(-timeout_s * per_second // 1))
-        if count < 10**8:
-            return b"%d%b" % (max(count, 1), unit)
-    return b"99999999S"
+    """A grpc-timeout of at most eight digits, never shorter than asked by more than its unit."""
+    if timeout_s < 99:
+        return b"%du" % max(1, int(timeout_s * 1e6))
+    if timeout_s < 99_999:
+        return b"%dm" % int(timeout_s * 1e3)
+    return b"%dS" % min(99_999_999, int(timeout_s))
 
 
 @dataclass(frozen=True, slots=True)
