@@ -33,18 +33,16 @@ def load_config(
     Raises:
         ConfigError: a key is unknown, a value is not of its type, or the file cannot be read.
     """
+    file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    layers: dict[str, Mapping[str, Any]] = {} if file is None else {str(file): _read_yaml(file)}
+    layers |= {"environment": _from_environment(environment), "flags": flags}
     settings: Settings = {}
-    origin = "flags"
-    if file is not None or DEFAULT_FILE.exists():
-        file = file or DEFAULT_FILE
-        settings = _read_yaml(file)
-        origin = str(file)
-    settings = _merge(settings, _from_environment(environment))
-    settings = _merge(settings, flags)
+    for layer in layers.values():
+        settings = _merge(settings, layer)
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(origin, error))) from None
+        raise ConfigError("\n".join(_explain(layers, error))) from None
 
 
 def _read_yaml(file: Path) -> Settings:
@@ -102,10 +100,24 @@ def _merge(below: Settings, above: Mapping[str, Any]) -> Settings:
     return merged
 
 
-def _explain(origin: str, error: ValidationError) -> Iterator[str]:
+def _explain(layers: Mapping[str, Mapping[str, Any]], error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_context=True):
         path = ".".join(str(step) for step in problem["loc"])
-        yield f"{origin}: {path}: {_reason(problem)}"
+        yield f"{_origin(layers, problem['loc'])}: {path}: {_reason(problem)}"
+
+
+def _origin(layers: Mapping[str, Mapping[str, Any]], path: tuple[int | str, ...]) -> str:
+    """The last source that says something at `path`, or on the way there."""
+    best, depth = "settings", -1
+    for name, layer in layers.items():
+        reached, here = 0, layer
+        for step in path:
+            if not isinstance(here, Mapping) or step not in here:
+                break
+            reached, here = reached + 1, here[str(step)]
+        if reached and reached >= depth:
+            best, depth = name, reached
+    return best
 
 
 def _reason(problem: ErrorDetails) -> str:

@@ -98,7 +98,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_environment_variable_of_ours_is_refused() -> None:
-    with pytest.raises(ConfigError, match="lissten: unknown key; did you mean listen"):
+    with pytest.raises(ConfigError, match="environment: lissten: unknown key; did you mean listen"):
         load_config(None, {"GATEWAY_LISSTEN": "x"}, {})
 
 

@@ -1,0 +1,280 @@
+"""The HTTP/2 channel against scripted servers on real sockets, good and bad."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from gateway.config.model import Upstream
+from gateway.status import Code, StatusError
+from gateway.upstream.http2 import Http2Channel, frames
+from gateway.upstream.http2.frames import PREFACE
+from tests.support import http2_peer as peer
+from tests.support.grpc_backend import bytes_backend, method
+
+Script = Callable[[int], bytes]
+"""What the server says when a call with this stream id has come."""
+
+
+class Scripted:
+    """A server that answers each call as told; `connections` counts who came."""
+
+    def __init__(self, *scripts: Script, greeting: bytes = peer.settings()) -> None:
+        self._scripts = list(scripts)
+        self._greeting = greeting
+        self.connections = 0
+        self.calls = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.writers.append(writer)
+        writer.write(self._greeting)
+        try:
+            await reader.readexactly(len(PREFACE))
+            while True:
+                head = await reader.readexactly(9)
+                await reader.readexactly(int.from_bytes(head[:3], "big"))
+                if head[3] == frames.HEADERS:
+                    script = self._scripts[min(self.calls, len(self._scripts) - 1)]
+                    self.calls += 1
+                    writer.write(script(int.from_bytes(head[5:9], "big")))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@asynccontextmanager
+async def channel_to(server: Scripted, **settings: Any) -> AsyncIterator[Http2Channel]:
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    channel = Http2Channel("library", Upstream(target=f"127.0.0.1:{port}", **settings))
+    try:
+        yield channel
+    finally:
+        await channel.close()
+        listener.close()
+        for writer in server.writers:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        await listener.wait_closed()
+
+
+def answer(stream_id: int, *more: tuple[str, str]) -> bytes:
+    whole = peer.response(stream_id, *more) + peer.data(stream_id, peer.message(b"ok"))
+    return whole + peer.trailers(stream_id)
+
+
+async def call(channel: Http2Channel) -> bytes:
+    return (await asyncio.wait_for(channel.call(method("M"), b"x", [], 5), 10)).message
+
+
+def code(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "says"),
+    [
+        pytest.param(
+            lambda s: peer.headers(s, (":status", "503"), end=True),
+            Code.UNAVAILABLE,
+            "HTTP status 503",
+            id="an intermediary's 503",
+        ),
+        pytest.param(
+            lambda s: (
+                peer.headers(s, (":status", "404"), ("content-type", "text/html"))
+                + peer.data(s, b"<html>", end=True)
+            ),
+            Code.UNIMPLEMENTED,
+            "HTTP status 404",
+            id="an intermediary's page",
+        ),
+        pytest.param(
+            lambda s: peer.headers(s, (":status", "200"), ("content-type", "text/html"), end=True),
+            Code.UNKNOWN,
+            "HTTP status 200",
+            id="not gRPC",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.data(s, peer.message(b"ok"), end=True),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="no trailers",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.headers(s, ("x-a", "1"), end=True),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="no grpc-status",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.trailers(s),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="no message",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.data(s, peer.message(b"ok") * 2) + peer.trailers(s),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="two messages",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.data(s, b"\0\0\0\0\x05ab") + peer.trailers(s),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="half a message",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.data(s, b"\0\x7f\xff\xff\xff") + peer.trailers(s),
+            Code.RESOURCE_EXHAUSTED,
+            "larger than",
+            id="a huge message announced",
+        ),
+        pytest.param(
+            lambda s: peer.frame(frames.RST_STREAM, 0, s, code(8)),
+            Code.CANCELLED,
+            "ended the call",
+            id="reset with CANCEL",
+        ),
+        pytest.param(
+            lambda s: peer.frame(frames.RST_STREAM, 0, s, code(2)),
+            Code.INTERNAL,
+            "ended the call",
+            id="reset with INTERNAL_ERROR",
+        ),
+        pytest.param(
+            lambda s: peer.frame(frames.RST_STREAM, 0, s, code(11)),
+            Code.RESOURCE_EXHAUSTED,
+            "ended the call",
+            id="reset with ENHANCE_YOUR_CALM",
+        ),
+        pytest.param(
+            lambda s: (
+                peer.frame(frames.HEADERS, 0, s, b"x")
+                + peer.frame(frames.CONTINUATION, 0, s) * 20_000
+            ),
+            Code.UNAVAILABLE,
+            "unavailable",
+            id="continuation flood",
+        ),
+        pytest.param(
+            lambda _: peer.frame(frames.PING, 0, 0, bytes(8)) * 5_000,
+            Code.UNAVAILABLE,
+            "unavailable",
+            id="ping flood",
+        ),
+        pytest.param(lambda _: b"garbage" * 100, Code.UNAVAILABLE, "unavailable", id="garbage"),
+        pytest.param(
+            lambda s: (
+                peer.response(s, ("grpc-encoding", "gzip"))
+                + peer.data(s, peer.message(gzip.compress(bytes(5_000_000)), packed=True))
+                + peer.trailers(s)
+            ),
+            Code.RESOURCE_EXHAUSTED,
+            "larger than",
+            id="gzip bomb",
+        ),
+        pytest.param(
+            lambda s: (
+                peer.response(s) + peer.data(s, peer.message(b"zz", packed=True)) + peer.trailers(s)
+            ),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="compressed without saying how",
+        ),
+    ],
+)
+async def test_a_bad_answer_is_an_error_in_our_words(
+    script: Script, status: Code, says: str
+) -> None:
+    async with channel_to(Scripted(script), max_message_bytes=1_000_000) as channel:
+        with pytest.raises(StatusError) as raised:
+            await call(channel)
+    assert raised.value.code is status
+    assert says in raised.value.message
+
+
+async def test_a_compressed_answer_is_inflated() -> None:
+    def script(stream_id: int) -> bytes:
+        packed = peer.message(gzip.compress(b"hello"), packed=True)
+        opened = peer.response(stream_id, ("grpc-encoding", "gzip"))
+        return opened + peer.data(stream_id, packed) + peer.trailers(stream_id)
+
+    async with channel_to(Scripted(script)) as channel:
+        assert await call(channel) == b"hello"
+
+
+async def test_a_refused_stream_is_sent_again() -> None:
+    def refuse(stream_id: int) -> bytes:
+        return peer.frame(frames.RST_STREAM, 0, stream_id, code(7))
+
+    server = Scripted(refuse, answer)
+    async with channel_to(server) as channel:
+        assert await call(channel) == b"ok"
+    assert server.calls == 2
+
+
+async def test_a_back_end_that_always_refuses_is_unavailable() -> None:
+    server = Scripted(lambda s: peer.frame(frames.RST_STREAM, 0, s, code(7)))
+    async with channel_to(server) as channel:
+        with pytest.raises(StatusError, match="unavailable"):
+            await call(channel)
+    assert server.calls == 3
+
+
+async def test_a_call_that_a_goodbye_left_out_moves_to_another_connection() -> None:
+    goodbye = peer.frame(frames.GOAWAY, 0, 0, bytes(8))
+    server = Scripted(lambda _: goodbye, answer)
+    async with channel_to(server) as channel:
+        assert await call(channel) == b"ok"
+    assert server.connections == 2
+
+
+async def test_calls_over_the_peers_limit_wait_or_take_another_connection() -> None:
+    server = Scripted(answer, greeting=peer.settings((frames.MAX_CONCURRENT_STREAMS, 1)))
+    async with channel_to(server) as channel:
+        await call(channel)
+        replies = await asyncio.gather(*(call(channel) for _ in range(50)))
+    assert replies == [b"ok"] * 50
+    assert server.connections <= 8
+
+
+async def test_a_server_that_allows_no_calls_costs_the_deadline_and_no_more() -> None:
+    server = Scripted(answer, greeting=peer.settings((frames.MAX_CONCURRENT_STREAMS, 0)))
+    codes = []
+    async with channel_to(server) as channel:
+        # Some calls may be on their way before the server has said that it allows none.
+        for _ in range(10):
+            try:
+                await asyncio.wait_for(channel.call(method("M"), b"", [], 0.2), 5)
+            except StatusError as error:
+                codes.append(error.code)
+    assert codes
+    assert set(codes) == {Code.DEADLINE_EXCEEDED}
+
+
+async def test_a_server_that_never_greets_costs_the_deadline_and_no_more() -> None:
+    server = Scripted(lambda _: b"", greeting=b"")
+    async with channel_to(server) as channel:
+        with pytest.raises(StatusError) as raised:
+            await asyncio.wait_for(channel.call(method("M"), b"", [], 0.3), 5)
+    assert raised.value.code is Code.DEADLINE_EXCEEDED
+
+
+async def test_a_hostile_upstream_harms_no_other() -> None:
+    flood = Scripted(lambda _: peer.frame(frames.PING, 0, 0, bytes(8)) * 5_000)
+    async with bytes_backend() as backend, channel_to(flood) as bad:
+        good = Http2Channel("good", Upstream(target=backend.target))
+        attacks = asyncio.gather(*(call(bad) for _ in range(20)), return_exceptions=True)
+        replies = await asyncio.gather(
+            *(good.call(method("Echo"), b"x", [], 10) for _ in range(100))
+        )
+        assert [reply.message for reply in replies] == [b"x"] * 100
+        assert all(isinstance(outcome, StatusError) for outcome in await attacks)
+        await good.close()

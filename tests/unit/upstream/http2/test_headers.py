@@ -1,0 +1,113 @@
+"""Header blocks say what they should, cost little, and carry nothing that they should not."""
+
+import hpack
+import pytest
+
+from gateway.upstream.http2.headers import (
+    HeaderError,
+    RequestHeaders,
+    ResponseDecoder,
+    encode_timeout,
+)
+from tests.support import http2_peer as peer
+
+
+def decoded(block: bytes) -> list[tuple[str, str]]:
+    return [(str(name), str(value)) for name, value in hpack.Decoder().decode(block)]
+
+
+def test_a_request_block_has_what_grpc_asks_for() -> None:
+    headers = RequestHeaders("api:443", "me/1", tls=True)
+    metadata: list[tuple[str, str | bytes]] = [
+        ("x-a", "1"),
+        ("x-bin", b"\xff\xef"),
+        ("authorization", "Bearer t"),
+        ("x-long", "v" * 300),
+    ]
+    assert decoded(headers.block("/s/M", metadata, 1.5)) == [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "api:443"),
+        (":path", "/s/M"),
+        ("content-type", "application/grpc"),
+        ("user-agent", "me/1"),
+        ("te", "trailers"),
+        ("grpc-accept-encoding", "identity,gzip"),
+        ("grpc-timeout", "1500000u"),
+        ("x-a", "1"),
+        ("x-bin", "/+8"),
+        ("authorization", "Bearer t"),
+        ("x-long", "v" * 300),
+    ]
+    assert headers.block("/s/M", metadata, 1.5) == headers.block("/s/M", metadata, 1.5)
+
+
+def test_secrets_are_not_remembered() -> None:
+    headers = RequestHeaders("a", "b", tls=False)
+    headers.block("/s/M", [("authorization", "Bearer secret"), ("x-a", "1")], None)
+    assert list(headers._pairs) == [("x-a", "1")]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    headers = RequestHeaders("a", "b", tls=False)
+    for number in range(5_000):
+        headers.block("/s/M", [("x-a", str(number))], None)
+    assert len(headers._pairs) <= 1024
+    decoder = ResponseDecoder(10_000)
+    for number in range(5_000):
+        decoder.decode(peer.block((":status", "200"), ("x-a", str(number))))
+    assert len(decoder._known) <= 512
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("x-a", "1\r\n2"),
+        ("X-Upper", "1"),
+        ("x a", "1"),
+        ("x-a", "é"),
+        ("grpc-status", "0"),
+        ("", ""),
+    ],
+)
+def test_metadata_that_grpc_cannot_carry_never_reaches_the_wire(pair: tuple[str, str]) -> None:
+    with pytest.raises(HeaderError):
+        RequestHeaders("a", "b", tls=False).block("/s/M", [pair], None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.5, b"1500000u"),
+        (0.0000001, b"1u"),
+        (30, b"30000000u"),
+        (300, b"300000m"),
+        (10**6, b"1000000S"),
+        (10**12, b"99999999S"),
+    ],
+)
+def test_a_timeout_fits_eight_digits(seconds: float, text: bytes) -> None:
+    assert encode_timeout(seconds) == text
+
+
+def test_a_response_block_is_read() -> None:
+    read = ResponseDecoder(10_000).decode(
+        peer.block(
+            (":status", "200"),
+            ("content-type", "application/grpc+proto"),
+            ("grpc-encoding", "gzip"),
+            ("grpc-status", "5"),
+            ("grpc-message", "d%C3%A9j%C3%A0 100%25 %zz"),
+            ("x-a", "1"),
+            ("x-bin", "AQI, AQ=="),
+            ("x-a", "2"),
+        )
+    )
+    assert (read.http_status, read.encoding, read.grpc_status) == ("200", "gzip", "5")
+    assert read.grpc_message == "déjà 100% %zz"
+    assert read.metadata == (("x-a", "1"), ("x-bin", b"\x01\x02"), ("x-bin", b"\x01"), ("x-a", "2"))
+
+
+def test_a_block_over_the_limit_is_refused() -> None:
+    with pytest.raises(HeaderError):
+        ResponseDecoder(1_000).decode(peer.block(("x-a", "v" * 2_000)))
