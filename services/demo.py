@@ -10,7 +10,7 @@ from gateway.app import open_gateway
 from gateway.config.loader import ConfigError, load_config
 from gateway.frontend.server import ListenError
 from services import echo, library
-from services.serving import serve
+from services.serving import serve, settle
 
 _TRY = """
 The gateway serves {url}, in front of the library on {library} and the echo service on {echo}.
@@ -25,6 +25,8 @@ Try:
   curl -X DELETE {url}/v1/shelves/fiction/books/emma
   curl -i {url}/v1/shelves/nowhere
   curl '{url}/v1/echo/hello?number=7&words=a&words=b'
+  curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
+  curl -N -H 'Accept: text/event-stream' '{url}/v1/shelves/fiction/books:watch?existing=true'
 
   gateway routes --descriptors gen/descriptors.binpb          every route
   gateway explain 'GET /v1/shelves/fiction/books/emma' --descriptors gen/descriptors.binpb
@@ -59,6 +61,7 @@ async def run() -> None:
         print(_TRY.format(url=gateway.url, **addresses), flush=True)
         await stopped.wait()
         print("Finishing what is under way.", flush=True)
+    await settle()
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """How long each call may take: what its caller asks for, within what its method allows."""
 
-from gateway.config.model import DeadlineOptions
+from gateway.config.model import DeadlineOptions, DeadlineRule
 from gateway.schema.catalog import Method
 from gateway.transcoding.metadata import parse_timeout_s
 
@@ -25,11 +25,26 @@ class Deadlines:
             return limits[0]
         return min(parse_timeout_s(asked), limits[1])
 
+    def stream_timeout_s(self, method: Method, asked: str | None) -> float | None:
+        """Seconds for one stream, or None for as long as it takes: streams may have no end.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a malformed header.
+        """
+        if asked is not None:
+            return self.timeout_s(method, asked)
+        stated = [r.default_s for r in self._options.methods if _selects(r, method.full_name)]
+        return next((default_s for default_s in reversed(stated) if default_s is not None), None)
+
     def _limits(self, name: str) -> tuple[float, float]:
         default_s, ceiling_s = self._options.default_s, self._options.ceiling_s
         for rule in self._options.methods:
-            prefix = rule.selector.removesuffix("*")
-            if rule.selector == name or (prefix != rule.selector and name.startswith(prefix)):
+            if _selects(rule, name):
                 default_s = rule.default_s or default_s
                 ceiling_s = rule.ceiling_s or ceiling_s
         return min(default_s, ceiling_s), ceiling_s
+
+
+def _selects(rule: DeadlineRule, name: str) -> bool:
+    prefix = rule.selector.removesuffix("*")
+    return rule.selector == name or (prefix != rule.selector and name.startswith(prefix))

@@ -6,9 +6,11 @@ and whatever happened is written down once, with the code its caller was told.
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
@@ -21,10 +23,13 @@ from gateway.frontend.messages import Headers, Request, Response
 from gateway.frontend.middleware.access_log import AccessLog, Entry, open_access_log
 from gateway.frontend.middleware.forwarded import Forwarding
 from gateway.frontend.middleware.request_id import RequestIds
+from gateway.frontend.streaming import Pieces
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError, invalid_argument
+from gateway.status import Code, ErrorShape, StatusError, invalid_argument
 from gateway.transcoding.binding import Binding
+from gateway.transcoding.framing import FRAMINGS, Framing, choose_framing
 from gateway.transcoding.metadata import HTTP_CODE, MetadataRules
+from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
@@ -42,6 +47,7 @@ class Exchange:
         log: AccessLog,
     ) -> None:
         self.limits = config.limits
+        self._shape = config.errors
         self._compression = config.compression
         self._transcoder = transcoder
         self._handlers = handlers
@@ -86,6 +92,8 @@ class Exchange:
             logger.exception("request %s failed", request.id)
             response = self.failure(StatusError(Code.INTERNAL, "internal error"))
         response.headers.append(("X-Request-Id", request.id))
+        if response.stream is not None:
+            return response  # written down when it is through
         sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
         self._note(request, match, response.status, response.code, sent, started_s)
         return response
@@ -131,21 +139,26 @@ class Exchange:
     async def _call(self, request: Request, match: Match[Binding], now_s: float) -> Response:
         method = match.target.method
         headers = request.headers
-        self._transcoder.accept(match, headers.get("Accept"))
-        timeout_s = self._deadlines.timeout_s(method, headers.get("Grpc-Timeout"))
-        request.deadline_s = now_s + timeout_s
+        if method.client_streaming:
+            raise StatusError(Code.UNIMPLEMENTED, f"{method.name} is {method.kind}, not served yet")
+        framing = self._negotiate(match, headers.get("Accept"))
+        timeout_s = self._timeout_s(method, headers.get("Grpc-Timeout"))
+        request.deadline_s = math.inf if timeout_s is None else now_s + timeout_s
         call = Call(
             method,
             read=lambda: self._read(request, match),
             metadata=self._metadata(request),
             headers=headers,
-            deadline=Deadline(request.deadline_s),
+            deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=self._forwarding.client(request.peer, headers),
         )
-        code = Code.INTERNAL
+        code: Code | None = Code.INTERNAL
         try:
-            _refuse_streams(method)
             reply = await self._handlers[method](call)
+            if reply.messages is not None:
+                response = await self._stream(request, match, call, reply, framing, now_s)
+                code = None  # the stream ends the call when it is through
+                return response
             response = self._respond(match, reply)
             code = Code.OK
         except StatusError as error:
@@ -155,8 +168,70 @@ class Exchange:
             code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
             raise
         finally:
-            call.end(code)
+            if code is not None:
+                call.end(code)
         return response
+
+    def _negotiate(self, match: Match[Binding], accept: str | None) -> Framing | None:
+        """The framing of a stream; None where there is none: unary replies, raw bytes."""
+        if not match.target.method.server_streaming or self._transcoder.answers_raw(match):
+            self._transcoder.accept(match, accept)
+            return None
+        framing = choose_framing(accept)
+        if framing is None:
+            offered = ", ".join(FRAMINGS)
+            raise StatusError(
+                Code.INVALID_ARGUMENT,
+                f"the answer is a stream, offered as {offered}",
+                http_status=406,
+            )
+        return framing
+
+    def _timeout_s(self, method: Method, asked: str | None) -> float | None:
+        if method.server_streaming:
+            return self._deadlines.stream_timeout_s(method, asked)
+        return self._deadlines.timeout_s(method, asked)
+
+    async def _stream(  # noqa: PLR0917 - the whole of one exchange
+        self,
+        request: Request,
+        match: Match[Binding],
+        call: Call,
+        reply: Reply,
+        framing: Framing | None,
+        started_s: float,
+    ) -> Response:
+        """The response to a stream; raw bytes have the media type of the first message."""
+        messages = reply.messages
+        assert messages is not None  # noqa: S101 - the caller has looked
+        headers = self._rules.to_headers(reply.metadata)
+        status = _chosen_status(reply.metadata)
+        if framing is None:
+            messages, payload = await _with_first(messages, partial(self._transcoder.encode, match))
+            content_type = payload.content_type
+            headers.extend(payload.headers)
+        else:
+            content_type = framing.media_type
+            headers += [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
+
+        def ended(code: Code, size: int) -> None:
+            call.end(code)
+            self._note(request, match, status, code, size, started_s)
+
+        response = Response(status, headers, content_type=content_type)
+        response.stream = Pieces(
+            messages,
+            lambda message: self._transcoder.encode(match, message).body,
+            self._error_record,
+            framing,
+            ended,
+        )
+        return response
+
+    def _error_record(self, error: StatusError) -> bytes:
+        """A failure as the last record of a stream: an object with the one member `error`."""
+        body = self._transcoder.encode_error(error).body
+        return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
 
     async def _read(self, request: Request, match: Match[Binding]) -> bytes:
         """The request's message: its body is read here and not before."""
@@ -220,9 +295,23 @@ class Exchange:
         )
 
 
-def _refuse_streams(method: Method) -> None:
-    if method.client_streaming or method.server_streaming:
-        raise StatusError(Code.UNIMPLEMENTED, f"{method.name} is {method.kind}, not served yet")
+async def _with_first(
+    messages: AsyncGenerator[bytes], encode: Callable[[bytes], Payload]
+) -> tuple[AsyncGenerator[bytes], Payload]:
+    """A stream whose first message has been looked at, and that message's payload."""
+    first = await anext(messages, None)
+    if first is None:
+        return messages, Payload(b"", OCTET_STREAM)
+
+    async def all_of_them() -> AsyncGenerator[bytes]:
+        try:
+            yield first
+            async for message in messages:
+                yield message
+        finally:
+            await messages.aclose()
+
+    return all_of_them(), encode(first)
 
 
 def _allow(methods: "list[str] | tuple[str, ...]") -> StatusError:

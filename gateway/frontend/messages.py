@@ -3,6 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from gateway.frontend.streaming import Pieces
 from gateway.status import Code, StatusError
 
 Headers = list[tuple[str, str]]
@@ -56,9 +57,13 @@ async def _no_body() -> bytes:
 
 
 class Response:
-    """What goes back: status, headers, body; and how the call ended, for the log."""
+    """What goes back: status, headers, body; and how the call ended, for the log.
 
-    __slots__ = ("body", "code", "content_type", "headers", "status", "trailers")
+    A response that streams has its pieces in `stream`, which ends the call when it is through, and
+    is closed by who writes it.
+    """
+
+    __slots__ = ("body", "code", "content_type", "headers", "status", "stream", "trailers")
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Response:
         self.content_type = content_type
         self.code = code
         self.trailers = trailers
+        self.stream: Pieces | None = None
 
 
 def origin_form(method: str, target: str) -> str:

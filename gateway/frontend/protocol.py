@@ -29,7 +29,8 @@ from gateway.frontend.request_head import (
     malformed,
     timed_out,
 )
-from gateway.frontend.response_bytes import response_bytes
+from gateway.frontend.response_bytes import response_bytes, stream_head
+from gateway.frontend.streaming import StreamBrokenError
 from gateway.status import StatusError
 
 if TYPE_CHECKING:
@@ -276,9 +277,11 @@ class HttpProtocol(BaseProtocol):
         # What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came
         # before the connection was told to close is still answered.
         is_last = (self._closing or self._deaf) and not self._queue
+        http_1_0 = message.version < (1, 1)
         goes_on = not message.should_close and not is_last and body.is_eof()
         connection = "" if goes_on else "close"
-        http_1_0 = message.version < (1, 1)
+        if http_1_0 and response.stream is not None:
+            goes_on, connection = False, "close-delimited"
         await self._write(
             response,
             "keep-alive" if goes_on and http_1_0 else connection,
@@ -322,6 +325,9 @@ class HttpProtocol(BaseProtocol):
         head_only: bool = False,
         with_trailers: bool = False,
     ) -> None:
+        if response.stream is not None:
+            await self._write_stream(response, connection, head_only=head_only)
+            return
         if self.transport is None:
             return
         head, body = response_bytes(
@@ -341,6 +347,38 @@ class HttpProtocol(BaseProtocol):
             self.transport.writelines((head, body))
         if self._paused:
             await self._drain_helper()
+
+    async def _write_stream(self, response: Response, connection: str, *, head_only: bool) -> None:
+        """Writes pieces as they come, no faster than the client takes them.
+
+        In chunks, or to HTTP/1.0 clients up to the end of the connection (RFC 9112 section 6.3).
+        """
+        pieces, chunked = response.stream, connection != "close-delimited"
+        assert pieces is not None  # noqa: S101 - the caller has looked
+        try:
+            self._send_now(stream_head(response, self._listener.date, connection, chunked=chunked))
+            if head_only:
+                return
+            async for piece in pieces:
+                if piece:  # an empty chunk would end the stream
+                    self._send_now(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if self._paused:
+                    await self._drain_helper()
+            if chunked:
+                self._send_now(b"0\r\n\r\n")
+        except StreamBrokenError:
+            if self.transport is not None:
+                self.transport.abort()
+            raise
+        finally:
+            await pieces.aclose()
+
+    def _send_now(self, data: bytes) -> None:
+        """Sends at once: the first message must not wait for the second."""
+        if self.transport is None:
+            raise ConnectionResetError
+        self._listener.outbox.flush()
+        self.transport.write(data)
 
     def _linger(self) -> None:
         """Closes so that the answer arrives even if the client is still sending.

@@ -41,6 +41,19 @@ def response_bytes(
     return head.encode("latin-1"), body
 
 
+def stream_head(response: Response, date: str, connection: str, *, chunked: bool) -> bytes:
+    """The head of a response whose body comes in pieces, of a length nobody knows."""
+    status = response.status
+    line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+    fields = [f"Date: {date}\r\nContent-Type: {response.content_type}\r\n"]
+    if chunked:
+        fields.append("Transfer-Encoding: chunked\r\n")
+    fields += [f"{name}: {value}\r\n" for name, value in response.headers]
+    if connection:
+        fields.append(f"Connection: {'close' if not chunked else connection}\r\n")
+    return f"{line}{''.join(fields)}\r\n".encode("latin-1")
+
+
 def _chunks(body: bytes, trailers: list[tuple[str, str]]) -> bytes:
     """The body as one chunk, and the trailers behind it (RFC 9112 section 7.1)."""
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""

@@ -33,12 +33,18 @@ def unsupported(content_type: str) -> StatusError:
 @lru_cache(maxsize=256)
 def accepts_json(accept: str) -> bool:
     """Whether an Accept header admits application/json (RFC 9110 section 12.5.1)."""
-    weights = {}
+    wanted = weights(accept)
+    # The most exact range decides, so `application/json;q=0, */*` is a no.
+    return next((wanted[r] > 0 for r in _JSON_RANGES if r in wanted), not accept.strip())
+
+
+def weights(accept: str) -> dict[str, float]:
+    """The weight of each media range in an Accept header."""
+    found: dict[str, float] = {}
     for part in accept.split(","):
         media_range, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        weights[media_range] = _weight(parameters)
-    # The most exact range decides, so `application/json;q=0, */*` is a no.
-    return next((weights[r] > 0 for r in _JSON_RANGES if r in weights), not accept.strip())
+        found[media_range] = _weight(parameters)
+    return found
 
 
 def _weight(parameters: list[str]) -> float:

@@ -68,6 +68,10 @@ class Transcoder:
         if accept is not None and not accepts_json(accept) and not self._plan(match).answers_raw:
             raise not_acceptable(accept)
 
+    def answers_raw(self, match: Match[Binding]) -> bool:
+        """Whether this binding answers with a back end's own bytes instead of JSON."""
+        return self._plan(match).answers_raw
+
     def decode(
         self, match: Match[Binding], query: str, content_type: str | None, body: bytes
     ) -> bytes:

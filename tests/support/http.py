@@ -70,9 +70,11 @@ class RawClient:
             headers = [(n, v.strip()) for n, _, v in (line.partition(":") for line in lines)]
             answer = Answer(int(first.split(" ")[1]), headers, b"")
             length = answer.header("Content-Length")
+            if head_only:
+                return answer
             if answer.header("Transfer-Encoding") == "chunked":
                 answer.body = await self._chunks(answer)
-            elif length is not None and not head_only:
+            elif length is not None:
                 answer.body = await self.reader.readexactly(int(length))
             return answer
 
