@@ -1,7 +1,7 @@
 """Where descriptors come from: files, compiled modules, serialized protos; one set in the end."""
 
 import importlib
-import pkgutil
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,31 +16,7 @@ from google.protobuf.message import DecodeError
 
 from gateway.schema.catalog import SchemaError
 
-_WELL_KNOWN_MODULES = (
-    "google.protobuf.any_pb2",
-    "google.protobuf.api_pb2",
-    "google.protobuf.descriptor_pb2",
-    "google.protobuf.duration_pb2",
-    "google.protobuf.empty_pb2",
-    "google.protobuf.field_mask_pb2",
-    "google.protobuf.source_context_pb2",
-    "google.protobuf.struct_pb2",
-    "google.protobuf.timestamp_pb2",
-    "google.protobuf.type_pb2",
-    "google.protobuf.wrappers_pb2",
-    "google.api.annotations_pb2",
-    "google.api.client_pb2",
-    "google.api.field_behavior_pb2",
-    "google.api.http_pb2",
-    "google.api.httpbody_pb2",
-    "google.api.resource_pb2",
-    "google.rpc.code_pb2",
-    "google.rpc.error_details_pb2",
-    "google.rpc.status_pb2",
-)
-
-
-_SHARED = ("google/protobuf/", "google/api/", "google/rpc/")
+_SHARED = re.compile(r"google/(?:api|longrunning|protobuf|rpc|type)/[a-z0-9_/]+\.proto")
 """Files that come with every tool, in whichever version that has: the first found serves all."""
 
 
@@ -85,16 +61,19 @@ class DescriptorFiles:
         ]
         if not descriptors:
             raise SchemaError(f"{name}: holds no generated code (modules whose name ends in _pb2)")
-        for descriptor in descriptors:
-            self._add(_with_imports(descriptor), name)
+        self._add(_with_imports(descriptors), name)
 
     def add_serialized(self, files: Iterable[bytes], source: str) -> None:
         """Adds serialized FileDescriptorProtos, as server reflection gives them.
 
         Raises:
-            SchemaError: one contradicts an earlier source.
+            SchemaError: one is no such thing, or contradicts an earlier source.
         """
-        self._add([FileDescriptorProto.FromString(file) for file in files], source)
+        try:
+            parsed = [FileDescriptorProto.FromString(file) for file in files]
+        except DecodeError:
+            raise SchemaError(f"{source}: gave something that is no file descriptor") from None
+        self._add(parsed, source)
 
     def complete(self) -> FileDescriptorSet:
         """All files, each behind what it imports.
@@ -119,7 +98,7 @@ class DescriptorFiles:
 
     def _refuse_difference(self, file: FileDescriptorProto, source: str) -> None:
         known = self._files.get(file.name)
-        if known is None or file.name.startswith(_SHARED):
+        if known is None or _SHARED.fullmatch(file.name):
             return
         if _content(known[0]) != _content(file):
             raise SchemaError(f"{file.name} differs between {known[1]} and {source}")
@@ -161,15 +140,16 @@ def _can_name_lines(file: FileDescriptorProto) -> bool:
 def _content(file: FileDescriptorProto) -> bytes:
     """What counts when two sources are compared.
 
-    Comments and positions do not, nor what buf adds, nor JSON names: protoc writes the default ones
-    into descriptor sets but not into generated modules.
+    Comments and positions do not, nor what buf adds, nor JSON names that follow from the field's:
+    protoc writes those into descriptor sets but not into generated modules.
     """
     bare = FileDescriptorProto()
     bare.CopyFrom(file)
     bare.ClearField("source_code_info")
     bare.DiscardUnknownFields()
     for field in _fields(bare):
-        field.ClearField("json_name")
+        if field.json_name == _default_json_name(field.name):
+            field.ClearField("json_name")
     return bare.SerializeToString(deterministic=True)
 
 
@@ -183,25 +163,34 @@ def _fields(file: FileDescriptorProto) -> Iterator[FieldDescriptorProto]:
         messages.extend(message.nested_type)
 
 
+def _default_json_name(name: str) -> str:
+    """The JSON name of a field that states none (ProtoJSON, "Field names")."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001 - it runs code, and generated code raises any kind
         raise SchemaError(f"{name}: cannot be imported: {error}") from None
 
 
 def _walk(module: ModuleType) -> Iterator[ModuleType]:
     """A module and, where it is a package, the generated modules below it."""
     yield module
-    for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
-        if found.name.endswith("_pb2"):
-            yield _import(found.name)
+    # By file: protoc writes no __init__.py, and folders without one are not found as packages.
+    for place in map(Path, getattr(module, "__path__", ())):
+        for file in sorted(place.rglob("*_pb2.py")):
+            parts = file.relative_to(place).with_suffix("").parts
+            if all(part.isidentifier() for part in parts):
+                yield _import(".".join((module.__name__, *parts)))
 
 
-def _with_imports(descriptor: FileDescriptor) -> Sequence[FileDescriptorProto]:
-    """A compiled file and all it imports."""
+def _with_imports(descriptors: Sequence[FileDescriptor]) -> Sequence[FileDescriptorProto]:
+    """Compiled files and all they import, each once."""
     found: dict[str, FileDescriptorProto] = {}
-    waiting = [descriptor]
+    waiting = list(descriptors)
     while waiting:
         current = waiting.pop()
         if current.name not in found:
@@ -214,9 +203,13 @@ def _with_imports(descriptor: FileDescriptor) -> Sequence[FileDescriptorProto]:
 
 def _well_known(name: str) -> FileDescriptorProto | None:
     """A file that the installed packages have, by the name it is imported under."""
+    if not _SHARED.fullmatch(name):
+        return None
     module = name.removesuffix(".proto").replace("/", ".") + "_pb2"
-    if module not in _WELL_KNOWN_MODULES:
+    try:
+        descriptor = importlib.import_module(module).DESCRIPTOR
+    except ImportError:
         return None
     proto = FileDescriptorProto()
-    importlib.import_module(module).DESCRIPTOR.CopyToProto(proto)
+    descriptor.CopyToProto(proto)
     return proto

@@ -22,6 +22,14 @@ WHOLE = "*"
 _HTTP_METHOD = re.compile(r"\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
+_KNOWN_METHODS = (
+    "GET HEAD POST PUT DELETE PATCH OPTIONS TRACE QUERY COPY LOCK UNLOCK MOVE MKCOL MKACTIVITY "
+    "MKCALENDAR PROPFIND PROPPATCH SEARCH BIND REBIND UNBIND ACL REPORT CHECKOUT MERGE M-SEARCH "
+    "NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE LINK UNLINK SOURCE *"
+)
+"""What an HTTP parser reads as a method; llhttp's list, which ours is."""
+
+
 class Severity(StrEnum):
     """Whether a diagnostic keeps the gateway from starting."""
 
@@ -186,6 +194,8 @@ def _doubts(binding: Binding) -> Iterator[str]:
         yield "segments after ** are outside the grammar of google.api.http; other gateways differ"
     if binding.body is not None and binding.http_method in ("GET", "HEAD", "DELETE"):
         yield f"{binding.http_method} with a body: many clients and proxies drop it (AIP-127)"
+    if binding.http_method not in _KNOWN_METHODS.split():
+        yield f"{binding.http_method} is no HTTP method that parsers know: no request will get here"
     if method.client_streaming and binding.http_method in ("GET", "HEAD"):
         yield f"a {method.kind} method cannot take its messages from a {binding.http_method}"
     if method.client_streaming and isinstance(binding.body, FieldDescriptor):

@@ -5,8 +5,6 @@ pile up for `take_output`. A peer that breaks the protocol, or floods, ends the 
 `ConnectionFailed` and a GOAWAY; every stream is told (RFC 9113).
 """
 
-from collections.abc import Iterator
-
 from gateway.upstream.http2 import frames
 from gateway.upstream.http2.frames import ErrorCode, unpack_head
 from gateway.upstream.http2.headers import HeaderError, ResponseDecoder
@@ -33,8 +31,9 @@ class Connection:
         self.max_streams = 100
         """What the peer allows at once; gRPC servers that say nothing allow at least this."""
         self.draining = False
-        self.last_pong = b""
-        self._out: list[bytes] = [_greeting()]
+        self._out: list[bytes] = [
+            frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, MAX_HEADER_BYTES)
+        ]
         self._buffer = b""
         self._decoder = ResponseDecoder(MAX_HEADER_BYTES)
         self._next_id = 1
@@ -121,10 +120,6 @@ class Connection:
             self._out.append(frames.window_update(stream.id, stream.credit))
             stream.room += stream.credit
             stream.credit = 0
-
-    def ping(self, payload: bytes) -> None:
-        """Asks the peer for a sign of life; `last_pong` is its answer."""
-        self._out.append(frames.ping(payload, ack=False))
 
     def close(self) -> None:
         """Says goodbye."""
@@ -281,7 +276,7 @@ class Connection:
             self._send_window += increment
             if not increment or self._send_window > frames.LARGEST_WINDOW:
                 raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window of a wrong size")
-            for stream in list(self._waiting()):
+            for stream in [s for s in self.streams.values() if s.pending is not None]:
                 self._send_pending(stream)
             return
         waiting = self.streams.get(stream_id)
@@ -312,9 +307,8 @@ class Connection:
         self._settled = True
         # The answer goes first: what follows may use larger windows only behind it.
         self._answer(frames.SETTINGS_ACK)
-        for at in range(0, len(payload), 6):
-            number = int.from_bytes(payload[at : at + 2], "big")
-            self._set(number, int.from_bytes(payload[at + 2 : at + 6], "big"))
+        for number, value in frames.read_settings(payload):
+            self._set(number, value)
 
     def _set(self, number: int, value: int) -> None:
         if number == frames.MAX_CONCURRENT_STREAMS:
@@ -337,9 +331,9 @@ class Connection:
         if stream_id or len(payload) != 8:
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a ping has 8 bytes")
         if flags & frames.ACK:
-            self.last_pong = payload
+            self._count_idle()  # an answer to nothing: we send no pings
         else:
-            self._answer(frames.ping(payload, ack=True))
+            self._answer(frames.pong(payload))
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         if stream_id or len(payload) < 8:
@@ -390,9 +384,6 @@ class Connection:
         if pending is None:
             stream.listener.on_writable()
 
-    def _waiting(self) -> Iterator[Stream]:
-        return (stream for stream in self.streams.values() if stream.pending is not None)
-
     def _fail(self, stream: Stream, code: ErrorCode) -> None:
         self.reset(stream, code)
         stream.listener.on_failed(code, unprocessed=False)
@@ -401,18 +392,3 @@ class Connection:
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             stream.listener.on_failed(code, unprocessed=False)
-
-
-def _greeting() -> bytes:
-    """What a client says first: preface, settings, and a larger window for the connection."""
-    settings = frames.settings(
-        {
-            # Size 0 makes every block we receive mean the same by itself.
-            frames.HEADER_TABLE_SIZE: 0,
-            frames.ENABLE_PUSH: 0,
-            frames.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            frames.MAX_HEADER_LIST_SIZE: MAX_HEADER_BYTES,
-        }
-    )
-    more = frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW)
-    return frames.PREFACE + settings + more

@@ -1,6 +1,7 @@
 """HTTP/2 frames: their numbers, and the building of those a client sends (RFC 9113 section 6)."""
 
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -70,6 +71,11 @@ def settings(values: dict[int, int]) -> bytes:
     return head(len(payload), SETTINGS, 0, 0) + payload
 
 
+def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
+    """Number and value of each setting in a frame."""
+    return struct.iter_unpack(">HL", payload)
+
+
 SETTINGS_ACK = head(0, SETTINGS, ACK, 0)
 
 
@@ -83,9 +89,9 @@ def rst_stream(stream_id: int, code: int) -> bytes:
     return head(4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
 
 
-def ping(payload: bytes, *, ack: bool) -> bytes:
-    """A PING frame of eight bytes, or the answer to one."""
-    return head(8, PING, ACK if ack else 0, 0) + payload
+def pong(payload: bytes) -> bytes:
+    """The answer to a PING frame with these eight bytes."""
+    return head(8, PING, ACK, 0) + payload
 
 
 def goaway(code: int) -> bytes:
@@ -103,3 +109,17 @@ def headers(stream_id: int, block: bytes, frame_size: int, *, end_stream: bool) 
     frames += [head(len(piece), CONTINUATION, 0, stream_id) + piece for piece in pieces[1:-1]]
     frames.append(head(len(pieces[-1]), CONTINUATION, END_HEADERS, stream_id) + pieces[-1])
     return b"".join(frames)
+
+
+def greeting(stream_window: int, connection_window: int, header_bytes: int) -> bytes:
+    """What a client says first: preface, settings, and the connection's larger window."""
+    ours = settings(
+        {
+            # Size 0 makes every block we receive mean the same by itself.
+            HEADER_TABLE_SIZE: 0,
+            ENABLE_PUSH: 0,
+            INITIAL_WINDOW_SIZE: stream_window,
+            MAX_HEADER_LIST_SIZE: header_bytes,
+        }
+    )
+    return PREFACE + ours + window_update(0, connection_window - DEFAULT_WINDOW)

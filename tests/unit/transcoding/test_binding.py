@@ -122,6 +122,7 @@ def test_what_can_be_served_is_bound_without_a_word(text: str) -> None:
     ("method", "text", "says"),
     [
         ("Unary", "GET /v1/{id=a/**}/x", "segments after ** are outside the grammar"),
+        ("Unary", "FROB /v1", "FROB is no HTTP method that parsers know"),
         ("Unary", "GET /v1 body=*", "GET with a body: many clients and proxies drop it"),
         ("Unary", "DELETE /v1 body=book", "DELETE with a body"),
         ("Talk", "GET /v1", "a bidi method cannot take its messages from a GET"),
