@@ -132,8 +132,9 @@ def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
         try:
             pool.Add(file)
         except (TypeError, ValueError) as error:
-            # The library's text is for operators at start-up and names the symbol at fault.
-            raise SchemaError(f"{file.name}: {str(error).splitlines()[-1]}") from None
+            # Behind its preamble, the library's text names the symbol at fault.
+            reason = str(error).rpartition("descriptor pool: ")[2]
+            raise SchemaError(f"{file.name}: {reason}") from None
     return pool
 
 
@@ -160,11 +161,13 @@ def _methods(
         package = f"{file.package}." if file.package else ""
         for at, service in enumerate(file.service):
             for number, method in enumerate(service.method):
-                source = Source(file.name, lines.get((6, at, 2, number)))
+                place = (6, at, 2, number)
+                source = Source(file.name, lines.get(place))
                 name = f"{package}{service.name}"
                 rules = overrides.get(f"{name}.{method.name}")
                 if rules is None:
-                    rules = tuple(_annotated_rules(method, source))
+                    line = lines.get((*place, *_ANNOTATION), source.line)
+                    rules = tuple(_annotated_rules(method, Source(file.name, line)))
                 if not rules and unannotated:
                     template = f"/{name}/{method.name}"
                     rules = (HttpRule("POST", template, "*", "", source),)
@@ -178,11 +181,13 @@ def _method(
     rules: tuple[HttpRule, ...],
     source: Source,
 ) -> Method:
+    # By the method, for a type's name in a file need not be a full one (descriptor.proto).
+    described = pool.FindMethodByName(f"{service}.{method.name}")
     return Method(
         service,
         method.name,
-        pool.FindMessageTypeByName(method.input_type.lstrip(".")),
-        pool.FindMessageTypeByName(method.output_type.lstrip(".")),
+        described.input_type,
+        described.output_type,
         method.client_streaming,
         method.server_streaming,
         rules,
@@ -190,12 +195,16 @@ def _method(
     )
 
 
+_ANNOTATION = (4, annotations_pb2.HTTP_FIELD_NUMBER)
+"""The way from a method to its HTTP rule in descriptor.proto's paths."""
+
+
 def _lines(file: FileDescriptorProto) -> dict[tuple[int, ...], int]:
-    """The line of each service's method, where the file brought its source info."""
+    """The line of each method and of its annotation, where the file brought its source info."""
     return {
         tuple(location.path): location.span[0] + 1
         for location in file.source_code_info.location
-        if len(location.path) == 4 and location.path[0] == 6
+        if len(location.path) in (4, 6) and location.path[0] == 6
     }
 
 

@@ -4,27 +4,44 @@ Only what concerns HTTP is read: `http.rules` and `http.fully_decode_reserved_ex
 (google/api/service.proto, http.proto). Other sections of a service config are left alone.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 from google.api import http_pb2
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.schema.catalog import HttpRule, SchemaError, Source, flatten
 
 
 class _LineLoader(yaml.SafeLoader):
-    """A safe loader that notes the line of each mapping."""
+    """A safe loader that notes the line of each mapping and refuses a key that stands twice."""
 
 
 _LINE = "__line__"
+_FULLY_DECODE = "fully_decode_reserved_expansion"
+_METHOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
 def _mapping(loader: _LineLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    _refuse_repeated(node)
     mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
     mapping[_LINE] = node.start_mark.line + 1
     return mapping
+
+
+def _refuse_repeated(node: yaml.MappingNode) -> None:
+    # additional_bindings is repeated in proto text; repeated in YAML, all but the last were lost.
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} stands here twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
 
 
 _LineLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -38,14 +55,14 @@ def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
     """
     config = _load(path)
     http = config.get("http") or {}
-    if not isinstance(http, dict) or not isinstance(http.get("rules", []), list):
+    if not isinstance(http, dict) or not isinstance(http.get("rules") or [], list):
         raise SchemaError(f"{path}: http must be a mapping with a list of rules")
-    unknown = set(http) - {"rules", "fully_decode_reserved_expansion", _LINE}
-    if unknown:
-        raise SchemaError(f"{path}: http.{min(unknown)}: unknown key")
-    fully_decode = http.get("fully_decode_reserved_expansion", False)
+    for key in http:
+        if key not in ("rules", _FULLY_DECODE, _LINE):
+            raise SchemaError(f"{path}:{http[_LINE]}: http.{key}: unknown key")
+    fully_decode = http.get(_FULLY_DECODE, False)
     if not isinstance(fully_decode, bool):
-        raise SchemaError(f"{path}: http.fully_decode_reserved_expansion must be true or false")
+        raise SchemaError(f"{path}:{http[_LINE]}: http.{_FULLY_DECODE} must be true or false")
     rules: dict[str, tuple[HttpRule, ...]] = {}
     for number, rule in enumerate(http.get("rules") or []):
         selector, alternatives = _rule(path, number, rule, fully_decode=fully_decode)
@@ -58,10 +75,11 @@ def _load(path: Path) -> dict[str, Any]:
         loaded = yaml.load(path.read_text(encoding="utf-8"), _LineLoader)  # noqa: S506 - a safe one
     except OSError as error:
         raise SchemaError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = f":{mark.line + 1}" if mark is not None else ""
-        raise SchemaError(f"{path}{line}: is not YAML") from None
+        why = f": {problem}" if problem else ""
+        raise SchemaError(f"{path}{line}: is not YAML{why}") from None
     if not isinstance(loaded, dict) or loaded.get("type") != "google.api.Service":
         raise SchemaError(f"{path}: expected `type: google.api.Service` at the top")
     return loaded
@@ -71,19 +89,46 @@ def _rule(
     path: Path, number: int, rule: object, *, fully_decode: bool
 ) -> tuple[str, tuple[HttpRule, ...]]:
     where = f"http.rules[{number}]"
-    if not isinstance(rule, dict):
-        raise SchemaError(f"{path}: {where} must be a mapping")
-    source = Source(str(path), rule.get(_LINE))
+    mapping = _checked(rule, http_pb2.HttpRule.DESCRIPTOR, Source(str(path)), where)
+    source = Source(str(path), mapping[_LINE])
     message = http_pb2.HttpRule()
     try:
-        json_format.ParseDict(_without_lines(rule), message)
+        json_format.ParseDict(_without_lines(mapping), message)
     except json_format.ParseError as error:
-        reason = str(error).split(" Available Fields")[0]
-        raise SchemaError(f"{source}: {where}: {reason}") from None
-    selector = message.selector
-    if not selector or "*" in selector:
+        raise SchemaError(f"{source}: {where}: {error}") from None
+    if not _METHOD_NAME.fullmatch(message.selector):
         raise SchemaError(f"{source}: {where}.selector must be the full name of one method")
-    return selector, tuple(flatten(message, source, fully_decode=fully_decode))
+    return message.selector, tuple(flatten(message, source, fully_decode=fully_decode))
+
+
+def _checked(value: object, message: Descriptor, outer: Source, where: str) -> dict[Any, Any]:
+    """A mapping whose keys are fields of `message` and whose values fit them."""
+    if not isinstance(value, dict):
+        raise SchemaError(f"{outer}: {where} must be a mapping")
+    source = Source(outer.file, value[_LINE])
+    known = {name: f for f in message.fields for name in (f.name, f.json_name)}
+    given = [key for key in value if key != _LINE and value[key] is not None]
+    for key in given:
+        if key not in known:
+            raise SchemaError(f"{source}: {where}.{key}: unknown key")
+        _check_field(value[key], known[key], source, f"{where}.{key}")
+    patterns = [key for key in given if known[key].containing_oneof is not None]
+    if len(patterns) > 1:
+        raise SchemaError(f"{source}: {where}: give one of {' and '.join(patterns)}, not both")
+    return value
+
+
+def _check_field(value: object, field: FieldDescriptor, source: Source, where: str) -> None:
+    """Refuses what does not fit a field: the fields of HttpRule are texts and messages of texts."""
+    if field.is_repeated:
+        if not isinstance(value, list):
+            raise SchemaError(f"{source}: {where} must be a list")
+        for number, item in enumerate(value):
+            _checked(item, field.message_type, source, f"{where}[{number}]")
+    elif field.message_type is not None:
+        _checked(value, field.message_type, source, where)
+    elif not isinstance(value, str):
+        raise SchemaError(f"{source}: {where} must be text")
 
 
 def _without_lines(value: Any) -> Any:
