@@ -50,6 +50,10 @@ app = typer.Typer(
 
 def main() -> None:
     """Runs the command line; what keeps it from starting is one clear line and exit code 1."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # --module names packages of the working directory, which a console script does not see.
+        # They come last: a file that happens to be there must not stand in for a library.
+        sys.path.append(str(Path.cwd()))
     try:
         app(prog_name="gateway")
     except _START_UP_ERRORS as error:

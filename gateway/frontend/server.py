@@ -105,9 +105,9 @@ def _why(listen: str, error: OSError) -> str:
         errno.EADDRINUSE: "the port is taken; "
         "choose another with --listen HOST:PORT or GATEWAY_LISTEN",
         errno.EACCES: "not allowed; ports below 1024 need privileges",
-        errno.EADDRNOTAVAIL: "this machine has no such address",
     }
-    return f"cannot listen on {listen}: {reasons.get(error.errno or 0, 'no such address')}"
+    reason = reasons.get(error.errno or 0, "this machine has no such address")
+    return f"cannot listen on {listen}: {reason}"
 
 
 @asynccontextmanager

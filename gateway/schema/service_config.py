@@ -120,15 +120,17 @@ def _checked(value: object, message: Descriptor, outer: Source, where: str) -> d
 
 def _check_field(value: object, field: FieldDescriptor, source: Source, where: str) -> None:
     """Refuses what does not fit a field: the fields of HttpRule are texts and messages of texts."""
-    if field.is_repeated:
-        if not isinstance(value, list):
-            raise SchemaError(f"{source}: {where} must be a list")
+    message = field.message_type
+    if message is None:
+        if not isinstance(value, str):
+            raise SchemaError(f"{source}: {where} must be text")
+    elif not field.is_repeated:
+        _checked(value, message, source, where)
+    elif isinstance(value, list):
         for number, item in enumerate(value):
-            _checked(item, field.message_type, source, f"{where}[{number}]")
-    elif field.message_type is not None:
-        _checked(value, field.message_type, source, where)
-    elif not isinstance(value, str):
-        raise SchemaError(f"{source}: {where} must be text")
+            _checked(item, message, source, f"{where}[{number}]")
+    else:
+        raise SchemaError(f"{source}: {where} must be a list")
 
 
 def _without_lines(value: Any) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import signal
+import subprocess
 import sys
 import urllib.request
 from contextlib import redirect_stderr, redirect_stdout
@@ -175,6 +176,21 @@ def test_config_prints_what_is_in_force() -> None:
 
 def test_version_is_printed() -> None:
     assert gateway("version").stdout.strip() == "0.1.0"
+
+
+def test_the_console_script_finds_modules_of_the_working_directory(tmp_path: Path) -> None:
+    place = tmp_path / "my_gen" / "echo"  # without __init__.py, as protoc leaves it
+    place.mkdir(parents=True)
+    code = "DESCRIPTOR = __import__('gen.echo.v1.echo_pb2', fromlist=['x']).DESCRIPTOR"
+    (place / "echo_pb2.py").write_text(code)
+    # -P leaves the working directory out of sys.path, as for a script that stands elsewhere.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "from gateway.cli import main; main()", "check",
+         "--module", "my_gen"],
+        cwd=tmp_path, env={"PYTHONPATH": str(Path.cwd())}, check=False, timeout=30,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "0 errors" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("command", ["serve", "routes", "check", "explain", "config", "version"])

@@ -59,7 +59,10 @@ def test_sections_that_do_not_concern_http_are_left_alone(tmp_path: Path) -> Non
         ("- a", "expected `type: google.api.Service`"),
         (HEAD + "http: [", ": is not YAML"),
         (HEAD + "http: {rulez: []}", "http.rulez: unknown key"),
-        (HEAD + "http: {rules: [{selector: a.S.M, gett: /x}]}", ':4: http.rules[0]: .*"gett"'),
+        (
+            HEAD + "http: {rules: [{selector: a.S.M, gett: /x}]}",
+            ":4: http.rules[0].gett: unknown key",
+        ),
         (HEAD + "http: {rules: [{get: /x}]}", "http.rules[0].selector must be the full name"),
         (HEAD + "http: {rules: [{selector: 'a.*', get: /x}]}", "must be the full name"),
         (HEAD + "http: {rules: [x]}", "http.rules[0] must be a mapping"),
@@ -69,10 +72,8 @@ def test_sections_that_do_not_concern_http_are_left_alone(tmp_path: Path) -> Non
 def test_a_bad_config_is_refused_with_its_place(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(SchemaError) as raised:
         read(tmp_path, text)
-    first, _, second = says.partition(".*")
-    assert "service.yaml" in str(raised.value)
-    assert first in str(raised.value)
-    assert second in str(raised.value)
+    assert str(raised.value).startswith(str(tmp_path / "service.yaml"))
+    assert says in str(raised.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a strict reader of ProtoJSON refuses, where, and in which words."""
 
+import sys
+
 import pytest
 from google.rpc import error_details_pb2
 
@@ -298,10 +300,12 @@ def test_a_message_is_an_object(body: str, got: str) -> None:
     assert refusal(body) == f"expected an object, got {got}"
 
 
+# Python 3.13 points at the comma, older ones at what follows it.
+TRAILING_COMMA = "line 1 column 9" if sys.version_info >= (3, 13) else "line 1 column 10"
 SYNTAX = [
     pytest.param('{"i32":1}x', "line 1 column 10", id="text behind"),
     pytest.param('{"i32":1}{}', "line 1 column 10", id="a second document"),
-    pytest.param('{"i32":1,}', "line 1 column 10", id="a trailing comma"),
+    pytest.param('{"i32":1,}', TRAILING_COMMA, id="a trailing comma"),
     pytest.param('{\n "i32": 01}', "line 2 column 10", id="a leading zero"),
     pytest.param("{i32:1}", "line 1 column 2", id="a name without quotes"),
     pytest.param("{'i32':1}", "line 1 column 2", id="single quotes"),

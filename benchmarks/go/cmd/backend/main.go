@@ -6,17 +6,23 @@ import (
 	"flag"
 	"log"
 	"net"
+	"sync"
 
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "example.com/bench/v1"
 )
 
+// Measured with messages of 50 MB, in JSON some more.
+const largestMessage = 128 << 20
+
 type server struct {
 	pb.UnimplementedBenchServer
 	item  *pb.Item
-	lists map[int32]*pb.ListItemsResponse
+	lists sync.Map // of *pb.ListItemsResponse by count
+	blobs sync.Map // of *httpbody.HttpBody by size
 }
 
 func (s *server) GetItem(context.Context, *pb.GetItemRequest) (*pb.Item, error) {
@@ -28,7 +34,37 @@ func (s *server) CreateItem(context.Context, *pb.CreateItemRequest) (*pb.Item, e
 }
 
 func (s *server) ListItems(_ context.Context, r *pb.ListItemsRequest) (*pb.ListItemsResponse, error) {
-	return s.lists[r.Count], nil
+	if made, ok := s.lists.Load(r.Count); ok {
+		return made.(*pb.ListItemsResponse), nil
+	}
+	list := &pb.ListItemsResponse{}
+	for range r.Count {
+		list.Items = append(list.Items, s.item)
+	}
+	s.lists.Store(r.Count, list)
+	return list, nil
+}
+
+func (s *server) WatchItems(r *pb.WatchItemsRequest, stream grpc.ServerStreamingServer[pb.Item]) error {
+	for range r.Count {
+		if err := stream.Send(s.item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) GetBlob(_ context.Context, r *pb.GetBlobRequest) (*httpbody.HttpBody, error) {
+	if made, ok := s.blobs.Load(r.Size); ok {
+		return made.(*httpbody.HttpBody), nil
+	}
+	blob := &httpbody.HttpBody{ContentType: "image/png", Data: make([]byte, r.Size)}
+	s.blobs.Store(r.Size, blob)
+	return blob, nil
+}
+
+func (s *server) PutBlob(_ context.Context, r *pb.PutBlobRequest) (*pb.PutBlobResponse, error) {
+	return &pb.PutBlobResponse{Size: int64(len(r.Content.GetData()))}, nil
 }
 
 func main() {
@@ -40,19 +76,11 @@ func main() {
 		Created: &timestamppb.Timestamp{Seconds: 1714979289}, State: pb.State_ACTIVE,
 		Size: &pb.Item_Size{Width: 30, Height: 40}, Fragile: true, Digest: []byte{0xde, 0xad, 0xbe, 0xef},
 	}
-	lists := map[int32]*pb.ListItemsResponse{}
-	for _, n := range []int32{1, 100, 10000} {
-		l := &pb.ListItemsResponse{}
-		for i := int32(0); i < n; i++ {
-			l.Items = append(l.Items, item)
-		}
-		lists[n] = l
-	}
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := grpc.NewServer()
-	pb.RegisterBenchServer(s, &server{item: item, lists: lists})
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(largestMessage))
+	pb.RegisterBenchServer(s, &server{item: item})
 	log.Fatal(s.Serve(l))
 }
