@@ -292,6 +292,9 @@ def _compile_captures(template: Template, *, fully_decode: bool) -> Captures:
     if len(readers) == 1:
         only = readers[0]
         return lambda segments: (only(segments),)
+    if len(readers) == 2:
+        first, second = readers  # unrolled, since a loop costs as much as both readings
+        return lambda segments: (first(segments), second(segments))
     return lambda segments: tuple([read(segments) for read in readers])
 
 
