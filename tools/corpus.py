@@ -5,17 +5,21 @@
 """
 
 import argparse
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import IO
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
@@ -51,11 +55,18 @@ def fetch() -> Path:
     """The folder with the package's protos, fetched by npm the first time."""
     unpacked = FOLDER / "package"
     if not unpacked.exists():
+        if shutil.which("npm") is None:
+            raise SystemExit("npm is needed to fetch the protos; or give a folder of your own")
         FOLDER.mkdir(exist_ok=True)
         command = ["npm", "pack", "--silent", PACKAGE]
-        name = subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, text=True)
-        with tarfile.open(FOLDER / name.stdout.strip().splitlines()[-1]) as archive:
-            archive.extractall(FOLDER, filter="data")
+        name = subprocess.run(command, cwd=FOLDER, check=True, stdout=subprocess.PIPE, text=True)
+        with (
+            tempfile.TemporaryDirectory(dir=FOLDER) as place,
+            tarfile.open(FOLDER / name.stdout.strip().splitlines()[-1]) as archive,
+        ):
+            archive.extractall(place, filter="data")
+            # Only a folder that is complete gets the name.
+            Path(place, "package").rename(unpacked)
     return unpacked
 
 
@@ -90,7 +101,26 @@ def _protoc(folder: Path, names: Sequence[str], out: Path) -> bool:
     includes = [str(folder), str(package_files("grpc_tools").joinpath("_proto"))]
     arguments = [f"-I{include}" for include in includes]
     arguments += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}"]
-    return bool(protoc.main(["protoc", *arguments, *names]) == 0)
+    with _quiet() as words:
+        compiled = bool(protoc.main(["protoc", *arguments, *names]) == 0)
+        words.seek(0)
+        complaint = "" if compiled else words.read()
+    print(complaint, end="", file=sys.stderr)
+    return compiled
+
+
+@contextmanager
+def _quiet() -> Iterator[IO[str]]:
+    """Takes what is written to standard error, where protoc warns of each unused import."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile("w+") as words:
+        os.dup2(words.fileno(), 2)
+        try:
+            yield words
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def check(files: FileDescriptorSet) -> Outcome:
@@ -121,14 +151,14 @@ def _kind(message: str) -> str:
     """A warning without the names in it."""
     if message.startswith("the same route as"):
         return "the same route as another method"
-    return message.partition(":")[0].partition(";")[0][:50]
+    return message.partition(":")[0].partition(";")[0][:60]
 
 
 def _route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Binding]) -> None:
     """Sends a made-up request for each binding through the router.
 
     Where several bindings share a route, any of them may answer; elsewhere a request must reach its
-    own method, unless its made-up words happen to be another's literals.
+    own method. A template with more segments may take what would do for one with fewer.
     """
     sharing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for binding in bindings:
@@ -140,11 +170,15 @@ def _route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Bin
         group = sharing[binding.http_method, _shape(binding.template)]
         if found.method is binding.method:
             outcome.routed["to its own method"] += 1
-        elif found.method.full_name in group:
+        elif found.method.full_name in group and _length(found) >= _length(binding):
             outcome.routed["to one that shares the route"] += 1
         else:
             outcome.routed["astray"] += 1
             outcome.astray.append(f"{http_method} {path}: {binding} went to {found}")
+
+
+def _length(binding: Binding) -> int:
+    return len(binding.template.segments)
 
 
 def make_path(template: Template) -> str:
@@ -188,7 +222,7 @@ def report(outcome: Outcome) -> str:
         *((f"warning: {text}", count) for text, count in outcome.warnings.most_common()),
         *((f"routed {where}", count) for where, count in outcome.routed.most_common()),
     ]
-    lines = [f"{name:62} {value:>12}" for name, value in rows]
+    lines = [f"{name:70} {value:>12}" for name, value in rows]
     return "\n".join([*lines, *outcome.errors, *outcome.astray])
 
 

@@ -202,9 +202,9 @@ _ANNOTATION = (4, annotations_pb2.HTTP_FIELD_NUMBER)
 def _lines(file: FileDescriptorProto) -> dict[tuple[int, ...], int]:
     """The line of each method and of its annotation, where the file brought its source info."""
     return {
-        tuple(location.path): location.span[0] + 1
+        tuple(path): location.span[0] + 1
         for location in file.source_code_info.location
-        if len(location.path) in (4, 6) and location.path[0] == 6
+        if len(path := location.path) in (4, 6) and path[0] == 6
     }
 
 

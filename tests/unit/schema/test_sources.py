@@ -1,6 +1,7 @@
 """Descriptors from files, modules and reflection end as one set, in order."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,83 @@ def test_well_known_imports_are_filled_in() -> None:
     assert {"google/api/http.proto", "google/protobuf/timestamp.proto"} <= set(found)
 
 
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "google/api/client.proto",
+        "google/api/field_info.proto",
+        "google/longrunning/operations.proto",
+        "google/protobuf/wrappers.proto",
+        "google/rpc/context/attribute_context.proto",
+        "google/type/latlng.proto",
+    ],
+)
+def test_a_file_every_tool_has_is_filled_in_with_its_own_imports(imported: str) -> None:
+    subject = DescriptorFiles()
+    subject.add_serialized([importing(imported)], "test")
+    files = subject.complete()
+    assert names(files)[-2:] == [imported, "m.proto"]
+    build_schema(files)
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        pytest.param("google/api/no_such.proto", id="nobody has it"),
+        pytest.param("json/tool.proto", id="not of the shared folders"),
+        pytest.param("google/api/../../os.proto", id="out of the shared folders"),
+        pytest.param("google/api/http", id="no proto"),
+        pytest.param("", id="no name"),
+    ],
+)
+def test_nothing_else_is_looked_for_among_the_installed_packages(imported: str) -> None:
+    subject = DescriptorFiles()
+    subject.add_serialized([importing(imported)], "upstream a")
+    with pytest.raises(SchemaError, match=f"upstream a: m.proto imports {imported}, which is miss"):
+        subject.complete()
+
+
+def importing(name: str) -> bytes:
+    file = FileDescriptorProto(name="m.proto", syntax="proto3", dependency=[name])
+    return file.SerializeToString()
+
+
+def test_shared_files_of_two_versions_do_not_clash() -> None:
+    subject = DescriptorFiles()
+    for number in (1, 2):
+        file = FileDescriptorProto(name="google/type/date.proto", package="google.type")
+        file.message_type.add(name=f"Date{number}")
+        subject.add_serialized([file.SerializeToString()], f"upstream {number}")
+    assert [m.name for m in subject.complete().file[0].message_type] == ["Date1"]
+
+
+def test_what_is_no_file_descriptor_is_told_so() -> None:
+    with pytest.raises(SchemaError, match="upstream a: gave something that is no file descriptor"):
+        DescriptorFiles().add_serialized([b"\xff\xff"], "upstream a")
+
+
+def test_a_json_name_of_its_own_is_a_difference() -> None:
+    subject = DescriptorFiles()
+    for number, json_name in enumerate(("one", "two")):
+        files = descriptor_set(b=B.replace("= 1", f'= 1 [json_name = "{json_name}"]'))
+        if number:
+            with pytest.raises(SchemaError, match=r"b\.proto differs between 0 and 1"):
+                subject.add_serialized([files.file[0].SerializeToString()], "1")
+        else:
+            subject.add_serialized([files.file[0].SerializeToString()], "0")
+
+
+@pytest.mark.parametrize("field", ["a", "_a", "a_", "a__b", "a_1", "aB_cD", "A_B", "a_b_c1_2d"])
+def test_a_json_name_that_follows_from_the_field_is_no_difference(field: str) -> None:
+    files = descriptor_set(b=f'syntax = "proto2"; message B {{ optional string {field} = 1; }}')
+    bare = FileDescriptorProto()
+    bare.CopyFrom(files.file[0])
+    bare.message_type[0].field[0].ClearField("json_name")
+    subject = DescriptorFiles()
+    subject.add_serialized([file.SerializeToString() for file in (files.file[0], bare)], "test")
+    assert names(subject.complete()) == ["b.proto"]
+
+
 def test_files_that_import_each_other_are_refused() -> None:
     pair = [
         FileDescriptorProto(name="a.proto", dependency=["b.proto"]),
@@ -130,8 +208,11 @@ def test_compiled_packages_and_modules_are_sources_too(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        ("no.such.module", "cannot be imported: No module named"),
-        ("json", "holds no generated code"),
+        pytest.param("no.such.module", "cannot be imported: No module named", id="missing"),
+        pytest.param("gen/library", "cannot be imported: No module named", id="a folder"),
+        pytest.param("", "cannot be imported: ", id="no name"),
+        pytest.param(".gen", "cannot be imported: ", id="relative"),
+        pytest.param("json", "holds no generated code", id="no generated code"),
     ],
 )
 def test_a_module_without_generated_code_is_told_so(module: str, says: str) -> None:
@@ -140,14 +221,41 @@ def test_a_module_without_generated_code_is_told_so(module: str, says: str) -> N
     assert f"{module}: {says}" in str(raised.value)
 
 
-def test_a_module_that_fails_to_import_is_told_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken_pb2.py").write_text("import nothing_like_this")
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of modules, forgotten afterwards."""
+    known = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SchemaError, match="broken_pb2: cannot be imported"):
-        DescriptorFiles().add_module("broken_pb2")
-    sys.modules.pop("broken_pb2", None)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        pytest.param("import nothing_like_this", "No module named", id="an import"),
+        pytest.param("def (", "invalid syntax", id="its syntax"),
+        pytest.param("raise RuntimeError('made by a newer protoc')", "newer protoc", id="itself"),
+    ],
+)
+def test_a_module_that_fails_to_import_is_told_so(folder: Path, code: str, says: str) -> None:
+    (folder / "broken").mkdir()
+    (folder / "broken" / "api_pb2.py").write_text(code)
+    with pytest.raises(SchemaError, match=rf"^broken\.api_pb2: cannot be imported: .*{says}"):
+        DescriptorFiles().add_module("broken")
+
+
+def test_generated_code_is_found_in_folders_without_init_files(folder: Path) -> None:
+    deep = folder / "plain" / "shop" / "v1"
+    deep.mkdir(parents=True)
+    (deep / "shop_pb2.py").write_text("from gen.library.v1.library_pb2 import DESCRIPTOR")
+    (deep / "not-a-module_pb2.py").write_text("raise RuntimeError")
+    (deep / "shop_pb2_grpc.py").write_text("raise RuntimeError")
+    (deep / "other.py").write_text("raise RuntimeError")
+    subject = DescriptorFiles()
+    subject.add_module("plain")
+    assert "library/v1/library.proto" in names(subject.complete())
 
 
 def test_sets_and_modules_agree() -> None:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from gateway.transcoding.template import parse_template
 from tests.support.schema import descriptor_set
-from tools.corpus import check, make_path, report
+from tools.corpus import check, compile_protos, main, make_path, report
 
 ANNOTATED = """
 syntax = "proto3";
@@ -47,3 +49,61 @@ def test_a_refused_rule_is_an_error() -> None:
 
 def test_a_path_is_made_up_for_any_template() -> None:
     assert make_path(parse_template("/v1/{a=s/*/**}/{b}:go")) == "/v1/s/zz2/zz3a/zz3b/zz4:go"
+
+
+def test_what_a_shorter_template_leaves_to_a_longer_one_is_shared() -> None:
+    methods = rpc("Get", "/v1/{a=docs/**}") + rpc("List", "/v1/{a=docs/**}/*")
+    outcome = check(descriptor_set(corpus=ANNOTATED.format(methods=methods)))
+    assert outcome.warnings["the same route as another method"] == 0
+    assert outcome.routed["to its own method"] == 1
+    assert outcome.routed["to one that shares the route"] == 1
+    assert outcome.astray == []
+
+
+def write_api(folder: Path, name: str, methods: str) -> None:
+    (folder / name).mkdir()
+    text = ANNOTATED.format(methods=methods).replace("package corpus", f"package {name}")
+    (folder / name / "api.proto").write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    google_api = tmp_path / "google" / "api"
+    google_api.mkdir(parents=True)
+    for name in ("annotations", "http"):
+        (google_api / f"{name}.proto").write_bytes(Path(f"{PROTOS}/{name}.proto").read_bytes())
+    write_api(tmp_path, "good", rpc("A", "/v1/{a}"))
+    return tmp_path
+
+
+PROTOS = Path(annotations_pb2.__file__).parent
+
+
+def test_an_api_that_does_not_compile_takes_no_other_with_it(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_api(folder, "bad", rpc("A", "/v1/{a}") + "}")
+    write_api(folder, "ugly", f'import "google/api/http.proto"; {rpc("A", "/v1/{a}")}')
+    files, skipped = compile_protos(folder)
+    assert skipped == 2
+    assert "good/api.proto" in [file.name for file in files.file]
+    complaints = capfd.readouterr().err
+    assert "bad/api.proto" in complaints
+    assert "good/api.proto" not in complaints
+
+
+def test_warnings_of_protoc_are_kept_back(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = (folder / "good" / "api.proto").read_text()
+    imported = 'import "google/protobuf/empty.proto"; message M'
+    (folder / "good" / "api.proto").write_text(text.replace("message M", imported))
+    assert compile_protos(folder)[1] == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("template", "status"), [("/v2/{a}", 0), ("/v2/{nope}", 1)])
+def test_the_status_tells_whether_all_was_well(
+    folder: Path, capsys: pytest.CaptureFixture[str], template: str, status: int
+) -> None:
+    write_api(folder, "other", rpc("A", template))
+    assert main([str(folder)]) == status
+    assert ("has no field nope" in capsys.readouterr().out) == bool(status)
