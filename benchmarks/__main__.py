@@ -6,31 +6,46 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import end_to_end, pure, schema_load
-from benchmarks.peers import MissingError
+from benchmarks import end_to_end, pure, report, schema_load
+from benchmarks.building import MissingError
+from benchmarks.end_to_end import SCENARIOS, SMALL_GET, Effort
+from benchmarks.sample import HERE
 
-_OURS = "this gateway (http2)"
+_QUICK = Effort(rounds=2, load_s=2, paced_s=1.0)
 
 
 def main() -> int:
     """Runs all, or with --quick the small GET alone, and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the small GET end to end, no more")
-    parser.add_argument("--pure", action="store_true", help="no servers, no peers")
-    options = parser.parse_args()
+    options = _options()
     console = Console(width=120)
     if not options.quick:
         console.print(_pure_table())
         console.print(_load_table())
-    if not options.pure:
-        try:
-            results = end_to_end.run(quick=options.quick)
-        except MissingError as missing:
-            print(f"not measured end to end: {missing}", file=sys.stderr)
-            return 1
-        console.print(_peers_table(results))
-        console.print(f"saved as {end_to_end.save(results).name}")
+    if options.pure:
+        return 0
+    scenarios = (SMALL_GET,) if options.quick else SCENARIOS
+    effort = _QUICK if options.quick else Effort(rounds=options.rounds)
+    try:
+        results = end_to_end.run(scenarios, effort)
+    except MissingError as missing:
+        print(f"not measured end to end: {missing}", file=sys.stderr)
+        return 1
+    console.print(report.table(results))
+    for file in report.save(results, publish=options.publish):
+        print(f"saved as {file.relative_to(HERE.parent)}")
     return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the small GET end to end, no more")
+    parser.add_argument("--pure", action="store_true", help="no servers, no peers")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--publish", action="store_true", help="copy JSON and chart to docs/")
+    options = parser.parse_args()
+    if options.quick and options.publish:
+        parser.error("--publish wants the whole run, not --quick")
+    return options
 
 
 def _pure_table() -> Table:
@@ -45,25 +60,6 @@ def _load_table() -> Table:
     table = Table(*columns, title="Loading a schema", box=None)
     for row in schema_load.run():
         table.add_row(*row)
-    return table
-
-
-def _peers_table(results: end_to_end.Results) -> Table:
-    columns = ("request", "gateway", "CPU µs", "ours / its", "requests/s", "p50 ms", "p99 ms", "MB")
-    table = Table(*columns, title="Side by side, one core", box=None)
-    for scenario, by_peer in results.items():
-        ours = by_peer[_OURS].cpu_us
-        for name, sample in by_peer.items():
-            table.add_row(
-                scenario,
-                name,
-                f"{sample.cpu_us:.0f}",
-                f"{ours / sample.cpu_us:.2f}",
-                f"{sample.rate:.0f}",
-                f"{sample.p50_ms:.2f}",
-                f"{sample.p99_ms:.2f}",
-                f"{sample.peak_mb:.0f}",
-            )
     return table
 
 

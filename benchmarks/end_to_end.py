@@ -5,154 +5,129 @@ over the requests they answered. Rounds are interleaved, medians reported.
 """
 
 import json
-import os
-import re
-import shutil
-import subprocess
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
-from benchmarks.peers import LOAD_CORE, OUT, MissingError, Peer, backend, build, peers, running
+from benchmarks.building import MissingError
+from benchmarks.load import Scenario, ask, cpu_s, latencies_ms, need_wrk, peak_mb, saturate
+from benchmarks.peers import OURS, Peer, backend, peers, running
 from benchmarks.sample import item_of_1_kb
 
-_CLOCK = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One kind of request."""
-
-    name: str
-    target: str
-    seconds: int
-    post: bool = False
-
-
-SMALL_GET = Scenario("small GET", "/v1/shelves/7/items/42", 4)
+_MEGABYTE = 1_000_000
+STREAMED = 100
+SMALL_GET = Scenario("small GET", "/v1/shelves/7/items/42")
 SCENARIOS = (
     SMALL_GET,
-    Scenario("POST 1 kB", "/v1/shelves/7/items", 4, post=True),
-    Scenario("list of 100", "/v1/items?count=100", 4),
-    Scenario("list of 10,000", "/v1/items?count=10000", 6),
-    Scenario("404", "/v1/nowhere", 3),
+    Scenario("POST 1 kB", "/v1/shelves/7/items", item_of_1_kb(), "application/json"),
+    Scenario("list of 100", "/v1/items?count=100"),
+    Scenario("list of 10,000", "/v1/items?count=10000", connections=8),
+    Scenario(f"stream of {STREAMED}", f"/v1/items:watch?count={STREAMED}"),
+    Scenario("1 MB down", f"/v1/blobs/{_MEGABYTE}", connections=8),
+    Scenario("1 MB up", "/v1/blobs/b", bytes(_MEGABYTE), "application/octet-stream", connections=8),
+    Scenario("404", "/v1/nowhere", status=404),
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one round of one scenario cost."""
+    """What one round of one scenario cost; latencies are at half of the saturated rate."""
 
     cpu_us: float
     rate: float
+    busy: float
+    """The share of its core that the gateway used; below 0.9 the load was the tighter end."""
     p50_ms: float
     p99_ms: float
     peak_mb: float
 
 
 Results = dict[str, dict[str, Sample]]
+"""By the names of scenario and gateway."""
 
 
-def run(*, quick: bool, rounds: int = 3) -> Results:
-    """The medians for each scenario and gateway.
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int = 3
+    load_s: int = 3
+    paced_s: float = 2.0
+
+
+def run(scenarios: Sequence[Scenario], effort: Effort) -> Results:
+    """The medians for each scenario and gateway; who cannot do one is left out of it with a word.
 
     Raises:
-        MissingError: wrk or the Go toolchain is missing.
+        MissingError: wrk is missing, or this gateway itself does not start.
     """
-    if shutil.which("wrk") is None:
-        raise MissingError("the load comes from wrk: apt-get install wrk")
-    build()
-    scenarios = (SMALL_GET,) if quick else SCENARIOS
+    need_wrk()
     samples: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     with backend() as address:
-        for _ in range(rounds):
-            for peer in peers(address):
-                with running(peer.command, peer.port, "0") as pid:
-                    for scenario in scenarios:
-                        sample = measure(peer, pid, scenario)
-                        samples[scenario.name][peer.name].append(sample)
+        contestants = peers(address)
+        for number in range(effort.rounds):
+            for peer in list(contestants):
+                print(f"round {number + 1} of {effort.rounds}: {peer.name}", file=sys.stderr)
+                try:
+                    found = _round(peer, scenarios, effort)
+                except MissingError as missing:
+                    if peer.name == OURS:
+                        raise
+                    print(f"left out: {peer.name}: {missing}", file=sys.stderr)
+                    contestants.remove(peer)
+                    continue
+                for scenario, sample in found.items():
+                    samples[scenario][peer.name].append(sample)
     return {
-        scenario: {name: _median(found) for name, found in by_peer.items()}
-        for scenario, by_peer in samples.items()
+        scenario.name: {name: _median(found) for name, found in samples[scenario.name].items()}
+        for scenario in scenarios
     }
 
 
-def measure(peer: Peer, pid: int, scenario: Scenario) -> Sample:
-    """One round: a second to warm up, then load from 32 connections."""
-    load(peer, scenario, 1, 8)
-    before = cpu_s(pid)
-    requests, rate, _, _ = load(peer, scenario, scenario.seconds, 32)
-    spent = cpu_s(pid) - before
-    _, _, p50_ms, p99_ms = load(peer, scenario, 2, 4)
-    return Sample(spent / max(requests, 1) * 1e6, rate, p50_ms, p99_ms, peak_mb(pid))
+def _round(peer: Peer, scenarios: Sequence[Scenario], effort: Effort) -> dict[str, Sample]:
+    found = {}
+    with running(peer.command, peer.port) as pid:
+        for scenario in scenarios:
+            if _serves(peer, scenario):
+                found[scenario.name] = _measure(peer, pid, scenario, effort)
+    return found
 
 
-def load(
-    peer: Peer, scenario: Scenario, seconds: int, connections: int
-) -> tuple[int, float, float, float]:
-    """Requests answered, a second, and the latencies of the middle and the slowest hundredth."""
-    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
-    if scenario.post:
-        command += ["-s", str(_post_script())]
-    command += ["--latency", f"{peer.url}{scenario.target}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30)
-    found = re.search(r"(\d+) requests in", done.stdout)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    if found is None or rate is None:
-        raise MissingError(f"wrk said something unexpected:\n{done.stdout}")
-    return int(found[1]), float(rate[1]), _latency(done.stdout, 50), _latency(done.stdout, 99)
+def _serves(peer: Peer, scenario: Scenario) -> bool:
+    """Whether a gateway does what the scenario is about; looked at before each measurement."""
+    status, body = ask(peer.port, scenario)
+    reason = ""
+    if status != scenario.status:
+        reason = f"answers {status}"
+    elif scenario is SMALL_GET and json.loads(body)["serial"] != "9007199254740993":
+        reason = "its JSON is not ProtoJSON"
+    if reason:
+        print(f"left out: {peer.name}, {scenario.name}: {reason}", file=sys.stderr)
+    return not reason
 
 
-def _latency(text: str, percentile: int) -> float:
-    found = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s)", text)
-    scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-    return float(found[1]) * scale[found[2]] if found else float("nan")
-
-
-def _post_script() -> Path:
-    script = OUT / "post.lua"
-    body = item_of_1_kb().decode().replace("\\", "\\\\").replace("'", "\\'")
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.body = '{body}'\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
-    )
-    return script
-
-
-def cpu_s(pid: int) -> float:
-    """User and system seconds of a process; `taskset` has become it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _CLOCK
-
-
-def peak_mb(pid: int) -> float:
-    """The most memory a process has held."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else float("nan")
+def _measure(peer: Peer, pid: int, scenario: Scenario, effort: Effort) -> Sample:
+    saturate(peer.port, scenario, 1)  # to warm up
+    before_s = cpu_s(pid)
+    answers = saturate(peer.port, scenario, effort.load_s)
+    spent_s = cpu_s(pid) - before_s
+    busy = spent_s / effort.load_s
+    failed = answers.of_another_kind if scenario.status == 200 else 0
+    if failed:
+        print(f"{peer.name}, {scenario.name}: {failed} failed under load", file=sys.stderr)
+    p50_ms, p99_ms = latencies_ms(peer.port, scenario, answers.rate / 2, effort.paced_s)
+    cpu_us = spent_s / max(answers.requests - failed, 1) * 1e6
+    return Sample(cpu_us, answers.rate, busy, p50_ms, p99_ms, peak_mb(pid))
 
 
 def _median(samples: list[Sample]) -> Sample:
     return Sample(
         median(s.cpu_us for s in samples),
         median(s.rate for s in samples),
+        median(s.busy for s in samples),
         median(s.p50_ms for s in samples),
         median(s.p99_ms for s in samples),
         max(s.peak_mb for s in samples),
     )
-
-
-def save(results: Results) -> Path:
-    """The results as JSON, dated."""
-    path = OUT / "end_to_end.json"
-    document = {
-        "measured": datetime.now(UTC).isoformat(timespec="minutes"),
-        "cpu_us_a_request": {
-            scenario: {name: round(sample.cpu_us, 1) for name, sample in by_peer.items()}
-            for scenario, by_peer in results.items()
-        },
-    }
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path

@@ -4,68 +4,119 @@
 """
 
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
+import uvloop
 from aiohttp import web
 from google.protobuf import json_format
-from google.protobuf.message_factory import GetMessageClass
 
-from benchmarks.sample import schema
+from benchmarks.sample import message_class
+
+_MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
-def message_class(name: str) -> Any:
-    """The generated class of a message of bench.proto."""
-    return GetMessageClass(schema().pool.FindMessageTypeByName(f"bench.v1.{name}"))
+class Stub:
+    """The methods of bench.v1.Bench, as generated code has them."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.get_item = self._unary(channel, "GetItem", "Item")
+        self.create_item = self._unary(channel, "CreateItem", "Item")
+        self.list_items = self._unary(channel, "ListItems", "ListItemsResponse")
+        self.get_blob = self._unary(channel, "GetBlob", "google.api.HttpBody")
+        self.put_blob = self._unary(channel, "PutBlob", "PutBlobResponse")
+        self.watch_items: Any = channel.unary_stream(
+            "/bench.v1.Bench/WatchItems",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class("Item").FromString,
+        )
+
+    @staticmethod
+    def _unary(channel: grpc.aio.Channel, name: str, reply: str) -> Any:
+        return channel.unary_unary(
+            f"/bench.v1.Bench/{name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class(reply).FromString,
+        )
+
+
+STUB = web.AppKey("stub", Stub)
+
+
+def as_json(message: Any) -> str:
+    """The JSON of a message, on one line."""
+    return json_format.MessageToJson(
+        message, always_print_fields_with_no_presence=True, indent=None
+    )
+
+
+def answer(message: Any) -> web.Response:
+    """A response of JSON."""
+    return web.Response(text=as_json(message), content_type="application/json")
+
+
+async def get_item(request: web.Request) -> web.Response:
+    message = message_class("GetItemRequest")(**request.match_info)
+    return answer(await request.app[STUB].get_item(message))
+
+
+async def create_item(request: web.Request) -> web.Response:
+    message = message_class("CreateItemRequest")(**request.match_info)
+    json_format.Parse(await request.text(), message.item)
+    return answer(await request.app[STUB].create_item(message))
+
+
+async def list_items(request: web.Request) -> web.Response:
+    message = message_class("ListItemsRequest")(count=int(request.query["count"]))
+    return answer(await request.app[STUB].list_items(message))
+
+
+async def watch_items(request: web.Request) -> web.StreamResponse:
+    message = message_class("WatchItemsRequest")(count=int(request.query["count"]))
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    async for item in request.app[STUB].watch_items(message):
+        await response.write(as_json(item).encode() + b"\n")
+    await response.write_eof()
+    return response
+
+
+async def get_blob(request: web.Request) -> web.Response:
+    message = message_class("GetBlobRequest")(size=int(request.match_info["size"]))
+    blob = await request.app[STUB].get_blob(message)
+    return web.Response(body=blob.data, content_type=blob.content_type)
+
+
+async def put_blob(request: web.Request) -> web.Response:
+    message = message_class("PutBlobRequest")(name=request.match_info["name"])
+    message.content.content_type = request.content_type
+    message.content.data = await request.read()
+    return answer(await request.app[STUB].put_blob(message))
 
 
 def application(backend: str) -> web.Application:
     """A REST API over the back end, route by route."""
-    item, listing = message_class("Item"), message_class("ListItemsResponse")
-    get, create, many = map(
-        message_class, ("GetItemRequest", "CreateItemRequest", "ListItemsRequest")
-    )
 
-    async def connect(app: web.Application) -> Any:
-        channel = grpc.aio.insecure_channel(
-            backend, options=[("grpc.max_receive_message_length", -1)]
-        )
+    async def connect(app: web.Application) -> AsyncIterator[None]:
+        options = [("grpc.max_receive_message_length", -1)]
+        async with grpc.aio.insecure_channel(backend, options=options) as channel:
+            app[STUB] = Stub(channel)
+            yield
 
-        def method(name: str, reply: Any) -> Any:
-            return channel.unary_unary(
-                f"/bench.v1.Bench/{name}",
-                request_serializer=lambda message: message.SerializeToString(),
-                response_deserializer=reply.FromString,
-            )
-
-        app["get"], app["create"] = method("GetItem", item), method("CreateItem", item)
-        app["list"] = method("ListItems", listing)
-        yield
-        await channel.close()
-
-    def answer(message: Any) -> web.Response:
-        text = json_format.MessageToJson(
-            message, always_print_fields_with_no_presence=True, indent=None
-        )
-        return web.Response(text=text, content_type="application/json")
-
-    async def get_item(request: web.Request) -> web.Response:
-        return answer(await request.app["get"](get(**request.match_info)))
-
-    async def create_item(request: web.Request) -> web.Response:
-        parsed = json_format.Parse(await request.text(), item())
-        return answer(await request.app["create"](create(item=parsed, **request.match_info)))
-
-    async def list_items(request: web.Request) -> web.Response:
-        return answer(await request.app["list"](many(count=int(request.query["count"]))))
-
-    app = web.Application()
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app.cleanup_ctx.append(connect)
     app.router.add_get("/v1/shelves/{shelf}/items/{item}", get_item)
     app.router.add_post("/v1/shelves/{shelf}/items", create_item)
     app.router.add_get("/v1/items", list_items)
+    app.router.add_get("/v1/items:watch", watch_items)
+    app.router.add_get("/v1/blobs/{size}", get_blob)
+    app.router.add_post("/v1/blobs/{name}", put_blob)
     return app
 
 
 if __name__ == "__main__":
-    web.run_app(application(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), access_log=None)
+    web.run_app(
+        application(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), access_log=None,
+        loop=uvloop.new_event_loop(),
+    )  # fmt: skip

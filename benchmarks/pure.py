@@ -1,6 +1,6 @@
 """What a request costs between the edges: match, decode, encode, and all three in a row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 from time import process_time
@@ -17,22 +17,31 @@ Row = tuple[str, str, float]
 
 def measure(work: Callable[[], object]) -> float:
     """CPU microseconds of one call, the median of several rounds."""
+    return measure_all([work])[0]
+
+
+def measure_all(works: Sequence[Callable[[], object]]) -> list[float]:
+    """The same for each of several, in turns, so that a bad moment strikes all of them."""
+    counts = [_count(work) for work in works]
+    rounds = [list(map(_round, works, counts)) for _ in range(_ROUNDS)]
+    return [median(costs) for costs in zip(*rounds, strict=True)]
+
+
+def _count(work: Callable[[], object]) -> int:
+    """How often to call it for a round to last long enough."""
     work()
-    count, spent = 1, 0.0
-    while spent < _SECONDS_A_ROUND / 4:
+    count, spent_s = 1, 0.0
+    while spent_s < _SECONDS_A_ROUND / 4:
         count *= 2
-        started = process_time()
-        for _ in range(count):
-            work()
-        spent = process_time() - started
-    count = max(1, int(count * _SECONDS_A_ROUND / spent))
-    rounds = []
-    for _ in range(_ROUNDS):
-        started = process_time()
-        for _ in range(count):
-            work()
-        rounds.append((process_time() - started) / count * 1e6)
-    return median(rounds)
+        spent_s = _round(work, count) * count / 1e6
+    return max(1, int(count * _SECONDS_A_ROUND / spent_s))
+
+
+def _round(work: Callable[[], object], count: int) -> float:
+    started = process_time()
+    for _ in range(count):
+        work()
+    return (process_time() - started) / count * 1e6
 
 
 def run() -> list[Row]:
@@ -66,5 +75,6 @@ def run() -> list[Row]:
             "encode": partial(transcoder.encode, match, reply),
             "whole path": whole,
         }
-        rows += [(name, part, measure(work)) for part, work in parts.items()]
+        costs = measure_all(list(parts.values()))
+        rows += [(name, part, cost) for part, cost in zip(parts, costs, strict=True)]
     return rows

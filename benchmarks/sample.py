@@ -55,10 +55,18 @@ def schema() -> Schema:
     return build_schema(descriptor_set())
 
 
+@cache
+def message_class(name: str) -> Any:
+    """The class of a message, by its name in bench.proto or its full name."""
+    full_name = name if "." in name else f"bench.v1.{name}"
+    return GetMessageClass(schema().pool.FindMessageTypeByName(full_name))
+
+
 def message(name: str, document: object) -> bytes:
     """The wire bytes of a message of bench.proto, given as JSON."""
-    kind = GetMessageClass(schema().pool.FindMessageTypeByName(f"bench.v1.{name}"))
-    parsed = json_format.Parse(json.dumps(document), kind(), descriptor_pool=schema().pool)
+    parsed = json_format.Parse(
+        json.dumps(document), message_class(name)(), descriptor_pool=schema().pool
+    )
     return bytes(parsed.SerializeToString())
 
 

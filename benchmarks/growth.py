@@ -1,0 +1,173 @@
+"""How this gateway's costs grow: with routes, with idle connections, with the size of a message.
+
+`python -m benchmarks.growth`.
+"""
+
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from statistics import median
+from time import monotonic
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.building import OUT, MissingError
+from benchmarks.end_to_end import SMALL_GET
+from benchmarks.load import Scenario, ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb, saturate
+from benchmarks.peers import LOAD_CORE, backend, gateway, running
+from benchmarks.sample import descriptor_set
+from benchmarks.schema_load import SIZES, synthetic
+
+_ROUNDS = 3
+_SECONDS, _AT_LEAST = 2, 3
+_IDLE = (1_000, 5_000)
+_BYTES = (100, 10_000, 1_000_000, 10_000_000, 50_000_000)
+_ITEM_BYTES = 127
+# The defaults refuse what is larger than a REST API should send; here they would end the curve.
+_LIMITS = {"response_bytes": 256_000_000, "body_bytes": 256_000_000}
+_MAX_MESSAGE_BYTES = 128_000_000
+
+
+def main() -> int:
+    """Prints a table for each kind of growth."""
+    console = Console(width=120)
+    try:
+        need_wrk()
+        with backend() as address:
+            os.sched_setaffinity(0, {int(LOAD_CORE)})  # what asks here is load, too
+            for measure in (routes, idle_connections, messages):
+                console.print(measure(address))
+    except MissingError as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def routes(address: str) -> Table:
+    """What a small GET costs beside ever more routes."""
+    table = Table("routes", "CPU µs", "MB", title="A small GET among many routes", box=None)
+    costs: dict[int, list[float]] = {size: [] for size in SIZES}
+    peaks: dict[int, float] = {}
+    for _ in range(_ROUNDS):
+        for size in SIZES:
+            file = OUT / f"routes-{size}.binpb"
+            merged = synthetic(size)
+            known = {one.name for one in merged.file}
+            merged.file.extend(one for one in descriptor_set().file if one.name not in known)
+            file.write_bytes(merged.SerializeToString())
+            command, port = gateway(address, {"descriptors": [str(file)]})
+            with running(command, port) as pid:
+                costs[size].append(_cost_us(pid, port, SMALL_GET))
+                peaks[size] = peak_mb(pid)
+    for size in SIZES:
+        table.add_row(f"{size:,}", f"{median(costs[size]):,.0f}", f"{peaks[size]:.0f}")
+    return table
+
+
+def idle_connections(address: str) -> Table:
+    """What a connection that has asked once and waits takes of memory, and of time."""
+    columns = ("idle connections", "kB each", "MB in all", "CPU µs of a small GET beside them")
+    table = Table(*columns, title="Idle keep-alive connections", box=None)
+    room = _files_allowed()
+    for count in _IDLE:
+        if count + 200 > room:
+            table.add_row(f"{count:,}", f"needs ulimit -n {count + 200}", "", "")
+            continue
+        command, port = gateway(address)
+        with running(command, port) as pid, ExitStack() as held:
+            ask(port, SMALL_GET)
+            before_mb = resident_mb(pid)
+            for _ in range(count):
+                _ask_and_stay(held.enter_context(_connect(port)))
+            after_mb = resident_mb(pid)
+            each_kb = (after_mb - before_mb) * 1024 / count
+            cost_us = _cost_us(pid, port, SMALL_GET)
+        table.add_row(f"{count:,}", f"{each_kb:.1f}", f"{after_mb:.0f}", f"{cost_us:,.0f}")
+    return table
+
+
+def messages(address: str) -> Table:
+    """What a message costs by its size, raw and as JSON, one request at a time."""
+    columns = ("bytes", "as", "CPU µs", "ns a byte", "peak MB", "peak MB / MB of message")
+    table = Table(*columns, title="The size of a message, one request at a time", box=None)
+    kinds: Mapping[str, Callable[[int], Scenario]] = {
+        "HttpBody down": _down,
+        "HttpBody up": _up,
+        "JSON list": _listed,
+    }
+    for name, scenario_of in kinds.items():
+        for size in _BYTES:
+            # A process for each size, since a peak does not come down again.
+            command, port = gateway(
+                address, {"limits": _LIMITS}, max_message_bytes=_MAX_MESSAGE_BYTES
+            )
+            scenario = scenario_of(size)
+            with running(command, port) as pid:
+                ask(port, SMALL_GET)
+                idle_mb = peak_mb(pid)
+                status, body = ask(port, scenario)
+                if status != 200:
+                    table.add_row(f"{size:,}", name, f"{status}: {body[:60]!r}", "", "", "")
+                    continue
+                cost_us = _cost_one_by_one_us(pid, port, scenario)
+                peak = peak_mb(pid)
+            share = f"{(peak - idle_mb) / (size / 1e6):.1f}" if size >= 1_000_000 else ""
+            per_byte = f"{cost_us * 1e3 / size:,.2f}"
+            table.add_row(f"{size:,}", name, f"{cost_us:,.0f}", per_byte, f"{peak:.0f}", share)
+    return table
+
+
+def _down(size: int) -> Scenario:
+    return Scenario("down", f"/v1/blobs/{size}", connections=1)
+
+
+def _up(size: int) -> Scenario:
+    return Scenario("up", "/v1/blobs/b", bytes(size), "application/octet-stream", connections=1)
+
+
+def _listed(size: int) -> Scenario:
+    """A list whose wire bytes, not its JSON, have the size."""
+    return Scenario("list", f"/v1/items?count={max(1, size // _ITEM_BYTES)}", connections=1)
+
+
+def _cost_us(pid: int, port: int, scenario: Scenario) -> float:
+    saturate(port, scenario, 1)
+    before_s = cpu_s(pid)
+    answers = saturate(port, scenario, _SECONDS)
+    return (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
+
+
+def _cost_one_by_one_us(pid: int, port: int, scenario: Scenario) -> float:
+    """The same for requests of which wrk may not see one through in its time."""
+    before_s, count = cpu_s(pid), 0
+    stop_s = monotonic() + _SECONDS
+    with keeping(port) as ask_again:
+        while count < _AT_LEAST or monotonic() < stop_s:
+            ask_again(scenario)
+            count += 1
+    return (cpu_s(pid) - before_s) / count * 1e6
+
+
+def _files_allowed() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, min(hard, max(_IDLE) + 500))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def _connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def _ask_and_stay(connection: socket.socket) -> None:
+    request = f"GET {SMALL_GET.target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    connection.sendall(request.encode())
+    connection.recv(65536)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

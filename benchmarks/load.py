@@ -1,0 +1,151 @@
+"""Load on one gateway, and what it costs: requests from wrk, processor time from /proc."""
+
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.building import OUT, MissingError
+from benchmarks.peers import LOAD_CORE
+
+_CLOCK = os.sysconf("SC_CLK_TCK")
+_CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of request, and the status that answers it."""
+
+    name: str
+    target: str
+    body: bytes = b""
+    content_type: str = ""
+    status: int = 200
+    connections: int = _CONNECTIONS
+
+    @property
+    def method(self) -> str:
+        """POST where there is a body."""
+        return "POST" if self.body else "GET"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What wrk counted."""
+
+    requests: int
+    rate: float
+    of_another_kind: int
+    """Answers with a status other than 2xx and 3xx."""
+
+
+def need_wrk() -> None:
+    """Raises MissingError if there is no wrk."""
+    if shutil.which("wrk") is None:
+        raise MissingError("the load comes from wrk: apt-get install wrk")
+
+
+Ask = Callable[[Scenario], tuple[int, bytes]]
+"""Sends a request; returns the answer's status and body."""
+
+
+@contextmanager
+def keeping(port: int) -> Iterator[Ask]:
+    """What asks over one connection that is kept."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(scenario: Scenario) -> tuple[int, bytes]:
+        headers = {"Content-Type": scenario.content_type} if scenario.content_type else {}
+        connection.request(scenario.method, scenario.target, scenario.body or None, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    try:
+        yield ask
+    finally:
+        connection.close()
+
+
+def ask(port: int, scenario: Scenario) -> tuple[int, bytes]:
+    """One request: status and body."""
+    with keeping(port) as ask_once:
+        return ask_once(scenario)
+
+
+def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
+    """As many requests as the gateway can answer."""
+    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
+    command += [f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
+    if scenario.body:
+        command += ["-s", str(_lua_script(scenario))]
+    command.append(f"http://127.0.0.1:{port}{scenario.target}")
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30)
+    requests = re.search(r"(\d+) requests in", done.stdout)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    others = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
+    if requests is None or rate is None:
+        raise MissingError(f"wrk said something unexpected:\n{done.stdout}")
+    return Answers(int(requests[1]), float(rate[1]), int(others[1]) if others else 0)
+
+
+def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:
+    """The latency of the middle and of the slowest hundredth, at a constant rate."""
+    request = OUT / "request.http"
+    head = f"{scenario.method} {scenario.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    if scenario.body:
+        head += f"Content-Type: {scenario.content_type}\r\nContent-Length: {len(scenario.body)}\r\n"
+    request.write_bytes(head.encode() + b"\r\n" + scenario.body)
+    command = ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.paced"]
+    command += [str(port), f"{rate:.3f}", str(seconds), str(request)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
+    if done.returncode:
+        print(f"no latency for {scenario.name}: {done.stderr.strip()[-200:]}", file=sys.stderr)
+        return float("nan"), float("nan")
+    p50_ms, p99_ms = map(float, done.stdout.split())
+    return p50_ms, p99_ms
+
+
+def _lua_script(scenario: Scenario) -> Path:
+    body, script = OUT / "body", OUT / "post.lua"
+    body.write_bytes(scenario.body)
+    script.write_text(
+        f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = '{scenario.content_type}'\n"
+        f"wrk.body = io.open('{body}', 'rb'):read('*a')\n"
+    )
+    return script
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process and all it has started."""
+    return sum(_ticks(one) for one in _family(pid)) / _CLOCK
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory a process and those it has started have held."""
+    return sum(_status_mb(one, "VmHWM") for one in _family(pid))
+
+
+def resident_mb(pid: int) -> float:
+    """The memory they hold now."""
+    return sum(_status_mb(one, "VmRSS") for one in _family(pid))
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(member for child in children for member in _family(int(child)))]
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _status_mb(pid: int, name: str) -> float:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
