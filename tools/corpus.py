@@ -137,7 +137,7 @@ def check(files: FileDescriptorSet) -> Outcome:
             outcome.errors.append(str(diagnostic))
         else:
             outcome.warnings[_kind(diagnostic.message)] += 1
-    _route_all(outcome, router, bindings)
+    route_all(outcome, router, bindings)
     return outcome
 
 
@@ -154,7 +154,7 @@ def _kind(message: str) -> str:
     return message.partition(":")[0].partition(";")[0][:60]
 
 
-def _route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Binding]) -> None:
+def route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Binding]) -> None:
     """Sends a made-up request for each binding through the router.
 
     Where several bindings share a route, any of them may answer; elsewhere a request must reach its

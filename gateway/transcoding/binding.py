@@ -168,11 +168,12 @@ def _no_such_field(what: str, name: str, message: str) -> str:
 
 
 def _check_apart(variables: tuple[FieldPath, ...], body: FieldDescriptor | str | None) -> None:
-    """Refuses variables that overlap, sit in one oneof, or are what the body is."""
+    """Refuses variables that exclude each other or are what the body is.
+
+    They cannot contain one another: what a variable can fill has no fields that paths reach.
+    """
     for number, path in enumerate(variables):
         for other in variables[:number]:
-            if path.overlaps(other):
-                raise _RuleError(f"the variables {other.text} and {path.text} overlap")
             if _excludes(path, other):
                 raise _RuleError(f"{other.text} and {path.text} are members of one oneof")
         if isinstance(body, FieldDescriptor):

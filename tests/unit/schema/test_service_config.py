@@ -123,7 +123,7 @@ def test_sections_that_do_not_concern_http_are_left_alone(tmp_path: Path) -> Non
         (HEAD + "http: &a {rules: [*a]}", ":4: is not YAML: "),
         (HEAD + "http: !!python/name:os.system", ":4: is not YAML: "),
         (HEAD + "---\n" + HEAD, ":4: is not YAML: "),
-        ("[" * 10_000, ": is not YAML"),
+        ("[" * 1_000, ": is not YAML"),
         ("\0", ": is not YAML"),
     ],
 )

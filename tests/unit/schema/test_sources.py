@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from gateway.schema.catalog import SchemaError, build_schema
 from gateway.schema.sources import DescriptorFiles
-from tests.support.schema import descriptor_set
+from tests.support.schema import descriptor_pool, descriptor_set
 
 A = 'syntax = "proto3"; package a; import "b.proto"; message A { b.B b = 1; }'
 B = 'syntax = "proto3"; package b; message B { string x_y = 1; }'
@@ -38,9 +39,10 @@ def test_a_file_comes_behind_what_it_imports(both: FileDescriptorSet, tmp_path: 
     build_schema(subject.complete())
 
 
-def test_a_file_in_several_sets_counts_once(both: FileDescriptorSet, tmp_path: Path) -> None:
-    subject = DescriptorFiles()
-    subject.add_set(saved(both, tmp_path, "1"))
+@pytest.mark.parametrize("order", [("full", "bare"), ("bare", "full")])
+def test_a_file_in_several_sets_counts_once(
+    both: FileDescriptorSet, tmp_path: Path, order: tuple[str, str]
+) -> None:
     bare = FileDescriptorSet()
     bare.CopyFrom(both)
     for file in bare.file:
@@ -48,7 +50,10 @@ def test_a_file_in_several_sets_counts_once(both: FileDescriptorSet, tmp_path: P
         for message in file.message_type:
             for field in message.field:
                 field.ClearField("json_name")
-    subject.add_set(saved(bare, tmp_path, "2"))
+    paths = {"full": saved(both, tmp_path, "1"), "bare": saved(bare, tmp_path, "2")}
+    subject = DescriptorFiles()
+    for which in order:
+        subject.add_set(paths[which])
     merged = subject.complete()
     assert names(merged) == ["b.proto", "a.proto"]
     assert merged.file[0].source_code_info.location, "the one with places is kept"
@@ -256,6 +261,17 @@ def test_generated_code_is_found_in_folders_without_init_files(folder: Path) -> 
     subject = DescriptorFiles()
     subject.add_module("plain")
     assert "library/v1/library.proto" in names(subject.complete())
+
+
+def test_what_a_module_imports_from_elsewhere_comes_along(
+    both: FileDescriptorSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("lone_pb2")
+    module.DESCRIPTOR = descriptor_pool(both).FindFileByName("a.proto")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lone_pb2", module)
+    subject = DescriptorFiles()
+    subject.add_module("lone_pb2")
+    assert names(subject.complete()) == ["b.proto", "a.proto"]
 
 
 def test_sets_and_modules_agree() -> None:

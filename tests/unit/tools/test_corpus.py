@@ -6,9 +6,12 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from gateway.config.model import OnConflict
+from gateway.schema.catalog import build_schema
+from gateway.transcoding.binding import bind, build_router
 from gateway.transcoding.template import parse_template
 from tests.support.schema import descriptor_set
-from tools.corpus import check, compile_protos, main, make_path, report
+from tools.corpus import Outcome, check, compile_protos, main, make_path, report, route_all
 
 ANNOTATED = """
 syntax = "proto3";
@@ -58,6 +61,16 @@ def test_what_a_shorter_template_leaves_to_a_longer_one_is_shared() -> None:
     assert outcome.routed["to its own method"] == 1
     assert outcome.routed["to one that shares the route"] == 1
     assert outcome.astray == []
+
+
+def test_a_request_for_the_longer_template_must_not_go_to_the_shorter() -> None:
+    methods = rpc("Get", "/v1/{a=docs/**}") + rpc("List", "/v1/{a=docs/**}/*")
+    bindings, _ = bind(build_schema(descriptor_set(corpus=ANNOTATED.format(methods=methods))))
+    router, _ = build_router(bindings[:1], on_conflict=OnConflict.REFUSE)
+    outcome = Outcome()
+    route_all(outcome, router, bindings)
+    assert len(outcome.astray) == outcome.routed["astray"] == 1
+    assert "corpus.S.List> went to <Binding GET /v1/{a=docs/**} corpus.S.Get>" in outcome.astray[0]
 
 
 def write_api(folder: Path, name: str, methods: str) -> None:
