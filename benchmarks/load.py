@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Scenario:
     content_type: str = ""
     status: int = 200
     connections: int = _CONNECTIONS
+    slowness: int = 1
+    """How many times longer than others it is measured: what is under way at the end is lost."""
 
     @property
     def method(self) -> str:
@@ -126,8 +128,15 @@ def cpu_s(pid: int) -> float:
     return sum(_ticks(one) for one in _family(pid)) / _CLOCK
 
 
+def forget_peak(pid: int) -> None:
+    """Lets the peak of memory begin anew at what is held now (proc(5), clear_refs)."""
+    for one in _family(pid):
+        with suppress(OSError):  # not every kernel has it; then peaks are those since the start
+            Path(f"/proc/{one}/clear_refs").write_text("5")
+
+
 def peak_mb(pid: int) -> float:
-    """The most memory a process and those it has started have held."""
+    """The most memory a process and those it has started have held since `forget_peak`."""
     return sum(_status_mb(one, "VmHWM") for one in _family(pid))
 
 

@@ -70,7 +70,7 @@ def save(results: Results, *, publish: bool) -> list[Path]:
     files = [OUT / "benchmark.json", OUT / "benchmark.svg"]
     files[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     costs = {
-        scenario: {name: sample.cpu_us for name, sample in by_peer.items()}
+        scenario: {n: sample.cpu_us for n, sample in by_peer.items() if not isnan(sample.cpu_us)}
         for scenario, by_peer in results.items()
     }
     files[1].write_text(draw(costs, f"{measured:%Y-%m-%d}"))

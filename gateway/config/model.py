@@ -122,6 +122,10 @@ class Upstream(Section):
     """Which gRPC client to use."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """A larger reply is RESOURCE_EXHAUSTED."""
+    keepalive_s: Annotated[float, Field(ge=10)] | None = None
+    """Ping a connection with calls that is silent for so long, 10 or more; unset for never."""
+    keepalive_timeout_s: Seconds = 20.0
+    """A connection whose ping is not answered in this time is given up."""
 
 
 class DeadlineRule(Section):

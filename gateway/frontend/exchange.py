@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -23,6 +23,7 @@ from gateway.frontend.messages import Headers, Request, Response
 from gateway.frontend.middleware.access_log import AccessLog, Entry, open_access_log
 from gateway.frontend.middleware.forwarded import Forwarding
 from gateway.frontend.middleware.request_id import RequestIds
+from gateway.frontend.ring import Ring
 from gateway.frontend.streaming import Pieces
 from gateway.schema.catalog import Method
 from gateway.status import Code, ErrorShape, StatusError, invalid_argument
@@ -35,6 +36,8 @@ from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
 
+_NO_RING = Ring()
+
 
 class Exchange:
     """Answers requests through a transcoder and the chains of its methods."""
@@ -45,6 +48,7 @@ class Exchange:
         transcoder: Transcoder,
         handlers: Mapping[Method, Handler],
         log: AccessLog,
+        ring: Ring = _NO_RING,
     ) -> None:
         self.limits = config.limits
         self._shape = config.errors
@@ -52,6 +56,9 @@ class Exchange:
         self._transcoder = transcoder
         self._handlers = handlers
         self._log = log
+        self._gates = ring.gates
+        self._finishes = ring.finishes
+        self._endpoints = ring.endpoints
         self._ids = RequestIds()
         self._rules = MetadataRules(config.metadata)
         self._forwarding = Forwarding(config.forwarded)
@@ -60,11 +67,15 @@ class Exchange:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, config: Config, transcoder: Transcoder, handlers: Mapping[Method, Handler]
+        cls,
+        config: Config,
+        transcoder: Transcoder,
+        handlers: Mapping[Method, Handler],
+        ring: Ring = _NO_RING,
     ) -> AsyncIterator["Exchange"]:
         """An exchange with its access log open."""
         async with open_access_log(config.log.access) as log:
-            yield cls(config, transcoder, handlers, log)
+            yield cls(config, transcoder, handlers, log, ring)
 
     async def answer(self, request: Request) -> Response:
         """The response to a request; whatever goes wrong is one too.
@@ -74,10 +85,16 @@ class Exchange:
         """
         started_s = time.monotonic()
         request.id = self._ids.choose(request.headers.get("X-Request-Id"))
+        request.client = self._forwarding.client(request.peer, request.headers)
         match: Match[Binding] | None = None
         try:
-            match = self._match(request)
-            response = await self._call(request, match, started_s)
+            for gate in self._gates:
+                gate(request)
+            if request.path in self._endpoints:
+                response = await self._answer_at_endpoint(request)
+            else:
+                match = self._match(request)
+                response = await self._call(request, match, started_s)
             if len(response.body) >= self._compression.min_bytes and self._compression.enabled:
                 accepted = request.headers.get("Accept-Encoding")
                 await compress(response, accepted, self._compression)
@@ -91,7 +108,7 @@ class Exchange:
         except Exception:
             logger.exception("request %s failed", request.id)
             response = self.failure(StatusError(Code.INTERNAL, "internal error"))
-        response.headers.append(("X-Request-Id", request.id))
+        self._finish(request, response)
         if response.stream is not None:
             return response  # written down when it is through
         sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
@@ -104,7 +121,7 @@ class Exchange:
         request = Request(method, path if path.startswith("/") else "", {}, (), peer)
         request.id = self._ids.choose(None)
         response = self.failure(error)
-        response.headers.append(("X-Request-Id", request.id))
+        self._finish(request, response)
         self._note(request, None, response.status, error.code, len(response.body), time.monotonic())
         return response
 
@@ -125,6 +142,20 @@ class Exchange:
             code=error.code,
             trailers=self._rules.to_headers(error.trailers),
         )
+
+    def _finish(self, request: Request, response: Response) -> None:
+        response.headers.append(("X-Request-Id", request.id))
+        for finish in self._finishes:
+            finish(request, response)
+
+    async def _answer_at_endpoint(self, request: Request) -> Response:
+        by_method = self._endpoints[request.path]
+        endpoint = by_method.get(request.method)
+        if endpoint is None and request.method == "HEAD":
+            endpoint = by_method.get("GET")  # RFC 9110 section 9.3.2
+        if endpoint is None:
+            raise _not_allowed(request.method, sorted(by_method))
+        return await endpoint(request)
 
     def _match(self, request: Request) -> Match[Binding]:
         if request.path == "*":
@@ -150,7 +181,7 @@ class Exchange:
             metadata=self._metadata(request),
             headers=headers,
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
-            peer=self._forwarding.client(request.peer, headers),
+            peer=request.client,
         )
         code: Code | None = Code.INTERNAL
         try:
@@ -312,6 +343,18 @@ async def _with_first(
             await messages.aclose()
 
     return all_of_them(), encode(first)
+
+
+def _not_allowed(method: str, allowed: Sequence[str]) -> StatusError:
+    """The answer where an endpoint has no such method (RFC 9110 section 15.5.6)."""
+    if method == "OPTIONS":
+        return _allow(list(allowed))
+    return StatusError(
+        Code.UNIMPLEMENTED,
+        f"{method} is not served here; allowed: {', '.join(allowed)}",
+        http_status=405,
+        headers=[("Allow", ", ".join(allowed))],
+    )
 
 
 def _allow(methods: "list[str] | tuple[str, ...]") -> StatusError:

@@ -18,6 +18,7 @@ class Request:
 
     __slots__ = (
         "body_bytes",
+        "client",
         "deadline_s",
         "has_body",
         "headers",
@@ -44,6 +45,8 @@ class Request:
         self.headers = headers
         self.raw_headers = raw_headers
         self.peer = peer
+        self.client = peer
+        """The address of the client itself, where trusted proxies stand between."""
         self.id = ""
         self.has_body = False
         self.body_bytes = 0

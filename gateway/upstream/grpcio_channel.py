@@ -26,9 +26,17 @@ _LOG = logging.getLogger(__name__)
 _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
     Code.CANCELLED: re.compile(r"RST_STREAM|[Cc]ancelled by application|[Cc]ancelling all calls"),
     Code.DEADLINE_EXCEEDED: re.compile(r"(?:Stream removed \()?Deadline Exceeded\)?"),
-    Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger"),
-    Code.UNKNOWN: re.compile(r"RST_STREAM|[Ss]tream removed|http2 header with status"),
-    Code.INTERNAL: re.compile(r"RST_STREAM|[Ss]tream removed|http2 header with status|ipv[46]:"),
+    Code.PERMISSION_DENIED: re.compile(r"RST_STREAM|http2 header with status"),
+    Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger|RST_STREAM"),
+    Code.UNAUTHENTICATED: re.compile(r"http2 header with status"),
+    Code.UNIMPLEMENTED: re.compile(r"http2 header with status"),
+    Code.UNKNOWN: re.compile(
+        r"RST_STREAM|[Ss]tream removed|http2 header with status|No status received"
+    ),
+    Code.INTERNAL: re.compile(
+        r"RST_STREAM|[Ss]tream removed|http2 header with status|ipv[46]:"
+        r"|Decompression failed|Compression bit set"
+    ),
     Code.UNAVAILABLE: re.compile(
         r"[Ff]ailed to connect|[Cc]onnection (?:re|aborted|timed|closed)|[Ss]ocket|GOAWAY"
         r"|RST_STREAM|[Cc]ancelling all calls|DNS|errors resolving|[Kk]eepalive|Broken pipe"
@@ -70,7 +78,7 @@ class GrpcioChannel:
         if method.server_streaming:
             return await self._stream(rpc, sending)
         try:
-            message: bytes = await rpc
+            message: bytes | None = await rpc
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
         except asyncio.CancelledError as cancelled:
@@ -79,6 +87,8 @@ class GrpcioChannel:
         finally:
             if sending is not None:
                 await sending.stop()
+        if message is None:  # OK, but without the one message
+            raise self._breach(Code.INTERNAL)
         return Reply(
             message,
             metadata=_plain(await rpc.initial_metadata()),
@@ -169,7 +179,7 @@ class GrpcioChannel:
         match code:
             case Code.DEADLINE_EXCEEDED:
                 return deadline_exceeded()
-            case Code.RESOURCE_EXHAUSTED:
+            case Code.RESOURCE_EXHAUSTED if "larger" in text:
                 return too_large(self._limit_bytes)
             case Code.CANCELLED:
                 return StatusError(Code.CANCELLED, "the call was cancelled")
@@ -177,7 +187,10 @@ class GrpcioChannel:
                 _LOG.warning("upstream %s is unavailable: %s", self._name, text)
                 return unavailable(self._name)
             case _:
-                return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
+                return self._breach(code)
+
+    def _breach(self, code: Code) -> StatusError:
+        return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
 
 
 class _Sending:
@@ -224,6 +237,11 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", 5000),
         ("grpc.use_local_subchannel_pool", 1),
     ]
+    if upstream.keepalive_s is not None:
+        options += [
+            ("grpc.keepalive_time_ms", round(upstream.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(upstream.keepalive_timeout_s * 1000)),
+        ]
     if upstream.tls is None:
         return grpc.aio.insecure_channel(upstream.target, options=options)
     if upstream.tls.server_name is not None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,56 +11,19 @@ import pytest
 from gateway.config.model import Upstream
 from gateway.status import Code, StatusError
 from gateway.upstream.http2 import Http2Channel, frames
-from gateway.upstream.http2.frames import PREFACE
 from tests.support import http2_peer as peer
 from tests.support.grpc_backend import bytes_backend, method
-
-Script = Callable[[int], bytes]
-"""What the server says when a call with this stream id has come."""
-
-
-class Scripted:
-    """A server that answers each call as told; `connections` counts who came."""
-
-    def __init__(self, *scripts: Script, greeting: bytes = peer.settings()) -> None:
-        self._scripts = list(scripts)
-        self._greeting = greeting
-        self.connections = 0
-        self.calls = 0
-        self.writers: list[asyncio.StreamWriter] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.writers.append(writer)
-        writer.write(self._greeting)
-        try:
-            await reader.readexactly(len(PREFACE))
-            while True:
-                head = await reader.readexactly(9)
-                await reader.readexactly(int.from_bytes(head[:3], "big"))
-                if head[3] == frames.HEADERS:
-                    script = self._scripts[min(self.calls, len(self._scripts) - 1)]
-                    self.calls += 1
-                    writer.write(script(int.from_bytes(head[5:9], "big")))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+from tests.support.http2_server import Script, Scripted
 
 
 @asynccontextmanager
 async def channel_to(server: Scripted, **settings: Any) -> AsyncIterator[Http2Channel]:
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    channel = Http2Channel("library", Upstream(target=f"127.0.0.1:{port}", **settings))
-    try:
-        yield channel
-    finally:
-        await channel.close()
-        listener.close()
-        for writer in server.writers:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-        await listener.wait_closed()
+    async with server.running() as target:
+        channel = Http2Channel("library", Upstream(target=target, **settings))
+        try:
+            yield channel
+        finally:
+            await channel.close()
 
 
 def answer(stream_id: int, *more: tuple[str, str]) -> bytes:
@@ -108,8 +71,8 @@ def code(number: int) -> bytes:
         ),
         pytest.param(
             lambda s: peer.response(s) + peer.headers(s, ("x-a", "1"), end=True),
-            Code.INTERNAL,
-            "broke the gRPC protocol",
+            Code.UNKNOWN,
+            "without a status",
             id="no grpc-status",
         ),
         pytest.param(

@@ -1,7 +1,6 @@
 """HTTP/2 frames: their numbers, and the building of those a client sends (RFC 9113 section 6)."""
 
 import struct
-from collections.abc import Iterator
 from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -36,9 +35,11 @@ LAST_STREAM_ID = 2**31 - 1
 DEFAULT_WINDOW = 65_535
 DEFAULT_FRAME_SIZE = 16_384
 
-_HEAD = struct.Struct(">HBBBL")
+_HEAD = struct.Struct(">LBL")
 unpack_head = _HEAD.unpack_from
-"""Length (16 high bits, 8 low bits), type, flags, stream id with its reserved bit."""
+"""Length and type in one number (length << 8 | type), flags, stream id with its reserved bit."""
+pack_head = _HEAD.pack
+"""The nine bytes for the same three numbers."""
 
 
 class ErrorCode(IntEnum):
@@ -62,18 +63,13 @@ class ErrorCode(IntEnum):
 
 def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:
     """The nine bytes before a frame's payload."""
-    return _HEAD.pack(length >> 8, length & 255, kind, flags, stream_id)
+    return pack_head(length << 8 | kind, flags, stream_id)
 
 
 def settings(values: dict[int, int]) -> bytes:
     """A SETTINGS frame."""
     payload = b"".join(struct.pack(">HL", number, value) for number, value in values.items())
     return head(len(payload), SETTINGS, 0, 0) + payload
-
-
-def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
-    """Number and value of each setting in a frame."""
-    return struct.iter_unpack(">HL", payload)
 
 
 SETTINGS_ACK = head(0, SETTINGS, ACK, 0)
@@ -89,9 +85,9 @@ def rst_stream(stream_id: int, code: int) -> bytes:
     return head(4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
 
 
-def pong(payload: bytes) -> bytes:
-    """The answer to a PING frame with these eight bytes."""
-    return head(8, PING, ACK, 0) + payload
+def ping(payload: bytes, *, ack: bool) -> bytes:
+    """A PING frame of eight bytes, or the answer to one."""
+    return head(8, PING, ACK if ack else 0, 0) + payload
 
 
 def goaway(code: int) -> bytes:
@@ -99,13 +95,11 @@ def goaway(code: int) -> bytes:
     return head(8, GOAWAY, 0, 0) + bytes(4) + code.to_bytes(4, "big")
 
 
-def headers(stream_id: int, block: bytes, frame_size: int, *, end_stream: bool) -> bytes:
-    """A HEADERS frame, continued where the block is larger than a frame may be."""
-    ending = END_STREAM if end_stream else 0
-    if len(block) <= frame_size:
-        return head(len(block), HEADERS, END_HEADERS | ending, stream_id) + block
-    pieces = [block[i : i + frame_size] for i in range(0, len(block), frame_size)]
-    frames = [head(len(pieces[0]), HEADERS, ending, stream_id) + pieces[0]]
+def headers(stream_id: int, block: bytes) -> bytes:
+    """A HEADERS frame and its CONTINUATIONs, for a block too large for one frame."""
+    size = DEFAULT_FRAME_SIZE
+    pieces = [block[i : i + size] for i in range(0, len(block), size)]
+    frames = [head(len(pieces[0]), HEADERS, 0, stream_id) + pieces[0]]
     frames += [head(len(piece), CONTINUATION, 0, stream_id) + piece for piece in pieces[1:-1]]
     frames.append(head(len(pieces[-1]), CONTINUATION, END_HEADERS, stream_id) + pieces[-1])
     return b"".join(frames)

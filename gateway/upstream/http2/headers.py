@@ -18,6 +18,7 @@ from gateway.upstream.status_details import DETAILS
 _REMEMBERED_BLOCKS = 512
 _REMEMBERED_BLOCK_BYTES = 512
 _REMEMBERED_PAIRS = 1024
+_REMEMBERED_NAMES = 1024
 
 _POST = b"\x83"
 _SCHEMES = {False: b"\x86", True: b"\x87"}
@@ -34,6 +35,22 @@ _UNIQUE = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
 _NAME = re.compile(r"[0-9a-z_.\-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _NOT_METADATA = frozenset({"content-type", "te", "date", "connection"})
+_NEVER_SENT = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Names that belong to the connection, or that the request states itself (RFC 9113 8.2.2)."""
+_GRPC_CONTENT = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
+_STATUS = re.compile(r"[0-9]{1,9}")
 
 
 class HeaderError(ValueError):
@@ -72,8 +89,10 @@ class RequestHeaders:
         )
         # Saves encoding what does not change between a method's calls ...
         self._methods: dict[str, bytes] = {}
-        # ... and the headers that most clients send alike.
+        # ... the headers that most clients send alike ...
         self._pairs: dict[tuple[str, str | bytes], bytes] = {}
+        # ... and checking a name again whose value is always another.
+        self._names: dict[str, bytes] = {}
 
     def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
         """The header block of one call.
@@ -87,7 +106,8 @@ class RequestHeaders:
             block = self._start + _PATH + _string(path.encode()) + self._rest
             parts = [self._methods.setdefault(path, block)]
         if timeout_s is not None:
-            parts.append(_NEW_NAME + _string(b"grpc-timeout") + _string(encode_timeout(timeout_s)))
+            text = encode_timeout(timeout_s)
+            parts += (_TIMEOUT, _LENGTHS[len(text)], text)
         pairs = self._pairs
         for pair in metadata:
             try:
@@ -98,21 +118,30 @@ class RequestHeaders:
 
     def _encode(self, pair: tuple[str, str | bytes]) -> bytes:
         name, value = pair
-        if not _NAME.fullmatch(name) or name.startswith("grpc-"):
-            raise HeaderError(f"{name!r} is not a metadata name")
+        start = self._names.get(name) or self._start_of(name)
+        if isinstance(value, bytes) is not name.endswith("-bin"):
+            raise HeaderError(f"{name} has a value of the wrong kind: bytes go with -bin")
         if isinstance(value, bytes):
             text = b64encode(value).rstrip(b"=")
         elif _VALUE.fullmatch(value):
-            text = value.encode("ascii")
+            # gRPC lets spaces around a value be stripped, HTTP/2 wants it (RFC 9113 8.2.1).
+            text = value.strip(" ").encode("ascii")
         else:
             raise HeaderError(f"the value of {name} is not printable ASCII")
-        kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
-        encoded = kind + _string(name.encode("ascii")) + _string(text)
+        encoded = start + _string(text)
         if name not in _UNIQUE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._pairs) >= _REMEMBERED_PAIRS:
                 self._pairs.clear()
             self._pairs[pair] = encoded
         return encoded
+
+    def _start_of(self, name: str) -> bytes:
+        if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _NEVER_SENT:
+            raise HeaderError(f"{name!r} is not a metadata name")
+        kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
+        if len(self._names) >= _REMEMBERED_NAMES:
+            self._names.clear()
+        return self._names.setdefault(name, kind + _string(name.encode("ascii")))
 
 
 def encode_timeout(timeout_s: float) -> bytes:
@@ -124,14 +153,22 @@ def encode_timeout(timeout_s: float) -> bytes:
     return b"%dS" % min(99_999_999, int(timeout_s))
 
 
+_TIMEOUT = _NEW_NAME + _string(b"grpc-timeout")
+_LENGTHS = [bytes((size,)) for size in range(10)]
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseHeaders:
     """A block of headers or trailers, read."""
 
     http_status: str
-    content_type: str
+    interim: bool
+    """Whether it is a 1xx response, which another one follows (RFC 9110 section 15.2)."""
+    is_grpc: bool
+    """Whether it can open a reply: HTTP status 200, and gRPC's content type."""
     encoding: str
-    grpc_status: str
+    grpc_status: int | None
+    """None where there is none, negative where it is malformed."""
     grpc_message: str
     metadata: tuple[tuple[str, str | bytes], ...]
 
@@ -179,14 +216,22 @@ def _read(headers: Iterable[tuple[bytes, bytes]]) -> ResponseHeaders:
             metadata.extend((name, _binary(part)) for part in value.split(","))
         else:
             metadata.append((name, value))
+    http_status, status = own.get(":status", ""), own.get("grpc-status")
+    content_type = own.get("content-type", "")
     return ResponseHeaders(
-        own.get(":status", ""),
-        own.get("content-type", ""),
+        http_status,
+        http_status.startswith("1"),
+        http_status == "200" and _GRPC_CONTENT.fullmatch(content_type) is not None,
         own.get("grpc-encoding", "identity"),
-        own.get("grpc-status", ""),
+        None if status is None else _status(status),
         _message(own.get("grpc-message", "")),
         tuple(metadata),
     )
+
+
+def _status(text: str) -> int:
+    """grpc-status as a number; text that is none becomes a negative one."""
+    return int(text) if _STATUS.fullmatch(text) else -1
 
 
 def _message(text: str) -> str:

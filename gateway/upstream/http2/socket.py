@@ -1,52 +1,93 @@
 """A connection on a socket: bytes between an asyncio transport and the state machine."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from gateway.config.model import TlsClient, Upstream
 from gateway.upstream.http2.connection import Connection
-from gateway.upstream.http2.stream import ConnectionFailed
+from gateway.upstream.http2.incoming import ConnectionFailed
+
+_LINGER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """When to ask a silent peer whether it is there, and how long to wait for its answer."""
+
+    after_s: float
+    timeout_s: float
 
 
 class Http2Socket(asyncio.Protocol):
-    """Feeds a `Connection`, and writes what it has to say once in each turn of the loop."""
+    """Feeds a `Connection`, and writes what it has to say once in each turn of the loop.
+
+    `on_change` is told when there may be more, or no more, room for calls.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_lost: Callable[["Http2Socket"], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_change: Callable[["Http2Socket"], None],
+        keepalive: Keepalive | None = None,
     ) -> None:
-        self.connection = Connection()
-        self._loop = loop
-        self._on_lost = on_lost
+        self.loop = loop
+        self.connection = Connection(loop.time)
+        self.greeted: asyncio.Future[None] = loop.create_future()
+        """Done once the peer has sent its first settings; a ConnectionError if it never will."""
+        self.lost = False
+        self._on_change = on_change
+        self._keepalive = keepalive
         self._transport: asyncio.Transport | None = None
         self._flush_is_due = False
         self._paused = False
+        self._settings_seen = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = False
+        self._asked = False
+
+    @property
+    def can_open(self) -> bool:
+        """Whether a call may start here now."""
+        return self.connection.can_open and not self._paused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Sends the preface."""
         self._transport = cast("asyncio.Transport", transport)
         self.flush()
+        if self._keepalive is not None:
+            self._timer = self.loop.call_later(self._keepalive.after_s, self._check_peer)
 
     def data_received(self, data: bytes) -> None:
         """Hands bytes on; a peer that breaks the protocol is told so and left."""
+        self._heard = True
+        connection = self.connection
         try:
-            self.connection.receive(data)
-        except ConnectionFailed:
-            self.flush()
-            self.close()
+            connection.receive(data)
+        except ConnectionFailed as failure:
+            self._close(failure)
             return
-        if self.connection.has_output:
+        if connection.has_output or connection.draining:
             self.flush_soon()
-        if self.connection.draining and not self.connection.streams:
-            self.close()
+        if connection.settings_seen != self._settings_seen:
+            self._settings_seen = connection.settings_seen
+            if not self.greeted.done():
+                self.greeted.set_result(None)
+            self._on_change(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def eof_received(self) -> None:
+        """The peer says no more, so no call may start; asyncio closes the transport."""
+        self.connection.draining = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
         """Ends every call on this connection."""
         self._transport = None
+        self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
         self.connection.lost()
-        self._on_lost(self)
+        self._never_greeted(exc or ConnectionError("the peer closed the connection"))
+        self._on_change(self)
 
     def pause_writing(self) -> None:
         """The peer reads too slowly: output stays with the connection."""
@@ -56,92 +97,59 @@ class Http2Socket(asyncio.Protocol):
         """The peer has caught up."""
         self._paused = False
         self.flush()
+        self._on_change(self)
 
     def flush_soon(self) -> None:
         """Writes at the end of this turn of the loop, together with what else comes up."""
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._loop.call_soon(self.flush)
+            self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Writes what there is."""
+        """Writes what there is; closes when all calls of a connection that takes no more ended."""
         self._flush_is_due = False
-        if self._transport is not None and not self._paused and self.connection.has_output:
+        if self._transport is None:
+            return
+        if self.connection.has_output and not self._paused:
             self._transport.write(self.connection.take_output())
+        if self.connection.draining and not self.connection.streams:
+            self._end_transport()
 
     def close(self) -> None:
-        """Closes once all is written."""
-        if self._transport is not None:
-            self._transport.close()
+        """Says goodbye, and closes."""
+        self.connection.close()
+        self._close(ConnectionError("the channel was closed"))
 
+    def _close(self, reason: Exception) -> None:
+        self._never_greeted(reason)
+        self.flush()
+        self._end_transport()
 
-@dataclass(frozen=True)
-class Address:
-    """Where to connect, and what to call it."""
+    def _never_greeted(self, reason: Exception) -> None:
+        if not self.greeted.done():
+            self.greeted.set_exception(ConnectionError(str(reason)))
+            self.greeted.exception()  # whoever waited for it may have gone
 
-    host: str
-    port: int
-    path: str
-    authority: str
-    tls: ssl.SSLContext | None
-    server_name: str
+    def _end_transport(self) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            # A peer that reads nothing would keep the socket open for ever.
+            self.loop.call_later(_LINGER_S, transport.abort)
 
-    async def connect(
-        self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[Http2Socket], None]
-    ) -> Http2Socket:
-        """A connection that is open; its preface is on its way.
-
-        Raises:
-            OSError: nobody is there, or not over TLS with HTTP/2.
-        """
-
-        def make() -> Http2Socket:
-            return Http2Socket(loop, on_lost)
-
-        name = self.server_name if self.tls is not None else None
-        if self.path:
-            transport, socket = await loop.create_unix_connection(
-                make, self.path, ssl=self.tls, server_hostname=name
-            )
+    def _check_peer(self) -> None:
+        """Pings a peer that has calls but is silent, and leaves one that does not answer."""
+        if self._keepalive is None or self._transport is None:
+            return
+        wait_s = self._keepalive.after_s
+        if self._heard or not self.connection.streams:
+            self._heard = self._asked = False
+        elif self._asked:
+            self._transport.abort()
+            return
         else:
-            # Tries a name's addresses side by side (RFC 8305).
-            transport, socket = await loop.create_connection(
-                make, self.host, self.port, ssl=self.tls, server_hostname=name
-            )
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() != "h2":
-            transport.abort()
-            raise ConnectionError("the server does not speak HTTP/2 over TLS (ALPN h2)")
-        return socket
-
-
-def parse_target(upstream: Upstream) -> Address:
-    """The address that an upstream's target names: `host:port`, `[::1]:port` or `unix:/path`.
-
-    Raises:
-        ValueError: it names none.
-    """
-    tls = None if upstream.tls is None else _context(upstream.tls)
-    override = upstream.tls.server_name if upstream.tls is not None else None
-    target = upstream.target.removeprefix("dns:///")
-    if target.startswith("unix:"):
-        path = target.removeprefix("unix:").replace("//", "", 1)
-        return Address("", 0, path, override or "localhost", tls, override or "localhost")
-    host, colon, port = target.rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = target, "443" if tls is not None else "80"
-    bare = host.removeprefix("[").removesuffix("]")
-    if not bare:
-        raise ValueError(f"{upstream.target!r} is no HOST:PORT")
-    return Address(bare, int(port), "", override or target, tls, override or bare)
-
-
-def _context(tls: TlsClient) -> ssl.SSLContext:
-    for file in (tls.ca_file, tls.cert_file, tls.key_file):
-        if file is not None:
-            file.read_bytes()  # its error names the file, the ssl module's does not
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    context.set_alpn_protocols(["h2"])
-    if tls.cert_file is not None:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    return context
+            self._asked = True
+            self.connection.ping()
+            self.flush()
+            wait_s = self._keepalive.timeout_s
+        self._timer = self.loop.call_later(wait_s, self._check_peer)

@@ -9,14 +9,6 @@ STREAM_WINDOW = 1024 * 1024
 """How much of one stream a peer may send ahead of who reads it."""
 
 
-class ConnectionFailed(Exception):  # noqa: N818 - reads as what happened
-    """The peer broke the protocol; the connection is over."""
-
-    def __init__(self, code: ErrorCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
 class Listener(Protocol):
     """Who is told of what happens on one stream."""
 
@@ -29,8 +21,11 @@ class Listener(Protocol):
     def on_writable(self) -> None:
         """All that was handed in has been sent."""
 
-    def on_failed(self, code: ErrorCode, *, unprocessed: bool) -> None:
-        """The stream is over; `unprocessed` if the peer is sure to have done nothing."""
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        """The stream was reset with `code`, or its connection is gone, which is None.
+
+        `unprocessed` says that the peer is sure to have done nothing.
+        """
 
 
 class Stream:
@@ -46,16 +41,3 @@ class Stream:
         self.local_ended = False
         self.room = STREAM_WINDOW
         self.credit = 0
-
-
-def unpadded(payload: bytes) -> bytes:
-    """The payload of a padded frame without its padding (RFC 9113 section 6.1)."""
-    if not payload or payload[0] >= len(payload):
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
-    return payload[1 : len(payload) - payload[0]]
-
-
-def error_code(payload: bytes) -> ErrorCode:
-    """The code of a RST_STREAM; one that is not known is an INTERNAL_ERROR."""
-    number = int.from_bytes(payload, "big")
-    return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR

@@ -27,7 +27,8 @@ def open_channel(request: pytest.FixtureRequest) -> Open:
             await channel.close()
             await asyncio.sleep(0.05)
             started = asyncio.all_tasks() - before - {asyncio.current_task()}
-            left = [task for task in started if "AioServer" not in repr(task)]
+            servers = ("AioServer", "Scripted.serve")
+            left = [task for task in started if not any(name in repr(task) for name in servers)]
             assert left == [], "closing a channel leaves nothing running"
 
     return open_channel

@@ -103,7 +103,7 @@ def test_a_response_block_is_read() -> None:
             ("x-a", "2"),
         )
     )
-    assert (read.http_status, read.encoding, read.grpc_status) == ("200", "gzip", "5")
+    assert (read.http_status, read.encoding, read.grpc_status) == ("200", "gzip", 5)
     assert read.grpc_message == "déjà 100% %zz"
     assert read.metadata == (("x-a", "1"), ("x-bin", b"\x01\x02"), ("x-bin", b"\x01"), ("x-a", "2"))
 

@@ -1,0 +1,28 @@
+"""The HTTP ring: what concerns every request, whether or not it is a call.
+
+A request passes the gates, in order; then it is answered, by one of the gateway's own endpoints or
+as a call; then the finishes add what they have to add to the response, a failure's included.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.frontend.messages import Request, Response
+
+Gate = Callable[[Request], None]
+"""Lets a request pass, or raises `StatusError` to refuse it. It may not wait."""
+Finish = Callable[[Request, Response], None]
+"""Adds headers to a response. It may not wait and may not raise."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""Answers a request that is no call, or raises `StatusError`."""
+Endpoints = Mapping[str, Mapping[str, Endpoint]]
+"""By path, then by HTTP method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What stands around the calls."""
+
+    gates: Sequence[Gate] = ()
+    finishes: Sequence[Finish] = ()
+    endpoints: Endpoints = field(default_factory=dict)
