@@ -1,0 +1,18 @@
+"""The one shape of everything that knows who is calling."""
+
+from typing import Protocol
+
+from gateway.call import Call, Principal
+
+
+class Authenticator(Protocol):
+    """Makes a principal of one kind of credential."""
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a credential of this kind; None if none was shown.
+
+        Raises:
+            StatusError: UNAUTHENTICATED for a credential that is no good; UNAVAILABLE, with a
+                RetryInfo, while it cannot be checked.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Kept state behind small protocols: tokens, API keys, counters; opened by URL."""

@@ -1,0 +1,68 @@
+"""The arithmetic of limits: how much of one is left, with no store and no clock in sight.
+
+What a counter keeps between two questions is a pair of numbers, whose meaning is the limit's.
+"""
+
+import math
+
+from gateway.stores.base import Limit, SlidingWindow, Taken, TokenBucket
+
+State = tuple[float, float, float]
+"""A bucket: tokens, when it had them, 0. A window: when it began, its count, the one before's."""
+
+
+def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+    """What asking for `cost` gives, and the counter's next state; `state` is None for a new one."""
+    if isinstance(limit, TokenBucket):
+        return _take_from_bucket(limit, state, cost, now_s)
+    return _take_from_window(limit, state, cost, now_s)
+
+
+def _take_from_bucket(
+    bucket: TokenBucket, state: State | None, cost: int, now_s: float
+) -> tuple[Taken, State]:
+    per_second = bucket.limit / bucket.window_s
+    tokens = float(bucket.limit)
+    if state is not None:
+        # A clock that went back gives nothing, and takes nothing.
+        tokens = min(tokens, state[0] + max(0.0, now_s - state[1]) * per_second)
+    allowed = tokens >= cost
+    wait_s = 0.0 if allowed else (cost - tokens) / per_second
+    if allowed:
+        tokens -= cost
+    full_after_s = (bucket.limit - tokens) / per_second
+    return Taken(allowed, int(tokens), wait_s, full_after_s), (tokens, now_s, 0.0)
+
+
+def _take_from_window(
+    window: SlidingWindow, state: State | None, cost: int, now_s: float
+) -> tuple[Taken, State]:
+    began_s = now_s - now_s % window.window_s
+    count = before = 0.0
+    if state is not None and state[0] == began_s:
+        _, count, before = state
+    elif state is not None and state[0] == began_s - window.window_s:
+        before = state[1]
+    elapsed = (now_s - began_s) / window.window_s
+    # The window before counts for as much of it as is still less than one window ago.
+    used = count + before * (1 - elapsed)
+    allowed = used + cost <= window.limit
+    if allowed:
+        count += cost
+        used += cost
+    wait_s = 0.0 if allowed else _window_wait_s(window, count, before, cost, elapsed)
+    remaining = max(0, math.floor(window.limit - used))
+    reset_s = window.window_s * ((2 if count else 1) - elapsed)
+    return Taken(allowed, remaining, wait_s, reset_s), (began_s, count, before)
+
+
+def _window_wait_s(
+    window: SlidingWindow, count: float, before: float, cost: int, elapsed: float
+) -> float:
+    """Until the estimate has shrunk to leave room for `cost`."""
+    room = window.limit - cost
+    if before and count <= room:
+        return (1 - (room - count) / before - elapsed) * window.window_s
+    # Not in this window; in the next one, once enough of this one's count has aged.
+    aged = 1 - room / count if count else 0.0
+    return (1 - elapsed + max(0.0, aged)) * window.window_s

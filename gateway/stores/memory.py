@@ -1,0 +1,148 @@
+"""A store in this process: for one worker, for tests, gone when it ends."""
+
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+from gateway.stores import counting
+from gateway.stores.base import KeyRecord, Limit, Rotation, Taken, TokenKind, TokenRecord
+
+_MOST_COUNTERS = 100_000
+_SWEEP_EVERY = 1024
+
+
+class MemoryStore:
+    """Keeps everything in dictionaries; no operation waits, so each is atomic."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._tokens: dict[bytes, TokenRecord] = {}
+        self._used: dict[bytes, TokenRecord] = {}
+        self._families: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._keys: dict[str, KeyRecord] = {}
+        self._key_ids: dict[bytes, str] = {}
+        self._counters: OrderedDict[str, counting.State] = OrderedDict()
+        self._added = 0
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"
+
+    async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
+        """Keeps new tokens; see `TokenStore.add_tokens`."""
+        for record in records:
+            self._tokens[record.digest] = record
+            self._families[record.family].add(record.digest)
+        self._added += len(records)
+        if self._added >= _SWEEP_EVERY:
+            self._added = 0
+            self._sweep()
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest, if it is good."""
+        record = self._tokens.get(digest)
+        return record if record is not None and record.expires_at_s > self._clock() else None
+
+    async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
+        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+        used = self._used.get(digest)
+        if used is not None and used.expires_at_s > self._clock():
+            await self.revoke_family(used.family)
+            return Rotation.REUSED
+        record = await self.find_token(digest)
+        if record is None or record.kind is not TokenKind.REFRESH:
+            return Rotation.UNKNOWN
+        self._used[digest] = self._tokens.pop(digest)
+        await self.add_tokens(successors)
+        return Rotation.DONE
+
+    async def revoke_family(self, family: str) -> int:
+        """Revokes all tokens of a login."""
+        now_s = self._clock()
+        digests = self._families.pop(family, set())
+        gone = [self._tokens.pop(digest, None) for digest in digests]
+        return sum(record is not None and record.expires_at_s > now_s for record in gone)
+
+    async def revoke_principal(self, principal: str) -> int:
+        """Revokes all tokens of a principal."""
+        families = {r.family for r in self._tokens.values() if r.principal == principal}
+        return sum([await self.revoke_family(family) for family in families])
+
+    async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
+        """The good tokens, of one principal or all."""
+        now_s = self._clock()
+        for record in list(self._tokens.values()):
+            if record.expires_at_s > now_s and principal in (None, record.principal):
+                yield record
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """Keeps a new key; False if its id is taken."""
+        if record.id in self._keys:
+            return False
+        self._keys[record.id] = record
+        self._key_ids[record.digest] = record.id
+        return True
+
+    async def find_key(self, digest: bytes) -> KeyRecord | None:
+        """The key with this digest, if it is good."""
+        record = self._keys.get(self._key_ids.get(digest, ""))
+        if record is None or (record.expires_at_s or float("inf")) <= self._clock():
+            return None
+        return record
+
+    async def replace_key(self, key_id: str, digest: bytes) -> KeyRecord | None:
+        """Gives a key another secret."""
+        old = self._keys.get(key_id)
+        if old is None:
+            return None
+        del self._key_ids[old.digest]
+        self._key_ids[digest] = key_id
+        self._keys[key_id] = replace(old, digest=digest)
+        return self._keys[key_id]
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """Revokes a key; False if there is none of this id."""
+        record = self._keys.pop(key_id, None)
+        if record is not None:
+            del self._key_ids[record.digest]
+        return record is not None
+
+    async def touch_key(self, key_id: str, at_s: float) -> None:
+        """Notes when a key was last used."""
+        if key_id in self._keys:
+            self._keys[key_id] = replace(self._keys[key_id], last_used_at_s=at_s)
+
+    async def list_keys(self) -> AsyncIterator[KeyRecord]:
+        """All keys, by id."""
+        for key_id in sorted(self._keys):
+            yield self._keys[key_id]
+
+    async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
+        """Takes from a counter; see `CounterStore.take`."""
+        return self.take_now(key, limit, cost)
+
+    def take_now(self, key: str, limit: Limit, cost: int = 1) -> Taken:
+        """`take`, without waiting."""
+        counters = self._counters
+        taken, state = counting.take(limit, counters.get(key), cost, self._clock())
+        counters[key] = state
+        counters.move_to_end(key)
+        if len(counters) > _MOST_COUNTERS:
+            # Whoever makes up keys makes old ones forgotten, and those were the least in use.
+            counters.popitem(last=False)
+        return taken
+
+    async def ping(self) -> None:
+        """Always answers."""
+
+    async def close(self) -> None:
+        """Has nothing to give up."""
+
+    def _sweep(self) -> None:
+        now_s = self._clock()
+        for tokens in (self._tokens, self._used):
+            for digest in [d for d, record in tokens.items() if record.expires_at_s <= now_s]:
+                family = tokens.pop(digest).family
+                self._families[family].discard(digest)
+                if not self._families[family]:
+                    del self._families[family]

@@ -1,0 +1,34 @@
+"""Every store there is, each fresh for its test."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.stores.base import Store
+from gateway.stores.opening import open_store
+from tests.support.redis_server import redis_server
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory:"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/gateway.db"
+    return f"{request.getfixturevalue('redis_url')}?prefix=test{next(_NUMBERS)}:"
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    async with open_store(store_url) as store:
+        yield store
