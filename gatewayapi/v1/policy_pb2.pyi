@@ -1,0 +1,80 @@
+import datetime
+
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+POLICY_FIELD_NUMBER: _ClassVar[int]
+policy: _descriptor.FieldDescriptor
+DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
+default_policy: _descriptor.FieldDescriptor
+
+class Policy(_message.Message):
+    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact")
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    REDACT_FIELD_NUMBER: _ClassVar[int]
+    anonymous: bool
+    scopes: Scopes
+    rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
+    cost: int
+    max_concurrent: int
+    timeout: _duration_pb2.Duration
+    redact: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Scopes(_message.Message):
+    __slots__ = ("any", "all")
+    ANY_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    any: _containers.RepeatedScalarFieldContainer[str]
+    all: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, any: _Optional[_Iterable[str]] = ..., all: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RateLimit(_message.Message):
+    __slots__ = ("limit", "window", "by", "header", "algorithm", "name")
+    class By(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BY_UNSPECIFIED: _ClassVar[RateLimit.By]
+        PRINCIPAL: _ClassVar[RateLimit.By]
+        CREDENTIAL: _ClassVar[RateLimit.By]
+        ADDRESS: _ClassVar[RateLimit.By]
+        HEADER: _ClassVar[RateLimit.By]
+        METHOD: _ClassVar[RateLimit.By]
+    BY_UNSPECIFIED: RateLimit.By
+    PRINCIPAL: RateLimit.By
+    CREDENTIAL: RateLimit.By
+    ADDRESS: RateLimit.By
+    HEADER: RateLimit.By
+    METHOD: RateLimit.By
+    class Algorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ALGORITHM_UNSPECIFIED: _ClassVar[RateLimit.Algorithm]
+        TOKEN_BUCKET: _ClassVar[RateLimit.Algorithm]
+        SLIDING_WINDOW: _ClassVar[RateLimit.Algorithm]
+    ALGORITHM_UNSPECIFIED: RateLimit.Algorithm
+    TOKEN_BUCKET: RateLimit.Algorithm
+    SLIDING_WINDOW: RateLimit.Algorithm
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    window: _duration_pb2.Duration
+    by: RateLimit.By
+    header: str
+    algorithm: RateLimit.Algorithm
+    name: str
+    def __init__(self, limit: _Optional[int] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., by: _Optional[_Union[RateLimit.By, str]] = ..., header: _Optional[str] = ..., algorithm: _Optional[_Union[RateLimit.Algorithm, str]] = ..., name: _Optional[str] = ...) -> None: ...
