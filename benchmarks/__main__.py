@@ -30,8 +30,9 @@ def main() -> int:
     except MissingError as missing:
         print(f"not measured end to end: {missing}", file=sys.stderr)
         return 1
+    files = report.save(results, publish=options.publish)
     console.print(report.table(results))
-    for file in report.save(results, publish=options.publish):
+    for file in files:
         print(f"saved as {file.relative_to(HERE.parent)}")
     return 0
 

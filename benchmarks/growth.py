@@ -1,4 +1,4 @@
-"""How this gateway's costs grow: with routes, with idle connections, with the size of a message.
+"""How this gateway's costs grow: with routes, connections, the size of a message, and workers.
 
 `python -m benchmarks.growth`.
 """
@@ -18,13 +18,14 @@ from rich.table import Table
 from benchmarks.building import OUT, MissingError
 from benchmarks.end_to_end import SMALL_GET
 from benchmarks.load import Scenario, ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb, saturate
-from benchmarks.peers import LOAD_CORE, backend, gateway, running
-from benchmarks.sample import descriptor_set
+from benchmarks.peers import DESCRIPTORS, LOAD_CORE, backend, gateway, running
+from benchmarks.sample import HERE, descriptor_set
 from benchmarks.schema_load import SIZES, synthetic
 
+SAMPLE_API = HERE.parent / "gen" / "descriptors.binpb"
 _ROUNDS = 3
 _SECONDS, _AT_LEAST = 2, 3
-_IDLE = (1_000, 5_000)
+_IDLE = (1, 1_000, 10_000)
 _BYTES = (100, 10_000, 1_000_000, 10_000_000, 50_000_000)
 _ITEM_BYTES = 127
 # The defaults refuse what is larger than a REST API should send; here they would end the curve.
@@ -39,12 +40,53 @@ def main() -> int:
         need_wrk()
         with backend() as address:
             os.sched_setaffinity(0, {int(LOAD_CORE)})  # what asks here is load, too
-            for measure in (routes, idle_connections, messages):
+            for measure in (start_up, routes, idle_connections, messages, workers):
                 console.print(measure(address))
     except MissingError as missing:
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
     return 0
+
+
+def start_up(address: str) -> Table:
+    """How long it takes from nothing to the first answer, and what a process then holds."""
+    columns = ("", "seconds to the first answer", "MB after it", "MB after 20,000 requests")
+    table = Table(*columns, title="A cold start, with the sample API", box=None)
+    seconds, fresh_mb, used_mb = [], [], []
+    for _ in range(2 * _ROUNDS - 1):
+        command, port = gateway(address, {"descriptors": [str(SAMPLE_API), str(OUT / DESCRIPTORS)]})
+        started_s = monotonic()
+        with running(command, port) as pid:
+            while ask(port, SMALL_GET)[0] != 200:
+                pass
+            seconds.append(monotonic() - started_s)
+            fresh_mb.append(resident_mb(pid))
+            answered = 0
+            while answered < 20_000:
+                answered += saturate(port, SMALL_GET, 1).requests
+            used_mb.append(resident_mb(pid))
+    row = (f"{median(seconds):.2f}", f"{median(fresh_mb):.0f}", f"{median(used_mb):.0f}")
+    table.add_row("median", *row)
+    return table
+
+
+def workers(address: str) -> Table:
+    """What more processes serve; on few cores they share them with the load and the back end."""
+    columns = ("workers", "requests/s", "CPU µs", "MB in all")
+    table = Table(*columns, title="Workers, on as many cores", box=None)
+    cores = os.cpu_count() or 1
+    for count in sorted({1, 2, cores // 2, cores} - {0}):
+        command, port = gateway(address, {"workers": count})
+        with running(command, port, f"0-{min(count, cores) - 1}") as pid:
+            ask(port, SMALL_GET)
+            saturate(port, SMALL_GET, 2)  # by then all of them are there
+            before_s = cpu_s(pid)
+            answers = saturate(port, SMALL_GET, _SECONDS)
+            cost_us = (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
+            table.add_row(
+                f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", f"{resident_mb(pid):.0f}"
+            )
+    return table
 
 
 def routes(address: str) -> Table:

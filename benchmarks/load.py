@@ -30,11 +30,21 @@ class Scenario:
     connections: int = _CONNECTIONS
     slowness: int = 1
     """How many times longer than others it is measured: what is under way at the end is lost."""
+    token: str = ""
+    """A bearer token to show."""
+    guarded: bool = False
+    """Whether it is about what guards a gateway, and only for those that have a guard."""
 
     @property
     def method(self) -> str:
         """POST where there is a body."""
         return "POST" if self.body else "GET"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent beside Host and Content-Length."""
+        headers = {"Content-Type": self.content_type} if self.content_type else {}
+        return headers | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,8 @@ def keeping(port: int) -> Iterator[Ask]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(scenario: Scenario) -> tuple[int, bytes]:
-        headers = {"Content-Type": scenario.content_type} if scenario.content_type else {}
-        connection.request(scenario.method, scenario.target, scenario.body or None, headers)
+        body = scenario.body or None
+        connection.request(scenario.method, scenario.target, body, scenario.headers)
         response = connection.getresponse()
         return response.status, response.read()
 
@@ -84,6 +94,8 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     """As many requests as the gateway can answer."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
     command += [f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
+    for name, value in scenario.headers.items():
+        command += ["-H", f"{name}: {value}"]
     if scenario.body:
         command += ["-s", str(_lua_script(scenario))]
     command.append(f"http://127.0.0.1:{port}{scenario.target}")
@@ -100,8 +112,9 @@ def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> 
     """The latency of the middle and of the slowest hundredth, at a constant rate."""
     request = OUT / "request.http"
     head = f"{scenario.method} {scenario.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    head += "".join([f"{name}: {value}\r\n" for name, value in scenario.headers.items()])
     if scenario.body:
-        head += f"Content-Type: {scenario.content_type}\r\nContent-Length: {len(scenario.body)}\r\n"
+        head += f"Content-Length: {len(scenario.body)}\r\n"
     request.write_bytes(head.encode() + b"\r\n" + scenario.body)
     command = ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.paced"]
     command += [str(port), f"{rate:.3f}", str(seconds), str(request)]
@@ -116,10 +129,7 @@ def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> 
 def _lua_script(scenario: Scenario) -> Path:
     body, script = OUT / "body", OUT / "post.lua"
     body.write_bytes(scenario.body)
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = '{scenario.content_type}'\n"
-        f"wrk.body = io.open('{body}', 'rb'):read('*a')\n"
-    )
+    script.write_text(f"wrk.method = 'POST'\nwrk.body = io.open('{body}', 'rb'):read('*a')\n")
     return script
 
 

@@ -18,7 +18,9 @@ from benchmarks.building import BACKEND, GRPC_GATEWAY, OUT, MissingError, build_
 from benchmarks.sample import HERE, descriptor_set
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
+DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
+GUARDED = f"{OURS}, with tokens"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Peer:
     name: str
     command: Sequence[str]
     port: int
+    guards: bool = False
+    """Whether it asks who is calling."""
 
     @property
     def url(self) -> str:
@@ -38,10 +42,12 @@ class Peer:
 def peers(backend: str) -> list[Peer]:
     """All gateways that can be had here, ours first; the others are left out with a word."""
     OUT.mkdir(exist_ok=True)
+    for old in OUT.glob("gateway-*.yaml"):
+        old.unlink()
     found = []
     for name, make in _PEERS.items():
         try:
-            found.append(Peer(name, *make(backend)))
+            found.append(Peer(name, *make(backend), guards=name == GUARDED))
         except MissingError as missing:
             print(f"left out: {name}: {missing}", file=sys.stderr)
     return found
@@ -54,7 +60,7 @@ Start = tuple[Sequence[str], int]
 def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream: object) -> Start:
     """This gateway with its default settings, other than where things are."""
     port = free_port()
-    descriptors = OUT / "bench.binpb"
+    descriptors = OUT / DESCRIPTORS
     descriptors.write_bytes(descriptor_set().SerializeToString())
     document = {
         "listen": f"127.0.0.1:{port}",
@@ -80,7 +86,7 @@ def _envoy(backend: str) -> Start:
     config = OUT / "envoy.yaml"
     config.write_text((HERE / "envoy.yaml").read_text() % {
         "port": port, "host": host, "backend_port": backend_port,
-        "descriptors": OUT / "bench.binpb",
+        "descriptors": OUT / DESCRIPTORS,
     })  # fmt: skip
     return [str(binary), "-c", str(config), "--concurrency", "1", "-l", "error"], port
 
@@ -96,6 +102,7 @@ _PEERS: Mapping[str, Callable[[str], Start]] = {
     "grpc-gateway": _grpc_gateway,
     "Envoy": _envoy,
     "plain Python": _plain_python,
+    GUARDED: partial(gateway, settings={"auth": {"store": "memory:"}}),
 }
 
 
@@ -120,6 +127,8 @@ def running(command: Sequence[str], port: int, core: str = GATEWAY_CORE) -> Iter
     OUT.mkdir(exist_ok=True)
     (OUT / "access.log").write_bytes(b"")  # a hundred megabytes a run would stay
     environment = os.environ | {"GOMAXPROCS": "1", "PYTHONPATH": str(HERE.parent)}
+    # As it is for installed programs: compiled once, not at each start.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = OUT / "process.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

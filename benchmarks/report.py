@@ -34,13 +34,13 @@ def table(results: Results) -> Table:
     )
     rows = Table(*columns, title="Side by side, one core each", box=None)
     for scenario, by_peer in results.items():
-        ours = by_peer[OURS].cpu_us
+        ours, *_ = (name for name in by_peer if name.startswith(OURS))
         for name, sample in by_peer.items():
             rows.add_row(
-                scenario if name == OURS else "",
+                scenario if name == ours else "",
                 name,
                 f"{sample.cpu_us:,.0f}",
-                "" if name == OURS else f"{ours / sample.cpu_us:.2f}",
+                "" if name == ours else f"{by_peer[ours].cpu_us / sample.cpu_us:.2f}",
                 f"{sample.rate:,.0f}",
                 f"{sample.busy:.0%}",
                 f"{sample.p50_ms:.2f}",

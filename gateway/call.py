@@ -38,6 +38,12 @@ class Principal:
     name: str
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""
+    """The OAuth client that acts for the principal, where there is one."""
+    kind: str = ""
+    """What was shown: token, key, jwt, certificate."""
+    credential: str = ""
+    """Which one was shown: a name for it that is no secret."""
 
 
 class Call:

@@ -1,44 +1,29 @@
-"""The command line: `gateway serve`, and what to ask before serving."""
+"""The command line: `gateway serve`, and what to ask before serving.
 
-import asyncio
+What serves is imported by the commands that need it: the process that watches over workers does
+not, and neither does `--help`.
+"""
+
 import gc
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version as installed_version
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from gateway.app import Gateway, load_schema, open_gateway
-from gateway.config.loader import ConfigError, load_config
+from gateway.config.loader import load_config
 from gateway.config.model import Config, OnConflict
-from gateway.explain import explain_request
-from gateway.frontend.middleware.access_log import AccessLogError
-from gateway.frontend.server import ListenError
-from gateway.schema.catalog import Schema, SchemaError
-from gateway.transcoding.binding import Binding, Severity, bind, build_router
-from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
-from gateway.upstream.pool import PoolError, open_pool
-from gateway.upstream.reflection import ReflectionError
+from gateway.status import StartUpError
+from gateway.workers import serve_workers
 
-T = TypeVar("T")
-_START_UP_ERRORS = (
-    AccessLogError,
-    ConfigError,
-    ListenError,
-    PoolError,
-    ReflectionError,
-    RulesError,
-    SchemaError,
-)
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 app = typer.Typer(
     help="A gRPC-to-REST transcoding gateway: google.api.http annotations in, a REST API out.",
@@ -56,7 +41,7 @@ def main() -> None:
         sys.path.append(str(Path.cwd()))
     try:
         app(prog_name="gateway")
-    except _START_UP_ERRORS as error:
+    except StartUpError as error:
         _fail(str(error))
 
 
@@ -90,6 +75,9 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         typer.Option("--unannotated", help="Give methods without a rule POST /pkg.Service/Method."),
     ] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT to serve on.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve it; 0 for one on each core.")
+    ] = None,
 ) -> Config:
     """The configuration with these flags on top; a flag that was not given changes nothing."""
     flags = _given(
@@ -100,6 +88,7 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         services=service,
         service_config=service_config,
         listen=listen,
+        workers=workers,
         routing=_given(on_conflict=on_conflict, unannotated=unannotated),
     )
     return load_config(config, os.environ, flags)
@@ -144,7 +133,18 @@ def serve(settings: Config) -> None:
     """Serve a REST API for gRPC back ends."""
     if not settings.upstreams:
         _fail("no back end to call: give --upstream HOST:PORT")
-    _run(_serve(settings))
+    if settings.workers != 1:
+        serve_workers(settings, _say)
+        return
+    # Start-up makes hundreds of thousands of objects, all to stay: to look for garbage among them
+    # takes as long as to make them. `serving` turns it on again when it serves.
+    gc.disable()
+    try:
+        from gateway import serving  # noqa: PLC0415 - see the module's docstring
+
+        serving.run(serving.serve(settings, started=_announce, stopping=_announce_end))
+    finally:
+        gc.enable()
 
 
 @app.command()
@@ -155,8 +155,12 @@ def routes(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List every route: HTTP method, template, and the RPC it calls."""
-    transcoder = _run(_transcoder(settings))
-    rows = [_row(binding) for binding in transcoder.bindings]
+    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+    from rich.table import Table  # noqa: PLC0415
+
+    from gateway import inspection  # noqa: PLC0415
+
+    rows = inspection.routes(settings)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -171,17 +175,13 @@ def routes(
 @configured
 def check(settings: Config) -> None:
     """Check every HTTP rule; exit 1 if one cannot be served."""
-    schema = _run(_schema(settings))
-    bindings, diagnostics = bind(schema)
-    _, conflicts = build_router(bindings, on_conflict=settings.routing.on_conflict)
-    diagnostics += conflicts
+    from gateway import inspection  # noqa: PLC0415 - see the module's docstring
+
+    extent, diagnostics = inspection.check(settings)
     for diagnostic in diagnostics:
         typer.echo(str(diagnostic))
-    errors = sum(d.severity is Severity.ERROR for d in diagnostics)
-    typer.echo(
-        f"{len(bindings)} routes of {len(schema.methods)} methods: "
-        f"{errors} errors, {len(diagnostics) - errors} warnings"
-    )
+    errors = sum(diagnostic.is_error for diagnostic in diagnostics)
+    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - errors} warnings")
     if errors:
         raise typer.Exit(1)
 
@@ -194,7 +194,9 @@ def explain(
     data: Annotated[str, typer.Option("--data", "-d", help="The body, as JSON.")] = "",
 ) -> None:
     """Show what a request would become: its binding, its fields, its message. Calls no one."""
-    explanation = explain_request(_run(_transcoder(settings)), request, data)
+    from gateway import inspection  # noqa: PLC0415 - see the module's docstring
+
+    explanation = inspection.explain(settings, request, data)
     for line in explanation.lines():
         typer.echo(line)
     if explanation.error is not None:
@@ -221,58 +223,20 @@ def version() -> None:
     typer.echo(installed_version("grpc-rest-gateway"))
 
 
-async def _schema(config: Config) -> Schema:
-    async with open_pool(config.upstreams) as pool:
-        return (await load_schema(config, pool))[0]
+def _announce(gateway: "Gateway") -> None:
+    for warning in gateway.warnings:
+        _say(warning)
+    _say(f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}")
 
 
-async def _transcoder(config: Config) -> Transcoder:
-    return build_transcoder(config, await _schema(config))
-
-
-async def _serve(config: Config) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with open_gateway(config) as gateway:
-        # What start-up made stays: saves looking through it at every collection of garbage.
-        gc.collect()
-        gc.freeze()
-        _announce(gateway)
-        await stopped.wait()
-        typer.echo("gateway: finishing what is under way", err=True)
-
-
-def _announce(gateway: Gateway) -> None:
-    for warning in gateway.transcoder.warnings:
-        typer.echo(f"gateway: {warning}", err=True)
-    count = len(gateway.transcoder.bindings)
-    typer.echo(f"gateway: serving {count} routes on {gateway.url}", err=True)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs to the end on uvloop, or on asyncio where there is none."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
-
-
-def _row(binding: Binding) -> dict[str, str]:
-    body = binding.body
-    return {
-        "http_method": binding.http_method,
-        "template": str(binding.template),
-        "rpc": binding.method.full_name,
-        "kind": binding.method.kind,
-        "body": body if isinstance(body, str) else body.name if body else "",
-        "response_body": binding.response_body.name if binding.response_body else "",
-    }
+def _announce_end() -> None:
+    _say("finishing what is under way")
 
 
 def _fail(text: str) -> NoReturn:
-    typer.echo("\n".join(f"gateway: {line}" for line in text.splitlines()), err=True)
+    _say(text)
     raise SystemExit(1)
+
+
+def _say(text: str) -> None:
+    typer.echo("\n".join(f"gateway: {line}" for line in text.splitlines()), err=True)

@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, Self
 
 from google.protobuf import any_pb2
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 
 class Code(IntEnum):
@@ -69,6 +69,10 @@ class FieldViolation:
     description: str
 
 
+class StartUpError(Exception):
+    """What keeps the gateway from starting; the text is for who starts it, a line a reason."""
+
+
 class StatusError(Exception):
     """A failure anywhere in the gateway or behind it; rendered once, by `Transcoder.encode_error`.
 
@@ -116,6 +120,14 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
     detail = any_pb2.Any()
     detail.Pack(bad_request)
     return StatusError(Code.INVALID_ARGUMENT, "; ".join(texts), details=[detail])
+
+
+def status_bytes(error: StatusError) -> bytes:
+    """A google.rpc.Status that says what `error` does, in protobuf."""
+    # Back ends can put lone surrogates into a message; they are no UTF-8.
+    message = error.message.encode("utf-8", "replace").decode("utf-8")
+    status = status_pb2.Status(code=error.code, message=message, details=error.details)
+    return bytes(status.SerializeToString())
 
 
 class ErrorShape(StrEnum):

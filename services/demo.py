@@ -4,13 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gateway.app import open_gateway
 from gateway.config.loader import ConfigError, load_config
-from gateway.frontend.server import ListenError
-from services import echo, library
-from services.serving import serve, settle
+from gateway.frontend.ports import ListenError
+from services import auth, echo, library
+from services.serving import Register, serve, settle
 
 _TRY = """
 The gateway serves {url}, in front of the library on {library} and the echo service on {echo}.
@@ -28,11 +31,30 @@ Try:
   curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
   curl -N -H 'Accept: text/event-stream' '{url}/v1/shelves/fiction/books:watch?existing=true'
 
+Tokens: the authentication server on {auth} knows the client demo and the user ada, see
+services/accounts.yaml; what is issued is kept in {store}.
+
+  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=client_credentials -d scope=books.read
+  TOKEN=...  REFRESH=...                                       from its answer
+  curl -H "Authorization: Bearer $TOKEN" {url}/v1/echo/hello   x-principal is what back ends see
+  curl -u demo:demo-secret {url}/oauth2/introspect -d token=$TOKEN
+  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=refresh_token -d refresh_token=$REFRESH
+  curl -u demo:demo-secret {url}/oauth2/revoke -d token=$TOKEN
+  curl -i -H "Authorization: Bearer $TOKEN" {url}/v1/shelves   401 within a second
+  curl {url}/.well-known/oauth-authorization-server
+
   gateway routes --descriptors gen/descriptors.binpb          every route
   gateway explain 'GET /v1/shelves/fiction/books/emma' --descriptors gen/descriptors.binpb
 
 Ctrl-C ends it. Requests are logged below.
 """
+
+
+_BACK_ENDS: Mapping[str, Register] = {
+    "library": library.register,
+    "echo": echo.register,
+    "auth": auth.register,
+}
 
 
 async def run() -> None:
@@ -47,18 +69,22 @@ async def run() -> None:
     async with AsyncExitStack() as stack:
         addresses = {
             name: await stack.enter_async_context(serve(register))
-            for name, register in (("library", library.register), ("echo", echo.register))
+            for name, register in _BACK_ENDS.items()
         }
+        folder = stack.enter_context(TemporaryDirectory(prefix="gateway-"))
+        store = f"sqlite:///{Path(folder, 'gateway.db')}"
         flags = {
             "descriptors": ["gen/descriptors.binpb"],
             "upstreams": {
                 "library": {"target": addresses["library"], "services": ["library.v1.*"]},
                 "echo": {"target": addresses["echo"], "services": ["echo.v1.*"]},
+                "auth": {"target": addresses["auth"], "services": ["gatewayapi.v1.*"]},
             },
+            "auth": {"store": store, "tokens": {"auth_upstream": "auth"}},
         }
         config = load_config(None, os.environ, flags)
         gateway = await stack.enter_async_context(open_gateway(config))
-        print(_TRY.format(url=gateway.url, **addresses), flush=True)
+        print(_TRY.format(url=gateway.url, store=store, **addresses), flush=True)
         await stopped.wait()
         print("Finishing what is under way.", flush=True)
     await settle()

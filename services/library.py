@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import sys
 from collections.abc import AsyncIterator
 
@@ -23,6 +24,7 @@ from services.seed import seeded
 BATCH_LIMIT = 100
 USUAL_PIECE_BYTES = 64 * 1024
 LARGEST_PIECE_BYTES = 1024 * 1024
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
 
 
 class LibraryService(rpc.LibraryServiceServicer):
@@ -187,10 +189,11 @@ class LibraryService(rpc.LibraryServiceServicer):
             raise invalid(("piece_bytes", f"expected 0 to {LARGEST_PIECE_BYTES}"))
         size = request.piece_bytes or USUAL_PIECE_BYTES
         cover = self._holdings.cover(check_book_name("name", request.name))
-        for start in range(0, len(cover.data), size):
+        first, last = await _asked_part(cover, context)
+        for start in range(first, last + 1, size):
             yield HttpBody(
-                content_type="" if start else cover.content_type,
-                data=cover.data[start : start + size],
+                content_type=cover.content_type if start == first else "",
+                data=cover.data[start : min(start + size, last + 1)],
             )
 
     async def UploadCover(
@@ -234,6 +237,25 @@ def register(server: grpc.aio.Server, holdings: Holdings | None = None) -> str:
     """Adds the service to a server, over a library of its own unless one is given."""
     rpc.add_LibraryServiceServicer_to_server(LibraryService(holdings or seeded()), server)
     return pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
+
+
+async def _asked_part(cover: HttpBody, context: Context) -> tuple[int, int]:
+    """The first and last byte of what is asked for, told in metadata that a gateway understands.
+
+    One range of bytes is served, anything else is ignored (RFC 9110 section 14.2).
+    """
+    size = len(cover.data)
+    metadata = dict(context.invocation_metadata())
+    asked = _RANGE.fullmatch(str(metadata.get("range", "")))
+    first, last = 0, size - 1
+    told = [("accept-ranges", "bytes")]
+    if asked is not None and int(asked[1]) < size:
+        first, last = int(asked[1]), min(int(asked[2] or last), last)
+        told += [("x-http-code", "206"), ("content-range", f"bytes {first}-{last}/{size}")]
+    await context.send_initial_metadata(
+        (*told, ("x-http-content-length", str(max(0, last + 1 - first))))
+    )
+    return first, last
 
 
 async def _tagged(book: pb.Book, context: Context) -> pb.Book:

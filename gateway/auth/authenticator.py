@@ -3,6 +3,11 @@
 from typing import Protocol
 
 from gateway.call import Call, Principal
+from gateway.status import StartUpError
+
+
+class AuthError(StartUpError):
+    """Authentication cannot be set up as configured; the text says what is wrong, and where."""
 
 
 class Authenticator(Protocol):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.model import Config
+from gateway.status import StartUpError
 
 DEFAULT_FILE = Path("gateway.yaml")
 PREFIX = "GATEWAY_"
@@ -21,7 +22,7 @@ PREFIX = "GATEWAY_"
 Settings = dict[str, Any]
 
 
-class ConfigError(Exception):
+class ConfigError(StartUpError):
     """The configuration cannot be used; the text has a line for each reason."""
 
 

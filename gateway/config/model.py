@@ -4,30 +4,15 @@
 """
 
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from gateway.config.auth import AuthOptions
+from gateway.config.sections import Bytes, Network, Seconds, Section
+from gateway.config.streams import StreamOptions
 from gateway.status import ErrorShape
-
-Seconds = Annotated[float, Field(gt=0)]
-Bytes = Annotated[int, Field(gt=0)]
-
-
-def _network(text: str) -> str:
-    ip_network(text, strict=False)
-    return text
-
-
-Network = Annotated[str, AfterValidator(_network)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Unknown(StrEnum):
@@ -109,6 +94,13 @@ class ChannelKind(StrEnum):
     GRPCIO = "grpcio"
 
 
+class RequestCompression(StrEnum):
+    """How requests to a back end are compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+
+
 class Upstream(Section):
     """One back end."""
 
@@ -122,6 +114,8 @@ class Upstream(Section):
     """Which gRPC client to use."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """A larger reply is RESOURCE_EXHAUSTED."""
+    compression: RequestCompression = RequestCompression.NONE
+    """Compress requests, for a back end that is far away; replies in gzip are always read."""
     keepalive_s: Annotated[float, Field(ge=10)] | None = None
     """Ping a connection with calls that is silent for so long, 10 or more; unset for never."""
     keepalive_timeout_s: Seconds = 20.0
@@ -137,6 +131,8 @@ class DeadlineRule(Section):
     """The deadline when the caller states none."""
     ceiling_s: Seconds | None = None
     """The longest deadline a caller can ask for."""
+    idle_s: Seconds | None = None
+    """How long a stream may go without a message, whichever way."""
 
 
 class DeadlineOptions(Section):
@@ -146,6 +142,8 @@ class DeadlineOptions(Section):
     """The deadline when the caller states none."""
     ceiling_s: Seconds = 300.0
     """The longest deadline a caller can ask for."""
+    stream_idle_s: Seconds | None = None
+    """How long a stream may go without a message, whichever way; unset for as long as it likes."""
     methods: tuple[DeadlineRule, ...] = ()
     """Exceptions by method."""
 
@@ -172,6 +170,10 @@ class Limits(Section):
 
     body_bytes: Bytes = 8 * 1024 * 1024
     """A larger request body, after decompression, is 413."""
+    stream_message_bytes: Bytes = 8 * 1024 * 1024
+    """A larger message of a request that streams is 413; `body_bytes` does not apply to it."""
+    stream_bytes: Bytes | None = None
+    """More bytes of a request that streams, all in all, are 413; unset for no limit."""
     response_bytes: Bytes = 64 * 1024 * 1024
     """A larger reply is a 500 that says so."""
     url_bytes: Bytes = 8 * 1024
@@ -226,6 +228,8 @@ class Config(Section):
 
     listen: str = "127.0.0.1:8080"
     """`host:port` to serve on; port 0 for any free one."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 1
+    """Processes that serve the port together; 0 for one on each core."""
     descriptors: tuple[Path, ...] = ()
     """FileDescriptorSet files: protoc's, or buf images."""
     modules: tuple[str, ...] = ()
@@ -245,7 +249,9 @@ class Config(Section):
     """The JSON body of failures: aip193, status, or problem."""
     metadata: MetadataOptions = MetadataOptions()
     deadlines: DeadlineOptions = DeadlineOptions()
+    streams: StreamOptions = StreamOptions()
     limits: Limits = Limits()
     compression: CompressionOptions = CompressionOptions()
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
+    auth: AuthOptions = AuthOptions()

@@ -1,19 +1,149 @@
-"""Reads a request's body: in pieces, up to its limit, and out of gzip."""
+"""Reads a request's body: whole or as it comes, up to its limit, and out of gzip."""
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Protocol
 
 from aiohttp import StreamReader
 from aiohttp.web import PayloadAccessError
 
 from gateway.config.model import Limits
+from gateway.frontend.request_head import timed_out
 from gateway.status import Code, StatusError
 
 _GZIP_WINDOW = 31
 # Above this, what comes out can be megabytes, and would hold up every other request.
 _OFF_THE_LOOP_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
+_PIECE_BYTES = 64 * 1024
+# A few repeated bytes are nothing to worry about, however well they are packed.
+_RATIO_FREE_BYTES = 64 * 1024
+
+
+class Begin(Protocol):
+    """Is told that the reading of a body begins, and whether it is read whole."""
+
+    def __call__(self, body: StreamReader, *, whole: bool) -> None:
+        """Makes ready for it."""
+        ...
+
+
+class IncomingBody:
+    """The body of one request, read when it is asked for and not before."""
+
+    __slots__ = ("_begin", "_headers", "_limits", "_stream")
+
+    def __init__(
+        self,
+        stream: StreamReader,
+        headers: Mapping[str, str],
+        limits: Limits,
+        begin: Begin,
+    ) -> None:
+        self._stream = stream
+        self._headers = headers
+        self._limits = limits
+        self._begin = begin
+
+    async def read(self) -> bytes:
+        """The whole body, decoded.
+
+        Raises:
+            StatusError: it is too large, or not what it says it is.
+        """
+        coding = content_coding(self._headers)
+        self._refuse_announced(self._limits.body_bytes)
+        self._begin(self._stream, whole=True)
+        return await read_body(self._stream, coding, self._limits)
+
+    async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """The body as it comes, decoded, in pieces of a bounded size.
+
+        Nothing is taken off the connection between two of them, so that who is slow with them slows
+        the client. A client may pause for long, unless `is_midway` says that it owes something.
+
+        Raises:
+            StatusError: it is too large, not what it says it is, or stops halfway.
+        """
+        coding = content_coding(self._headers)
+        limit_bytes = self._limits.stream_bytes
+        self._refuse_announced(limit_bytes)
+        self._begin(self._stream, whole=False)
+        total = 0
+        inflate = Inflater(self._limits.decompression_ratio) if coding else None
+        while piece := await self._next(is_midway):
+            for part in _parts(piece) if inflate is None else inflate.feed(piece):
+                total += len(part)
+                if limit_bytes is not None and total > limit_bytes:
+                    raise too_large(limit_bytes)
+                yield part
+        if inflate is not None:
+            inflate.finish()
+
+    async def _next(self, is_midway: Callable[[], bool]) -> bytes:
+        patience_s = self._limits.body_timeout_s if is_midway() else None
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._stream.readany()
+        except TimeoutError:
+            raise timed_out("body") from None
+        except PayloadAccessError:
+            raise _broke_off() from None
+
+    def _refuse_announced(self, limit_bytes: int | None) -> None:
+        if limit_bytes is None:
+            return
+        if int(self._headers.get("Content-Length", "0")) > limit_bytes:
+            raise too_large(limit_bytes)
+
+
+class Inflater:
+    """Decompresses gzip as it comes, a bounded piece at a time."""
+
+    def __init__(self, ratio: int) -> None:
+        """`ratio` is how many times larger the text may be."""
+        self._ratio = ratio
+        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+        self._taken = 0
+        self._given = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The text that these bytes are.
+
+        Raises:
+            StatusError: they are no gzip, or grow by more than the ratio allows.
+        """
+        self._taken += len(data)
+        allowed = self._taken * self._ratio + _RATIO_FREE_BYTES
+        while data:
+            if self._inflater.eof:
+                raise _not_gzip()
+            try:
+                text = self._inflater.decompress(data, _PIECE_BYTES)
+            except zlib.error:
+                raise _not_gzip() from None
+            self._given += len(text)
+            if self._given > allowed:
+                raise too_large(allowed)
+            if text:
+                yield text
+            data = self._inflater.unconsumed_tail or self._inflater.unused_data
+
+    def finish(self) -> None:
+        """Takes the end of the body.
+
+        Raises:
+            StatusError: the gzip stream has no end.
+        """
+        if not self._inflater.eof:
+            raise _not_gzip()
+
+
+def _parts(piece: bytes) -> Iterator[bytes]:
+    if len(piece) <= _PIECE_BYTES:
+        return iter((piece,))
+    return (piece[at : at + _PIECE_BYTES] for at in range(0, len(piece), _PIECE_BYTES))
 
 
 def content_coding(headers: Mapping[str, str]) -> str:
@@ -59,7 +189,7 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
                 raise too_large(limits.body_bytes)
             pieces.append(piece)
     except PayloadAccessError:
-        raise StatusError(Code.INVALID_ARGUMENT, "the request body broke off") from None
+        raise _broke_off() from None
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:
         return body
@@ -79,5 +209,13 @@ def _gunzip(body: bytes, limits: Limits) -> bytes:
     if inflater.unconsumed_tail:
         raise too_large(allowed)
     if not inflater.eof or inflater.unused_data:
-        raise StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")
+        raise _not_gzip()
     return text
+
+
+def _broke_off() -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, "the request body broke off")
+
+
+def _not_gzip() -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")

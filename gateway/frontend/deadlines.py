@@ -36,6 +36,14 @@ class Deadlines:
         stated = [r.default_s for r in self._options.methods if _selects(r, method.full_name)]
         return next((default_s for default_s in reversed(stated) if default_s is not None), None)
 
+    def idle_s(self, method: Method) -> float | None:
+        """How long a stream of this method may go without a message; None for any time."""
+        if not (method.client_streaming or method.server_streaming):
+            return None
+        stated = [r.idle_s for r in self._options.methods if _selects(r, method.full_name)]
+        chosen = (idle_s for idle_s in reversed(stated) if idle_s is not None)
+        return next(chosen, self._options.stream_idle_s)
+
     def _limits(self, name: str) -> tuple[float, float]:
         default_s, ceiling_s = self._options.default_s, self._options.ceiling_s
         for rule in self._options.methods:

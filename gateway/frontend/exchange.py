@@ -6,31 +6,23 @@ and whatever happened is written down once, with the code its caller was told.
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
-from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
-
-from gateway.call import Call, Deadline, Handler, Metadata, Reply
+from gateway.call import Handler
 from gateway.config.model import Config
+from gateway.frontend.calls import Calls
 from gateway.frontend.compression import compress
-from gateway.frontend.deadlines import Deadlines
-from gateway.frontend.messages import Headers, Request, Response
-from gateway.frontend.middleware.access_log import AccessLog, Entry, open_access_log
-from gateway.frontend.middleware.forwarded import Forwarding
+from gateway.frontend.messages import Request, Response
+from gateway.frontend.middleware.access_log import AccessLog, open_access_log
 from gateway.frontend.middleware.request_id import RequestIds
+from gateway.frontend.rendering import Rendering
 from gateway.frontend.ring import Ring
-from gateway.frontend.streaming import Pieces
+from gateway.frontend.streams import Streams, read_message
 from gateway.schema.catalog import Method
-from gateway.status import Code, ErrorShape, StatusError, invalid_argument
+from gateway.status import Code, StatusError
 from gateway.transcoding.binding import Binding
-from gateway.transcoding.framing import FRAMINGS, Framing, choose_framing
-from gateway.transcoding.metadata import HTTP_CODE, MetadataRules
-from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
@@ -51,18 +43,19 @@ class Exchange:
         ring: Ring = _NO_RING,
     ) -> None:
         self.limits = config.limits
-        self._shape = config.errors
         self._compression = config.compression
         self._transcoder = transcoder
         self._handlers = handlers
-        self._log = log
         self._gates = ring.gates
         self._finishes = ring.finishes
         self._endpoints = ring.endpoints
         self._ids = RequestIds()
-        self._rules = MetadataRules(config.metadata)
-        self._forwarding = Forwarding(config.forwarded)
-        self._deadlines = Deadlines(config.deadlines)
+        self.calls = Calls(config, handlers, log)
+        self._note = self.calls.note
+        self._rendering = Rendering(
+            transcoder, self.calls.rules, config.errors, config.limits.response_bytes
+        )
+        self._streams = Streams(config, transcoder, self.calls, self._rendering)
 
     @classmethod
     @asynccontextmanager
@@ -85,7 +78,7 @@ class Exchange:
         """
         started_s = time.monotonic()
         request.id = self._ids.choose(request.headers.get("X-Request-Id"))
-        request.client = self._forwarding.client(request.peer, request.headers)
+        request.client = self.calls.client(request)
         match: Match[Binding] | None = None
         try:
             for gate in self._gates:
@@ -99,15 +92,15 @@ class Exchange:
                 accepted = request.headers.get("Accept-Encoding")
                 await compress(response, accepted, self._compression)
         except StatusError as error:
-            response = self.failure(error)
+            response = self._failure(request, error)
         except asyncio.CancelledError:
             if not request.is_overdue:
                 self._note(request, match, 499, Code.CANCELLED, 0, started_s)
                 raise
-            response = self.failure(_overdue())
+            response = self._failure(request, _overdue())
         except Exception:
             logger.exception("request %s failed", request.id)
-            response = self.failure(StatusError(Code.INTERNAL, "internal error"))
+            response = self._failure(request, StatusError(Code.INTERNAL, "internal error"))
         self._finish(request, response)
         if response.stream is not None:
             return response  # written down when it is through
@@ -120,28 +113,13 @@ class Exchange:
         # Only a path is safe to write down: an absolute target can hold a password.
         request = Request(method, path if path.startswith("/") else "", {}, (), peer)
         request.id = self._ids.choose(None)
-        response = self.failure(error)
+        response = self._rendering.failure(error)
         self._finish(request, response)
         self._note(request, None, response.status, error.code, len(response.body), time.monotonic())
         return response
 
-    def failure(self, error: StatusError) -> Response:
-        """The response that tells of an error, with what the back end sent before it."""
-        payload = self._transcoder.encode_error(error)
-        headers = [*error.headers, *self._rules.to_headers(error.metadata)]
-        if error.http_status == 401 and not _has(headers, "www-authenticate"):
-            headers.append(("WWW-Authenticate", "Bearer"))  # RFC 9110 section 15.5.2
-        retry_after_s = _retry_after_s(error)
-        if retry_after_s is not None and not _has(headers, "retry-after"):
-            headers.append(("Retry-After", str(retry_after_s)))  # RFC 9110 section 10.2.3
-        return Response(
-            error.http_status,
-            headers,
-            payload.body,
-            payload.content_type,
-            code=error.code,
-            trailers=self._rules.to_headers(error.trailers),
-        )
+    def _failure(self, request: Request, error: StatusError) -> Response:
+        return self._rendering.failure(error, request.headers.get("Accept"))
 
     def _finish(self, request: Request, response: Response) -> None:
         response.headers.append(("X-Request-Id", request.id))
@@ -168,29 +146,18 @@ class Exchange:
             raise
 
     async def _call(self, request: Request, match: Match[Binding], now_s: float) -> Response:
+        """The response to a call of one message each way."""
         method = match.target.method
-        headers = request.headers
-        if method.client_streaming:
-            raise StatusError(Code.UNIMPLEMENTED, f"{method.name} is {method.kind}, not served yet")
-        framing = self._negotiate(match, headers.get("Accept"))
-        timeout_s = self._timeout_s(method, headers.get("Grpc-Timeout"))
-        request.deadline_s = math.inf if timeout_s is None else now_s + timeout_s
-        call = Call(
-            method,
-            read=lambda: self._read(request, match),
-            metadata=self._metadata(request),
-            headers=headers,
-            deadline=None if timeout_s is None else Deadline(request.deadline_s),
-            peer=request.client,
+        if method.client_streaming or method.server_streaming:
+            return await self._streams.answer(request, match, now_s)
+        encode = self._transcoder.encoder(match, request.headers.get("Accept"))
+        call = self.calls.open(
+            request, method, now_s, read=lambda: read_message(self._transcoder, request, match)
         )
-        code: Code | None = Code.INTERNAL
+        code = Code.INTERNAL
         try:
             reply = await self._handlers[method](call)
-            if reply.messages is not None:
-                response = await self._stream(request, match, call, reply, framing, now_s)
-                code = None  # the stream ends the call when it is through
-                return response
-            response = self._respond(match, reply)
+            response = self._rendering.reply(reply, encode)
             code = Code.OK
         except StatusError as error:
             code = error.code
@@ -199,150 +166,8 @@ class Exchange:
             code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
             raise
         finally:
-            if code is not None:
-                call.end(code)
-        return response
-
-    def _negotiate(self, match: Match[Binding], accept: str | None) -> Framing | None:
-        """The framing of a stream; None where there is none: unary replies, raw bytes."""
-        if not match.target.method.server_streaming or self._transcoder.answers_raw(match):
-            self._transcoder.accept(match, accept)
-            return None
-        framing = choose_framing(accept)
-        if framing is None:
-            offered = ", ".join(FRAMINGS)
-            raise StatusError(
-                Code.INVALID_ARGUMENT,
-                f"the answer is a stream, offered as {offered}",
-                http_status=406,
-            )
-        return framing
-
-    def _timeout_s(self, method: Method, asked: str | None) -> float | None:
-        if method.server_streaming:
-            return self._deadlines.stream_timeout_s(method, asked)
-        return self._deadlines.timeout_s(method, asked)
-
-    async def _stream(  # noqa: PLR0917 - the whole of one exchange
-        self,
-        request: Request,
-        match: Match[Binding],
-        call: Call,
-        reply: Reply,
-        framing: Framing | None,
-        started_s: float,
-    ) -> Response:
-        """The response to a stream; raw bytes have the media type of the first message."""
-        messages = reply.messages
-        assert messages is not None  # noqa: S101 - the caller has looked
-        headers = self._rules.to_headers(reply.metadata)
-        status = _chosen_status(reply.metadata)
-        if framing is None:
-            messages, payload = await _with_first(messages, partial(self._transcoder.encode, match))
-            content_type = payload.content_type
-            headers.extend(payload.headers)
-        else:
-            content_type = framing.media_type
-            headers += [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
-
-        def ended(code: Code, size: int) -> None:
             call.end(code)
-            self._note(request, match, status, code, size, started_s)
-
-        response = Response(status, headers, content_type=content_type)
-        response.stream = Pieces(
-            messages,
-            lambda message: self._transcoder.encode(match, message).body,
-            self._error_record,
-            framing,
-            ended,
-        )
         return response
-
-    def _error_record(self, error: StatusError) -> bytes:
-        """A failure as the last record of a stream: an object with the one member `error`."""
-        body = self._transcoder.encode_error(error).body
-        return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
-
-    async def _read(self, request: Request, match: Match[Binding]) -> bytes:
-        """The request's message: its body is read here and not before."""
-        if match.target.body is None:
-            if request.has_body:
-                method = match.target.method.name
-                raise invalid_argument("", f"{request.method} for {method} takes no body")
-            body = b""
-        else:
-            body = await request.read_body()
-            request.body_bytes = len(body)
-        content_type = request.headers.get("Content-Type")
-        return self._transcoder.decode(match, request.query, content_type, body)
-
-    def _metadata(self, request: Request) -> Metadata:
-        metadata = self._rules.to_metadata(request.raw_headers)
-        metadata += self._forwarding.metadata(request.peer, request.headers)
-        metadata.append(("x-request-id", request.id))
-        return metadata
-
-    def _respond(self, match: Match[Binding], reply: Reply) -> Response:
-        payload = self._transcoder.encode(match, reply.message)
-        if len(payload.body) > self.limits.response_bytes:
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
-                f"the response is larger than {self.limits.response_bytes} bytes",
-                http_status=500,
-            )
-        headers = self._rules.to_headers(reply.metadata)
-        headers.extend(payload.headers)
-        trailers = self._rules.to_headers(reply.trailers) if reply.trailers else None
-        status = _chosen_status(reply.metadata)
-        return Response(status, headers, payload.body, payload.content_type, trailers=trailers)
-
-    def _note(  # noqa: PLR0917 - one value for each column of the log
-        self,
-        request: Request,
-        match: Match[Binding] | None,
-        status: int,
-        code: Code,
-        response_bytes: int,
-        started_s: float,
-    ) -> None:
-        binding = None if match is None else match.target
-        self._log.add(
-            Entry(
-                time.time(),
-                request.id,
-                request.method,
-                request.path,
-                "" if binding is None else binding.rule.template,
-                "" if binding is None else binding.method.full_name,
-                status,
-                code.name,
-                time.monotonic() - started_s,
-                request.body_bytes,
-                response_bytes,
-                request.peer,
-                request.headers.get("User-Agent", ""),
-            )
-        )
-
-
-async def _with_first(
-    messages: AsyncGenerator[bytes], encode: Callable[[bytes], Payload]
-) -> tuple[AsyncGenerator[bytes], Payload]:
-    """A stream whose first message has been looked at, and that message's payload."""
-    first = await anext(messages, None)
-    if first is None:
-        return messages, Payload(b"", OCTET_STREAM)
-
-    async def all_of_them() -> AsyncGenerator[bytes]:
-        try:
-            yield first
-            async for message in messages:
-                yield message
-        finally:
-            await messages.aclose()
-
-    return all_of_them(), encode(first)
 
 
 def _not_allowed(method: str, allowed: Sequence[str]) -> StatusError:
@@ -364,33 +189,3 @@ def _allow(methods: "list[str] | tuple[str, ...]") -> StatusError:
 
 def _overdue() -> StatusError:
     return StatusError(Code.DEADLINE_EXCEEDED, "the call did not finish in time")
-
-
-def _chosen_status(metadata: Metadata) -> int:
-    """The HTTP status of a success: 200, or what the back end chose by x-http-code."""
-    for name, value in metadata:
-        if name == HTTP_CODE:
-            if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
-                status = int(value)
-                if 200 <= status <= 599:
-                    return status
-            logger.warning("a back end sent a malformed %s; expected 200 to 599", HTTP_CODE)
-    return 200
-
-
-def _has(headers: Headers, name: str) -> bool:
-    return any(key.lower() == name for key, _ in headers)
-
-
-def _retry_after_s(error: StatusError) -> int | None:
-    """Whole seconds from a RetryInfo detail, rounded up."""
-    if error.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
-        return None
-    for detail in error.details:
-        if detail.Is(RetryInfo.DESCRIPTOR):
-            try:
-                delay = RetryInfo.FromString(detail.value).retry_delay
-            except DecodeError:
-                return None
-            return max(0, int(delay.seconds) + int(delay.nanos > 0))
-    return None

@@ -1,10 +1,13 @@
 """One HTTP request and one HTTP response, as the exchange sees them."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from gateway.frontend.streaming import Pieces
 from gateway.status import Code, StatusError
+
+if TYPE_CHECKING:
+    from gateway.frontend.streaming import Pieces
 
 Headers = list[tuple[str, str]]
 
@@ -30,6 +33,7 @@ class Request:
         "query",
         "raw_headers",
         "read_body",
+        "read_pieces",
     )
 
     def __init__(
@@ -53,10 +57,17 @@ class Request:
         self.deadline_s = math.inf
         self.is_overdue = False
         self.read_body: Callable[[], Awaitable[bytes]] = _no_body
+        self.read_pieces: Callable[[Callable[[], bool]], AsyncGenerator[bytes]] = _no_pieces
+        """The body as it comes; to be told whether the client owes the rest of something."""
 
 
 async def _no_body() -> bytes:
     return b""
+
+
+async def _no_pieces(_is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    for piece in tuple[bytes]():
+        yield piece
 
 
 class Response:

@@ -19,8 +19,9 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.web import RequestPayloadError
 
 from gateway.config.model import Limits
-from gateway.frontend.body import content_coding, read_body, too_large
+from gateway.frontend.body import IncomingBody
 from gateway.frontend.exchange import Exchange
+from gateway.frontend.hangup import has_hung_up
 from gateway.frontend.messages import Request, Response, origin_form
 from gateway.frontend.request_head import (
     TARGET_SLACK_BYTES,
@@ -29,8 +30,9 @@ from gateway.frontend.request_head import (
     malformed,
     timed_out,
 )
-from gateway.frontend.response_bytes import response_bytes, stream_head
-from gateway.frontend.streaming import StreamBrokenError
+from gateway.frontend.response_bytes import response_bytes
+from gateway.frontend.stream_writer import StreamWriter
+from gateway.frontend.streaming import Pieces, StreamBrokenError
 from gateway.status import StatusError
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class HttpProtocol(BaseProtocol):
         "_closing",
         "_deaf",
         "_exchange",
+        "_expects",
         "_feed",
         "_head_since_s",
         "_idle_since_s",
@@ -68,6 +71,7 @@ class HttpProtocol(BaseProtocol):
         "_task",
         "_unsent_bytes",
         "_unsent_since_s",
+        "_writer",
     )
 
     def __init__(
@@ -96,6 +100,9 @@ class HttpProtocol(BaseProtocol):
         """The body that is being read."""
         self._request: Request | None = None
         """What is being answered, until the answer is there."""
+        self._expects = False
+        """Whether the client holds the body back until it is told to go on."""
+        self._writer: StreamWriter | None = None
         self._peer = ""
         self._closing = False
         """Whether no further request is taken."""
@@ -164,7 +171,7 @@ class HttpProtocol(BaseProtocol):
         if self.transport is None:
             return
         unsent = self.transport.get_write_buffer_size()
-        if self._is_stuck(unsent, now_s, limits.body_timeout_s):
+        if self._is_stuck(unsent, now_s, limits.body_timeout_s) or self._has_left():
             self.transport.abort()
         elif self._linger_until_s:
             if unsent:
@@ -173,6 +180,8 @@ class HttpProtocol(BaseProtocol):
                 self.transport.abort()
         elif self._task is not None:
             self._sweep_request(now_s, limits)
+            if self._writer is not None:
+                self._writer.beat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(timed_out("head"))
@@ -199,6 +208,10 @@ class HttpProtocol(BaseProtocol):
         if not unsent_bytes or unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
         return now_s - self._unsent_since_s > patience_s
+
+    def _has_left(self) -> bool:
+        paused = self._reading_paused or self._buffer_paused
+        return paused and self.transport is not None and has_hung_up(self.transport)
 
     def _sweep_request(self, now_s: float, limits: Limits) -> None:
         request, task = self._request, self._task
@@ -258,6 +271,8 @@ class HttpProtocol(BaseProtocol):
                 await self._write(self._exchange.refuse(waiting, self._peer), "close", is_last=True)
             else:
                 goes_on = await self._converse(*waiting)
+        except StreamBrokenError:
+            goes_on = False
         except ConnectionError:
             return  # the client left while it was being answered
         except Exception:
@@ -295,26 +310,24 @@ class HttpProtocol(BaseProtocol):
         try:
             check_head(message, self._exchange.limits)
             target = origin_form(message.method, message.path)
-            expects = awaits_continue(message)
+            self._expects = awaits_continue(message)
         except StatusError as error:
             return self._exchange.refuse(error, self._peer, message.method, message.path)
         request = Request(message.method, target, message.headers, message.raw_headers, self._peer)
         if not body.is_eof() or body.total_bytes:
             request.has_body = True
-            request.read_body = lambda: self._read(request, body, expects=expects)
+            incoming = IncomingBody(body, message.headers, self._exchange.limits, self._begin)
+            request.read_body, request.read_pieces = incoming.read, incoming.pieces
         self._request = request
         return await self._exchange.answer(request)
 
-    async def _read(self, request: Request, body: StreamReader, *, expects: bool) -> bytes:
-        limits = self._exchange.limits
-        coding = content_coding(request.headers)
-        if int(request.headers.get("Content-Length", "0")) > limits.body_bytes:
-            raise too_large(limits.body_bytes)
-        if expects and self.transport is not None and not body.total_bytes:
+    def _begin(self, body: StreamReader, *, whole: bool) -> None:
+        """A body is being read; pauses in one that is read whole are looked for here."""
+        if self._expects and self.transport is not None and not body.total_bytes:
             self._listener.outbox.add(self.transport, _CONTINUE)
-        self._body = body
-        self._received_s = self._loop.time()
-        return await read_body(body, coding, limits)
+        if whole:
+            self._body = body
+            self._received_s = self._loop.time()
 
     async def _write(
         self,
@@ -326,7 +339,7 @@ class HttpProtocol(BaseProtocol):
         with_trailers: bool = False,
     ) -> None:
         if response.stream is not None:
-            await self._write_stream(response, connection, head_only=head_only)
+            await self._write_stream(response, response.stream, connection, head_only=head_only)
             return
         if self.transport is None:
             return
@@ -345,40 +358,28 @@ class HttpProtocol(BaseProtocol):
             outbox.flush()
             self._unsent_bytes = 0
             self.transport.writelines((head, body))
-        if self._paused:
-            await self._drain_helper()
+        await self.drained()
 
-    async def _write_stream(self, response: Response, connection: str, *, head_only: bool) -> None:
-        """Writes pieces as they come, no faster than the client takes them.
-
-        In chunks, or to HTTP/1.0 clients up to the end of the connection (RFC 9112 section 6.3).
-        """
-        pieces, chunked = response.stream, connection != "close-delimited"
-        assert pieces is not None  # noqa: S101 - the caller has looked
+    async def _write_stream(
+        self, response: Response, pieces: Pieces, connection: str, *, head_only: bool
+    ) -> None:
+        self._writer = StreamWriter(self, pieces)
         try:
-            self._send_now(stream_head(response, self._listener.date, connection, chunked=chunked))
-            if head_only:
-                return
-            async for piece in pieces:
-                if piece:  # an empty chunk would end the stream
-                    self._send_now(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                if self._paused:
-                    await self._drain_helper()
-            if chunked:
-                self._send_now(b"0\r\n\r\n")
-        except StreamBrokenError:
-            if self.transport is not None:
-                self.transport.abort()
-            raise
+            await self._writer.write(response, self._listener.date, connection, head_only=head_only)
         finally:
-            await pieces.aclose()
+            self._writer = None
 
-    def _send_now(self, data: bytes) -> None:
+    def send_now(self, data: bytes) -> None:
         """Sends at once: the first message must not wait for the second."""
         if self.transport is None:
             raise ConnectionResetError
         self._listener.outbox.flush()
         self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Returns once the client has taken enough of what is there for it."""
+        if self._paused:
+            await self._drain_helper()
 
     def _linger(self) -> None:
         """Closes so that the answer arrives even if the client is still sending.

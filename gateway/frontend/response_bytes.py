@@ -41,16 +41,17 @@ def response_bytes(
     return head.encode("latin-1"), body
 
 
-def stream_head(response: Response, date: str, connection: str, *, chunked: bool) -> bytes:
-    """The head of a response whose body comes in pieces, of a length nobody knows."""
+def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:
+    """The head of a response whose body comes in pieces; `framing` is the header that parts them.
+
+    Without one the body ends where the connection does.
+    """
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
-    fields = [f"Date: {date}\r\nContent-Type: {response.content_type}\r\n"]
-    if chunked:
-        fields.append("Transfer-Encoding: chunked\r\n")
+    fields = [f"Date: {date}\r\nContent-Type: {response.content_type}\r\n{framing}"]
     fields += [f"{name}: {value}\r\n" for name, value in response.headers]
     if connection:
-        fields.append(f"Connection: {'close' if not chunked else connection}\r\n")
+        fields.append(f"Connection: {connection}\r\n")
     return f"{line}{''.join(fields)}\r\n".encode("latin-1")
 
 

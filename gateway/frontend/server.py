@@ -1,61 +1,43 @@
 """Listeners: a port, its connections, and their orderly end."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from socket import AF_UNIX
 
 from gateway.config.model import Config
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.outbox import Outbox
+from gateway.frontend.ports import BACKLOG, Sockets, address_of, open_sockets
 from gateway.frontend.protocol import HttpProtocol
 from gateway.frontend.response_bytes import http_date
 
-_BACKLOG = 1024
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
 
 
-class ListenError(Exception):
-    """A port that cannot be had; the text says which and why."""
-
-
 class Listener:
     """An open port."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.address = ""
+    def __init__(self, exchange: Exchange, address: str) -> None:
+        self.address = address
         self.connections: set[HttpProtocol] = set()
         self.date = http_date()
         self.outbox = Outbox(asyncio.get_running_loop())
         self._exchange = exchange
-        self._server: asyncio.AbstractServer | None = None
+        self._servers: list[asyncio.AbstractServer] = []
 
-    async def start(self, listen: str) -> None:
-        """Opens the port.
-
-        Raises:
-            ListenError: it is taken, or is none of this machine's.
-        """
+    async def start(self, sockets: Sockets) -> None:
+        """Serves on sockets that listen, and owns them from now on."""
         loop = asyncio.get_running_loop()
 
         def connect() -> HttpProtocol:
             return HttpProtocol(loop, self._exchange, self)
 
-        try:
-            if listen.startswith("unix:"):
-                path = listen.removeprefix("unix:")
-                self._server = await loop.create_unix_server(connect, path, backlog=_BACKLOG)
-                self.address = listen
-                return
-            host, port = parse_address(listen)
-            server = await loop.create_server(connect, host, port, backlog=_BACKLOG)
-        except OSError as error:
-            raise ListenError(_why(listen, error)) from None
-        self._server = server
-        name = f"[{host}]" if ":" in host else host
-        self.address = f"{name}:{server.sockets[0].getsockname()[1]}"
+        for one in sockets:
+            opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
+            self._servers.append(await opening(connect, sock=one, backlog=BACKLOG))
 
     async def sweep(self) -> None:
         """Keeps the date and ends what takes too long, until cancelled."""
@@ -71,8 +53,8 @@ class Listener:
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
         """Accepts no more, lets requests under way finish for a while, then ends them."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         self.outbox.flush()
         for connection in list(self.connections):
             connection.close_when_idle()
@@ -85,36 +67,20 @@ class Listener:
         await asyncio.sleep(0)
 
 
-def parse_address(listen: str) -> tuple[str, int]:
-    """The host and port of `host:port`; an IPv6 address stands in brackets.
+@asynccontextmanager
+async def open_listener(
+    config: Config, exchange: Exchange, sockets: Sockets | None = None
+) -> AsyncIterator[Listener]:
+    """A port that serves while the block runs; requests under way are finished in the end.
+
+    It is the configured one, or that of `sockets`, which listen already.
 
     Raises:
-        ListenError: it is neither.
+        ListenError: the port cannot be had.
     """
-    host, colon, port = listen.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
-    if not colon or not is_port or (":" in host) is not bracketed:
-        raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT or unix:/path")
-    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" asks for every interface
-
-
-def _why(listen: str, error: OSError) -> str:
-    reasons = {
-        errno.EADDRINUSE: "the port is taken; "
-        "choose another with --listen HOST:PORT or GATEWAY_LISTEN",
-        errno.EACCES: "not allowed; ports below 1024 need privileges",
-    }
-    reason = reasons.get(error.errno or 0, "this machine has no such address")
-    return f"cannot listen on {listen}: {reason}"
-
-
-@asynccontextmanager
-async def open_listener(config: Config, exchange: Exchange) -> AsyncIterator[Listener]:
-    """A port that serves while the block runs; requests under way are finished in the end."""
-    listener = Listener(exchange)
-    await listener.start(config.listen)
+    sockets = open_sockets(config.listen) if sockets is None else sockets
+    listener = Listener(exchange, address_of(config.listen, sockets))
+    await listener.start(sockets)
     sweeper = asyncio.create_task(listener.sweep())
     try:
         yield listener

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
+from gateway.frontend.conversation import Conversation
 from gateway.status import Code, StatusError
 from gateway.transcoding.framing import Framing
 
@@ -14,7 +15,7 @@ Ended = Callable[[Code, int], None]
 
 
 class StreamBrokenError(ConnectionError):
-    """A stream without framing failed: only a connection cut short can tell its reader."""
+    """A stream failed that has no word for it: only a connection cut short can tell its reader."""
 
 
 class Pieces:
@@ -25,41 +26,44 @@ class Pieces:
 
     def __init__(
         self,
-        messages: AsyncGenerator[bytes],
+        talk: Conversation,
         encode: Callable[[bytes], bytes],
         encode_error: Callable[[StatusError], bytes],
         framing: Framing | None,
-        ended: Ended,
     ) -> None:
-        self._messages = messages
+        self.opening = b""
+        """What goes before the first message."""
+        self.count = 0
+        """The number of the last message."""
+        self.length: int | None = None
+        """How many bytes all pieces will be, where that is known."""
+        self.heartbeat_s: float | None = None
+        """How long to be silent before saying so, or None for ever."""
+        self.ended: Ended = _nobody
+        self._talk = talk
         self._encode = encode
         self._encode_error = encode_error
         self._framing = framing
-        self._ended = ended
-        self._count = 0
         self._bytes = 0
         self._is_over = False
 
     def __aiter__(self) -> "Pieces":
         return self
 
+    @property
+    def heartbeat(self) -> bytes:
+        """What can be sent between two pieces to show that somebody is there."""
+        return b"" if self._framing is None else self._framing.heartbeat
+
     async def __anext__(self) -> bytes:
         if self._is_over:
             raise StopAsyncIteration
-        try:
-            piece = self._framed(await anext(self._messages))
-        except StopAsyncIteration:
-            piece = await self._finish()
-        except StatusError as error:
-            piece = await self._fail(error)
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-        except Exception:
-            logger.exception("a stream failed")
-            piece = await self._fail(StatusError(Code.INTERNAL, "internal error"))
-        if not piece and self._is_over:
-            raise StopAsyncIteration
+        if self.opening:
+            piece, self.opening = self.opening, b""
+        else:
+            piece = await self._next()
+            if not piece and self._is_over:
+                raise StopAsyncIteration
         self._bytes += len(piece)
         return piece
 
@@ -67,26 +71,46 @@ class Pieces:
         """Ends the call if it has not ended: nobody reads on."""
         await self._end(Code.CANCELLED)
 
+    async def _next(self) -> bytes:
+        try:
+            return self._framed(await anext(self._talk))
+        except StopAsyncIteration:
+            return await self._finish()
+        except StatusError as error:
+            return await self._fail(error)
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        except Exception:
+            logger.exception("a stream failed")
+            return await self._fail(StatusError(Code.INTERNAL, "internal error"))
+
     def _framed(self, message: bytes) -> bytes:
         payload = self._encode(message)
         if self._framing is not None:
-            payload = self._framing.message(payload, self._count)
-        self._count += 1
+            payload = self._framing.message(payload, self.count)
+        self.count += 1
         return payload
 
     async def _finish(self) -> bytes:
-        piece = b"" if self._framing is None else self._framing.end(self._count)
+        piece = b"" if self._framing is None else self._framing.end(self.count)
         await self._end(Code.OK)
         return piece
 
     async def _fail(self, error: StatusError) -> bytes:
         await self._end(error.code)
-        if self._framing is None:
+        if self._framing is None or self._framing.failure is None:
             raise StreamBrokenError
-        return self._framing.failure(self._encode_error(error), self._count)
+        return self._framing.failure(self._encode_error(error), self.count)
 
     async def _end(self, code: Code) -> None:
         if not self._is_over:
             self._is_over = True
-            await self._messages.aclose()
-            self._ended(code, self._bytes)
+            try:
+                await self._talk.end(code)
+            finally:
+                self.ended(code, self._bytes)
+
+
+def _nobody(code: Code, size: int) -> None:
+    """Stands in for who is to be told."""

@@ -13,8 +13,10 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from gateway.status import StartUpError
 
-class SchemaError(Exception):
+
+class SchemaError(StartUpError):
     """Descriptors or rules that cannot be used; the text says which file and why."""
 
 
@@ -80,9 +82,11 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Schema:
-    """Everything that can be called, and the descriptors to speak of it."""
+    """Everything that can be called, and the descriptors to speak of it.
 
-    files: FileDescriptorSet
+    It does not hold the descriptor set it was made of, which takes six times its size on disk.
+    """
+
     pool: DescriptorPool
     methods: Mapping[str, Method]
     """By full name, in the order of the files."""
@@ -123,7 +127,7 @@ def build_schema(
         if not any(_is_exposed(method.service, [pattern]) for method in found):
             known = ", ".join(dict.fromkeys(m.service for m in found)) or "none"
             raise SchemaError(f"no service is called {pattern}; there are: {known}")
-    return Schema(files, pool, {method.full_name: method for method in exposed})
+    return Schema(pool, {method.full_name: method for method in exposed})
 
 
 def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
@@ -168,7 +172,7 @@ def _methods(
                 if rules is None:
                     line = lines.get((*place, *_ANNOTATION), source.line)
                     rules = tuple(_annotated_rules(method, Source(file.name, line)))
-                if not rules and unannotated:
+                if not rules and unannotated and name not in _NOT_FOR_CLIENTS:
                     template = f"/{name}/{method.name}"
                     rules = (HttpRule("POST", template, "*", "", source),)
                 yield _method(pool, name, method, rules, source)
@@ -194,6 +198,9 @@ def _method(
         source,
     )
 
+
+_NOT_FOR_CLIENTS = frozenset({"gatewayapi.v1.AuthService"})
+"""Checks passwords for the gateway, which counts failures; only an explicit rule exposes it."""
 
 _ANNOTATION = (4, annotations_pb2.HTTP_FIELD_NUMBER)
 """The way from a method to its HTTP rule in descriptor.proto's paths."""

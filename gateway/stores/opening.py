@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from gateway.status import StartUpError
 from gateway.stores.base import Store
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
 
 
-class StoreUrlError(ValueError):
+class StoreUrlError(StartUpError):
     """A store's URL that means nothing; the text says what would."""
 
 

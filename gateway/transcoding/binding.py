@@ -48,6 +48,11 @@ class Diagnostic:
     http_method: str
     template: str
 
+    @property
+    def is_error(self) -> bool:
+        """Whether the rule cannot be served."""
+        return self.severity is Severity.ERROR
+
     def __str__(self) -> str:
         route = f"{self.http_method} {self.template}".strip()
         return f"{self.source}: {self.severity}: {self.method}: {route}: {self.message}"
@@ -197,12 +202,36 @@ def _doubts(binding: Binding) -> Iterator[str]:
         yield f"{binding.http_method} with a body: many clients and proxies drop it (AIP-127)"
     if binding.http_method not in _KNOWN_METHODS.split():
         yield f"{binding.http_method} is no HTTP method that parsers know: no request will get here"
-    if method.client_streaming and binding.http_method in ("GET", "HEAD"):
-        yield f"a {method.kind} method cannot take its messages from a {binding.http_method}"
-    if method.client_streaming and isinstance(binding.body, FieldDescriptor):
-        field = binding.body.message_type
-        if not is_http_body(field):
-            yield f"each message of the stream would be a {binding.body.name}; body is usually *"
+    if method.client_streaming:
+        yield from _doubts_of_a_stream(binding)
+    if _is_list_of_raw_bodies(binding.body) or _is_list_of_raw_bodies(binding.response_body):
+        yield "a list of google.api.HttpBody travels as JSON: only a single one goes raw"
+
+
+def _doubts_of_a_stream(binding: Binding) -> Iterator[str]:
+    """What a rule for a method that streams its request may not be meant to say."""
+    kind, body = binding.method.kind, binding.body
+    if binding.http_method in ("GET", "HEAD"):
+        yield (
+            f"a {kind} method cannot take its messages from a {binding.http_method}; "
+            "over HTTP it gets one, of what the URL says; a WebSocket carries more"
+        )
+    elif body is None:
+        yield f"a {kind} method without a body gets one message, of what the URL says: add body: *"
+    if not isinstance(body, FieldDescriptor):
+        return
+    if body.is_repeated:
+        yield f"each message of the stream would be a list of {body.name}; body is usually *"
+    elif not is_http_body(body.message_type):
+        yield f"each message of the stream would be a {body.name}; body is usually *"
+
+
+def _is_list_of_raw_bodies(field: FieldDescriptor | str | None) -> bool:
+    return (
+        isinstance(field, FieldDescriptor)
+        and field.is_repeated
+        and is_http_body(field.message_type)
+    )
 
 
 def _diagnostic(severity: Severity, message: str, method: Method, rule: HttpRule) -> Diagnostic:

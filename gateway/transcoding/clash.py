@@ -19,8 +19,11 @@ from gateway.status import invalid_argument
 from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.wire import last_value
 
-ClashCheck = Callable[[bytes, bytes, Sequence[bytes]], None]
-"""Takes the JSON body, its wire bytes and each capture's; raises `StatusError` on a clash."""
+ClashCheck = Callable[[bytes | None, bytes, Sequence[bytes]], None]
+"""Takes a body's JSON, if it is JSON, its wire bytes and each capture's.
+
+Raises `StatusError` on a clash.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def clash_check(variables: Sequence[FieldPath], body: FieldDescriptor | None) ->
         return None
     names_a_bound_field = _mention(bound).search
 
-    def check(json_body: bytes, wire: bytes, captures: Sequence[bytes]) -> None:
-        if names_a_bound_field(json_body):
+    def check(json_body: bytes | None, wire: bytes, captures: Sequence[bytes]) -> None:
+        if json_body is None or names_a_bound_field(json_body):
             for variable in bound:
                 _compare(variable, wire, captures[variable.index])
 

@@ -1,17 +1,20 @@
 """Dotted field paths resolved on descriptors, and what puts a value there on the wire."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.status import invalid_argument
-from gateway.transcoding.text_values import has_members, value_reader
+from gateway.transcoding.text_values import has_members, read_string, value_reader
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
 
 Encoder = Callable[[str], bytes]
 """Decoded text to the wire bytes of the message a path starts from; raises `StatusError`."""
+
+_SHORT = 128
 
 Position = tuple[int, ...]
 """Where something stands in a message: the field numbers that lead to it."""
@@ -161,9 +164,24 @@ def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) ->
             raise invalid_argument(name, str(error)) from None
         return head + varint(len(value)) + value if sized else head + value
 
+    def encode_text(text: str) -> bytes:
+        # Saves two calls for what nearly every variable is: a short string of ASCII.
+        if text.isascii() and (size := len(text)) < _SHORT:
+            return heads[size] + text.encode()
+        return encode(text)
+
+    if read is read_string and enclose is None:
+        heads = _text_heads(head)
+        return encode_text
     if enclose is None:
         return encode
     return lambda text: enclose(encode(text))
+
+
+@cache
+def _text_heads(head: bytes) -> Sequence[bytes]:
+    """What precedes a short text, by its length; shared, as most fields have one of few numbers."""
+    return [head + varint(size) for size in range(_SHORT)]
 
 
 def encloser(parents: tuple[FieldDescriptor, ...]) -> Callable[[bytes], bytes] | None:

@@ -19,8 +19,9 @@ def is_http_body(message: Descriptor | None) -> bool:
 
 
 def write_http_body(content_type: str, data: bytes) -> bytes:
-    """The wire bytes of an HttpBody."""
-    return length_delimited(1, content_type.encode()) + length_delimited(2, data)
+    """The wire bytes of an HttpBody, or of a later piece of one, which states no media type."""
+    stated = length_delimited(1, content_type.encode()) if content_type else b""
+    return stated + length_delimited(2, data)
 
 
 def read_http_body(wire: bytes) -> Payload:

@@ -5,6 +5,9 @@ from functools import lru_cache
 from gateway.status import Code, StatusError
 from gateway.transcoding.payload import JSON
 
+PROTOBUF_TYPES = ("application/x-protobuf", "application/protobuf")
+"""Names for a message as it is on the wire: the usual one, and the registered one."""
+
 _JSON_TYPES = frozenset({JSON, "application/merge-patch+json", "text/json"})
 _JSON_RANGES = ("application/json", "application/*", "*/*")
 
@@ -19,23 +22,38 @@ def is_json(content_type: str) -> bool:
     return all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
 
 
-def unsupported(content_type: str) -> StatusError:
-    """The 415 for a body that is not JSON."""
+def media_type(content_type: str) -> str:
+    """The media type alone, without parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def unsupported(content_type: str, *served: str) -> StatusError:
+    """The 415 for a body of a media type that is not among those served."""
     shown = content_type[:80]
     return StatusError(
         Code.INVALID_ARGUMENT,
-        f"the body must be {JSON} in UTF-8, not {shown!r}",
+        f"the body must be {' or '.join(served)}, not {shown!r}; JSON is in UTF-8",
         http_status=415,
-        headers=[("Accept", JSON)],
+        headers=[("Accept", ", ".join(served))],  # RFC 9110 section 12.5.1
     )
 
 
 @lru_cache(maxsize=256)
-def accepts_json(accept: str) -> bool:
-    """Whether an Accept header admits application/json (RFC 9110 section 12.5.1)."""
+def preferred(accept: str) -> str | None:
+    """What a client that sends this Accept header gets: JSON, or a name for protobuf, or None.
+
+    The most exact range decides, so `application/json;q=0, */*` is a no (RFC 9110 section 12.5.1).
+    Protobuf has to be asked for by name, and wanted more than JSON.
+    """
+    if not accept.strip():
+        return JSON
     wanted = weights(accept)
-    # The most exact range decides, so `application/json;q=0, */*` is a no.
-    return next((wanted[r] > 0 for r in _JSON_RANGES if r in wanted), not accept.strip())
+    json = next((wanted[r] for r in _JSON_RANGES if r in wanted), 0.0)
+    protobuf = max(PROTOBUF_TYPES, key=lambda name: wanted.get(name, 0.0))
+    best, weight = max(
+        ((JSON, json), (protobuf, wanted.get(protobuf, 0.0))), key=lambda pair: pair[1]
+    )
+    return best if weight > 0 else None
 
 
 def weights(accept: str) -> dict[str, float]:
@@ -58,9 +76,9 @@ def _weight(parameters: list[str]) -> float:
 
 
 def not_acceptable(accept: str) -> StatusError:
-    """The 406 for a client that does not take JSON."""
+    """The 406 for a client that takes neither JSON nor protobuf."""
     return StatusError(
         Code.INVALID_ARGUMENT,
-        f"the answer would be {JSON}, which Accept: {accept[:80]} does not admit",
+        f"the answer would be {JSON} or {PROTOBUF_TYPES[0]}; Accept: {accept[:80]} admits neither",
         http_status=406,
     )

@@ -54,6 +54,7 @@ NOT_HEADERS = HOP_BY_HOP | {
     "date",
     "server",
     "x-http-code",
+    "x-http-content-length",
     "x-request-id",
 }
 """Metadata that never becomes a response header, whatever the rules say; nor does any `grpc-*`."""
@@ -64,8 +65,10 @@ RENAMED = {"user-agent": "x-forwarded-user-agent"}
 HTTP_CODE = "x-http-code"
 """Reply metadata by which a back end chooses the HTTP status of a success."""
 
+CONTENT_LENGTH = "x-http-content-length"
+"""Reply metadata by which a back end says how long a stream of raw bytes will be."""
+
 _METADATA_NAME = re.compile(r"[0-9a-z_.\-]+")
-_METADATA_VALUE = re.compile(rb"[\x20-\x7e]*")
 _HEADER_NAME = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
@@ -77,10 +80,11 @@ _REMEMBERED_NAMES = 1024
 class MetadataRules:
     """Which headers become metadata under which name, and which metadata become headers."""
 
-    def __init__(self, options: MetadataOptions) -> None:
+    def __init__(self, options: MetadataOptions, reserved: Sequence[str] = ()) -> None:
+        """`reserved` names, `*` at the end for any ending, become no metadata under any name."""
         self._to_metadata = _Names(
             options.request_allow,
-            options.request_deny,
+            [*options.request_deny, *reserved],
             {**RENAMED, **options.request_rename},
             reserved=NOT_METADATA,
             token=_METADATA_NAME,
@@ -117,8 +121,11 @@ class MetadataRules:
                     dropped = _connection_options(raw_value, dropped)
             elif name.endswith("-bin"):
                 metadata.extend((name, value) for value in _binary_values(name, raw_value))
-            elif _METADATA_VALUE.fullmatch(raw_value):
-                metadata.append((name, raw_value.decode("ascii")))
+            else:
+                # For ASCII this is 0x20 to 0x7E, and takes a third of a pattern's time.
+                text = raw_value.decode("latin-1")
+                if text.isascii() and text.isprintable():
+                    metadata.append((name, text))
         if dropped:
             return [entry for entry in metadata if entry[0] not in dropped]
         return metadata
@@ -176,7 +183,9 @@ class _Names:
         if not self._allow.fullmatch(name):
             return None
         target = self._rename.get(name, name)
-        if self._is_reserved(target) or not self._token.fullmatch(target):
+        if self._is_reserved(target) or self._deny.fullmatch(target):
+            return None
+        if not self._token.fullmatch(target):
             return None
         return target
 

@@ -1,17 +1,21 @@
 """Body, captures and query to one request message, compiled once for each binding."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.model import QueryOptions
 from gateway.status import invalid_argument
+from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.clash import ClashCheck, clash_check
-from gateway.transcoding.codec import Codec
+from gateway.transcoding.codec import Codec, Transform
 from gateway.transcoding.fields import Encoder, path_encoder
+from gateway.transcoding.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.http_body import is_http_body, write_http_body
-from gateway.transcoding.media import is_json, unsupported
+from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
+from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.wire import length_delimited
 
@@ -25,11 +29,13 @@ class RequestDecoder:
     def __init__(self, binding: Binding, codec: Codec, query: QueryOptions) -> None:
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
+        self.form = form_fields(binding, query)
+        self._codec = codec
         self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
         self._query = QueryBinder(
             binding.method.input, bound=binding.variables, body=binding.body, options=query
         )
-        self._read = _body_reader(binding, codec, raw=self.takes_raw_body)
+        self._read = self._body_reader()
         self._clash = _clash(binding, raw=self.takes_raw_body)
 
     def decode(
@@ -45,11 +51,75 @@ class RequestDecoder:
             return self._query.bind(query) + wire if query else wire
         if self._read is None:
             raise invalid_argument("", f"{self.binding.method.name} takes no body here")
-        wire = self._read(body, content_type)
+        json: bytes | None = body
+        if content_type is None or is_json(content_type):
+            wire = self._read(body, content_type)
+        elif self.form is not None and is_form(content_type):
+            form = read_form(self.form, content_type, body)
+            return form.file + self.decode_form(self.form, captures, query, form.fields)
+        elif self.takes_raw_body:
+            wire = self._read(body, content_type)
+        elif media_type(content_type) in PROTOBUF_TYPES:
+            wire, json = self._read_protobuf(body), None
+        else:
+            raise unsupported(content_type, JSON, PROTOBUF_TYPES[0])
         path = self._encode_captures(captures)
         if self._clash is not None:
-            self._clash(body, wire, path)
+            self._clash(json, wire, path)
         return b"".join((wire, self._query.bind(query), *path))
+
+    def decode_url(self, captures: Sequence[str], query: str) -> bytes:
+        """The wire bytes of what the URL alone sets.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT that names the field.
+        """
+        return self._query.bind(query) + b"".join(self._encode_captures(captures))
+
+    def decode_form(
+        self,
+        form: FormFields,
+        captures: Sequence[str],
+        query: str,
+        fields: Sequence[tuple[str, str]],
+    ) -> bytes:
+        """The same, with what a form's fields set.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT that names the field.
+        """
+        if self.binding.body == WHOLE:
+            self._query.bind(query)  # with the whole message as the body, a parameter has no place
+        return form.bind(query, fields) + b"".join(self._encode_captures(captures))
+
+    def raw_writer(self) -> Callable[[str, bytes], bytes]:
+        """What writes a piece of a raw body, and its media type, to where the body goes."""
+        body = self.binding.body
+        if not isinstance(body, FieldDescriptor):
+            return write_http_body
+        number = body.number
+        return lambda content_type, data: length_delimited(
+            number, write_http_body(content_type, data)
+        )
+
+    def message_reader(
+        self, captures: Sequence[str], *, protobuf: bool
+    ) -> Callable[[bytes], bytes]:
+        """What reads one message of a stream, and refuses one that contradicts the path.
+
+        Where the rule knows no body, a message of a stream is the whole request.
+        """
+        read = self._read_protobuf if protobuf else self._read_json
+        clash, path = self._clash, self._encode_captures(captures)
+        if clash is None:
+            return read
+
+        def read_and_check(body: bytes) -> bytes:
+            wire = read(body)
+            clash(None if protobuf else body, wire, path)
+            return wire
+
+        return read_and_check
 
     def explain(self, captures: Sequence[str], query: str) -> list[tuple[str, str, str]]:
         """Which part of the URL went to which field: its origin, its text, the field path."""
@@ -57,6 +127,30 @@ class RequestDecoder:
         found = [("path", text, path.text) for path, text in paths]
         bound = self._query.explain(query)
         return found + [(f"query {name}", text, path.text) for name, text, path in bound]
+
+    def _body_reader(self) -> BodyReader | None:
+        body = self.binding.body
+        if body is None:
+            return None
+        if self.takes_raw_body:
+            write = self.raw_writer()
+            return lambda body, content_type: write(content_type or "", body)
+        read = self._read_json
+        return lambda body, _: read(body)
+
+    @cached_property
+    def _read_json(self) -> Transform:
+        body = self.binding.body
+        if isinstance(body, FieldDescriptor):
+            return self._codec.field_reader(body)
+        return self._codec.reader(self.binding.method.input)
+
+    @cached_property
+    def _read_protobuf(self) -> Transform:
+        body = self.binding.body
+        if isinstance(body, FieldDescriptor):
+            return protobuf_codec.field_reader(body)
+        return protobuf_codec.reader(self.binding.method.input)
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:
@@ -80,38 +174,8 @@ def _body_message(binding: Binding) -> Descriptor | None:
 
 
 def _clash(binding: Binding, *, raw: bool) -> ClashCheck | None:
-    if binding.body is None or raw:
+    # Where there is no body, only messages of a stream can contradict the path.
+    if raw or (binding.body is None and not binding.method.client_streaming):
         return None
     field = binding.body if isinstance(binding.body, FieldDescriptor) else None
     return clash_check(binding.variables, field)
-
-
-def _body_reader(binding: Binding, codec: Codec, *, raw: bool) -> BodyReader | None:
-    body = binding.body
-    if body is None:
-        return None
-    if raw:
-        number = body.number if isinstance(body, FieldDescriptor) else None
-        return _raw_reader(number)
-    if isinstance(body, FieldDescriptor):
-        return _json_reader(codec.field_reader(body))
-    return _json_reader(codec.reader(binding.method.input))
-
-
-def _raw_reader(number: int | None) -> BodyReader:
-    """Takes a body as it is into a google.api.HttpBody, or into the field that is one."""
-
-    def read(body: bytes, content_type: str | None) -> bytes:
-        wire = write_http_body(content_type or "", body)
-        return wire if number is None else length_delimited(number, wire)
-
-    return read
-
-
-def _json_reader(read_json: Callable[[bytes], bytes]) -> BodyReader:
-    def read(body: bytes, content_type: str | None) -> bytes:
-        if content_type is not None and not is_json(content_type):
-            raise unsupported(content_type)
-        return read_json(body)
-
-    return read

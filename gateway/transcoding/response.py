@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from gateway.status import Code, StatusError
+from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.http_body import is_http_body, read_http_body
@@ -32,3 +34,22 @@ def is_raw(binding: Binding) -> bool:
     field = binding.response_body
     message = binding.method.output if field is None else field.message_type
     return is_http_body(message) and not (field is not None and field.is_repeated)
+
+
+def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
+    """What turns the wire bytes of a reply into a payload under a name for protobuf.
+
+    Raises:
+        StatusError: HTTP status 406 where the rule asks for a field that is no message.
+    """
+    field = binding.response_body
+    if field is None:
+        return lambda wire: Payload(wire, media_type)
+    if not protobuf_codec.has_message(field):
+        raise StatusError(
+            Code.INVALID_ARGUMENT,
+            f"the answer is the field {field.name}, which is no message: accept JSON",
+            http_status=406,
+        )
+    write = protobuf_codec.field_writer(field)
+    return lambda wire: Payload(write(wire), media_type)

@@ -16,6 +16,7 @@ cost of a search is bounded by the number of nodes, whatever the path.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from gateway.status import Code, StatusError
@@ -60,6 +61,7 @@ class _Entry(Generic[T]):
     target: T
     http_method: str
     captures: Captures
+    plain: Captures  # the same, for paths without escapes that were found without a `**`
 
 
 _Methods = dict[str, _Entry[T]]
@@ -95,7 +97,8 @@ class RouterBuilder(Generic[T]):
             self.conflicts.append(Conflict(http_method, template, taken.target, target))
             return
         captures = _compile_captures(template, fully_decode=fully_decode)
-        self._entries[key] = _Entry(template, target, http_method, captures)
+        plain = _plain_captures(template) or captures
+        self._entries[key] = _Entry(template, target, http_method, captures, plain)
 
     def build(self, *, allow_nul: bool = False) -> "Router[T]":
         """The router over all routes added so far; it knows nothing of later ones."""
@@ -150,7 +153,7 @@ class Router(Generic[T]):
                 if methods is not None and segments[-1]:
                     entry = methods.get(http_method) or methods.get(ANY_METHOD)
                     if entry is not None:
-                        return Match(entry.target, entry.captures(segments))
+                        return Match(entry.target, entry.plain(segments))
         return self._search(http_method, path)
 
     def allowed_methods(self, path: str) -> tuple[str, ...]:
@@ -279,6 +282,8 @@ def _no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusErro
 def _shown(text: str) -> str:
     """`text` fit for a message: cut if long, and without control characters."""
     cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+    if cut.isprintable():
+        return cut
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
@@ -298,41 +303,76 @@ def _compile_captures(template: Template, *, fully_decode: bool) -> Captures:
     return lambda segments: tuple([read(segments) for read in readers])
 
 
+def _plain_captures(template: Template) -> Captures | None:
+    """Takes segments as they are, without a call for each; None where some have to be joined."""
+    if not template.variables or any(variable.many_segments for variable in template.variables):
+        return None
+    numbers = [variable.start + 1 for variable in template.variables]
+    if len(numbers) == 1:
+        (only,) = numbers
+        return lambda segments: (segments[only],)
+    return itemgetter(*numbers)
+
+
 def _compile_variable(
     template: Template, variable: Variable, *, fully_decode: bool
 ) -> Callable[[list[str]], str]:
-    name = variable.field_path
-    start, end = variable.start + 1, variable.end + 1
     deep = template.deep_at
-    after_deep = deep is not None and variable.start > deep
-    over_deep = deep is not None and variable.start <= deep < variable.end
-    size = len(template.segments) + 1
+    if deep is not None and variable.end > deep:
+        return _compile_shifting(template, variable, deep, fully_decode=fully_decode)
+    start, end, name = variable.start + 1, variable.end + 1, variable.field_path
+    if not variable.many_segments:
+        return _read_one(start, name)
+    if not fully_decode:
+        return _read_many(start, end, name)
+    return lambda segments: "/".join([decode_keeping_slashes(s, name) for s in segments[start:end]])
+
+
+def _read_one(number: int, name: str) -> Callable[[list[str]], str]:
+    def read(segments: list[str]) -> str:
+        raw = segments[number]
+        return decode(raw, name) if "%" in raw else raw
+
+    return read
+
+
+def _read_many(start: int, end: int, name: str) -> Callable[[list[str]], str]:
+    def read(segments: list[str]) -> str:
+        raw = "/".join(segments[start:end])
+        return decode_keeping_slashes(raw, name) if "%" in raw else raw
+
+    return read
+
+
+def _compile_shifting(
+    template: Template, variable: Variable, deep: int, *, fully_decode: bool
+) -> Callable[[list[str]], str]:
+    """Reads a variable over a `**` or behind it: where it ends depends on what that matched."""
+    name, size = variable.field_path, len(template.segments) + 1
+    after_deep = variable.start > deep
+    start, end = variable.start + 1, variable.end + 1
 
     def bounds(segments: list[str]) -> tuple[int, int]:
         grown = len(segments) - size
-        return start + (grown if after_deep else 0), end + (grown if after_deep or over_deep else 0)
+        return start + (grown if after_deep else 0), end + grown
 
-    def read_one(segments: list[str]) -> str:
-        raw = segments[bounds(segments)[0] if after_deep else start]
-        return decode(raw, name) if "%" in raw else raw
-
-    def read_many(segments: list[str]) -> str:
-        first, last = bounds(segments) if deep is not None else (start, end)
+    def read(segments: list[str]) -> str:
+        first, last = bounds(segments)
         raw = "/".join(segments[first:last])
-        return decode_keeping_slashes(raw, name) if "%" in raw else raw
+        if "%" not in raw:
+            return raw
+        return decode_keeping_slashes(raw, name) if variable.many_segments else decode(raw, name)
 
     def read_fully(segments: list[str]) -> str:
         # http.proto, Http.fully_decode_reserved_expansion: `%2F` stays only where `*` matched it.
         first, last = bounds(segments)
-        inside = range(deep + 1, deep + 2 + len(segments) - size) if deep is not None else range(0)
+        inside = range(deep + 1, deep + 2 + len(segments) - size)
         return "/".join(
             (decode if i in inside else decode_keeping_slashes)(segments[i], name)
             for i in range(first, last)
         )
 
-    if not variable.many_segments:
-        return read_one
-    return read_fully if fully_decode else read_many
+    return read_fully if fully_decode and variable.many_segments else read
 
 
 def _path_difference(template: Template, path: str) -> str:

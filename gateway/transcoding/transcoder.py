@@ -1,7 +1,8 @@
 """The façade: HTTP to protobuf wire bytes and back. It never awaits.
 
 Four questions, in the order a request asks them: `match` (which binding), `decode` (the request's
-message), `encode` (the reply's payload), `encode_error` (any failure's payload).
+message; `intake`, the messages of a stream), `encoder` (what makes the reply's payload), and
+`encode_error` (any failure's payload).
 """
 
 import json
@@ -9,17 +10,35 @@ from collections.abc import Iterable, Sequence
 
 from gateway.config.model import Config
 from gateway.schema.catalog import Schema
-from gateway.status import ERROR_MEDIA_TYPE, StatusError, error_document
+from gateway.status import (
+    ERROR_MEDIA_TYPE,
+    Code,
+    StartUpError,
+    StatusError,
+    error_document,
+    status_bytes,
+)
 from gateway.transcoding.binding import Binding, Diagnostic, Severity, bind, build_router
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.media import accepts_json, not_acceptable
-from gateway.transcoding.payload import Payload
+from gateway.transcoding.deframing import ArrayItems, Deframer, Delimited, Lines
+from gateway.transcoding.form import is_form
+from gateway.transcoding.framing import FRAMINGS, JSON_LINES, NDJSON, Framing, choose_framing
+from gateway.transcoding.intake import FormIntake, FramedIntake, Intake, MessageDecoder, RawIntake
+from gateway.transcoding.media import (
+    PROTOBUF_TYPES,
+    is_json,
+    media_type,
+    not_acceptable,
+    preferred,
+    unsupported,
+)
+from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.request import RequestDecoder
-from gateway.transcoding.response import Encode, is_raw, response_encoder
+from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.router import Match, Router
 
 
-class RulesError(Exception):
+class RulesError(StartUpError):
     """The schema has rules that cannot be served; `diagnostics` says which and why."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
@@ -59,14 +78,42 @@ class Transcoder:
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
 
-    def accept(self, match: Match[Binding], accept: str | None) -> None:
-        """Refuses a client that admits nothing this binding can answer.
+    def encoder(self, match: Match[Binding], accept: str | None) -> Encode:
+        """What makes the payload of a reply in the encoding that a client likes best.
 
         Raises:
-            StatusError: HTTP status 406.
+            StatusError: HTTP status 406 where it admits none of them.
         """
-        if accept is not None and not accepts_json(accept) and not self._plan(match).answers_raw:
+        plan = self._plan(match)
+        if accept is None or plan.answers_raw:
+            return plan.encode
+        chosen = preferred(accept)
+        if chosen is None:
             raise not_acceptable(accept)
+        return plan.encode if chosen == JSON else protobuf_encoder(match.target, chosen)
+
+    def framing(self, match: Match[Binding], accept: str | None) -> tuple[Framing | None, Encode]:
+        """How a stream goes out, and what makes each of its payloads.
+
+        Raw bytes have no framing: each payload says what it is.
+
+        Raises:
+            StatusError: HTTP status 406 where a client admits none of them.
+        """
+        plan = self._plan(match)
+        if plan.answers_raw:
+            return None, plan.encode
+        framing = choose_framing(accept)
+        if framing is None:
+            offered = ", ".join(FRAMINGS)
+            raise StatusError(
+                Code.INVALID_ARGUMENT,
+                f"the answer is a stream, offered as {offered}",
+                http_status=406,
+            )
+        if framing.is_protobuf:
+            return framing, protobuf_encoder(match.target, framing.media_type)
+        return framing, plan.encode
 
     def answers_raw(self, match: Match[Binding]) -> bool:
         """Whether this binding answers with a back end's own bytes instead of JSON."""
@@ -82,16 +129,63 @@ class Transcoder:
         """
         return self._plan(match).decoder.decode(match.captures, query, content_type, body)
 
+    def intake(
+        self, match: Match[Binding], query: str, content_type: str | None, limit_bytes: int
+    ) -> Intake:
+        """What takes the body of a stream of requests and gives the messages it holds.
+
+        `limit_bytes` is how large one message may be. Where the rule knows no body, it takes none.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a bad URL, or HTTP status 415 for the body's type.
+        """
+        decoder, captures = self._plan(match).decoder, match.captures
+        form = decoder.form
+        if form is not None and content_type is not None and is_form(content_type):
+            return FormIntake(
+                form,
+                content_type,
+                lambda fields: decoder.decode_form(form, captures, query, fields),
+            )
+        if decoder.takes_raw_body:
+            url = decoder.decode_url(captures, query)
+            return RawIntake(lambda: url, decoder.raw_writer(), content_type or "")
+        deframer = _deframer(content_type, limit_bytes)
+        protobuf = isinstance(deframer, Delimited)
+        return FramedIntake(deframer, self.message_decoder(match, query, protobuf=protobuf))
+
+    def message_decoder(
+        self, match: Match[Binding], query: str, *, protobuf: bool
+    ) -> MessageDecoder:
+        """What makes the request messages of a stream that comes message by message.
+
+        Each is as the rule's body says; where it knows none, each is the whole request message.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a bad URL.
+        """
+        decoder = self._plan(match).decoder
+        return MessageDecoder(
+            decoder.decode_url(match.captures, query),
+            decoder.message_reader(match.captures, protobuf=protobuf),
+        )
+
     def encode(self, match: Match[Binding], message: bytes) -> Payload:
-        """The payload of a reply.
+        """The payload of a reply as JSON, or raw.
 
         Raises:
             StatusError: INTERNAL if the message cannot be shown as JSON.
         """
         return self._plan(match).encode(message)
 
-    def encode_error(self, error: StatusError) -> Payload:
-        """The payload of a failure, in the configured shape; never raises."""
+    def encode_error(self, error: StatusError, accept: str | None = None) -> Payload:
+        """The payload of a failure, in the configured shape; never raises.
+
+        To a client that likes protobuf best it is a google.rpc.Status.
+        """
+        chosen = JSON if accept is None else preferred(accept)
+        if chosen in PROTOBUF_TYPES:
+            return Payload(status_bytes(error), chosen)
         to_json = self._codec.any_to_json
         details = [to_json(detail.type_url, detail.value) for detail in error.details]
         document = error_document(self._shape, error, details)
@@ -124,6 +218,20 @@ class Transcoder:
         encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan
+
+
+def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:
+    """What cuts a body of this media type into messages; without one it is taken for JSON."""
+    if content_type is None:
+        return ArrayItems(limit_bytes)
+    stated = media_type(content_type)
+    if stated in (NDJSON, JSON_LINES):
+        return Lines(limit_bytes)
+    if stated in PROTOBUF_TYPES:
+        return Delimited(limit_bytes)
+    if is_json(content_type):
+        return ArrayItems(limit_bytes)
+    raise unsupported(content_type, NDJSON, JSON, PROTOBUF_TYPES[0])
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:

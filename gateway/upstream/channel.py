@@ -6,6 +6,9 @@ from typing import Protocol
 from gateway.call import Metadata, Reply
 from gateway.schema.catalog import Method
 
+QUIET_S = 1.0
+"""How long a streaming reply may be quiet before it is handed out without its first message."""
+
 
 class Channel(Protocol):
     """Sends a call's wire bytes to one endpoint and brings back its reply's.
@@ -25,7 +28,8 @@ class Channel(Protocol):
         """Calls `method` once; `request` is a generator where the method streams its request.
 
         A reply that streams is returned as soon as its first message, its end, or a failure is
-        there, so that a failure before the first message is raised here and not by the generator.
+        there, so that a failure before the first message is raised here and not by the generator;
+        but one that stays quiet is returned after `QUIET_S`, and its metadata comes later.
         An exception of the `request` generator cancels the RPC and is raised as it is.
         """
         ...

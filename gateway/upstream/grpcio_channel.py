@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from gateway.call import Metadata, Reply
-from gateway.config.model import TlsClient, Upstream
+from gateway.config.model import RequestCompression, TlsClient, Upstream
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
+from gateway.upstream.channel import QUIET_S
 from gateway.upstream.status_details import (
     backend_error,
     deadline_exceeded,
@@ -23,9 +24,16 @@ from gateway.upstream.user_agent import USER_AGENT
 
 _LOG = logging.getLogger(__name__)
 
+_CLOCK_SLACK_S = 0.02
+
+_COMPRESSIONS: Mapping[RequestCompression, grpc.Compression] = {
+    RequestCompression.NONE: grpc.Compression.NoCompression,
+    RequestCompression.GZIP: grpc.Compression.Gzip,
+}
+
 _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
     Code.CANCELLED: re.compile(r"RST_STREAM|[Cc]ancelled by application|[Cc]ancelling all calls"),
-    Code.DEADLINE_EXCEEDED: re.compile(r"(?:Stream removed \()?Deadline Exceeded\)?"),
+    Code.DEADLINE_EXCEEDED: re.compile(r"Deadline Exceeded|RST_STREAM"),
     Code.PERMISSION_DENIED: re.compile(r"RST_STREAM|http2 header with status"),
     Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger|RST_STREAM"),
     Code.UNAUTHENTICATED: re.compile(r"http2 header with status"),
@@ -44,8 +52,8 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
         r"|[Cc]hannel (?:closed|is closed)|http2 header with status|ipv[46]:|unix:|too_many_pings"
     ),
 }
-"""How the C core speaks of failures of its own, by code. It marks them in no other way, but a
-status without any metadata whose text has such words is taken to be its."""
+"""How the C core speaks of failures of its own, by code. It marks them in no other way, not in the
+debug string either; but a status without trailers whose text has such words is taken to be its."""
 
 
 class GrpcioChannel:
@@ -80,7 +88,7 @@ class GrpcioChannel:
         try:
             message: bytes | None = await rpc
         except grpc.aio.AioRpcError as error:
-            raise self._error(error) from None
+            raise self._error(rpc, error) from None
         except asyncio.CancelledError as cancelled:
             rpc.cancel()
             raise self._interruption(cancelled, sending) from None
@@ -119,10 +127,10 @@ class GrpcioChannel:
         return makers[method.client_streaming, method.server_streaming](method.path)  # type: ignore[no-any-return]
 
     async def _stream(self, rpc: Any, sending: "_Sending | None") -> Reply:
-        """The reply once its first message, its end, or its failure is there."""
+        """The reply once its first message, its end, or its failure is there, or it is quiet."""
         reply = Reply()
         reply.messages = self._messages(rpc, sending, reply)
-        # Runs up to where the first message is known. It also has to have started: closing a
+        # Runs up to where that is known. It also has to have started: closing a
         # generator that never ran would leave the RPC running.
         await anext(reply.messages)
         return reply
@@ -132,21 +140,28 @@ class GrpcioChannel:
     ) -> AsyncGenerator[bytes]:
         """The messages of a streaming reply, behind an empty one that says it has begun."""
         messages = aiter(rpc)
+        fetching = asyncio.ensure_future(_first(messages))
         try:
-            first: bytes | None = await anext(messages, None)
+            await asyncio.wait([fetching], timeout=QUIET_S)
+            if is_quiet := not fetching.done():
+                yield b""
+            first = await fetching
             reply.metadata.extend(_plain(await rpc.initial_metadata()))
-            yield b""
+            if not is_quiet:
+                yield b""
             if first is not None:
                 yield first
                 async for message in messages:
                     yield message
             reply.trailers.extend(_plain(await rpc.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
-            raise self._error(error) from None
+            raise self._error(rpc, error) from None
         except asyncio.CancelledError as cancelled:
             raise self._interruption(cancelled, sending) from None
         finally:
             rpc.cancel()
+            fetching.cancel()
+            await asyncio.wait([fetching])
             if sending is not None:
                 await sending.stop()
 
@@ -164,14 +179,14 @@ class GrpcioChannel:
             return sending.failure
         return unavailable(self._name)
 
-    def _error(self, error: grpc.aio.AioRpcError) -> StatusError:
+    def _error(self, rpc: Any, error: grpc.aio.AioRpcError) -> StatusError:
         code, _ = error.code().value
         metadata = _plain(error.initial_metadata())
         trailers = _plain(error.trailing_metadata())
         text = error.details() or ""
         own_words = _OWN_WORDS.get(Code.of(code))
-        if not metadata and not trailers and own_words is not None and own_words.search(text):
-            return self._local_error(Code.of(code), text)
+        if not trailers and own_words is not None and own_words.search(text):
+            return self._local_error(_meant(Code.of(code), rpc.time_remaining()), text)
         return backend_error(code, text, metadata, trailers)
 
     def _local_error(self, code: Code, text: str) -> StatusError:
@@ -191,6 +206,14 @@ class GrpcioChannel:
 
     def _breach(self, code: Code) -> StatusError:
         return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
+
+
+def _meant(code: Code, remaining_s: float | None) -> Code:
+    """What a failure that grpcio found means when so much of the call's time is left."""
+    if code is Code.CANCELLED and remaining_s is not None and remaining_s < _CLOCK_SLACK_S:
+        # The back end kept the deadline, by a clock that was a little ahead of the C core's.
+        return Code.DEADLINE_EXCEEDED
+    return code
 
 
 class _Sending:
@@ -221,6 +244,10 @@ class _Sending:
                 self._rpc.cancel()
 
 
+async def _first(messages: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(messages, None)
+
+
 def _plain(metadata: Any) -> Metadata:
     return [] if metadata is None else [(name, value) for name, value in metadata]
 
@@ -242,11 +269,14 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
             ("grpc.keepalive_time_ms", round(upstream.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(upstream.keepalive_timeout_s * 1000)),
         ]
+    compression = _COMPRESSIONS[upstream.compression]
     if upstream.tls is None:
-        return grpc.aio.insecure_channel(upstream.target, options=options)
+        return grpc.aio.insecure_channel(upstream.target, options, compression)
     if upstream.tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", upstream.tls.server_name))
-    return grpc.aio.secure_channel(upstream.target, _credentials(upstream.tls), options=options)
+    return grpc.aio.secure_channel(
+        upstream.target, _credentials(upstream.tls), options, compression
+    )
 
 
 def _credentials(tls: TlsClient) -> grpc.ChannelCredentials:

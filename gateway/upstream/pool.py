@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.model import ChannelKind, Upstream
+from gateway.status import StartUpError
 from gateway.upstream.channel import Channel
 
 _GRACE_S = 5.0
 
 
-class PoolError(Exception):
+class PoolError(StartUpError):
     """Services and upstreams do not fit each other; the text names them."""
 
 
@@ -41,6 +42,9 @@ class Pool:
 
     def __getitem__(self, upstream: str) -> Channel:
         return self._channels[upstream]
+
+    def __contains__(self, upstream: str) -> bool:
+        return upstream in self._channels
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._channels)

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from gateway.schema.catalog import Method, Source
-from gateway.status import Code, StatusError
+from gateway.status import Code, StartUpError, StatusError
 from gateway.upstream.channel import Channel
 
 _VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
@@ -26,7 +26,7 @@ _TIMEOUT_S = 20.0
 _MAX_FILES = 50_000
 
 
-class ReflectionError(Exception):
+class ReflectionError(StartUpError):
     """A back end could not be asked; the text says which and why."""
 
 

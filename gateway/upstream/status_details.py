@@ -11,6 +11,13 @@ from gateway.status import Code, StatusError
 
 DETAILS = "grpc-status-details-bin"
 
+_DEADLINE_WORDS = frozenset(
+    {"deadline exceeded", "context deadline exceeded", "deadline%20exceeded"}
+)
+"""How gRPC libraries at the back end speak of the deadline that we gave them, in any case; grpc-js
+escapes its words twice."""
+_LATE = "the call did not finish in time"
+
 
 def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
     """The error a back end ended a call with.
@@ -18,6 +25,8 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
     The status of the trailers counts; of grpc-status-details-bin only the details are taken, and
     bytes that are no google.rpc.Status are kept whole as one detail.
     """
+    if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
+        message = _LATE
     return StatusError(
         Code.of(code),
         message,
@@ -44,7 +53,7 @@ def unavailable(upstream: str) -> StatusError:
 
 def deadline_exceeded() -> StatusError:
     """A call whose time is up."""
-    return StatusError(Code.DEADLINE_EXCEEDED, "the call did not finish in time")
+    return StatusError(Code.DEADLINE_EXCEEDED, _LATE)
 
 
 def too_large(limit_bytes: int) -> StatusError:
@@ -53,4 +62,13 @@ def too_large(limit_bytes: int) -> StatusError:
         Code.RESOURCE_EXHAUSTED,
         f"the back end's reply is larger than {limit_bytes} bytes",
         http_status=500,
+    )
+
+
+def metadata_too_large(limit_bytes: int) -> StatusError:
+    """A call with more metadata than its back end takes."""
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"the headers are larger than the {limit_bytes} bytes that the back end takes",
+        http_status=431,
     )

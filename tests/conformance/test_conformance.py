@@ -131,7 +131,7 @@ def test_a_request_becomes_a_message_or_a_status(case: Case, tmp_path: Path) -> 
 def _transcode(transcoder: Transcoder, case: Case) -> tuple[str, bytes]:
     http_method, path, query = split(case)
     match = transcoder.match(http_method, path)
-    transcoder.accept(match, header_of(case, "Accept"))
+    transcoder.encoder(match, header_of(case, "Accept"))
     body = body_of(case)
     wire = transcoder.decode(match, query, header_of(case, "Content-Type"), body)
     return match.target.method.name, wire

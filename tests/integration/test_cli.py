@@ -254,7 +254,9 @@ async def test_serve_serves_until_it_is_interrupted(source: list[str]) -> None:
 async def _use(process: asyncio.subprocess.Process) -> None:
     assert process.stderr is not None
     async with asyncio.timeout(20):
+        warning = (await process.stderr.readline()).decode()
         started = (await process.stderr.readline()).decode()
+    assert warning.startswith("gateway: warning: no auth.store is set")
     assert started.startswith("gateway: serving 8 routes on http://127.0.0.1:")
     body = await asyncio.to_thread(_fetch, f"{started.split()[-1]}/v1/echo/hello")
     assert json.loads(body)["text"] == "hello"

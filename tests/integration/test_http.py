@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
-from gateway.frontend.server import ListenError
+from gateway.frontend.ports import ListenError
 from tests.support.http import RawClient, connected, echo_gateway
 
 

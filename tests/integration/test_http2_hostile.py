@@ -2,13 +2,16 @@
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
-from gateway.config.model import Upstream
+from gateway.config.model import TlsClient, Upstream
 from gateway.status import Code, StatusError
 from gateway.upstream.http2 import Http2Channel, frames
 from tests.support import http2_peer as peer
@@ -228,6 +231,74 @@ async def test_a_server_that_never_greets_costs_the_deadline_and_no_more() -> No
         with pytest.raises(StatusError) as raised:
             await asyncio.wait_for(channel.call(method("M"), b"", [], 0.3), 5)
     assert raised.value.code is Code.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("size", "is_sent"), [(100, True), (2_000, True), (7_000, False)], ids=["small", "fits", "not"]
+)
+async def test_metadata_stays_below_what_the_peer_takes(size: int, is_sent: bool) -> None:
+    limit = peer.settings((frames.MAX_HEADER_LIST_SIZE, 4_000))
+    metadata: list[tuple[str, str | bytes]] = [("x-large", "a" * size)]
+    async with channel_to(Scripted(answer, greeting=limit)) as channel:
+        await call(channel)  # what is sent before the greeting is read, knows no limit
+        if is_sent:
+            assert (await channel.call(method("M"), b"", metadata, 5)).message == b"ok"
+            return
+        with pytest.raises(StatusError, match="larger than the 4000 bytes") as raised:
+            await channel.call(method("M"), b"", metadata, 5)
+        assert (raised.value.code, raised.value.http_status) == (Code.RESOURCE_EXHAUSTED, 431)
+        await call(channel)
+
+
+async def test_a_tls_server_without_http_2_is_unavailable(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = await asyncio.start_server(Scripted(answer).serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        tls = TlsClient(ca_file=tmp_path / "ca.pem")
+        channel = Http2Channel("library", Upstream(target=target, tls=tls))
+        with pytest.raises(StatusError) as raised:
+            await channel.call(method("M"), b"", [], 5)
+        await channel.close()
+    assert raised.value.code is Code.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("resets", "is_served"), [(1, True), (2, False)], ids=["one", "two"])
+async def test_one_connection_that_is_reset_fails_no_call(resets: int, is_served: bool) -> None:
+    scripted, tries = Scripted(answer), 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= resets:
+            writer.transport.abort()
+        else:
+            await scripted.serve(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        channel = Http2Channel("library", Upstream(target=target))
+        outcome = (await asyncio.gather(call(channel), return_exceptions=True))[0]
+        await channel.close()
+        await asyncio.sleep(0.05)
+    assert (outcome == b"ok") is is_served
+    assert tries == 2
+
+
+@pytest.mark.parametrize("held", [0.15, None], ids=["late", "in time"])
+async def test_a_lost_connection_is_no_other_failure_after_the_deadline(held: float | None) -> None:
+    server = Scripted(lambda _: b"")
+    async with channel_to(server) as channel:
+        channel._sweeping = True  # the sweep that would come first, is not what is tested
+        pending = asyncio.ensure_future(channel.call(method("M"), b"", [], 0.1 if held else 10))
+        await asyncio.sleep(held or 0.05)
+        server.writers[0].close()
+        with pytest.raises(StatusError) as raised:
+            await asyncio.wait_for(pending, 5)
+    assert raised.value.code is (Code.DEADLINE_EXCEEDED if held else Code.UNAVAILABLE)
 
 
 async def test_a_hostile_upstream_harms_no_other() -> None:

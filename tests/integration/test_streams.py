@@ -62,7 +62,8 @@ async def test_events_have_ids_and_an_end(client: RawClient) -> None:
     answer = await client.get("/v1/echo/a:repeat?count=2", "Accept: text/event-stream")
     assert answer.header("Content-Type") == "text/event-stream"
     assert answer.header("Cache-Control") == "no-store"
-    first, second, end, _ = answer.body.split(b"\n\n")
+    retry, first, second, end, _ = answer.body.split(b"\n\n")
+    assert retry == b"retry: 3000"
     assert first.startswith(b'id: 1\ndata: {"text":"a"')
     assert second.startswith(b"id: 2\n")
     assert end == b"event: end\ndata: {}"
@@ -199,11 +200,3 @@ async def test_a_watch_tells_of_what_happens() -> None:
             assert created.status == 200
         event = json.loads(await asyncio.wait_for(response.content.readline(), 5))
         assert event["book"]["title"] == "Ode"
-
-
-async def test_client_streams_are_not_served_yet() -> None:
-    async with library_gateway() as gateway, connected(gateway) as client:
-        await client.send(
-            "POST /v1/shelves/poetry/books:import HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"
-        )
-        assert (await client.answer()).status == 501

@@ -22,8 +22,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "gateway",
+        "gatewayapi",
+    }
     assert "gateway/py.typed" in names
+    # Users compile against these, and import what they become.
+    assert {"gatewayapi/v1/policy.proto", "gatewayapi/v1/auth.proto"} <= set(names)
     entry_points = next(name for name in names if name.endswith("entry_points.txt"))
     text = zipfile.ZipFile(wheel).read(entry_points).decode()
     assert "gateway = gateway.cli:main" in text
@@ -64,6 +69,8 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
     assert "0 errors" in gateway("check", "--descriptors", "api.binpb")
     assert "GetShelf" in gateway("explain", "GET /v1/shelves/fiction", "--descriptors", "api.binpb")
     assert "Serve a REST API" in gateway("serve", "--help")
+    command = [str(python), "-c", "from gatewayapi.v1 import auth_pb2_grpc, policy_pb2"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     where = subprocess.run(
         [str(python), "-c", "import gateway; print(gateway.__file__)"],
         cwd=tmp_path, check=True, capture_output=True, text=True,

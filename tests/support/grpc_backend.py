@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -143,11 +144,11 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
 
 @dataclass
 class Backend:
-    """A running server: its target, what it saw, and the server itself to stop it early."""
+    """A running server: its target, what it saw, and how to stop it early, with its calls."""
 
     target: str
     seen: Seen
-    server: grpc.aio.Server
+    stop: Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -166,8 +167,8 @@ async def bytes_backend(
     else:
         port = server.add_secure_port(address, credentials)
     await server.start()
-    target = address if address.startswith("unix:") else f"127.0.0.1:{port}"
+    target = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
     try:
-        yield Backend(target, seen, server)
+        yield Backend(target, seen, partial(server.stop, None))
     finally:
         await server.stop(None)

@@ -13,13 +13,18 @@ Script = Callable[[int], bytes]
 
 
 class Scripted:
-    """A server that answers each call as told; `connections` counts who came."""
+    """A server that answers each call as told; it counts who came, and keeps what they sent."""
 
-    def __init__(self, *scripts: Script, greeting: bytes = peer.settings()) -> None:
+    def __init__(
+        self, *scripts: Script, greeting: bytes = peer.settings(), answers_pings: bool = False
+    ) -> None:
         self._scripts = list(scripts)
+        self._answers_pings = answers_pings
         self._greeting = greeting
         self.connections = 0
         self.calls = 0
+        self.received: list[tuple[int, bytes]] = []
+        """The kind and payload of each frame."""
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +35,10 @@ class Scripted:
             await reader.readexactly(len(PREFACE))
             while True:
                 head = await reader.readexactly(9)
-                await reader.readexactly(int.from_bytes(head[:3], "big"))
+                payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+                self.received.append((head[3], payload))
+                if head[3] == frames.PING and self._answers_pings:
+                    writer.write(peer.frame(frames.PING, frames.ACK, 0, payload))
                 if head[3] == frames.HEADERS:
                     script = self._scripts[min(self.calls, len(self._scripts) - 1)]
                     self.calls += 1

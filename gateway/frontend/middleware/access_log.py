@@ -14,13 +14,15 @@ from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
+from gateway.status import StartUpError
+
 _FLUSH_EVERY_S = 0.5
 _FLUSH_AT_LINES = 256
 
 Destination = Literal["off", "stdout", "stderr"] | Path
 
 
-class AccessLogError(Exception):
+class AccessLogError(StartUpError):
     """A file that cannot be written to; the text says which and why."""
 
 

@@ -17,6 +17,9 @@ from gateway.upstream.status_details import deadline_exceeded, too_large, unavai
 _PREFIX_BYTES = 5
 _GZIP_WINDOW = 31
 
+_SAYS_LITTLE = frozenset({None, ErrorCode.CANCEL})
+"""How a stream ends that a back end gives up at its deadline; its connection may go with it."""
+
 
 class Unprocessed(Exception):  # noqa: N818 - reads as what happened
     """The back end is sure to have done nothing: the call may be sent again."""
@@ -36,15 +39,15 @@ class RpcCall(ABC):
         "_drained",
         "_encoding",
         "_limit_bytes",
-        "_started",
-        "_upstream",
         "deadline_s",
         "ended",
         "error",
         "metadata",
         "socket",
+        "started",
         "stream",
         "trailers",
+        "upstream",
     )
 
     stream: Stream
@@ -56,29 +59,30 @@ class RpcCall(ABC):
         self.trailers: Metadata = []
         self.error: Exception | None = None
         self.ended = False
-        self._upstream = upstream
+        self.started = False
+        """Whether the back end has begun to answer."""
+        self.upstream = upstream
         self._limit_bytes = limit_bytes
-        self._started = False
         self._encoding = "identity"
         self._buffer: bytearray | None = None
         self._drained: asyncio.Future[None] | None = None
 
     def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
         """Takes headers, or the trailers that close the call."""
-        if self._started:
+        if self.started:
             if ended:
                 self._on_trailers(headers)
             else:
-                self._finish(status.of_breach(self._upstream))
+                self._finish(status.of_breach(self.upstream))
         elif headers.is_grpc:
-            self._started = True
+            self.started = True
             if ended:
                 self._on_trailers(headers)
             else:
                 self._encoding = headers.encoding
-                self.metadata = list(headers.metadata)
+                self.metadata.extend(headers.metadata)
         elif ended or not headers.interim:
-            self._finish(status.of_stranger(self._upstream, headers))
+            self._finish(status.of_stranger(self.upstream, headers))
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Cuts messages out of the body."""
@@ -89,14 +93,14 @@ class RpcCall(ABC):
             self._buffer is None
             and 0 <= size <= self._limit_bytes
             and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
-            and self._started
+            and self.started
         ):
             # Saves copying a message that comes whole in one frame, as most do.
             self.on_message(data[_PREFIX_BYTES:])
         else:
             self._cut(data)
         if ended and not self.ended:
-            self._finish(status.of_breach(self._upstream))
+            self._finish(status.of_breach(self.upstream))
 
     @abstractmethod
     def on_message(self, message: bytes) -> None:
@@ -115,14 +119,14 @@ class RpcCall(ABC):
 
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset, or its connection is gone."""
-        if unprocessed and not self._started:
+        if unprocessed and not self.started:
             self._finish(Unprocessed())
-        elif code is None:
-            self._finish(unavailable(self._upstream))
-        elif code is ErrorCode.CANCEL and self.is_late(self.socket.loop.time()):
+        elif code in _SAYS_LITTLE and self.is_late(self.socket.loop.time()):
             self._finish(deadline_exceeded())
+        elif code is None:
+            self._finish(unavailable(self.upstream))
         else:
-            self._finish(status.of_reset(self._upstream, code))
+            self._finish(status.of_reset(self.upstream, code))
 
     def is_late(self, now_s: float) -> bool:
         """Whether the call has run out of time."""
@@ -151,16 +155,16 @@ class RpcCall(ABC):
     def _on_trailers(self, headers: ResponseHeaders) -> None:
         if headers.grpc_status != 0:
             trailers = list(headers.metadata)
-            self._finish(status.of_trailers(self._upstream, headers, self.metadata, trailers))
+            self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
         elif self._buffer:
-            self._finish(status.of_breach(self._upstream))
+            self._finish(status.of_breach(self.upstream))
         else:
             self.trailers.extend(headers.metadata)
             self._finish(None)
 
     def _cut(self, data: bytes) -> None:
-        if not self._started:
-            self._finish(status.of_breach(self._upstream))
+        if not self.started:
+            self._finish(status.of_breach(self.upstream))
             return
         buffer = self._buffer
         if buffer is None:
@@ -188,16 +192,16 @@ class RpcCall(ABC):
             StatusError: it is too large, or not what the reply's headers promised.
         """
         if self._encoding != "gzip":
-            raise status.of_breach(self._upstream)
+            raise status.of_breach(self.upstream)
         inflater = zlib.decompressobj(_GZIP_WINDOW)
         try:
             text = inflater.decompress(message, self._limit_bytes + 1)
         except zlib.error:
-            raise status.of_breach(self._upstream) from None
+            raise status.of_breach(self.upstream) from None
         if len(text) > self._limit_bytes:
             raise too_large(self._limit_bytes)
         if not inflater.eof or inflater.unused_data:
-            raise status.of_breach(self._upstream)
+            raise status.of_breach(self.upstream)
         return text
 
     def _finish(self, error: Exception | None) -> None:
@@ -225,7 +229,7 @@ class UnaryCall(RpcCall):
     def on_message(self, message: bytes) -> None:
         """Keeps the one message."""
         if self._message is not None:
-            self._finish(status.of_breach(self._upstream))
+            self._finish(status.of_breach(self.upstream))
             return
         try:
             self._message = self.inflated(message) if type(message) is Packed else message
@@ -248,7 +252,7 @@ class UnaryCall(RpcCall):
         if self.error is not None:
             raise self.error
         if self._message is None:
-            raise status.of_breach(self._upstream)
+            raise status.of_breach(self.upstream)
         return Reply(self._message, metadata=self.metadata, trailers=self.trailers)
 
 

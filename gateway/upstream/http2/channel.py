@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from gateway.call import Metadata, Reply
-from gateway.config.model import Upstream
+from gateway.config.model import RequestCompression, Upstream
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.http2.address import parse_target
 from gateway.upstream.http2.calls import RpcCall, StreamingCall, UnaryCall, Unprocessed
 from gateway.upstream.http2.connections import Connections
-from gateway.upstream.http2.headers import HeaderError, RequestHeaders
+from gateway.upstream.http2.headers import HeaderError, RequestHeaders, fits
+from gateway.upstream.http2.messages import FRAMES
 from gateway.upstream.http2.replies import Replies
+from gateway.upstream.http2.sender import Sender
 from gateway.upstream.http2.socket import Http2Socket
-from gateway.upstream.status_details import deadline_exceeded, unavailable
+from gateway.upstream.status_details import deadline_exceeded, metadata_too_large, unavailable
 from gateway.upstream.user_agent import USER_AGENT
 
 _MAX_ATTEMPTS = 3
@@ -29,7 +31,11 @@ class Http2Channel:
         self._loop = asyncio.get_running_loop()
         address = parse_target(upstream)
         tls = address.tls is not None
-        self._headers = RequestHeaders(address.authority, USER_AGENT, tls=tls)
+        gzip = upstream.compression is RequestCompression.GZIP
+        self._headers = RequestHeaders(
+            address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
+        )
+        self._frame = FRAMES[upstream.compression]
         self._connections = Connections(name, address, self._loop)
         self._calls: set[RpcCall] = set()
         self._sweeping = False
@@ -51,6 +57,25 @@ class Http2Channel:
         except HeaderError as error:
             raise StatusError(Code.INTERNAL, f"metadata cannot be sent: {error}") from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
+        if isinstance(request, bytes):
+            return await self._call(method, block, self._frame(request), deadline_s)
+        sender = Sender(request, self._frame)
+        try:
+            reply = await self._call(method, block, sender, deadline_s)
+        except BaseException:
+            await sender.stop()
+            raise
+        if reply.messages is None:
+            await sender.stop()
+        return reply
+
+    async def _call(
+        self, method: Method, block: bytes, request: bytes | Sender, deadline_s: float | None
+    ) -> Reply:
+        """Sends a call, and again where the back end has not even looked at it.
+
+        That is no second try (gRFC A6, transparent retries).
+        """
         for _ in range(_MAX_ATTEMPTS):
             socket = self._connections.ready() or await self._connections.room(deadline_s)
             try:
@@ -58,8 +83,7 @@ class Http2Channel:
                     return await self._stream(socket, block, request, deadline_s)
                 return await self._unary(socket, block, request, deadline_s)
             except Unprocessed:
-                # The back end has not even looked at it: sending it again is not a second try.
-                if not isinstance(request, bytes):
+                if isinstance(request, Sender) and not request.can_repeat:
                     break
         raise unavailable(self._name)
 
@@ -75,14 +99,10 @@ class Http2Channel:
         await asyncio.sleep(0)
 
     async def _unary(
-        self,
-        socket: Http2Socket,
-        block: bytes,
-        request: bytes | AsyncGenerator[bytes],
-        deadline_s: float | None,
+        self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> Reply:
         call = UnaryCall(self._name, self._limit_bytes, socket)
-        sender = self._start(call, block, request, deadline_s)
+        self._start(call, block, request, deadline_s)
         try:
             await call.done
         except asyncio.CancelledError:
@@ -90,36 +110,33 @@ class Http2Channel:
             raise
         finally:
             self._over(call)
-            if sender is not None:
-                sender.cancel()
-                await asyncio.wait([sender])
         return call.reply()
 
     async def _stream(
-        self,
-        socket: Http2Socket,
-        block: bytes,
-        request: bytes | AsyncGenerator[bytes],
-        deadline_s: float | None,
+        self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> Reply:
         call = StreamingCall(self._name, self._limit_bytes, socket)
-        sender = self._start(call, block, request, deadline_s)
+        self._start(call, block, request, deadline_s)
+        sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self._over)
         try:
             await replies.fetch_first()
+        except Unprocessed:
+            replies.abandon()
+            raise
         except BaseException:
             await replies.aclose()
             raise
         return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
 
     def _start(
-        self,
-        call: RpcCall,
-        block: bytes,
-        request: bytes | AsyncGenerator[bytes],
-        deadline_s: float | None,
-    ) -> "asyncio.Task[None] | None":
+        self, call: RpcCall, block: bytes, request: bytes | Sender, deadline_s: float | None
+    ) -> None:
         socket = call.socket
+        limit_bytes = socket.connection.max_header_bytes
+        # Saves reading nearly every block: no list is three times as large as its block.
+        if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
+            raise metadata_too_large(limit_bytes)
         call.stream = socket.connection.open(block, call)
         self._calls.add(call)
         if deadline_s is not None:
@@ -128,12 +145,16 @@ class Http2Channel:
                 self._sweep_soon()
         socket.flush_soon()
         if isinstance(request, bytes):
-            socket.connection.send(call.stream, _framed(request), end=True)
-            return None
-        return self._loop.create_task(_send_all(call, request))
+            socket.connection.send(call.stream, request, end=True)
+        else:
+            request.send_on(call)
 
     def _over(self, call: RpcCall) -> None:
-        self._calls.discard(call)
+        if call in self._calls:
+            self._calls.remove(call)
+            # They know each other. Parted they go now, the reply with them, and not only when
+            # garbage is looked for; nothing more is told on a stream that is over.
+            del call.stream.listener
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
@@ -152,28 +173,3 @@ class Http2Channel:
         self._sweeping = False
         if any(call.deadline_s is not None and not call.ended for call in self._calls):
             self._sweep_soon()
-
-
-def _framed(message: bytes) -> bytes:
-    """A message as gRPC puts it into a stream: uncompressed, behind its length."""
-    return len(message).to_bytes(5, "big") + message
-
-
-async def _send_all(call: RpcCall, messages: AsyncGenerator[bytes]) -> None:
-    """Sends each message as it comes, no faster than the back end takes them."""
-    socket, stream = call.socket, call.stream
-    try:
-        async for message in messages:
-            if call.ended:
-                return
-            sent = socket.connection.send(stream, _framed(message), end=False)
-            socket.flush_soon()
-            if not sent:
-                await call.writable()
-        if not call.ended:
-            socket.connection.end(stream)
-            socket.flush_soon()
-    except Exception as error:  # noqa: BLE001 - whatever made the request fail is the call's failure
-        call.fail(error)
-    finally:
-        await messages.aclose()

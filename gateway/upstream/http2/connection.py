@@ -11,12 +11,7 @@ from collections.abc import Callable
 from gateway.upstream.http2 import frames, incoming
 from gateway.upstream.http2.frames import ErrorCode, pack_head, unpack_head
 from gateway.upstream.http2.headers import HeaderError, ResponseDecoder
-from gateway.upstream.http2.incoming import (
-    MAX_HEADER_BYTES,
-    ConnectionFailed,
-    PartialBlock,
-    Patience,
-)
+from gateway.upstream.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
 from gateway.upstream.http2.stream import STREAM_WINDOW, Listener, Stream
 
 CONNECTION_WINDOW = 16 * 1024 * 1024
@@ -35,6 +30,10 @@ class Connection:
         """How often the peer has sent settings; its first are its greeting."""
         self.draining = False
         """Whether no call may start here any more."""
+        self.pings_too_often = False
+        """Whether the peer has left because of our pings."""
+        self.max_header_bytes = _UNLIMITED
+        """The largest list of headers the peer says it takes."""
         self._out: list[bytes] = [
             frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, MAX_HEADER_BYTES)
         ]
@@ -48,9 +47,9 @@ class Connection:
         self._room = CONNECTION_WINDOW
         # The kind of frame that has to come next, where only one may.
         self._due: int | None = frames.SETTINGS
-        self._block: PartialBlock | None = None
+        self._block: incoming.PartialBlock | None = None
         self._unanswered = 0
-        self._patience = Patience(clock)
+        self._patience = incoming.Patience(clock)
 
     def __repr__(self) -> str:
         state = "draining" if self.draining else "open"
@@ -253,7 +252,7 @@ class Connection:
         if flags & frames.END_HEADERS:
             self._on_block(stream_id, payload, ended=ended)
         else:
-            self._block = PartialBlock(stream_id, payload, ended=ended)
+            self._block = incoming.PartialBlock(stream_id, payload, ended=ended)
             self._due = frames.CONTINUATION
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -332,6 +331,7 @@ class Connection:
         self.settings_seen += 1
         # MAX_FRAME_SIZE stays unused: larger frames would only make other calls wait longer.
         self.max_streams = values.get(frames.MAX_CONCURRENT_STREAMS, self.max_streams)
+        self.max_header_bytes = values.get(frames.MAX_HEADER_LIST_SIZE, self.max_header_bytes)
         window = values.get(frames.INITIAL_WINDOW_SIZE, self._initial_send_window)
         if window != self._initial_send_window:
             self._resize(window)
@@ -351,7 +351,7 @@ class Connection:
             self._answer(frames.ping(payload, ack=True))
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
-        last = incoming.read_goodbye(stream_id, payload)
+        last, self.pings_too_often = incoming.read_goodbye(stream_id, payload)
         self.draining = True
         for stream in [s for s in self.streams.values() if s.id > last]:
             del self.streams[stream.id]

@@ -5,6 +5,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gateway.upstream.http2.address import Address
 from gateway.upstream.http2.socket import Http2Socket
@@ -118,7 +119,8 @@ class Connections:
         except TimeoutError:
             self._back_off(f"no answer in {_CONNECT_TIMEOUT_S:g} s")
         except OSError as error:
-            self._back_off(str(error))
+            # A lone reset says little, and whoever waits has sent nothing: the second try is now.
+            self._back_off(str(error), at_once=self._failures == 0)
         else:
             self._failures = 0
             self._sockets.append(socket)
@@ -126,20 +128,31 @@ class Connections:
             self._connecting = None
             self._wake_all()
 
-    def _back_off(self, reason: str) -> None:
+    def _back_off(self, reason: str, *, at_once: bool = False) -> None:
         delay_s = min(_BACKOFF_CAP_S, _BACKOFF_START_S * _BACKOFF_FACTOR**self._failures)
         jitter = random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)  # noqa: S311 - no secret
         self._failures += 1
-        self._retry_at_s = self._loop.time() + delay_s * jitter
+        self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
         logger.warning("upstream %s is unavailable: %s", self._name, reason)
 
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:
             self._sockets.remove(socket)
+            if socket.connection.pings_too_often:
+                self._ping_less()
             if socket.connection.unused and not self._closed:
                 # Saves calling again at once, and for ever, whoever hangs up on every caller.
                 self._back_off("it closed a connection before any call")
         self._wake_all()
+
+    def _ping_less(self) -> None:
+        """Waits twice as long before a ping on the connections to come (gRFC A8)."""
+        if (keepalive := self._address.keepalive) is not None:
+            fewer = replace(keepalive, after_s=keepalive.after_s * 2)
+            self._address = replace(self._address, keepalive=fewer)
+            logger.warning(
+                "upstream %s objects to pings: now after %g s", self._name, fewer.after_s
+            )
 
     def _wake_all(self) -> None:
         for _ in range(len(self.waiting)):

@@ -33,7 +33,6 @@ _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization"})
 _UNIQUE = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
 """What is different in every call, or must not linger: not worth remembering."""
 _NAME = re.compile(r"[0-9a-z_.\-]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
 _NOT_METADATA = frozenset({"content-type", "te", "date", "connection"})
 _NEVER_SENT = frozenset(
     {
@@ -73,7 +72,9 @@ def _string(text: bytes) -> bytes:
 class RequestHeaders:
     """Encodes the request headers of calls to one authority."""
 
-    def __init__(self, authority: str, user_agent: str, *, tls: bool) -> None:
+    def __init__(
+        self, authority: str, user_agent: str, *, tls: bool, encoding: str = "identity"
+    ) -> None:
         self._start = _POST + _SCHEMES[tls] + _AUTHORITY + _string(authority.encode())
         self._rest = (
             _CONTENT_TYPE
@@ -87,6 +88,8 @@ class RequestHeaders:
             + _string(b"grpc-accept-encoding")
             + _string(b"identity,gzip")
         )
+        if encoding != "identity":
+            self._rest += _NEW_NAME + _string(b"grpc-encoding") + _string(encoding.encode())
         # Saves encoding what does not change between a method's calls ...
         self._methods: dict[str, bytes] = {}
         # ... the headers that most clients send alike ...
@@ -110,10 +113,8 @@ class RequestHeaders:
             parts += (_TIMEOUT, _LENGTHS[len(text)], text)
         pairs = self._pairs
         for pair in metadata:
-            try:
-                parts.append(pairs[pair])
-            except KeyError:
-                parts.append(self._encode(pair))
+            # Every call has a pair of its own, for which an exception would cost a microsecond.
+            parts.append(pairs.get(pair) or self._encode(pair))
         return b"".join(parts)
 
     def _encode(self, pair: tuple[str, str | bytes]) -> bytes:
@@ -123,7 +124,7 @@ class RequestHeaders:
             raise HeaderError(f"{name} has a value of the wrong kind: bytes go with -bin")
         if isinstance(value, bytes):
             text = b64encode(value).rstrip(b"=")
-        elif _VALUE.fullmatch(value):
+        elif value.isascii() and value.isprintable():
             # gRPC lets spaces around a value be stripped, HTTP/2 wants it (RFC 9113 8.2.1).
             text = value.strip(" ").encode("ascii")
         else:
@@ -142,6 +143,15 @@ class RequestHeaders:
         if len(self._names) >= _REMEMBERED_NAMES:
             self._names.clear()
         return self._names.setdefault(name, kind + _string(name.encode("ascii")))
+
+
+def fits(block: bytes, limit_bytes: int) -> bool:
+    """Whether a header list is no larger than a peer takes (RFC 9113 section 6.5.2)."""
+    try:
+        hpack.Decoder(limit_bytes).decode(block, raw=True)
+    except hpack.OversizedHeaderListError:
+        return False
+    return True
 
 
 def encode_timeout(timeout_s: float) -> bytes:

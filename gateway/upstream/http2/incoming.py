@@ -9,6 +9,8 @@ from gateway.upstream.http2.frames import ErrorCode
 MAX_HEADER_BYTES = 64 * 1024
 """The largest block of headers, as it comes and decoded."""
 _MAX_SETTINGS = 32
+# How gRPC servers object to keepalive that is too eager (gRFC A8).
+_TOO_MANY_PINGS = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
 _MAX_IDLE_FRAMES = 10_000
 _IDLE_FRAMES_PERIOD_S = 60.0
 
@@ -48,11 +50,12 @@ def read_settings(payload: bytes) -> dict[int, int]:
     return values
 
 
-def read_goodbye(stream_id: int, payload: bytes) -> int:
-    """The last stream a GOAWAY says will be answered."""
+def read_goodbye(stream_id: int, payload: bytes) -> tuple[int, bool]:
+    """The last stream a GOAWAY says will be answered, and whether it objects to our pings."""
     if stream_id or len(payload) < 8:
         raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a goodbye is malformed")
-    return int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+    is_upset = payload[4:] == _TOO_MANY_PINGS
+    return int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, is_upset
 
 
 def read_increment(payload: bytes) -> int:

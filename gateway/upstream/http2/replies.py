@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from types import TracebackType
 
-from gateway.upstream.http2.calls import StreamingCall
+from gateway.upstream.channel import QUIET_S
+from gateway.upstream.http2.calls import StreamingCall, Unprocessed
+from gateway.upstream.http2.sender import Sender
+from gateway.upstream.status_details import unavailable
 
 
 class Replies(AsyncGenerator[bytes]):
@@ -16,7 +20,7 @@ class Replies(AsyncGenerator[bytes]):
     def __init__(
         self,
         call: StreamingCall,
-        sender: "asyncio.Task[None] | None",
+        sender: Sender | None,
         over: Callable[[StreamingCall], None],
     ) -> None:
         self._call = call
@@ -31,8 +35,14 @@ class Replies(AsyncGenerator[bytes]):
             self._end()
 
     async def fetch_first(self) -> None:
-        """Waits for the first message, the end, or the failure."""
-        self._first = await self._call.next()
+        """Waits for the first message, the end, or the failure; not long if none comes.
+
+        Raises:
+            Unprocessed: the call may be sent again.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                self._first = await self._call.next()
 
     async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
         """The next message."""
@@ -42,6 +52,10 @@ class Replies(AsyncGenerator[bytes]):
         try:
             if message is None:
                 message = await self._call.next()
+        except Unprocessed:
+            # This reply is in someone's hands already: the call cannot be made again.
+            await self.aclose()
+            raise unavailable(self._call.upstream) from None
         except BaseException:
             await self.aclose()
             raise
@@ -65,7 +79,12 @@ class Replies(AsyncGenerator[bytes]):
         if not self._closed:
             self._end()
             if self._sender is not None:
-                await asyncio.wait([self._sender])
+                await self._sender.stop()
+
+    def abandon(self) -> None:
+        """Leaves a call that has ended, and its sender to another."""
+        self._closed = True
+        self._over(self._call)
 
     def _end(self) -> None:
         self._closed = True

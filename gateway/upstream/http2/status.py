@@ -10,7 +10,7 @@ from gateway.call import Metadata
 from gateway.status import Code, StatusError
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
-from gateway.upstream.status_details import backend_error, deadline_exceeded
+from gateway.upstream.status_details import backend_error
 
 CODE_OF_RESET: Mapping[ErrorCode, Code] = {
     ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
@@ -32,9 +32,6 @@ CODE_OF_HTTP: Mapping[str, Code] = {
 }
 """How an intermediary's HTTP status reads as a gRPC status; any other is UNKNOWN."""
 
-_LIBRARY_WORDS = frozenset({"Deadline Exceeded", "context deadline exceeded"})
-"""How gRPC libraries at the back end speak of the deadline that we gave them."""
-
 
 def of_reset(upstream: str, code: ErrorCode) -> StatusError:
     """The error of a stream that the back end reset."""
@@ -50,8 +47,6 @@ def of_trailers(
         return StatusError(Code.UNKNOWN, f'upstream "{upstream}" ended the call without a status')
     if headers.grpc_status < 0:
         return of_breach(upstream)
-    if headers.grpc_status == Code.DEADLINE_EXCEEDED and headers.grpc_message in _LIBRARY_WORDS:
-        return deadline_exceeded()
     return backend_error(headers.grpc_status, headers.grpc_message, metadata, trailers)
 
 

@@ -274,7 +274,7 @@ class LibraryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadCover(self, request, context):
-        """Gets a book's cover in pieces.
+        """Gets a book's cover in pieces, or the part of it that metadata `range` asks for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,8 +1,9 @@
-"""A real back end, and each kind of channel to it."""
+"""Real back ends, one of each gRPC library, and each kind of channel to them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,16 @@ import pytest
 from gateway.config.model import ChannelKind, Upstream
 from gateway.upstream.channel import Channel
 from gateway.upstream.pool import CHANNELS
+from tests.interop.servers import foreign_backend, go_command, node_command, running
 from tests.support.calls import Open
 from tests.support.grpc_backend import Backend, bytes_backend
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A server that is built for the first time may take longer than any test should.
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
 @pytest.fixture(params=list(ChannelKind), ids=str)
@@ -34,10 +43,32 @@ def open_channel(request: pytest.FixtureRequest) -> Open:
     return open_channel
 
 
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with bytes_backend() as running:
-        yield running
+@pytest.fixture(scope="session")
+def cache(request: pytest.FixtureRequest) -> Path:
+    place: Path = request.config.cache.mkdir("interop")
+    return place
+
+
+@pytest.fixture(scope="session")
+def go_server(cache: Path) -> Iterator[int]:
+    with running(go_command(cache)) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def node_server(cache: Path) -> Iterator[int]:
+    with running(node_command(cache)) as port:
+        yield port
+
+
+@pytest.fixture(params=["", "go_server", "node_server"], ids=["grpcio", "grpc-go", "grpc-js"])
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    if request.param:
+        opened = foreign_backend(request.getfixturevalue(request.param))
+    else:
+        opened = bytes_backend()
+    async with opened as backend:
+        yield backend
 
 
 @pytest.fixture

@@ -1,31 +1,14 @@
-"""Every store there is, each fresh for its test."""
+"""Every store there is, open."""
 
-import itertools
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.stores.base import Store
 from gateway.stores.opening import open_store
-from tests.support.redis_server import redis_server
+from tests.support.stores import redis_url, store_url
 
-_NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "memory":
-        return "memory:"
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/gateway.db"
-    return f"{request.getfixturevalue('redis_url')}?prefix=test{next(_NUMBERS)}:"
+__all__ = ["redis_url", "store", "store_url"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.call import Reply
-from gateway.frontend.server import ListenError
+from gateway.frontend.ports import ListenError
 from gateway.status import Code
 from tests.support.front_end import FrontEnd, get, open_front_end, post
 

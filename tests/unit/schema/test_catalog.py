@@ -133,6 +133,20 @@ def test_unannotated_methods_get_a_route_only_where_asked_for(files: FileDescrip
     assert len(build_schema(files, unannotated=True).methods["shop.v1.Shop.Get"].rules) == 3
 
 
+def test_what_checks_passwords_gets_no_route_unless_a_rule_gives_it_one() -> None:
+    text = """
+    syntax = "proto3"; package gatewayapi.v1;
+    message M {}
+    service AuthService { rpc Authenticate(M) returns (M); }
+    """
+    files = descriptor_set(auth=text)
+    name = "gatewayapi.v1.AuthService.Authenticate"
+    assert build_schema(files, unannotated=True).methods[name].rules == ()
+    rule = HttpRule("POST", "/check", "*", "", Source("config.yaml"))
+    schema = build_schema(files, unannotated=True, overrides={name: (rule,)})
+    assert schema.methods[name].rules == (rule,)
+
+
 @pytest.mark.parametrize(
     ("services", "exposed"),
     [

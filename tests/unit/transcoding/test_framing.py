@@ -14,7 +14,10 @@ def framed(media_type: str, *messages: bytes, error: bytes | None = None) -> byt
     framing = FRAMINGS[media_type]
     out = b"".join(framing.message(message, i) for i, message in enumerate(messages))
     count = len(messages)
-    return out + (framing.end(count) if error is None else framing.failure(error, count))
+    if error is None:
+        return out + framing.end(count)
+    assert framing.failure is not None
+    return out + framing.failure(error, count)
 
 
 @pytest.mark.parametrize(

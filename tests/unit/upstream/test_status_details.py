@@ -35,6 +35,20 @@ def test_the_status_of_the_trailers_counts_where_the_details_disagree() -> None:
     assert list(error.details) == [packed("why")]
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "told"),
+    [
+        (4, "Deadline Exceeded", "the call did not finish in time"),
+        (4, "context deadline exceeded", "the call did not finish in time"),
+        (4, "Deadline%20exceeded", "the call did not finish in time"),
+        (4, "the loan is overdue", "the loan is overdue"),
+        (9, "Deadline Exceeded", "Deadline Exceeded"),
+    ],
+)
+def test_a_librarys_words_for_a_deadline_become_ours(code: int, words: str, told: str) -> None:
+    assert backend_error(code, words, [], []).message == told
+
+
 def test_details_that_are_no_status_are_kept_whole() -> None:
     error = backend_error(5, "gone", [], [(DETAILS, b"\xff\xff")])
     assert (error.code, error.message) == (Code.NOT_FOUND, "gone")

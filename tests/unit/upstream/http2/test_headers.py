@@ -8,6 +8,7 @@ from gateway.upstream.http2.headers import (
     RequestHeaders,
     ResponseDecoder,
     encode_timeout,
+    fits,
 )
 from tests.support import http2_peer as peer
 
@@ -40,6 +41,21 @@ def test_a_request_block_has_what_grpc_asks_for() -> None:
         ("x-long", "v" * 300),
     ]
     assert headers.block("/s/M", metadata, 1.5) == headers.block("/s/M", metadata, 1.5)
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("gzip", "gzip"), ("identity", None)])
+def test_a_request_block_says_how_messages_are_compressed(encoding: str, said: str | None) -> None:
+    headers = RequestHeaders("a", "b", tls=False, encoding=encoding)
+    assert dict(decoded(headers.block("/s/M", [], None))).get("grpc-encoding") == said
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "does"), [(74, True), (73, False)], ids=["just fits", "a byte too many"]
+)
+def test_a_list_of_headers_counts_thirty_two_bytes_more_for_each(
+    limit_bytes: int, does: bool
+) -> None:
+    assert fits(peer.block(("ab", "12"), ("cd", "3456")), limit_bytes) is does
 
 
 def test_secrets_are_not_remembered() -> None:

@@ -1,0 +1,61 @@
+"""Opaque tokens as bearer credentials (RFC 6750 section 2.1)."""
+
+from collections.abc import Mapping
+
+from gateway.auth.refusals import cannot_check, unauthenticated
+from gateway.auth.secrets import ACCESS, is_secret
+from gateway.auth.tokens import Tokens
+from gateway.auth.verifying import Remembered
+from gateway.call import Call, Principal
+from gateway.stores.base import StoreUnavailableError
+
+_SCHEME = "bearer "
+_PREFIX = f"{ACCESS}_"
+
+
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """What `Authorization: Bearer` holds, or None if there is no such header."""
+    value = headers.get("Authorization")
+    if value is None or value[:7].lower() != _SCHEME:
+        return None
+    return value[7:].strip()
+
+
+class TokenAuthenticator:
+    """Knows principals by the tokens that were issued here."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._principals = Remembered(self._find, lambda text: is_secret(text, ACCESS))
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a token; see `Authenticator.authenticate`.
+
+        Bearer credentials of another look are left to others.
+        """
+        text = bearer(call.headers)
+        if text is None or not text.startswith(_PREFIX):
+            return None
+        known = self._principals.recent(text)
+        if known is not None:
+            return known
+        try:
+            principal = await self._principals(text)
+        except StoreUnavailableError:
+            raise cannot_check() from None
+        if principal is None:
+            raise unauthenticated("the access token is unknown, has expired, or was revoked")
+        return principal
+
+    async def _find(self, text: str) -> Principal | None:
+        record = await self._tokens.verify(text)
+        if record is None:
+            return None
+        return Principal(
+            record.principal,
+            record.scopes,
+            record.claims,
+            record.client,
+            "token",
+            record.digest.hex()[:16],
+        )

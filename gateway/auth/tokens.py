@@ -1,0 +1,164 @@
+"""The life of an opaque token: issued, verified, renewed, revoked.
+
+What a client holds is random and means nothing; what it stands for is in the store. A refresh token
+is used once: showing it again means that two hold it, so all that came of its login is revoked
+(RFC 9700 section 4.14.2).
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.audit import NO_AUDIT, Audit
+from gateway.auth.secrets import ACCESS, REFRESH, digest, is_secret, new_secret
+from gateway.stores.base import Rotation, TokenKind, TokenRecord, TokenStore
+
+
+class InvalidTokenError(Exception):
+    """A refresh token that renews nothing; the text may be shown to its client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What somebody has been granted."""
+
+    principal: str
+    client: str
+    scopes: frozenset[str]
+    ttl_s: float
+    claims: Mapping[str, str] = field(default_factory=dict)
+    refresh_ttl_s: float | None = None
+    """How long it can be renewed; None for not at all."""
+    refresh_scopes: frozenset[str] | None = None
+    """What it can be renewed for; None for `scopes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """Tokens on their way to their client: the only time that anyone sees them."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_in_s: float
+    scopes: frozenset[str]
+
+
+class Tokens:
+    """Issues tokens and keeps their digests in a store.
+
+    Every method raises `StoreUnavailableError` while the store cannot be asked.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        audit: Audit = NO_AUDIT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+
+    async def issue(self, grant: Grant) -> Issued:
+        """New tokens for a new login."""
+        family = secrets.token_hex(16)
+        issued, records = self._make(grant, family)
+        await self._store.add_tokens(records)
+        self._audit.record("token.issued", **_who(grant, family))
+        return issued
+
+    async def find_refresh(self, text: str) -> TokenRecord | None:
+        """What a refresh token stands for, or None if it is not good; it stays as it is."""
+        if not is_secret(text, REFRESH):
+            return None
+        return await self._store.find_token(digest(text))
+
+    async def refusal(self, text: str) -> InvalidTokenError:
+        """Why a refresh token is not good. If it was used before, its family is revoked."""
+        if not is_secret(text, REFRESH):
+            return InvalidTokenError("the refresh token is malformed")
+        try:
+            await self._rotate(text, [])
+        except InvalidTokenError as error:
+            return error
+        return InvalidTokenError("the refresh token has expired or was revoked")
+
+    async def renew(self, text: str, record: TokenRecord, grant: Grant) -> Issued:
+        """Uses a refresh token up for new tokens of the same family.
+
+        Raises:
+            InvalidTokenError: somebody else was first.
+        """
+        issued, records = self._make(grant, record.family)
+        await self._rotate(text, records)
+        self._audit.record("token.refreshed", **_who(grant, record.family))
+        return issued
+
+    async def verify(self, text: str) -> TokenRecord | None:
+        """What an access token stands for, or None if it is not good."""
+        if not is_secret(text, ACCESS):
+            return None
+        record = await self._store.find_token(digest(text))
+        return record if record is not None and record.kind is TokenKind.ACCESS else None
+
+    async def find(self, text: str) -> TokenRecord | None:
+        """What a token of either kind stands for, or None if it is not good."""
+        if not is_secret(text, ACCESS) and not is_secret(text, REFRESH):
+            return None
+        return await self._store.find_token(digest(text))
+
+    async def revoke(self, record: TokenRecord) -> None:
+        """Revokes a token and all that came of its login (RFC 7009 section 2.1)."""
+        await self._store.revoke_family(record.family)
+        self._audit.record(
+            "token.revoked",
+            principal=record.principal,
+            client=record.client,
+            family=record.family,
+        )
+
+    def _make(self, grant: Grant, family: str) -> tuple[Issued, list[TokenRecord]]:
+        access = new_secret(ACCESS)
+        now_s = self._clock()
+        record = TokenRecord(
+            digest(access),
+            TokenKind.ACCESS,
+            family,
+            grant.principal,
+            grant.client,
+            grant.scopes,
+            now_s,
+            now_s + grant.ttl_s,
+            grant.claims,
+        )
+        if grant.refresh_ttl_s is None:
+            return Issued(access, None, grant.ttl_s, grant.scopes), [record]
+        refresh = new_secret(REFRESH)
+        renewing = replace(
+            record,
+            digest=digest(refresh),
+            kind=TokenKind.REFRESH,
+            scopes=grant.scopes if grant.refresh_scopes is None else grant.refresh_scopes,
+            expires_at_s=now_s + grant.refresh_ttl_s,
+        )
+        return Issued(access, refresh, grant.ttl_s, grant.scopes), [record, renewing]
+
+    async def _rotate(self, text: str, records: list[TokenRecord]) -> None:
+        outcome = await self._store.rotate_token(digest(text), records)
+        if outcome is Rotation.REUSED:
+            self._audit.record("token.reuse", credential=digest(text).hex()[:12])
+            raise InvalidTokenError(
+                "the refresh token was used before, so all tokens of its login are revoked"
+            )
+        if outcome is Rotation.UNKNOWN:
+            raise InvalidTokenError("the refresh token has expired or was revoked")
+
+
+def _who(grant: Grant, family: str) -> dict[str, str]:
+    return {
+        "principal": grant.principal,
+        "client": grant.client,
+        "scopes": " ".join(sorted(grant.scopes)),
+        "family": family,
+    }

@@ -1,0 +1,113 @@
+"""Settings of tokens: who issues them, how long they live, where they are kept."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+
+from gateway.config.sections import Seconds, Section
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^/]*@|((?:^|[?&])password=)[^&]*")
+_METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
+
+
+def _without_password(url: str | None) -> str | None:
+    if url is None:
+        return None
+    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", url)
+
+
+def _metadata_name(text: str) -> str:
+    if not _METADATA_NAME.fullmatch(text):
+        raise ValueError("expected a metadata name: lower-case, not grpc-*, not *-bin")
+    return text
+
+
+StoreUrl = Annotated[str, PlainSerializer(_without_password)]
+"""Where a store is; printed without its password."""
+
+MetadataName = Annotated[str, AfterValidator(_metadata_name)]
+
+
+class TokenOptions(Section):
+    """The token endpoints, and how long what they issue lives."""
+
+    auth_upstream: str | None = None
+    """The upstream that is the authentication server; unset for no token endpoints."""
+    access_ttl_s: Seconds = 3600.0
+    """How long an access token lives if the authentication server does not say."""
+    max_access_ttl_s: Seconds = 86400.0
+    """How long an access token lives at the most."""
+    refresh_ttl_s: Seconds = 30 * 86400.0
+    """How long a refresh token lives unless it is used."""
+    issuer: str | None = None
+    """The URL that clients know this by (RFC 8414 section 2); unset for the one they asked."""
+    introspectors: tuple[str, ...] = ()
+    """Clients that may look into any token; the others see only those issued to themselves."""
+    allow_password: bool = False
+    """Serve the password grant, which new clients must not use (RFC 9700 section 2.4)."""
+    failures: Annotated[int, Field(gt=0)] = 10
+    """Failed attempts of a client from one address in a window; ten times as many of either."""
+    failure_window_s: Seconds = 300.0
+    """How long failed attempts count."""
+
+
+class AssertionOptions(Section):
+    """A short-lived JWT in which the gateway vouches for the caller (RFC 7519)."""
+
+    key: Path
+    """A PEM file with the key that signs: Ed25519, EC P-256, or RSA; see /.well-known/jwks.json."""
+    issuer: str = "gateway"
+    """Its `iss`."""
+    audience: str | None = None
+    """Its `aud`; unset for the full name of the service that is called."""
+    ttl_s: Annotated[float, Field(ge=2, le=3600)] = 60.0
+    """How long it is good."""
+    metadata: MetadataName = "x-principal-jwt"
+    """The metadata it travels in."""
+
+
+class IdentityOptions(Section):
+    """What back ends are told of the caller, as metadata that no client can set."""
+
+    principal: MetadataName = "x-principal"
+    """The metadata with the principal's name."""
+    scopes: MetadataName = "x-principal-scopes"
+    """The metadata with the granted scopes, parted by spaces."""
+    client: MetadataName = "x-principal-client"
+    """The metadata with the OAuth client, where there is one."""
+    claims_prefix: MetadataName | None = "x-principal-claim-"
+    """Before the name of each claim; null to send none."""
+    jwt: AssertionOptions | None = None
+    """A signed statement for back ends that trust nobody; unset for none."""
+    forward_authorization: bool = False
+    """Hand the caller's own credential on too, which lets a back end speak as the caller."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it is told by, `*` at the end for any ending."""
+        claims = () if self.claims_prefix is None else (f"{self.claims_prefix}*",)
+        jwt = () if self.jwt is None else (self.jwt.metadata,)
+        return (self.principal, self.scopes, self.client, *claims, *jwt)
+
+
+class AuthOptions(Section):
+    """Who is calling."""
+
+    store: Annotated[StoreUrl | None, Field(repr=False)] = None
+    """Where tokens and keys are kept: memory:, sqlite:///file.db or redis://host:6379/0."""
+    tokens: TokenOptions = TokenOptions()
+    identity: IdentityOptions = IdentityOptions()
+
+    @model_validator(mode="after")
+    def _issue_into_a_store(self) -> Self:
+        if self.tokens.auth_upstream is not None and self.store is None:
+            raise ValueError("tokens.auth_upstream needs a store: where is what is issued kept?")
+        return self
+
+    @property
+    def reserved_metadata(self) -> tuple[str, ...]:
+        """Names, `*` at the end for any ending, that no client may set."""
+        hidden = self.store is not None and not self.identity.forward_authorization
+        return (*self.identity.names, *(("authorization",) if hidden else ()))

@@ -1,0 +1,99 @@
+"""What all calls have in common, whatever carries them: how one is opened, and written down."""
+
+import math
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+
+from gateway.call import Call, Deadline, Handler, Metadata
+from gateway.config.model import Config
+from gateway.frontend.deadlines import Deadlines
+from gateway.frontend.messages import Request
+from gateway.frontend.middleware.access_log import AccessLog, Entry
+from gateway.frontend.middleware.forwarded import Forwarding
+from gateway.schema.catalog import Method
+from gateway.status import Code
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.router import Match
+
+
+class Calls:
+    """Opens the calls of matched requests and notes how requests ended."""
+
+    def __init__(self, config: Config, handlers: Mapping[Method, Handler], log: AccessLog) -> None:
+        self.handlers = handlers
+        """The chain of each method."""
+        self.rules = MetadataRules(config.metadata, config.auth.reserved_metadata)
+        self._forwarding = Forwarding(config.forwarded)
+        self._deadlines = Deadlines(config.deadlines)
+        self._log = log
+
+    def client(self, request: Request) -> str:
+        """The address of the client itself, where trusted proxies stand between."""
+        return self._forwarding.client(request.peer, request.headers)
+
+    def open(
+        self,
+        request: Request,
+        method: Method,
+        started_s: float,
+        *,
+        read: Callable[[], Awaitable[bytes]] | None = None,
+        messages: AsyncGenerator[bytes] | None = None,
+    ) -> Call:
+        """The call that a request asks for: its metadata, its deadline, its message or messages.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for headers that make no sense.
+        """
+        timeout_s = self._timeout_s(method, request.headers.get("Grpc-Timeout"))
+        request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
+        return Call(
+            method,
+            read=read,
+            messages=messages,
+            metadata=self._metadata(request),
+            headers=request.headers,
+            deadline=None if timeout_s is None else Deadline(request.deadline_s),
+            peer=request.client,
+        )
+
+    def note(  # noqa: PLR0917 - one value for each column of the log
+        self,
+        request: Request,
+        match: Match[Binding] | None,
+        status: int,
+        code: Code,
+        response_bytes: int,
+        started_s: float,
+    ) -> None:
+        """Writes down how a request ended: one line in the access log."""
+        binding = None if match is None else match.target
+        self._log.add(
+            Entry(
+                time.time(),
+                request.id,
+                request.method,
+                request.path,
+                "" if binding is None else binding.rule.template,
+                "" if binding is None else binding.method.full_name,
+                status,
+                code.name,
+                time.monotonic() - started_s,
+                request.body_bytes,
+                response_bytes,
+                request.peer,
+                request.headers.get("User-Agent", ""),
+            )
+        )
+
+    def _timeout_s(self, method: Method, asked: str | None) -> float | None:
+        if method.server_streaming or method.client_streaming:
+            return self._deadlines.stream_timeout_s(method, asked)
+        return self._deadlines.timeout_s(method, asked)
+
+    def _metadata(self, request: Request) -> Metadata:
+        metadata = self.rules.to_metadata(request.raw_headers)
+        metadata += self._forwarding.metadata(request.peer, request.headers)
+        metadata.append(("x-request-id", request.id))
+        return metadata

@@ -1,0 +1,141 @@
+"""Establishes who is calling, and ends streams whose caller is no longer known."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from gateway.audit import Audit
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.refusals import unauthenticated
+from gateway.call import Call, Handler, Principal, Reply
+from gateway.status import Code, StatusError
+
+T = TypeVar("T")
+
+# With what credentials are remembered for (`MAX_AGE_S`) less than the second they may live on.
+_CHECK_EVERY_S = 0.4
+
+
+class Authenticate:
+    """Sets a call's principal by the first kind of credential that was shown.
+
+    A credential that is no good is refused, even where none is needed; without any the principal
+    stays None, and it is authorisation that decides.
+    """
+
+    def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
+        # Bound once: what follows is most of what a guard may cost.
+        self._authenticators = tuple(one.authenticate for one in authenticators)
+        self._audit = audit
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Answers a call in the name of who showed a credential."""
+        call.principal = await self._identify(call)
+        return await proceed(call)
+
+    async def _identify(self, call: Call) -> Principal | None:
+        try:
+            for authenticate in self._authenticators:
+                principal = await authenticate(call)
+                if principal is not None:
+                    return principal
+            if "Authorization" in call.headers:
+                raise unauthenticated("credentials of this kind are not taken here")
+        except StatusError as error:
+            if error.code is Code.UNAUTHENTICATED:
+                self._note(call, error)
+            raise
+        return None
+
+    def _note(self, call: Call, error: StatusError) -> None:
+        self._audit.record(
+            "login.failed", peer=call.peer, rpc=call.method.full_name, reason=error.message
+        )
+
+
+class AuthenticateStream(Authenticate):
+    """`Authenticate`, again and again while a stream lasts: a revoked credential ends it."""
+
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        audit: Audit,
+        check_every_s: float = _CHECK_EVERY_S,
+    ) -> None:
+        super().__init__(authenticators, audit)
+        self._check_every_s = check_every_s
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Answers a call for as long as its credential is good."""
+        call.principal = await self._identify(call)
+        if call.principal is None:
+            return await proceed(call)
+        watch = _Watch(asyncio.create_task(self._lose(call)))
+        call.on_end(lambda _: watch.stop())
+        reply = await watch.unless_lost(lambda: proceed(call))
+        if reply.messages is not None:
+            reply.messages = _while_good(reply.messages, watch)
+        return reply
+
+    async def _lose(self, call: Call) -> StatusError:
+        """Waits until the credential is good no more; returns why."""
+        while True:
+            await asyncio.sleep(self._check_every_s)
+            try:
+                if await self._identify(call) is None:
+                    return unauthenticated("the credential is no longer good")
+            except StatusError as error:
+                # A store that cannot be asked ends no stream: nothing says that it should.
+                if error.code is Code.UNAUTHENTICATED:
+                    return error
+
+
+class _Watch:
+    """Interrupts whoever waits for a stream as soon as its credential is lost."""
+
+    def __init__(self, losing: asyncio.Task[StatusError]) -> None:
+        self._losing = losing
+        self._lost: StatusError | None = None
+        self._waiting: asyncio.Timeout | None = None
+        losing.add_done_callback(self._interrupt)
+
+    async def unless_lost(self, start: Callable[[], Awaitable[T]]) -> T:
+        """What `start()` gives; the refusal, if the credential is lost before."""
+        if self._lost is not None:
+            raise self._lost  # even if a message is there already
+        try:
+            # A timeout that is set when the time has come: asyncio's own way to cancel one wait and
+            # no other.
+            async with asyncio.timeout(None) as self._waiting:
+                return await start()
+        except TimeoutError:
+            if self._lost is None:
+                raise
+            raise self._lost from None
+        finally:
+            self._waiting = None
+
+    def stop(self) -> None:
+        """Watches no more."""
+        self._losing.cancel()
+
+    def _interrupt(self, losing: asyncio.Task[StatusError]) -> None:
+        if losing.cancelled():
+            return
+        self._lost = losing.result()
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
+
+
+async def _while_good(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
+    following = messages.__anext__
+    try:
+        while True:
+            try:
+                message = await watch.unless_lost(following)
+            except StopAsyncIteration:
+                return
+            yield message
+    finally:
+        watch.stop()
+        await messages.aclose()

@@ -1,0 +1,336 @@
+"""Many messages out of one request body, fed in pieces: lines, a JSON array, delimited protobuf.
+
+Each deframer hands on a message as soon as it is complete, and holds no more than one that is not:
+a body of any size costs the memory of its largest message, which has a limit.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Protocol
+
+from gateway.status import Code, StatusError, invalid_argument
+
+_BLANK = b" \t\r\n"
+_LONGEST_VARINT = 10
+
+_FAST_DEPTH = 3
+_DEEPEST = 100  # no message may be nested deeper, whatever `limits.json_depth` is
+
+
+def _balanced(depth: int) -> bytes:
+    """A pattern for text whose brackets, outside of strings, match at most so deep."""
+    deeper = _balanced(depth - 1) if depth else b""
+    inner = rb"|\{" + deeper + rb"\}|\[" + deeper + rb"\]" if depth else b""
+    return rb'(?:[^"\[\]{}]++|' + _STRING + inner + rb")*+"
+
+
+# Possessive throughout: nothing is looked at twice, whatever a client sends.
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_TO_BRACKET = re.compile(_balanced(2), re.DOTALL)
+_TO_SCALAR_END = re.compile(rb"[^,\]\s]*+")
+_WHOLE = re.compile(
+    rb'[ \t\r\n]*+(\{%b\}|\[%b\]|%b|[^\s,"\[\]{}]++)[ \t\r\n]*+,'
+    % (_balanced(_FAST_DEPTH), _balanced(_FAST_DEPTH), _STRING),
+    re.DOTALL,
+)
+
+
+class Deframer(Protocol):
+    """Cuts a body into messages."""
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a message has begun that is not complete."""
+        ...
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that these bytes complete; the iterator is to be taken to its end.
+
+        Raises:
+            StatusError: the body is not what it says it is, or a message is over the limit; raised
+                behind the messages that came before.
+        """
+        ...
+
+    def finish(self) -> Iterator[bytes]:
+        """The message that the end of the body completes, if there is one.
+
+        Raises:
+            StatusError: the body ends within a message.
+        """
+        ...
+
+
+class Lines:
+    """One JSON text a line (application/x-ndjson); blank lines are none."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._begun: list[bytes] = []
+        self._begun_bytes = 0
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a line has begun that has no end yet."""
+        return self._begun_bytes > 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that these bytes complete."""
+        first, *rest = data.split(b"\n")
+        self._begin(first)
+        if not rest:
+            return
+        lines = [b"".join(self._begun), *rest[:-1]]
+        self._begun, self._begun_bytes = [], 0
+        for line in lines:
+            if len(line) > self._limit_bytes:
+                raise message_too_large(self._limit_bytes)
+            if line.strip(_BLANK):
+                yield line
+        self._begin(rest[-1])
+
+    def finish(self) -> Iterator[bytes]:
+        """The last line, which needs no line feed."""
+        last = b"".join(self._begun)
+        self._begun, self._begun_bytes = [], 0
+        if last.strip(_BLANK):
+            yield last
+
+    def _begin(self, data: bytes) -> None:
+        if data:
+            self._begun.append(data)
+            self._begun_bytes += len(data)
+            if self._begun_bytes > self._limit_bytes:
+                raise message_too_large(self._limit_bytes)
+
+
+class Delimited:
+    """Protobuf messages, each behind its length as a varint (the libraries' "delimited" form)."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._buffer = bytearray()
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a message, or its length, has begun."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that these bytes complete."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while (head := self._head(at)) is not None:
+            start, end = head
+            if end > len(buffer):
+                break
+            yield bytes(memoryview(buffer)[start:end])
+            at = end
+        del buffer[:at]
+
+    def finish(self) -> Iterator[bytes]:
+        """Nothing: a message that is not complete by now never will be."""
+        yield from ()
+        if self._buffer:
+            raise invalid_argument("", "the body ends within a message")
+
+    def _head(self, at: int) -> tuple[int, int] | None:
+        """Where the message behind the length at `at` starts and ends, once that is known."""
+        size = 0
+        for number, byte in enumerate(self._buffer[at : at + _LONGEST_VARINT]):
+            size |= (byte & 127) << 7 * number
+            if byte < 128:
+                if size > self._limit_bytes:
+                    raise message_too_large(self._limit_bytes)
+                start = at + number + 1
+                return start, start + size
+        if len(self._buffer) - at >= _LONGEST_VARINT:
+            raise invalid_argument("", "expected the length of a message, as a varint")
+        return None
+
+
+class ArrayItems:
+    """The elements of one JSON array; a body that is no array is one message.
+
+    Elements are found by their brackets and quotes alone: whether each is JSON, and the right one,
+    is for who reads it to say.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._buffer = bytearray()
+        self._begin = 0
+        """Where the element that has begun starts in the buffer."""
+        self._at = 0
+        """Up to where the buffer has been looked at."""
+        self._depth = 0
+        """How many brackets of the element are open."""
+        self._in_string = False
+        self._step = self._start
+        self._found: list[bytes] = []
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether an element, or a body that is no array, has begun."""
+        return self._step in (self._bracketed, self._string, self._scalar, self._single)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The elements that these bytes complete."""
+        self._buffer += data
+        failure = self._advance()
+        found, self._found = self._found, []
+        yield from found
+        if failure is not None:
+            raise failure
+
+    def finish(self) -> Iterator[bytes]:
+        """The one message of a body that is no array."""
+        if self._step == self._single:
+            yield bytes(self._buffer)
+        elif self._step not in (self._start, self._end):
+            raise invalid_argument("", "the body is a JSON array without its end")
+
+    def _advance(self) -> StatusError | None:
+        """Looks at all that is there; returns what is wrong with it."""
+        try:
+            # Each step does its part and tells whether there is more to do with what is there.
+            while self._step():
+                pass
+        except StatusError as error:
+            return error
+        done = self._begin if self.is_midway else self._at
+        del self._buffer[:done]
+        self._begin, self._at = 0, self._at - done
+        over = len(self._buffer) > self._limit_bytes
+        return message_too_large(self._limit_bytes) if over else None
+
+    def _sign(self) -> str:
+        """The next sign that is no white space, or "" where none has come yet."""
+        self._at = _end_of(_BLANKS, self._buffer, self._at)
+        return chr(self._buffer[self._at]) if self._at < len(self._buffer) else ""
+
+    def _start(self) -> bool:
+        sign = self._sign()
+        if sign == "[":
+            self._at += 1
+            self._step = self._first
+        elif sign:
+            self._begin = self._at
+            self._step = self._single
+        return sign == "["
+
+    def _single(self) -> bool:
+        """Within a body that is no array: its end is the message's."""
+        return False
+
+    def _first(self) -> bool:
+        """Behind the opening bracket: an element, or the end at once."""
+        sign = self._sign()
+        if sign == "]":
+            self._at += 1
+            self._step = self._end
+        elif sign:
+            self._step = self._element
+        return bool(sign)
+
+    def _element(self) -> bool:
+        """Where an element has to begin."""
+        # Saves the steps below for all elements that are there in whole, as most are.
+        while whole := _WHOLE.match(self._buffer, self._at):
+            self._hand_on(whole[1])
+            self._at = whole.end()
+        sign = self._sign()
+        if not sign:
+            return False
+        if sign in ",]}:":
+            raise invalid_argument("", f"expected an element of the array, got {sign}")
+        self._begin = self._at
+        if sign in '"[{':
+            self._at += 1
+            self._depth = int(sign != '"')
+            self._step = self._bracketed if self._depth else self._string
+        else:
+            self._step = self._scalar
+        return True
+
+    def _bracketed(self) -> bool:
+        """Within an object or an array."""
+        buffer = self._buffer
+        if self._in_string and not self._close_string():
+            return False
+        while True:
+            self._at = _end_of(_TO_BRACKET, buffer, self._at)
+            if self._at == len(buffer):
+                return False
+            sign = chr(buffer[self._at])
+            self._at += 1
+            if sign == '"':
+                # A whole string would have been jumped over: this one goes on in the next piece.
+                self._in_string = True
+                return self._close_string()
+            self._depth += 1 if sign in "[{" else -1
+            if self._depth > _DEEPEST:
+                raise invalid_argument("", f"the message is nested deeper than {_DEEPEST} levels")
+            if not self._depth:
+                return self._take()
+
+    def _close_string(self) -> bool:
+        """Looks for the end of a string that has begun, and never twice at the same bytes."""
+        self._at = _end_of(_STRING_REST, self._buffer, self._at)
+        if self._buffer[self._at : self._at + 1] != b'"':
+            return False
+        self._at += 1
+        self._in_string = False
+        return True
+
+    def _string(self) -> bool:
+        return self._close_string() and self._take()
+
+    def _scalar(self) -> bool:
+        """A number or a word, which only what follows it ends."""
+        self._at = _end_of(_TO_SCALAR_END, self._buffer, self._at)
+        return self._at < len(self._buffer) and self._take()
+
+    def _take(self) -> bool:
+        self._hand_on(bytes(memoryview(self._buffer)[self._begin : self._at]))
+        self._step = self._behind
+        return True
+
+    def _hand_on(self, element: bytes) -> None:
+        if len(element) > self._limit_bytes:
+            raise message_too_large(self._limit_bytes)
+        self._found.append(element)
+
+    def _behind(self) -> bool:
+        """Behind an element: a comma, or the end."""
+        sign = self._sign()
+        if not sign:
+            return False
+        if sign not in ",]":
+            raise invalid_argument("", "expected a comma or ] behind an element of the array")
+        self._at += 1
+        self._step = self._element if sign == "," else self._end
+        return True
+
+    def _end(self) -> bool:
+        if self._sign():
+            raise invalid_argument("", "there is more behind the end of the array")
+        return False
+
+
+def _end_of(pattern: re.Pattern[bytes], buffer: bytearray, at: int) -> int:
+    """Where what `pattern` finds at `at` ends."""
+    found = pattern.match(buffer, at)
+    return found.end() if found else at
+
+
+def message_too_large(limit_bytes: int) -> StatusError:
+    """The 413 for one message of a stream."""
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"a message of the stream is larger than {limit_bytes} bytes",
+        http_status=413,
+    )

@@ -1,0 +1,216 @@
+"""multipart/form-data (RFC 7578): one file into a google.api.HttpBody, other parts into fields.
+
+Fed in pieces; what belongs to the file is handed on as it comes and never held. A form's other
+parts are bound like query parameters, by the same rules.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import multipart
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.config.model import QueryOptions
+from gateway.status import Code, StatusError, invalid_argument
+from gateway.transcoding.binding import WHOLE, Binding
+from gateway.transcoding.http_body import is_http_body, write_http_body
+from gateway.transcoding.media import media_type
+from gateway.transcoding.query import QueryBinder
+from gateway.transcoding.wire import length_delimited
+
+_FORM = "multipart/form-data"
+_LONGEST_BOUNDARY = 70  # RFC 2046 section 5.1.1
+_FIELDS_BYTES = 256 * 1024
+
+
+def is_form(content_type: str) -> bool:
+    """Whether a Content-Type is that of a form with files."""
+    return media_type(content_type) == _FORM
+
+
+@dataclass(slots=True)
+class File:
+    """The form's file begins here."""
+
+    content_type: str
+
+
+@dataclass(slots=True)
+class Field:
+    """A part that is no file."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FormFields:
+    """Where the parts of a form go for one binding."""
+
+    file: FieldDescriptor
+    """The field that is a google.api.HttpBody."""
+    binder: QueryBinder
+    max_parts: int
+
+    def bind(self, query: str, fields: Sequence[tuple[str, str]]) -> bytes:
+        """The wire bytes of what the query and a form's fields set.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT that names the field.
+        """
+        return self.binder.bind("&".join(filter(None, (query, urlencode(fields)))))
+
+    def write(self, content_type: str, data: bytes) -> bytes:
+        """The wire bytes of a message with only that piece of the file."""
+        return length_delimited(self.file.number, write_http_body(content_type, data))
+
+
+def form_fields(binding: Binding, options: QueryOptions) -> FormFields | None:
+    """Where a form's parts would go, or None where no form is taken.
+
+    The file goes into the body field, or with the whole message as the body into its one HttpBody.
+    """
+    file = binding.body
+    if file == WHOLE:
+        bodies = [one for one in _singular(binding.method.input) if is_http_body(one.message_type)]
+        file = bodies[0] if len(bodies) == 1 else None
+    if not isinstance(file, FieldDescriptor) or file.is_repeated:
+        return None
+    if not is_http_body(file.message_type):
+        return None
+    binder = QueryBinder(binding.method.input, bound=binding.variables, body=file, options=options)
+    return FormFields(file, binder, options.max_parameters + 1)
+
+
+@dataclass(slots=True)
+class WholeForm:
+    """A form that is there in whole."""
+
+    file: bytes
+    """The wire bytes of the file, in its field; nothing without one."""
+    fields: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Form:
+    """Reads one form as it comes."""
+
+    def __init__(self, fields: FormFields, content_type: str) -> None:
+        self._names = {fields.file.name, fields.file.json_name}
+        self._parser = _parser(content_type, fields.max_parts)
+        self._part: multipart.MultipartSegment | None = None
+        self._text: bytearray | None = None
+        """What has come of the part, unless it is the file."""
+        self._fields_bytes = 0
+        self._has_file = False
+
+    def feed(self, data: bytes) -> Iterator[File | Field | bytes]:
+        """What these bytes complete: fields, the beginning of the file, pieces of it.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for what is no form, 413 for one over the limits.
+        """
+        try:
+            for event in self._parser.parse(data):
+                match event:
+                    case multipart.MultipartSegment():
+                        yield from self._begin(event)
+                    case None:
+                        yield from self._end()
+                    case _:
+                        yield from self._go_on(bytes(event))
+        except multipart.ParserLimitReached:
+            raise _too_much("the form has too many parts, or too long headers") from None
+        except multipart.MultipartError:
+            raise _malformed() from None
+
+    def finish(self) -> None:
+        """Takes the end of the body; a form says itself where it ends.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT if it has not.
+        """
+        try:
+            self._parser.close()
+        except multipart.MultipartError:
+            raise _malformed() from None
+
+    def _begin(self, part: multipart.MultipartSegment) -> Iterator[File]:
+        self._part = part
+        if part.disposition != "form-data" or not part.name:
+            raise invalid_argument(
+                "", "each part of a form needs a Content-Disposition with a name"
+            )
+        if part.filename is None and part.name not in self._names:
+            self._text = bytearray()
+            return
+        if self._has_file:
+            raise invalid_argument(part.name, "is a second file; one can be taken")
+        self._has_file = True
+        yield File(part.header("Content-Type", "") or "")
+
+    def _go_on(self, data: bytes) -> Iterator[bytes]:
+        if self._text is None:
+            yield data
+            return
+        self._fields_bytes += len(data)
+        if self._fields_bytes > _FIELDS_BYTES:
+            raise _too_much(f"the fields of the form are larger than {_FIELDS_BYTES} bytes")
+        self._text += data
+
+    def _end(self) -> Iterator[Field]:
+        part, text = self._part, self._text
+        self._part = self._text = None
+        if part is None or text is None:
+            return
+        name = part.name or ""
+        try:
+            yield Field(name, text.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise invalid_argument(name, "is not UTF-8 text") from None
+
+
+def read_form(fields: FormFields, content_type: str, body: bytes) -> WholeForm:
+    """A form that is there in whole.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for what is no form, 413 for one over the limits.
+    """
+    form = Form(fields, content_type)
+    whole = WholeForm(b"")
+    stated: str | None = None
+    data: list[bytes] = []
+    for event in form.feed(body):
+        match event:
+            case Field():
+                whole.fields.append((event.name, event.value))
+            case File():
+                stated = event.content_type
+            case _:
+                data.append(event)
+    form.finish()
+    if stated is not None:
+        whole.file = fields.write(stated, b"".join(data))
+    return whole
+
+
+def _singular(message: Descriptor) -> list[FieldDescriptor]:
+    return [one for one in message.fields if not one.is_repeated]
+
+
+def _parser(content_type: str, max_parts: int) -> multipart.PushMultipartParser:
+    boundary = multipart.parse_options_header(content_type)[1].get("boundary", "")
+    if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
+        raise invalid_argument("", f"expected {_FORM} with a boundary of 1 to 70 characters")
+    try:
+        return multipart.PushMultipartParser(boundary, max_segment_count=max_parts)
+    except multipart.MultipartError:
+        raise _malformed() from None
+
+
+def _malformed() -> StatusError:
+    return invalid_argument("", f"the body is not well-formed {_FORM}")
+
+
+def _too_much(message: str) -> StatusError:
+    return StatusError(Code.RESOURCE_EXHAUSTED, message, http_status=413)

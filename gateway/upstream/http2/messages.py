@@ -1,0 +1,35 @@
+"""A message as gRPC puts it into a stream: a flag, its length, itself, compressed or not."""
+
+import zlib
+from collections.abc import Callable, Mapping
+
+from gateway.config.model import RequestCompression
+
+Frame = Callable[[bytes], bytes]
+"""Puts a message into its frame."""
+
+_GZIP = 31
+_LEAST_BYTES = 1024
+"""Below this, what gzip saves is not worth what it costs."""
+_FASTEST = 1
+
+
+def _plain(message: bytes) -> bytes:
+    return len(message).to_bytes(5, "big") + message
+
+
+def _gzipped(message: bytes) -> bytes:
+    if len(message) < _LEAST_BYTES:
+        return _plain(message)
+    packed = zlib.compress(message, _FASTEST, _GZIP)
+    # gRPC compression.md: a message may be sent as it is on a stream that could compress it.
+    if len(packed) >= len(message):
+        return _plain(message)
+    return b"\x01" + len(packed).to_bytes(4, "big") + packed
+
+
+FRAMES: Mapping[RequestCompression, Frame] = {
+    RequestCompression.NONE: _plain,
+    RequestCompression.GZIP: _gzipped,
+}
+"""How messages are framed under each setting."""

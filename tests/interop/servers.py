@@ -1,0 +1,138 @@
+"""Servers by other gRPC libraries: built or installed once, started once, a fresh one each test."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.grpc_backend import Backend, Seen
+
+HERE = Path(__file__).parent
+_TIMEOUT_S = 600
+
+
+def go_command(cache: Path) -> Sequence[str]:
+    """How to start the Go server, which is built if it is not there or old."""
+    go = _tool("go", os.pathsep + "/usr/local/go/bin")
+    place = HERE / "go"
+    program = cache / f"go-{_digest(place)}"
+    if not program.exists():
+        with tempfile.TemporaryDirectory(dir=cache) as fresh:
+            made = Path(fresh, "server")
+            _run([go, "build", "-o", str(made), "."], place)
+            made.replace(program)
+    return [str(program)]
+
+
+def node_command(cache: Path) -> Sequence[str]:
+    """How to start the Node server, whose packages are installed if they are not there or old."""
+    node, npm = _tool("node"), _tool("npm")
+    place = cache / f"node-{_digest(HERE / 'node')}"
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=cache) as fresh:
+            shutil.copytree(HERE / "node", Path(fresh, "node"))
+            options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+            _run([npm, "install", "--silent", *options], Path(fresh, "node"))
+            with suppress(OSError):  # another process of the same run was faster
+                Path(fresh, "node").rename(place)
+    return [node, str(place / "server.js")]
+
+
+def _tool(name: str, more_path: str = "") -> str:
+    found = shutil.which(name, path=os.environ["PATH"] + more_path)
+    if found is None:
+        pytest.skip(f"needs {name}: it runs a server by another gRPC library")
+    return found
+
+
+def _digest(place: Path) -> str:
+    files = sorted(file for file in place.iterdir() if file.is_file())
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _run(command: Sequence[str], where: Path) -> None:
+    done = subprocess.run(
+        command, check=False, cwd=where, capture_output=True, text=True, timeout=_TIMEOUT_S
+    )
+    assert done.returncode == 0, f"{' '.join(command[:2])} failed: {done.stderr}"
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[int]:
+    """The program while the block runs; yields the port it is controlled on."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+class Foreign:
+    """One server of another library, and the connection that controls it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.seen = Seen()
+        self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stopped = asyncio.Event()
+        self._reader = reader
+        self._writer = writer
+
+    async def listen(self) -> None:
+        """Takes what the server tells until it has gone."""
+        with suppress(ConnectionError):
+            async for line in self._reader:
+                self._take(json.loads(line))
+
+    async def stop(self) -> None:
+        """Ends the server and its calls at once."""
+        self.say("stop")
+        await self._stopped.wait()
+
+    def say(self, command: str) -> None:
+        """Tells the server what to do."""
+        self._writer.write(f"{command}\n".encode())
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"port": port}:
+                self.port.set_result(port)
+            case {"metadata": pairs}:
+                self.seen.metadata = [
+                    (name, base64.b64decode(value) if name.endswith("-bin") else value)
+                    for name, value in pairs
+                ]
+                self.say("ack")
+            case {"event": "started"}:
+                self.seen.started.set()
+            case {"event": "cancelled"}:
+                self.seen.cancelled.set()
+            case {"event": "produced"}:
+                self.seen.produced += 1
+            case _:
+                self._stopped.set()
+
+
+@asynccontextmanager
+async def foreign_backend(control_port: int) -> AsyncIterator[Backend]:
+    """A server of its own for one test, in the program that listens at `control_port`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", control_port)
+    foreign = Foreign(reader, writer)
+    listening = asyncio.create_task(foreign.listen(), name="foreign backend")
+    try:
+        port = await asyncio.wait_for(asyncio.shield(foreign.port), 10)
+        yield Backend(f"127.0.0.1:{port}", foreign.seen, foreign.stop)
+    finally:
+        writer.close()
+        listening.cancel()
+        await asyncio.wait([listening])

@@ -1,0 +1,26 @@
+"""Every store there is, each fresh for its test: fixtures for a conftest to import."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.redis_server import redis_server
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory:"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/gateway.db"
+    return f"{request.getfixturevalue('redis_url')}?prefix=test{next(_NUMBERS)}:"
