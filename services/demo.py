@@ -30,6 +30,15 @@ Try:
   curl '{url}/v1/echo/hello?number=7&words=a&words=b'
   curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
   curl -N -H 'Accept: text/event-stream' '{url}/v1/shelves/fiction/books:watch?existing=true'
+  curl --json '[{{"book": {{"title": "Ode"}}}}, {{"book": {{"title": "Elegy"}}}}]' \\
+    {url}/v1/shelves/poetry/books:import
+  curl -N -T . -X POST -H 'Content-Type: application/x-ndjson' \\
+    '{url}/v1/shelves/fiction/books/solaris:discuss'             then type {{"text": "Hello"}}
+  curl --data-binary @picture.png -H 'Content-Type: image/png' \\
+    {url}/v1/shelves/fiction/books/solaris/cover:upload
+  curl -F cover=@picture.png {url}/v1/shelves/fiction/books/solaris/cover:upload
+  curl -o cover.png {url}/v1/shelves/fiction/books/solaris/cover:download
+  curl -H 'Accept: application/x-protobuf' {url}/v1/shelves | protoc --decode_raw
 
 Tokens: the authentication server on {auth} knows the client demo and the user ada, see
 services/accounts.yaml; what is issued is kept in {store}.

@@ -42,11 +42,10 @@ class Streams:
         """
         method = match.target.method
         accept = request.headers.get("Accept")
-        framing, encode = None, None
-        if method.server_streaming:
-            framing, encode = self._transcoder.framing(match, accept)
+        if not method.server_streaming:
+            framing, encode = None, self._transcoder.encoder(match, accept)
         else:
-            encode = self._transcoder.encoder(match, accept)
+            framing, encode = self._transcoder.framing(match, accept)
         talk = self._open(request, match, started_s)
         try:
             if not method.server_streaming:

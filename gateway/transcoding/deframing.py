@@ -68,13 +68,12 @@ class Lines:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._begun: list[bytes] = []
-        self._begun_bytes = 0
+        self._begun = bytearray()
 
     @property
     def is_midway(self) -> bool:
         """Whether a line has begun that has no end yet."""
-        return self._begun_bytes > 0
+        return bool(self._begun)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The lines that these bytes complete."""
@@ -82,8 +81,8 @@ class Lines:
         self._begin(first)
         if not rest:
             return
-        lines = [b"".join(self._begun), *rest[:-1]]
-        self._begun, self._begun_bytes = [], 0
+        lines = [bytes(self._begun), *rest[:-1]]
+        self._begun.clear()
         for line in lines:
             if len(line) > self._limit_bytes:
                 raise message_too_large(self._limit_bytes)
@@ -93,17 +92,15 @@ class Lines:
 
     def finish(self) -> Iterator[bytes]:
         """The last line, which needs no line feed."""
-        last = b"".join(self._begun)
-        self._begun, self._begun_bytes = [], 0
+        last = bytes(self._begun)
+        self._begun.clear()
         if last.strip(_BLANK):
             yield last
 
     def _begin(self, data: bytes) -> None:
-        if data:
-            self._begun.append(data)
-            self._begun_bytes += len(data)
-            if self._begun_bytes > self._limit_bytes:
-                raise message_too_large(self._limit_bytes)
+        self._begun += data
+        if len(self._begun) > self._limit_bytes:
+            raise message_too_large(self._limit_bytes)
 
 
 class Delimited:

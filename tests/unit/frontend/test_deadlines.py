@@ -1,5 +1,7 @@
 """How long each call may take."""
 
+from dataclasses import replace
+
 import pytest
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
@@ -56,3 +58,22 @@ def test_a_timeout_that_is_none_is_refused() -> None:
     with pytest.raises(StatusError) as raised:
         Deadlines(OPTIONS).timeout_s(method("c.Any.Get"), "soon")
     assert raised.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("name", "streams", "idle_s"),
+    [
+        pytest.param("a.S.Quiet", True, 60, id="its own"),
+        pytest.param("a.S.Other", True, 20, id="its service's"),
+        pytest.param("b.S.Get", True, 10, id="everybody's"),
+        pytest.param("a.S.Quiet", False, None, id="no stream"),
+    ],
+)
+def test_a_stream_may_be_idle_as_its_last_rule_says(
+    name: str, streams: bool, idle_s: float | None
+) -> None:
+    rules = [{"selector": "a.S.*", "idle_s": 20}, {"selector": "a.S.Quiet", "idle_s": 60}]
+    options = DeadlineOptions.model_validate({"stream_idle_s": 10, "methods": rules})
+    called = replace(method(name), client_streaming=streams)
+    assert Deadlines(options).idle_s(called) == idle_s
+    assert Deadlines(DeadlineOptions()).idle_s(called) is None

@@ -126,7 +126,9 @@ def test_what_can_be_served_is_bound_without_a_word(text: str) -> None:
         ("Unary", "GET /v1 body=*", "GET with a body: many clients and proxies drop it"),
         ("Unary", "DELETE /v1 body=book", "DELETE with a body"),
         ("Talk", "GET /v1", "a bidi method cannot take its messages from a GET"),
+        ("Send", "POST /v1", "gets one message, of what the URL says: add body"),
         ("Send", "POST /v1 body=book", "each message of the stream would be a book"),
+        ("Send", "POST /v1 body=tags", "each message of the stream would be a list of tags"),
     ],
 )
 def test_what_is_likely_not_meant_is_a_warning(method: str, text: str, says: str) -> None:

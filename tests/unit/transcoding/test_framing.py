@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from gateway.transcoding.framing import EVENT_STREAM, FRAMINGS, NDJSON, choose_framing
+from gateway.transcoding.framing import (
+    EVENT_STREAM,
+    FRAMINGS,
+    JSON_LINES,
+    NDJSON,
+    choose_framing,
+    last_number,
+    retry_field,
+)
+from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
 
 ONE, TWO, ERROR = b'{"n":1}', b'{"n":2}', b'{"error":{"code":5}}'
@@ -62,6 +71,9 @@ def test_indented_json_stays_on_one_line() -> None:
         ("text/html, text/*;q=0.2", EVENT_STREAM),
         ("application/*", NDJSON),
         ("application/x-ndjson;q=0, */*", JSON),
+        ("application/jsonl", JSON_LINES),
+        ("application/x-protobuf", PROTOBUF_TYPES[0]),
+        ("application/protobuf, */*;q=0.5", PROTOBUF_TYPES[1]),
         ("image/png", None),
         ("application/json;q=0", None),
     ],
@@ -69,3 +81,32 @@ def test_indented_json_stays_on_one_line() -> None:
 def test_the_client_chooses_the_framing(accept: str | None, media_type: str | None) -> None:
     chosen = choose_framing(accept)
     assert (None if chosen is None else chosen.media_type) == media_type
+
+
+@pytest.mark.parametrize("media_type", PROTOBUF_TYPES)
+def test_delimited_protobuf_has_lengths_and_no_word_for_a_failure(media_type: str) -> None:
+    framing = FRAMINGS[media_type]
+    assert framing.content_type == f"{media_type};delimited=true"
+    assert framing.message(b"ab", 0) + framing.message(b"", 1) == b"\x02ab\x00"
+    assert framing.message(b"x" * 300, 0) == b"\xac\x02" + b"x" * 300
+    assert framing.end(2) == b""
+    assert framing.failure is None
+
+
+def test_only_events_have_a_sign_of_life() -> None:
+    assert {framing.media_type for framing in FRAMINGS.values() if framing.heartbeat} == {
+        EVENT_STREAM
+    }
+    assert FRAMINGS[EVENT_STREAM].heartbeat.startswith(b":")
+
+
+@pytest.mark.parametrize(
+    ("last", "number"),
+    [(None, 0), ("", 0), ("7", 7), ("007", 7), ("-1", 0), ("1.5", 0), ("\u0663", 0), ("9" * 16, 0)],
+)
+def test_the_last_number_is_read_where_it_is_one_of_ours(last: str | None, number: int) -> None:
+    assert last_number(last) == number
+
+
+def test_the_time_to_wait_is_in_milliseconds() -> None:
+    assert retry_field(1.5) == b"retry: 1500\n\n"
