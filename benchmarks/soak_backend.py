@@ -16,7 +16,7 @@ SERVICE = "soak.v1.Soak"
 LEDGER_BYTES = 64 * 1024 * 1024
 """One byte for each call; what was never touched takes no room."""
 STREAMED = 20
-_AGE_MS, _GRACE_MS, _DRAIN_S = 700, 2_000, 0.5
+_AGE_MS, _GRACE_MS, _DRAIN_S = 700, 10_000, 0.5
 
 
 def call_id(message: bytes) -> int:
