@@ -2,50 +2,94 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import end_to_end, pure, report, schema_load
+from benchmarks import guards, publishing, pure, report, schema_load
 from benchmarks.building import MissingError
-from benchmarks.end_to_end import SCENARIOS, SMALL_GET, Effort
+from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
+from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario
 
 _QUICK = Effort(rounds=2, load_s=2, paced_s=1.0)
 
 
 def main() -> int:
-    """Runs all, or with --quick the small GET alone, and prints the tables."""
-    options = _options()
+    """Runs all, or what the options name, and prints the tables."""
+    options = read_options()
     console = Console(width=120)
-    if not options.quick:
+    whole = not (options.quick or options.only)
+    if whole:
         console.print(_pure_table())
         console.print(_load_table())
     if options.pure:
         return 0
-    scenarios = (SMALL_GET,) if options.quick else SCENARIOS
     effort = _QUICK if options.quick else Effort(rounds=options.rounds)
+    began = report.Moment.now()
     try:
-        results = end_to_end.run(scenarios, effort)
+        # Saved after each round: whoever ends it early has what came before.
+        run = Run(scenarios_of(options), effort)
+        results = run.run(lambda so_far: report.save(so_far, {}, began))
+        console.print(report.table(results))
     except MissingError as missing:
         print(f"not measured end to end: {missing}", file=sys.stderr)
         return 1
-    files = report.save(results, publish=options.publish)
-    console.print(report.table(results))
-    for file in files:
-        print(f"saved as {file.relative_to(HERE.parent)}")
+    added = _guards(effort.rounds) if whole else {}
+    if added:
+        console.print(guards.table(added))
+    _save(results, added, began, publish=options.publish)
     return 0
 
 
-def _options() -> argparse.Namespace:
+def scenarios_of(options: argparse.Namespace) -> tuple[Scenario, ...]:
+    """What is to be measured side by side."""
+    if options.quick:
+        return (SMALL_GET,)
+    return tuple(
+        scenario
+        for scenario in SCENARIOS
+        if not options.only or any(part in scenario.name for part in options.only)
+    )
+
+
+def _guards(rounds: int) -> dict[str, float]:
+    try:
+        return guards.run(rounds)
+    except MissingError as missing:
+        print(f"left out: what guards add: {missing}", file=sys.stderr)
+        return {}
+
+
+def _save(
+    results: Results, added: Mapping[str, float], began: report.Moment, *, publish: bool
+) -> None:
+    files = report.save(results, added, began)
+    for file in files:
+        print(f"saved as {file.relative_to(HERE.parent)}")
+    if publish:
+        publishing.publish(results, added, files, began)
+        print(f"published in {publishing.PAGE.relative_to(HERE.parent)}")
+
+
+def read_options() -> argparse.Namespace:
+    """The command line's words, which go together."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the small GET end to end, no more")
     parser.add_argument("--pure", action="store_true", help="no servers, no peers")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="requests whose name has this; repeatable"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--publish", action="store_true", help="copy JSON and chart to docs/")
+    parser.add_argument("--publish", action="store_true", help="put the figures into docs/")
     options = parser.parse_args()
-    if options.quick and options.publish:
-        parser.error("--publish wants the whole run, not --quick")
+    if options.publish and (options.quick or options.only or options.pure):
+        parser.error("--publish wants the whole run, not a part of it")
+    for part in options.only or ():
+        if not any(part in scenario.name for scenario in SCENARIOS):
+            names = ", ".join(scenario.name for scenario in SCENARIOS)
+            parser.error(f"no request is called {part}; there are {names}")
     return options
 
 

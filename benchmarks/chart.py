@@ -54,7 +54,8 @@ def _bar(y: int, name: str, cost: float, share: float, *, ours: bool) -> Iterato
         f'<rect x="{_NAME_WIDTH + 16}" y="{y + 2}" width="{length:.1f}" height="{_ROW - 5}" rx="2" '
         f'fill="{_OURS_COLOUR if ours else _PEER_COLOUR}"/>'
     )
-    yield _text(round(_NAME_WIDTH + 22 + length), y + 12, f"{cost:,.0f}")
+    figure = f"{cost:,.0f}" if cost >= 100 else f"{cost:.1f}"
+    yield _text(round(_NAME_WIDTH + 22 + length), y + 12, figure)
 
 
 def _text(x: int, y: int, text: str, kind: str = "") -> str:

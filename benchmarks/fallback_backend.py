@@ -13,6 +13,7 @@ import grpc.aio
 from benchmarks.sample import ITEM, message, message_class
 
 _LARGEST = 128 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 @cache
@@ -33,6 +34,8 @@ class Servicer(grpc.GenericRpcHandler):
             "WatchItems": stream(self._watch_items),
             "GetBlob": unary(self._get_blob),
             "PutBlob": unary(self._put_blob),
+            "DownloadBlob": stream(self._download_blob),
+            "UploadBlob": grpc.stream_unary_rpc_method_handler(self._upload_blob),
         }
 
     def service(
@@ -58,6 +61,19 @@ class Servicer(grpc.GenericRpcHandler):
 
     async def _put_blob(self, request: bytes, _: object) -> bytes:
         size = len(message_class("PutBlobRequest").FromString(request).content.data)
+        return bytes(message_class("PutBlobResponse")(size=size).SerializeToString())
+
+    async def _download_blob(self, request: bytes, _: object) -> AsyncIterator[bytes]:
+        size = message_class("GetBlobRequest").FromString(request).size
+        for start in range(0, size, _PIECE_BYTES):
+            data = bytes(min(_PIECE_BYTES, size - start))
+            body = message_class("google.api.HttpBody")(content_type="image/png", data=data)
+            yield bytes(body.SerializeToString())
+
+    async def _upload_blob(self, parts: AsyncIterator[bytes], _: object) -> bytes:
+        size = 0
+        async for part in parts:
+            size += len(message_class("google.api.HttpBody").FromString(part).data)
         return bytes(message_class("PutBlobResponse")(size=size).SerializeToString())
 
 

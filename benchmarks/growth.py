@@ -1,14 +1,16 @@
 """How this gateway's costs grow: with routes, connections, the size of a message, and workers.
 
-`python -m benchmarks.growth`.
+`python -m benchmarks.growth [--publish]` takes about four minutes.
 """
 
+import argparse
 import os
 import resource
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from statistics import median
 from time import monotonic
 
@@ -16,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.building import OUT, MissingError
-from benchmarks.end_to_end import SMALL_GET
-from benchmarks.load import Scenario, ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb, saturate
+from benchmarks.load import ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb, saturate
 from benchmarks.peers import DESCRIPTORS, LOAD_CORE, backend, gateway, running
+from benchmarks.publishing import markdown, write_between
+from benchmarks.report import Moment
 from benchmarks.sample import HERE, descriptor_set
+from benchmarks.scenarios import SMALL_GET, Scenario
 from benchmarks.schema_load import SIZES, synthetic
 
 SAMPLE_API = HERE.parent / "gen" / "descriptors.binpb"
@@ -33,26 +37,62 @@ _LIMITS = {"response_bytes": 256_000_000, "body_bytes": 256_000_000}
 _MAX_MESSAGE_BYTES = 128_000_000
 
 
+@dataclass
+class Curve:
+    """How something grows, a row a point."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+
+    def table(self) -> Table:
+        """For a terminal."""
+        table = Table(*self.columns, title=self.title, box=None)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """For a page."""
+        return f"**{self.title}**\n\n{markdown(self.columns, self.rows)}"
+
+
 def main() -> int:
-    """Prints a table for each kind of growth."""
+    """Prints a table for each kind of growth, and publishes them if that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--publish", action="store_true", help="put the figures into docs/")
+    parser.add_argument("--only", choices=[one.__name__ for one in _MEASURES], help="this alone")
+    options = parser.parse_args()
     console = Console(width=120)
+    curves = []
+    began = Moment.now()
     try:
         need_wrk()
         with backend() as address:
             os.sched_setaffinity(0, {int(LOAD_CORE)})  # what asks here is load, too
-            for measure in (start_up, routes, idle_connections, messages, workers):
-                console.print(measure(address))
+            for measure in _MEASURES:
+                if options.only in (None, measure.__name__):
+                    curves.append(measure(address))
+                    console.print(curves[-1].table())
     except MissingError as missing:
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
+    if options.publish and not options.only:
+        write_between("growth", "\n\n".join([f"{began}.", *(c.markdown() for c in curves)]))
     return 0
 
 
-def start_up(address: str) -> Table:
+def start_up(address: str) -> Curve:
     """How long it takes from nothing to the first answer, and what a process then holds."""
-    columns = ("", "seconds to the first answer", "MB after it", "MB after 20,000 requests")
-    table = Table(*columns, title="A cold start, with the sample API", box=None)
-    seconds, fresh_mb, used_mb = [], [], []
+    columns = (
+        "",
+        "seconds to the first answer",
+        "CPU s",
+        "MB after it",
+        "MB after 20,000 requests",
+    )
+    curve = Curve("A cold start, with the sample API", columns)
+    seconds, spent_s, fresh_mb, used_mb = [], [], [], []
     for _ in range(2 * _ROUNDS - 1):
         command, port = gateway(address, {"descriptors": [str(SAMPLE_API), str(OUT / DESCRIPTORS)]})
         started_s = monotonic()
@@ -60,20 +100,21 @@ def start_up(address: str) -> Table:
             while ask(port, SMALL_GET)[0] != 200:
                 pass
             seconds.append(monotonic() - started_s)
+            spent_s.append(cpu_s(pid))
             fresh_mb.append(resident_mb(pid))
             answered = 0
             while answered < 20_000:
                 answered += saturate(port, SMALL_GET, 1).requests
             used_mb.append(resident_mb(pid))
-    row = (f"{median(seconds):.2f}", f"{median(fresh_mb):.0f}", f"{median(used_mb):.0f}")
-    table.add_row("median", *row)
-    return table
+    took = (f"{median(seconds):.2f}", f"{median(spent_s):.2f}")
+    curve.rows.append(("median", *took, f"{median(fresh_mb):.0f}", f"{median(used_mb):.0f}"))
+    return curve
 
 
-def workers(address: str) -> Table:
+def workers(address: str) -> Curve:
     """What more processes serve; on few cores they share them with the load and the back end."""
     columns = ("workers", "requests/s", "CPU µs", "MB in all")
-    table = Table(*columns, title="Workers, on as many cores", box=None)
+    curve = Curve("Workers, on as many cores", columns)
     cores = os.cpu_count() or 1
     for count in sorted({1, 2, cores // 2, cores} - {0}):
         command, port = gateway(address, {"workers": count})
@@ -83,15 +124,15 @@ def workers(address: str) -> Table:
             before_s = cpu_s(pid)
             answers = saturate(port, SMALL_GET, _SECONDS)
             cost_us = (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
-            table.add_row(
-                f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", f"{resident_mb(pid):.0f}"
+            curve.rows.append(
+                (f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", f"{resident_mb(pid):.0f}")
             )
-    return table
+    return curve
 
 
-def routes(address: str) -> Table:
+def routes(address: str) -> Curve:
     """What a small GET costs beside ever more routes."""
-    table = Table("routes", "CPU µs", "MB", title="A small GET among many routes", box=None)
+    curve = Curve("A small GET among many routes", ("routes", "CPU µs", "MB"))
     costs: dict[int, list[float]] = {size: [] for size in SIZES}
     peaks: dict[int, float] = {}
     for _ in range(_ROUNDS):
@@ -106,18 +147,18 @@ def routes(address: str) -> Table:
                 costs[size].append(_cost_us(pid, port, SMALL_GET))
                 peaks[size] = peak_mb(pid)
     for size in SIZES:
-        table.add_row(f"{size:,}", f"{median(costs[size]):,.0f}", f"{peaks[size]:.0f}")
-    return table
+        curve.rows.append((f"{size:,}", f"{median(costs[size]):,.0f}", f"{peaks[size]:.0f}"))
+    return curve
 
 
-def idle_connections(address: str) -> Table:
+def idle_connections(address: str) -> Curve:
     """What a connection that has asked once and waits takes of memory, and of time."""
     columns = ("idle connections", "kB each", "MB in all", "CPU µs of a small GET beside them")
-    table = Table(*columns, title="Idle keep-alive connections", box=None)
+    curve = Curve("Idle keep-alive connections", columns)
     room = _files_allowed()
     for count in _IDLE:
         if count + 200 > room:
-            table.add_row(f"{count:,}", f"needs ulimit -n {count + 200}", "", "")
+            curve.rows.append((f"{count:,}", f"needs ulimit -n {count + 200}", "", ""))
             continue
         command, port = gateway(address)
         with running(command, port) as pid, ExitStack() as held:
@@ -128,14 +169,14 @@ def idle_connections(address: str) -> Table:
             after_mb = resident_mb(pid)
             each_kb = (after_mb - before_mb) * 1024 / count
             cost_us = _cost_us(pid, port, SMALL_GET)
-        table.add_row(f"{count:,}", f"{each_kb:.1f}", f"{after_mb:.0f}", f"{cost_us:,.0f}")
-    return table
+        curve.rows.append((f"{count:,}", f"{each_kb:.1f}", f"{after_mb:.0f}", f"{cost_us:,.0f}"))
+    return curve
 
 
-def messages(address: str) -> Table:
+def messages(address: str) -> Curve:
     """What a message costs by its size, raw and as JSON, one request at a time."""
     columns = ("bytes", "as", "CPU µs", "ns a byte", "peak MB", "peak MB / MB of message")
-    table = Table(*columns, title="The size of a message, one request at a time", box=None)
+    curve = Curve("The size of a message, one request at a time", columns)
     kinds: Mapping[str, Callable[[int], Scenario]] = {
         "HttpBody down": _down,
         "HttpBody up": _up,
@@ -153,14 +194,19 @@ def messages(address: str) -> Table:
                 idle_mb = peak_mb(pid)
                 status, body = ask(port, scenario)
                 if status != 200:
-                    table.add_row(f"{size:,}", name, f"{status}: {body[:60]!r}", "", "", "")
+                    curve.rows.append((f"{size:,}", name, f"{status}: {body[:60]!r}", "", "", ""))
                     continue
                 cost_us = _cost_one_by_one_us(pid, port, scenario)
                 peak = peak_mb(pid)
             share = f"{(peak - idle_mb) / (size / 1e6):.1f}" if size >= 1_000_000 else ""
             per_byte = f"{cost_us * 1e3 / size:,.2f}"
-            table.add_row(f"{size:,}", name, f"{cost_us:,.0f}", per_byte, f"{peak:.0f}", share)
-    return table
+            curve.rows.append(
+                (f"{size:,}", name, f"{cost_us:,.0f}", per_byte, f"{peak:.0f}", share)
+            )
+    return curve
+
+
+_MEASURES = (start_up, routes, idle_connections, messages, workers)
 
 
 def _down(size: int) -> Scenario:

@@ -7,44 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 from benchmarks.building import OUT, MissingError
 from benchmarks.peers import LOAD_CORE
+from benchmarks.scenarios import Scenario
 
 _CLOCK = os.sysconf("SC_CLK_TCK")
-_CONNECTIONS = 32
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One kind of request, and the status that answers it."""
-
-    name: str
-    target: str
-    body: bytes = b""
-    content_type: str = ""
-    status: int = 200
-    connections: int = _CONNECTIONS
-    slowness: int = 1
-    """How many times longer than others it is measured: what is under way at the end is lost."""
-    token: str = ""
-    """A bearer token to show."""
-    guarded: bool = False
-    """Whether it is about what guards a gateway, and only for those that have a guard."""
-
-    @property
-    def method(self) -> str:
-        """POST where there is a body."""
-        return "POST" if self.body else "GET"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What is sent beside Host and Content-Length."""
-        headers = {"Content-Type": self.content_type} if self.content_type else {}
-        return headers | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
 
 
 @dataclass(frozen=True)
@@ -90,6 +62,15 @@ def ask(port: int, scenario: Scenario) -> tuple[int, bytes]:
         return ask_once(scenario)
 
 
+def names_of_headers(port: int, scenario: Scenario) -> set[str]:
+    """The headers that an answer has, in lower case."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request(
+            scenario.method, scenario.target, scenario.body or None, scenario.headers
+        )
+        return {name.lower() for name, _ in connection.getresponse().getheaders()}
+
+
 def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     """As many requests as the gateway can answer."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
@@ -108,8 +89,24 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     return Answers(int(requests[1]), float(rate[1]), int(others[1]) if others else 0)
 
 
+def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
+    """As `saturate`, for what takes long: none that was begun is left out of the count."""
+    rate = f"{scenario.connections} at once"
+    said = _paced(port, scenario, rate, seconds)
+    if said is None:
+        return Answers(0, 0.0, 0)
+    answered, good, took_s = said
+    return Answers(int(answered), answered / took_s, int(answered - good))
+
+
 def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:
     """The latency of the middle and of the slowest hundredth, at a constant rate."""
+    p50_ms, p99_ms = _paced(port, scenario, f"{rate:.3f}", seconds) or (nan, nan)
+    return p50_ms, p99_ms
+
+
+def _paced(port: int, scenario: Scenario, rate: str, seconds: float) -> list[float] | None:
+    """What `benchmarks.paced` prints; None, with a word, if the gateway did not play along."""
     request = OUT / "request.http"
     head = f"{scenario.method} {scenario.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
     head += "".join([f"{name}: {value}\r\n" for name, value in scenario.headers.items()])
@@ -117,13 +114,12 @@ def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> 
         head += f"Content-Length: {len(scenario.body)}\r\n"
     request.write_bytes(head.encode() + b"\r\n" + scenario.body)
     command = ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.paced"]
-    command += [str(port), f"{rate:.3f}", str(seconds), str(request)]
+    command += [str(port), rate, str(seconds), str(request)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
     if done.returncode:
-        print(f"no latency for {scenario.name}: {done.stderr.strip()[-200:]}", file=sys.stderr)
-        return float("nan"), float("nan")
-    p50_ms, p99_ms = map(float, done.stdout.split())
-    return p50_ms, p99_ms
+        print(f"no figure for {scenario.name}: {done.stderr.strip()[-200:]}", file=sys.stderr)
+        return None
+    return [float(value) for value in done.stdout.split()]
 
 
 def _lua_script(scenario: Scenario) -> Path:

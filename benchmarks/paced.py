@@ -4,12 +4,18 @@ A request's clock starts when it is due, not when a connection is free to send i
 `select`, whose timer is finer than an event loop's millisecond.
 
 `python -m benchmarks.paced PORT RATE SECONDS REQUEST_FILE` prints p50 and p99 in milliseconds.
+With a whole number of connections and `at once` in the place of RATE, it prints instead how many
+requests they had answered one after another, to the last that was begun, how many of them with
+200, and in how many seconds.
 """
 
+import re
 import select
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -28,10 +34,15 @@ class Connection:
         self._left: int | None = None
         """Body bytes to come; below zero for a body that says itself where it ends."""
         self._tail = b""
+        self.is_good = False
 
     def fileno(self) -> int:
         """For `select`."""
         return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._socket.close()
 
     def send(self, request: bytes, due_s: float) -> None:
         """Sends a request; what counts is when it was due."""
@@ -49,6 +60,7 @@ class Connection:
                 self._tail = head
                 return False
             self._left = content_length(head)
+            self.is_good = head.startswith(b"HTTP/1.1 200 ")
         if self._left < 0:
             self._tail = (self._tail + data)[-5:]
             return self._tail == b"0\r\n\r\n"
@@ -65,9 +77,23 @@ def content_length(head: bytes) -> int:
     return -1
 
 
+@contextmanager
+def connected(port: int, count: int) -> Iterator[list[Connection]]:
+    """So many connections, closed in the end."""
+    with ExitStack() as held:
+        yield [held.enter_context(closing(Connection(port))) for _ in range(count)]
+
+
 def run(port: int, rate: float, seconds: float, request: bytes) -> list[float]:
     """The latencies of all requests, in milliseconds."""
-    idle = deque(Connection(port) for _ in range(_CONNECTIONS))
+    with connected(port, _CONNECTIONS) as connections:
+        return _paced(connections, rate, seconds, request)
+
+
+def _paced(
+    connections: Iterable[Connection], rate: float, seconds: float, request: bytes
+) -> list[float]:
+    idle = deque(connections)
     busy: set[Connection] = set()
     total, sent = max(2, int(rate * seconds)), 0
     latencies_ms: list[float] = []
@@ -95,7 +121,47 @@ def run(port: int, rate: float, seconds: float, request: bytes) -> list[float]:
     return latencies_ms
 
 
-if __name__ == "__main__":
-    port, rate, seconds, file = sys.argv[1:]
-    cuts = quantiles(run(int(port), float(rate), float(seconds), Path(file).read_bytes()), n=100)
+def exhaust(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, int, float]:
+    """How many requests were answered, how many of them with 200, and in how many seconds."""
+    with connected(port, connections) as opened:
+        return _exhausted(opened, seconds, request)
+
+
+def _exhausted(
+    connections: Iterable[Connection], seconds: float, request: bytes
+) -> tuple[int, int, float]:
+    busy = set(connections)
+    answered = good = 0
+    started_s = perf_counter()
+    for connection in busy:
+        connection.send(request, started_s)
+    while busy:
+        ready, _, _ = select.select(list(busy), (), (), _PATIENCE_S)
+        if not ready:
+            raise SystemExit(f"no answer in {_PATIENCE_S:g} s")
+        for connection in ready:
+            if not connection.has_all():
+                continue
+            answered += 1
+            good += connection.is_good
+            # What is under way at the end is waited for: cut off, it would cost and not count.
+            if perf_counter() - started_s < seconds:
+                connection.send(request, perf_counter())
+            else:
+                busy.discard(connection)
+    return answered, good, perf_counter() - started_s
+
+
+def main(port: str, rate: str, seconds: str, file: str) -> None:
+    """Prints what was asked for."""
+    request = Path(file).read_bytes()
+    connections = re.fullmatch(r"(\d+) at once", rate)
+    if connections:
+        print(*exhaust(int(port), int(connections[1]), float(seconds), request))
+        return
+    cuts = quantiles(run(int(port), float(rate), float(seconds), request), n=100)
     print(f"{cuts[49]:.3f} {cuts[98]:.3f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,13 @@ import yaml
 
 from benchmarks.building import BACKEND, GRPC_GATEWAY, OUT, MissingError, build_go, envoy
 from benchmarks.sample import HERE, descriptor_set
+from benchmarks.scenarios import Setup
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
-GUARDED = f"{OURS}, with tokens"
+GRPCIO = f"{OURS}, channel: grpcio"
+_GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Peer:
     """A gateway under test, and the command that starts it on a port before a back end."""
 
     name: str
+    setups: frozenset[Setup]
+    """Which scenarios it is for."""
     command: Sequence[str]
     port: int
-    guards: bool = False
-    """Whether it asks who is calling."""
 
     @property
     def url(self) -> str:
@@ -39,15 +41,17 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
 
-def peers(backend: str) -> list[Peer]:
+def peers(backend: str, wanted: Collection[Setup]) -> list[Peer]:
     """All gateways that can be had here, ours first; the others are left out with a word."""
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("gateway-*.yaml"):
         old.unlink()
     found = []
-    for name, make in _PEERS.items():
+    for name, setups, make in _KINDS:
+        if setups.isdisjoint(wanted):
+            continue
         try:
-            found.append(Peer(name, *make(backend), guards=name == GUARDED))
+            found.append(Peer(name, setups, *make(backend)))
         except MissingError as missing:
             print(f"left out: {name}: {missing}", file=sys.stderr)
     return found
@@ -79,15 +83,23 @@ def _grpc_gateway(backend: str) -> Start:
     return [str(GRPC_GATEWAY), "-listen", f"127.0.0.1:{port}", "-backend", backend], port
 
 
-def _envoy(backend: str) -> Start:
+def _envoy(backend: str, setup: Setup = Setup.PLAIN) -> Start:
     binary = envoy()
     port = free_port()
     host, _, backend_port = backend.rpartition(":")
-    config = OUT / "envoy.yaml"
-    config.write_text((HERE / "envoy.yaml").read_text() % {
+    config = OUT / f"envoy-{setup.name.lower()}.yaml"
+    printing = {"always_print_primitive_fields": True} | _ENVOY_STREAMS.get(setup, {})
+    text = (HERE / "envoy.yaml").read_text() % {
         "port": port, "host": host, "backend_port": backend_port,
         "descriptors": OUT / DESCRIPTORS,
-    })  # fmt: skip
+    }  # fmt: skip
+    settings = yaml.safe_load(text)
+    (listener,) = settings["static_resources"]["listeners"]
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    filters[0]["typed_config"]["print_options"] = printing
+    if setup is Setup.GUARDED:
+        filters.insert(0, _ENVOY_GUARD)
+    config.write_text(yaml.safe_dump(settings))
     return [str(binary), "-c", str(config), "--concurrency", "1", "-l", "error"], port
 
 
@@ -96,14 +108,32 @@ def _plain_python(backend: str) -> Start:
     return [sys.executable, "-m", "benchmarks.plain_python", str(port), backend], port
 
 
-_PEERS: Mapping[str, Callable[[str], Start]] = {
-    OURS: gateway,
-    f"{OURS}, channel: grpcio": partial(gateway, channel="grpcio"),
-    "grpc-gateway": _grpc_gateway,
-    "Envoy": _envoy,
-    "plain Python": _plain_python,
-    GUARDED: partial(gateway, settings={"auth": {"store": "memory:"}}),
+_ENVOY_STREAMS = {
+    Setup.LINES: {"stream_newline_delimited": True},
+    Setup.EVENTS: {"stream_sse_style_delimited": True},
 }
+_JWT_AUTHN = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+# Any key will do: nobody shows a token.
+_KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0"}]}'
+_ENVOY_GUARD = {
+    "name": "envoy.filters.http.jwt_authn",
+    "typed_config": {
+        "@type": f"type.googleapis.com/{_JWT_AUTHN}",
+        "providers": {"bench": {"issuer": "bench", "local_jwks": {"inline_string": _KEYS}}},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
+    },
+}
+_KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
+    (OURS, frozenset(Setup) - {Setup.GUARDED}, gateway),
+    (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=_GUARD)),
+    (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
+    ("grpc-gateway", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _grpc_gateway),
+    ("Envoy", frozenset({Setup.PLAIN, Setup.ARRAY}), _envoy),
+    ("Envoy", frozenset({Setup.LINES}), partial(_envoy, setup=Setup.LINES)),
+    ("Envoy", frozenset({Setup.EVENTS}), partial(_envoy, setup=Setup.EVENTS)),
+    ("Envoy", frozenset({Setup.GUARDED}), partial(_envoy, setup=Setup.GUARDED)),
+    ("plain Python", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _plain_python),
+)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from benchmarks.sample import message_class
 
 _MAX_BODY_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 class Stub:
@@ -30,6 +31,16 @@ class Stub:
             "/bench.v1.Bench/WatchItems",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=message_class("Item").FromString,
+        )
+        self.download_blob: Any = channel.unary_stream(
+            "/bench.v1.Bench/DownloadBlob",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class("google.api.HttpBody").FromString,
+        )
+        self.upload_blob: Any = channel.stream_unary(
+            "/bench.v1.Bench/UploadBlob",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class("PutBlobResponse").FromString,
         )
 
     @staticmethod
@@ -74,10 +85,13 @@ async def list_items(request: web.Request) -> web.Response:
 
 async def watch_items(request: web.Request) -> web.StreamResponse:
     message = message_class("WatchItemsRequest")(count=int(request.query["count"]))
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    events = request.headers.get("Accept") == "text/event-stream"
+    media_type = "text/event-stream" if events else "application/x-ndjson"
+    start, end = (b"data: ", b"\n\n") if events else (b"", b"\n")
+    response = web.StreamResponse(headers={"Content-Type": media_type})
     await response.prepare(request)
     async for item in request.app[STUB].watch_items(message):
-        await response.write(as_json(item).encode() + b"\n")
+        await response.write(start + as_json(item).encode() + end)
     await response.write_eof()
     return response
 
@@ -95,6 +109,24 @@ async def put_blob(request: web.Request) -> web.Response:
     return answer(await request.app[STUB].put_blob(message))
 
 
+async def download_blob(request: web.Request) -> web.StreamResponse:
+    message = message_class("GetBlobRequest")(size=int(request.match_info["size"]))
+    response = web.StreamResponse(headers={"Content-Type": "image/png"})
+    await response.prepare(request)
+    async for part in request.app[STUB].download_blob(message):
+        await response.write(part.data)
+    await response.write_eof()
+    return response
+
+
+async def upload_blob(request: web.Request) -> web.Response:
+    async def parts() -> AsyncIterator[Any]:
+        async for data in request.content.iter_chunked(_PIECE_BYTES):
+            yield message_class("google.api.HttpBody")(data=data)
+
+    return answer(await request.app[STUB].upload_blob(parts()))
+
+
 def application(backend: str) -> web.Application:
     """A REST API over the back end, route by route."""
 
@@ -110,8 +142,10 @@ def application(backend: str) -> web.Application:
     app.router.add_post("/v1/shelves/{shelf}/items", create_item)
     app.router.add_get("/v1/items", list_items)
     app.router.add_get("/v1/items:watch", watch_items)
+    app.router.add_get("/v1/blobs/{size}:download", download_blob)
     app.router.add_get("/v1/blobs/{size}", get_blob)
     app.router.add_post("/v1/blobs/{name}", put_blob)
+    app.router.add_post("/v1/blobs:upload", upload_blob)
     return app
 
 

@@ -3,20 +3,27 @@
 The only place that names concrete classes, and the order of the guards.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.audit import NO_AUDIT, Audit
+from gateway.auth.api_keys import ApiKeys
 from gateway.auth.attempts import Attempts
 from gateway.auth.authenticator import Authenticator, AuthError
 from gateway.auth.bearer import TokenAuthenticator
+from gateway.auth.certificates import CertificateAuthenticator
+from gateway.auth.key_header import KeyAuthenticator
 from gateway.auth.tokens import Tokens
 from gateway.call import Handler, Interceptor, chain
 from gateway.config.auth import IdentityOptions
+from gateway.config.credentials import CredentialKind, JwtOptions
 from gateway.config.model import Config
 from gateway.frontend.deadlines import Deadlines
 from gateway.frontend.exchange import Exchange
+from gateway.frontend.fetching import open_fetch
+from gateway.frontend.key_gates import refuse_unclear_keys
 from gateway.frontend.oauth import (
     TokenEndpoints,
     publish_jwk_set,
@@ -27,9 +34,16 @@ from gateway.frontend.ports import Sockets
 from gateway.frontend.ring import Endpoint, Endpoints, Gate, Ring
 from gateway.frontend.server import open_listener
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
+from gateway.interceptors.authorize import authorize
+from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.identify import Identify
 from gateway.interceptors.idle import IdleLimit
+from gateway.interceptors.rate_limit import RateLimits
+from gateway.interceptors.rate_rules import check_rate_limits
+from gateway.logs.opening import Logs, open_logs
+from gateway.policies import Policies, effective_policies, with_timeouts, without_policy
 from gateway.schema.catalog import HttpRule, Method, Schema, SchemaError, build_schema
+from gateway.schema.policy import PolicyError
 from gateway.schema.service_config import read_service_config
 from gateway.schema.sources import DescriptorFiles
 from gateway.stores.opening import open_store
@@ -40,7 +54,12 @@ from gateway.upstream.invoke import invoke
 from gateway.upstream.pool import Pool, PoolError, open_pool
 from gateway.upstream.reflection import ReflectionError, reflect
 
-_OPEN = "warning: no auth.store is set, so whoever reaches this gateway may call everything"
+logger = logging.getLogger("gateway")
+
+_OPEN = (
+    "warning: no kind of credential is set under auth, "
+    "so whoever reaches this gateway may call everything, whatever scopes policies ask for"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +72,54 @@ class Gateway:
     transcoder: Transcoder
     warnings: Sequence[str] = ()
     """What whoever started it should know, a line each."""
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """What a client on this machine can ask, without a trailing slash."""
-        return f"http://{self.address}"
+        return f"{self.scheme}://{self.address}"
 
 
 @asynccontextmanager
 async def open_gateway(
-    config: Config, *, interceptors: Sequence[Interceptor] = (), sockets: Sockets | None = None
+    config: Config,
+    *,
+    interceptors: Sequence[Interceptor] = (),
+    sockets: Sockets | None = None,
+    logs: Logs | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway that serves while the block runs; all it opened is closed in reverse.
 
     Calls pass `interceptors`, first to last, before they leave for their back end. It serves on
-    `sockets` where they are given, which listen already at the configured place.
+    `sockets` where they are given, which listen already at the configured place, and writes to
+    `logs` where they are open already.
 
     Raises:
-        SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError, ListenError:
-            it cannot start; the text says why.
+        SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError,
+            PolicyError, RateLimitError, LogError, ListenError: it cannot start; the text says why.
     """
     async with AsyncExitStack() as stack:
+        if logs is None:
+            logs = await stack.enter_async_context(open_logs(config.log))
         pool = await stack.enter_async_context(open_pool(config.upstreams))
         schema, reflected = await load_schema(config, pool)
         transcoder = build_transcoder(config, schema)
         channels = pool.assign(_services_with_routes(transcoder), reflected)
-        auth = await _open_auth(config, pool, stack)
+        auth = await _open_auth(config, pool, logs.audit, stack)
         deadlines = Deadlines(config.deadlines)
-        handlers = _handlers(transcoder, channels, auth, interceptors, deadlines)
+        policies = _policies(config, schema, transcoder)
+        timeouts = with_timeouts(config.deadlines, policies)
+        config = config.model_copy(update={"deadlines": timeouts})
+        limits = await _open_limits(config, policies, auth.audit, stack)
+        handlers = _handlers(transcoder, channels, auth, interceptors, deadlines, policies, limits)
         ring = Ring(gates=auth.gates, endpoints=auth.endpoints)
-        exchange = await stack.enter_async_context(
-            Exchange.open(config, transcoder, handlers, ring)
-        )
+        exchange = Exchange(config, transcoder, handlers, logs.access, ring)
+        logs.hide(transcoder.bindings, {one: policies[one].redact for one in policies})
         listener = await stack.enter_async_context(open_listener(config, exchange, sockets))
         warnings = [*map(str, transcoder.warnings), *auth.warnings]
-        yield Gateway(listener.address, schema, transcoder, warnings)
+        warnings += _limit_warnings(config, policies)
+        scheme = "http" if config.tls is None else "https"
+        yield Gateway(listener.address, schema, transcoder, warnings, scheme)
 
 
 async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, str]]:
@@ -146,22 +178,58 @@ class _Auth:
     endpoints: Endpoints = field(default_factory=dict)
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
+    admits_anonymous: bool = True
 
 
-async def _open_auth(config: Config, pool: Pool, stack: AsyncExitStack) -> _Auth:
+def _policies(config: Config, schema: Schema, transcoder: Transcoder) -> Policies:
+    policies = effective_policies(schema, config.policies)
+    missing = without_policy(policies, _methods_with_routes(transcoder))
+    if config.require_policy and missing:
+        raise PolicyError("\n".join(missing))
+    return policies
+
+
+async def _open_auth(config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack) -> _Auth:
     options = config.auth
-    if options.store is None:
-        return _Auth(warnings=[_OPEN])
-    audit = NO_AUDIT
-    store = await stack.enter_async_context(open_store(options.store))
-    tokens = Tokens(store, audit)
+    if not options.takes_credentials:
+        return _Auth(audit=audit, warnings=[_OPEN])
     identify, endpoints = _identify(options.identity)
-    if options.tokens.auth_upstream is not None:
-        server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
-        attempts = Attempts(store, audit, options.tokens)
-        endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts).endpoints
-    gates = [refuse_doubled_credentials, refuse_tokens_in_urls]
-    return _Auth([TokenAuthenticator(tokens)], identify, gates, endpoints, audit)
+    gates: list[Gate] = [refuse_doubled_credentials, refuse_tokens_in_urls]
+    made: dict[CredentialKind, Authenticator] = {}
+    if options.store is not None:
+        store = await stack.enter_async_context(open_store(options.store))
+        tokens = Tokens(store, audit)
+        made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
+        if options.tokens.auth_upstream is not None:
+            server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
+            attempts = Attempts(store, audit, options.tokens)
+            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts).endpoints
+        if options.takes_keys:
+            keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
+            stack.push_async_callback(keys.close)
+            made[CredentialKind.KEY] = keys
+            gates.append(refuse_unclear_keys(options.keys.header))
+    if options.takes_jwts:
+        made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack)
+    if options.certificates is not None:
+        made[CredentialKind.CERTIFICATE] = CertificateAuthenticator(options.certificates)
+    return _Auth(
+        [made[kind] for kind in options.order if kind in made],
+        identify,
+        gates,
+        endpoints,
+        audit,
+        admits_anonymous=options.anonymous,
+    )
+
+
+async def _open_jwts(options: JwtOptions, stack: AsyncExitStack) -> Authenticator:
+    try:
+        from gateway.auth.issuers import open_jwts  # noqa: PLC0415 - its library is an extra
+    except ImportError:
+        raise AuthError("auth.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'") from None
+    fetch = await stack.enter_async_context(open_fetch())
+    return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
 
 
 def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str, Endpoint]]]:
@@ -186,22 +254,59 @@ def _auth_channel(upstream: str, pool: Pool) -> Channel:
     return pool[upstream]
 
 
-def _handlers(
+async def _open_limits(
+    config: Config,
+    policies: Policies,
+    audit: Audit,
+    stack: AsyncExitStack,
+) -> RateLimits:
+    check_rate_limits(policies)
+    store = await stack.enter_async_context(open_store(_counters_url(config)))
+    return RateLimits(store, config.rate_limits, audit)
+
+
+def _counters_url(config: Config) -> str:
+    """Where calls are counted: no farther than all who serve them together need."""
+    if config.rate_limits.store is not None:
+        return config.rate_limits.store
+    shared = config.auth.store
+    if shared is None or (config.workers == 1 and shared.startswith("sqlite:")):
+        return "memory:"  # a file would cost each call a transaction, to tell one process
+    return shared
+
+
+def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
+    is_limited = any(policy.rate_limits for policy in policies.values())
+    if is_limited and config.workers != 1 and _counters_url(config) == "memory:":
+        return ["warning: each worker counts calls alone; set rate_limits.store to share counters"]
+    return ()
+
+
+def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
     transcoder: Transcoder,
     channels: Mapping[str, Channel],
     auth: _Auth,
     interceptors: Sequence[Interceptor],
     deadlines: Deadlines,
+    policies: Policies,
+    limits: RateLimits,
 ) -> dict[Method, Handler]:
     """The chain of each method, composed once."""
 
     def composed(method: Method) -> Handler:
+        policy = policies[method]
         guards: list[Interceptor] = []
         if auth.authenticators:
             streams = method.client_streaming or method.server_streaming
             # First: everything after it may ask who is calling.
             kind = AuthenticateStream if streams else Authenticate
             guards.append(kind(auth.authenticators, auth.audit))
+            guards += authorize(method, policy, auth.audit, anonymous=auth.admits_anonymous)
+        # After those who say who is calling, before all that costs something: the rate first, since
+        # a call that waits for a store must not hold a place.
+        guards += limits.guards(method, policy)
+        if policy.max_concurrent is not None:
+            guards.append(ConcurrencyLimit(method, policy.max_concurrent))
         guards += interceptors
         if auth.identify is not None:
             # Last: what interceptors of one's own make of a principal, back ends are told.

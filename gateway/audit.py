@@ -3,7 +3,11 @@
 Floor 0: anyone may record; who writes it where is decided by the composition root.
 """
 
+from contextvars import ContextVar
 from typing import Protocol
+
+ORIGIN: ContextVar[tuple[str, str]] = ContextVar("ORIGIN", default=("", ""))
+"""The id of the request that is being answered, and the address it came from."""
 
 
 class Audit(Protocol):

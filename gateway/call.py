@@ -46,19 +46,33 @@ class Principal:
     """Which one was shown: a name for it that is no secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client's certificate, signed by somebody who is believed."""
+
+    names: tuple[tuple[str, str], ...]
+    """The names it vouches for, each after its kind: uri, dns, email or cn."""
+    fingerprint: str
+    """Its SHA-256, in hexadecimal digits."""
+    expires_at_s: float
+
+
 class Call:
     """One RPC on its way: what is called, with what, for whom, until when.
 
-    The request is lazy so that no guard waits for a body: a unary call reads its one message when
-    `message()` is first awaited, a client-streaming one hands out `messages`, a generator the call
-    closes when it ends. `end` is called exactly once, with the code the caller was told.
+    The request is lazy so that no guard waits for a body: a unary call decodes or reads its one
+    message when `message()` is first awaited, a client-streaming one hands out `messages`, a
+    generator the call closes when it ends. `end` is called exactly once, with the code the caller
+    was told.
     """
 
     __slots__ = (
+        "_decode",
         "_ended",
         "_hooks",
         "_message",
         "_read",
+        "certificate",
         "deadline",
         "headers",
         "messages",
@@ -66,6 +80,7 @@ class Call:
         "method",
         "peer",
         "principal",
+        "response_headers",
     )
 
     def __init__(
@@ -73,12 +88,15 @@ class Call:
         method: Method,
         *,
         message: bytes | None = None,
+        decode: Callable[[], bytes] | None = None,
         read: Callable[[], Awaitable[bytes]] | None = None,
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
         peer: str = "",
+        certificate: Certificate | None = None,
+        response_headers: list[tuple[str, str]] | None = None,
     ) -> None:
         self.method = method
         self.messages = messages
@@ -86,8 +104,17 @@ class Call:
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.deadline = deadline
         self.peer = peer
+        self.certificate = certificate
         self.principal: Principal | None = None
+        self.response_headers: list[tuple[str, str]] = (
+            [] if response_headers is None else response_headers
+        )
+        """What guards add to the HTTP response, however the call goes; nobody else is heard on it.
+
+        It is to be there before the guard hands the call on: a stream's response begins early.
+        """
         self._message = message
+        self._decode = decode
         self._read = read
         self._hooks: list[Callable[[Code], None]] | None = None
         self._ended: Code | None = None
@@ -98,10 +125,17 @@ class Call:
 
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""
-        if self._message is None:
+        message = self.message_at_hand()
+        if message is None:
             if self._read is None:
                 raise RuntimeError(f"{self!r} streams its request: iterate over `messages`")
-            self._message = await self._read()
+            message = self._message = await self._read()
+        return message
+
+    def message_at_hand(self) -> bytes | None:
+        """The same, or None where it must be waited for; without waiting a call costs less."""
+        if self._message is None and self._decode is not None:
+            self._message = self._decode()
         return self._message
 
     def on_end(self, hook: Callable[[Code], None]) -> None:
@@ -154,9 +188,13 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Interceptor(Protocol):
-    """Stands between front end and back end: passes a call on, refuses it, or watches it."""
+    """Stands between front end and back end: passes a call on, refuses it, or watches it.
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    Usually `async def`. One that need not wait may be a plain function that returns what `proceed`
+    does, which saves a coroutine for each call.
+    """
+
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Answers `call`, usually with what `proceed(call)` answers."""
         ...
 

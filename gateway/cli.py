@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from gateway.commands import key, token
 from gateway.config.loader import load_config
 from gateway.config.model import Config, OnConflict
 from gateway.status import StartUpError
@@ -30,7 +31,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,  # they hold secrets
 )
+app.add_typer(token.app, name="token")
+app.add_typer(key.app, name="key")
 
 
 def main() -> None:
@@ -165,7 +169,7 @@ def routes(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("HTTP", "template", "RPC", "kind", "body", "response body", box=None)
+    table = Table("HTTP", "template", "RPC", "kind", "body", "response body", "policy", box=None)
     for row in rows:
         table.add_row(*row.values())
     Console(width=None if sys.stdout.isatty() else 200).print(table)
@@ -174,14 +178,17 @@ def routes(
 @app.command()
 @configured
 def check(settings: Config) -> None:
-    """Check every HTTP rule; exit 1 if one cannot be served."""
+    """Check every HTTP rule and policy; exit 1 if one cannot be served."""
     from gateway import inspection  # noqa: PLC0415 - see the module's docstring
 
-    extent, diagnostics = inspection.check(settings)
+    extent, diagnostics, policies = inspection.check(settings)
     for diagnostic in diagnostics:
         typer.echo(str(diagnostic))
-    errors = sum(diagnostic.is_error for diagnostic in diagnostics)
-    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - errors} warnings")
+    for missing in policies:
+        typer.echo(f"error: {missing}")
+    wrong = sum(diagnostic.is_error for diagnostic in diagnostics)
+    errors = wrong + len(policies)
+    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - wrong} warnings")
     if errors:
         raise typer.Exit(1)
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from gateway.app import load_schema
 from gateway.config.model import Config
 from gateway.explain import Explanation, explain_request
+from gateway.interceptors.rate_rules import check_rate_limits
+from gateway.policies import Policies, effective_policies, in_words, without_policy
 from gateway.schema.catalog import Schema
 from gateway.serving import run
 from gateway.transcoding.binding import Binding, Diagnostic, bind, build_router
@@ -18,19 +20,26 @@ def routes(config: Config) -> list[Mapping[str, str]]:
     Raises:
         StartUpError: the configuration cannot be served.
     """
-    return [_row(binding) for binding in run(_transcoder(config)).bindings]
+    schema = run(_schema(config))
+    policies = effective_policies(schema, config.policies)
+    return [_row(binding, policies) for binding in build_transcoder(config, schema).bindings]
 
 
-def check(config: Config) -> tuple[str, Sequence[Diagnostic]]:
-    """How much there is to serve, and what is wrong with it or doubtful.
+def check(config: Config) -> tuple[str, Sequence[Diagnostic], Sequence[str]]:
+    """How much there is to serve, what is wrong with its rules or doubtful, and with its policies.
 
     Raises:
-        StartUpError: there is no schema to check.
+        StartUpError: there is no schema to check, or no sense in what it says.
     """
     schema = run(_schema(config))
     bindings, diagnostics = bind(schema)
     _, conflicts = build_router(bindings, on_conflict=config.routing.on_conflict)
-    return f"{len(bindings)} routes of {len(schema.methods)} methods", [*diagnostics, *conflicts]
+    extent = f"{len(bindings)} routes of {len(schema.methods)} methods"
+    policies = effective_policies(schema, config.policies)
+    check_rate_limits(policies)
+    served = [binding.method for binding in bindings]
+    missing = without_policy(policies, served) if config.require_policy else ()
+    return extent, [*diagnostics, *conflicts], missing
 
 
 def explain(config: Config, request: str, data: str) -> Explanation:
@@ -51,7 +60,7 @@ async def _transcoder(config: Config) -> Transcoder:
     return build_transcoder(config, await _schema(config))
 
 
-def _row(binding: Binding) -> dict[str, str]:
+def _row(binding: Binding, policies: Policies) -> dict[str, str]:
     body = binding.body
     return {
         "http_method": binding.http_method,
@@ -60,4 +69,5 @@ def _row(binding: Binding) -> dict[str, str]:
         "kind": binding.method.kind,
         "body": body if isinstance(body, str) else body.name if body else "",
         "response_body": binding.response_body.name if binding.response_body else "",
+        "policy": in_words(policies[binding.method]),
     }

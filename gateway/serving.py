@@ -2,13 +2,23 @@
 
 import asyncio
 import gc
+import logging
 import signal
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, TypeVar
 
+from gateway.allocator import keep_freed_memory
 from gateway.app import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.frontend.ports import Sockets
+from gateway.logs.levels import Levels
+from gateway.logs.opening import open_logs
+from gateway.logs.program import about
+
+logger = logging.getLogger("gateway")
 
 T = TypeVar("T")
 # What a request makes is gone with it, hardly any of it in cycles. To look for cycles after ten
@@ -45,14 +55,64 @@ async def serve(
         loop.add_signal_handler(number, stopped.set)
     if until is not None:
         loop.add_reader(until, stopped.set)
-    async with open_gateway(config, sockets=sockets) as gateway:
-        # What start-up made stays: saves looking through it at every collection of garbage.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE_THRESHOLDS)
-        gc.enable()
-        started(gateway)
-        await stopped.wait()
-        if until is not None:
-            loop.remove_reader(until)
-        stopping()
+    keep_freed_memory()
+    async with open_logs(config.log) as logs:
+        with logs.speaking_for_program(), _levels_by_signal(logs.levels):
+            since_s = time.monotonic()
+            logger.info("starting", extra=about("gateway.started", service__version=_version()))
+            async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
+                _settle()
+                _announce(gateway)
+                started(gateway)
+                await stopped.wait()
+                if until is not None:
+                    loop.remove_reader(until)
+                logger.info("finishing what is under way", extra=about("gateway.draining"))
+                stopping()
+            served_s = round(time.monotonic() - since_s, 3)
+            logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
+
+
+def _settle() -> None:
+    """What start-up made stays: saves looking through it at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    gc.enable()
+
+
+def _announce(gateway: Gateway) -> None:
+    for warning in gateway.warnings:
+        logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
+    count = len(gateway.transcoder.bindings)
+    about_it = about("gateway.listening", server__address=gateway.address, gateway__routes=count)
+    logger.info("serving %d routes on %s", count, gateway.url, extra=about_it)
+
+
+@contextmanager
+def _levels_by_signal(levels: Levels) -> Iterator[None]:
+    """SIGUSR1 has more written down, SIGUSR2 less, and SIGHUP what the settings say."""
+    loop = asyncio.get_running_loop()
+
+    def change(how: Callable[[], None]) -> None:
+        how()
+        # At the level in force, or it would not be seen.
+        said = about("gateway.log.level")
+        logger.log(levels.number, "the log writes %s now", levels.level, extra=said)
+
+    changes = {
+        signal.SIGUSR1: levels.lower,
+        signal.SIGUSR2: levels.raise_,
+        signal.SIGHUP: levels.reset,
+    }
+    for number, how in changes.items():
+        loop.add_signal_handler(number, change, how)
+    try:
+        yield
+    finally:
+        for number in changes:
+            loop.remove_signal_handler(number)
+
+
+def _version() -> str:
+    return version("grpc-rest-gateway")

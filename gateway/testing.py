@@ -42,7 +42,7 @@ async def serve_servicers(*served: Served, **settings: Any) -> AsyncIterator["Cl
         "listen": "127.0.0.1:0",
         "modules": sorted({add.__module__.removesuffix("_grpc") for add, _ in served}),
         "upstreams": {"servicers": {"target": f"127.0.0.1:{port}"}},
-        "log": {"access": "off"},
+        "log": {"access": "off", "audit": "off"},
     }
     try:
         config = Config.model_validate(defaults | settings)

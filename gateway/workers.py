@@ -50,7 +50,8 @@ def serve_workers(config: Config, say: Say) -> None:
             "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
         )
     sockets = open_shared(config.listen, count)
-    url = f"http://{address_of(config.listen, sockets[0])}"
+    scheme = "http" if config.tls is None else "https"
+    url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
         Supervisor(config, sockets, heard, say).run(url)
 

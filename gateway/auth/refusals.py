@@ -14,6 +14,15 @@ def unauthenticated(message: str, *, error: str = "invalid_token") -> StatusErro
     return StatusError(Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", challenge)])
 
 
+def no_credential() -> StatusError:
+    """The refusal of whoever shows none, which RFC 6750 section 3.1 wants to name no error."""
+    return StatusError(
+        Code.UNAUTHENTICATED,
+        "this needs a credential; send Authorization: Bearer",
+        headers=[("WWW-Authenticate", "Bearer")],
+    )
+
+
 def cannot_check() -> StatusError:
     """The answer while nobody can tell whether a credential is good: it is not taken as good."""
     detail = Any()

@@ -7,7 +7,7 @@ is used once: showing it again means that two hold it, so all that came of its l
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.audit import NO_AUDIT, Audit
@@ -42,6 +42,8 @@ class Issued:
     refresh_token: str | None = field(repr=False)
     expires_in_s: float
     scopes: frozenset[str]
+    family: str = ""
+    """What all tokens of this login share; no secret."""
 
 
 class Tokens:
@@ -118,6 +120,24 @@ class Tokens:
             family=record.family,
         )
 
+    async def revoke_family(self, family: str) -> int:
+        """Revokes a login by its name; tells how many tokens were good until now."""
+        gone = await self._store.revoke_family(family)
+        if gone:
+            self._audit.record("token.revoked", family=family)
+        return gone
+
+    async def revoke_principal(self, principal: str) -> int:
+        """Revokes all that a principal has; tells how many tokens were good until now."""
+        gone = await self._store.revoke_principal(principal)
+        if gone:
+            self._audit.record("token.revoked", principal=principal)
+        return gone
+
+    def list_all(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
+        """The good tokens, of one principal or all, in no order."""
+        return self._store.list_tokens(principal)
+
     def _make(self, grant: Grant, family: str) -> tuple[Issued, list[TokenRecord]]:
         access = new_secret(ACCESS)
         now_s = self._clock()
@@ -133,7 +153,7 @@ class Tokens:
             grant.claims,
         )
         if grant.refresh_ttl_s is None:
-            return Issued(access, None, grant.ttl_s, grant.scopes), [record]
+            return Issued(access, None, grant.ttl_s, grant.scopes, family), [record]
         refresh = new_secret(REFRESH)
         renewing = replace(
             record,
@@ -142,7 +162,8 @@ class Tokens:
             scopes=grant.scopes if grant.refresh_scopes is None else grant.refresh_scopes,
             expires_at_s=now_s + grant.refresh_ttl_s,
         )
-        return Issued(access, refresh, grant.ttl_s, grant.scopes), [record, renewing]
+        issued = Issued(access, refresh, grant.ttl_s, grant.scopes, family)
+        return issued, [record, renewing]
 
     async def _rotate(self, text: str, records: list[TokenRecord]) -> None:
         outcome = await self._store.rotate_token(digest(text), records)

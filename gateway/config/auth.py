@@ -6,6 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
+from gateway.config.credentials import (
+    CertificateOptions,
+    CredentialKind,
+    JwtOptions,
+    KeyOptions,
+)
 from gateway.config.sections import Seconds, Section
 
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^/]*@|((?:^|[?&])password=)[^&]*")
@@ -97,7 +103,16 @@ class AuthOptions(Section):
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
     """Where tokens and keys are kept: memory:, sqlite:///file.db or redis://host:6379/0."""
+    anonymous: bool = False
+    """Who shows no credential may call what no policy speaks of; without any kind of credential
+    everybody may."""
+    order: tuple[CredentialKind, ...] = tuple(CredentialKind)
+    """Which kinds of credential are taken; where several are shown, the first of these counts."""
     tokens: TokenOptions = TokenOptions()
+    keys: KeyOptions = KeyOptions()
+    jwt: JwtOptions = JwtOptions()
+    certificates: CertificateOptions | None = None
+    """Client certificates as credentials; unset for none, `{}` for the defaults."""
     identity: IdentityOptions = IdentityOptions()
 
     @model_validator(mode="after")
@@ -107,7 +122,33 @@ class AuthOptions(Section):
         return self
 
     @property
+    def takes_credentials(self) -> bool:
+        """Whether anybody can be known here."""
+        return self.store is not None or self.takes_jwts or self.takes_certificates
+
+    @property
+    def takes_jwts(self) -> bool:
+        """Whether JWTs are credentials here."""
+        return bool(self.jwt.issuers) and CredentialKind.JWT in self.order
+
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether client certificates are credentials here."""
+        return self.certificates is not None and CredentialKind.CERTIFICATE in self.order
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether API keys are credentials here."""
+        return self.store is not None and CredentialKind.KEY in self.order
+
+    @property
     def reserved_metadata(self) -> tuple[str, ...]:
         """Names, `*` at the end for any ending, that no client may set."""
-        hidden = self.store is not None and not self.identity.forward_authorization
-        return (*self.identity.names, *(("authorization",) if hidden else ()))
+        names = [*self.identity.names]
+        if self.takes_credentials and not self.identity.forward_authorization:
+            names.append("authorization")
+        if self.takes_keys:
+            names.append(self.keys.header.lower())
+        if self.takes_certificates:
+            names.append("x-forwarded-client-cert")
+        return tuple(names)

@@ -5,13 +5,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from gateway.config.auth import AuthOptions
+from gateway.config.limits import RateLimitOptions
+from gateway.config.log import LogOptions
+from gateway.config.policy import PolicyRule
 from gateway.config.sections import Bytes, Network, Seconds, Section
 from gateway.config.streams import StreamOptions
+from gateway.config.tls import TlsServer
+from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
 
 
@@ -216,18 +221,13 @@ class ForwardedOptions(Section):
     """Send x-forwarded-for, -host and -proto as metadata."""
 
 
-class LogOptions(Section):
-    """What is written down."""
-
-    access: Literal["off", "stdout", "stderr"] | Path = "stdout"
-    """Where the access log goes: off, stdout, stderr, or a file."""
-
-
 class Config(Section):
     """A gateway, described."""
 
     listen: str = "127.0.0.1:8080"
     """`host:port` to serve on; port 0 for any free one."""
+    tls: TlsServer | None = None
+    """Speak TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
     """Processes that serve the port together; 0 for one on each core."""
     descriptors: tuple[Path, ...] = ()
@@ -250,8 +250,27 @@ class Config(Section):
     metadata: MetadataOptions = MetadataOptions()
     deadlines: DeadlineOptions = DeadlineOptions()
     streams: StreamOptions = StreamOptions()
+    websocket: WebSocketOptions = WebSocketOptions()
     limits: Limits = Limits()
     compression: CompressionOptions = CompressionOptions()
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
     auth: AuthOptions = AuthOptions()
+    policies: tuple[PolicyRule, ...] = ()
+    """What methods ask of their callers, beside what their protos say."""
+    require_policy: bool = False
+    """Refuse to serve methods of which neither their proto nor `policies` say anything."""
+    rate_limits: RateLimitOptions = RateLimitOptions()
+
+    @model_validator(mode="after")
+    def _tls_fits(self) -> Self:
+        if self.tls is not None and self.listen.startswith("unix:"):
+            raise ValueError("tls needs a port: a unix socket never leaves its machine")
+        certificates = self.auth.certificates
+        if certificates is None:
+            return self
+        if not certificates.forwarded and (self.tls is None or self.tls.client_ca_file is None):
+            raise ValueError("auth.certificates needs tls.client_ca_file, or forwarded: true")
+        if certificates.forwarded and not self.forwarded.trusted_proxies:
+            raise ValueError("auth.certificates.forwarded needs forwarded.trusted_proxies")
+        return self

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
 from aiohttp import StreamReader
-from aiohttp.web import PayloadAccessError
 
 from gateway.config.model import Limits
 from gateway.frontend.request_head import timed_out
@@ -19,6 +18,10 @@ _IDENTITY = ("", "identity")
 _PIECE_BYTES = 64 * 1024
 # A few repeated bytes are nothing to worry about, however well they are packed.
 _RATIO_FREE_BYTES = 64 * 1024
+
+
+class BrokenBodyError(Exception):
+    """A body that stops halfway or is not framed as it says: what the parser leaves in it."""
 
 
 class Begin(Protocol):
@@ -88,7 +91,7 @@ class IncomingBody:
                 return await self._stream.readany()
         except TimeoutError:
             raise timed_out("body") from None
-        except PayloadAccessError:
+        except BrokenBodyError:
             raise _broke_off() from None
 
     def _refuse_announced(self, limit_bytes: int | None) -> None:
@@ -188,7 +191,7 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
             if total > limits.body_bytes:
                 raise too_large(limits.body_bytes)
             pieces.append(piece)
-    except PayloadAccessError:
+    except BrokenBodyError:
         raise _broke_off() from None
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:

@@ -8,8 +8,9 @@ from gateway.call import Call, Deadline, Handler, Metadata
 from gateway.config.model import Config
 from gateway.frontend.deadlines import Deadlines
 from gateway.frontend.messages import Request
-from gateway.frontend.middleware.access_log import AccessLog, Entry
+from gateway.frontend.middleware.client_certificate import certificates_of
 from gateway.frontend.middleware.forwarded import Forwarding
+from gateway.logs.access import AccessLog
 from gateway.schema.catalog import Method
 from gateway.status import Code
 from gateway.transcoding.binding import Binding
@@ -24,7 +25,11 @@ class Calls:
         self.handlers = handlers
         """The chain of each method."""
         self.rules = MetadataRules(config.metadata, config.auth.reserved_metadata)
-        self._forwarding = Forwarding(config.forwarded)
+        self._forwarding = Forwarding(
+            config.forwarded, scheme="http" if config.tls is None else "https"
+        )
+        self._certificate = certificates_of(config.auth, self._forwarding)
+        """Whose certificate a request counts as, or None where none is a credential."""
         self._deadlines = Deadlines(config.deadlines)
         self._log = log
 
@@ -38,6 +43,7 @@ class Calls:
         method: Method,
         started_s: float,
         *,
+        decode: Callable[[], bytes] | None = None,
         read: Callable[[], Awaitable[bytes]] | None = None,
         messages: AsyncGenerator[bytes] | None = None,
     ) -> Call:
@@ -50,12 +56,15 @@ class Calls:
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
         return Call(
             method,
+            decode=decode,
             read=read,
             messages=messages,
             metadata=self._metadata(request),
             headers=request.headers,
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
+            certificate=None if self._certificate is None else self._certificate(request),
+            response_headers=request.own_headers,
         )
 
     def note(  # noqa: PLR0917 - one value for each column of the log
@@ -68,22 +77,29 @@ class Calls:
         started_s: float,
     ) -> None:
         """Writes down how a request ended: one line in the access log."""
-        binding = None if match is None else match.target
-        self._log.add(
-            Entry(
+        log = self._log
+        if not log.is_open:
+            return
+        headers = request.headers
+        log.add(
+            (
                 time.time(),
                 request.id,
                 request.method,
                 request.path,
-                "" if binding is None else binding.rule.template,
-                "" if binding is None else binding.method.full_name,
+                request.query,
+                None if match is None else match.target,
                 status,
                 code.name,
                 time.monotonic() - started_s,
                 request.body_bytes,
                 response_bytes,
                 request.peer,
-                request.headers.get("User-Agent", ""),
+                request.client,
+                headers.get("User-Agent", ""),
+                headers.get("traceparent", ""),
+                request.principal,
+                log.shown(headers) if log.headers else (),
             )
         )
 

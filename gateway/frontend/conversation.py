@@ -38,6 +38,7 @@ class Conversation:
             StatusError: INVALID_ARGUMENT for headers that make no sense.
         """
         admitted = None if messages is None else self._messages(messages)
+        self._request = request
         self._sources = () if admitted is None or messages is None else (admitted, messages)
         self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.call = calls.open(
@@ -90,6 +91,7 @@ class Conversation:
         try:
             await self._stop()
         finally:
+            self._request.principal = self.call.principal
             self.call.end(code)
 
     async def _stop(self) -> None:

@@ -7,19 +7,22 @@ and whatever happened is written down once, with the code its caller was told.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
 
+from gateway.audit import ORIGIN
 from gateway.call import Handler
 from gateway.config.model import Config
 from gateway.frontend.calls import Calls
 from gateway.frontend.compression import compress
+from gateway.frontend.handshake import take_credentials
 from gateway.frontend.messages import Request, Response
-from gateway.frontend.middleware.access_log import AccessLog, open_access_log
 from gateway.frontend.middleware.request_id import RequestIds
 from gateway.frontend.rendering import Rendering
 from gateway.frontend.ring import Ring
-from gateway.frontend.streams import Streams, read_message
+from gateway.frontend.streams import Streams, decode_message, read_message
+from gateway.frontend.upgrade import Upgrades
+from gateway.logs.access import AccessLog
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.transcoding.binding import Binding
@@ -52,23 +55,14 @@ class Exchange:
         self._ids = RequestIds()
         self.calls = Calls(config, handlers, log)
         self._note = self.calls.note
+        self._log = log
         self._rendering = Rendering(
             transcoder, self.calls.rules, config.errors, config.limits.response_bytes
         )
         self._streams = Streams(config, transcoder, self.calls, self._rendering)
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls,
-        config: Config,
-        transcoder: Transcoder,
-        handlers: Mapping[Method, Handler],
-        ring: Ring = _NO_RING,
-    ) -> AsyncIterator["Exchange"]:
-        """An exchange with its access log open."""
-        async with open_access_log(config.log.access) as log:
-            yield cls(config, transcoder, handlers, log, ring)
+        self._upgrades = Upgrades(config, transcoder, self.calls)
+        self.speaks_websocket = config.websocket.enabled
+        """Whether a request can become a WebSocket."""
 
     async def answer(self, request: Request) -> Response:
         """The response to a request; whatever goes wrong is one too.
@@ -79,12 +73,18 @@ class Exchange:
         started_s = time.monotonic()
         request.id = self._ids.choose(request.headers.get("X-Request-Id"))
         request.client = self.calls.client(request)
+        ORIGIN.set((request.id, request.client))
         match: Match[Binding] | None = None
         try:
+            if request.wants_websocket:
+                take_credentials(request)
             for gate in self._gates:
                 gate(request)
             if request.path in self._endpoints:
                 response = await self._answer_at_endpoint(request)
+            elif request.wants_websocket:
+                match = self._upgrades.match(request.path)
+                response = await self._upgrades.answer(request, match, started_s)
             else:
                 match = self._match(request)
                 response = await self._call(request, match, started_s)
@@ -102,7 +102,7 @@ class Exchange:
             logger.exception("request %s failed", request.id)
             response = self._failure(request, StatusError(Code.INTERNAL, "internal error"))
         self._finish(request, response)
-        if response.stream is not None:
+        if response.stream is not None or response.upgrade is not None:
             return response  # written down when it is through
         sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
         self._note(request, match, response.status, response.code, sent, started_s)
@@ -122,6 +122,8 @@ class Exchange:
         return self._rendering.failure(error, request.headers.get("Accept"))
 
     def _finish(self, request: Request, response: Response) -> None:
+        if request.own_headers:
+            response.state(request.own_headers)
         response.headers.append(("X-Request-Id", request.id))
         for finish in self._finishes:
             finish(request, response)
@@ -143,6 +145,8 @@ class Exchange:
         except StatusError as error:
             if request.method == "OPTIONS" and error.http_status == 405:
                 raise _allow(self._transcoder.allowed_methods(request.path)) from None
+            if self._log.masks.mask(request.path, None) != request.path:
+                raise _without_path(error) from None
             raise
 
     async def _call(self, request: Request, match: Match[Binding], now_s: float) -> Response:
@@ -151,9 +155,12 @@ class Exchange:
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, now_s)
         encode = self._transcoder.encoder(match, request.headers.get("Accept"))
-        call = self.calls.open(
-            request, method, now_s, read=lambda: read_message(self._transcoder, request, match)
-        )
+        if request.has_body:
+            read = partial(read_message, self._transcoder, request, match)
+            call = self.calls.open(request, method, now_s, read=read)
+        else:
+            decode = partial(decode_message, self._transcoder, request, match)
+            call = self.calls.open(request, method, now_s, decode=decode)
         code = Code.INTERNAL
         try:
             reply = await self._handlers[method](call)
@@ -166,6 +173,7 @@ class Exchange:
             code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
             raise
         finally:
+            request.principal = call.principal
             call.end(code)
         return response
 
@@ -185,6 +193,16 @@ def _not_allowed(method: str, allowed: Sequence[str]) -> StatusError:
 def _allow(methods: "list[str] | tuple[str, ...]") -> StatusError:
     """The answer to OPTIONS: not a failure, but no RPC either (RFC 9110 section 9.3.7)."""
     return StatusError(Code.OK, "", http_status=204, headers=[("Allow", ", ".join(methods))])
+
+
+def _without_path(error: StatusError) -> StatusError:
+    """The same failure, of a request whose path may hold a secret."""
+    return StatusError(
+        error.code,
+        "no route for this request, whose path is not shown",
+        http_status=error.http_status,
+        headers=error.headers,
+    )
 
 
 def _overdue() -> StatusError:

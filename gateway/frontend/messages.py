@@ -4,10 +4,12 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gateway.call import Certificate, Principal
 from gateway.status import Code, StatusError
 
 if TYPE_CHECKING:
     from gateway.frontend.streaming import Pieces
+    from gateway.frontend.upgrade import Upgrade
 
 Headers = list[tuple[str, str]]
 
@@ -21,6 +23,7 @@ class Request:
 
     __slots__ = (
         "body_bytes",
+        "certificate",
         "client",
         "deadline_s",
         "has_body",
@@ -28,12 +31,15 @@ class Request:
         "id",
         "is_overdue",
         "method",
+        "own_headers",
         "path",
         "peer",
+        "principal",
         "query",
         "raw_headers",
         "read_body",
         "read_pieces",
+        "wants_websocket",
     )
 
     def __init__(
@@ -51,8 +57,15 @@ class Request:
         self.peer = peer
         self.client = peer
         """The address of the client itself, where trusted proxies stand between."""
+        self.certificate: Certificate | None = None
+        """What the client of this connection has shown of itself."""
+        self.own_headers: Headers = []
+        """What the gateway's own guards say in the response, stronger than any back end."""
         self.id = ""
+        self.principal: Principal | None = None
+        """Who called, once that has been established; for the access log."""
         self.has_body = False
+        self.wants_websocket = False
         self.body_bytes = 0
         self.deadline_s = math.inf
         self.is_overdue = False
@@ -77,7 +90,16 @@ class Response:
     is closed by who writes it.
     """
 
-    __slots__ = ("body", "code", "content_type", "headers", "status", "stream", "trailers")
+    __slots__ = (
+        "body",
+        "code",
+        "content_type",
+        "headers",
+        "status",
+        "stream",
+        "trailers",
+        "upgrade",
+    )
 
     def __init__(
         self,
@@ -96,6 +118,17 @@ class Response:
         self.code = code
         self.trailers = trailers
         self.stream: Pieces | None = None
+        self.upgrade: Upgrade | None = None
+        """What takes the connection over, where the response begins a WebSocket."""
+
+    def state(self, own: Headers) -> None:
+        """Says what only the gateway may say: what a back end said by these names goes."""
+        if self.headers or self.trailers:  # most back ends say nothing: saves naming it all
+            names = {name.lower() for name, _ in own}
+            self.headers = [field for field in self.headers if field[0].lower() not in names]
+            if self.trailers:
+                self.trailers = [one for one in self.trailers if one[0].lower() not in names]
+        self.headers += own
 
 
 def origin_form(method: str, target: str) -> str:

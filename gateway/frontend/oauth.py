@@ -76,7 +76,7 @@ def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
 
 
 def _token_in_url() -> StatusError:
-    return invalid_argument("", "a token must not be in a URL; send it in Authorization: Bearer")
+    return invalid_argument("", "a credential must not be in a URL; send it in a header")
 
 
 class TokenEndpoints:

@@ -16,15 +16,15 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
-from aiohttp.web import RequestPayloadError
 
 from gateway.config.model import Limits
-from gateway.frontend.body import IncomingBody
+from gateway.frontend.body import BrokenBodyError, IncomingBody
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.hangup import has_hung_up
 from gateway.frontend.messages import Request, Response, origin_form
 from gateway.frontend.request_head import (
     TARGET_SLACK_BYTES,
+    asks_for_websocket,
     awaits_continue,
     check_head,
     malformed,
@@ -33,6 +33,7 @@ from gateway.frontend.request_head import (
 from gateway.frontend.response_bytes import response_bytes
 from gateway.frontend.stream_writer import StreamWriter
 from gateway.frontend.streaming import Pieces, StreamBrokenError
+from gateway.frontend.upgrade import Upgrade
 from gateway.status import StatusError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class HttpProtocol(BaseProtocol):
         "_body",
         "_closing",
         "_deaf",
+        "_early",
         "_exchange",
         "_expects",
         "_feed",
@@ -71,8 +73,11 @@ class HttpProtocol(BaseProtocol):
         "_task",
         "_unsent_bytes",
         "_unsent_since_s",
+        "_upgrade",
         "_writer",
     )
+    certificate: Any = None
+    """What the client has shown of itself, where it speaks TLS."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, exchange: Exchange, listener: "Listener"
@@ -85,7 +90,7 @@ class HttpProtocol(BaseProtocol):
             max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
             max_headers=limits.header_count,
             max_field_size=limits.header_bytes,
-            payload_exception=RequestPayloadError,
+            payload_exception=BrokenBodyError,
             auto_decompress=False,
         )
         super().__init__(loop, parser)
@@ -103,6 +108,9 @@ class HttpProtocol(BaseProtocol):
         self._expects = False
         """Whether the client holds the body back until it is told to go on."""
         self._writer: StreamWriter | None = None
+        self._upgrade: Upgrade | None = None
+        self._early = b""
+        """What came behind the head that asks for an upgrade."""
         self._peer = ""
         self._closing = False
         """Whether no further request is taken."""
@@ -110,8 +118,9 @@ class HttpProtocol(BaseProtocol):
         """Whether nothing is looked at any more."""
         self._linger_until_s = 0.0
         self._unsent_bytes = 0
-        self._received_s = self._idle_since_s = self._unsent_since_s = loop.time()
-        self._head_since_s = self._received_s
+        self._head_since_s = self._idle_since_s = self._unsent_since_s = self._received_s = (
+            loop.time()
+        )
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -146,24 +155,27 @@ class HttpProtocol(BaseProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come; whole heads are queued, bodies go to who reads them."""
         if self._deaf:
+            if self._upgrade is not None:
+                self._upgrade.socket.receive(data)
             return
         self._received_s = self._loop.time()
         try:
-            messages, upgraded, _ = self._feed(data)
+            messages, upgraded, early = self._feed(data)
         except HttpProcessingError as error:
             self._stop_reading_after(malformed(error, self._exchange.limits))
             return
-        # An upgrade nobody here speaks is ignored (RFC 9110 section 7.8), but the parser has
-        # stopped: the answer is the connection's last.
-        self._deaf = upgraded
+        if upgraded:
+            # The parser has stopped: what follows is no HTTP, or never looked at where the upgrade
+            # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
+            self._deaf, self._early = True, bytes(early)
+            self.hold()
         if messages:
             self._take(messages)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
     def eof_received(self) -> bool:
-        """The client has closed. Half-closing to wait for an answer looks the same as leaving, and
-        a call that nobody waits for must end at once, so both count as leaving."""
+        """Half-closing looks like leaving, and a call that nobody waits for must end at once."""
         return False
 
     def sweep(self, now_s: float, limits: Limits) -> None:
@@ -182,6 +194,8 @@ class HttpProtocol(BaseProtocol):
             self._sweep_request(now_s, limits)
             if self._writer is not None:
                 self._writer.beat(now_s)
+            elif self._upgrade is not None:
+                self._upgrade.socket.beat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(timed_out("head"))
@@ -192,6 +206,8 @@ class HttpProtocol(BaseProtocol):
         """Takes no more requests; closes once the one under way is answered."""
         self._closing = True
         self._queue.clear()
+        if self._upgrade is not None:
+            self._upgrade.socket.shut_down()
         if self._task is None and self.transport is not None:
             self.transport.close()
 
@@ -289,6 +305,9 @@ class HttpProtocol(BaseProtocol):
         """Answers a request; tells whether the connection can be used for another."""
         response = await self._answer(message, body)
         self._request = self._body = None
+        if response.upgrade is not None:
+            await self._hand_over(response, response.upgrade)
+            return False
         # What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came
         # before the connection was told to close is still answered.
         is_last = (self._closing or self._deaf) and not self._queue
@@ -318,6 +337,9 @@ class HttpProtocol(BaseProtocol):
             request.has_body = True
             incoming = IncomingBody(body, message.headers, self._exchange.limits, self._begin)
             request.read_body, request.read_pieces = incoming.read, incoming.pieces
+        request.certificate = self.certificate
+        if message.upgrade and self._exchange.speaks_websocket:
+            request.wants_websocket = self._deaf and asks_for_websocket(message)
         self._request = request
         return await self._exchange.answer(request)
 
@@ -369,6 +391,25 @@ class HttpProtocol(BaseProtocol):
         finally:
             self._writer = None
 
+    async def _hand_over(self, response: Response, upgrade: Upgrade) -> None:
+        """Speaks WebSocket from here on."""
+        head, _ = response_bytes(
+            response, self._listener.date, "Upgrade", head_only=False, with_trailers=False
+        )
+        self._upgrade = upgrade
+        if self._closing:
+            upgrade.socket.shut_down()
+        self.go_on()
+        await upgrade.run(self, head, self._early)
+
+    def hold(self) -> None:
+        """Stops reading; that the client leaves is looked for all the same."""
+        self._pause_reading_for_buffer()
+
+    def go_on(self) -> None:
+        """Reads again."""
+        self._resume_reading_for_buffer()
+
     def send_now(self, data: bytes) -> None:
         """Sends at once: the first message must not wait for the second."""
         if self.transport is None:
@@ -392,7 +433,7 @@ class HttpProtocol(BaseProtocol):
         self._queue.clear()
         if self.transport is None or self.transport.is_closing():
             return
-        with suppress(OSError):  # the client may be gone already
+        with suppress(OSError, NotImplementedError):  # the client may be gone already; TLS has none
             self.transport.write_eof()
         if self._reading_paused or self._buffer_paused:
             self._reading_paused = self._buffer_paused = False

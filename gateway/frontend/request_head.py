@@ -45,6 +45,12 @@ def awaits_continue(message: RawRequestMessage) -> bool:
     )
 
 
+def asks_for_websocket(message: RawRequestMessage) -> bool:
+    """Whether this is the client's half of a WebSocket's handshake (RFC 6455 section 4.1)."""
+    stated = message.headers.get("Upgrade", "").lower()
+    return message.method == "GET" and message.version >= (1, 1) and stated == "websocket"
+
+
 def timed_out(part: str) -> StatusError:
     """The 408 for a head or a body that does not come."""
     return StatusError(

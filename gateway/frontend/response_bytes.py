@@ -8,7 +8,7 @@ from gateway.frontend.messages import Response
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 } | {499: "HTTP/1.1 499 Client Closed Request\r\n"}
-_WITHOUT_CONTENT = (204, 205, 304)
+_WITHOUT_CONTENT = (101, 204, 205, 304)
 
 
 def http_date() -> str:

@@ -11,25 +11,35 @@ from gateway.frontend.outbox import Outbox
 from gateway.frontend.ports import BACKLOG, Sockets, address_of, open_sockets
 from gateway.frontend.protocol import HttpProtocol
 from gateway.frontend.response_bytes import http_date
+from gateway.frontend.tls import TlsContexts, TlsProtocol
 
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
+# How long a client may take to say in TLS that it has heard the end.
+_TLS_SHUTDOWN_S = 5.0
 
 
 class Listener:
     """An open port."""
 
-    def __init__(self, exchange: Exchange, address: str) -> None:
+    def __init__(self, exchange: Exchange, address: str, tls: TlsContexts | None = None) -> None:
         self.address = address
         self.connections: set[HttpProtocol] = set()
         self.date = http_date()
         self.outbox = Outbox(asyncio.get_running_loop())
         self._exchange = exchange
         self._servers: list[asyncio.AbstractServer] = []
+        self._tls = tls
+        self._sockets: Sockets = []
+        """What listens for TLS, whatever certificate is shown."""
 
     async def start(self, sockets: Sockets) -> None:
         """Serves on sockets that listen, and owns them from now on."""
+        if self._tls is not None:
+            self._sockets = sockets
+            self._servers = await self._open_tls(self._tls)
+            return
         loop = asyncio.get_running_loop()
 
         def connect() -> HttpProtocol:
@@ -39,6 +49,27 @@ class Listener:
             opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
             self._servers.append(await opening(connect, sock=one, backlog=BACKLOG))
 
+    async def _open_tls(self, tls: TlsContexts) -> list[asyncio.AbstractServer]:
+        """Servers of the same sockets with the context of now; connections keep what they have."""
+        loop = asyncio.get_running_loop()
+        return [
+            await loop.create_server(
+                lambda: TlsProtocol(loop, self._exchange, self),
+                sock=one.dup(),
+                backlog=BACKLOG,
+                ssl=tls.context,
+                ssl_handshake_timeout=self._exchange.limits.header_timeout_s,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+            )
+            for one in self._sockets
+        ]
+
+    async def _renew_tls(self) -> None:
+        if self._tls is not None and self._tls.renewed():
+            before, self._servers = self._servers, await self._open_tls(self._tls)
+            for server in before:
+                server.close()
+
     async def sweep(self) -> None:
         """Keeps the date and ends what takes too long, until cancelled."""
         limits = self._exchange.limits
@@ -47,6 +78,7 @@ class Listener:
         while True:
             await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
             self.date = http_date()
+            await self._renew_tls()
             now_s = loop.time()
             for connection in list(self.connections):
                 connection.sweep(now_s, limits)
@@ -55,6 +87,8 @@ class Listener:
         """Accepts no more, lets requests under way finish for a while, then ends them."""
         for server in self._servers:
             server.close()
+        for one in self._sockets:
+            one.close()
         self.outbox.flush()
         for connection in list(self.connections):
             connection.close_when_idle()
@@ -77,9 +111,11 @@ async def open_listener(
 
     Raises:
         ListenError: the port cannot be had.
+        TlsError: the files for TLS are no good.
     """
+    tls = None if config.tls is None else TlsContexts(config.tls)
     sockets = open_sockets(config.listen) if sockets is None else sockets
-    listener = Listener(exchange, address_of(config.listen, sockets))
+    listener = Listener(exchange, address_of(config.listen, sockets), tls)
     await listener.start(sockets)
     sweeper = asyncio.create_task(listener.sweep())
     try:

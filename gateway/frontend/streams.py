@@ -162,13 +162,21 @@ async def read_message(transcoder: Transcoder, request: Request, match: Match[Bi
     Raises:
         StatusError: it is not what it should be.
     """
-    if match.target.body is None:
-        refuse_needless_body(request, match)
-        body = b""
-    else:
-        body = await request.read_body()
-        request.body_bytes = len(body)
+    if match.target.body is None or not request.has_body:
+        return decode_message(transcoder, request, match)
+    body = await request.read_body()
+    request.body_bytes = len(body)
     return transcoder.decode(match, request.query, request.headers.get("Content-Type"), body)
+
+
+def decode_message(transcoder: Transcoder, request: Request, match: Match[Binding]) -> bytes:
+    """The one message of a request that brings, or may bring, no body.
+
+    Raises:
+        StatusError: it is not what it should be.
+    """
+    refuse_needless_body(request, match)
+    return transcoder.decode(match, request.query, request.headers.get("Content-Type"), b"")
 
 
 def refuse_needless_body(request: Request, match: Match[Binding]) -> None:

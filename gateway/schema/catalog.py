@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from gateway.schema.policy import PolicyPart, declares_policies, read_parts
 from gateway.status import StartUpError
 
 
@@ -57,6 +58,8 @@ class Method:
     server_streaming: bool
     rules: tuple[HttpRule, ...]
     source: Source
+    policy: tuple[PolicyPart, ...] = ()
+    """What its service and it say of its callers, later parts stronger."""
 
     @cached_property
     def full_name(self) -> str:
@@ -160,6 +163,7 @@ def _refuse_unmatched(overrides: RuleOverrides, methods: Sequence[Method]) -> No
 def _methods(
     files: FileDescriptorSet, pool: DescriptorPool, overrides: RuleOverrides, *, unannotated: bool
 ) -> Iterator[Method]:
+    has_policies = any(map(declares_policies, files.file))
     for file in files.file:
         lines = _lines(file) if file.service else {}
         package = f"{file.package}." if file.package else ""
@@ -175,15 +179,17 @@ def _methods(
                 if not rules and unannotated and name not in _NOT_FOR_CLIENTS:
                     template = f"/{name}/{method.name}"
                     rules = (HttpRule("POST", template, "*", "", source),)
-                yield _method(pool, name, method, rules, source)
+                policy = tuple(read_parts(service, method, name)) if has_policies else ()
+                yield _method(pool, name, method, rules, source, policy)
 
 
-def _method(
+def _method(  # noqa: PLR0917 - what a method is made of
     pool: DescriptorPool,
     service: str,
     method: MethodDescriptorProto,
     rules: tuple[HttpRule, ...],
     source: Source,
+    policy: tuple[PolicyPart, ...],
 ) -> Method:
     # By the method, for a type's name in a file need not be a full one (descriptor.proto).
     described = pool.FindMethodByName(f"{service}.{method.name}")
@@ -196,6 +202,7 @@ def _method(
         method.server_streaming,
         rules,
         source,
+        policy,
     )
 
 

@@ -16,7 +16,9 @@ from google.protobuf.message import DecodeError
 
 from gateway.schema.catalog import SchemaError
 
-_SHARED = re.compile(r"google/(?:api|longrunning|protobuf|rpc|type)/[a-z0-9_/]+\.proto")
+_SHARED = re.compile(
+    r"(?:google/(?:api|longrunning|protobuf|rpc|type)|gatewayapi/v1)/[a-z0-9_/]+\.proto"
+)
 """Files that come with every tool, in whichever version that has: the first found serves all."""
 
 

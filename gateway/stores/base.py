@@ -8,7 +8,7 @@ there, and goes by itself.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class StoreUnavailableError(Exception):
@@ -109,12 +109,17 @@ class KeyStore(Protocol):
         """The key with this digest, if it is neither expired nor revoked."""
         ...
 
-    async def replace_key(self, key_id: str, digest: bytes) -> KeyRecord | None:
-        """Gives a key another secret; the old one is good no more. None if there is no such key."""
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; None if there is no such key.
+
+        The old one is good until `old_until_s`, or no more; the one before it is good no more.
+        """
         ...
 
-    async def revoke_key(self, key_id: str) -> bool:
-        """Revokes a key; False if there is none of this id."""
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key and tells what it was; None if there is none of this id."""
         ...
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
@@ -145,8 +150,11 @@ class SlidingWindow:
 Limit = TokenBucket | SlidingWindow
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+Demand = tuple[str, Limit, int]
+"""What is asked of one counter: its key; its limit, the same each time; how much to take."""
+
+
+class Taken(NamedTuple):
     """What came of asking a counter."""
 
     allowed: bool
@@ -165,6 +173,13 @@ class CounterStore(Protocol):
         """Takes `cost` from the counter `key` if it has as much, else nothing; in one round trip.
 
         `limit` belongs to the key: it must be the same each time.
+        """
+        ...
+
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters, of different keys, if all have as much, else from none.
+
+        In one round trip. Where one refuses, the others tell what is there untouched.
         """
         ...
 

@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from gateway.stores import counting
-from gateway.stores.base import KeyRecord, Limit, Rotation, Taken, TokenKind, TokenRecord
+from gateway.stores.base import (
+    Demand,
+    KeyRecord,
+    Limit,
+    Rotation,
+    Taken,
+    TokenKind,
+    TokenRecord,
+)
 
 _MOST_COUNTERS = 100_000
 _SWEEP_EVERY = 1024
@@ -22,6 +30,7 @@ class MemoryStore:
         self._families: defaultdict[str, set[bytes]] = defaultdict(set)
         self._keys: dict[str, KeyRecord] = {}
         self._key_ids: dict[bytes, str] = {}
+        self._old_secrets: dict[str, tuple[bytes, float]] = {}
         self._counters: OrderedDict[str, counting.State] = OrderedDict()
         self._added = 0
 
@@ -88,24 +97,33 @@ class MemoryStore:
         record = self._keys.get(self._key_ids.get(digest, ""))
         if record is None or (record.expires_at_s or float("inf")) <= self._clock():
             return None
+        if record.digest != digest and self._old_secrets[record.id][1] <= self._clock():
+            return None
         return record
 
-    async def replace_key(self, key_id: str, digest: bytes) -> KeyRecord | None:
-        """Gives a key another secret."""
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; see `KeyStore.replace_key`."""
         old = self._keys.get(key_id)
         if old is None:
             return None
-        del self._key_ids[old.digest]
+        self._forget_old_secret(key_id)
+        if old_until_s is None:
+            del self._key_ids[old.digest]
+        else:
+            self._old_secrets[key_id] = (old.digest, old_until_s)
         self._key_ids[digest] = key_id
         self._keys[key_id] = replace(old, digest=digest)
         return self._keys[key_id]
 
-    async def revoke_key(self, key_id: str) -> bool:
-        """Revokes a key; False if there is none of this id."""
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key."""
         record = self._keys.pop(key_id, None)
         if record is not None:
             del self._key_ids[record.digest]
-        return record is not None
+            self._forget_old_secret(key_id)
+        return record
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
         """Notes when a key was last used."""
@@ -123,20 +141,40 @@ class MemoryStore:
 
     def take_now(self, key: str, limit: Limit, cost: int = 1) -> Taken:
         """`take`, without waiting."""
-        counters = self._counters
-        taken, state = counting.take(limit, counters.get(key), cost, self._clock())
-        counters[key] = state
-        counters.move_to_end(key)
-        if len(counters) > _MOST_COUNTERS:
-            # Whoever makes up keys makes old ones forgotten, and those were the least in use.
-            counters.popitem(last=False)
+        taken, state = counting.take(limit, self._counters.get(key), cost, self._clock())
+        self._keep(key, state)
         return taken
+
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters; see `CounterStore.take_all`."""
+        return self.take_all_now(demands)
+
+    def take_all_now(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """`take_all`, without waiting."""
+        states = [self._counters.get(key) for key, _, _ in demands]
+        outcomes = counting.take_all(demands, states, self._clock())
+        for (key, _, _), (_, state) in zip(demands, outcomes, strict=True):
+            self._keep(key, state)
+        return [taken for taken, _ in outcomes]
 
     async def ping(self) -> None:
         """Always answers."""
 
     async def close(self) -> None:
         """Has nothing to give up."""
+
+    def _keep(self, key: str, state: counting.State) -> None:
+        counters = self._counters
+        counters[key] = state
+        counters.move_to_end(key)
+        if len(counters) > _MOST_COUNTERS:
+            # Whoever makes up keys makes old ones forgotten, and those were the least in use.
+            counters.popitem(last=False)
+
+    def _forget_old_secret(self, key_id: str) -> None:
+        old = self._old_secrets.pop(key_id, None)
+        if old is not None:
+            del self._key_ids[old[0]]
 
     def _sweep(self) -> None:
         now_s = self._clock()

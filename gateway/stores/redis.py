@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.stores import redis_scripts as scripts
 from gateway.stores.base import (
+    Demand,
     KeyRecord,
     Limit,
     Rotation,
@@ -26,8 +27,10 @@ from gateway.stores.base import (
     TokenKind,
     TokenRecord,
 )
+from gateway.stores.batching import Batches
 
 _TIMEOUT_S = 1.0
+_CONNECTIONS = 50
 _PAGE = 500
 
 
@@ -36,14 +39,19 @@ class RedisStore:
 
     def __init__(self, url: str, prefix: str = "gateway:") -> None:
         self._host = urlsplit(url).hostname or "localhost"
-        # One retry at once finds a connection that the server closed while it was idle.
-        self._redis: Redis = Redis.from_url(
+        # Who finds no connection free waits for one: many questions at once are no outage.
+        pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=_CONNECTIONS,
+            timeout=_TIMEOUT_S,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
+            # Once more at once finds a connection that the server closed while it was idle.
             retry=Retry(NoBackoff(), 1),
         )
+        self._redis: Redis = Redis.from_pool(pool)
         self._prefix = prefix
+        self._takes = Batches(self._take_many)
         self._scripts = {
             text: self._redis.register_script(text)
             for text in (
@@ -121,14 +129,18 @@ class RedisStore:
         record = _key(key_id.decode(), parts)
         return None if (record.expires_at_s or float("inf")) <= int(now_s) else record
 
-    async def replace_key(self, key_id: str, digest: bytes) -> KeyRecord | None:
-        """Gives a key another secret."""
-        parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex())
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; see `KeyStore.replace_key`."""
+        old_until_ms = 0 if old_until_s is None else int(old_until_s * 1000)
+        parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex(), old_until_ms)
         return None if parts is None else _key(key_id, parts)
 
-    async def revoke_key(self, key_id: str) -> bool:
-        """Revokes a key; False if there is none of this id."""
-        return bool(await self._run(scripts.REVOKE_KEY, key_id))
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key."""
+        parts = await self._run(scripts.REVOKE_KEY, key_id)
+        return None if parts is None else _key(key_id, parts)
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
         """Notes when a key was last used."""
@@ -144,10 +156,11 @@ class RedisStore:
 
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
         """Takes from a counter; see `CounterStore.take`."""
-        kind = "bucket" if isinstance(limit, TokenBucket) else "window"
-        arguments = (key, kind, limit.limit, limit.window_s, cost)
-        allowed, remaining, wait_s, reset_s = await self._run(scripts.TAKE, *arguments)
-        return Taken(bool(allowed), int(remaining), float(wait_s), float(reset_s))
+        return (await self.take_all([(key, limit, cost)]))[0]
+
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters; see `CounterStore.take_all`."""
+        return await self._takes(demands)
 
     async def ping(self) -> None:
         """Returns if Redis answers."""
@@ -155,7 +168,18 @@ class RedisStore:
 
     async def close(self) -> None:
         """Gives up the connections."""
+        await self._takes.close()
         await self._redis.aclose()
+
+    async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
+        arguments: list[str | int | float] = []
+        for demands in asked:
+            arguments.append(len(demands))
+            for key, limit, cost in demands:
+                kind = "bucket" if isinstance(limit, TokenBucket) else "window"
+                arguments += key, kind, limit.limit, limit.window_s, cost
+        answers = await self._run(scripts.TAKE, *arguments)
+        return [[_taken(*one) for one in answer] for answer in answers]
 
     async def _run(self, script: str, *arguments: Any) -> Any:
         return await self._asked(self._scripts[script](args=[self._prefix, *arguments]))
@@ -214,6 +238,10 @@ def _key(key_id: str, parts: Sequence[bytes | None]) -> KeyRecord:
         tuple(value["networks"]),
         None if used is None else float(used),
     )
+
+
+def _taken(allowed: int, remaining: int, wait_s: bytes, reset_s: bytes) -> Taken:
+    return Taken(bool(allowed), remaining, float(wait_s), float(reset_s))
 
 
 def _literal(text: str) -> str:

@@ -70,34 +70,31 @@ return 'done'
 """ARGV[2]: the digest of the refresh token; ARGV[3..]: its successors. Returns a `Rotation`."""
 
 TAKE = """
-local key = ARGV[1] .. 'counter:' .. ARGV[2]
-local limit, window, cost = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local state = redis.call('HMGET', key, 'a', 'b', 'c')
-local a, b, c = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
-local allowed, remaining, wait, reset
-if ARGV[3] == 'bucket' then
+local number = '%.17g'
+
+local function from_bucket(limit, window, cost, tokens, at)
   local rate = limit / window
-  local tokens = limit
-  if a then tokens = math.min(limit, a + math.max(0, now - b) * rate) end
-  allowed = tokens >= cost
-  wait = allowed and 0 or (cost - tokens) / rate
+  tokens = tokens and math.min(limit, tokens + math.max(0, now - at) * rate) or limit
+  local allowed = tokens >= cost
+  local wait = allowed and 0 or (cost - tokens) / rate
   if allowed then tokens = tokens - cost end
-  remaining, reset = math.floor(tokens), (limit - tokens) / rate
-  a, b, c = tokens, now, 0
-else
+  return allowed, math.floor(tokens), wait, (limit - tokens) / rate, {tokens, now, 0}
+end
+
+local function from_window(limit, window, cost, started, counted)
   local began = now - now % window
   local count, before = 0, 0
-  if a and math.abs(a - began) < 0.001 then
-    count, before = b, c
-  elseif a and math.abs(a - (began - window)) < 0.001 then
-    before = b
+  if started and math.abs(started - began) < 0.001 then
+    count, before = counted[1], counted[2]
+  elseif started and math.abs(started - (began - window)) < 0.001 then
+    before = counted[1]
   end
   local elapsed = (now - began) / window
   local used = count + before * (1 - elapsed)
-  allowed = used + cost <= limit
-  wait = 0
+  local allowed = used + cost <= limit
+  local wait = 0
   if allowed then
     count = count + cost
     used = used + cost
@@ -107,16 +104,56 @@ else
     local aged = count > 0 and math.max(0, 1 - (limit - cost) / count) or 0
     wait = (1 - elapsed + aged) * window
   end
-  remaining = math.max(0, math.floor(limit - used))
-  reset = window * ((count > 0 and 2 or 1) - elapsed)
-  a, b, c = began, count, before
+  local remaining = math.max(0, math.floor(limit - used))
+  local reset = window * ((count > 0 and 2 or 1) - elapsed)
+  return allowed, remaining, wait, reset, {began, count, before}
 end
-local number = '%.17g'
-redis.call('HSET', key, 'a', number:format(a), 'b', number:format(b), 'c', number:format(c))
-redis.call('PEXPIRE', key, math.ceil(window * 2000))
-return {allowed and 1 or 0, remaining, number:format(wait), number:format(reset)}
+
+local function ask(i, cost)
+  local key = ARGV[1] .. 'counter:' .. ARGV[i]
+  local limit, window = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local kept = redis.call('HMGET', key, 'a', 'b', 'c')
+  local a, b, c = tonumber(kept[1]), tonumber(kept[2]), tonumber(kept[3])
+  local allowed, remaining, wait, reset, state
+  if ARGV[i + 1] == 'bucket' then
+    allowed, remaining, wait, reset, state = from_bucket(limit, window, cost, a, b)
+  else
+    allowed, remaining, wait, reset, state = from_window(limit, window, cost, a, {b, c})
+  end
+  local taken = {allowed and 1 or 0, remaining, number:format(wait), number:format(reset)}
+  return taken, {key = key, state = state, ends = math.ceil(window * 2000)}
+end
+
+local function take_all(first, count)
+  local taken, kept, refused = {}, {}, false
+  for n = 1, count do
+    local i = first + 5 * (n - 1)
+    taken[n], kept[n] = ask(i, tonumber(ARGV[i + 4]))
+    refused = refused or taken[n][1] == 0
+  end
+  for n, one in ipairs(taken) do
+    if refused and one[1] == 1 then taken[n], kept[n] = ask(first + 5 * (n - 1), 0) end
+    local key, state = kept[n].key, kept[n].state
+    redis.call('HSET', key, 'a', number:format(state[1]), 'b', number:format(state[2]),
+               'c', number:format(state[3]))
+    redis.call('PEXPIRE', key, kept[n].ends)
+  end
+  return taken
+end
+
+local answers, i = {}, 2
+while i <= #ARGV do
+  local count = tonumber(ARGV[i])
+  answers[#answers + 1] = take_all(i + 1, count)
+  i = i + 1 + 5 * count
+end
+return answers
 """
-"""The arithmetic of `counting.take`. ARGV: name, kind, limit, seconds of the window, cost."""
+"""The arithmetic of `counting.take_all`, for many one after the other.
+
+ARGV[2..]: for each how many counters it has, and for each of these its name, kind, limit, seconds
+of the window, cost.
+"""
 
 ADD_KEY = """
 local key = ARGV[1] .. 'key:' .. ARGV[2]
@@ -138,22 +175,27 @@ return {id, found[1], found[2], found[3], redis.call('TIME')[1]}
 
 REPLACE_KEY = """
 local key = ARGV[1] .. 'key:' .. ARGV[2]
-local old = redis.call('HGET', key, 'digest')
+local known = redis.call('HMGET', key, 'digest', 'old')
+local old, older = known[1], known[2]
 if not old then return nil end
-redis.call('DEL', ARGV[1] .. 'key-of:' .. old)
+if older then redis.call('DEL', ARGV[1] .. 'key-of:' .. older) end
+redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. old, ARGV[4])
 redis.call('SET', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[2])
-redis.call('HSET', key, 'digest', ARGV[3])
+redis.call('HSET', key, 'digest', ARGV[3], 'old', old)
 return redis.call('HMGET', key, 'digest', 'record', 'used')
 """
-"""ARGV[2..3]: id, the new digest."""
+"""ARGV[2..4]: id, the new digest, milliseconds of the old one's end, which may be past."""
 
 REVOKE_KEY = """
 local key = ARGV[1] .. 'key:' .. ARGV[2]
-local digest = redis.call('HGET', key, 'digest')
-if not digest then return 0 end
-redis.call('DEL', key, ARGV[1] .. 'key-of:' .. digest)
+local known = redis.call('HMGET', key, 'digest', 'record', 'used', 'old')
+if not known[1] then return nil end
+for _, digest in ipairs({known[1], known[4]}) do
+  if digest then redis.call('DEL', ARGV[1] .. 'key-of:' .. digest) end
+end
+redis.call('DEL', key)
 redis.call('SREM', ARGV[1] .. 'keys', ARGV[2])
-return 1
+return {known[1], known[2], known[3]}
 """
 """ARGV[2]: the id."""
 

@@ -11,11 +11,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.stores import counting
 from gateway.stores.base import (
+    Demand,
     KeyRecord,
     Limit,
     Rotation,
@@ -24,8 +26,10 @@ from gateway.stores.base import (
     TokenKind,
     TokenRecord,
 )
+from gateway.stores.batching import Batches
 
 T = TypeVar("T")
+_Outcome = tuple[Taken, counting.State]
 
 _PATIENCE_S = 5.0
 _CACHE_KB = 16 * 1024
@@ -46,6 +50,9 @@ CREATE TABLE IF NOT EXISTS api_keys (
   id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT NOT NULL, scopes TEXT NOT NULL,
   created_at_s REAL NOT NULL, expires_at_s REAL, networks TEXT NOT NULL, last_used_at_s REAL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS old_secrets (
+  id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, good_until_s REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (
   key TEXT PRIMARY KEY, a REAL NOT NULL, b REAL NOT NULL, c REAL NOT NULL,
   expires_at_s REAL NOT NULL
@@ -65,6 +72,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
         self._swept_at_s = 0.0
+        self._takes = Batches(self._take_many)
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path.name}>"
@@ -154,22 +162,44 @@ class SqliteStore:
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is good."""
         query = (
-            f"SELECT {_KEY} FROM api_keys WHERE digest = ? "  # noqa: S608 - constants
+            f"SELECT {_KEY} FROM api_keys WHERE (digest = ? OR id = "  # noqa: S608 - constants
+            "(SELECT id FROM old_secrets WHERE digest = ? AND good_until_s > ?)) "
             "AND (expires_at_s IS NULL OR expires_at_s > ?)"
         )
-        rows = await self._rows(query, digest, self._clock())
+        now_s = self._clock()
+        rows = await self._rows(query, digest, digest, now_s, now_s)
         return _key(rows[0]) if rows else None
 
-    async def replace_key(self, key_id: str, digest: bytes) -> KeyRecord | None:
-        """Gives a key another secret."""
-        if not await self._change("UPDATE api_keys SET digest = ? WHERE id = ?", digest, key_id):
-            return None
-        rows = await self._rows(f"SELECT {_KEY} FROM api_keys WHERE id = ?", key_id)  # noqa: S608 - constants
-        return _key(rows[0]) if rows else None
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; see `KeyStore.replace_key`."""
 
-    async def revoke_key(self, key_id: str) -> bool:
-        """Revokes a key; False if there is none of this id."""
-        return await self._change("DELETE FROM api_keys WHERE id = ?", key_id) == 1
+        def swap(connection: sqlite3.Connection) -> KeyRecord | None:
+            with _transaction(connection):
+                old = _find_id(connection, key_id)
+                if old is None:
+                    return None
+                connection.execute("DELETE FROM old_secrets WHERE id = ?", (key_id,))
+                if old_until_s is not None:
+                    values = (key_id, old.digest, old_until_s)
+                    connection.execute("INSERT INTO old_secrets VALUES (?, ?, ?)", values)
+                connection.execute("UPDATE api_keys SET digest = ? WHERE id = ?", (digest, key_id))
+                return replace(old, digest=digest)
+
+        return await self._run(swap)
+
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key."""
+
+        def revoke(connection: sqlite3.Connection) -> KeyRecord | None:
+            with _transaction(connection):
+                old = _find_id(connection, key_id)
+                connection.execute("DELETE FROM old_secrets WHERE id = ?", (key_id,))
+                connection.execute("DELETE FROM api_keys WHERE id = ?", (key_id,))
+                return old
+
+        return await self._run(revoke)
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
         """Notes when a key was last used."""
@@ -182,25 +212,39 @@ class SqliteStore:
 
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
         """Takes from a counter; see `CounterStore.take`."""
+        return (await self.take_all([(key, limit, cost)]))[0]
 
-        def look(connection: sqlite3.Connection) -> tuple[Taken, counting.State]:
-            found = connection.execute("SELECT a, b, c FROM counters WHERE key = ?", (key,))
-            return counting.take(limit, found.fetchone(), cost, self._clock())
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters; see `CounterStore.take_all`."""
+        return await self._takes(demands)
 
-        def take(connection: sqlite3.Connection) -> Taken:
-            if not cost:
-                return look(connection)[0]  # whoever only asks need not queue with the writers
+    async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
+        def look(connection: sqlite3.Connection, demands: Sequence[Demand]) -> list[_Outcome]:
+            query = "SELECT a, b, c FROM counters WHERE key = ?"
+            states = [connection.execute(query, (key,)).fetchone() for key, _, _ in demands]
+            return counting.take_all(demands, states, self._clock())
+
+        def take(connection: sqlite3.Connection, demands: Sequence[Demand]) -> list[_Outcome]:
+            outcomes = look(connection, demands)
+            now_s = self._clock()
+            rows = [
+                (key, *state, now_s + 2 * limit.window_s)
+                for (key, limit, _), (_, state) in zip(demands, outcomes, strict=True)
+            ]
+            connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", rows)
+            return outcomes
+
+        def take_many(connection: sqlite3.Connection) -> list[list[_Outcome]]:
+            if not any(cost for demands in asked for _, _, cost in demands):
+                # Whoever only asks need not queue with the writers.
+                return [look(connection, demands) for demands in asked]
             with _transaction(connection):
-                taken, state = look(connection)
-                now_s = self._clock()
-                connection.execute(
-                    "INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)",
-                    (key, *state, now_s + 2 * limit.window_s),
-                )
+                outcomes = [take(connection, demands) for demands in asked]
                 self._sweep(connection)
-                return taken
+                return outcomes
 
-        return await self._run(take)
+        answers = await self._run(take_many)
+        return [[taken for taken, _ in outcomes] for outcomes in answers]
 
     async def ping(self) -> None:
         """Returns if the file can be read and is a store."""
@@ -208,6 +252,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Closes the file."""
+        await self._takes.close()
 
         def close() -> None:
             if self._connection is not None:
@@ -267,11 +312,14 @@ class SqliteStore:
             return
         self._swept_at_s = now_s
         for table, key in (("tokens", "digest"), ("counters", "key")):
-            connection.execute(
+            gone = connection.execute(
                 f"DELETE FROM {table} WHERE {key} IN "  # noqa: S608 - constants
                 f"(SELECT {key} FROM {table} WHERE expires_at_s <= ? LIMIT {_SWEPT_AT_ONCE})",
                 (now_s,),
             )
+            if gone.rowcount == _SWEPT_AT_ONCE:
+                # There is more: whoever makes up keys must not fill the disk faster than this.
+                self._swept_at_s = now_s - _SWEEP_EVERY_S + 1
 
 
 @contextmanager
@@ -284,6 +332,12 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _find_id(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
+    query = f"SELECT {_KEY} FROM api_keys WHERE id = ?"  # noqa: S608 - constants
+    found = connection.execute(query, (key_id,)).fetchone()
+    return None if found is None else _key(found)
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[TokenRecord]) -> None:

@@ -1,6 +1,6 @@
 """The `Channel` protocol: connections to one endpoint, wire bytes in, wire bytes out."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Protocol
 
 from gateway.call import Metadata, Reply
@@ -18,13 +18,13 @@ class Channel(Protocol):
     Cancelling the awaiting task, or closing a reply's generator, cancels the RPC.
     """
 
-    async def call(
+    def call(
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
         metadata: Metadata,
         timeout_s: float | None,
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Calls `method` once; `request` is a generator where the method streams its request.
 
         A reply that streams is returned as soon as its first message, its end, or a failure is

@@ -58,6 +58,7 @@ def test_routes_are_a_table() -> None:
         "library.v1.LibraryService.UpdateBook",
         "unary",
         "book",
+        "anonymous",
     ]
 
 
@@ -71,6 +72,7 @@ def test_routes_are_one_json_object_a_line() -> None:
         "kind": "unary",
         "body": "",
         "response_body": "books",
+        "policy": "anonymous",
     } in rows
 
 
@@ -256,7 +258,7 @@ async def _use(process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(20):
         warning = (await process.stderr.readline()).decode()
         started = (await process.stderr.readline()).decode()
-    assert warning.startswith("gateway: warning: no auth.store is set")
+    assert warning.startswith("gateway: warning: no kind of credential is set")
     assert started.startswith("gateway: serving 8 routes on http://127.0.0.1:")
     body = await asyncio.to_thread(_fetch, f"{started.split()[-1]}/v1/echo/hello")
     assert json.loads(body)["text"] == "hello"
@@ -265,7 +267,17 @@ async def _use(process: asyncio.subprocess.Process) -> None:
         out, err = await process.communicate()
     assert process.returncode == 0
     assert "Traceback" not in err.decode()
-    assert json.loads(out)["path"] == "/v1/echo/hello"
+    lines = [json.loads(line) for line in out.splitlines()]
+    told = [line.get("event.name", line.get("url.path")) for line in lines]
+    told.remove("gateway.upstream.up")  # before the others, where it is asked for its descriptors
+    assert told == [
+        "gateway.started",
+        "gateway.warning",
+        "gateway.listening",
+        "/v1/echo/hello",
+        "gateway.draining",
+        "gateway.stopped",
+    ]
 
 
 def _fetch(url: str) -> bytes:

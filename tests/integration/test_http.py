@@ -464,16 +464,16 @@ async def test_the_access_log_has_a_line_for_each_request(tmp_path: Path) -> Non
         await client.answer()
     lines = file.read_text().splitlines()
     first, second, third = (json.loads(line) for line in lines)
-    assert first["method"] == "GET"
-    assert first["path"] == "/v1/echo/a"
-    assert first["template"] == "/v1/echo/{text}"
-    assert first["rpc"] == "echo.v1.EchoService.Echo"
-    assert (first["status"], first["code"]) == (200, "OK")
-    assert first["user_agent"] == "me"
-    assert first["peer"] == "127.0.0.1"
-    assert first["response_bytes"] > 0
-    assert (second["status"], second["rpc"]) == (404, "")
-    assert third["status"] == 400
+    assert first["http.request.method"] == "GET"
+    assert first["url.path"] == "/v1/echo/a"
+    assert first["http.route"] == "/v1/echo/{text}"
+    assert first["rpc.method"] == "echo.v1.EchoService/Echo"
+    assert (first["http.response.status_code"], first["rpc.response.status_code"]) == (200, "OK")
+    assert first["user_agent.original"] == "me"
+    assert first["network.peer.address"] == "127.0.0.1"
+    assert first["http.response.body.size"] > 0
+    assert (second["http.response.status_code"], second.get("rpc.method")) == (404, None)
+    assert third["http.response.status_code"] == 400
     assert "4711" not in "".join(lines)
     assert "s3cret" not in "".join(lines)
 

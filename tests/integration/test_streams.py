@@ -129,7 +129,7 @@ async def test_a_client_that_leaves_ends_the_stream(tmp_path: Path) -> None:
         tasks = [t for t in asyncio.all_tasks() if "HttpProtocol" in repr(t)]
         assert tasks == []
     (line,) = log.read_text().splitlines()
-    assert json.loads(line)["code"] == "CANCELLED"
+    assert json.loads(line)["rpc.response.status_code"] == "CANCELLED"
 
 
 async def test_a_finished_stream_is_one_line_of_the_log(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ async def test_a_finished_stream_is_one_line_of_the_log(tmp_path: Path) -> None:
         answer = await client.get("/v1/echo/a:repeat?count=3")
     (line,) = log.read_text().splitlines()
     entry = json.loads(line)
-    assert (entry["status"], entry["code"]) == (200, "OK")
-    assert entry["response_bytes"] == len(answer.body)
+    assert (entry["http.response.status_code"], entry["rpc.response.status_code"]) == (200, "OK")
+    assert entry["http.response.body.size"] == len(answer.body)
 
 
 async def test_a_slow_reader_holds_the_back_end_back(gateway: Gateway) -> None:

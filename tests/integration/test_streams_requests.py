@@ -108,8 +108,9 @@ async def test_the_log_has_one_line_with_all_bytes(stage: Stage) -> None:
     await until(lambda: bool(stage.log.read_text()))
     (line,) = stage.log.read_text().splitlines()
     entry = json.loads(line)
-    assert (entry["status"], entry["code"]) == (200, "OK")
-    assert (entry["request_bytes"], entry["response_bytes"]) == (len(body), len(answer.body))
+    assert (entry["http.response.status_code"], entry["rpc.response.status_code"]) == (200, "OK")
+    assert entry["http.request.body.size"] == len(body)
+    assert entry["http.response.body.size"] == len(answer.body)
 
 
 async def test_gzip_is_unpacked_as_it_comes(client: RawClient) -> None:

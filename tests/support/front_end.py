@@ -12,6 +12,7 @@ from typing import Any
 from gateway.config.model import Config
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.server import Listener, open_listener
+from gateway.logs.opening import open_logs
 from gateway.schema.catalog import Schema, build_schema
 from gateway.transcoding.transcoder import build_transcoder
 from tests.support.schema import descriptor_set
@@ -174,8 +175,8 @@ async def open_front_end(
     transcoder = build_transcoder(config, schema())
     handlers = dict.fromkeys(schema().methods.values(), upstream)
     async with (
-        Exchange.open(config, transcoder, handlers) as exchange,
-        open_listener(config, exchange) as listener,
+        open_logs(config.log) as logs,
+        open_listener(config, Exchange(config, transcoder, handlers, logs.access)) as listener,
     ):
         yield FrontEnd(listener, upstream, log)
 

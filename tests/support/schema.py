@@ -10,12 +10,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import protoc
 
+import gatewayapi
+
 
 def descriptor_set(**files: str) -> FileDescriptorSet:
     """The files and all they import; each keyword is a file's name without `.proto`.
 
-    google/api, google/rpc, google/type and google/protobuf can be imported. A name with
-    slashes goes in with `**{"library/v1/books": "..."}`.
+    google/api, google/rpc, google/type, google/protobuf and gatewayapi/v1 can be imported. A name
+    with slashes goes in with `**{"library/v1/books": "..."}`.
     """
     return FileDescriptorSet.FromString(_compiled(tuple(sorted(files.items()))))
 
@@ -40,6 +42,7 @@ def _compiled(files: tuple[tuple[str, str], ...]) -> bytes:
             place,
             str(package_files("grpc_tools").joinpath("_proto")),
             *(str(part.parent) for part in map(Path, google.__path__)),
+            *(str(part.parent) for part in map(Path, gatewayapi.__path__)),
         ]
         options = [f"-I{include}" for include in includes]
         names = [f"{name}.proto" for name, _ in files]

@@ -98,7 +98,11 @@ class TokenGateway:
 async def token_gateway(
     store: str, accounts: str, *, log: str = "off", **settings: Any
 ) -> AsyncIterator[TokenGateway]:
-    """A gateway on a free port that keeps its tokens in `store`."""
+    """A gateway on a free port that keeps its tokens in `store`.
+
+    `policies` are the settings of that name, other `settings` those of `auth`.
+    """
+    policies = settings.pop("policies", [])
     tokens = {"auth_upstream": "auth"} | settings.pop("tokens", {})
     async with serve(echo.register) as echo_address, AsyncExitStack() as authentication:
         serving = serve(lambda server: auth.register(server, Path(accounts)))
@@ -112,7 +116,8 @@ async def token_gateway(
                     "auth": {"target": auth_address, "services": ["gatewayapi.v1.*"]},
                 },
                 "log": {"access": log},
-                "auth": {"store": store, "tokens": tokens} | settings,
+                "policies": policies,
+                "auth": {"store": store, "tokens": tokens, "anonymous": True} | settings,
             }
         )
         async with open_gateway(config) as gateway, ClientSession(gateway.url) as session:

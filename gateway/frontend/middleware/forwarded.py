@@ -48,6 +48,10 @@ class Forwarding:
                 break
         return client
 
+    def believes(self, peer: str) -> bool:
+        """Whether a peer is a trusted proxy."""
+        return bool(self._networks) and self._is_trusted(peer)
+
     def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
         chain = ", ".join([*_addresses(headers), peer])
         proto = _last(_joined(headers, "x-forwarded-proto")) or _element(headers, "proto")

@@ -1,7 +1,7 @@
 """The channel: calls to one back end, on whatever connection has room for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
@@ -44,13 +44,13 @@ class Http2Channel:
     def __repr__(self) -> str:
         return f"<Http2Channel {self._name}, {len(self._connections)} connections>"
 
-    async def call(
+    def call(
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
         metadata: Metadata,
         timeout_s: float | None,
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Calls `method` once; see `Channel.call`."""
         try:
             block = self._headers.block(method.path, metadata, timeout_s)
@@ -58,8 +58,12 @@ class Http2Channel:
             raise StatusError(Code.INTERNAL, f"metadata cannot be sent: {error}") from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
-            return await self._call(method, block, self._frame(request), deadline_s)
-        sender = Sender(request, self._frame)
+            return self._call(method, block, self._frame(request), deadline_s)
+        return self._call_with(Sender(request, self._frame), method, block, deadline_s)
+
+    async def _call_with(
+        self, sender: Sender, method: Method, block: bytes, deadline_s: float | None
+    ) -> Reply:
         try:
             reply = await self._call(method, block, sender, deadline_s)
         except BaseException:
@@ -81,7 +85,17 @@ class Http2Channel:
             try:
                 if method.server_streaming:
                     return await self._stream(socket, block, request, deadline_s)
-                return await self._unary(socket, block, request, deadline_s)
+                # In a coroutine of its own this would cost a microsecond more.
+                call = UnaryCall(self._name, self._limit_bytes, socket)
+                self._start(call, block, request, deadline_s)
+                try:
+                    await call.done
+                except asyncio.CancelledError:
+                    call.give_up()
+                    raise
+                finally:
+                    self._over(call)
+                return call.reply()
             except Unprocessed:
                 if isinstance(request, Sender) and not request.can_repeat:
                     break
@@ -97,20 +111,6 @@ class Http2Channel:
             call.fail(unavailable(self._name))
         self._connections.hang_up()
         await asyncio.sleep(0)
-
-    async def _unary(
-        self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
-    ) -> Reply:
-        call = UnaryCall(self._name, self._limit_bytes, socket)
-        self._start(call, block, request, deadline_s)
-        try:
-            await call.done
-        except asyncio.CancelledError:
-            call.give_up()
-            raise
-        finally:
-            self._over(call)
-        return call.reply()
 
     async def _stream(
         self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None

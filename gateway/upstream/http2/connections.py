@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gateway.logs.program import about
 from gateway.upstream.http2.address import Address
 from gateway.upstream.http2.socket import Http2Socket
 from gateway.upstream.status_details import deadline_exceeded, unavailable
@@ -122,6 +123,9 @@ class Connections:
             # A lone reset says little, and whoever waits has sent nothing: the second try is now.
             self._back_off(str(error), at_once=self._failures == 0)
         else:
+            if not self._sockets:
+                extra = about("gateway.upstream.up", gateway__upstream=self._name)
+                logger.info("upstream %s is connected", self._name, extra=extra)
             self._failures = 0
             self._sockets.append(socket)
         finally:
@@ -133,7 +137,12 @@ class Connections:
         jitter = random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)  # noqa: S311 - no secret
         self._failures += 1
         self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
-        logger.warning("upstream %s is unavailable: %s", self._name, reason)
+        logger.warning(
+            "upstream %s is unavailable: %s",
+            self._name,
+            reason,
+            extra=about("gateway.upstream.down", gateway__upstream=self._name),
+        )
 
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gatewayapi.v1 import policy_pb2 as gatewayapi_dot_v1_dot_policy__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
@@ -34,7 +35,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18library/v1/library.proto\x12\nlibrary.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"{\n\x05Shelf\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05theme\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nbook_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03:/\xea\x41,\n\x19library.example.com/Shelf\x12\x0fshelves/{shelf}\"\xa0\x07\n\x04\x42ook\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05title\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x61uthors\x18\x03 \x03(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x0c\n\x04isbn\x18\x05 \x01(\x03\x12\x12\n\npage_count\x18\x06 \x01(\x05\x12\x0e\n\x06rating\x18\x07 \x01(\x01\x12,\n\x06labels\x18\x08 \x03(\x0b\x32\x1c.library.v1.Book.LabelsEntry\x12\x30\n\x0cpublish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08subtitle\x18\n \x01(\x0b\x32\x1c.google.protobuf.StringValue\x12,\n\x07\x65\x64ition\x18\x0b \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12\x15\n\x08language\x18\x0c \x01(\tH\x01\x88\x01\x01\x12(\n\x08purchase\x18\r \x01(\x0b\x32\x14.library.v1.PurchaseH\x00\x12(\n\x08\x64onation\x18\x0e \x01(\x0b\x32\x14.library.v1.DonationH\x00\x12/\n\ndimensions\x18\x0f \x01(\x0b\x32\x1b.library.v1.Book.Dimensions\x12#\n\x07\x66ormats\x18\x10 \x03(\x0e\x32\x12.library.v1.Format\x12.\n\x0bloan_period\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06tag_id\x18\x12 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x13 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1aG\n\nDimensions\x12\x10\n\x08width_mm\x18\x01 \x01(\x01\x12\x11\n\theight_mm\x18\x02 \x01(\x01\x12\x14\n\x0cthickness_mm\x18\x03 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:;\xea\x41\x38\n\x18library.example.com/Book\x12\x1cshelves/{shelf}/books/{book}B\r\n\x0b\x61\x63quisitionB\x0b\n\t_language\"/\n\x08Purchase\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\x13\n\x0bprice_cents\x18\x02 \x01(\x03\"\x19\n\x08\x44onation\x12\r\n\x05\x64onor\x18\x01 \x01(\t\";\n\x12ListShelvesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListShelvesResponse\x12\"\n\x07shelves\x18\x01 \x03(\x0b\x32\x11.library.v1.Shelf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x0fGetShelfRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"N\n\x12\x43reateShelfRequest\x12&\n\x05shelf\x18\x01 \x01(\x0b\x32\x11.library.v1.ShelfB\x04\xe2\x41\x01\x02\x12\x10\n\x08shelf_id\x18\x02 \x01(\t\"U\n\x12\x44\x65leteShelfRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\x80\x01\n\x13MergeShelvesRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\x12\x37\n\x0bother_shelf\x18\x02 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"\xf4\x02\n\x10ListBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x0f\n\x07\x61uthors\x18\x05 \x03(\t\x12\x39\n\tpublished\x18\x06 \x01(\x0b\x32&.library.v1.ListBooksRequest.TimeRange\x12\x17\n\nmin_rating\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08order_by\x18\x08 \x01(\t\x1a\x62\n\tTimeRange\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_min_rating\"a\n\x11ListBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x0eGetBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"}\n\x11\x43reateBookRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"j\n\x11UpdateBookRequest\x12$\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"R\n\x11\x44\x65leteBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"{\n\x0fMoveBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x37\n\x0bother_shelf\x18\x02 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"H\n\x14\x42\x61tchGetBooksRequest\x12\x30\n\x05names\x18\x01 \x03(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"8\n\x15\x42\x61tchGetBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\"B\n\x0fGetCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"D\n\x11\x43heckCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"m\n\x0fSetCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12)\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"O\n\x05\x43over\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\"l\n\x11WatchBooksRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\x12\x12\n\nmax_events\x18\x03 \x01(\x05\"\xd2\x01\n\tBookEvent\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.library.v1.BookEvent.Kind\x12\x1e\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.Book\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45XISTING\x10\x01\x12\x0b\n\x07\x43REATED\x10\x02\x12\x0b\n\x07UPDATED\x10\x03\x12\x0b\n\x07\x44\x45LETED\x10\x04\"z\n\x12ImportBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"8\n\x13ImportBooksResponse\x12\x12\n\nbook_count\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\"[\n\x0e\x44iscussRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"`\n\x06Remark\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x14\x44ownloadCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x13\n\x0bpiece_bytes\x18\x02 \x01(\x05\"f\n\x12UploadCoverRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12#\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody*Q\n\x05Genre\x12\x15\n\x11GENRE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ICTION\x10\x01\x12\x0b\n\x07SCIENCE\x10\x02\x12\x0b\n\x07HISTORY\x10\x03\x12\n\n\x06POETRY\x10\x04*T\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tHARDCOVER\x10\x01\x12\r\n\tPAPERBACK\x10\x02\x12\t\n\x05\x45\x42OOK\x10\x03\x12\t\n\x05\x41UDIO\x10\x04\x32\xb0\x12\n\x0eLibraryService\x12\x63\n\x0bListShelves\x12\x1e.library.v1.ListShelvesRequest\x1a\x1f.library.v1.ListShelvesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/shelves\x12_\n\x08GetShelf\x12\x1b.library.v1.GetShelfRequest\x1a\x11.library.v1.Shelf\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=shelves/*}\x12m\n\x0b\x43reateShelf\x12\x1e.library.v1.CreateShelfRequest\x1a\x11.library.v1.Shelf\"+\xda\x41\x0eshelf,shelf_id\x82\xd3\xe4\x93\x02\x14\"\x0b/v1/shelves:\x05shelf\x12j\n\x0b\x44\x65leteShelf\x12\x1e.library.v1.DeleteShelfRequest\x1a\x16.google.protobuf.Empty\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=shelves/*}\x12i\n\x0cMergeShelves\x12\x1f.library.v1.MergeShelvesRequest\x1a\x11.library.v1.Shelf\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=shelves/*}:merge:\x01*\x12\x84\x01\n\tListBooks\x12\x1c.library.v1.ListBooksRequest\x1a\x1d.library.v1.ListBooksResponse\":\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12\x1c/v1/{parent=shelves/*}/booksZ\x0b\x12\t/v1/books\x12\x64\n\x07GetBook\x12\x1a.library.v1.GetBookRequest\x1a\x10.library.v1.Book\"+\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=shelves/*/books/*}\x12\x7f\n\nCreateBook\x12\x1d.library.v1.CreateBookRequest\x1a\x10.library.v1.Book\"@\xda\x41\x13parent,book,book_id\x82\xd3\xe4\x93\x02$\"\x1c/v1/{parent=shelves/*}/books:\x04\x62ook\x12\x81\x01\n\nUpdateBook\x12\x1d.library.v1.UpdateBookRequest\x1a\x10.library.v1.Book\"B\xda\x41\x10\x62ook,update_mask\x82\xd3\xe4\x93\x02)2!/v1/{book.name=shelves/*/books/*}:\x04\x62ook\x12p\n\nDeleteBook\x12\x1d.library.v1.DeleteBookRequest\x1a\x16.google.protobuf.Empty\"+\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=shelves/*/books/*}\x12g\n\x08MoveBook\x12\x1b.library.v1.MoveBookRequest\x1a\x10.library.v1.Book\",\x82\xd3\xe4\x93\x02&\"!/v1/{name=shelves/*/books/*}:move:\x01*\x12w\n\rBatchGetBooks\x12 .library.v1.BatchGetBooksRequest\x1a!.library.v1.BatchGetBooksResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x12/v1/books:batchGetb\x05\x62ooks\x12i\n\x08GetCover\x12\x1b.library.v1.GetCoverRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=shelves/*/books/*}/cover\x12w\n\nCheckCover\x12\x1d.library.v1.CheckCoverRequest\x1a\x16.google.protobuf.Empty\"2\x82\xd3\xe4\x93\x02,B*\n\x04HEAD\x12\"/v1/{name=shelves/*/books/*}/cover\x12m\n\x08SetCover\x12\x1b.library.v1.SetCoverRequest\x1a\x11.library.v1.Cover\"1\x82\xd3\xe4\x93\x02+\x1a\"/v1/{name=shelves/*/books/*}/cover:\x05\x63over\x12p\n\nWatchBooks\x12\x1d.library.v1.WatchBooksRequest\x1a\x15.library.v1.BookEvent\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=shelves/*}/books:watch0\x01\x12\x80\x01\n\x0bImportBooks\x12\x1e.library.v1.ImportBooksRequest\x1a\x1f.library.v1.ImportBooksResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/{parent=shelves/*}/books:import:\x01*(\x01\x12n\n\x07\x44iscuss\x12\x1a.library.v1.DiscussRequest\x1a\x12.library.v1.Remark\"/\x82\xd3\xe4\x93\x02)\"$/v1/{name=shelves/*/books/*}:discuss:\x01*(\x01\x30\x01\x12~\n\rDownloadCover\x12 .library.v1.DownloadCoverRequest\x1a\x14.google.api.HttpBody\"3\x82\xd3\xe4\x93\x02-\x12+/v1/{name=shelves/*/books/*}/cover:download0\x01\x12|\n\x0bUploadCover\x12\x1e.library.v1.UploadCoverRequest\x1a\x11.library.v1.Cover\"8\x82\xd3\xe4\x93\x02\x32\")/v1/{name=shelves/*/books/*}/cover:upload:\x05\x63over(\x01\x1a\x16\xca\x41\x13library.example.comb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18library/v1/library.proto\x12\nlibrary.v1\x1a\x1agatewayapi/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"{\n\x05Shelf\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05theme\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nbook_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03:/\xea\x41,\n\x19library.example.com/Shelf\x12\x0fshelves/{shelf}\"\xa0\x07\n\x04\x42ook\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05title\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x61uthors\x18\x03 \x03(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x0c\n\x04isbn\x18\x05 \x01(\x03\x12\x12\n\npage_count\x18\x06 \x01(\x05\x12\x0e\n\x06rating\x18\x07 \x01(\x01\x12,\n\x06labels\x18\x08 \x03(\x0b\x32\x1c.library.v1.Book.LabelsEntry\x12\x30\n\x0cpublish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08subtitle\x18\n \x01(\x0b\x32\x1c.google.protobuf.StringValue\x12,\n\x07\x65\x64ition\x18\x0b \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12\x15\n\x08language\x18\x0c \x01(\tH\x01\x88\x01\x01\x12(\n\x08purchase\x18\r \x01(\x0b\x32\x14.library.v1.PurchaseH\x00\x12(\n\x08\x64onation\x18\x0e \x01(\x0b\x32\x14.library.v1.DonationH\x00\x12/\n\ndimensions\x18\x0f \x01(\x0b\x32\x1b.library.v1.Book.Dimensions\x12#\n\x07\x66ormats\x18\x10 \x03(\x0e\x32\x12.library.v1.Format\x12.\n\x0bloan_period\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06tag_id\x18\x12 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x13 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1aG\n\nDimensions\x12\x10\n\x08width_mm\x18\x01 \x01(\x01\x12\x11\n\theight_mm\x18\x02 \x01(\x01\x12\x14\n\x0cthickness_mm\x18\x03 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:;\xea\x41\x38\n\x18library.example.com/Book\x12\x1cshelves/{shelf}/books/{book}B\r\n\x0b\x61\x63quisitionB\x0b\n\t_language\"/\n\x08Purchase\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\x13\n\x0bprice_cents\x18\x02 \x01(\x03\"\x19\n\x08\x44onation\x12\r\n\x05\x64onor\x18\x01 \x01(\t\";\n\x12ListShelvesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListShelvesResponse\x12\"\n\x07shelves\x18\x01 \x03(\x0b\x32\x11.library.v1.Shelf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x0fGetShelfRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"N\n\x12\x43reateShelfRequest\x12&\n\x05shelf\x18\x01 \x01(\x0b\x32\x11.library.v1.ShelfB\x04\xe2\x41\x01\x02\x12\x10\n\x08shelf_id\x18\x02 \x01(\t\"U\n\x12\x44\x65leteShelfRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\x80\x01\n\x13MergeShelvesRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\x12\x37\n\x0bother_shelf\x18\x02 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"\xf4\x02\n\x10ListBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x0f\n\x07\x61uthors\x18\x05 \x03(\t\x12\x39\n\tpublished\x18\x06 \x01(\x0b\x32&.library.v1.ListBooksRequest.TimeRange\x12\x17\n\nmin_rating\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08order_by\x18\x08 \x01(\t\x1a\x62\n\tTimeRange\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_min_rating\"a\n\x11ListBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x0eGetBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"}\n\x11\x43reateBookRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"j\n\x11UpdateBookRequest\x12$\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"R\n\x11\x44\x65leteBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"{\n\x0fMoveBookRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x37\n\x0bother_shelf\x18\x02 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\"H\n\x14\x42\x61tchGetBooksRequest\x12\x30\n\x05names\x18\x01 \x03(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"8\n\x15\x42\x61tchGetBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\"B\n\x0fGetCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"D\n\x11\x43heckCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\"m\n\x0fSetCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12)\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"O\n\x05\x43over\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\"l\n\x11WatchBooksRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\x12\x12\n\nmax_events\x18\x03 \x01(\x05\"\xd2\x01\n\tBookEvent\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.library.v1.BookEvent.Kind\x12\x1e\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.Book\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45XISTING\x10\x01\x12\x0b\n\x07\x43REATED\x10\x02\x12\x0b\n\x07UPDATED\x10\x03\x12\x0b\n\x07\x44\x45LETED\x10\x04\"z\n\x12ImportBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"8\n\x13ImportBooksResponse\x12\x12\n\nbook_count\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\"[\n\x0e\x44iscussRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"`\n\x06Remark\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x14\x44ownloadCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x13\n\x0bpiece_bytes\x18\x02 \x01(\x05\"f\n\x12UploadCoverRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12#\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody*Q\n\x05Genre\x12\x15\n\x11GENRE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ICTION\x10\x01\x12\x0b\n\x07SCIENCE\x10\x02\x12\x0b\n\x07HISTORY\x10\x03\x12\n\n\x06POETRY\x10\x04*T\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tHARDCOVER\x10\x01\x12\r\n\tPAPERBACK\x10\x02\x12\t\n\x05\x45\x42OOK\x10\x03\x12\t\n\x05\x41UDIO\x10\x04\x32\xe6\x12\n\x0eLibraryService\x12\x63\n\x0bListShelves\x12\x1e.library.v1.ListShelvesRequest\x1a\x1f.library.v1.ListShelvesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/shelves\x12_\n\x08GetShelf\x12\x1b.library.v1.GetShelfRequest\x1a\x11.library.v1.Shelf\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=shelves/*}\x12m\n\x0b\x43reateShelf\x12\x1e.library.v1.CreateShelfRequest\x1a\x11.library.v1.Shelf\"+\xda\x41\x0eshelf,shelf_id\x82\xd3\xe4\x93\x02\x14\"\x0b/v1/shelves:\x05shelf\x12\x85\x01\n\x0b\x44\x65leteShelf\x12\x1e.library.v1.DeleteShelfRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x17\x12\r\x12\x0b\x62ooks.write\x1a\x06\x08\x1e\x12\x02\x08<\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=shelves/*}\x12i\n\x0cMergeShelves\x12\x1f.library.v1.MergeShelvesRequest\x1a\x11.library.v1.Shelf\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=shelves/*}:merge:\x01*\x12\x84\x01\n\tListBooks\x12\x1c.library.v1.ListBooksRequest\x1a\x1d.library.v1.ListBooksResponse\":\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12\x1c/v1/{parent=shelves/*}/booksZ\x0b\x12\t/v1/books\x12\x64\n\x07GetBook\x12\x1a.library.v1.GetBookRequest\x1a\x10.library.v1.Book\"+\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=shelves/*/books/*}\x12\x7f\n\nCreateBook\x12\x1d.library.v1.CreateBookRequest\x1a\x10.library.v1.Book\"@\xda\x41\x13parent,book,book_id\x82\xd3\xe4\x93\x02$\"\x1c/v1/{parent=shelves/*}/books:\x04\x62ook\x12\x81\x01\n\nUpdateBook\x12\x1d.library.v1.UpdateBookRequest\x1a\x10.library.v1.Book\"B\xda\x41\x10\x62ook,update_mask\x82\xd3\xe4\x93\x02)2!/v1/{book.name=shelves/*/books/*}:\x04\x62ook\x12\x83\x01\n\nDeleteBook\x12\x1d.library.v1.DeleteBookRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x0f\x12\r\x12\x0b\x62ooks.write\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=shelves/*/books/*}\x12g\n\x08MoveBook\x12\x1b.library.v1.MoveBookRequest\x1a\x10.library.v1.Book\",\x82\xd3\xe4\x93\x02&\"!/v1/{name=shelves/*/books/*}:move:\x01*\x12w\n\rBatchGetBooks\x12 .library.v1.BatchGetBooksRequest\x1a!.library.v1.BatchGetBooksResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x12/v1/books:batchGetb\x05\x62ooks\x12i\n\x08GetCover\x12\x1b.library.v1.GetCoverRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=shelves/*/books/*}/cover\x12w\n\nCheckCover\x12\x1d.library.v1.CheckCoverRequest\x1a\x16.google.protobuf.Empty\"2\x82\xd3\xe4\x93\x02,B*\n\x04HEAD\x12\"/v1/{name=shelves/*/books/*}/cover\x12m\n\x08SetCover\x12\x1b.library.v1.SetCoverRequest\x1a\x11.library.v1.Cover\"1\x82\xd3\xe4\x93\x02+\x1a\"/v1/{name=shelves/*/books/*}/cover:\x05\x63over\x12p\n\nWatchBooks\x12\x1d.library.v1.WatchBooksRequest\x1a\x15.library.v1.BookEvent\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=shelves/*}/books:watch0\x01\x12\x80\x01\n\x0bImportBooks\x12\x1e.library.v1.ImportBooksRequest\x1a\x1f.library.v1.ImportBooksResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/{parent=shelves/*}/books:import:\x01*(\x01\x12n\n\x07\x44iscuss\x12\x1a.library.v1.DiscussRequest\x1a\x12.library.v1.Remark\"/\x82\xd3\xe4\x93\x02)\"$/v1/{name=shelves/*/books/*}:discuss:\x01*(\x01\x30\x01\x12~\n\rDownloadCover\x12 .library.v1.DownloadCoverRequest\x1a\x14.google.api.HttpBody\"3\x82\xd3\xe4\x93\x02-\x12+/v1/{name=shelves/*/books/*}/cover:download0\x01\x12|\n\x0bUploadCover\x12\x1e.library.v1.UploadCoverRequest\x1a\x11.library.v1.Cover\"8\x82\xd3\xe4\x93\x02\x32\")/v1/{name=shelves/*/books/*}/cover:upload:\x05\x63over(\x01\x1a\x1c\xca\x41\x13library.example.com\xe2\xa1\x19\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -110,7 +111,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADCOVERREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_UPLOADCOVERREQUEST'].fields_by_name['name']._serialized_options = b'\372A\032\n\030library.example.com/Book'
   _globals['_LIBRARYSERVICE']._loaded_options = None
-  _globals['_LIBRARYSERVICE']._serialized_options = b'\312A\023library.example.com'
+  _globals['_LIBRARYSERVICE']._serialized_options = b'\312A\023library.example.com\342\241\031\002\010\001'
   _globals['_LIBRARYSERVICE'].methods_by_name['ListShelves']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['ListShelves']._serialized_options = b'\202\323\344\223\002\r\022\013/v1/shelves'
   _globals['_LIBRARYSERVICE'].methods_by_name['GetShelf']._loaded_options = None
@@ -118,7 +119,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYSERVICE'].methods_by_name['CreateShelf']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['CreateShelf']._serialized_options = b'\332A\016shelf,shelf_id\202\323\344\223\002\024\"\013/v1/shelves:\005shelf'
   _globals['_LIBRARYSERVICE'].methods_by_name['DeleteShelf']._loaded_options = None
-  _globals['_LIBRARYSERVICE'].methods_by_name['DeleteShelf']._serialized_options = b'\332A\004name\202\323\344\223\002\026*\024/v1/{name=shelves/*}'
+  _globals['_LIBRARYSERVICE'].methods_by_name['DeleteShelf']._serialized_options = b'\332A\004name\342\241\031\027\022\r\022\013books.write\032\006\010\036\022\002\010<\202\323\344\223\002\026*\024/v1/{name=shelves/*}'
   _globals['_LIBRARYSERVICE'].methods_by_name['MergeShelves']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['MergeShelves']._serialized_options = b'\202\323\344\223\002\037\"\032/v1/{name=shelves/*}:merge:\001*'
   _globals['_LIBRARYSERVICE'].methods_by_name['ListBooks']._loaded_options = None
@@ -130,7 +131,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYSERVICE'].methods_by_name['UpdateBook']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['UpdateBook']._serialized_options = b'\332A\020book,update_mask\202\323\344\223\002)2!/v1/{book.name=shelves/*/books/*}:\004book'
   _globals['_LIBRARYSERVICE'].methods_by_name['DeleteBook']._loaded_options = None
-  _globals['_LIBRARYSERVICE'].methods_by_name['DeleteBook']._serialized_options = b'\332A\004name\202\323\344\223\002\036*\034/v1/{name=shelves/*/books/*}'
+  _globals['_LIBRARYSERVICE'].methods_by_name['DeleteBook']._serialized_options = b'\332A\004name\342\241\031\017\022\r\022\013books.write\202\323\344\223\002\036*\034/v1/{name=shelves/*/books/*}'
   _globals['_LIBRARYSERVICE'].methods_by_name['MoveBook']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['MoveBook']._serialized_options = b'\202\323\344\223\002&\"!/v1/{name=shelves/*/books/*}:move:\001*'
   _globals['_LIBRARYSERVICE'].methods_by_name['BatchGetBooks']._loaded_options = None
@@ -151,80 +152,80 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYSERVICE'].methods_by_name['DownloadCover']._serialized_options = b'\202\323\344\223\002-\022+/v1/{name=shelves/*/books/*}/cover:download'
   _globals['_LIBRARYSERVICE'].methods_by_name['UploadCover']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['UploadCover']._serialized_options = b'\202\323\344\223\0022\")/v1/{name=shelves/*/books/*}/cover:upload:\005cover'
-  _globals['_GENRE']._serialized_start=4327
-  _globals['_GENRE']._serialized_end=4408
-  _globals['_FORMAT']._serialized_start=4410
-  _globals['_FORMAT']._serialized_end=4494
-  _globals['_SHELF']._serialized_start=342
-  _globals['_SHELF']._serialized_end=465
-  _globals['_BOOK']._serialized_start=468
-  _globals['_BOOK']._serialized_end=1396
-  _globals['_BOOK_DIMENSIONS']._serialized_start=1189
-  _globals['_BOOK_DIMENSIONS']._serialized_end=1260
-  _globals['_BOOK_LABELSENTRY']._serialized_start=1262
-  _globals['_BOOK_LABELSENTRY']._serialized_end=1307
-  _globals['_PURCHASE']._serialized_start=1398
-  _globals['_PURCHASE']._serialized_end=1445
-  _globals['_DONATION']._serialized_start=1447
-  _globals['_DONATION']._serialized_end=1472
-  _globals['_LISTSHELVESREQUEST']._serialized_start=1474
-  _globals['_LISTSHELVESREQUEST']._serialized_end=1533
-  _globals['_LISTSHELVESRESPONSE']._serialized_start=1535
-  _globals['_LISTSHELVESRESPONSE']._serialized_end=1617
-  _globals['_GETSHELFREQUEST']._serialized_start=1619
-  _globals['_GETSHELFREQUEST']._serialized_end=1686
-  _globals['_CREATESHELFREQUEST']._serialized_start=1688
-  _globals['_CREATESHELFREQUEST']._serialized_end=1766
-  _globals['_DELETESHELFREQUEST']._serialized_start=1768
-  _globals['_DELETESHELFREQUEST']._serialized_end=1853
-  _globals['_MERGESHELVESREQUEST']._serialized_start=1856
-  _globals['_MERGESHELVESREQUEST']._serialized_end=1984
-  _globals['_LISTBOOKSREQUEST']._serialized_start=1987
-  _globals['_LISTBOOKSREQUEST']._serialized_end=2359
-  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_start=2246
-  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_end=2344
-  _globals['_LISTBOOKSRESPONSE']._serialized_start=2361
-  _globals['_LISTBOOKSRESPONSE']._serialized_end=2458
-  _globals['_GETBOOKREQUEST']._serialized_start=2460
-  _globals['_GETBOOKREQUEST']._serialized_end=2525
-  _globals['_CREATEBOOKREQUEST']._serialized_start=2527
-  _globals['_CREATEBOOKREQUEST']._serialized_end=2652
-  _globals['_UPDATEBOOKREQUEST']._serialized_start=2654
-  _globals['_UPDATEBOOKREQUEST']._serialized_end=2760
-  _globals['_DELETEBOOKREQUEST']._serialized_start=2762
-  _globals['_DELETEBOOKREQUEST']._serialized_end=2844
-  _globals['_MOVEBOOKREQUEST']._serialized_start=2846
-  _globals['_MOVEBOOKREQUEST']._serialized_end=2969
-  _globals['_BATCHGETBOOKSREQUEST']._serialized_start=2971
-  _globals['_BATCHGETBOOKSREQUEST']._serialized_end=3043
-  _globals['_BATCHGETBOOKSRESPONSE']._serialized_start=3045
-  _globals['_BATCHGETBOOKSRESPONSE']._serialized_end=3101
-  _globals['_GETCOVERREQUEST']._serialized_start=3103
-  _globals['_GETCOVERREQUEST']._serialized_end=3169
-  _globals['_CHECKCOVERREQUEST']._serialized_start=3171
-  _globals['_CHECKCOVERREQUEST']._serialized_end=3239
-  _globals['_SETCOVERREQUEST']._serialized_start=3241
-  _globals['_SETCOVERREQUEST']._serialized_end=3350
-  _globals['_COVER']._serialized_start=3352
-  _globals['_COVER']._serialized_end=3431
-  _globals['_WATCHBOOKSREQUEST']._serialized_start=3433
-  _globals['_WATCHBOOKSREQUEST']._serialized_end=3541
-  _globals['_BOOKEVENT']._serialized_start=3544
-  _globals['_BOOKEVENT']._serialized_end=3754
-  _globals['_BOOKEVENT_KIND']._serialized_start=3673
-  _globals['_BOOKEVENT_KIND']._serialized_end=3754
-  _globals['_IMPORTBOOKSREQUEST']._serialized_start=3756
-  _globals['_IMPORTBOOKSREQUEST']._serialized_end=3878
-  _globals['_IMPORTBOOKSRESPONSE']._serialized_start=3880
-  _globals['_IMPORTBOOKSRESPONSE']._serialized_end=3936
-  _globals['_DISCUSSREQUEST']._serialized_start=3938
-  _globals['_DISCUSSREQUEST']._serialized_end=4029
-  _globals['_REMARK']._serialized_start=4031
-  _globals['_REMARK']._serialized_end=4127
-  _globals['_DOWNLOADCOVERREQUEST']._serialized_start=4129
-  _globals['_DOWNLOADCOVERREQUEST']._serialized_end=4221
-  _globals['_UPLOADCOVERREQUEST']._serialized_start=4223
-  _globals['_UPLOADCOVERREQUEST']._serialized_end=4325
-  _globals['_LIBRARYSERVICE']._serialized_start=4497
-  _globals['_LIBRARYSERVICE']._serialized_end=6849
+  _globals['_GENRE']._serialized_start=4355
+  _globals['_GENRE']._serialized_end=4436
+  _globals['_FORMAT']._serialized_start=4438
+  _globals['_FORMAT']._serialized_end=4522
+  _globals['_SHELF']._serialized_start=370
+  _globals['_SHELF']._serialized_end=493
+  _globals['_BOOK']._serialized_start=496
+  _globals['_BOOK']._serialized_end=1424
+  _globals['_BOOK_DIMENSIONS']._serialized_start=1217
+  _globals['_BOOK_DIMENSIONS']._serialized_end=1288
+  _globals['_BOOK_LABELSENTRY']._serialized_start=1290
+  _globals['_BOOK_LABELSENTRY']._serialized_end=1335
+  _globals['_PURCHASE']._serialized_start=1426
+  _globals['_PURCHASE']._serialized_end=1473
+  _globals['_DONATION']._serialized_start=1475
+  _globals['_DONATION']._serialized_end=1500
+  _globals['_LISTSHELVESREQUEST']._serialized_start=1502
+  _globals['_LISTSHELVESREQUEST']._serialized_end=1561
+  _globals['_LISTSHELVESRESPONSE']._serialized_start=1563
+  _globals['_LISTSHELVESRESPONSE']._serialized_end=1645
+  _globals['_GETSHELFREQUEST']._serialized_start=1647
+  _globals['_GETSHELFREQUEST']._serialized_end=1714
+  _globals['_CREATESHELFREQUEST']._serialized_start=1716
+  _globals['_CREATESHELFREQUEST']._serialized_end=1794
+  _globals['_DELETESHELFREQUEST']._serialized_start=1796
+  _globals['_DELETESHELFREQUEST']._serialized_end=1881
+  _globals['_MERGESHELVESREQUEST']._serialized_start=1884
+  _globals['_MERGESHELVESREQUEST']._serialized_end=2012
+  _globals['_LISTBOOKSREQUEST']._serialized_start=2015
+  _globals['_LISTBOOKSREQUEST']._serialized_end=2387
+  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_start=2274
+  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_end=2372
+  _globals['_LISTBOOKSRESPONSE']._serialized_start=2389
+  _globals['_LISTBOOKSRESPONSE']._serialized_end=2486
+  _globals['_GETBOOKREQUEST']._serialized_start=2488
+  _globals['_GETBOOKREQUEST']._serialized_end=2553
+  _globals['_CREATEBOOKREQUEST']._serialized_start=2555
+  _globals['_CREATEBOOKREQUEST']._serialized_end=2680
+  _globals['_UPDATEBOOKREQUEST']._serialized_start=2682
+  _globals['_UPDATEBOOKREQUEST']._serialized_end=2788
+  _globals['_DELETEBOOKREQUEST']._serialized_start=2790
+  _globals['_DELETEBOOKREQUEST']._serialized_end=2872
+  _globals['_MOVEBOOKREQUEST']._serialized_start=2874
+  _globals['_MOVEBOOKREQUEST']._serialized_end=2997
+  _globals['_BATCHGETBOOKSREQUEST']._serialized_start=2999
+  _globals['_BATCHGETBOOKSREQUEST']._serialized_end=3071
+  _globals['_BATCHGETBOOKSRESPONSE']._serialized_start=3073
+  _globals['_BATCHGETBOOKSRESPONSE']._serialized_end=3129
+  _globals['_GETCOVERREQUEST']._serialized_start=3131
+  _globals['_GETCOVERREQUEST']._serialized_end=3197
+  _globals['_CHECKCOVERREQUEST']._serialized_start=3199
+  _globals['_CHECKCOVERREQUEST']._serialized_end=3267
+  _globals['_SETCOVERREQUEST']._serialized_start=3269
+  _globals['_SETCOVERREQUEST']._serialized_end=3378
+  _globals['_COVER']._serialized_start=3380
+  _globals['_COVER']._serialized_end=3459
+  _globals['_WATCHBOOKSREQUEST']._serialized_start=3461
+  _globals['_WATCHBOOKSREQUEST']._serialized_end=3569
+  _globals['_BOOKEVENT']._serialized_start=3572
+  _globals['_BOOKEVENT']._serialized_end=3782
+  _globals['_BOOKEVENT_KIND']._serialized_start=3701
+  _globals['_BOOKEVENT_KIND']._serialized_end=3782
+  _globals['_IMPORTBOOKSREQUEST']._serialized_start=3784
+  _globals['_IMPORTBOOKSREQUEST']._serialized_end=3906
+  _globals['_IMPORTBOOKSRESPONSE']._serialized_start=3908
+  _globals['_IMPORTBOOKSRESPONSE']._serialized_end=3964
+  _globals['_DISCUSSREQUEST']._serialized_start=3966
+  _globals['_DISCUSSREQUEST']._serialized_end=4057
+  _globals['_REMARK']._serialized_start=4059
+  _globals['_REMARK']._serialized_end=4155
+  _globals['_DOWNLOADCOVERREQUEST']._serialized_start=4157
+  _globals['_DOWNLOADCOVERREQUEST']._serialized_end=4249
+  _globals['_UPLOADCOVERREQUEST']._serialized_start=4251
+  _globals['_UPLOADCOVERREQUEST']._serialized_end=4353
+  _globals['_LIBRARYSERVICE']._serialized_start=4525
+  _globals['_LIBRARYSERVICE']._serialized_end=6931
 # @@protoc_insertion_point(module_scope)

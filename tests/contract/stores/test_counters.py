@@ -65,3 +65,39 @@ async def test_a_window_slides(store: Store) -> None:
     assert 0 < refused.retry_after_s <= 1.0
     await asyncio.sleep(refused.retry_after_s + 0.02)
     assert (await store.take("k", window)).allowed
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_several_are_taken_from_together(store: Store, limit: Limit) -> None:
+    wide = TokenBucket(100, 3600.0)
+    first, second = await store.take_all([("k", limit, 1), ("wide", wide, 3)])
+    assert (first.allowed, first.remaining) == (True, 4)
+    assert (second.allowed, second.remaining) == (True, 97)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_where_one_refuses_nothing_is_taken_from_any(store: Store, limit: Limit) -> None:
+    both = [("wide", SlidingWindow(100, 3600.0), 1), ("k", limit, 2)]
+    last = [(await store.take_all(both)) for _ in range(5)][-1]
+    assert [taken.allowed for taken in last] == [True, False]
+    assert [taken.remaining for taken in last] == [98, 1]
+    assert last[0].retry_after_s == 0 < last[1].retry_after_s
+    assert (await store.take("k", limit)).allowed
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_of_many_at_once_exactly_what_the_narrowest_allows_passes(
+    store: Store, limit: Limit
+) -> None:
+    both = [("wide", TokenBucket(100, 36000.0), 1), ("k", limit, 1)]
+    taken = await asyncio.gather(*(store.take_all(both) for _ in range(40)))
+    assert sum(all(t.allowed for t in one) for one in taken) == 5
+    assert (await store.take("wide", TokenBucket(100, 36000.0))).remaining == 94
+
+
+async def test_many_questions_at_once_are_no_outage(store: Store) -> None:
+    limit = TokenBucket(300, 3600.0)
+    takes = asyncio.gather(*(store.take("k", limit) for _ in range(400)))
+    finds = asyncio.gather(*(store.find_token(bytes(32)) for _ in range(400)))
+    assert sum(taken.allowed for taken in await takes) == 300
+    assert await finds == [None] * 400

@@ -1,5 +1,6 @@
 """What every store of API keys promises."""
 
+import asyncio
 import time
 from hashlib import sha256
 
@@ -53,10 +54,47 @@ async def test_another_secret_makes_the_old_one_useless(store: Store) -> None:
     assert await store.replace_key("nobody", new.digest) is None
 
 
+async def test_an_old_secret_is_good_for_as_long_as_was_said(store: Store) -> None:
+    await store.add_key(key("old"))
+    new = key("new")
+    await store.replace_key("k1", new.digest, time.time() + 1)
+    assert await store.find_key(key("old").digest) == new
+    assert await store.find_key(new.digest) == new
+    await asyncio.sleep(1.1)
+    assert await store.find_key(key("old").digest) is None
+    assert await store.find_key(new.digest) == new
+
+
+async def test_a_key_has_two_secrets_at_the_most(store: Store) -> None:
+    await store.add_key(key("oldest"))
+    for secret in ("old", "new"):
+        await store.replace_key("k1", key(secret).digest, time.time() + 60)
+    found = [await store.find_key(key(one).digest) for one in ("oldest", "old", "new")]
+    assert found == [None, key("new"), key("new")]
+    await store.replace_key("k1", key("newest").digest)
+    found = [await store.find_key(key(one).digest) for one in ("old", "new", "newest")]
+    assert found == [None, None, key("newest")]
+
+
+async def test_a_revoked_key_takes_its_old_secret_with_it(store: Store) -> None:
+    await store.add_key(key("old"))
+    await store.replace_key("k1", key("new").digest, time.time() + 60)
+    assert await store.revoke_key("k1")
+    # Nor is it a secret of the next key of that id.
+    assert await store.add_key(key("other"))
+    assert [await store.find_key(key(one).digest) for one in ("old", "new")] == [None, None]
+
+
+async def test_an_expired_key_has_no_good_secret(store: Store) -> None:
+    await store.add_key(key("old", expires_at_s=time.time() - 5))
+    await store.replace_key("k1", key("new").digest, time.time() + 60)
+    assert [await store.find_key(key(one).digest) for one in ("old", "new")] == [None, None]
+
+
 async def test_a_revoked_key_is_gone(store: Store) -> None:
     await store.add_key(key("s"))
-    assert await store.revoke_key("k1")
-    assert not await store.revoke_key("k1")
+    assert await store.revoke_key("k1") == key("s")
+    assert await store.revoke_key("k1") is None
     assert await store.find_key(key("s").digest) is None
     assert [r async for r in store.list_keys()] == []
     assert await store.add_key(key("s"))

@@ -20,20 +20,24 @@ async def test_a_call_is_written_down_with_its_route_and_rpc(tmp_path: Path) -> 
         )
         answer = await front_end.ask(request)
     (line,) = lines(log)
-    assert line.pop("time").endswith("+00:00")
-    assert 0 < line.pop("duration_ms") < 5000
-    assert line.pop("user_agent").startswith("me\t")
+    assert line.pop("timestamp").endswith("Z")
+    assert 0 < line.pop("http.server.request.duration") < 5
+    assert line.pop("user_agent.original").startswith("me\t")
     assert line == {
-        "request_id": "one",
-        "method": "POST",
-        "path": "/v1/items",
-        "template": "/v1/items",
-        "rpc": "front.v1.Front.CreateItem",
-        "status": 200,
-        "code": "OK",
-        "request_bytes": 12,
-        "response_bytes": len(answer.body),
-        "peer": "127.0.0.1",
+        "severity_text": "INFO",
+        "scope.name": "gateway.access",
+        "gateway.request.id": "one",
+        "http.request.method": "POST",
+        "url.path": "/v1/items",
+        "http.route": "/v1/items",
+        "rpc.system.name": "grpc",
+        "rpc.method": "front.v1.Front/CreateItem",
+        "http.response.status_code": 200,
+        "rpc.response.status_code": "OK",
+        "http.request.body.size": 12,
+        "http.response.body.size": len(answer.body),
+        "client.address": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
     }
 
 
@@ -54,7 +58,14 @@ async def test_every_way_to_fail_is_written_down_once(tmp_path: Path) -> None:
         await front_end.ask(get("/v1/items/a"))
         front_end.upstream.fails(ZeroDivisionError())
         await front_end.ask(get("/v1/items/a"))
-    assert [(line["status"], line["code"], line["rpc"] != "") for line in lines(log)] == [
+    assert [
+        (
+            line["http.response.status_code"],
+            line["rpc.response.status_code"],
+            "rpc.method" in line,
+        )
+        for line in lines(log)
+    ] == [
         (404, "NOT_FOUND", False),
         (405, "UNIMPLEMENTED", False),
         (406, "INVALID_ARGUMENT", True),
@@ -65,7 +76,7 @@ async def test_every_way_to_fail_is_written_down_once(tmp_path: Path) -> None:
         (409, "ABORTED", True),
         (500, "INTERNAL", True),
     ]
-    assert len({line["request_id"] for line in lines(log)}) == 9
+    assert len({line["gateway.request.id"] for line in lines(log)}) == 9
 
 
 async def test_no_secret_is_written_down(tmp_path: Path) -> None:
@@ -96,4 +107,4 @@ async def test_only_what_is_sent_is_counted(tmp_path: Path) -> None:
         for method in ("HEAD", "OPTIONS"):
             await front_end.ask(get("/v1/items", method=method))
             await front_end.ask(get("/v1/items/a", method=method))
-    assert [line["response_bytes"] for line in lines(log)] == [0, 0, 0, 0]
+    assert [line["http.response.body.size"] for line in lines(log)] == [0, 0, 0, 0]

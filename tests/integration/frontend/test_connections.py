@@ -98,7 +98,7 @@ async def test_empty_lines_before_a_request_are_skipped(front_end: FrontEnd) -> 
     assert (await front_end.ask(b"\r\n\r\n" + ITEM)).status == 200
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0"])
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.0"])
 async def test_an_upgrade_nobody_speaks_is_ignored(front_end: FrontEnd, protocol: str) -> None:
     upgrade = ("Connection: Upgrade", f"Upgrade: {protocol}")
     assert (await front_end.ask(get("/v1/items/a", *upgrade))).status == 200

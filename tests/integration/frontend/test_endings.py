@@ -87,7 +87,9 @@ async def test_a_client_that_leaves_cancels_its_call_within_a_second(
         await gone(front_end)
         assert front_end.upstream.endings == [Code.CANCELLED]
     line = json.loads(log.read_text())
-    assert (line["status"], line["code"], line["response_bytes"]) == (499, "CANCELLED", 0)
+    told = (line["http.response.status_code"], line["rpc.response.status_code"])
+    assert told == (499, "CANCELLED")
+    assert line["http.response.body.size"] == 0
 
 
 async def test_a_client_that_leaves_amid_its_body_cancels_its_call(front_end: FrontEnd) -> None:
@@ -120,7 +122,7 @@ async def test_a_handler_that_overstays_its_deadline_is_cancelled_and_answered_f
             front_end.upstream.answers(Reply())
             assert (await client.ask(ITEM)).status == 200
         assert front_end.upstream.endings[0] is Code.DEADLINE_EXCEEDED
-    assert json.loads(log.read_text().splitlines()[0])["status"] == 504
+    assert json.loads(log.read_text().splitlines()[0])["http.response.status_code"] == 504
 
 
 async def test_a_handler_that_swallows_the_reason_of_its_cancelling_is_answered_for_too(

@@ -167,3 +167,26 @@ async def test_no_secret_is_in_the_audit_trail(tokens: Tokens, trail: Trail) -> 
     for issued in (first, second):
         assert issued.access_token[4:] not in written
         assert str(issued.refresh_token)[4:] not in written
+
+
+async def test_an_administrator_ends_a_login_by_its_name(tokens: Tokens, trail: Trail) -> None:
+    issued = await tokens.issue(GRANT)
+    assert await tokens.verify(issued.access_token)
+    assert await tokens.revoke_family(issued.family) == 2  # with the refresh token
+    assert await tokens.verify(issued.access_token) is None
+    assert await tokens.revoke_family(issued.family) == 0
+    assert trail.names == ["token.issued", "token.revoked"]
+
+
+async def test_an_administrator_lists_and_ends_all_that_somebody_has(
+    tokens: Tokens, trail: Trail
+) -> None:
+    ada = {(await tokens.issue(GRANT)).family for _ in range(2)}
+    bob = (await tokens.issue(replace(GRANT, principal="users/bob"))).family
+    assert {record.family async for record in tokens.list_all("users/ada")} == ada
+    assert {record.family async for record in tokens.list_all()} == {*ada, bob}
+    assert await tokens.revoke_principal("users/ada") == 4
+    assert await tokens.revoke_principal("users/ada") == 0
+    assert {record.family async for record in tokens.list_all()} == {bob}
+    assert trail.events[-1] == ("token.revoked", {"principal": "users/ada"})
+    assert trail.names.count("token.revoked") == 1

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.call import Call, Reply
+from gateway.config.log import LogOptions
 from gateway.config.model import Config
 from gateway.frontend.calls import Calls
 from gateway.frontend.conversation import Conversation
 from gateway.frontend.messages import Request
-from gateway.frontend.middleware.access_log import AccessLog
+from gateway.logs.access import AccessLog
 from gateway.status import Code, StatusError
 from tests.support.stream_backend import schema
 from tests.support.upstream import Part, Upstream
@@ -39,7 +40,9 @@ def converse(
     part: Part, kind: str = "Both", *messages: bytes
 ) -> tuple[Conversation, Upstream, Source]:
     upstream, source = Upstream(part), Source(*messages)
-    calls = Calls(Config(), dict.fromkeys(METHODS.values(), upstream), AccessLog(None))
+    calls = Calls(
+        Config(), dict.fromkeys(METHODS.values(), upstream), AccessLog(None, LogOptions())
+    )
     request = Request("POST", "/", {}, (), "127.0.0.1")
     opened: dict[str, Any] = {"messages": source()}
     if not METHODS[kind].client_streaming:

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
 	"log"
 	"net"
 	"sync"
@@ -17,6 +18,11 @@ import (
 
 // Measured with messages of 50 MB, in JSON some more.
 const largestMessage = 128 << 20
+
+// What a streamed blob comes in.
+const pieceBytes = 64 << 10
+
+var piece = make([]byte, pieceBytes)
 
 type server struct {
 	pb.UnimplementedBenchServer
@@ -65,6 +71,29 @@ func (s *server) GetBlob(_ context.Context, r *pb.GetBlobRequest) (*httpbody.Htt
 
 func (s *server) PutBlob(_ context.Context, r *pb.PutBlobRequest) (*pb.PutBlobResponse, error) {
 	return &pb.PutBlobResponse{Size: int64(len(r.Content.GetData()))}, nil
+}
+
+func (s *server) DownloadBlob(r *pb.GetBlobRequest, stream grpc.ServerStreamingServer[httpbody.HttpBody]) error {
+	for left := int(r.Size); left > 0; left -= pieceBytes {
+		if err := stream.Send(&httpbody.HttpBody{ContentType: "image/png", Data: piece[:min(left, pieceBytes)]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) UploadBlob(stream grpc.ClientStreamingServer[httpbody.HttpBody, pb.PutBlobResponse]) error {
+	size := 0
+	for {
+		part, err := stream.Recv()
+		if err == io.EOF {
+			return stream.SendAndClose(&pb.PutBlobResponse{Size: int64(size)})
+		}
+		if err != nil {
+			return err
+		}
+		size += len(part.Data)
+	}
 }
 
 func main() {

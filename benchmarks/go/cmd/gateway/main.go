@@ -10,15 +10,30 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	pb "example.com/bench/v1"
 )
+
+// Server-sent events, as its documentation adds them.
+type events struct{ runtime.JSONPb }
+
+func (*events) ContentType(any) string { return "text/event-stream" }
+
+func (*events) Delimiter() []byte { return []byte("\n\n") }
+
+func (e *events) Marshal(message any) ([]byte, error) {
+	data, err := e.JSONPb.Marshal(message)
+	return append([]byte("data: "), data...), err
+}
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "host:port")
 	backend := flag.String("backend", "", "host:port")
 	flag.Parse()
-	mux := runtime.NewServeMux()
+	mux := runtime.NewServeMux(runtime.WithMarshalerOption("text/event-stream", &events{
+		JSONPb: runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitUnpopulated: true}},
+	}))
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20)),

@@ -1,0 +1,118 @@
+"""Puts what was measured into docs/: the files as they are, the tables between their marks."""
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.end_to_end import Results
+from benchmarks.peers import GRPCIO, OURS
+from benchmarks.report import Moment, figure, ratio
+from benchmarks.sample import HERE
+from benchmarks.scenarios import LINES, LIST_10_000, LIST_100, POST, SMALL_GET
+
+DOCS = HERE.parent / "docs"
+PAGE = DOCS / "performance.md"
+_GO, _ENVOY = "grpc-gateway", "Envoy"
+_NAMES = {OURS: "ours", GRPCIO: "ours, grpcio", _GO: _GO, _ENVOY: _ENVOY, "plain Python": "plain"}
+_LEADING = (OURS, _GO, _ENVOY)
+# What is wanted of each: at most so much of grpc-gateway's cost, and of Envoy's.
+_WANTED: Sequence[tuple[str, str, float, float]] = (
+    (SMALL_GET.name, "cpu_us", 0.75, 0.5),
+    (POST.name, "cpu_us", 0.75, 0.5),
+    (LIST_100.name, "cpu_us", 0.6, 0.85),
+    (LIST_10_000.name, "cpu_us", 0.9, 1.2),
+    (LINES.name, "cpu_us", 0.5, 1.0),
+    (SMALL_GET.name, "p99_ms", 1.5, 1.0),
+)
+
+Rows = Sequence[Sequence[str]]
+
+
+def publish(
+    results: Results,
+    guards: Mapping[str, float],
+    files: Iterable[Path],
+    began: Moment,
+    page: Path = PAGE,
+) -> None:
+    """Copies the files beside the page, and writes the page's tables anew."""
+    for file in files:
+        shutil.copy(file, page.parent)
+    sections = [
+        f"{began}. CPU µs a request, or a message of a stream:",
+        markdown(("", *_NAMES.values(), "ours / grpc-gateway", "ours / Envoy"), costs(results)),
+        "At half of the saturated rate, p50 / p99 in ms; the most memory held, in MB:",
+        markdown(("", *(f"{_NAMES[n]}, {unit}" for n in _LEADING for unit in ("ms", "MB"))),
+                 latencies(results)),
+        "Wanted, and had:",
+        markdown(("", "of grpc-gateway's", "wanted", "of Envoy's", "wanted"), goals(results)),
+    ]  # fmt: skip
+    if guards:
+        added = [(name, f"{cost:.1f}") for name, cost in guards.items()]
+        sections += ["What guards add to a small GET:", markdown(("", "CPU µs"), added)]
+    write_between("figures", "\n\n".join(sections), page)
+
+
+def costs(results: Results) -> Rows:
+    """CPU time of each gateway, and ours over theirs."""
+    return [
+        (
+            scenario,
+            *(figure(by_peer[name].cpu_us) if name in by_peer else "" for name in _NAMES),
+            ratio(results, scenario, _GO),
+            ratio(results, scenario, _ENVOY),
+        )
+        for scenario, by_peer in results.items()
+    ]
+
+
+def latencies(results: Results) -> Rows:
+    """Latencies and memory of ours and the two that are used most."""
+    rows = []
+    for scenario, by_peer in results.items():
+        row = [scenario]
+        for name in _LEADING:
+            sample = by_peer.get(name)
+            if sample is None:
+                row += ["", ""]
+                continue
+            slowest = figure(sample.p99_ms)
+            row += [figure(sample.p50_ms) + (f" / {slowest}" if slowest else "")]
+            row += [f"{sample.peak_mb:.0f}"]
+        rows.append(row)
+    return rows
+
+
+def goals(results: Results) -> Rows:
+    """Each goal with what came of it."""
+    return [
+        (
+            f"{scenario}, {'CPU' if of == 'cpu_us' else 'p99 at half load'}",
+            ratio(results, scenario, _GO, of),
+            f"≤ {of_go}",
+            ratio(results, scenario, _ENVOY, of),
+            f"≤ {of_envoy}",
+        )
+        for scenario, of, of_go, of_envoy in _WANTED
+    ]
+
+
+def markdown(head: Sequence[str], rows: Rows) -> str:
+    """A table of a page."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_between(mark: str, text: str, page: Path = PAGE) -> None:
+    """Replaces what stands between `<!-- mark -->` and `<!-- /mark -->`.
+
+    Raises:
+        SystemExit: the page has no such marks.
+    """
+    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    page_text, count = pattern.subn(lambda _: f"{start}\n\n{text}\n\n{end}", page.read_text())
+    if count != 1:
+        raise SystemExit(f"{page.name}: {start} ... {end} is there {count} times, not once")
+    page.write_text(page_text)

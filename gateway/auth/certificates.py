@@ -1,0 +1,86 @@
+"""Client certificates as credentials: whose one is, the TLS below has made sure of."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.auth.names import MalformedError, check_name
+from gateway.call import Call, Certificate, Principal
+from gateway.config.credentials import CertificateOptions, NameSource
+from gateway.status import Code, StatusError
+
+_MOST = 10_000
+_SPIFFE = "spiffe://"
+
+
+class CertificateAuthenticator:
+    """Knows principals by the certificates they show."""
+
+    def __init__(self, options: CertificateOptions, clock: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._clock = clock
+        # A connection shows one certificate for all its calls.
+        self._known: dict[Certificate, Principal] = {}
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a certificate; see `Authenticator.authenticate`."""
+        certificate = call.certificate
+        if certificate is None:
+            return None
+        if certificate.expires_at_s <= self._clock():
+            # It was good when the connection began.
+            raise _refusal("the client certificate has expired")
+        return self._known.get(certificate) or self._learn(certificate)
+
+    def _learn(self, certificate: Certificate) -> Principal:
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        principal = self._known[certificate] = self._principal(certificate)
+        return principal
+
+    def _principal(self, certificate: Certificate) -> Principal:
+        name = self._name(certificate)
+        if name is None:
+            wanted = ", ".join(self._options.principal)
+            raise _refusal(f"the client certificate has no name of these kinds: {wanted}")
+        full_name = self._options.prefix + name
+        try:
+            check_name("principal", full_name)
+        except MalformedError:
+            raise _refusal("the name in the client certificate is none") from None
+        scopes = frozenset(
+            scope
+            for pattern, granted in self._options.scopes.items()
+            if _matches(pattern, name)
+            for scope in granted
+        )
+        return Principal(
+            full_name, scopes, kind="certificate", credential=certificate.fingerprint[:16]
+        )
+
+    def _name(self, certificate: Certificate) -> str | None:
+        for source in self._options.principal:
+            found = _names(certificate, source)
+            if found:
+                return found[0]
+        return None
+
+
+def _names(certificate: Certificate, source: NameSource) -> Sequence[str]:
+    kind = NameSource.URI if source is NameSource.SPIFFE else source
+    found = [name for of, name in certificate.names if of == kind]
+    if source is NameSource.SPIFFE:
+        # SPIFFE X.509-SVID section 2: with more than one URI it is none.
+        return found if len(found) == 1 and found[0].startswith(_SPIFFE) else ()
+    # A wildcard is a name for many, and says of none of them who it is.
+    return [name for name in found if "*" not in name]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _refusal(message: str) -> StatusError:
+    # RFC 9110 section 15.5.2 wants a challenge, and no scheme for certificates is registered.
+    return StatusError(
+        Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", "ClientCertificate")]
+    )

@@ -1,0 +1,1 @@
+"""Commands that work on what a gateway keeps, beside it and while it runs."""

@@ -1,0 +1,131 @@
+"""WebSocket frames to messages and back (RFC 6455); it does no I/O.
+
+The framing is the `websockets` library's. What is added: text is UTF-8, a message that comes in
+any number of fragments costs no more than its bytes, and compression has a bound.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from websockets.extensions import Extension
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+# It tells of every connection, which the access log does already.
+_log = logging.getLogger("gateway.frames")
+_log.setLevel(logging.WARNING)
+
+_PIECE_BYTES = 64 * 1024
+# One read of compressed bytes could become a thousand times as much before anybody looks at it.
+_COMPRESSED_PIECE_BYTES = 1024
+_RATIO_FREE_BYTES = 64 * 1024
+_MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame has 125, and two are the code
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A whole message of the client's."""
+
+    payload: bytes
+    is_text: bool
+
+
+class Frames:
+    """The frames of one WebSocket, from the server's side."""
+
+    def __init__(
+        self, limit_bytes: int, ratio: int = 100, extensions: Iterable[Extension] = ()
+    ) -> None:
+        """`limit_bytes` is how large a message may be; `ratio`, how well compressed."""
+        protocol = ServerProtocol(state=State.OPEN, max_size=limit_bytes, logger=_log)
+        protocol.extensions = list(extensions)
+        self._protocol = protocol
+        self._is_compressed = bool(protocol.extensions)
+        self.piece_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _PIECE_BYTES
+        """How much is fed at a time."""
+        self._ratio = ratio
+        self._taken = self._given = 0
+        self._parts: bytearray | None = None
+        self._is_text = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close."""
+        return self._protocol.state is State.OPEN
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has said that it closes, or has broken the rules."""
+        return self._protocol.eof_sent
+
+    @property
+    def violation(self) -> int | None:
+        """The close code that a client was told which has broken the rules."""
+        sent = self._protocol.close_sent
+        return sent.code if self._protocol.close_rcvd is None and sent is not None else None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that these bytes complete; what there is to say to them is `owed`."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        messages: list[Message] = []
+        for event in protocol.events_received():
+            if isinstance(event, Frame) and event.opcode in _DATA:
+                self._collect(event, messages)
+        if self._is_compressed:
+            self._taken += len(data)
+            if self._given > self._taken * self._ratio + _RATIO_FREE_BYTES:
+                protocol.fail(CloseCode.MESSAGE_TOO_BIG, f"compressed more than {self._ratio}-fold")
+        return messages
+
+    def owed(self) -> bytes:
+        """What answers pings, a close and what breaks the rules."""
+        return b"".join(self._protocol.data_to_send())
+
+    def text(self, payload: bytes) -> bytes:
+        """A text frame."""
+        self._protocol.send_text(payload)
+        return self.owed()
+
+    def binary(self, payload: bytes) -> bytes:
+        """A binary frame."""
+        self._protocol.send_binary(payload)
+        return self.owed()
+
+    def ping(self) -> bytes:
+        """A question whether the client is there."""
+        self._protocol.send_ping(b"")
+        return self.owed()
+
+    def close(self, code: int, reason: str) -> bytes:
+        """The beginning of the end; a reason that is too long is cut."""
+        cut = reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
+        self._protocol.send_close(code, cut)
+        return self.owed()
+
+    def _collect(self, frame: Frame, messages: list[Message]) -> None:
+        self._given += len(frame.data)
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                self._complete(bytes(frame.data), messages)
+                return
+            self._parts = bytearray()
+        assert self._parts is not None  # noqa: S101 - the library refuses others
+        self._parts += frame.data
+        if frame.fin:
+            payload, self._parts = bytes(self._parts), None
+            self._complete(payload, messages)
+
+    def _complete(self, payload: bytes, messages: list[Message]) -> None:
+        if self._is_text and not payload.isascii():
+            try:
+                payload.decode()
+            except UnicodeDecodeError:
+                # RFC 6455 section 8.1.
+                self._protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
+                return
+        messages.append(Message(payload, self._is_text))

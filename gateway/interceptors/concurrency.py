@@ -1,0 +1,34 @@
+"""Refuses calls of a method while as many as it can bear are under way in this process."""
+
+from collections.abc import Awaitable
+
+from gateway.call import Call, Handler, Reply
+from gateway.interceptors.rate_refusal import too_many_at_once
+from gateway.schema.catalog import Method
+from gateway.status import Code
+
+
+class ConcurrencyLimit:
+    """Lets `most` calls of a method be under way at once; streams for as long as they last.
+
+    It is the method that is busy, whoever calls: so 503, not 429 (RFC 9110 section 15.6.4).
+    """
+
+    def __init__(self, method: Method, most: int) -> None:
+        self._method = method
+        self._most = most
+        self._under_way = 0
+
+    def __repr__(self) -> str:
+        return f"<ConcurrencyLimit {self._method.full_name} {self._under_way}/{self._most}>"
+
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Answers a call for which there is room."""
+        if self._under_way >= self._most:
+            raise too_many_at_once(self._method, self._most)
+        self._under_way += 1
+        call.on_end(self._release)
+        return proceed(call)
+
+    def _release(self, _: Code) -> None:
+        self._under_way -= 1

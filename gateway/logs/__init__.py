@@ -1,0 +1,1 @@
+"""What is written down: requests, events in the gateway's life, the audit trail."""

@@ -1,0 +1,43 @@
+"""How much is written down; it can be changed while the gateway runs."""
+
+import logging
+
+from gateway.config.log import LogLevel
+
+_STEPS = (LogLevel.DEBUG, LogLevel.INFO, LogLevel.WARN, LogLevel.ERROR)
+_NUMBERS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+
+class Levels:
+    """The least severity that is written, as configured or as changed since."""
+
+    def __init__(self, configured: LogLevel = LogLevel.INFO) -> None:
+        self._configured = configured
+        self._at = _STEPS.index(configured)
+
+    @property
+    def level(self) -> LogLevel:
+        """The level in force."""
+        return _STEPS[self._at]
+
+    @property
+    def number(self) -> int:
+        """The same, as `logging` counts."""
+        return _NUMBERS[self.level]
+
+    def lower(self) -> None:
+        """Writes more, down to debug."""
+        self._at = max(0, self._at - 1)
+
+    def raise_(self) -> None:
+        """Writes less, up to error."""
+        self._at = min(len(_STEPS) - 1, self._at + 1)
+
+    def reset(self) -> None:
+        """Writes what the settings say."""
+        self._at = _STEPS.index(self._configured)

@@ -1,0 +1,168 @@
+"""What is asked of a gateway, which answers are right, and how they are counted."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from threading import Thread
+
+import pytest
+
+from benchmarks.guards import added, kinds
+from benchmarks.load import ask, names_of_headers
+from benchmarks.paced import content_length, exhaust, run
+from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario, Setup
+
+REQUEST = b"GET /good HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+ITEM = b'{"serial":"9007199254740993"}'
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers /chunks in chunks, /good with 200, and everything else with 404."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path in ("/good", "/chunks") else 404)
+        if self.path == "/chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"2\r\nab\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.send_header("Content-Length", str(len(ITEM)))
+            self.end_headers()
+            self.wfile.write(ITEM)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Says nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Lets as many connect at once as ever ask."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing of clients that hang up, as those here do."""
+
+
+@contextmanager
+def answering() -> Iterator[int]:
+    with Server(("127.0.0.1", 0), Answering) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with answering() as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 12", 12, id="said"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length:0", 0, id="nothing, in small letters"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", -1, id="in chunks"),
+    ],
+)
+def test_the_length_of_a_body_is_read_from_its_head(head: bytes, length: int) -> None:
+    assert content_length(head) == length
+
+
+@pytest.mark.parametrize(
+    ("path", "is_good"),
+    [
+        pytest.param(b"/good", True, id="of a known length"),
+        pytest.param(b"/chunks", True, id="in chunks"),
+        pytest.param(b"/bad", False, id="refused"),
+    ],
+)
+def test_every_answer_is_counted_and_judged(port: int, path: bytes, is_good: bool) -> None:
+    answered, good, seconds = exhaust(port, 2, 0.05, REQUEST.replace(b"/good", path))
+    assert answered >= 2
+    assert good == (answered if is_good else 0)
+    assert 0.05 <= seconds < 5
+
+
+def test_what_was_begun_is_waited_for_however_short_the_time(port: int) -> None:
+    answered, good, _ = exhaust(port, 3, 0.0, REQUEST)
+    assert (answered, good) == (3, 3)
+
+
+def test_a_pace_is_kept(port: int) -> None:
+    latencies_ms = run(port, 100.0, 0.1, REQUEST)
+    assert len(latencies_ms) == 10
+    assert min(latencies_ms) > 0
+
+
+def test_an_answer_is_asked_for_with_the_headers_of_its_scenario(port: int) -> None:
+    assert ask(port, Scenario("x", "/good", accept="a/b")) == (200, ITEM)
+
+
+def test_the_headers_of_an_answer_can_be_looked_at(port: int) -> None:
+    assert "content-length" in names_of_headers(port, Scenario("x", "/good"))
+    assert "content-length" not in names_of_headers(port, Scenario("x", "/chunks"))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "body", "objection"),
+    [
+        pytest.param(SMALL_GET, 200, ITEM, "", id="right"),
+        pytest.param(SMALL_GET, 404, ITEM, "answers 404", id="status"),
+        pytest.param(
+            SMALL_GET, 200, b'{"serial":9007199254740993}', "0 items as ProtoJSON", id="int64"
+        ),
+        pytest.param(Scenario("", "", items=2), 200, ITEM, "has 1 items", id="too few"),
+        pytest.param(Scenario("", "", answer_bytes=9), 200, b"short", "has 5 bytes", id="short"),
+        pytest.param(Scenario("", "", status=401), 401, b"", "", id="refused as it should be"),
+    ],
+)
+def test_an_answer_counts_only_if_it_is_right(
+    scenario: Scenario, status: int, body: bytes, objection: str
+) -> None:
+    found = scenario.objection(status, body)
+    assert objection in found
+    assert bool(found) is bool(objection)
+
+
+def test_only_a_guarded_gateway_is_asked_to_refuse() -> None:
+    guarded = [scenario for scenario in SCENARIOS if scenario.setup is Setup.GUARDED]
+    assert [scenario.status for scenario in guarded] == [401]
+
+
+def test_streams_are_told_by_the_message() -> None:
+    streams = [scenario for scenario in SCENARIOS if scenario.units > 1]
+    assert [scenario.setup for scenario in streams] == [Setup.LINES, Setup.EVENTS, Setup.ARRAY]
+    for scenario in streams:
+        assert scenario.items == scenario.units
+        assert re.search(rf"count={scenario.units}$", scenario.target)
+
+
+def test_headers_are_those_that_a_scenario_has() -> None:
+    assert SMALL_GET.headers == {}
+    shown = Scenario("", "", b"x", "text/plain", token="t")
+    assert shown.headers == {"Content-Type": "text/plain", "Authorization": "Bearer t"}
+    assert shown.method == "POST"
+
+
+def test_each_kind_of_gateway_has_the_guards_of_the_one_before_it() -> None:
+    names = [kind.guard for kind in kinds()]
+    assert names == ["open", "access log", "token", "rate limit"]
+    for before, after in pairwise(kinds()[1:]):
+        assert before.settings.items() <= after.settings.items()
+
+
+def test_what_a_guard_adds_is_told_turn_by_turn() -> None:
+    costs = [("open", [100, 200, 300]), ("log", [104, 204, 304]), ("token", [110, 210, 990])]
+    assert added(costs) == {"log": 4, "token": 6, "all of them": 10}

@@ -1,0 +1,32 @@
+"""Settings of rate limits."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.limits import OnStoreFailure
+from gateway.config.model import Config
+
+
+def test_the_password_of_a_store_is_not_shown() -> None:
+    store = "redis://user:s3cret@localhost:6379/0"
+    config = Config.model_validate({"rate_limits": {"store": store}})
+    assert config.rate_limits.store == store
+    assert "s3cret" not in config.model_dump_json()
+    assert "s3cret" not in repr(config)
+
+
+def test_a_store_that_is_down_lets_calls_through_unless_told_otherwise() -> None:
+    assert Config().rate_limits.on_store_failure is OnStoreFailure.OPEN
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"on_store_failure": "ajar"}, id="neither open nor closed"),
+        pytest.param({"timeout_s": 0}, id="no time at all"),
+        pytest.param({"limit": 5}, id="limits belong to policies"),
+    ],
+)
+def test_what_means_nothing_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Config.model_validate({"rate_limits": settings})
