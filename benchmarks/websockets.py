@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import grpc.aio
 import yaml
@@ -50,7 +51,7 @@ async def serve_backend() -> None:
             yield request
 
     server = grpc.aio.server()
-    handlers = {"Echo": grpc.stream_stream_rpc_method_handler(echo)}
+    handlers: dict[str, Any] = {"Echo": grpc.stream_stream_rpc_method_handler(echo)}
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("echoing.v1.Echoing", handlers),)
     )

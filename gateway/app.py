@@ -178,6 +178,8 @@ class _Auth:
     endpoints: Endpoints = field(default_factory=dict)
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
+    is_open: bool = True
+    """Nothing is set that could tell who is calling, so nobody is asked."""
     admits_anonymous: bool = True
 
 
@@ -203,7 +205,8 @@ async def _open_auth(config: Config, pool: Pool, audit: Audit, stack: AsyncExitS
         if options.tokens.auth_upstream is not None:
             server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
             attempts = Attempts(store, audit, options.tokens)
-            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts).endpoints
+            scheme = "http" if config.tls is None else "https"
+            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts, scheme).endpoints
         if options.takes_keys:
             keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
             stack.push_async_callback(keys.close)
@@ -219,6 +222,7 @@ async def _open_auth(config: Config, pool: Pool, audit: Audit, stack: AsyncExitS
         gates,
         endpoints,
         audit,
+        is_open=False,
         admits_anonymous=options.anonymous,
     )
 
@@ -301,6 +305,8 @@ def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
             # First: everything after it may ask who is calling.
             kind = AuthenticateStream if streams else Authenticate
             guards.append(kind(auth.authenticators, auth.audit))
+        if not auth.is_open:
+            # Even where `auth.order` leaves nobody to be known: then all but anonymous is closed.
             guards += authorize(method, policy, auth.audit, anonymous=auth.admits_anonymous)
         # After those who say who is calling, before all that costs something: the rate first, since
         # a call that waits for a store must not hold a place.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.config.model import Config
@@ -177,7 +178,8 @@ class Upgrades:
         payload = b""
         if match.target.body is not None:
             reads.set_result(None)
-            payload = await anext(socket.payloads(), b"")
+            async with aclosing(socket.payloads()) as payloads:
+                payload = await anext(payloads, b"")
         kind = PROTOBUF_TYPES[0] if protobuf else JSON
         return self._transcoder.decode(match, request.query, kind, payload)
 

@@ -28,6 +28,16 @@ async def test_without_any_credential_everything_is_open_with_one_warning() -> N
         assert len(about) == 1
 
 
+async def test_where_no_kind_of_credential_is_taken_in_the_end_nothing_is_open() -> None:
+    auth = {"store": "memory:", "order": ["jwt"]}
+    async with (
+        echo_gateway(auth=auth) as running,
+        ClientSession(running.url) as session,
+        session.get("/v1/echo/hello") as answer,
+    ):
+        assert answer.status == 401
+
+
 async def test_a_selector_that_selects_nothing_keeps_it_from_serving() -> None:
     with pytest.raises(PolicyError, match=r"no method is called echo\.v1\.EchoServic\.Echo"):
         async with echo_gateway(policies=[{"selector": "echo.v1.EchoServic.Echo", "cost": 2}]):
