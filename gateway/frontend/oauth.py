@@ -88,11 +88,13 @@ class TokenEndpoints:
         server: AuthenticationServer,
         tokens: Tokens,
         attempts: Attempts,
+        scheme: str = "http",
     ) -> None:
         self._options = options
         self._server = server
         self._tokens = tokens
         self._attempts = attempts
+        self._scheme = scheme
 
     @property
     def endpoints(self) -> Endpoints:
@@ -222,7 +224,8 @@ class TokenEndpoints:
 
     async def _metadata(self, request: Request) -> Response:
         host = request.headers.get("Host", "")
-        issuer = self._options.issuer or f"http://{host if _HOST.fullmatch(host) else 'localhost'}"
+        asked = host if _HOST.fullmatch(host) else "localhost"
+        issuer = self._options.issuer or f"{self._scheme}://{asked}"
         how = ["client_secret_basic", "client_secret_post"]
         grants = ["client_credentials", "refresh_token"]
         if self._options.allow_password:

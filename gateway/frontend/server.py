@@ -16,8 +16,6 @@ from gateway.frontend.tls import TlsContexts, TlsProtocol
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
-# How long a client may take to say in TLS that it has heard the end.
-_TLS_SHUTDOWN_S = 5.0
 
 
 class Listener:
@@ -59,7 +57,7 @@ class Listener:
                 backlog=BACKLOG,
                 ssl=tls.context,
                 ssl_handshake_timeout=self._exchange.limits.header_timeout_s,
-                ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+                ssl_shutdown_timeout=self._exchange.limits.body_timeout_s,
             )
             for one in self._sockets
         ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.call import Certificate
+from gateway.config.model import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
 from gateway.frontend.protocol import HttpProtocol
 from gateway.status import StartUpError
@@ -141,12 +142,34 @@ class TlsProtocol(HttpProtocol):
         self.certificate = _certificate(transport)
         super().connection_made(transport)
 
-    def _linger(self) -> None:
-        super()._linger()
-        if self.transport is not None:
-            # Says in TLS's own words that nothing more comes (RFC 8446 section 6.1), and waits for
-            # the client to say so, too.
+    def sweep(self, now_s: float, limits: Limits) -> None:
+        """Ends what takes too long; the end itself has a limit of its own."""
+        if self._is_closing:
+            return
+        super().sweep(now_s, limits)
+        self._close_if_lingering()
+
+    def close_when_idle(self) -> None:
+        """Takes no more requests; closes once the one under way is answered."""
+        # Told twice to close, a transport forgets what it has not sent.
+        if not self._is_closing:
+            super().close_when_idle()
+
+    def linger(self) -> None:
+        """Closes so that the last answer arrives."""
+        super().linger()
+        self._close_if_lingering()
+
+    def _close_if_lingering(self) -> None:
+        """Says in TLS's own words that nothing more comes (RFC 8446 section 6.1)."""
+        if self.transport is None or self._is_closing or not self._linger_until_s:
+            return
+        if not self.transport.get_write_buffer_size():  # or what waits would be cut off
             self.transport.close()
+
+    @property
+    def _is_closing(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
 
 
 def _certificate(transport: asyncio.BaseTransport) -> Certificate | None:

@@ -14,12 +14,13 @@ CertificateOf = Callable[[Request], Certificate | None]
 
 HEADER = "X-Forwarded-Client-Cert"
 # Envoy's form: elements parted by commas, one for each proxy, of `key=value` parted by semicolons;
-# a value in quotes has a backslash before a quote in it.
+# in a value in quotes a quote has a backslash before it.
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT = re.compile(rf'(?:[^",]|{_QUOTED})+')
 _PAIR = re.compile(rf'([A-Za-z]+)=({_QUOTED}|[^";]*)(?:;|$)')
-# RFC 4514 section 3: of what stands between commas, the one that is the common name.
-_COMMON_NAME = re.compile(r"(?:^|[,+/])\s*CN=((?:[^,+/\\]|\\.)*)", re.IGNORECASE)
+# RFC 4514 section 3: what stands between commas, of which those with a backslash part nothing. So
+# nobody whose organisation is called `x,CN=root` has that for a common name.
+_ATTRIBUTE = re.compile(r"(?:[^,+\\]|\\.)+")
 _KINDS = {"uri": "uri", "dns": "dns"}
 
 
@@ -48,7 +49,7 @@ def parse_forwarded(value: str) -> Certificate | None:
     for key, quoted in _PAIR.findall(element):
         text = _unquoted(quoted)
         if key.lower() == "subject":
-            names += [("cn", found) for found in _COMMON_NAME.findall(text)]
+            names += [("cn", name) for name in _common_names(text)]
         elif key.lower() in _KINDS and text:
             names.append((_KINDS[key.lower()], text))
     # Whether it has expired, the proxy has seen.
@@ -62,4 +63,9 @@ def _last_value(request: Request) -> str:
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+    return text[1:-1] if text.startswith('"') else text
+
+
+def _common_names(subject: str) -> list[str]:
+    attributes = [one.strip() for one in _ATTRIBUTE.findall(subject)]
+    return [one[3:] for one in attributes if one[:3].upper() == "CN=" and len(one) > 3]
