@@ -24,6 +24,9 @@ from gateway.frontend.deadlines import Deadlines
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.fetching import open_fetch
 from gateway.frontend.key_gates import refuse_unclear_keys
+from gateway.frontend.middleware.cors import Cors
+from gateway.frontend.middleware.forwarded import Forwarding
+from gateway.frontend.middleware.security_headers import IsSecure, security_headers
 from gateway.frontend.oauth import (
     TokenEndpoints,
     publish_jwk_set,
@@ -31,7 +34,7 @@ from gateway.frontend.oauth import (
     refuse_tokens_in_urls,
 )
 from gateway.frontend.ports import Sockets
-from gateway.frontend.ring import Endpoint, Endpoints, Gate, Ring
+from gateway.frontend.ring import Endpoint, Endpoints, Finish, Gate, Ring
 from gateway.frontend.server import open_listener
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
@@ -112,7 +115,7 @@ async def open_gateway(
         config = config.model_copy(update={"deadlines": timeouts})
         limits = await _open_limits(config, policies, auth.audit, stack)
         handlers = _handlers(transcoder, channels, auth, interceptors, deadlines, policies, limits)
-        ring = Ring(gates=auth.gates, endpoints=auth.endpoints)
+        ring = _ring(config, transcoder, auth)
         exchange = Exchange(config, transcoder, handlers, logs.access, ring)
         logs.hide(transcoder.bindings, {one: policies[one].redact for one in policies})
         listener = await stack.enter_async_context(open_listener(config, exchange, sockets))
@@ -181,6 +184,28 @@ class _Auth:
     is_open: bool = True
     """Nothing is set that could tell who is calling, so nobody is asked."""
     admits_anonymous: bool = True
+
+
+def _ring(config: Config, transcoder: Transcoder, auth: _Auth) -> Ring:
+    """What stands around all requests."""
+    gates: list[Gate] = []
+    finishes: list[Finish] = []
+    if config.security_headers.enabled:
+        secure: IsSecure | bool = config.tls is not None
+        if config.forwarded.trusted_proxies:
+            secure = Forwarding(config.forwarded, scheme="https" if secure else "http").is_secure
+        finishes.append(security_headers(config.security_headers, secure))
+    if config.cors.origins:
+
+        def allowed_methods(path: str) -> Sequence[str]:
+            endpoint = auth.endpoints.get(path)
+            return transcoder.allowed_methods(path) if endpoint is None else sorted(endpoint)
+
+        cors = Cors(config.cors, allowed_methods)
+        # Before credentials are asked for: a browser sends none with its preflight.
+        gates.append(cors.gate)
+        finishes.append(cors.finish)
+    return Ring([*gates, *auth.gates], finishes, auth.endpoints)
 
 
 def _policies(config: Config, schema: Schema, transcoder: Transcoder) -> Policies:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -21,6 +22,7 @@ from gateway.logs.program import about
 logger = logging.getLogger("gateway")
 
 T = TypeVar("T")
+_MOST_FILES = 65_536
 # What a request makes is gone with it, hardly any of it in cycles. To look for cycles after ten
 # thousand objects instead of 700 saves 4 % of its instructions, and keeps a megabyte at most.
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
@@ -56,6 +58,7 @@ async def serve(
     if until is not None:
         loop.add_reader(until, stopped.set)
     keep_freed_memory()
+    _raise_file_limit()
     async with open_logs(config.log) as logs:
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
@@ -116,3 +119,11 @@ def _levels_by_signal(levels: Levels) -> Iterator[None]:
 
 def _version() -> str:
     return version("grpc-rest-gateway")
+
+
+def _raise_file_limit() -> None:
+    """Every client is a file; what systems begin with is for programs that have a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

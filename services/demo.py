@@ -34,6 +34,8 @@ Try:
     {url}/v1/shelves/poetry/books:import
   curl -N -T . -X POST -H 'Content-Type: application/x-ndjson' \\
     '{url}/v1/shelves/fiction/books/solaris:discuss'             then type {{"text": "Hello"}}
+  .venv/bin/python -m websockets {ws}/v1/shelves/fiction/books/solaris:discuss
+                                                              the same by WebSocket
   curl --data-binary @picture.png -H 'Content-Type: image/png' \\
     {url}/v1/shelves/fiction/books/solaris/cover:upload
   curl -F cover=@picture.png {url}/v1/shelves/fiction/books/solaris/cover:upload
@@ -96,7 +98,10 @@ async def run() -> None:
         }
         config = load_config(None, os.environ, flags)
         gateway = await stack.enter_async_context(open_gateway(config))
-        print(_TRY.format(url=gateway.url, store=store, **addresses), flush=True)
+        print(
+            _TRY.format(url=gateway.url, ws=f"ws://{gateway.address}", store=store, **addresses),
+            flush=True,
+        )
         await stopped.wait()
         print("Finishing what is under way.", flush=True)
     await settle()

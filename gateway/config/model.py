@@ -10,6 +10,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from gateway.config.auth import AuthOptions
+from gateway.config.cors import CorsOptions
+from gateway.config.headers import SecurityHeaderOptions
 from gateway.config.limits import RateLimitOptions
 from gateway.config.log import LogOptions
 from gateway.config.policy import PolicyRule
@@ -199,6 +201,8 @@ class Limits(Section):
     """How long a request's body may pause."""
     keep_alive_s: Seconds = 75.0
     """How long an idle connection is kept."""
+    connections: Annotated[int, Field(gt=0)] = 10_000
+    """How many clients one worker has connected at once; more get a 503."""
 
 
 class CompressionOptions(Section):
@@ -256,6 +260,8 @@ class Config(Section):
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
     auth: AuthOptions = AuthOptions()
+    cors: CorsOptions = CorsOptions()
+    security_headers: SecurityHeaderOptions = SecurityHeaderOptions()
     policies: tuple[PolicyRule, ...] = ()
     """What methods ask of their callers, beside what their protos say."""
     require_policy: bool = False

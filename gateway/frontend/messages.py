@@ -94,6 +94,7 @@ class Response:
         "body",
         "code",
         "content_type",
+        "fixed",
         "headers",
         "status",
         "stream",
@@ -117,6 +118,8 @@ class Response:
         self.content_type = content_type
         self.code = code
         self.trailers = trailers
+        self.fixed = ""
+        """Header lines that are the same for many responses, made beforehand."""
         self.stream: Pieces | None = None
         self.upgrade: Upgrade | None = None
         """What takes the connection over, where the response begins a WebSocket."""

@@ -123,7 +123,11 @@ class HttpProtocol(Wire):
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
         self._peer = name[0] if isinstance(name, tuple) else "unix"
-        self._listener.connections.add(self)
+        refusal = self._listener.admit(self)
+        if refusal is not None:
+            self._closing = self._deaf = True
+            self._send(self._exchange.refuse(refusal, self._peer), "close")
+            self.transport.close()  # type: ignore[union-attr]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what is being done for it is cancelled."""

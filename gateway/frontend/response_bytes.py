@@ -22,7 +22,7 @@ def response_bytes(
     """Head and body of a response; `connection` is the value of that header, or "" for none."""
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
-    fields = ""
+    fields = response.fixed
     for name, value in response.headers:  # one or two, as a rule: joining a list costs more
         fields += f"{name}: {value}\r\n"
     if connection:
@@ -50,7 +50,8 @@ def stream_head(response: Response, date: str, connection: str, framing: str) ->
     """
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
-    fields = [f"Date: {date}\r\nContent-Type: {response.content_type}\r\n{framing}"]
+    kind = response.content_type
+    fields = [f"Date: {date}\r\nContent-Type: {kind}\r\n{framing}{response.fixed}"]
     fields += [f"{name}: {value}\r\n" for name, value in response.headers]
     if connection:
         fields.append(f"Connection: {connection}\r\n")

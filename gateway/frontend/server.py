@@ -12,8 +12,10 @@ from gateway.frontend.ports import BACKLOG, Sockets, address_of, open_sockets
 from gateway.frontend.protocol import HttpProtocol
 from gateway.frontend.response_bytes import http_date
 from gateway.frontend.tls import TlsContexts, TlsProtocol
+from gateway.status import Code, StatusError
 
 _GRACE_S = 10.0
+_RETRY_AFTER_S = 1
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
 
@@ -67,6 +69,17 @@ class Listener:
             before, self._servers = self._servers, await self._open_tls(self._tls)
             for server in before:
                 server.close()
+
+    def admit(self, connection: HttpProtocol) -> StatusError | None:
+        """Takes a new connection on, or says why not."""
+        if len(self.connections) >= self._exchange.limits.connections:
+            return StatusError(
+                Code.UNAVAILABLE,
+                "too many connections are open",
+                headers=[("Retry-After", str(_RETRY_AFTER_S))],
+            )
+        self.connections.add(connection)
+        return None
 
     async def sweep(self) -> None:
         """Keeps the date and ends what takes too long, until cancelled."""

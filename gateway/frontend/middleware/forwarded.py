@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from gateway.config.model import ForwardedOptions
+from gateway.frontend.messages import Request
 
 _UNKNOWN = "unknown"
 # A client can send thousands through a proxy we trust, and each has to be parsed.
@@ -51,6 +52,12 @@ class Forwarding:
     def believes(self, peer: str) -> bool:
         """Whether a peer is a trusted proxy."""
         return bool(self._networks) and self._is_trusted(peer)
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether the client speaks TLS, with us or with a trusted proxy."""
+        if self.believes(request.peer):
+            return self._believe(request.peer, request.headers, "")[2] == "https"
+        return self._scheme == "https"
 
     def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
         chain = ", ".join([*_addresses(headers), peer])

@@ -135,3 +135,20 @@ async def test_a_closed_front_end_leaves_nothing_running(tmp_path: Path) -> None
         await gone.close()
     assert others() - before == set()
     assert not front_end.listener.connections
+
+
+async def test_more_clients_than_allowed_are_told_so_and_those_there_are_served() -> None:
+    async with open_front_end(limits={"connections": 2}) as front_end:
+        async with front_end.connected() as first, front_end.connected() as second:
+            assert (await first.ask(ITEM)).status == 200
+            assert (await second.ask(ITEM)).status == 200
+            async with front_end.connected() as third:
+                refused = await third.answer()
+                assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+                assert refused.json["error"]["status"] == "UNAVAILABLE"
+                assert await third.is_closed()
+            assert (await first.ask(ITEM)).status == 200
+        async with asyncio.timeout(5):
+            while front_end.listener.connections:  # noqa: ASYNC110 - the others are leaving
+                await asyncio.sleep(0.01)
+        assert (await front_end.ask(ITEM)).status == 200

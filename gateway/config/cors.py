@@ -1,0 +1,69 @@
+"""Settings of CORS: which pages of other origins may read what this gateway answers."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway.config.filters import HeaderName
+from gateway.config.patterns import REGEX, compile_pattern
+from gateway.config.sections import Section
+
+ANY = "*"
+# A serialized origin (RFC 6454 section 6.2): scheme, host, and a port that is not the scheme's own.
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.\-]*)://(?:\*\.)?(?:[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}|\*))?"
+)
+_OWN_PORTS = {"http": "80", "https": "443"}
+
+
+def _origin(text: str) -> str:
+    if text in (ANY, "null"):
+        return text
+    if text.startswith(REGEX):
+        compile_pattern(text)
+        return text
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            "expected an origin as browsers send it, in lower case and without a path: "
+            "https://app.example.com, https://*.example.com, http://localhost:*, or regex:..."
+        )
+    if found["port"] == _OWN_PORTS.get(found["scheme"], ""):
+        raise ValueError(f"browsers do not send :{found['port']} with {found['scheme']}; leave it")
+    return text
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
+class CorsOptions(Section):
+    """Which pages of other origins may call this gateway from a browser."""
+
+    origins: tuple[Origin, ...] = ()
+    """Their origins: as they are, with `*.` for subdomains, `:*` for ports, `regex:`, or `*`."""
+    credentials: bool = False
+    """Let browsers send cookies and client certificates; tokens and keys in headers need it not."""
+    allow_headers: tuple[HeaderName, ...] = ("Authorization", "Content-Type")
+    """Request headers that pages may set; `*` for all."""
+    expose_headers: tuple[HeaderName, ...] = (
+        "X-Request-Id",
+        "Retry-After",
+        "RateLimit",
+        "RateLimit-Policy",
+    )
+    """Response headers that pages may read."""
+    max_age_s: Annotated[int, Field(ge=0, le=86400)] = 600
+    """How long browsers may remember what they were told of a path."""
+    private_network: bool = False
+    """Let pages of the public internet call a gateway in a private network."""
+
+    @model_validator(mode="after")
+    def _not_everybody_with_credentials(self) -> Self:
+        if self.credentials and {ANY, "null"} & set(self.origins):
+            raise ValueError(
+                "credentials: true would let every page act for its visitors with origins "
+                "* or null: list the origins that are trusted"
+            )
+        return self

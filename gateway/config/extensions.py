@@ -1,0 +1,18 @@
+"""Settings of interceptors of one's own."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gateway.config.sections import Section
+
+
+class InterceptorOptions(Section):
+    """An interceptor of one's own."""
+
+    use: Annotated[str, Field(pattern=r"^[^\s:]+(:[^\s:]+)?$")]
+    """`package.module:Class`, or the name of an entry point in the group `gateway.interceptors`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the class is made with, by keyword."""
+    selector: str = "*"
+    """The methods it stands before: a full name, a prefix with `.*`, or `*` for all."""
