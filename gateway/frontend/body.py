@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
+from gateway.frontend.messages import Request
 from gateway.frontend.request_head import timed_out
 from gateway.status import Code, StatusError
 
@@ -49,6 +50,13 @@ class IncomingBody:
         self._limits = limits
         self._begin = begin
 
+    def offer_to(self, request: Request) -> None:
+        """Lets a request be asked for it."""
+        request.has_body = True
+        request.read_body, request.read_pieces = self.read, self.pieces
+        if self._stream.is_eof() and "Content-Encoding" not in self._headers:
+            request.take_body = self.take
+
     async def read(self) -> bytes:
         """The whole body, decoded.
 
@@ -59,6 +67,21 @@ class IncomingBody:
         self._refuse_announced(self._limits.body_bytes)
         self._begin(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
+
+    def take(self) -> bytes:
+        """The whole body, of which all has come and nothing is packed: it need not be waited for.
+
+        Raises:
+            StatusError: it is too large, or broke off.
+        """
+        self._refuse_announced(self._limits.body_bytes)
+        try:
+            body: bytes = self._stream.read_nowait()
+        except BrokenBodyError:
+            raise _broke_off() from None
+        if len(body) > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        return body
 
     async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """The body as it comes, decoded, in pieces of a bounded size.

@@ -155,7 +155,7 @@ class Exchange:
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, now_s)
         encode = self._transcoder.encoder(match, request.headers.get("Accept"))
-        if request.has_body:
+        if request.has_body and request.take_body is None:
             read = partial(read_message, self._transcoder, request, match)
             call = self.calls.open(request, method, now_s, read=read)
         else:

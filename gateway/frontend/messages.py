@@ -39,6 +39,7 @@ class Request:
         "raw_headers",
         "read_body",
         "read_pieces",
+        "take_body",
         "wants_websocket",
     )
 
@@ -70,6 +71,8 @@ class Request:
         self.deadline_s = math.inf
         self.is_overdue = False
         self.read_body: Callable[[], Awaitable[bytes]] = _no_body
+        self.take_body: Callable[[], bytes] | None = None
+        """The body without waiting, where all of it is there."""
         self.read_pieces: Callable[[Callable[[], bool]], AsyncGenerator[bytes]] = _no_pieces
         """The body as it comes; to be told whether the client owes the rest of something."""
 

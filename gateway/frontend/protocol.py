@@ -349,9 +349,8 @@ class HttpProtocol(Wire):
         self._expects = awaits_continue(message)
         request = Request(message.method, target, message.headers, message.raw_headers, self._peer)
         if not body.is_eof() or body.total_bytes:
-            request.has_body = True
             incoming = IncomingBody(body, message.headers, self._exchange.limits, self._begin)
-            request.read_body, request.read_pieces = incoming.read, incoming.pieces
+            incoming.offer_to(request)
         request.certificate = self.certificate
         if message.upgrade and self._exchange.speaks_websocket:
             request.wants_websocket = self._deaf and asks_for_websocket(message)

@@ -170,13 +170,15 @@ async def read_message(transcoder: Transcoder, request: Request, match: Match[Bi
 
 
 def decode_message(transcoder: Transcoder, request: Request, match: Match[Binding]) -> bytes:
-    """The one message of a request that brings, or may bring, no body.
+    """The one message of a request whose body is there, or that brings or may bring none.
 
     Raises:
         StatusError: it is not what it should be.
     """
     refuse_needless_body(request, match)
-    return transcoder.decode(match, request.query, request.headers.get("Content-Type"), b"")
+    body = b"" if request.take_body is None else request.take_body()
+    request.body_bytes = len(body)
+    return transcoder.decode(match, request.query, request.headers.get("Content-Type"), body)
 
 
 def refuse_needless_body(request: Request, match: Match[Binding]) -> None:
