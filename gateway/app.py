@@ -25,6 +25,7 @@ from gateway.frontend.exchange import Exchange
 from gateway.frontend.fetching import open_fetch
 from gateway.frontend.key_gates import refuse_unclear_keys
 from gateway.frontend.middleware.cors import Cors
+from gateway.frontend.middleware.filters import filter_gates
 from gateway.frontend.middleware.forwarded import Forwarding
 from gateway.frontend.middleware.security_headers import IsSecure, security_headers
 from gateway.frontend.oauth import (
@@ -41,6 +42,7 @@ from gateway.interceptors.authorize import authorize
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.identify import Identify
 from gateway.interceptors.idle import IdleLimit
+from gateway.interceptors.loading import Own, load_interceptors
 from gateway.interceptors.rate_limit import RateLimits
 from gateway.interceptors.rate_rules import check_rate_limits
 from gateway.logs.opening import Logs, open_logs
@@ -93,13 +95,14 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway that serves while the block runs; all it opened is closed in reverse.
 
-    Calls pass `interceptors`, first to last, before they leave for their back end. It serves on
-    `sockets` where they are given, which listen already at the configured place, and writes to
-    `logs` where they are open already.
+    Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
+    leave for their back end. It serves on `sockets` where they are given, which listen already at
+    the configured place, and writes to `logs` where they are open already.
 
     Raises:
         SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError,
-            PolicyError, RateLimitError, LogError, ListenError: it cannot start; the text says why.
+            PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it cannot start;
+            the text says why.
     """
     async with AsyncExitStack() as stack:
         if logs is None:
@@ -114,7 +117,10 @@ async def open_gateway(
         timeouts = with_timeouts(config.deadlines, policies)
         config = config.model_copy(update={"deadlines": timeouts})
         limits = await _open_limits(config, policies, auth.audit, stack)
-        handlers = _handlers(transcoder, channels, auth, interceptors, deadlines, policies, limits)
+        methods = _methods_with_routes(transcoder)
+        own = await load_interceptors(config.interceptors, methods, stack)
+        own += [Own(interceptor) for interceptor in interceptors]
+        handlers = _handlers(methods, channels, auth, own, deadlines, policies, limits)
         ring = _ring(config, transcoder, auth)
         exchange = Exchange(config, transcoder, handlers, logs.access, ring)
         logs.hide(transcoder.bindings, {one: policies[one].redact for one in policies})
@@ -188,7 +194,7 @@ class _Auth:
 
 def _ring(config: Config, transcoder: Transcoder, auth: _Auth) -> Ring:
     """What stands around all requests."""
-    gates: list[Gate] = []
+    gates: list[Gate] = [*filter_gates(config.filters, auth.audit)]
     finishes: list[Finish] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
@@ -312,10 +318,10 @@ def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
 
 
 def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
-    transcoder: Transcoder,
+    methods: Sequence[Method],
     channels: Mapping[str, Channel],
     auth: _Auth,
-    interceptors: Sequence[Interceptor],
+    own: Sequence[Own],
     deadlines: Deadlines,
     policies: Policies,
     limits: RateLimits,
@@ -338,7 +344,7 @@ def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
         guards += limits.guards(method, policy)
         if policy.max_concurrent is not None:
             guards.append(ConcurrencyLimit(method, policy.max_concurrent))
-        guards += interceptors
+        guards += [one.interceptor for one in own if one.stands_before(method)]
         if auth.identify is not None:
             # Last: what interceptors of one's own make of a principal, back ends are told.
             guards.append(auth.identify)
@@ -348,7 +354,7 @@ def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
             guards.append(IdleLimit(idle_s))
         return chain(guards, invoke(channels[method.service]))
 
-    return {method: composed(method) for method in _methods_with_routes(transcoder)}
+    return {method: composed(method) for method in methods}
 
 
 def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:

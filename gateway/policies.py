@@ -30,7 +30,7 @@ def effective_policies(schema: Schema, rules: Sequence[PolicyRule]) -> Policies:
     """
     parts = {method: list(method.policy) for method in schema.methods.values()}
     for number, rule in enumerate(rules):
-        selected = [method for method in parts if _selects(rule.selector, method.full_name)]
+        selected = [method for method in parts if selects(rule.selector, method.full_name)]
         if not selected:
             raise PolicyError(_nothing_selected(rule.selector, number, schema.methods))
         part = _part(rule)
@@ -65,6 +65,13 @@ def with_timeouts(options: DeadlineOptions, policies: Policies) -> DeadlineOptio
     return options.model_copy(update={"methods": (*rules, *options.methods)})
 
 
+def selects(selector: str, name: str) -> bool:
+    """Whether a selector is the full name of a method, a prefix of it with `.*`, or `*`."""
+    prefix = selector.removesuffix("*")
+    is_prefix = prefix != selector and (not prefix or prefix.endswith("."))
+    return selector == name or (is_prefix and name.startswith(prefix))
+
+
 def in_words(policy: MethodPolicy) -> str:
     """A policy on one line."""
     words = []
@@ -86,12 +93,6 @@ def in_words(policy: MethodPolicy) -> str:
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)
-
-
-def _selects(selector: str, name: str) -> bool:
-    prefix = selector.removesuffix("*")
-    is_prefix = prefix != selector and (not prefix or prefix.endswith("."))
-    return selector == name or (is_prefix and name.startswith(prefix))
 
 
 def _nothing_selected(selector: str, number: int, names: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 
 from gateway.config.auth import AuthOptions
 from gateway.config.cors import CorsOptions
+from gateway.config.extensions import InterceptorOptions
+from gateway.config.filters import FilterRule
 from gateway.config.headers import SecurityHeaderOptions
 from gateway.config.limits import RateLimitOptions
 from gateway.config.log import LogOptions
@@ -260,6 +262,8 @@ class Config(Section):
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
     auth: AuthOptions = AuthOptions()
+    filters: tuple[FilterRule, ...] = ()
+    """Which requests are turned away, rule by rule, before anything is done for them."""
     cors: CorsOptions = CorsOptions()
     security_headers: SecurityHeaderOptions = SecurityHeaderOptions()
     policies: tuple[PolicyRule, ...] = ()
@@ -267,6 +271,8 @@ class Config(Section):
     require_policy: bool = False
     """Refuse to serve methods of which neither their proto nor `policies` say anything."""
     rate_limits: RateLimitOptions = RateLimitOptions()
+    interceptors: tuple[InterceptorOptions, ...] = ()
+    """Interceptors of one's own, in the order in which calls pass them."""
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Self:

@@ -43,7 +43,7 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
     ),
     Code.INTERNAL: re.compile(
         r"RST_STREAM|[Ss]tream removed|http2 header with status|ipv[46]:"
-        r"|Decompression failed|Compression bit set"
+        r"|Decompression failed|Compression bit set|Internal error from Core"
     ),
     Code.UNAVAILABLE: re.compile(
         r"[Ff]ailed to connect|[Cc]onnection (?:re|aborted|timed|closed)|[Ss]ocket|GOAWAY"
@@ -210,8 +210,10 @@ class GrpcioChannel:
 
 def _meant(code: Code, remaining_s: float | None) -> Code:
     """What a failure that grpcio found means when so much of the call's time is left."""
-    if code is Code.CANCELLED and remaining_s is not None and remaining_s < _CLOCK_SLACK_S:
-        # The back end kept the deadline, by a clock that was a little ahead of the C core's.
+    is_late = remaining_s is not None and remaining_s < _CLOCK_SLACK_S
+    if is_late and code in (Code.CANCELLED, Code.INTERNAL):
+        # The back end kept the deadline, by a clock that was a little ahead of the C core's; or the
+        # core was too late to send at all, which it calls an internal error.
         return Code.DEADLINE_EXCEEDED
     return code
 

@@ -1,0 +1,119 @@
+"""Interceptors of one's own, named in the settings: found, made and opened at start-up."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import signature
+from typing import Any
+
+from gateway.call import Interceptor
+from gateway.config.extensions import InterceptorOptions
+from gateway.policies import selects
+from gateway.schema.catalog import Method
+from gateway.status import StartUpError
+
+GROUP = "gateway.interceptors"
+"""The group of entry points by which a distribution offers interceptors."""
+
+
+class InterceptorError(StartUpError):
+    """An interceptor that cannot be used; the text says which setting names it, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An interceptor, and the methods it stands before."""
+
+    interceptor: Interceptor
+    selector: str = "*"
+
+    def stands_before(self, method: Method) -> bool:
+        """Whether calls of `method` pass it."""
+        return selects(self.selector, method.full_name)
+
+
+async def load_interceptors(
+    settings: Sequence[InterceptorOptions], methods: Iterable[Method], stack: AsyncExitStack
+) -> list[Own]:
+    """What the settings name, in order; what is an async context manager is left with `stack`.
+
+    Raises:
+        InterceptorError: one cannot be found or made, or stands before nothing.
+    """
+    names = [method.full_name for method in methods]
+    loaded = []
+    for number, options in enumerate(settings):
+        where = f"interceptors[{number}]"
+        if not any(selects(options.selector, name) for name in names):
+            raise InterceptorError(f"{where}.selector: no method is called {options.selector}")
+        made = _make(options, where)
+        if isinstance(made, AbstractAsyncContextManager):
+            made = await stack.enter_async_context(made)
+        _check(made, f"{where}: what {options.use} makes")
+        loaded.append(Own(made, options.selector))
+    return loaded
+
+
+def _make(options: InterceptorOptions, where: str) -> Any:
+    factory = _named(options.use, where) if ":" in options.use else _offered(options.use, where)
+    if not callable(factory):
+        raise InterceptorError(f"{where}.use: {options.use} is no class")
+    try:
+        signature(factory).bind(**options.options)
+    except TypeError as error:
+        raise InterceptorError(f"{where}.options: {options.use} takes others: {error}") from None
+    except ValueError:
+        pass  # some classes of C do not tell what they take
+    try:
+        return factory(**options.options)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise InterceptorError(f"{where}: {options.use} cannot be made: {why}") from error
+
+
+def _named(use: str, where: str) -> Any:
+    module, _, name = use.partition(":")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise InterceptorError(f"{where}.use: {module} needs {error.name}") from error
+        raise InterceptorError(
+            f"{where}.use: there is no module {error.name}: "
+            "is it in the working directory, or installed beside the gateway?"
+        ) from None
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise InterceptorError(f"{where}.use: {module} cannot be imported: {why}") from error
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        raise InterceptorError(f"{where}.use: {module} has no {name}") from None
+    return found
+
+
+def _offered(name: str, where: str) -> Any:
+    offered = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in offered:
+        known = ", ".join(sorted(offered)) or "none"
+        raise InterceptorError(
+            f"{where}.use: no installed package offers an interceptor called {name} "
+            f"(there are: {known}); expected that, or package.module:Class"
+        )
+    try:
+        return offered[name].load()
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise InterceptorError(f"{where}.use: {name} cannot be imported: {why}") from error
+
+
+def _check(made: Any, what: str) -> None:
+    if not callable(made):
+        raise InterceptorError(f"{what} cannot be called: give it async __call__(call, proceed)")
+    try:
+        signature(made).bind(None, None)
+    except TypeError:
+        raise InterceptorError(f"{what} must take two things: (call, proceed)") from None
