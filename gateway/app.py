@@ -6,41 +6,24 @@ The only place that names concrete classes, and the order of the guards.
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gateway.audit import NO_AUDIT, Audit
-from gateway.auth.api_keys import ApiKeys
-from gateway.auth.attempts import Attempts
-from gateway.auth.authenticator import Authenticator, AuthError
-from gateway.auth.bearer import TokenAuthenticator
-from gateway.auth.certificates import CertificateAuthenticator
-from gateway.auth.key_header import KeyAuthenticator
-from gateway.auth.tokens import Tokens
+from gateway.audit import Audit
 from gateway.call import Handler, Interceptor, chain
-from gateway.config.auth import IdentityOptions
-from gateway.config.credentials import CredentialKind, JwtOptions
 from gateway.config.model import Config
+from gateway.credentials import Credentials, open_credentials
 from gateway.frontend.deadlines import Deadlines
 from gateway.frontend.exchange import Exchange
-from gateway.frontend.fetching import open_fetch
-from gateway.frontend.key_gates import refuse_unclear_keys
 from gateway.frontend.middleware.cors import Cors
 from gateway.frontend.middleware.filters import filter_gates
 from gateway.frontend.middleware.forwarded import Forwarding
 from gateway.frontend.middleware.security_headers import IsSecure, security_headers
-from gateway.frontend.oauth import (
-    TokenEndpoints,
-    publish_jwk_set,
-    refuse_doubled_credentials,
-    refuse_tokens_in_urls,
-)
 from gateway.frontend.ports import Sockets
-from gateway.frontend.ring import Endpoint, Endpoints, Finish, Gate, Ring
+from gateway.frontend.ring import Finish, Gate, Ring
 from gateway.frontend.server import open_listener
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
 from gateway.interceptors.concurrency import ConcurrencyLimit
-from gateway.interceptors.identify import Identify
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import Own, load_interceptors
 from gateway.interceptors.rate_limit import RateLimits
@@ -53,18 +36,12 @@ from gateway.schema.service_config import read_service_config
 from gateway.schema.sources import DescriptorFiles
 from gateway.stores.opening import open_store
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
-from gateway.upstream.auth_service import authentication_server
 from gateway.upstream.channel import Channel
 from gateway.upstream.invoke import invoke
-from gateway.upstream.pool import Pool, PoolError, open_pool
+from gateway.upstream.pool import Pool, open_pool
 from gateway.upstream.reflection import ReflectionError, reflect
 
 logger = logging.getLogger("gateway")
-
-_OPEN = (
-    "warning: no kind of credential is set under auth, "
-    "so whoever reaches this gateway may call everything, whatever scopes policies ask for"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +88,7 @@ async def open_gateway(
         schema, reflected = await load_schema(config, pool)
         transcoder = build_transcoder(config, schema)
         channels = pool.assign(_services_with_routes(transcoder), reflected)
-        auth = await _open_auth(config, pool, logs.audit, stack)
+        auth = await open_credentials(config, pool, logs.audit, stack)
         deadlines = Deadlines(config.deadlines)
         policies = _policies(config, schema, transcoder)
         timeouts = with_timeouts(config.deadlines, policies)
@@ -177,22 +154,7 @@ def _services_with_routes(transcoder: Transcoder) -> Sequence[str]:
     return list(dict.fromkeys(binding.method.service for binding in transcoder.bindings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Auth:
-    """What the configuration makes of authentication."""
-
-    authenticators: Sequence[Authenticator] = ()
-    identify: Identify | None = None
-    gates: Sequence[Gate] = ()
-    endpoints: Endpoints = field(default_factory=dict)
-    audit: Audit = NO_AUDIT
-    warnings: Sequence[str] = ()
-    is_open: bool = True
-    """Nothing is set that could tell who is calling, so nobody is asked."""
-    admits_anonymous: bool = True
-
-
-def _ring(config: Config, transcoder: Transcoder, auth: _Auth) -> Ring:
+def _ring(config: Config, transcoder: Transcoder, auth: Credentials) -> Ring:
     """What stands around all requests."""
     gates: list[Gate] = [*filter_gates(config.filters, auth.audit)]
     finishes: list[Finish] = []
@@ -220,73 +182,6 @@ def _policies(config: Config, schema: Schema, transcoder: Transcoder) -> Policie
     if config.require_policy and missing:
         raise PolicyError("\n".join(missing))
     return policies
-
-
-async def _open_auth(config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack) -> _Auth:
-    options = config.auth
-    if not options.takes_credentials:
-        return _Auth(audit=audit, warnings=[_OPEN])
-    identify, endpoints = _identify(options.identity)
-    gates: list[Gate] = [refuse_doubled_credentials, refuse_tokens_in_urls]
-    made: dict[CredentialKind, Authenticator] = {}
-    if options.store is not None:
-        store = await stack.enter_async_context(open_store(options.store))
-        tokens = Tokens(store, audit)
-        made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
-        if options.tokens.auth_upstream is not None:
-            server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
-            attempts = Attempts(store, audit, options.tokens)
-            scheme = "http" if config.tls is None else "https"
-            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts, scheme).endpoints
-        if options.takes_keys:
-            keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
-            stack.push_async_callback(keys.close)
-            made[CredentialKind.KEY] = keys
-            gates.append(refuse_unclear_keys(options.keys.header))
-    if options.takes_jwts:
-        made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack)
-    if options.certificates is not None:
-        made[CredentialKind.CERTIFICATE] = CertificateAuthenticator(options.certificates)
-    return _Auth(
-        [made[kind] for kind in options.order if kind in made],
-        identify,
-        gates,
-        endpoints,
-        audit,
-        is_open=False,
-        admits_anonymous=options.anonymous,
-    )
-
-
-async def _open_jwts(options: JwtOptions, stack: AsyncExitStack) -> Authenticator:
-    try:
-        from gateway.auth.issuers import open_jwts  # noqa: PLC0415 - its library is an extra
-    except ImportError:
-        raise AuthError("auth.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'") from None
-    fetch = await stack.enter_async_context(open_fetch())
-    return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
-
-
-def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str, Endpoint]]]:
-    """What tells back ends who is calling, and where they find the keys to check it by."""
-    if options.jwt is None:
-        return Identify(options), {}
-    try:
-        from gateway.auth.assertions import Assertions  # noqa: PLC0415 - its library is an extra
-    except ImportError:
-        raise AuthError(
-            "auth.identity.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'"
-        ) from None
-    assertions = Assertions(options.jwt)
-    identify = Identify(options, (options.jwt.metadata, assertions))
-    return identify, dict(publish_jwk_set(assertions.jwk_set))
-
-
-def _auth_channel(upstream: str, pool: Pool) -> Channel:
-    if upstream not in pool:
-        known = ", ".join(pool) or "none"
-        raise PoolError(f"auth.tokens.auth_upstream: no upstream is called {upstream}; {known} are")
-    return pool[upstream]
 
 
 async def _open_limits(
@@ -320,7 +215,7 @@ def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
 def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
     methods: Sequence[Method],
     channels: Mapping[str, Channel],
-    auth: _Auth,
+    auth: Credentials,
     own: Sequence[Own],
     deadlines: Deadlines,
     policies: Policies,
@@ -338,7 +233,9 @@ def _handlers(  # noqa: PLR0917 - what all guards and their back end are made of
             guards.append(kind(auth.authenticators, auth.audit))
         if not auth.is_open:
             # Even where `auth.order` leaves nobody to be known: then all but anonymous is closed.
-            guards += authorize(method, policy, auth.audit, anonymous=auth.admits_anonymous)
+            guards += authorize(
+                method, policy, auth.audit, auth.challenges, anonymous=auth.admits_anonymous
+            )
         # After those who say who is calling, before all that costs something: the rate first, since
         # a call that waits for a store must not hold a place.
         guards += limits.guards(method, policy)

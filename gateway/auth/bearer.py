@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from gateway.auth.refusals import cannot_check, unauthenticated
+from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.secrets import ACCESS, is_secret
 from gateway.auth.tokens import Tokens
 from gateway.auth.verifying import Remembered
@@ -24,21 +25,27 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 class TokenAuthenticator:
     """Knows principals by the tokens that were issued here."""
 
+    challenge = BEARER
+
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._principals = Remembered(self._find, lambda text: is_secret(text, ACCESS))
 
-    async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a token; see `Authenticator.authenticate`.
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a token, if that is known; see `Authenticator.recall`.
 
         Bearer credentials of another look are left to others.
         """
         text = bearer(call.headers)
         if text is None or not text.startswith(_PREFIX):
             return None
-        known = self._principals.recent(text)
-        if known is not None:
-            return known
+        return self._principals.recent(text) or MUST_ASK
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a token; see `Authenticator.authenticate`."""
+        text = bearer(call.headers)
+        if text is None or not text.startswith(_PREFIX):
+            return None
         try:
             principal = await self._principals(text)
         except StoreUnavailableError:

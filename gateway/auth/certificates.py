@@ -3,23 +3,37 @@
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.auth.authenticator import MUST_ASK, MustAsk
 from gateway.auth.names import MalformedError, check_name
+from gateway.auth.refusals import Challenge
 from gateway.call import Call, Certificate, Principal
 from gateway.config.credentials import CertificateOptions, NameSource
 from gateway.status import Code, StatusError
 
 _MOST = 10_000
 _SPIFFE = "spiffe://"
+# RFC 9110 section 15.5.2 wants a challenge, and no scheme for certificates is registered.
+_CHALLENGE = Challenge("ClientCertificate", "a client certificate")
 
 
 class CertificateAuthenticator:
     """Knows principals by the certificates they show."""
+
+    challenge = _CHALLENGE
 
     def __init__(self, options: CertificateOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
         # A connection shows one certificate for all its calls.
         self._known: dict[Certificate, Principal] = {}
+
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a certificate, if that is known; see `Authenticator.recall`."""
+        certificate = call.certificate
+        if certificate is None:
+            return None
+        known = self._known.get(certificate)
+        return MUST_ASK if known is None or certificate.expires_at_s <= self._clock() else known
 
     async def authenticate(self, call: Call) -> Principal | None:
         """Who showed a certificate; see `Authenticator.authenticate`."""
@@ -80,7 +94,6 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _refusal(message: str) -> StatusError:
-    # RFC 9110 section 15.5.2 wants a challenge, and no scheme for certificates is registered.
     return StatusError(
-        Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", "ClientCertificate")]
+        Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", _CHALLENGE.scheme)]
     )

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NoReturn
 
+from gateway.auth.authenticator import MUST_ASK, MustAsk
 from gateway.auth.bearer import bearer
 from gateway.auth.jwks import IssuerKeys, KeysUnavailableError
 from gateway.auth.names import MalformedError, check_name, is_scope
-from gateway.auth.refusals import cannot_check, unauthenticated
+from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.call import Call, Principal
 from gateway.config.credentials import JwtIssuer
 
@@ -140,6 +141,8 @@ class Issuer:
 class JwtAuthenticator:
     """Knows principals by the tokens of issuers that are believed."""
 
+    challenge = BEARER
+
     def __init__(
         self,
         issuers: Sequence[Issuer],
@@ -159,8 +162,8 @@ class JwtAuthenticator:
     def __repr__(self) -> str:
         return f"<JwtAuthenticator, {len(self._issuers)} issuers, {len(self._known)} tokens>"
 
-    async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a token; see `Authenticator.authenticate`.
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a token, if that is known; see `Authenticator.recall`.
 
         What has not the look of a JWT is left to others.
         """
@@ -170,8 +173,14 @@ class JwtAuthenticator:
         known = self._known.get(text)
         if known is not None and known[0] > self._clock():
             return known[1]
-        if text.count(".") != 2:
-            return None
+        return None if text.count(".") != 2 else MUST_ASK
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a token; see `Authenticator.authenticate`."""
+        found = self.recall(call)
+        if found is not MUST_ASK:
+            return found
+        text = bearer(call.headers) or ""
         try:
             return await self._check(text)
         except JwtError as error:

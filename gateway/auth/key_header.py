@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.api_keys import ApiKeys
-from gateway.auth.refusals import cannot_check
+from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.refusals import Challenge, cannot_check
 from gateway.auth.secrets import API_KEY, is_secret
 from gateway.auth.verifying import Remembered
 from gateway.call import Call, Principal
@@ -31,10 +32,21 @@ class KeyAuthenticator:
     ) -> None:
         self._keys = keys
         self._header = header
+        # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
+        self.challenge = Challenge(f'ApiKey header="{header}"', header)
         self._audit = audit
         self._clock = clock
         self._known = Remembered(self._find, lambda text: is_secret(text, API_KEY))
         self._noting: dict[str, asyncio.Task[None]] = {}
+
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a key, if that is known; see `Authenticator.recall`."""
+        text = call.headers.get(self._header)
+        if text is None:
+            return None
+        key = self._known.recent(text)
+        # What is more to be said of a key, `authenticate` says.
+        return MUST_ASK if key is None or key.networks or key.use_is_news else key.principal
 
     async def authenticate(self, call: Call) -> Principal | None:
         """Who showed a key; see `Authenticator.authenticate`."""
@@ -77,11 +89,10 @@ class KeyAuthenticator:
         return None if record is None else _Key(record, self._clock())
 
     def _refusal(self) -> StatusError:
-        # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
         return StatusError(
             Code.UNAUTHENTICATED,
             "the API key is unknown, has expired, was revoked, or may not be used from here",
-            headers=[("WWW-Authenticate", f'ApiKey header="{self._header}"')],
+            headers=[("WWW-Authenticate", self.challenge.scheme)],
         )
 
     def _note_use(self, key: "_Key") -> None:

@@ -1,5 +1,8 @@
 """What whoever shows no credential, or a bad one, is told (RFC 6750 section 3)."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 
@@ -8,18 +11,35 @@ from gateway.status import Code, StatusError
 _RETRY_AFTER_S = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """How a kind of credential is asked for."""
+
+    scheme: str
+    """The value of WWW-Authenticate (RFC 9110 section 11.6.1)."""
+    wanted: str
+    """What is to be sent, in words."""
+
+
+BEARER = Challenge("Bearer", "Authorization: Bearer")
+
+
 def unauthenticated(message: str, *, error: str = "invalid_token") -> StatusError:
     """The refusal of a credential; `message` says what is wrong with it, and never what it was."""
     challenge = f'Bearer error="{error}", error_description="{message}"'
     return StatusError(Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", challenge)])
 
 
-def no_credential() -> StatusError:
-    """The refusal of whoever shows none, which RFC 6750 section 3.1 wants to name no error."""
+def no_credential(challenges: Iterable[Challenge]) -> StatusError:
+    """The refusal of whoever shows none of those that would do.
+
+    RFC 6750 section 3.1 wants it to name no error.
+    """
+    asked = dict.fromkeys(challenges) or {BEARER: None}  # RFC 9110 section 15.5.2: at least one
     return StatusError(
         Code.UNAUTHENTICATED,
-        "this needs a credential; send Authorization: Bearer",
-        headers=[("WWW-Authenticate", "Bearer")],
+        f"this needs a credential; send {' or '.join(one.wanted for one in asked)}",
+        headers=[("WWW-Authenticate", one.scheme) for one in asked],
     )
 
 

@@ -90,7 +90,7 @@ class Calls:
                 request.query,
                 None if match is None else match.target,
                 status,
-                code.name,
+                code,
                 time.monotonic() - started_s,
                 request.body_bytes,
                 response_bytes,

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.audit import Audit
-from gateway.auth.authenticator import Authenticator
+from gateway.auth.authenticator import MUST_ASK, Authenticator
 from gateway.auth.refusals import unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
 from gateway.status import Code, StatusError
@@ -25,11 +25,23 @@ class Authenticate:
 
     def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
         # Bound once: what follows is most of what a guard may cost.
+        self._recalls = tuple(one.recall for one in authenticators)
         self._authenticators = tuple(one.authenticate for one in authenticators)
         self._audit = audit
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Answers a call in the name of who showed a credential."""
+        for recall in self._recalls:
+            found = recall(call)
+            if found is MUST_ASK:
+                break
+            if found is not None:
+                call.principal = found
+                return proceed(call)
+        # Whoever is not recalled is asked after in a coroutine, which costs three times as much.
+        return self._identify_and_proceed(call, proceed)
+
+    async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:
         call.principal = await self._identify(call)
         return await proceed(call)
 
@@ -65,8 +77,11 @@ class AuthenticateStream(Authenticate):
         super().__init__(authenticators, audit)
         self._check_every_s = check_every_s
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Answers a call for as long as its credential is good."""
+        return self._answer(call, proceed)
+
+    async def _answer(self, call: Call, proceed: Handler) -> Reply:
         call.principal = await self._identify(call)
         if call.principal is None:
             return await proceed(call)

@@ -6,7 +6,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.audit import Audit
-from gateway.auth.refusals import no_credential
+from gateway.auth.refusals import Challenge, no_credential
 from gateway.call import Call, Handler, Interceptor, Principal, Reply
 from gateway.schema.catalog import Method
 from gateway.schema.policy import MethodPolicy
@@ -16,32 +16,41 @@ _DOMAIN = "gatewayapi.v1"
 
 
 def authorize(
-    method: Method, policy: MethodPolicy, audit: Audit, *, anonymous: bool
+    method: Method,
+    policy: MethodPolicy,
+    audit: Audit,
+    challenges: Sequence[Challenge] = (),
+    *,
+    anonymous: bool,
 ) -> Sequence[Interceptor]:
     """What lets a method's callers pass, or not; nothing where everyone may call.
 
-    `anonymous` is what holds where the policy does not say.
+    `challenges` is what callers without a credential are told to show; `anonymous` is what holds
+    where the policy does not say.
     """
     asks = bool(policy.scopes_any or policy.scopes_all)
     if policy.anonymous if policy.anonymous is not None else anonymous and not asks:
         return ()
-    return (Authorize(method, policy, audit),)
+    return (Authorize(method, policy, audit, challenges),)
 
 
 class Authorize:
     """Passes callers who are known and were granted what the method asks for."""
 
-    def __init__(self, method: Method, policy: MethodPolicy, audit: Audit) -> None:
+    def __init__(
+        self, method: Method, policy: MethodPolicy, audit: Audit, challenges: Sequence[Challenge]
+    ) -> None:
         self._method = method
         self._all = policy.scopes_all
         self._any = policy.scopes_any
         self._audit = audit
+        self._challenges = challenges
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Answers a call whose principal may call."""
         principal = call.principal
         if principal is None:
-            raise no_credential()
+            raise no_credential(self._challenges)
         scopes = principal.scopes
         if not self._all <= scopes or (self._any and self._any.isdisjoint(scopes)):
             raise self._refusal(call, principal)

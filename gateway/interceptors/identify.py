@@ -1,7 +1,7 @@
 """Tells back ends who is calling, in metadata that no client can set."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Handler, Metadata, Principal, Reply
 from gateway.config.auth import IdentityOptions
@@ -28,7 +28,7 @@ class Identify:
         # of it is written once for all those calls.
         self._known: dict[int, tuple[Principal, Metadata]] = {}
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Hands a call on with its principal's name, scopes, client and claims."""
         principal = call.principal
         if principal is not None:
@@ -39,7 +39,7 @@ class Identify:
             if self._jwt is not None:
                 name, statement = self._jwt
                 call.metadata.append((name, statement(principal, call.method.service)))
-        return await proceed(call)
+        return proceed(call)
 
     def _learn(self, principal: Principal) -> tuple[Principal, Metadata]:
         if len(self._known) >= _MOST:

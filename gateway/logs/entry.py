@@ -1,8 +1,11 @@
 """What is noted of one request, while it is answered; lines are made of it later, elsewhere."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
 
 from gateway.call import Principal
+from gateway.status import Code
 from gateway.transcoding.binding import Binding
 
 
@@ -16,7 +19,7 @@ class Entry(NamedTuple):
     query: str
     binding: Binding | None
     status: int
-    code: str
+    code: Code
     duration_s: float
     request_bytes: int
     response_bytes: int
@@ -37,7 +40,7 @@ EntryValues = tuple[
     str,
     Binding | None,
     int,
-    str,
+    Code,
     float,
     int,
     int,
@@ -49,3 +52,6 @@ EntryValues = tuple[
     tuple[tuple[str, str], ...],
 ]
 """An `Entry` before it has its name: a bare tuple takes a fifth of the time to make."""
+
+entry_of = cast("Callable[[EntryValues], Entry]", partial(tuple.__new__, Entry))
+"""Values with their names; what `Entry(*values)` does in the end, in a third of its time."""

@@ -26,6 +26,7 @@ SEVERITIES = {
 }
 """Names of OpenTelemetry's log data model (SeverityText) by `logging`'s numbers."""
 
+_MILLISECONDS = [f".{number:03}Z" for number in range(1000)]
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "31;1"}
 
 
@@ -47,7 +48,7 @@ def plain(text: str) -> str:
 def instant(at_s: float) -> str:
     """An instant in UTC, with milliseconds (RFC 3339)."""
     second = int(at_s)
-    return f"{_date(second)}.{int((at_s - second) * 1000):03}Z"
+    return _date(second) + _MILLISECONDS[int((at_s - second) * 1000)]
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ State = tuple[float, float, float]
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
     """What asking for `cost` gives, and the counter's next state; `state` is None for a new one."""
-    if isinstance(limit, TokenBucket):
+    if type(limit) is TokenBucket:
         return _take_from_bucket(limit, state, cost, now_s)
     return _take_from_window(limit, state, cost, now_s)
 
@@ -52,12 +52,11 @@ def _take_from_bucket(
         filled = before + (now_s - at_s) * per_second if now_s > at_s else before
         if filled < limit:
             tokens = filled
-    allowed = tokens >= cost
-    wait_s = 0.0 if allowed else (cost - tokens) / per_second
-    if allowed:
-        tokens -= cost
-    full_after_s = (limit - tokens) / per_second
-    return _taken((allowed, int(tokens), wait_s, full_after_s)), (tokens, now_s, 0.0)
+    if tokens < cost:
+        wait_s, full_after_s = (cost - tokens) / per_second, (limit - tokens) / per_second
+        return _taken((False, int(tokens), wait_s, full_after_s)), (tokens, now_s, 0.0)
+    tokens -= cost
+    return _taken((True, int(tokens), 0.0, (limit - tokens) / per_second)), (tokens, now_s, 0.0)
 
 
 def _take_from_window(

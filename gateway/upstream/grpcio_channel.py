@@ -259,8 +259,9 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
         ("grpc.max_receive_message_length", upstream.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.primary_user_agent", USER_AGENT),
-        # Retries are the gateway's own decision, never half grpc's.
-        ("grpc.enable_retries", 0),
+        # Retries that a back end's name would configure are nobody's decision here. Those of calls
+        # that no back end has seen stay on: a connection may say goodbye just as one is sent.
+        ("grpc.service_config_disable_resolution", 1),
         # A back end that is up again is noticed in seconds; the default waits up to two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5000),

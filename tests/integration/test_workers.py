@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ import pytest
 
 from services import echo
 from services.serving import serve
+from tests.support.tls import Files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 SAMPLE = Path("gen/descriptors.binpb")
@@ -27,6 +29,7 @@ class Supervised:
         self.process = process
         self._said = said
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def said(self) -> str:
@@ -51,7 +54,7 @@ class Supervised:
     async def ask(self, path: str = "/v1/echo/hello") -> tuple[int, str]:
         """The status of an answer on a connection of its own, and a name of who gave it."""
         async with asyncio.timeout(10):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
             answer = (await reader.read()).decode()
             writer.close()
@@ -137,6 +140,16 @@ async def test_every_worker_answers_on_the_one_port(tmp_path: Path) -> None:
         await gateway.answering(2)
         assert len(gateway.workers) == 2
         assert await gateway.end() == 0
+
+
+async def test_every_worker_answers_over_tls(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text(f"tls: {{cert_file: {files.cert}, key_file: {files.key}}}\n")
+    async with supervised(tmp_path, "--config", str(settings)) as gateway:
+        found = await gateway.until(r"serving 8 routes on https://127.0.0.1:(\d+) with 2 workers")
+        gateway.port, gateway.tls = int(found[1]), files.context()
+        assert len(await gateway.answering(2)) == 2
 
 
 async def test_a_worker_that_is_killed_is_replaced_and_nobody_is_refused(tmp_path: Path) -> None:

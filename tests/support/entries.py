@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.logs.entry import Entry
 from gateway.schema.catalog import Schema, build_schema
+from gateway.status import Code
 from gateway.transcoding.binding import Binding, bind
 from tests.support.schema import descriptor_set
 
@@ -53,7 +54,7 @@ PLAIN = Entry(
     query="",
     binding=None,
     status=200,
-    code="OK",
+    code=Code.OK,
     duration_s=0.0012345,
     request_bytes=1,
     response_bytes=2,

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 
-from gateway.auth.authenticator import Authenticator
-from gateway.auth.refusals import cannot_check, unauthenticated
+from gateway.auth.authenticator import MUST_ASK, Authenticator, MustAsk
+from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError
@@ -21,8 +21,13 @@ OK = Reply(b"ok")
 class Scripted:
     """Answers with the next of what it was given, and with the last for ever after."""
 
+    challenge = BEARER
+
     def __init__(self, *answers: Principal | StatusError | None) -> None:
         self.answers = list(answers)
+
+    def recall(self, call: Call) -> MustAsk:
+        return MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -3,6 +3,7 @@
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from gateway.auth.refusals import BEARER, Challenge
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authorize import authorize
 from gateway.schema.policy import MethodPolicy
@@ -95,6 +96,17 @@ async def test_nobody_is_asked_to_show_a_credential(policy: MethodPolicy, anonym
         await outcome(policy, None, Trail(), anonymous=anonymous)
     assert refused.value.code is Code.UNAUTHENTICATED
     assert refused.value.headers == [("WWW-Authenticate", "Bearer")]
+
+
+async def test_nobody_is_told_of_each_kind_that_would_do_once() -> None:
+    key = Challenge('ApiKey header="X-Key"', "X-Key")
+    (guard,) = authorize(METHOD, ALL, Trail(), [BEARER, key, BEARER], anonymous=False)
+    with pytest.raises(StatusError, match=r"send Authorization: Bearer or X-Key$") as refused:
+        await guard(Call(METHOD, message=b""), answer)
+    assert refused.value.headers == [
+        ("WWW-Authenticate", "Bearer"),
+        ("WWW-Authenticate", 'ApiKey header="X-Key"'),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """TLS towards clients, and client certificates as credentials, over real sockets."""
 
 import asyncio
+import datetime as dt
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,61 +13,10 @@ from pydantic import ValidationError
 from gateway.app import Gateway
 from gateway.config.model import Config
 from gateway.frontend.tls import TlsError
-from tests.support.http import Answer, RawClient, connected, echo_gateway
+from tests.support.http import Answer, connected, echo_gateway
+from tests.support.tls import Files, secured
 
 URI = "spiffe://example.org/ns/a"
-
-
-class Files:
-    """A certificate authority, and what it has written for a gateway."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca = trustme.CA()
-        self.clients = trustme.CA()
-        self.cert, self.key, self.client_ca = (folder / n for n in ("cert", "key", "client_ca"))
-        self.clients.cert_pem.write_to_path(self.client_ca)
-        self.issue(self.ca)
-
-    def issue(self, by: trustme.CA) -> None:
-        """Writes a certificate for the gateway, and its key."""
-        own = by.issue_cert("127.0.0.1")
-        self.key.write_bytes(own.private_key_pem.bytes())
-        self.cert.write_bytes(b"".join(blob.bytes() for blob in own.cert_chain_pems))
-
-    def settings(self, **more: Any) -> dict[str, Any]:
-        """The `tls` section."""
-        return {"cert_file": str(self.cert), "key_file": str(self.key)} | more
-
-    def trusting(self, **more: Any) -> dict[str, Any]:
-        """The `tls` section of one who knows clients by their certificates."""
-        return self.settings(client_ca_file=str(self.client_ca), **more)
-
-    def context(
-        self, client: trustme.LeafCert | None = None, ca: trustme.CA | None = None
-    ) -> ssl.SSLContext:
-        """What a client connects with."""
-        context = ssl.create_default_context()
-        (ca or self.ca).configure_trust(context)
-        if client is not None:
-            client.configure_cert(context)
-        return context
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(tmp_path)
-
-
-@asynccontextmanager
-async def secured(gateway: Gateway, context: ssl.SSLContext) -> AsyncIterator[RawClient]:
-    """A connection that is secured."""
-    host, _, port = gateway.address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
-    try:
-        yield RawClient(reader, writer)
-    finally:
-        writer.transport.abort()
 
 
 async def get(gateway: Gateway, context: ssl.SSLContext, *headers: str) -> Answer:
@@ -217,8 +164,6 @@ def _leaf(ca: trustme.CA, identity: str) -> trustme.LeafCert:
 
 
 def _with_uri(ca: trustme.CA, uri: Any) -> trustme.LeafCert:
-    import datetime as dt
-
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -251,6 +196,36 @@ async def test_a_certificate_of_a_foreign_authority_is_refused(files: Files) -> 
     async with echo_gateway(tls=files.trusting(), auth={"certificates": {}}) as gateway:
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await get(gateway, files.context(foreign))
+
+
+async def test_a_certificate_that_has_expired_gets_no_connection(files: Files) -> None:
+    now = dt.datetime.now(dt.UTC)
+    old = files.clients.issue_cert(
+        "ada.example.org",
+        not_before=now - dt.timedelta(days=2),
+        not_after=now - dt.timedelta(days=1),
+    )
+    async with echo_gateway(tls=files.trusting(), auth={"certificates": {}}) as gateway:
+        with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+            await get(gateway, files.context(old))
+
+
+async def test_a_certificate_that_expires_is_no_credential_on_a_connection_that_lives(
+    files: Files,
+) -> None:
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
+    leaf = files.clients.issue_cert("ada.example.org", not_after=soon)
+    async with (
+        echo_gateway(tls=files.trusting(), auth={"certificates": {}}) as gateway,
+        secured(gateway, files.context(leaf)) as client,
+    ):
+        assert (await client.get("/v1/echo/hello")).status == 200
+        await asyncio.sleep(2.1)
+        answer = await client.get("/v1/echo/hello")
+        assert (answer.status, answer.json()["error"]["message"]) == (
+            401,
+            "the client certificate has expired",
+        )
 
 
 async def test_where_certificates_are_required_none_gets_no_connection(files: Files) -> None:
