@@ -17,7 +17,7 @@ State = tuple[float, float, float]
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
     """What asking for `cost` gives, and the counter's next state; `state` is None for a new one."""
-    if type(limit) is TokenBucket:
+    if isinstance(limit, TokenBucket):
         return _take_from_bucket(limit, state, cost, now_s)
     return _take_from_window(limit, state, cost, now_s)
 
