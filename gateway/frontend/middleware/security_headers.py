@@ -7,7 +7,7 @@ of these names is taken at its word: it knows what it sends.
 from collections.abc import Callable, Mapping
 
 from gateway.config.headers import SecurityHeaderOptions
-from gateway.frontend.messages import Request, Response
+from gateway.frontend.messages import Headers, Request, Response
 from gateway.frontend.ring import Finish
 
 IsSecure = Callable[[Request], bool]
@@ -36,14 +36,18 @@ def security_headers(
     def finish(request: Request, response: Response) -> None:
         secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
         mine = secure_lines if secure else lines
-        # Saves looking for each name where a back end has said nothing, as most do.
-        if len(response.headers) == 1:
-            response.fixed = mine[""]
-            return
-        stated = {name.lower() for name, _ in response.headers}
-        response.fixed = "".join(line for name, line in mine.items() if name and name not in stated)
+        response.fixed = mine[""]
+        for name, _ in response.headers:
+            if name.lower() in mine:  # saves joining anew where a back end has said nothing of it
+                response.fixed = _without(mine, response.headers)
+                break
 
     return finish
+
+
+def _without(lines: Mapping[str, str], headers: Headers) -> str:
+    stated = {name.lower() for name, _ in headers}
+    return "".join(line for name, line in lines.items() if name and name not in stated)
 
 
 def _lines(fields: Mapping[str, str]) -> dict[str, str]:
