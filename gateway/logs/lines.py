@@ -32,6 +32,8 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "3
 
 def quoted(text: str) -> str:
     """A text as a JSON string of printable ASCII, cut where it is too long."""
+    if len(text) <= LIMIT and text.isascii():
+        return encode_basestring_ascii(text)
     if len(text) > LIMIT:
         text = f"{text[:LIMIT]}... and {len(text) - LIMIT} more"
     if not text.isascii():

@@ -61,6 +61,8 @@ class PathMasks:
         """`redact` says which field paths of a method its policy hides, `*` for all."""
         hidden = {one: _hidden(one, redact(one.method) if redact else ()) for one in bindings}
         self._hidden = {binding: places for binding, places in hidden.items() if places}
+        self.hide_something = bool(self._hidden)
+        """Whether there is anything to hide in any path."""
 
     def mask(self, path: str, binding: Binding | None) -> str:
         """A raw path as it may be shown; without a binding, nobody knows what is in it.
@@ -68,8 +70,6 @@ class PathMasks:
         What then could have been meant for a binding that hides something is hidden as well: a
         secret is one too where the HTTP method was wrong.
         """
-        if not self._hidden:
-            return path
         if binding is not None:
             places = self._hidden.get(binding)
             return path if places is None else _mask(path, binding.template, places)

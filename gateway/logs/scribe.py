@@ -6,7 +6,7 @@ import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -205,17 +205,19 @@ class Scribe(Generic[T]):
         while self.waiting or self.dropped:
             count = min(len(self.waiting), _BATCH)
             lost, self.dropped = self.dropped, 0
-            lines = [self._notice(lost)] if lost else []
-            lines += [self._line(self.waiting.popleft()) for _ in range(count)]
-            if not self._write("".join(lines), count, lost):
+            items = [self.waiting.popleft() for _ in range(count)]
+            if lost:
+                items.insert(0, self._notice(lost))
+            if not self._write(self._text(items), count, lost):
                 return
 
-    def _line(self, item: T | str) -> str:
-        if isinstance(item, str):
-            return item
+    def _text(self, items: Sequence[T | str]) -> str:
+        render = self._render
         try:
-            return self._render(item)
+            return "".join([one if isinstance(one, str) else render(one) for one in items])
         except Exception:
+            if len(items) > 1:
+                return "".join([self._text([one]) for one in items])  # all but the one at fault
             logger.exception("a line of the log cannot be made")
             return ""
 
