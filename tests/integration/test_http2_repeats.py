@@ -8,12 +8,14 @@ import pytest
 
 from gateway.config.model import Upstream
 from gateway.status import Code, StatusError
+from gateway.upstream.grpcio_channel import GrpcioChannel
 from gateway.upstream.http2 import Http2Channel, frames
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Script, Scripted
 
+GET = method("Get")
 COLLECT = method("Collect", client_streaming=True)
 TALK = method("Talk", client_streaming=True, server_streaming=True)
 
@@ -108,6 +110,17 @@ async def test_a_stream_that_was_turned_away_is_sent_again_from_the_start(
         else:
             assert reply.message == b"ok"
         assert request.closed.is_set()
+
+
+async def test_grpcio_sends_again_what_a_back_end_turned_away() -> None:
+    server = Scripted(refuse, answer)
+    async with server.running() as target:
+        channel = GrpcioChannel("library", Upstream(target=target))
+        try:
+            assert (await channel.call(GET, b"one", [], 5)).message == b"ok"
+        finally:
+            await channel.close()
+    assert server.calls == 2
 
 
 async def test_a_stream_that_is_over_already_is_sent_again_whole() -> None:
