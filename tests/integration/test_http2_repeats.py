@@ -112,8 +112,8 @@ async def test_a_stream_that_was_turned_away_is_sent_again_from_the_start(
         assert request.closed.is_set()
 
 
-async def test_grpcio_sends_again_what_a_back_end_turned_away() -> None:
-    server = Scripted(refuse, answer)
+async def test_grpcio_sends_again_what_a_goodbye_left_out() -> None:
+    server = Scripted(leave, answer)
     async with server.running() as target:
         channel = GrpcioChannel("library", Upstream(target=target))
         try:
