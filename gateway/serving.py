@@ -45,8 +45,11 @@ async def serve(
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
     until: int | None = None,
+    before: str = "",
 ) -> None:
     """Serves until SIGINT or SIGTERM, or until the pipe `until` is closed at its other end.
+
+    `before` is what became of the process that this one replaces; it is written down.
 
     Raises:
         StartUpError: it cannot start; the text says why.
@@ -62,6 +65,8 @@ async def serve(
     async with open_logs(config.log) as logs:
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
+            if before:
+                logger.error("%s", before, extra=about("gateway.worker.lost"))
             logger.info("starting", extra=about("gateway.started", service__version=_version()))
             async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
                 _settle()

@@ -95,6 +95,8 @@ class Worker:
         self.started_s = 0.0
         self.due_s = 0.0
         self.failures = 0
+        self.fate = ""
+        """What became of the process before this one, until its successor has taken it down."""
 
     def __repr__(self) -> str:
         pid = None if self.process is None else self.process.pid
@@ -104,7 +106,9 @@ class Worker:
         """Starts a process for this place."""
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(
-            target=_work, args=(config, self.sockets, theirs), name=f"gateway worker {self.number}"
+            target=_work,
+            args=(config, self.sockets, theirs, self.fate),
+            name=f"gateway worker {self.number}",
         )
         # Inherited: Ctrl-C is for every process of a terminal, and would break off an import.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -207,9 +211,10 @@ class Supervisor:
         how = worker.ended(time.monotonic())
         if isinstance(report, Failed):
             how = f"cannot start: {report.reason}"
+        worker.fate = f"worker {worker.number} {how}"
         delay_s = max(0.0, worker.due_s - time.monotonic())
         again = f"in {delay_s:.1f} s" if delay_s else "now"
-        self._say(f"worker {worker.number} {how}; another is started {again}")
+        self._say(f"{worker.fate}; another is started {again}")
 
     def _listen(self) -> None:
         """Does what the signals heard ask for."""
@@ -275,8 +280,8 @@ def _last(reports: "Connection | None") -> Started | Failed | None:
     return report
 
 
-def _work(config: Config, sockets: Sockets, reports: "Connection") -> None:
-    """What a worker does."""
+def _work(config: Config, sockets: Sockets, reports: "Connection", before: str) -> None:
+    """What a worker does; `before` is what became of the one in its place."""
     gc.disable()  # until it serves, as in a process of its own
     from gateway.serving import run, serve  # noqa: PLC0415 - for workers alone
 
@@ -292,6 +297,7 @@ def _work(config: Config, sockets: Sockets, reports: "Connection") -> None:
                 stopping=lambda: None,
                 sockets=sockets,
                 until=reports.fileno(),
+                before=before,
             )
         )
     except StartUpError as error:

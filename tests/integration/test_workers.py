@@ -1,6 +1,7 @@
 """Several processes on one port: real ones, as `gateway serve --workers` starts them."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -153,7 +154,9 @@ async def test_every_worker_answers_over_tls(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_is_killed_is_replaced_and_nobody_is_refused(tmp_path: Path) -> None:
-    async with running(tmp_path) as gateway:
+    events, settings = tmp_path / "events.log", tmp_path / "gateway.yaml"
+    settings.write_text(f"log: {{events: {events}}}\n")
+    async with running(tmp_path, "--config", str(settings)) as gateway:
         before = await gateway.answering(2)
         victim = min(gateway.workers)
         os.kill(victim, signal.SIGKILL)
@@ -163,6 +166,10 @@ async def test_a_worker_that_is_killed_is_replaced_and_nobody_is_refused(tmp_pat
         assert len(await gateway.answering(2) - before) == 1
         assert victim not in gateway.workers
         assert await gateway.end() == 0
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    (lost,) = [one for one in told if one.get("event.name") == "gateway.worker.lost"]
+    assert lost["severity_text"] == "ERROR"
+    assert re.fullmatch(r"worker \d was ended by SIGKILL", lost["body"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
