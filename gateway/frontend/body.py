@@ -74,7 +74,6 @@ class IncomingBody:
         Raises:
             StatusError: it is too large, or broke off.
         """
-        self._refuse_announced(self._limits.body_bytes)
         try:
             body: bytes = self._stream.read_nowait()
         except BrokenBodyError:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -54,6 +54,7 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
 }
 """How the C core speaks of failures of its own, by code. It marks them in no other way, not in the
 debug string either; but a status without trailers whose text has such words is taken to be its."""
+_WRITE_FAILED = "Internal error from Core"
 
 
 class GrpcioChannel:
@@ -88,7 +89,7 @@ class GrpcioChannel:
         try:
             message: bytes | None = await rpc
         except grpc.aio.AioRpcError as error:
-            raise self._error(rpc, error) from None
+            raise self._error(rpc, error, sending) from None
         except asyncio.CancelledError as cancelled:
             rpc.cancel()
             raise self._interruption(cancelled, sending) from None
@@ -155,7 +156,7 @@ class GrpcioChannel:
                     yield message
             reply.trailers.extend(_plain(await rpc.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
-            raise self._error(rpc, error) from None
+            raise self._error(rpc, error, sending) from None
         except asyncio.CancelledError as cancelled:
             raise self._interruption(cancelled, sending) from None
         finally:
@@ -179,7 +180,11 @@ class GrpcioChannel:
             return sending.failure
         return unavailable(self._name)
 
-    def _error(self, rpc: Any, error: grpc.aio.AioRpcError) -> StatusError:
+    def _error(
+        self, rpc: Any, error: grpc.aio.AioRpcError, sending: "_Sending | None"
+    ) -> StatusError:
+        if sending is not None and sending.ending is not None:
+            error = sending.ending
         code, _ = error.code().value
         metadata = _plain(error.initial_metadata())
         trailers = _plain(error.trailing_metadata())
@@ -226,13 +231,26 @@ class _Sending:
 
     def __init__(self, rpc: Any, messages: AsyncGenerator[bytes]) -> None:
         self.failure: Exception | None = None
+        self.ending: grpc.aio.AioRpcError | None = None
+        """How the RPC ended. A write that comes too late has grpcio say INTERNAL ever after."""
         self._rpc = rpc
+        rpc.add_done_callback(self._note_ending)
         self._task = asyncio.create_task(self._send(messages))
 
     async def stop(self) -> None:
         """Reads no further message, and returns once the generator is at rest."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    def _note_ending(self, rpc: Any) -> None:
+        details = _at_once(rpc.details())
+        if self.ending is None and details != _WRITE_FAILED:
+            self.ending = grpc.aio.AioRpcError(
+                _at_once(rpc.code()),
+                _at_once(rpc.initial_metadata()),
+                _at_once(rpc.trailing_metadata()),
+                details,
+            )
 
     async def _send(self, messages: AsyncGenerator[bytes]) -> None:
         try:
@@ -244,6 +262,16 @@ class _Sending:
             if not self._rpc.done():
                 self.failure = error
                 self._rpc.cancel()
+
+
+def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that has nothing to wait for."""
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        return done.value
+    reading.close()
+    raise RuntimeError("grpcio calls an RPC done whose end it does not know")
 
 
 async def _first(messages: AsyncIterator[bytes]) -> bytes | None:

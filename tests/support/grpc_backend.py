@@ -121,6 +121,11 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
             yield request[::-1]
         await notice_cancellation()
 
+    async def interrupt(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        async for _ in requests:
+            await context.abort(grpc.StatusCode.DATA_LOSS, "enough")
+            yield b""
+
     unary: dict[str, Callable[[bytes, Context], Awaitable[bytes]]] = {
         "Echo": echo,
         "Sized": sized,
@@ -138,6 +143,7 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
         "Flood": grpc.unary_stream_rpc_method_handler(flood),
         "Collect": grpc.stream_unary_rpc_method_handler(collect),
         "Talk": grpc.stream_stream_rpc_method_handler(talk),
+        "Interrupt": grpc.stream_stream_rpc_method_handler(interrupt),
     }
     return handlers
 

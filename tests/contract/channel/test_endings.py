@@ -60,6 +60,23 @@ async def test_a_stream_that_fails_later_keeps_metadata_and_trailers(channel: Ch
     assert ("t-count", "1") in error.trailers
 
 
+async def test_the_ending_is_kept_where_messages_are_still_being_sent(channel: Channel) -> None:
+    interrupt = method("Interrupt", client_streaming=True, server_streaming=True)
+
+    async def ending() -> tuple[Code, str]:
+        try:
+            reply = await channel.call(interrupt, sent(*[b"more"] * 20), [], 10)
+            assert reply.messages is not None
+            await anext(reply.messages)
+        except StatusError as error:
+            return error.code, error.message
+        raise AssertionError("it ended well")
+
+    # Many, for it takes a message that leaves just when the ending comes.
+    endings = await asyncio.gather(*[ending() for _ in range(100)])
+    assert set(endings) == {(Code.DATA_LOSS, "enough")}
+
+
 async def test_closing_a_stream_nobody_read_cancels_it_at_the_server(
     channel: Channel, backend: Backend
 ) -> None:

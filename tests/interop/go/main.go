@@ -237,18 +237,25 @@ func talk(w *watcher, stream grpc.ServerStream) error {
 	})
 }
 
+func interrupt(w *watcher, stream grpc.ServerStream) error {
+	return each(w, stream, func([]byte) error {
+		return status.Error(codes.DataLoss, "enough")
+	})
+}
+
 var handlers = map[string]handler{
-	"Echo":     unary(echo).handle,
-	"Sized":    unary(sized).handle,
-	"Fail":     unary(fail).handle,
-	"AbortNow": unary(abortNow).handle,
-	"Refuse":   unary(refuse).handle,
-	"Hang":     unary(hang).handle,
-	"Brief":    unary(brief).handle,
-	"Count":    count,
-	"Flood":    flood,
-	"Collect":  collect,
-	"Talk":     talk,
+	"Echo":      unary(echo).handle,
+	"Sized":     unary(sized).handle,
+	"Fail":      unary(fail).handle,
+	"AbortNow":  unary(abortNow).handle,
+	"Refuse":    unary(refuse).handle,
+	"Hang":      unary(hang).handle,
+	"Brief":     unary(brief).handle,
+	"Count":     count,
+	"Flood":     flood,
+	"Collect":   collect,
+	"Talk":      talk,
+	"Interrupt": interrupt,
 }
 
 func describe(w *watcher) *grpc.ServiceDesc {

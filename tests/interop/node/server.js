@@ -108,6 +108,9 @@ const methods = (watch) => {
       });
       call.on("end", () => call.end());
     },
+    Interrupt: (call) => {
+      call.once("data", () => fail(call, { code: status.DATA_LOSS, details: "enough" }));
+    },
   };
 };
 
