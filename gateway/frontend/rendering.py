@@ -40,16 +40,19 @@ class Rendering:
                 f"the response is larger than {self._limit_bytes} bytes",
                 http_status=500,
             )
-        headers = self._rules.to_headers(reply.metadata)
-        headers.extend(payload.headers)
-        trailers = self._rules.to_headers(reply.trailers) if reply.trailers else None
-        status = _chosen_status(reply.metadata)
-        return Response(status, headers, payload.body, payload.content_type, trailers=trailers)
+        response = self.head(reply.metadata, payload.content_type)
+        response.body = payload.body
+        response.headers += payload.headers
+        if reply.trailers:
+            response.trailers = self._rules.to_headers(reply.trailers)
+        return response
 
     def head(self, metadata: Metadata, content_type: str) -> Response:
-        """The response to a reply of many messages, without its stream."""
+        """The response to a reply, without its body or its stream."""
+        if not metadata:  # as most back ends send
+            return Response(200, [], b"", content_type)
         headers = self._rules.to_headers(metadata)
-        return Response(_chosen_status(metadata), headers, content_type=content_type)
+        return Response(_chosen_status(metadata), headers, b"", content_type)
 
     def failure(self, error: StatusError, accept: str | None = None) -> Response:
         """The response that tells of an error, with what the back end sent before it."""

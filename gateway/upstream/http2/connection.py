@@ -12,9 +12,8 @@ from gateway.upstream.http2 import frames, incoming
 from gateway.upstream.http2.frames import ErrorCode, pack_head, unpack_head
 from gateway.upstream.http2.headers import HeaderError, ResponseDecoder
 from gateway.upstream.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
-from gateway.upstream.http2.stream import STREAM_WINDOW, Listener, Stream
+from gateway.upstream.http2.stream import CONNECTION_WINDOW, STREAM_WINDOW, Listener, Stream
 
-CONNECTION_WINDOW = 16 * 1024 * 1024
 _MAX_UNANSWERED = 1000
 _UNLIMITED = 2**31
 
@@ -178,20 +177,22 @@ class Connection:
             if start + length > end:
                 break
             at = start + length
-            self._frame(length_and_kind & 255, flags, stream_id & 0x7FFFFFFF, buffer[start:at])
+            kind, payload = length_and_kind & 255, buffer[start:at]
+            stream_id &= 0x7FFFFFFF
+            if self._due is not None and kind != self._due:
+                raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, incoming.MISSING[self._due])
+            # Here and not in a function of its own: there are three frames for each call.
+            if kind == frames.HEADERS and flags | frames.END_STREAM == frames.WHOLE_HEADERS:
+                self._on_block(stream_id, payload, ended=flags != frames.END_HEADERS)
+            elif kind == frames.DATA:
+                self._on_data(flags, stream_id, payload)
+            elif kind == frames.HEADERS:
+                self._on_headers(flags, stream_id, payload)
+            elif kind == frames.WINDOW_UPDATE:
+                self._on_window_update(stream_id, payload)
+            else:
+                self._on_rare(kind, flags, stream_id, payload)
         self._buffer = buffer[at:]
-
-    def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._due is not None and kind != self._due:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, incoming.MISSING[self._due])
-        if kind == frames.DATA:
-            self._on_data(flags, stream_id, payload)
-        elif kind == frames.HEADERS:
-            self._on_headers(flags, stream_id, payload)
-        elif kind == frames.WINDOW_UPDATE:
-            self._on_window_update(stream_id, payload)
-        else:
-            self._on_rare(kind, flags, stream_id, payload)
 
     def _on_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         # None of these brings anything for itself; whoever sends them without end is a flood.
@@ -235,10 +236,9 @@ class Connection:
             self._patience.try_it()
 
     def _make_room(self) -> None:
-        """Opens the connection's window again.
+        """Opens the connection's window again, whoever reads: one who is slow holds back no other.
 
-        It is opened whoever reads: what one slow reader holds back is bounded by its own stream's
-        window, and must not hold back the others.
+        What waits for each is bounded by its own stream's window.
         """
         if self._room < 0:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window was overrun")

@@ -8,6 +8,8 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
 from urllib.parse import unquote
 
 import hpack
@@ -109,8 +111,7 @@ class RequestHeaders:
             block = self._start + _PATH + _string(path.encode()) + self._rest
             parts = [self._methods.setdefault(path, block)]
         if timeout_s is not None:
-            text = encode_timeout(timeout_s)
-            parts += (_TIMEOUT, _LENGTHS[len(text)], text)
+            parts.append(encode_timeout(timeout_s))
         pairs = self._pairs
         for pair in metadata:
             # Every call has a pair of its own, for which an exception would cost a microsecond.
@@ -155,16 +156,22 @@ def fits(block: bytes, limit_bytes: int) -> bool:
 
 
 def encode_timeout(timeout_s: float) -> bytes:
-    """A grpc-timeout of at most eight digits, never shorter than asked by more than its unit."""
-    if timeout_s < 99:
-        return b"%du" % max(1, int(timeout_s * 1e6))
-    if timeout_s < 99_999:
-        return b"%dm" % int(timeout_s * 1e3)
-    return b"%dS" % min(99_999_999, int(timeout_s))
+    """The field grpc-timeout, of at most eight digits and never shorter than asked."""
+    if timeout_s < 1:
+        return _TIMEOUT + _string(b"%du" % max(1, ceil(timeout_s * 1e6)))
+    return _timeout_of(ceil(timeout_s * 1e3))
+
+
+# Most calls have the default deadline, and leave at once: saves writing the same few numbers anew.
+@lru_cache(maxsize=1024)
+def _timeout_of(milliseconds: int) -> bytes:
+    if milliseconds < _NINE_DIGITS:
+        return _TIMEOUT + _string(b"%dm" % milliseconds)
+    return _TIMEOUT + _string(b"%dS" % min(_NINE_DIGITS - 1, ceil(milliseconds / 1000)))
 
 
 _TIMEOUT = _NEW_NAME + _string(b"grpc-timeout")
-_LENGTHS = [bytes((size,)) for size in range(10)]
+_NINE_DIGITS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from typing import Protocol
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
 
+CONNECTION_WINDOW = 16 * 1024 * 1024
+"""How much of all streams together a peer may send before we have looked at it."""
+
 STREAM_WINDOW = 1024 * 1024
 """How much of one stream a peer may send ahead of who reads it."""
 
