@@ -1,0 +1,69 @@
+"""Small requests through this gateway and its peers, loaded in turns of a second.
+
+`python -m benchmarks.turns [TURNS]`. Minutes differ by more than two gateways do: what is compared
+here runs at once on one core, and the ratio is the median over pairs of neighbouring seconds.
+"""
+
+import sys
+from contextlib import ExitStack
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.building import MissingError
+from benchmarks.load import cpu_s, need_wrk, saturate
+from benchmarks.peers import GRPCIO, OURS, backend, peers, running
+from benchmarks.scenarios import POST, SMALL_GET, Scenario, Setup
+
+_TURNS = 15
+
+Costs = dict[str, list[float]]
+"""CPU µs a request of each turn, by gateway."""
+
+
+def run(turns: int) -> dict[str, Costs]:
+    """The costs of each scenario.
+
+    Raises:
+        MissingError: wrk is missing, or a gateway cannot be had.
+    """
+    need_wrk()
+    with backend() as address, ExitStack() as held:
+        places: dict[str, tuple[int, int]] = {}
+        for peer in peers(address, {Setup.PLAIN}):
+            if peer.name != GRPCIO:
+                pid = held.enter_context(running(peer.command, peer.port))
+                places[peer.name] = pid, peer.port
+        return {one.name: _costs(places, one, turns) for one in (SMALL_GET, POST)}
+
+
+def _costs(places: dict[str, tuple[int, int]], scenario: Scenario, turns: int) -> Costs:
+    costs: Costs = {name: [] for name in places}
+    for turn in range(-1, turns):  # the first to warm up
+        # The other way round every second time, so that none always follows the same.
+        for name in list(places) if turn % 2 else reversed(places):
+            pid, port = places[name]
+            before_s = cpu_s(pid)
+            answers = saturate(port, scenario, 1)
+            if turn >= 0:
+                costs[name].append((cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6)
+    return costs
+
+
+def table(results: dict[str, Costs]) -> Table:
+    """A row for each gateway and scenario."""
+    rows = Table("request", "gateway", "CPU µs", "ours / its", title="In turns", box=None)
+    for scenario, costs in results.items():
+        ours = costs[OURS]
+        for name, its in costs.items():
+            ratio = median(mine / other for mine, other in zip(ours, its, strict=True))
+            rows.add_row(scenario, name, f"{median(its):.0f}", f"{ratio:.2f}")
+    return rows
+
+
+if __name__ == "__main__":
+    try:
+        Console().print(table(run(int(sys.argv[1]) if len(sys.argv) > 1 else _TURNS)))
+    except MissingError as missing:
+        sys.exit(f"not measured: {missing}")
