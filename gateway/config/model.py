@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config.auth import AuthOptions
 from gateway.config.cors import CorsOptions
@@ -273,6 +273,17 @@ class Config(Section):
     rate_limits: RateLimitOptions = RateLimitOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()
     """Interceptors of one's own, in the order in which calls pass them."""
+
+    @field_validator("filters")
+    @classmethod
+    def _no_name_twice(cls, filters: tuple[FilterRule, ...]) -> tuple[FilterRule, ...]:
+        names = [rule.name for rule in filters]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(
+                f"two rules are called {twice}: a refusal is logged by its rule's name"
+            )
+        return filters
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Self:

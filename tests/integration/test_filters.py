@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.filters import FilterRule
+from gateway.config.model import Config
 from tests.support.http import Answer, connected, echo_gateway
 
 ECHO = "/v1/echo/hello"
@@ -182,3 +183,9 @@ async def test_the_rule_stands_in_the_audit_trail_once_a_second(tmp_path: Path) 
 def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FilterRule.model_validate({"name": "rule"} | rule)
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    rule = {"name": "inside", "allow_networks": ["10.0.0.0/8"]}
+    with pytest.raises(ValidationError, match="two rules are called inside"):
+        Config.model_validate({"filters": [rule, rule]})
