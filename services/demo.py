@@ -25,7 +25,6 @@ Try:
   curl --json '{{"title": "Emma", "authors": ["Jane Austen"]}}' \\
     '{url}/v1/shelves/fiction/books?book_id=emma'
   curl -X PATCH --json '{{"title": "Emma (1815)"}}' {url}/v1/shelves/fiction/books/emma
-  curl -X DELETE {url}/v1/shelves/fiction/books/emma
   curl -i {url}/v1/shelves/nowhere
   curl '{url}/v1/echo/hello?number=7&words=a&words=b'
   curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
@@ -45,14 +44,15 @@ Try:
 Tokens: the authentication server on {auth} knows the client demo and the user ada, see
 services/accounts.yaml; what is issued is kept in {store}.
 
-  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=client_credentials -d scope=books.read
+  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=client_credentials -d scope=books.write
   TOKEN=...  REFRESH=...                                       from its answer
   curl -H "Authorization: Bearer $TOKEN" {url}/v1/echo/hello   x-principal is what back ends see
+  curl -i -X DELETE {url}/v1/shelves/fiction/books/emma         401: it needs the scope books.write
+  curl -X DELETE -H "Authorization: Bearer $TOKEN" {url}/v1/shelves/fiction/books/emma
   curl -u demo:demo-secret {url}/oauth2/introspect -d token=$TOKEN
   curl -u demo:demo-secret {url}/oauth2/token -d grant_type=refresh_token -d refresh_token=$REFRESH
   curl -u demo:demo-secret {url}/oauth2/revoke -d token=$TOKEN
   curl -i -H "Authorization: Bearer $TOKEN" {url}/v1/shelves   401 within a second
-  curl -i -X DELETE {url}/v1/shelves/fiction                    401: needs the scope books.write
   curl {url}/.well-known/oauth-authorization-server
 
   gateway routes --descriptors gen/descriptors.binpb          every route
