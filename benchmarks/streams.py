@@ -7,11 +7,9 @@ of their own; figures are those of the gateway.
 import asyncio
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.backends import started
 from benchmarks.load import cpu_s, peak_mb
 from benchmarks.peers import free_port, running
 from gateway.schema.catalog import Schema, build_schema
@@ -103,23 +102,6 @@ async def serve_backend() -> None:
     await server.wait_for_termination()
 
 
-@contextmanager
-def started() -> Iterator[str]:
-    """The back end in a process of its own; yields its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.streams", "backend"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline()
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 def send(port: int, head: str, body: Iterator[bytes]) -> bytes:
     """Sends a request whose body comes in chunks, and reads its answer to the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as sock:
@@ -167,7 +149,7 @@ def measured(pid: int, work: Callable[[], object]) -> tuple[float, float, float]
 
 def run(channel: str, table: Table) -> None:
     """Adds the rows of a gateway with one kind of channel."""
-    with TemporaryDirectory() as folder, started() as backend:
+    with TemporaryDirectory() as folder, started("benchmarks.streams") as backend:
         described = Path(folder, "streams.binpb")
         described.write_bytes(descriptor_set(streams=PROTO).SerializeToString())
         port = free_port()

@@ -5,11 +5,9 @@ processes of their own; figures are those of the gateway.
 """
 
 import asyncio
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.backends import started
 from benchmarks.load import cpu_s, resident_mb
 from benchmarks.peers import free_port, running
 from tests.support.schema import descriptor_set
@@ -58,23 +57,6 @@ async def serve_backend() -> None:
     print(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", flush=True)
     await server.start()
     await server.wait_for_termination()
-
-
-@contextmanager
-def started() -> Iterator[str]:
-    """The back end in a process of its own; yields its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.websockets", "backend"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def _open(url: str) -> list[ClientConnection]:
@@ -117,7 +99,7 @@ async def measure(port: int, pid: int, table: Table, channel: str) -> None:
 
 def run(channel: str, table: Table) -> None:
     """Starts a gateway with one kind of channel and measures it."""
-    with TemporaryDirectory() as folder, started() as backend:
+    with TemporaryDirectory() as folder, started("benchmarks.websockets") as backend:
         described = Path(folder, "echoing.binpb")
         described.write_bytes(descriptor_set(echoing=PROTO).SerializeToString())
         port = free_port()

@@ -117,9 +117,7 @@ class RouterBuilder(Generic[T]):
 class Router(Generic[T]):
     """Answers which target serves an HTTP method on a raw path (no query)."""
 
-    def __init__(
-        self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool = False
-    ) -> None:
+    def __init__(self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool) -> None:
         self._entries = entries
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul

@@ -38,10 +38,8 @@ class Connection:
         ]
         self._buffer = b""
         self._decoder = ResponseDecoder(MAX_HEADER_BYTES)
-        self._next_id = 1
-        self._unsent_id = 1
-        self._send_window = frames.DEFAULT_WINDOW
-        self._initial_send_window = frames.DEFAULT_WINDOW
+        self._next_id = self._unsent_id = 1
+        self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._starved = False
         self._room = CONNECTION_WINDOW
         # The kind of frame that has to come next, where only one may.
