@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
+from gateway.frontend.fields import Fields
 from gateway.frontend.messages import Request
 from gateway.frontend.request_head import timed_out
 from gateway.status import Code, StatusError
@@ -36,17 +37,17 @@ class Begin(Protocol):
 class IncomingBody:
     """The body of one request, read when it is asked for and not before."""
 
-    __slots__ = ("_begin", "_headers", "_limits", "_stream")
+    __slots__ = ("_begin", "_fields", "_limits", "_stream")
 
     def __init__(
         self,
         stream: StreamReader,
-        headers: Mapping[str, str],
+        fields: Fields,
         limits: Limits,
         begin: Begin,
     ) -> None:
         self._stream = stream
-        self._headers = headers
+        self._fields = fields
         self._limits = limits
         self._begin = begin
 
@@ -54,7 +55,7 @@ class IncomingBody:
         """Lets a request be asked for it."""
         request.has_body = True
         request.read_body, request.read_pieces = self.read, self.pieces
-        if self._stream.is_eof() and "Content-Encoding" not in self._headers:
+        if self._stream.is_eof() and not self._fields.is_coded:
             request.take_body = self.take
 
     async def read(self) -> bytes:
@@ -63,7 +64,7 @@ class IncomingBody:
         Raises:
             StatusError: it is too large, or not what it says it is.
         """
-        coding = content_coding(self._headers)
+        coding = content_coding(self._fields.by_name)
         self._refuse_announced(self._limits.body_bytes)
         self._begin(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
@@ -91,7 +92,7 @@ class IncomingBody:
         Raises:
             StatusError: it is too large, not what it says it is, or stops halfway.
         """
-        coding = content_coding(self._headers)
+        coding = content_coding(self._fields.by_name)
         limit_bytes = self._limits.stream_bytes
         self._refuse_announced(limit_bytes)
         self._begin(self._stream, whole=False)
@@ -119,7 +120,7 @@ class IncomingBody:
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
             return
-        if int(self._headers.get("Content-Length", "0")) > limit_bytes:
+        if int(self._fields.by_name.get("Content-Length", "0")) > limit_bytes:
             raise too_large(limit_bytes)
 
 

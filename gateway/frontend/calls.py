@@ -52,7 +52,7 @@ class Calls:
         Raises:
             StatusError: INVALID_ARGUMENT for headers that make no sense.
         """
-        timeout_s = self._timeout_s(method, request.headers.get("Grpc-Timeout"))
+        timeout_s = self._timeout_s(method, request.fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
         return Call(
             method,
@@ -80,7 +80,7 @@ class Calls:
         log = self._log
         if not log.is_open:
             return
-        headers = request.headers
+        fields = request.fields
         log.add(
             (
                 time.time(),
@@ -96,10 +96,10 @@ class Calls:
                 response_bytes,
                 request.peer,
                 request.client,
-                headers.get("User-Agent", ""),
-                headers.get("traceparent", ""),
+                fields.user_agent,
+                fields.traceparent,
                 request.principal,
-                log.shown(headers) if log.headers else (),
+                log.shown(fields.by_name) if log.headers else (),
             )
         )
 
@@ -109,7 +109,8 @@ class Calls:
         return self._deadlines.timeout_s(method, asked)
 
     def _metadata(self, request: Request) -> Metadata:
-        metadata = self.rules.to_metadata(request.raw_headers)
-        metadata += self._forwarding.metadata(request.peer, request.headers)
-        metadata.append(("x-request-id", request.id))
-        return metadata
+        fields = request.fields
+        if fields.metadata is None:
+            told = self._forwarding.metadata(request.peer, request.headers)
+            fields.metadata = [*self.rules.to_metadata(fields.raw), *told]
+        return [*fields.metadata, ("x-request-id", request.id)]

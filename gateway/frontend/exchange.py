@@ -15,6 +15,7 @@ from gateway.call import Handler
 from gateway.config.model import Config
 from gateway.frontend.calls import Calls
 from gateway.frontend.compression import compress
+from gateway.frontend.fields import NO_FIELDS
 from gateway.frontend.handshake import take_credentials
 from gateway.frontend.messages import Request, Response
 from gateway.frontend.middleware.request_id import RequestIds
@@ -71,7 +72,7 @@ class Exchange:
             CancelledError: the client is gone; its call has been ended and logged.
         """
         started_s = time.monotonic()
-        request.id = self._ids.choose(request.headers.get("X-Request-Id"))
+        request.id = self._ids.choose(request.fields.request_id)
         request.client = self.calls.client(request)
         ORIGIN.set((request.id, request.client))
         match: Match[Binding] | None = None
@@ -111,7 +112,7 @@ class Exchange:
     def refuse(self, error: StatusError, peer: str, method: str = "", path: str = "") -> Response:
         """The response to what was not even a request, written down like any other."""
         # Only a path is safe to write down: an absolute target can hold a password.
-        request = Request(method, path if path.startswith("/") else "", {}, (), peer)
+        request = Request(method, path if path.startswith("/") else "", NO_FIELDS, peer)
         request.id = self._ids.choose(None)
         response = self._rendering.failure(error)
         self._finish(request, response)
@@ -119,7 +120,7 @@ class Exchange:
         return response
 
     def _failure(self, request: Request, error: StatusError) -> Response:
-        return self._rendering.failure(error, request.headers.get("Accept"))
+        return self._rendering.failure(error, request.fields.accept)
 
     def _finish(self, request: Request, response: Response) -> None:
         if request.own_headers:
@@ -154,7 +155,7 @@ class Exchange:
         method = match.target.method
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, now_s)
-        encode = self._transcoder.encoder(match, request.headers.get("Accept"))
+        encode = self._transcoder.encoder(match, request.fields.accept)
         if request.has_body and request.take_body is None:
             read = partial(read_message, self._transcoder, request, match)
             call = self.calls.open(request, method, now_s, read=read)

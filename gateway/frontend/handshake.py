@@ -15,6 +15,7 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from gateway.config.websocket import WebSocketOptions
+from gateway.frontend.fields import Fields
 from gateway.frontend.messages import Request
 from gateway.status import Code, StatusError, invalid_argument
 
@@ -55,14 +56,15 @@ def take_credentials(request: Request) -> None:
     offers = _offers(request.headers)
     tokens = [offer.removeprefix(BEARER) for offer in offers if offer.startswith(BEARER)]
     headers = CIMultiDict(request.headers)
-    raw = [pair for pair in request.raw_headers if not pair[0].lower().startswith(b"sec-websocket")]
+    raw = [pair for pair in request.fields.raw if not pair[0].lower().startswith(b"sec-websocket")]
     headers.popall(_OFFERS, None)
     rest = [offer for offer in offers if not offer.startswith(BEARER)]
     if rest:
         headers[_OFFERS] = ", ".join(rest)
     elif tokens:
         headers[_OFFERS] = ""
-    request.headers, request.raw_headers = CIMultiDictProxy(headers), raw
+    request.fields = Fields(CIMultiDictProxy(headers), raw)
+    request.headers = request.fields.by_name
     if not tokens:
         return
     if len(tokens) > 1 or "Authorization" in headers:

@@ -16,7 +16,7 @@ def refuse_unclear_keys(header: str) -> Gate:
         if header not in request.headers:
             return
         # By length first: of most requests that leaves one name, and nothing to compare.
-        names = [raw for raw, _ in request.raw_headers if len(raw) == len(name)]
+        names = [raw for raw, _ in request.fields.raw if len(raw) == len(name)]
         if len(names) > 1 and [raw.lower() for raw in names].count(name) > 1:
             raise invalid_argument("", f"the {header} header is there twice")
         if "Authorization" in request.headers:

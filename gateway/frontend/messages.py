@@ -1,10 +1,11 @@
 """One HTTP request and one HTTP response, as the exchange sees them."""
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway.call import Certificate, Principal
+from gateway.frontend.fields import Fields
 from gateway.status import Code, StatusError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Request:
         "certificate",
         "client",
         "deadline_s",
+        "fields",
         "has_body",
         "headers",
         "id",
@@ -36,7 +38,6 @@ class Request:
         "peer",
         "principal",
         "query",
-        "raw_headers",
         "read_body",
         "read_pieces",
         "take_body",
@@ -47,14 +48,13 @@ class Request:
         self,
         method: str,
         target: str,
-        headers: Mapping[str, str],
-        raw_headers: Sequence[tuple[bytes, bytes]],
+        fields: Fields,
         peer: str,
     ) -> None:
         self.method = method
         self.path, _, self.query = target.partition("?")
-        self.headers = headers
-        self.raw_headers = raw_headers
+        self.fields = fields
+        self.headers: Mapping[str, str] = fields.by_name
         self.peer = peer
         self.client = peer
         """The address of the client itself, where trusted proxies stand between."""

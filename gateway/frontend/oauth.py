@@ -59,7 +59,7 @@ def refuse_doubled_credentials(request: Request) -> None:
     """A gate: of two `Authorization` headers some would believe the one and some the other."""
     if "Authorization" in request.headers:
         # By length first: of most requests that leaves one name, and nothing to compare.
-        names = [name for name, _ in request.raw_headers if len(name) == 13]
+        names = [name for name, _ in request.fields.raw if len(name) == 13]
         if len(names) > 1 and [name.lower() for name in names].count(b"authorization") > 1:
             raise invalid_argument("", "the Authorization header is there twice")
 

@@ -18,13 +18,15 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from gateway.config.model import Limits
 from gateway.frontend.body import BrokenBodyError, IncomingBody
 from gateway.frontend.exchange import Exchange
+from gateway.frontend.fields import NO_FIELDS
 from gateway.frontend.messages import Request, Response, origin_form
 from gateway.frontend.request_head import (
     TARGET_SLACK_BYTES,
     asks_for_websocket,
     awaits_continue,
-    check_head,
+    check_request_line,
     malformed,
+    read_fields,
     timed_out,
 )
 from gateway.frontend.response_bytes import response_bytes
@@ -55,6 +57,7 @@ class HttpProtocol(Wire):
         "_exchange",
         "_expects",
         "_feed",
+        "_fields",
         "_head_since_s",
         "_idle_since_s",
         "_incoming",
@@ -97,6 +100,8 @@ class HttpProtocol(Wire):
         """The body that the parser fills, or filled last."""
         self._body: StreamReader | None = None
         """The body that is being read."""
+        self._fields = NO_FIELDS
+        """Those of the last request, for the next one most often says the same."""
         self._request: Request | None = None
         """What is being answered, until the answer is there."""
         self._expects = False
@@ -344,12 +349,17 @@ class HttpProtocol(Wire):
         return goes_on
 
     def _request_of(self, message: RawRequestMessage, body: StreamReader) -> Request:
-        check_head(message, self._exchange.limits)
+        limits = self._exchange.limits
+        check_request_line(message, limits)
+        fields = self._fields
+        if fields.raw != message.raw_headers:
+            fields = self._fields = read_fields(message, limits)
+        expect = fields.expect
+        self._expects = expect is not None and awaits_continue(expect, message.version)
         target = origin_form(message.method, message.path)
-        self._expects = awaits_continue(message)
-        request = Request(message.method, target, message.headers, message.raw_headers, self._peer)
+        request = Request(message.method, target, fields, self._peer)
         if not body.is_eof() or body.total_bytes:
-            incoming = IncomingBody(body, message.headers, self._exchange.limits, self._begin)
+            incoming = IncomingBody(body, fields, limits, self._begin)
             incoming.offer_to(request)
         request.certificate = self.certificate
         if message.upgrade and self._exchange.speaks_websocket:

@@ -6,40 +6,46 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
 from gateway.config.model import Limits
+from gateway.frontend.fields import Fields
 from gateway.status import Code, StatusError
 
 # A little more than the limit, so that a target just over it is seen whole and its log line too.
 TARGET_SLACK_BYTES = 255
 
 
-def check_head(message: RawRequestMessage, limits: Limits) -> None:
-    """Refuses versions that are not served, and heads over the limits.
+def check_request_line(message: RawRequestMessage, limits: Limits) -> None:
+    """Refuses versions that are not served, and targets over the limit.
 
     Raises:
-        StatusError: HTTP status 505, 414 or 431.
+        StatusError: HTTP status 505 or 414.
     """
-    if message.version.major != 1:
+    if message.version[0] != 1:
         raise StatusError(
             Code.INVALID_ARGUMENT, "HTTP/1.1 and HTTP/1.0 are served here", http_status=505
         )
     if len(message.path) > limits.url_bytes:
         raise _too_long("request target", limits.url_bytes, 414)
-    fields = message.raw_headers
-    # The parser takes no line that is longer than allowed: few of them need not be added up.
-    if len(fields) * limits.header_bytes > limits.headers_total_bytes:
-        total = sum(map(len, chain.from_iterable(fields)))
-        if total > limits.headers_total_bytes:
-            raise _too_long("header section", limits.headers_total_bytes, 431)
 
 
-def awaits_continue(message: RawRequestMessage) -> bool:
+def read_fields(message: RawRequestMessage, limits: Limits) -> Fields:
+    """The header fields of a request.
+
+    Raises:
+        StatusError: HTTP status 431 for more than allowed.
+    """
+    total = sum(map(len, chain.from_iterable(message.raw_headers)))
+    if total > limits.headers_total_bytes:
+        raise _too_long("header section", limits.headers_total_bytes, 431)
+    return Fields(message.headers, message.raw_headers)
+
+
+def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     """Whether the client holds its body back until 100 Continue (RFC 9110 section 10.1.1).
 
     Raises:
         StatusError: HTTP status 417 for any other expectation.
     """
-    expectation = message.headers.get("Expect")
-    if expectation is None or message.version < (1, 1):
+    if version < (1, 1):
         return False
     if expectation.lower() == "100-continue":
         return True

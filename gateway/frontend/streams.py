@@ -41,7 +41,7 @@ class Streams:
             CancelledError: the client is gone, or the call is overdue.
         """
         method = match.target.method
-        accept = request.headers.get("Accept")
+        accept = request.fields.accept
         if not method.server_streaming:
             framing, encode = None, self._transcoder.encoder(match, accept)
         else:
@@ -80,7 +80,7 @@ class Streams:
         """The messages of a request's body, each as soon as it is complete."""
         refuse_needless_body(request, match)
         # Of nothing it does not matter what it says it is.
-        content_type = request.headers.get("Content-Type") if request.has_body else None
+        content_type = request.fields.content_type if request.has_body else None
         intake = self._transcoder.intake(match, request.query, content_type, self._limit_bytes)
         async for data in request.read_pieces(lambda: intake.is_midway):
             request.body_bytes += len(data)
@@ -166,7 +166,7 @@ async def read_message(transcoder: Transcoder, request: Request, match: Match[Bi
         return decode_message(transcoder, request, match)
     body = await request.read_body()
     request.body_bytes = len(body)
-    return transcoder.decode(match, request.query, request.headers.get("Content-Type"), body)
+    return transcoder.decode(match, request.query, request.fields.content_type, body)
 
 
 def decode_message(transcoder: Transcoder, request: Request, match: Match[Binding]) -> bytes:
@@ -178,7 +178,7 @@ def decode_message(transcoder: Transcoder, request: Request, match: Match[Bindin
     refuse_needless_body(request, match)
     body = b"" if request.take_body is None else request.take_body()
     request.body_bytes = len(body)
-    return transcoder.decode(match, request.query, request.headers.get("Content-Type"), body)
+    return transcoder.decode(match, request.query, request.fields.content_type, body)
 
 
 def refuse_needless_body(request: Request, match: Match[Binding]) -> None:

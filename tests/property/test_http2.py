@@ -8,6 +8,7 @@ from gateway.upstream.http2.connection import Connection
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
 from gateway.upstream.http2.incoming import ConnectionFailed
+from gateway.upstream.http2.stream import Listener
 from tests.support import http2_peer as peer
 
 BLOCKS = st.sampled_from(
@@ -29,7 +30,7 @@ FRAMES = st.builds(
 OPENING = st.sampled_from([peer.settings(), b""])
 
 
-class Ending:
+class Ending(Listener):
     """Counts how often a stream ends."""
 
     def __init__(self) -> None:

@@ -189,7 +189,7 @@ def _values(request: Request, name: str) -> list[str]:
     wanted = name.encode()
     return [
         value.decode("latin-1")
-        for field, value in request.raw_headers
+        for field, value in request.fields.raw
         if len(field) == len(wanted) and field.lower() == wanted
     ]
 

@@ -52,6 +52,9 @@ _NEVER_SENT = frozenset(
 """Names that belong to the connection, or that the request states itself (RFC 9113 8.2.2)."""
 _GRPC_CONTENT = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
 _STATUS = re.compile(r"[0-9]{1,9}")
+_LONG = 127
+_LENGTHS = [bytes((size,)) for size in range(_LONG)]
+"""How many bytes follow, where one byte can say it."""
 
 
 class HeaderError(ValueError):
@@ -61,9 +64,9 @@ class HeaderError(ValueError):
 def _string(text: bytes) -> bytes:
     """A string literal without Huffman coding (RFC 7541 section 5.2)."""
     size = len(text)
-    if size < 127:
-        return bytes((size,)) + text
-    rest, out = size - 127, bytearray((127,))
+    if size < _LONG:
+        return _LENGTHS[size] + text
+    rest, out = size - _LONG, bytearray((_LONG,))
     while rest > 127:
         out.append(rest & 127 | 128)
         rest >>= 7
@@ -94,10 +97,8 @@ class RequestHeaders:
             self._rest += _NEW_NAME + _string(b"grpc-encoding") + _string(encoding.encode())
         # Saves encoding what does not change between a method's calls ...
         self._methods: dict[str, bytes] = {}
-        # ... the headers that most clients send alike ...
-        self._pairs: dict[tuple[str, str | bytes], bytes] = {}
-        # ... and checking a name again whose value is always another.
-        self._names: dict[str, bytes] = {}
+        # ... and the headers that most clients send alike.
+        self._encoded = Pairs().__getitem__
 
     def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
         """The header block of one call.
@@ -105,22 +106,32 @@ class RequestHeaders:
         Raises:
             HeaderError: metadata that gRPC cannot carry.
         """
-        try:
-            parts = [self._methods[path]]
-        except KeyError:
-            block = self._start + _PATH + _string(path.encode()) + self._rest
-            parts = [self._methods.setdefault(path, block)]
-        if timeout_s is not None:
-            parts.append(encode_timeout(timeout_s))
-        pairs = self._pairs
-        for pair in metadata:
-            # Every call has a pair of its own, for which an exception would cost a microsecond.
-            parts.append(pairs.get(pair) or self._encode(pair))
-        return b"".join(parts)
+        start = self._methods.get(path) or self._start_of(path)
+        timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
+        return b"".join((start, timeout, *map(self._encoded, metadata)))
 
-    def _encode(self, pair: tuple[str, str | bytes]) -> bytes:
+    def _start_of(self, path: str) -> bytes:
+        block = self._start + _PATH + _string(path.encode()) + self._rest
+        return self._methods.setdefault(path, block)
+
+
+class Pairs(dict[tuple[str, str | bytes], bytes]):
+    """Metadata as it is sent, each pair encoded when it is first asked for."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self) -> None:
+        # Saves checking a name again whose value is always another.
+        self._names: dict[str, bytes] = {}
+
+    def __missing__(self, pair: tuple[str, str | bytes]) -> bytes:
         name, value = pair
-        start = self._names.get(name) or self._start_of(name)
+        start = self._names.get(name)
+        if start is None:
+            start = self._start_of(name)
+        elif name in _UNIQUE and isinstance(value, str) and _is_plain(value):
+            # Saves half of what it takes to send what is different in every call.
+            return start + _LENGTHS[len(value)] + value.encode()
         if isinstance(value, bytes) is not name.endswith("-bin"):
             raise HeaderError(f"{name} has a value of the wrong kind: bytes go with -bin")
         if isinstance(value, bytes):
@@ -132,9 +143,9 @@ class RequestHeaders:
             raise HeaderError(f"the value of {name} is not printable ASCII")
         encoded = start + _string(text)
         if name not in _UNIQUE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
-            if len(self._pairs) >= _REMEMBERED_PAIRS:
-                self._pairs.clear()
-            self._pairs[pair] = encoded
+            if len(self) >= _REMEMBERED_PAIRS:
+                self.clear()
+            self[pair] = encoded
         return encoded
 
     def _start_of(self, name: str) -> bytes:
@@ -144,6 +155,16 @@ class RequestHeaders:
         if len(self._names) >= _REMEMBERED_NAMES:
             self._names.clear()
         return self._names.setdefault(name, kind + _string(name.encode("ascii")))
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a value can be sent as it is, and is short."""
+    return (
+        0 < len(value) < _LONG
+        and value.isascii()
+        and value.isprintable()
+        and value[0] != " " != value[-1]
+    )
 
 
 def fits(block: bytes, limit_bytes: int) -> bool:
@@ -198,6 +219,8 @@ class ResponseDecoder:
         self._decoder.max_allowed_table_size = 0
         self._decoder.header_table_size = 0
         self._known: dict[bytes, ResponseHeaders] = {}
+        self.known = self._known.get
+        """What a block says that was seen before, or None."""
 
     def decode(self, block: bytes) -> ResponseHeaders:
         """What `block` says.
@@ -205,10 +228,9 @@ class ResponseDecoder:
         Raises:
             HeaderError: it is malformed, or larger than allowed once decoded.
         """
-        try:
-            return self._known[block]
-        except KeyError:
-            pass
+        known = self._known.get(block)
+        if known is not None:
+            return known
         try:
             headers = self._decoder.decode(block, raw=True)
         except (hpack.HPACKError, ValueError, IndexError) as error:

@@ -73,6 +73,25 @@ def read_reset(payload: bytes) -> ErrorCode:
     return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
 
 
+def whole_reply(buffer: bytes, at: int, stream_id: int) -> tuple[int, int] | None:
+    """Where the body ends and the trailers do, of a reply of which all follows its headers.
+
+    None where it is not one plain DATA frame, and trailers in one frame.
+    """
+    last = len(buffer) - frames.HEAD_BYTES
+    if at > last:
+        return None
+    length_and_kind, flags, its_id = frames.unpack_head(buffer, at)
+    ends = at + frames.HEAD_BYTES + (length_and_kind >> 8)
+    if length_and_kind & 255 != frames.DATA or flags or its_id != stream_id or ends > last:
+        return None
+    length_and_kind, flags, its_id = frames.unpack_head(buffer, ends)
+    if length_and_kind & 255 != frames.HEADERS or flags != frames.WHOLE_HEADERS:
+        return None
+    over = ends + frames.HEAD_BYTES + (length_and_kind >> 8)
+    return (ends, over) if its_id == stream_id and over <= len(buffer) else None
+
+
 def check_ping(stream_id: int, payload: bytes) -> None:
     """A PING belongs to no stream and has eight bytes."""
     if stream_id or len(payload) != 8:

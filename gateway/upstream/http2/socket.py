@@ -49,7 +49,7 @@ class Http2Socket(asyncio.Protocol):
     @property
     def can_open(self) -> bool:
         """Whether a call may start here now."""
-        return self.connection.can_open and not self._paused
+        return not self._paused and self.connection.can_open
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Sends the preface."""

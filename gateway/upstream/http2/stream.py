@@ -1,6 +1,6 @@
 """One call on the wire, and who is told of what happens to it."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
@@ -12,18 +12,30 @@ STREAM_WINDOW = 1024 * 1024
 """How much of one stream a peer may send ahead of who reads it."""
 
 
-class Listener(Protocol):
+class Listener(ABC):
     """Who is told of what happens on one stream."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
         """Headers or trailers have come."""
 
+    @abstractmethod
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Part of the body has come."""
 
+    def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
+        """All that a stream ever brings has come at once: headers, the body, trailers."""
+        self.on_headers(headers, ended=False)
+        self.on_data(data, ended=False)
+        self.on_headers(trailers, ended=True)
+
+    @abstractmethod
     def on_writable(self) -> None:
         """All that was handed in has been sent."""
 
+    @abstractmethod
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset with `code`, or its connection is gone, which is None.
 

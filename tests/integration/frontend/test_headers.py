@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2
 
-from gateway.call import Metadata, Reply
+from gateway.call import Call, Metadata, Reply
 from gateway.status import Code, StatusError
 from tests.support.front_end import Answer, FrontEnd, get, open_front_end, post
 
@@ -275,3 +275,25 @@ async def test_a_post_can_name_any_json_type(front_end: FrontEnd) -> None:
         415,
         "application/json, application/x-protobuf",
     )
+
+
+async def test_each_request_of_a_connection_is_taken_at_its_own_word(front_end: FrontEnd) -> None:
+    seen: list[Metadata] = []
+
+    async def note(call: Call) -> Reply:
+        seen.append(list(call.metadata))
+        call.metadata.append(("x-added", "by a guard"))
+        return Reply(b"\x0a\x01a")
+
+    front_end.upstream.part = note
+    async with front_end.connected() as client:
+        for fields in (["X-A: 1"], ["X-A: 1"], ["X-A: 2"], [], ["X-A: 1", "X-A: 2"], ["x-a: 1"]):
+            await client.ask(get("/v1/items/a", *fields))
+        named = await client.ask(get("/v1/items/a", "X-Request-Id: mine"))
+        again = await client.ask(get("/v1/items/a"))
+    assert [[v for n, v in one if n == "x-a"] for one in seen] == [
+        ["1"], ["1"], ["2"], [], ["1", "2"], ["1"], [], [],
+    ]  # fmt: skip
+    assert not any(name == "x-added" for one in seen for name, _ in one)
+    assert len({dict(one)["x-request-id"] for one in seen}) == len(seen)
+    assert values(named, "x-request-id") == ["mine"] != values(again, "x-request-id")

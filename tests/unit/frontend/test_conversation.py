@@ -11,6 +11,7 @@ from gateway.config.log import LogOptions
 from gateway.config.model import Config
 from gateway.frontend.calls import Calls
 from gateway.frontend.conversation import Conversation
+from gateway.frontend.fields import NO_FIELDS
 from gateway.frontend.messages import Request
 from gateway.logs.access import AccessLog
 from gateway.status import Code, StatusError
@@ -43,7 +44,7 @@ def converse(
     calls = Calls(
         Config(), dict.fromkeys(METHODS.values(), upstream), AccessLog(None, LogOptions())
     )
-    request = Request("POST", "/", {}, (), "127.0.0.1")
+    request = Request("POST", "/", NO_FIELDS, "127.0.0.1")
     opened: dict[str, Any] = {"messages": source()}
     if not METHODS[kind].client_streaming:
         opened = {"read": read_one}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.frontend.fields import NO_FIELDS
 from gateway.frontend.messages import Request, origin_form
 from gateway.status import Code, StatusError
 
@@ -54,9 +55,9 @@ def test_any_other_target_is_refused(method: str, target: str) -> None:
     [("/a", "/a", ""), ("/a?", "/a", ""), ("/a?b", "/a", "b"), ("/a%3Fb?c?d", "/a%3Fb", "c?d")],
 )
 def test_the_first_question_mark_parts_path_and_query(target: str, path: str, query: str) -> None:
-    request = Request("GET", target, {}, (), "")
+    request = Request("GET", target, NO_FIELDS, "")
     assert (request.path, request.query) == (path, query)
 
 
 async def test_a_request_without_a_body_reads_as_empty() -> None:
-    assert await Request("GET", "/", {}, (), "").read_body() == b""
+    assert await Request("GET", "/", NO_FIELDS, "").read_body() == b""

@@ -10,6 +10,7 @@ from gateway.audit import NO_AUDIT
 from gateway.auth.attempts import Attempts
 from gateway.auth.tokens import Tokens
 from gateway.config.auth import TokenOptions
+from gateway.frontend.fields import NO_FIELDS, Fields
 from gateway.frontend.messages import Request, Response
 from gateway.frontend.oauth import (
     METADATA,
@@ -54,7 +55,7 @@ async def issue(server: TokenEndpoints, form: str = "grant_type=client_credentia
         "Content-Type": "application/x-www-form-urlencoded",
         "Content-Length": str(len(body)),
     }
-    request = Request("POST", TOKEN, headers, (), "10.0.0.1")
+    request = Request("POST", TOKEN, Fields(headers, ()), "10.0.0.1")
     request.has_body = True
 
     async def read() -> bytes:
@@ -183,7 +184,7 @@ async def test_a_server_that_vouches_for_nobody_gets_nobody_a_token() -> None:
 async def test_what_a_client_calls_us_is_repeated_to_that_client_alone(
     host: str, issuer: str
 ) -> None:
-    request = Request("GET", METADATA, {"Host": host}, (), "10.0.0.1")
+    request = Request("GET", METADATA, Fields({"Host": host}, ()), "10.0.0.1")
     response = await endpoints(Server()).endpoints[METADATA]["GET"](request)
     assert json.loads(response.body)["issuer"] == issuer
     assert ("Cache-Control", "no-store") in response.headers
@@ -191,7 +192,7 @@ async def test_what_a_client_calls_us_is_repeated_to_that_client_alone(
 
 async def test_keys_are_published_as_they_are() -> None:
     [(path, by_method)] = publish_jwk_set({"keys": []}).items()
-    response = await by_method["GET"](Request("GET", path, {}, (), "10.0.0.1"))
+    response = await by_method["GET"](Request("GET", path, NO_FIELDS, "10.0.0.1"))
     assert (path, response.body) == ("/.well-known/jwks.json", b'{"keys": []}')
 
 
@@ -207,7 +208,7 @@ async def test_keys_are_published_as_they_are() -> None:
 )
 def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool) -> None:
     headers = {"Authorization": "Bearer x"} if names else {}
-    request = Request("GET", "/", headers, [(name, b"x") for name in names], "10.0.0.1")
+    request = Request("GET", "/", Fields(headers, [(name, b"x") for name in names]), "10.0.0.1")
     if passes:
         refuse_doubled_credentials(request)
         return
@@ -229,7 +230,7 @@ TOKEN_TEXT = "gwt_" + "a" * 49
     ],
 )
 def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> None:
-    request = Request("GET", target, {}, (), "10.0.0.1")
+    request = Request("GET", target, NO_FIELDS, "10.0.0.1")
     with pytest.raises(StatusError, match="URL"):
         refuse_tokens_in_urls(request)
     assert request.path == path
@@ -237,4 +238,4 @@ def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> 
 
 @pytest.mark.parametrize("target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_"])
 def test_other_urls_pass(target: str) -> None:
-    refuse_tokens_in_urls(Request("GET", target, {}, (), "10.0.0.1"))
+    refuse_tokens_in_urls(Request("GET", target, NO_FIELDS, "10.0.0.1"))

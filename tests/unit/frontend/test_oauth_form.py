@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from gateway.frontend.fields import Fields
 from gateway.frontend.messages import Request
 from gateway.frontend.oauth_form import (
     MOST_BYTES,
@@ -26,7 +27,7 @@ def request(
     headers = {"Content-Type": content_type}
     if length is not None:
         headers["Content-Length"] = str(len(body) if length < 0 else length)
-    made = Request("POST", f"/oauth2/token{query}", headers, (), "10.0.0.1")
+    made = Request("POST", f"/oauth2/token{query}", Fields(headers, ()), "10.0.0.1")
     made.has_body = bool(body)
 
     async def read() -> bytes:

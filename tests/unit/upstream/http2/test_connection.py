@@ -9,11 +9,11 @@ from gateway.upstream.http2.connection import Connection
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
 from gateway.upstream.http2.incoming import ConnectionFailed
-from gateway.upstream.http2.stream import STREAM_WINDOW, Stream
+from gateway.upstream.http2.stream import CONNECTION_WINDOW, STREAM_WINDOW, Listener, Stream
 from tests.support import http2_peer as peer
 
 
-class Ear:
+class Ear(Listener):
     """Notes what a stream's listener is told."""
 
     def __init__(self) -> None:
@@ -318,3 +318,61 @@ def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
     connection.take_output()
     connection.lost()
     assert [ear.told for ear in ears] == [[("failed", None, False)]] * 3
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(lambda i: peer.data(i, b"abc") + peer.trailers(i), id="a reply"),
+        pytest.param(lambda i: peer.data(i, b"abc") + peer.trailers(i, "5"), id="a failure"),
+        pytest.param(lambda i: peer.data(i, b"") + peer.trailers(i), id="an empty body"),
+        pytest.param(lambda i: peer.data(i, b"abc", end=True), id="no trailers"),
+        pytest.param(peer.trailers, id="no body"),
+        pytest.param(lambda i: peer.data(i, b"a") * 2 + peer.trailers(i), id="two frames"),
+        pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i + 2), id="another's"),
+        pytest.param(lambda i: peer.data(i, b"a") + peer.trailers(i + 2), id="another's trailers"),
+        pytest.param(
+            lambda i: peer.frame(frames.DATA, frames.PADDED, i, b"\x01ab\0") + peer.trailers(i),
+            id="padded",
+        ),
+    ],
+)
+def test_what_comes_at_once_is_told_as_if_it_came_in_bits(rest: Callable[[int], bytes]) -> None:
+    told = []
+    for size in (1, 100_000):
+        connection = Connection()
+        connection.receive(peer.settings())
+        ears = []
+        for _ in range(2):  # the second time all header blocks are known
+            stream, ear = start(connection)
+            _, other = start(connection)
+            wire = peer.response(stream.id) + rest(stream.id)
+            for at in range(0, len(wire), size):
+                connection.receive(wire[at : at + size])
+            ears += [ear, other]
+        told.append([[ear.told for ear in ears], sorted(connection.streams)])
+    assert told[0] == told[1]
+
+
+def test_whole_replies_use_up_windows_that_are_opened_again(connection: Connection) -> None:
+    body = bytes(frames.DEFAULT_FRAME_SIZE)
+    for _ in range(2 * CONNECTION_WINDOW // len(body)):
+        stream, ear = start(connection)
+        connection.receive(
+            peer.response(stream.id) + peer.data(stream.id, body) + peer.trailers(stream.id)
+        )
+        assert len(ear.told) == 3
+    opened = [payload for kind, _, _, payload in sent(connection) if kind == frames.WINDOW_UPDATE]
+    assert sum(int.from_bytes(payload, "big") for payload in opened) >= CONNECTION_WINDOW
+
+
+def test_a_whole_reply_to_a_call_still_being_sent_ends_the_sending(connection: Connection) -> None:
+    start(connection)
+    wire = peer.response(1) + peer.data(1, b"abc") + peer.trailers(1)
+    connection.receive(wire)
+    stream, ear = start(connection, None)
+    sent(connection)
+    connection.receive(peer.response(3) + peer.data(3, b"abc") + peer.trailers(3))
+    assert ear.told[-1] == ("headers", "0", True)
+    no_error = ErrorCode.NO_ERROR.to_bytes(4, "big")
+    assert sent(connection) == [(frames.RST_STREAM, 0, stream.id, no_error)]
