@@ -28,7 +28,7 @@ from gateway.frontend.oauth import (
     refuse_doubled_credentials,
     refuse_tokens_in_urls,
 )
-from gateway.frontend.ring import Endpoint, Endpoints, Gate
+from gateway.frontend.ring import Endpoint, Endpoints, FieldsGate, Gate, fields_gate
 from gateway.interceptors.identify import Identify
 from gateway.stores.opening import open_store
 from gateway.upstream.auth_service import authentication_server
@@ -77,7 +77,7 @@ async def open_credentials(
     if not options.takes_credentials:
         return Credentials(audit=audit, warnings=[_OPEN])
     identify, endpoints = _identify(options.identity)
-    gates: list[Gate] = [refuse_doubled_credentials, refuse_tokens_in_urls]
+    gates: list[FieldsGate] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
     if options.store is not None:
         store = await stack.enter_async_context(open_store(options.store))
@@ -100,7 +100,7 @@ async def open_credentials(
     return Credentials(
         [made[kind] for kind in options.order if kind in made],
         identify,
-        gates,
+        [refuse_tokens_in_urls, fields_gate(gates)],
         endpoints,
         audit,
         is_open=False,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from multidict import istr
+
 from gateway.auth.authenticator import MUST_ASK, MustAsk
 from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.secrets import ACCESS, is_secret
@@ -10,13 +12,14 @@ from gateway.auth.verifying import Remembered
 from gateway.call import Call, Principal
 from gateway.stores.base import StoreUnavailableError
 
+_AUTHORIZATION = istr("Authorization")  # saves folding the name for each request
 _SCHEME = "bearer "
 _PREFIX = f"{ACCESS}_"
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
     """What `Authorization: Bearer` holds, or None if there is no such header."""
-    value = headers.get("Authorization")
+    value = headers.get(_AUTHORIZATION)
     if value is None or value[:7].lower() != _SCHEME:
         return None
     return value[7:].strip()

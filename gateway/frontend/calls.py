@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
-from gateway.call import Call, Deadline, Handler, Metadata
+from gateway.call import Call, Deadline, Handler
 from gateway.config.model import Config
 from gateway.frontend.deadlines import Deadlines
 from gateway.frontend.messages import Request
@@ -52,20 +52,30 @@ class Calls:
         Raises:
             StatusError: INVALID_ARGUMENT for headers that make no sense.
         """
-        timeout_s = self._timeout_s(method, request.fields.timeout)
+        fields = request.fields
+        timeout_s: float | None
+        if method.client_streaming or method.server_streaming:
+            timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
+        else:
+            timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
-        return Call(
+        if fields.metadata is None:
+            told = self._forwarding.metadata(request.peer, request.headers)
+            fields.metadata = [*self.rules.to_metadata(fields.raw), *told]
+        call = Call(
             method,
             decode=decode,
             read=read,
             messages=messages,
-            metadata=self._metadata(request),
+            metadata=[*fields.metadata, ("x-request-id", request.id)],
             headers=request.headers,
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
-            certificate=None if self._certificate is None else self._certificate(request),
             response_headers=request.own_headers,
         )
+        if self._certificate is not None:
+            call.certificate = self._certificate(request)
+        return call
 
     def note(  # noqa: PLR0917 - one value for each column of the log
         self,
@@ -102,15 +112,3 @@ class Calls:
                 log.shown(fields.by_name) if log.headers else (),
             )
         )
-
-    def _timeout_s(self, method: Method, asked: str | None) -> float | None:
-        if method.server_streaming or method.client_streaming:
-            return self._deadlines.stream_timeout_s(method, asked)
-        return self._deadlines.timeout_s(method, asked)
-
-    def _metadata(self, request: Request) -> Metadata:
-        fields = request.fields
-        if fields.metadata is None:
-            told = self._forwarding.metadata(request.peer, request.headers)
-            fields.metadata = [*self.rules.to_metadata(fields.raw), *told]
-        return [*fields.metadata, ("x-request-id", request.id)]

@@ -26,6 +26,7 @@ class Fields:
 
     __slots__ = (
         "accept",
+        "are_clear",
         "by_name",
         "content_type",
         "expect",
@@ -50,6 +51,8 @@ class Fields:
         self.timeout = get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
         self.user_agent = get(_USER_AGENT, "")
+        self.are_clear = False
+        """Whether the gates that look at nothing else have let them pass."""
         self.metadata: Metadata | None = None
         """What back ends are told of them, once that is known; to be copied, not changed."""
 

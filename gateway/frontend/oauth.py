@@ -8,6 +8,7 @@ from gateway.auth.attempts import Attempt, Attempts, TooManyAttemptsError
 from gateway.auth.server import AuthenticationServer
 from gateway.auth.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.config.auth import TokenOptions
+from gateway.frontend.fields import Fields
 from gateway.frontend.messages import Request, Response
 from gateway.frontend.oauth_form import (
     Form,
@@ -55,13 +56,10 @@ def refuse_tokens_in_urls(request: Request) -> None:
         raise _token_in_url()
 
 
-def refuse_doubled_credentials(request: Request) -> None:
+def refuse_doubled_credentials(fields: Fields) -> None:
     """A gate: of two `Authorization` headers some would believe the one and some the other."""
-    if "Authorization" in request.headers:
-        # By length first: of most requests that leaves one name, and nothing to compare.
-        names = [name for name, _ in request.fields.raw if len(name) == 13]
-        if len(names) > 1 and [name.lower() for name in names].count(b"authorization") > 1:
-            raise invalid_argument("", "the Authorization header is there twice")
+    if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
+        raise invalid_argument("", "the Authorization header is there twice")
 
 
 def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
+from aiohttp.http_parser import RawRequestMessage
 
 from gateway.config.model import Limits
-from gateway.frontend.body import BrokenBodyError, IncomingBody
+from gateway.frontend.body import IncomingBody
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.fields import NO_FIELDS
 from gateway.frontend.messages import Request, Response, origin_form
+from gateway.frontend.parser import request_parser
 from gateway.frontend.request_head import (
-    TARGET_SLACK_BYTES,
     asks_for_websocket,
     awaits_continue,
     check_request_line,
@@ -29,7 +29,7 @@ from gateway.frontend.request_head import (
     read_fields,
     timed_out,
 )
-from gateway.frontend.response_bytes import response_bytes
+from gateway.frontend.response_bytes import is_plain, plain_response, response_bytes
 from gateway.frontend.stream_writer import StreamWriter
 from gateway.frontend.streaming import Pieces, StreamBrokenError
 from gateway.frontend.upgrade import Upgrade
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("gateway")
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BUFFER_BYTES = 64 * 1024
 _MAX_PIPELINED = 16
 # What a back end says of a deadline is better than what we say, so it gets the first word.
 _OVERDUE_AFTER_S = 0.25
@@ -77,17 +76,7 @@ class HttpProtocol(Wire):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, exchange: Exchange, listener: "Listener"
     ) -> None:
-        limits = exchange.limits
-        parser: Any = HttpRequestParser(
-            self,
-            loop,
-            _BUFFER_BYTES,
-            max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
-            max_headers=limits.header_count,
-            max_field_size=limits.header_bytes,
-            payload_exception=BrokenBodyError,
-            auto_decompress=False,
-        )
+        parser = request_parser(self, loop, exchange.limits)
         super().__init__(loop, parser, listener.outbox)
         self._feed = parser.feed_data
         self._exchange = exchange
@@ -339,12 +328,12 @@ class HttpProtocol(Wire):
     def _respond(self, message: RawRequestMessage, response: Response, body: StreamReader) -> bool:
         """Sends a response that is whole; tells whether the connection can be used for another."""
         goes_on, connection = self._fate(message, body)
-        with_trailers = (
-            bool(response.trailers)
-            and message.version >= (1, 1)
-            and "trailers" in message.headers.get("TE", "").lower()
-        )
         head_only = message.method == "HEAD"
+        if not (connection or head_only) and is_plain(response) and self.transport is not None:
+            self._outbox.add(self.transport, plain_response(response, self._listener.date))
+            return goes_on
+        accepted = message.headers.get("TE", "").lower() if response.trailers else ""
+        with_trailers = "trailers" in accepted and message.version >= (1, 1)
         self._send(response, connection, head_only=head_only, with_trailers=with_trailers)
         return goes_on
 

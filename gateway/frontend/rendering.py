@@ -40,6 +40,8 @@ class Rendering:
                 f"the response is larger than {self._limit_bytes} bytes",
                 http_status=500,
             )
+        if not (reply.metadata or reply.trailers or payload.headers):  # as of most back ends
+            return Response(200, [], payload.body, payload.content_type)
         response = self.head(reply.metadata, payload.content_type)
         response.body = payload.body
         response.headers += payload.headers

@@ -4,10 +4,12 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from gateway.frontend.messages import Response
+from gateway.frontend.wire import JOINED_UP_TO_BYTES
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 } | {499: "HTTP/1.1 499 Client Closed Request\r\n"}
+_OK = _STATUS_LINES[200]
 _WITHOUT_CONTENT = (101, 204, 205, 304)
 
 
@@ -41,6 +43,26 @@ def response_bytes(
         body = b"" if head_only else response.body
     head = f"{line}Date: {date}\r\n{kind}{framing}{fields}\r\n"
     return head.encode("latin-1"), body
+
+
+def is_plain(response: Response) -> bool:
+    """Whether `plain_response` can say it, as it can most, on a connection that is kept."""
+    return (
+        response.status == 200
+        and not response.trailers
+        and len(response.body) <= JOINED_UP_TO_BYTES
+    )
+
+
+def plain_response(response: Response, date: str) -> bytes:
+    """What `response_bytes` makes of a plain response, with fewer questions asked."""
+    fields = response.fixed
+    for name, value in response.headers:  # one or two, as a rule: joining a list costs more
+        fields += f"{name}: {value}\r\n"
+    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
+    body = response.body
+    head = f"{_OK}Date: {date}\r\n{kind}Content-Length: {len(body)}\r\n{fields}\r\n"
+    return head.encode("latin-1") + body
 
 
 def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:

@@ -9,7 +9,8 @@ from aiohttp.base_protocol import BaseProtocol
 from gateway.frontend.hangup import has_hung_up
 from gateway.frontend.outbox import Outbox
 
-_JOINED_UP_TO_BYTES = 64 * 1024
+JOINED_UP_TO_BYTES = 64 * 1024
+"""Joining head and body saves a system call, and the client a wake-up; up to here."""
 _LINGER_S = 2.0
 
 
@@ -41,12 +42,20 @@ class Wire(BaseProtocol):
         """Whether nothing more will be said, and what still comes is dropped."""
         return self._linger_until_s > 0
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        """Goes on where reading was paused.
+
+        A body asks for it whenever some of it is taken. Where nothing was paused, not looking for
+        what was left unparsed saves a fiftieth of what a small request with a body costs.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
         """Sends an answer at the end of this turn of the loop; at once if it is large or last."""
         if self.transport is None:
             return
-        if len(body) <= _JOINED_UP_TO_BYTES and not is_last:
-            # Joining saves a system call and the client a wake-up.
+        if len(body) <= JOINED_UP_TO_BYTES and not is_last:
             self._outbox.add(self.transport, head + body)
         else:
             self._outbox.flush()

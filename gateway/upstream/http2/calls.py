@@ -251,7 +251,8 @@ class UnaryCall(RpcCall):
             and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
         ):
             self._message = data[_PREFIX_BYTES:]
-            self.metadata, self.trailers = list(headers.metadata), list(trailers.metadata)
+            self.metadata += headers.metadata
+            self.trailers += trailers.metadata
             self.started = self.ended = True
             if not self.done.done():
                 self.done.set_result(None)

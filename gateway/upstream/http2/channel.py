@@ -137,16 +137,17 @@ class Http2Channel:
         # Saves reading nearly every block: no list is three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
-        call.stream = socket.connection.open(block, call)
+        if isinstance(request, bytes):
+            call.stream = socket.connection.open_whole(block, request, call)
+        else:
+            call.stream = socket.connection.open(block, call)
         self._calls.add(call)
         if deadline_s is not None:
             call.deadline_s = deadline_s
             if not self._sweeping:
                 self._sweep_soon()
         socket.flush_soon()
-        if isinstance(request, bytes):
-            socket.connection.send(call.stream, request, end=True)
-        else:
+        if isinstance(request, Sender):
             request.send_on(call)
 
     def _over(self, call: RpcCall) -> None:

@@ -63,6 +63,36 @@ class Outgoing:
             self._out.append(frames.headers(stream_id, block))
         return stream
 
+    def open_whole(self, block: bytes, data: bytes, listener: Listener) -> Stream:
+        """Starts a call of which all is there; in one step, if it fits into one frame each."""
+        size = len(data)
+        if (
+            size > self._send_window
+            or size > self._initial_send_window
+            or size > frames.DEFAULT_FRAME_SIZE
+            or len(block) > frames.DEFAULT_FRAME_SIZE
+        ):
+            stream = self.open(block, listener)
+            self.send(stream, data, end=True)
+            return stream
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id == frames.LAST_STREAM_ID:
+            self.draining = True
+        stream = Stream(stream_id, listener, self._initial_send_window - size)
+        self.streams[stream_id] = stream
+        stream.local_ended = True
+        self._send_window -= size
+        # What a peer says while we send, it may say in answer to that.
+        self._patience.tried = 0
+        self._out += (
+            pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
+            block,
+            pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
+            data,
+        )
+        return stream
+
     def send(self, stream: Stream, data: bytes, *, end: bool) -> bool:
         """Sends data, as far as the peer's windows allow; False if some must wait."""
         stream.local_ended = end

@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from gateway.frontend.messages import Response
-from gateway.frontend.response_bytes import http_date, response_bytes
+from gateway.frontend.response_bytes import http_date, is_plain, plain_response, response_bytes
 
 DATE = "Mon, 23 Nov 2026 15:00:00 GMT"
 JSON = "application/json"
@@ -64,3 +64,30 @@ def test_some_statuses_have_no_content_whatever_is_there(status: int) -> None:
 def test_the_date_is_one() -> None:
     assert parsedate_to_datetime(http_date()).tzinfo is not None
     assert http_date().endswith(" GMT")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(200, [], b"{}", JSON),
+        Response(200, [("x-a", "1"), ("X-B", "2")], b"", JSON),
+        Response(200, [("x-a", "1")], b"abc"),
+    ],
+)
+def test_a_plain_response_is_what_the_long_way_makes_of_it(response: Response) -> None:
+    response.fixed = "X-Fixed: 1\r\n"
+    assert is_plain(response)
+    assert plain_response(response, DATE) == written(response)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(201, [], b"{}", JSON),
+        Response(204, []),
+        Response(200, [], b"{}", JSON, trailers=[("x-a", "1")]),
+        Response(200, [], bytes(100_000), JSON),
+    ],
+)
+def test_what_needs_more_questions_is_not_plain(response: Response) -> None:
+    assert not is_plain(response)
