@@ -97,16 +97,14 @@ class LocalLimit:
         (rule,) = checks.rules
         # Bound once, and one limit apart from many: saves a third of what the check costs.
         self._key = rule.key
-        self._limit = rule.limit
-        self._cost = checks.cost
-        self._take = counters.take_now
+        self._take = counters.taker(rule.limit, checks.cost)
         self._headers = None if checks.quotas is None else checks.quotas.headers_of_one
         self._checks = checks
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Answers a call within the limit."""
         key = self._key(call)
-        taken = self._take(key, self._limit, self._cost)
+        taken = self._take(key)
         if self._headers is not None:
             call.response_headers += self._headers(taken)
         if not taken.allowed:

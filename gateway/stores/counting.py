@@ -3,8 +3,8 @@
 What a counter keeps between two questions is a pair of numbers, whose meaning is the limit's.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
 
@@ -17,9 +17,15 @@ State = tuple[float, float, float]
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
     """What asking for `cost` gives, and the counter's next state; `state` is None for a new one."""
+    return taking(limit)(state, cost, now_s)
+
+
+@lru_cache(maxsize=1024)
+def taking(limit: Limit) -> Callable[[State | None, int, float], tuple[Taken, State]]:
+    """`take` of one limit, with all that does not change worked out beforehand."""
     if isinstance(limit, TokenBucket):
-        return _take_from_bucket(limit, state, cost, now_s)
-    return _take_from_window(limit, state, cost, now_s)
+        return _from_bucket(limit)
+    return partial(_take_from_window, limit)
 
 
 def take_all(
@@ -39,24 +45,28 @@ def take_all(
     return outcomes
 
 
-def _take_from_bucket(
-    bucket: TokenBucket, state: State | None, cost: int, now_s: float
-) -> tuple[Taken, State]:
-    limit = bucket.limit
+def _from_bucket(
+    bucket: TokenBucket,
+) -> Callable[[State | None, int, float], tuple[Taken, State]]:
+    limit = float(bucket.limit)
     per_second = limit / bucket.window_s
-    tokens = float(limit)
-    # Comparisons, not min and max: this is asked of every call, and they are half of what it costs.
-    if state is not None:
-        before, at_s, _ = state
-        # A clock that went back gives nothing, and takes nothing.
-        filled = before + (now_s - at_s) * per_second if now_s > at_s else before
-        if filled < limit:
-            tokens = filled
-    if tokens < cost:
-        wait_s, full_after_s = (cost - tokens) / per_second, (limit - tokens) / per_second
-        return _taken((False, int(tokens), wait_s, full_after_s)), (tokens, now_s, 0.0)
-    tokens -= cost
-    return _taken((True, int(tokens), 0.0, (limit - tokens) / per_second)), (tokens, now_s, 0.0)
+
+    def take(state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+        tokens = limit
+        # Comparisons, not min and max: they are half of what this costs, and every call asks it.
+        if state is not None:
+            before, at_s, _ = state
+            # A clock that went back gives nothing, and takes nothing.
+            filled = before + (now_s - at_s) * per_second if now_s > at_s else before
+            if filled < limit:
+                tokens = filled
+        if tokens < cost:
+            wait_s, full_after_s = (cost - tokens) / per_second, (limit - tokens) / per_second
+            return _taken((False, int(tokens), wait_s, full_after_s)), (tokens, now_s, 0.0)
+        tokens -= cost
+        return _taken((True, int(tokens), 0.0, (limit - tokens) / per_second)), (tokens, now_s, 0.0)
+
+    return take
 
 
 def _take_from_window(

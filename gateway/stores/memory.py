@@ -145,6 +145,19 @@ class MemoryStore:
         self._keep(key, state)
         return taken
 
+    def taker(self, limit: Limit, cost: int) -> Callable[[str], Taken]:
+        """`take_now` of one limit: what does not change is looked up once, not at each call."""
+        counters, clock, take = self._counters, self._clock, counting.taking(limit)
+
+        def take_from(key: str) -> Taken:
+            taken, counters[key] = take(counters.get(key), cost, clock())
+            counters.move_to_end(key)
+            if len(counters) > _MOST_COUNTERS:
+                counters.popitem(last=False)
+            return taken
+
+        return take_from
+
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters; see `CounterStore.take_all`."""
         return self.take_all_now(demands)
