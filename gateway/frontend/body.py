@@ -9,7 +9,6 @@ from aiohttp import StreamReader
 
 from gateway.config.model import Limits
 from gateway.frontend.fields import Fields
-from gateway.frontend.messages import Request
 from gateway.frontend.request_head import timed_out
 from gateway.status import Code, StatusError
 
@@ -34,6 +33,29 @@ class Begin(Protocol):
         ...
 
 
+class WholeBody:
+    """A body that came with its head, is within the limits, and is not packed."""
+
+    __slots__ = ("_data",)
+    is_whole = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def take(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    async def pieces(self, _is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """It in pieces of a bounded size."""
+        for piece in _parts(self._data):
+            yield piece
+
+
 class IncomingBody:
     """The body of one request, read when it is asked for and not before."""
 
@@ -51,30 +73,20 @@ class IncomingBody:
         self._limits = limits
         self._begin = begin
 
-    def offer_to(self, request: Request) -> None:
-        """Lets a request be asked for it."""
-        request.has_body = True
-        request.read_body, request.read_pieces = self.read, self.pieces
-        if self._stream.is_eof() and not self._fields.is_coded:
-            request.take_body = self.take
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it has come, and nothing is packed."""
+        return self._stream.is_eof() and not self._fields.is_coded
 
     async def read(self) -> bytes:
-        """The whole body, decoded.
-
-        Raises:
-            StatusError: it is too large, or not what it says it is.
-        """
+        """See `Body.read`."""
         coding = content_coding(self._fields.by_name)
         self._refuse_announced(self._limits.body_bytes)
         self._begin(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
 
     def take(self) -> bytes:
-        """The whole body, of which all has come and nothing is packed: it need not be waited for.
-
-        Raises:
-            StatusError: it is too large, or broke off.
-        """
+        """See `Body.take`."""
         try:
             body: bytes = self._stream.read_nowait()
         except BrokenBodyError:
@@ -84,13 +96,10 @@ class IncomingBody:
         return body
 
     async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
-        """The body as it comes, decoded, in pieces of a bounded size.
+        """See `Body.pieces`.
 
         Nothing is taken off the connection between two of them, so that who is slow with them slows
-        the client. A client may pause for long, unless `is_midway` says that it owes something.
-
-        Raises:
-            StatusError: it is too large, not what it says it is, or stops halfway.
+        the client.
         """
         coding = content_coding(self._fields.by_name)
         limit_bytes = self._limits.stream_bytes

@@ -156,12 +156,12 @@ class Exchange:
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, now_s)
         encode = self._transcoder.encoder(match, request.fields.accept)
-        if request.has_body and request.take_body is None:
-            read = partial(read_message, self._transcoder, request, match)
-            call = self.calls.open(request, method, now_s, read=read)
-        else:
+        if request.body is None or request.body.is_whole:
             decode = partial(decode_message, self._transcoder, request, match)
             call = self.calls.open(request, method, now_s, decode=decode)
+        else:
+            read = partial(read_message, self._transcoder, request, match)
+            call = self.calls.open(request, method, now_s, read=read)
         code = Code.INTERNAL
         try:
             reply = await self._handlers[method](call)

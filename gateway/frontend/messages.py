@@ -1,8 +1,8 @@
 """One HTTP request and one HTTP response, as the exchange sees them."""
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.call import Certificate, Principal
 from gateway.frontend.fields import Fields
@@ -15,6 +15,37 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 
+class Body(Protocol):
+    """The body of a request, which nobody reads before it is asked for."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is there, as it is to be read, so that it can be taken."""
+
+    def take(self) -> bytes:
+        """All of a body that is whole.
+
+        Raises:
+            StatusError: it is too large, or broke off.
+        """
+
+    async def read(self) -> bytes:
+        """All of it, decoded.
+
+        Raises:
+            StatusError: it is too large, or not what it says it is.
+        """
+
+    def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """It as it comes, decoded, in pieces of a bounded size.
+
+        A client may pause for long, unless `is_midway` says that it owes the rest of something.
+
+        Raises:
+            StatusError: it is too large, not what it says it is, or stops halfway.
+        """
+
+
 class Request:
     """A request whose head has arrived; its body is read only when someone asks.
 
@@ -23,12 +54,12 @@ class Request:
     """
 
     __slots__ = (
+        "body",
         "body_bytes",
         "certificate",
         "client",
         "deadline_s",
         "fields",
-        "has_body",
         "headers",
         "id",
         "is_overdue",
@@ -38,9 +69,6 @@ class Request:
         "peer",
         "principal",
         "query",
-        "read_body",
-        "read_pieces",
-        "take_body",
         "wants_websocket",
     )
 
@@ -65,25 +93,11 @@ class Request:
         self.id = ""
         self.principal: Principal | None = None
         """Who called, once that has been established; for the access log."""
-        self.has_body = False
+        self.body: Body | None = None
         self.wants_websocket = False
         self.body_bytes = 0
         self.deadline_s = math.inf
         self.is_overdue = False
-        self.read_body: Callable[[], Awaitable[bytes]] = _no_body
-        self.take_body: Callable[[], bytes] | None = None
-        """The body without waiting, where all of it is there."""
-        self.read_pieces: Callable[[Callable[[], bool]], AsyncGenerator[bytes]] = _no_pieces
-        """The body as it comes; to be told whether the client owes the rest of something."""
-
-
-async def _no_body() -> bytes:
-    return b""
-
-
-async def _no_pieces(_is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
-    for piece in tuple[bytes]():
-        yield piece
 
 
 class Response:

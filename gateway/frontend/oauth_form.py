@@ -88,11 +88,13 @@ async def read_form(request: Request) -> Form:
 
 
 async def _read_body(request: Request) -> bytes:
+    if request.body is None:
+        return b""
     # A body of unknown length would have to be read to know that it is too large.
     length = request.headers.get("Content-Length")
-    if request.has_body and (length is None or int(length) > MOST_BYTES):
+    if length is None or int(length) > MOST_BYTES:
         raise _too_large()
-    body = await request.read_body()
+    body = await request.body.read()
     request.body_bytes = len(body)
     if len(body) > MOST_BYTES:
         raise _too_large()

@@ -9,26 +9,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 
 from gateway.config.model import Limits
-from gateway.frontend.body import IncomingBody
+from gateway.frontend.arrivals import Arrival, Arrivals
 from gateway.frontend.exchange import Exchange
-from gateway.frontend.fields import NO_FIELDS
-from gateway.frontend.messages import Request, Response, origin_form
-from gateway.frontend.parser import request_parser
-from gateway.frontend.request_head import (
-    asks_for_websocket,
-    awaits_continue,
-    check_request_line,
-    malformed,
-    read_fields,
-    timed_out,
-)
+from gateway.frontend.messages import Request, Response
+from gateway.frontend.request_head import malformed, timed_out
 from gateway.frontend.response_bytes import is_plain, plain_response, response_bytes
 from gateway.frontend.stream_writer import StreamWriter
 from gateway.frontend.streaming import Pieces, StreamBrokenError
@@ -51,17 +42,14 @@ class HttpProtocol(Wire):
     """One client connection."""
 
     __slots__ = (
+        "_arrivals",
         "_body",
         "_early",
         "_exchange",
-        "_expects",
-        "_feed",
-        "_fields",
         "_head_since_s",
         "_idle_since_s",
         "_incoming",
         "_listener",
-        "_peer",
         "_queue",
         "_received_s",
         "_request",
@@ -70,18 +58,22 @@ class HttpProtocol(Wire):
         "_waiter",
         "_writer",
     )
-    certificate: Any = None
-    """What the client has shown of itself, where it speaks TLS."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, exchange: Exchange, listener: "Listener"
     ) -> None:
-        parser = request_parser(self, loop, exchange.limits)
-        super().__init__(loop, parser, listener.outbox)
-        self._feed = parser.feed_data
+        self._arrivals = Arrivals(
+            self,
+            loop,
+            exchange.limits,
+            self._begin,
+            self._invite,
+            websockets=exchange.speaks_websocket,
+        )
+        super().__init__(loop, self._arrivals.parser, listener.outbox)
         self._exchange = exchange
         self._listener = listener
-        self._queue: deque[tuple[RawRequestMessage, StreamReader] | StatusError] = deque()
+        self._queue: deque[Arrival | StatusError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         """What the task waits for, while there is nothing to serve."""
@@ -89,17 +81,12 @@ class HttpProtocol(Wire):
         """The body that the parser fills, or filled last."""
         self._body: StreamReader | None = None
         """The body that is being read."""
-        self._fields = NO_FIELDS
-        """Those of the last request, for the next one most often says the same."""
         self._request: Request | None = None
         """What is being answered, until the answer is there."""
-        self._expects = False
-        """Whether the client holds the body back until it is told to go on."""
         self._writer: StreamWriter | None = None
         self._upgrade: Upgrade | None = None
         self._early = b""
         """What came behind the head that asks for an upgrade."""
-        self._peer = ""
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
 
     @property
@@ -116,11 +103,11 @@ class HttpProtocol(Wire):
         """A client has connected."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self._peer = name[0] if isinstance(name, tuple) else "unix"
+        self._arrivals.peer = name[0] if isinstance(name, tuple) else "unix"
         refusal = self._listener.admit(self)
         if refusal is not None:
             self._closing = self._deaf = True
-            self._send(self._exchange.refuse(refusal, self._peer), "close")
+            self._send(self._exchange.refuse(refusal, self._arrivals.peer), "close")
             self.transport.close()  # type: ignore[union-attr]
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -143,7 +130,7 @@ class HttpProtocol(Wire):
             return
         self._received_s = self._loop.time()
         try:
-            messages, upgraded, early = self._feed(data)
+            arrivals, upgraded, early = self._arrivals.read(data)
         except HttpProcessingError as error:
             self._stop_reading_after(malformed(error, self._exchange.limits))
             return
@@ -152,8 +139,8 @@ class HttpProtocol(Wire):
             # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
             self._deaf, self._early = True, bytes(early)
             self.hold()
-        if messages:
-            self._take(messages)
+        if arrivals:
+            self._take(arrivals)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
@@ -213,12 +200,12 @@ class HttpProtocol(Wire):
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
-    def _take(self, messages: Sequence[tuple[RawRequestMessage, StreamReader]]) -> None:
+    def _take(self, arrivals: Sequence[Arrival]) -> None:
         self._head_since_s = 0.0
-        self._incoming = messages[-1][1]
+        self._incoming = arrivals[-1][2]
         if self._closing:
             return
-        self._queue.extend(messages)
+        self._queue.extend(arrivals)
         if not self._is_serving:
             self._wake()
         elif len(self._queue) > _MAX_PIPELINED:
@@ -279,20 +266,17 @@ class HttpProtocol(Wire):
         self._queue.clear()
         self.linger()
 
-    async def _serve_one(
-        self, waiting: tuple[RawRequestMessage, StreamReader] | StatusError
-    ) -> bool:
+    async def _serve_one(self, waiting: Arrival | StatusError) -> bool:
         """Answers a request; tells whether the connection can be used for another."""
         if self._buffer_paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._resume_reading_for_buffer()
         if isinstance(waiting, StatusError):
-            self._send(self._exchange.refuse(waiting, self._peer), "close")
+            self._send(self._exchange.refuse(waiting, self._arrivals.peer), "close")
             return False
-        message, body = waiting
-        try:
-            request = self._request_of(message, body)
-        except StatusError as error:
-            response = self._exchange.refuse(error, self._peer, message.method, message.path)
+        request, message, body = waiting
+        if isinstance(request, StatusError):
+            refuse, peer = self._exchange.refuse, self._arrivals.peer
+            response = refuse(request, peer, message.method, message.path)
         else:
             self._request = request
             response = await self._exchange.answer(request)
@@ -337,28 +321,14 @@ class HttpProtocol(Wire):
         self._send(response, connection, head_only=head_only, with_trailers=with_trailers)
         return goes_on
 
-    def _request_of(self, message: RawRequestMessage, body: StreamReader) -> Request:
-        limits = self._exchange.limits
-        check_request_line(message, limits)
-        fields = self._fields
-        if fields.raw != message.raw_headers:
-            fields = self._fields = read_fields(message, limits)
-        expect = fields.expect
-        self._expects = expect is not None and awaits_continue(expect, message.version)
-        target = origin_form(message.method, message.path)
-        request = Request(message.method, target, fields, self._peer)
-        if not body.is_eof() or body.total_bytes:
-            incoming = IncomingBody(body, fields, limits, self._begin)
-            incoming.offer_to(request)
-        request.certificate = self.certificate
-        if message.upgrade and self._exchange.speaks_websocket:
-            request.wants_websocket = self._deaf and asks_for_websocket(message)
-        return request
+    def _invite(self, body: StreamReader, *, whole: bool) -> None:
+        """A body is to be read that the client holds back until it is told to go on."""
+        if self.transport is not None and not body.total_bytes:
+            self._listener.outbox.add(self.transport, _CONTINUE)
+        self._begin(body, whole=whole)
 
     def _begin(self, body: StreamReader, *, whole: bool) -> None:
         """A body is being read; pauses in one that is read whole are looked for here."""
-        if self._expects and self.transport is not None and not body.total_bytes:
-            self._listener.outbox.add(self.transport, _CONTINUE)
         if whole:
             self._body = body
             self._received_s = self._loop.time()

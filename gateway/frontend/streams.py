@@ -79,13 +79,15 @@ class Streams:
     async def _messages(self, request: Request, match: Match[Binding]) -> AsyncGenerator[bytes]:
         """The messages of a request's body, each as soon as it is complete."""
         refuse_needless_body(request, match)
+        body = request.body
         # Of nothing it does not matter what it says it is.
-        content_type = request.fields.content_type if request.has_body else None
+        content_type = request.fields.content_type if body is not None else None
         intake = self._transcoder.intake(match, request.query, content_type, self._limit_bytes)
-        async for data in request.read_pieces(lambda: intake.is_midway):
-            request.body_bytes += len(data)
-            for message in intake.feed(data):
-                yield message
+        if body is not None:
+            async for data in body.pieces(lambda: intake.is_midway):
+                request.body_bytes += len(data)
+                for message in intake.feed(data):
+                    yield message
         for message in intake.finish():
             yield message
 
@@ -162,9 +164,9 @@ async def read_message(transcoder: Transcoder, request: Request, match: Match[Bi
     Raises:
         StatusError: it is not what it should be.
     """
-    if match.target.body is None or not request.has_body:
+    if match.target.body is None or request.body is None:
         return decode_message(transcoder, request, match)
-    body = await request.read_body()
+    body = await request.body.read()
     request.body_bytes = len(body)
     return transcoder.decode(match, request.query, request.fields.content_type, body)
 
@@ -176,7 +178,7 @@ def decode_message(transcoder: Transcoder, request: Request, match: Match[Bindin
         StatusError: it is not what it should be.
     """
     refuse_needless_body(request, match)
-    body = b"" if request.take_body is None else request.take_body()
+    body = b"" if request.body is None else request.body.take()
     request.body_bytes = len(body)
     return transcoder.decode(match, request.query, request.fields.content_type, body)
 
@@ -187,6 +189,6 @@ def refuse_needless_body(request: Request, match: Match[Binding]) -> None:
     Raises:
         StatusError: INVALID_ARGUMENT.
     """
-    if request.has_body and match.target.body is None:
+    if request.body is not None and match.target.body is None:
         method = match.target.method.name
         raise invalid_argument("", f"{request.method} for {method} takes no body")

@@ -135,11 +135,11 @@ def _state_of(path: Path) -> object:
 class TlsProtocol(HttpProtocol):
     """One client connection that is secured; it begins when its handshake is through."""
 
-    __slots__ = ("certificate",)
+    __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, and has shown a certificate or has not."""
-        self.certificate = _certificate(transport)
+        self._arrivals.certificate = _certificate(transport)
         super().connection_made(transport)
 
     def sweep(self, now_s: float, limits: Limits) -> None:

@@ -156,7 +156,7 @@ def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Check:
     denies = compile_patterns(tuple(deny))
 
     def check(request: Request) -> StatusError | None:
-        if not request.has_body:
+        if request.body is None:
             return None
         for value in _values(request, "content-type") or [""]:
             media_type = value.partition(";")[0].strip().lower()

@@ -75,6 +75,48 @@ async def test_pipelined_requests_are_handled_one_at_a_time(front_end: FrontEnd)
     assert most == 1
 
 
+async def test_requests_that_repeat_their_fields_are_each_answered_for_themselves(
+    front_end: FrontEnd,
+) -> None:
+    async with front_end.connected() as client:
+        for text in ("a", "b", "c", "longer", "d" * 5000, "e" * 200_000, "f", "g"):
+            assert (await client.ask(created(text))).json["text"] == text
+            assert (await client.ask(created(text))).json["text"] == text
+        for name in ("a", "b", "c"):
+            assert (await client.ask(get(f"/v1/items/{name}"))).json["name"] == f"items/{name}"
+        assert (await client.ask(get("/v1/items/d", method="HEAD"))).status == 200
+        assert (await client.ask(get("/v1/items/e", method="DELETE"))).json["name"] == "items/e"
+        assert (await client.ask(get("/v1/items/a", "Accept: image/png"))).status == 406
+        assert (await client.ask(ITEM)).status == 200
+
+
+async def test_a_head_that_repeats_waits_for_the_request_before_it(front_end: FrontEnd) -> None:
+    async def slow(call: Call) -> Reply:
+        await asyncio.sleep(0.05)
+        return Reply(await call.message())
+
+    async with front_end.connected() as client:
+        for _ in range(3):
+            await client.ask(ITEM)
+        front_end.upstream.part = slow
+        for name in ("first", "second", "third"):
+            await client.send(get(f"/v1/items/{name}"))
+            await asyncio.sleep(0.01)
+        names = [(await client.answer()).json["name"] for _ in range(3)]
+    assert names == ["items/first", "items/second", "items/third"]
+
+
+async def test_half_a_head_behind_one_that_repeats_is_not_waited_for_long() -> None:
+    async with (
+        open_front_end(limits={"header_timeout_s": 0.2}) as front_end,
+        front_end.connected() as client,
+    ):
+        for _ in range(3):
+            await client.ask(ITEM)
+        await client.send(ITEM[:20])
+        assert (await client.answer()).status == 408
+
+
 async def test_nothing_behind_connection_close_is_served(front_end: FrontEnd) -> None:
     front_end.upstream.hangs(seconds=0.1)
     async with front_end.connected() as client:

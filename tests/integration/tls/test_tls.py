@@ -219,7 +219,8 @@ async def test_a_certificate_that_expires_is_no_credential_on_a_connection_that_
         echo_gateway(tls=files.trusting(), auth={"certificates": {}}) as gateway,
         secured(gateway, files.context(leaf)) as client,
     ):
-        assert (await client.get("/v1/echo/hello")).status == 200
+        for _ in range(4):  # the later ones repeat their heads, and are not parsed
+            assert (await client.get("/v1/echo/hello")).status == 200
         await asyncio.sleep(2.1)
         answer = await client.get("/v1/echo/hello")
         assert (answer.status, answer.json()["error"]["message"]) == (

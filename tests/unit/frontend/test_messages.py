@@ -57,7 +57,3 @@ def test_any_other_target_is_refused(method: str, target: str) -> None:
 def test_the_first_question_mark_parts_path_and_query(target: str, path: str, query: str) -> None:
     request = Request("GET", target, NO_FIELDS, "")
     assert (request.path, request.query) == (path, query)
-
-
-async def test_a_request_without_a_body_reads_as_empty() -> None:
-    assert await Request("GET", "/", NO_FIELDS, "").read_body() == b""

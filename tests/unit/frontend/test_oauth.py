@@ -10,6 +10,7 @@ from gateway.audit import NO_AUDIT
 from gateway.auth.attempts import Attempts
 from gateway.auth.tokens import Tokens
 from gateway.config.auth import TokenOptions
+from gateway.frontend.body import WholeBody
 from gateway.frontend.fields import NO_FIELDS, Fields
 from gateway.frontend.messages import Request, Response
 from gateway.frontend.oauth import (
@@ -56,12 +57,7 @@ async def issue(server: TokenEndpoints, form: str = "grant_type=client_credentia
         "Content-Length": str(len(body)),
     }
     request = Request("POST", TOKEN, Fields(headers, ()), "10.0.0.1")
-    request.has_body = True
-
-    async def read() -> bytes:
-        return body
-
-    request.read_body = read
+    request.body = WholeBody(body)
     return await server.endpoints[TOKEN]["POST"](request)
 
 

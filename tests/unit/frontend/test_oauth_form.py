@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from gateway.frontend.body import WholeBody
 from gateway.frontend.fields import Fields
 from gateway.frontend.messages import Request
 from gateway.frontend.oauth_form import (
@@ -28,12 +29,7 @@ def request(
     if length is not None:
         headers["Content-Length"] = str(len(body) if length < 0 else length)
     made = Request("POST", f"/oauth2/token{query}", Fields(headers, ()), "10.0.0.1")
-    made.has_body = bool(body)
-
-    async def read() -> bytes:
-        return body
-
-    made.read_body = read
+    made.body = WholeBody(body) if body else None
     return made
 
 
