@@ -191,7 +191,7 @@ class GrpcioChannel:
         text = error.details() or ""
         own_words = _OWN_WORDS.get(Code.of(code))
         if not trailers and own_words is not None and own_words.search(text):
-            return self._local_error(_meant(Code.of(code), rpc.time_remaining()), text)
+            return self._local_error(_meant(Code.of(code), text, rpc.time_remaining()), text)
         return backend_error(code, text, metadata, trailers)
 
     def _local_error(self, code: Code, text: str) -> StatusError:
@@ -213,12 +213,15 @@ class GrpcioChannel:
         return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
 
 
-def _meant(code: Code, remaining_s: float | None) -> Code:
+def _meant(code: Code, text: str, remaining_s: float | None) -> Code:
     """What a failure that grpcio found means when so much of the call's time is left."""
-    is_late = remaining_s is not None and remaining_s < _CLOCK_SLACK_S
-    if is_late and code in (Code.CANCELLED, Code.INTERNAL):
-        # The back end kept the deadline, by a clock that was a little ahead of the C core's; or the
-        # core was too late to send at all, which it calls an internal error.
+    if remaining_s is None or remaining_s >= _CLOCK_SLACK_S:
+        return code
+    # The back end kept the deadline, by a clock that was a little ahead of the C core's, and may
+    # have closed a connection that it was draining, on which the call was the last; or the core was
+    # too late to send at all, which it calls an internal error.
+    was_closed = code is Code.UNAVAILABLE and text.startswith("Stream removed")
+    if was_closed or code in (Code.CANCELLED, Code.INTERNAL):
         return Code.DEADLINE_EXCEEDED
     return code
 
