@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -259,7 +260,9 @@ class _Sending:
         try:
             async for message in messages:
                 await self._rpc.write(message)
-            await self._rpc.done_writing()
+            # Where it fails the core has ended the RPC, whose status, on its way, says why.
+            with suppress(grpc.aio.InternalError):
+                await self._rpc.done_writing()
         except Exception as error:  # noqa: BLE001 - it is raised where the reply is awaited
             # Where the RPC ended first, its own ending says why.
             if not self._rpc.done():
