@@ -9,8 +9,10 @@ READY := $(VENV)/ready
 PROTOS ?= protos
 GEN ?= gen
 PYTEST_ARGS ?=
+COMPILED := $(CURDIR)/build/compiled
+COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run protos check format test bench bench-quick corpus pin clean
+.PHONY: help run protos check format test test-compiled wheel bench bench-quick corpus pin clean
 
 help: ## what you can type
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -35,6 +37,17 @@ format: $(READY) ## put the code into shape
 
 test: $(READY) ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+wheel: $(READY) ## dist/*.whl for this Python and platform, with machine code where there is a C compiler
+	@rm -rf dist
+	@cc=$$(command -v cc || command -v gcc || true); \
+	  [ -n "$$cc" ] || echo "There is no C compiler (gcc), so the wheel is plain Python, which takes twice the time."; \
+	  GATEWAY_COMPILE=$$cc $(BIN)/python -m hatchling build -t wheel -d dist
+
+test-compiled: $(READY) ## what goes over sockets, and every rule, against the gateway as machine code
+	$(BIN)/python -m tools.machine_code $(COMPILED)
+	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
+	  --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 
 bench: $(READY) ## what a request costs, side by side with other gateways
 	$(BIN)/python -m benchmarks

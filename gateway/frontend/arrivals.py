@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import StreamReader
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
+from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.model import Limits
@@ -16,6 +15,7 @@ from gateway.frontend.messages import Request, origin_form
 from gateway.frontend.repeats import Repeats
 from gateway.frontend.request_head import (
     TARGET_SLACK_BYTES,
+    Head,
     asks_for_websocket,
     awaits_continue,
     check_request_line,
@@ -23,10 +23,10 @@ from gateway.frontend.request_head import (
 )
 from gateway.status import StatusError
 
-Arrival = tuple[Request | StatusError, RawRequestMessage, StreamReader]
+Arrival = tuple[Request | StatusError, Head, StreamReader]
 """A request, or why it is refused; what the parser made of it; and what its body comes in."""
 
-_BUFFER_BYTES = 64 * 1024
+_BUFFER_BYTES: Final = 64 * 1024
 
 
 class Arrivals:
@@ -47,7 +47,7 @@ class Arrivals:
 
     def __init__(
         self,
-        protocol: BaseProtocol,
+        protocol: object,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         begin: Begin,
@@ -55,7 +55,10 @@ class Arrivals:
         *,
         websockets: bool,
     ) -> None:
-        """`begin` hears when a body is being read; `invite` where the client waits for that."""
+        """`protocol` is whose bytes they are, and is what the bodies hold back when they are full.
+
+        `begin` hears when a body is being read; `invite` where the client waits for that.
+        """
         self.parser = _request_parser(protocol, loop, limits)
         self._feed = self.parser.feed_data
         self._limits = limits
@@ -94,17 +97,13 @@ class Arrivals:
             self._repeats.learn(data, first[1], first[2], before)
         return arrivals, is_upgraded, early
 
-    def _arrival(
-        self, message: RawRequestMessage, body: StreamReader, *, upgraded: bool
-    ) -> Arrival:
+    def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> Arrival:
         try:
             return self._request(message, body, upgraded=upgraded), message, body
         except StatusError as error:
             return error, message, body
 
-    def _request(
-        self, message: RawRequestMessage, body: StreamReader, *, upgraded: bool
-    ) -> Request:
+    def _request(self, message: Head, body: StreamReader, *, upgraded: bool) -> Request:
         limits = self._limits
         check_request_line(message, limits)
         fields = self._fields
@@ -123,7 +122,7 @@ class Arrivals:
         return request
 
 
-def _request_parser(protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:
+def _request_parser(protocol: object, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:
     """What makes requests of the bytes of one connection, and fills their bodies."""
     parser: Any = HttpRequestParser  # its C half has more arguments than its types tell
     return parser(

@@ -1,20 +1,21 @@
 """The header fields of a request, and what is read out of them for nearly every one."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from multidict import istr
 
 from gateway.call import Metadata
 
 # As `istr` a name is not folded anew each time it is looked up.
-_ACCEPT = istr("Accept")
-_CONTENT_ENCODING = istr("Content-Encoding")
-_CONTENT_TYPE = istr("Content-Type")
-_EXPECT = istr("Expect")
-_GRPC_TIMEOUT = istr("Grpc-Timeout")
-_REQUEST_ID = istr("X-Request-Id")
-_TRACEPARENT = istr("traceparent")
-_USER_AGENT = istr("User-Agent")
+_ACCEPT: Final = istr("Accept")
+_CONTENT_ENCODING: Final = istr("Content-Encoding")
+_CONTENT_TYPE: Final = istr("Content-Type")
+_EXPECT: Final = istr("Expect")
+_GRPC_TIMEOUT: Final = istr("Grpc-Timeout")
+_REQUEST_ID: Final = istr("X-Request-Id")
+_TRACEPARENT: Final = istr("traceparent")
+_USER_AGENT: Final = istr("User-Agent")
 
 
 class Fields:
@@ -57,4 +58,4 @@ class Fields:
         """What back ends are told of them, once that is known; to be copied, not changed."""
 
 
-NO_FIELDS = Fields({}, ())
+NO_FIELDS: Final = Fields({}, ())

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.call import Certificate, Principal
 from gateway.frontend.fields import Fields
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gateway.frontend.upgrade import Upgrade
 
 Headers = list[tuple[str, str]]
+
+_OK: Final = Code.OK
 
 
 class Body(Protocol):
@@ -126,7 +128,7 @@ class Response:
         body: bytes = b"",
         content_type: str = "",
         *,
-        code: Code = Code.OK,
+        code: Code = _OK,
         trailers: Headers | None = None,
     ) -> None:
         self.status = status

@@ -9,17 +9,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.model import Limits
 from gateway.frontend.arrivals import Arrival, Arrivals
 from gateway.frontend.exchange import Exchange
 from gateway.frontend.messages import Request, Response
-from gateway.frontend.request_head import malformed, timed_out
+from gateway.frontend.request_head import Head, malformed, timed_out
 from gateway.frontend.response_bytes import is_plain, plain_response, response_bytes
 from gateway.frontend.stream_writer import StreamWriter
 from gateway.frontend.streaming import Pieces, StreamBrokenError
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MAX_PIPELINED = 16
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_PIPELINED: Final = 16
 # What a back end says of a deadline is better than what we say, so it gets the first word.
-_OVERDUE_AFTER_S = 0.25
+_OVERDUE_AFTER_S: Final = 0.25
 
 
 class HttpProtocol(Wire):
@@ -62,6 +62,7 @@ class HttpProtocol(Wire):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, exchange: Exchange, listener: "Listener"
     ) -> None:
+        super().__init__(loop, listener.outbox)
         self._arrivals = Arrivals(
             self,
             loop,
@@ -70,7 +71,7 @@ class HttpProtocol(Wire):
             self._invite,
             websockets=exchange.speaks_websocket,
         )
-        super().__init__(loop, self._arrivals.parser, listener.outbox)
+        self._parser = self._arrivals.parser
         self._exchange = exchange
         self._listener = listener
         self._queue: deque[Arrival | StatusError] = deque()
@@ -209,7 +210,7 @@ class HttpProtocol(Wire):
         if not self._is_serving:
             self._wake()
         elif len(self._queue) > _MAX_PIPELINED:
-            self._pause_reading_for_buffer()
+            self.hold()
 
     def _stop_reading_after(self, error: StatusError) -> None:
         """Looks at nothing more: `error` is the last answer, or what ends a body that broke."""
@@ -268,8 +269,8 @@ class HttpProtocol(Wire):
 
     async def _serve_one(self, waiting: Arrival | StatusError) -> bool:
         """Answers a request; tells whether the connection can be used for another."""
-        if self._buffer_paused and len(self._queue) < _MAX_PIPELINED // 2:
-            self._resume_reading_for_buffer()
+        if self._held and len(self._queue) < _MAX_PIPELINED // 2:
+            self.go_on()
         if isinstance(waiting, StatusError):
             self._send(self._exchange.refuse(waiting, self._arrivals.peer), "close")
             return False
@@ -288,7 +289,7 @@ class HttpProtocol(Wire):
             return False
         if response.stream is None:
             goes_on = self._respond(message, response, body)
-            if self._paused:
+            if self.writing_paused:
                 await self.drained()
             return goes_on
         goes_on, connection = self._fate(message, body)
@@ -298,18 +299,20 @@ class HttpProtocol(Wire):
         await self._write_stream(response, response.stream, connection, head_only=head_only)
         return goes_on
 
-    def _fate(self, message: RawRequestMessage, body: StreamReader) -> tuple[bool, str]:
+    def _fate(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Whether the connection can be used for another request, and what its header says of it.
 
         What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came before
         the connection was told to close is still answered.
         """
         is_last = (self._closing or self._deaf) and not self._queue
-        if message.should_close or is_last or not body.is_eof():
+        # Most requests have no body, and all share one of nothing.
+        is_owed = body is not EMPTY_PAYLOAD and not body.is_eof()
+        if message.should_close or is_last or is_owed:
             return False, "close"
         return True, "keep-alive" if message.version < (1, 1) else ""
 
-    def _respond(self, message: RawRequestMessage, response: Response, body: StreamReader) -> bool:
+    def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
         """Sends a response that is whole; tells whether the connection can be used for another."""
         goes_on, connection = self._fate(message, body)
         head_only = message.method == "HEAD"

@@ -10,21 +10,22 @@ one piece, so that where this one begins is certain. All else is the parser's.
 """
 
 import re
+from typing import Final
 
 from aiohttp import StreamReader
-from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.model import Limits
 from gateway.frontend.fields import Fields
+from gateway.frontend.request_head import Head
 
 # The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have. Two slashes in front
 # could be an authority, and the parser is asked.
-_LINE = re.compile(
+_LINE: Final = re.compile(
     rb"(GET|POST|PUT|PATCH|DELETE) (/(?!/)[\w.~!$&'()*+,;=:@/?%-]*+) HTTP/1\.1"
 ).fullmatch
-_LENGTH = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.IGNORECASE).search
-_NUMBER = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.IGNORECASE).search
+_NUMBER: Final = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
 
 Repeated = tuple[str, str, Fields, bytes]
 """A request of which all is there: method, target, fields, body."""
@@ -33,13 +34,23 @@ Repeated = tuple[str, str, Fields, bytes]
 class Repeats:
     """What is remembered of one connection's last request, while the next may be like it."""
 
-    __slots__ = ("_after", "_before", "_fields", "_head", "_length", "_limits", "message")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_fields",
+        "_head",
+        "_length",
+        "_limits",
+        "_target_bytes",
+        "message",
+    )
 
-    message: RawRequestMessage
+    message: Head
     """The request that was learned; method and target, only, are not those of its repetitions."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._target_bytes = limits.url_bytes
         self._fields: Fields | None = None
         """None while nothing is known."""
         self._head = b""
@@ -48,9 +59,7 @@ class Repeats:
         """What stands there before and behind the body's length; empty if there is none."""
         self._length = 0
 
-    def learn(
-        self, data: bytes, message: RawRequestMessage, body: StreamReader, fields: Fields
-    ) -> None:
+    def learn(self, data: bytes, message: Head, body: StreamReader, fields: Fields) -> None:
         """Remembers the request that the parser made of `data`, if another can be known by it."""
         at, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
         length = len(data) - end
@@ -71,7 +80,8 @@ class Repeats:
             found = _LENGTH(data, at, end)
             if found is None or int(found[1]) != length:
                 return
-            self._before, self._after = data[at + 2 : found.start(1)], data[found.end() : end]
+            first, last = found.span(1)
+            self._before, self._after = data[at + 2 : first], data[last:end]
         self.message, self._fields = message, fields
         self._head, self._length = data[at + 2 : end], length
 
@@ -85,7 +95,7 @@ class Repeats:
             return None
         at = data.find(b"\r\n")
         line = _LINE(data, 0, at)
-        if line is not None and len(line[2]) <= self._limits.url_bytes:
+        if line is not None and len(line[2]) <= self._target_bytes:
             end = at + 2 + len(self._head)
             if len(data) == end + self._length and data.startswith(self._head, at + 2):
                 return line[1].decode(), line[2].decode(), fields, data[end:]

@@ -1,19 +1,34 @@
 """What is checked of a request's head before anything is done, and how each refusal is worded."""
 
+from collections.abc import Mapping
 from itertools import chain
+from typing import Final, Protocol
 
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.http_parser import RawRequestMessage
 
 from gateway.config.model import Limits
 from gateway.frontend.fields import Fields
 from gateway.status import Code, StatusError
 
 # A little more than the limit, so that a target just over it is seen whole and its log line too.
-TARGET_SLACK_BYTES = 255
+TARGET_SLACK_BYTES: Final = 255
 
 
-def check_request_line(message: RawRequestMessage, limits: Limits) -> None:
+class Head(Protocol):
+    """What the parser makes of a request's head, be it aiohttp's in C or in Python."""
+
+    method: str
+    path: str
+    """The request target, as it came."""
+    version: tuple[int, int]
+    headers: Mapping[str, str]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    should_close: bool
+    upgrade: bool
+    chunked: bool
+
+
+def check_request_line(message: Head, limits: Limits) -> None:
     """Refuses versions that are not served, and targets over the limit.
 
     Raises:
@@ -27,7 +42,7 @@ def check_request_line(message: RawRequestMessage, limits: Limits) -> None:
         raise _too_long("request target", limits.url_bytes, 414)
 
 
-def read_fields(message: RawRequestMessage, limits: Limits) -> Fields:
+def read_fields(message: Head, limits: Limits) -> Fields:
     """The header fields of a request.
 
     Raises:
@@ -54,7 +69,7 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     )
 
 
-def asks_for_websocket(message: RawRequestMessage) -> bool:
+def asks_for_websocket(message: Head) -> bool:
     """Whether this is the client's half of a WebSocket's handshake (RFC 6455 section 4.1)."""
     stated = message.headers.get("Upgrade", "").lower()
     return message.method == "GET" and message.version >= (1, 1) and stated == "websocket"

@@ -2,15 +2,16 @@
 
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Final
 
 from gateway.frontend.messages import Response
 from gateway.frontend.wire import JOINED_UP_TO_BYTES
 
-_STATUS_LINES = {
+_STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 } | {499: "HTTP/1.1 499 Client Closed Request\r\n"}
-_OK = _STATUS_LINES[200]
-_WITHOUT_CONTENT = (101, 204, 205, 304)
+_OK: Final = _STATUS_LINES[200]
+_WITHOUT_CONTENT: Final = (101, 204, 205, 304)
 
 
 def http_date() -> str:

@@ -98,7 +98,9 @@ def _load_chain(context: ssl.SSLContext, options: TlsServer) -> None:
         # Asked for a password, who has none gives none: nobody sits at a prompt.
         context.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        # Not always a text, whatever its type says.
+        reason: object = getattr(error, "reason", None)
+        if reason == "KEY_VALUES_MISMATCH":
             raise TlsError(
                 f"tls.key_file: {options.key_file}: is not the key of {options.cert_file}"
             ) from None

@@ -2,33 +2,53 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
-
-from aiohttp.base_protocol import BaseProtocol
+from typing import Any, Final, cast
 
 from gateway.frontend.hangup import has_hung_up
 from gateway.frontend.outbox import Outbox
 
-JOINED_UP_TO_BYTES = 64 * 1024
+JOINED_UP_TO_BYTES: Final = 64 * 1024
 """Joining head and body saves a system call, and the client a wake-up; up to here."""
-_LINGER_S = 2.0
+_LINGER_S: Final = 2.0
 
 
-class Wire(BaseProtocol):
-    """One client connection."""
+class Wire(asyncio.Protocol):
+    """One client connection.
+
+    What aiohttp's bodies ask of it is `connected`, `pause_reading` and `resume_reading`: a body of
+    which too much waits to be taken holds the client back.
+    """
 
     __slots__ = (
         "_closing",
         "_deaf",
+        "_drain",
+        "_held",
         "_linger_until_s",
+        "_loop",
         "_outbox",
+        "_parser",
+        "_reading_paused",
         "_unsent_bytes",
         "_unsent_since_s",
+        "transport",
+        "writing_paused",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, parser: Any, outbox: Outbox) -> None:
-        super().__init__(loop, parser)
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+        self.transport: asyncio.Transport | None = None
+        """None before the connection is made, and once it is lost."""
+        self.writing_paused = False
+        """Whether the client is slow to take what is there for it."""
+        self._loop = loop
         self._outbox = outbox
+        self._parser: Any = None
+        """What stops parsing while a body is full."""
+        self._drain: asyncio.Future[None] | None = None
+        self._reading_paused = False
+        """Whether a body is full."""
+        self._held = False
+        """Whether nothing is read for another reason."""
         self._closing = False
         """Whether no further request is taken."""
         self._deaf = False
@@ -38,18 +58,57 @@ class Wire(BaseProtocol):
         self._unsent_since_s = loop.time()
 
     @property
+    def connected(self) -> bool:
+        """Whether the client is there."""
+        return self.transport is not None
+
+    @property
     def is_lingering(self) -> bool:
         """Whether nothing more will be said, and what still comes is dropped."""
         return self._linger_until_s > 0
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone: nobody waits for it any more."""
+        self.transport = None
+        if self._drain is not None and not self._drain.done():
+            if exc is None:
+                self._drain.set_result(None)
+            else:
+                self._drain.set_exception(ConnectionResetError())
+
+    def pause_writing(self) -> None:
+        """The client takes what is sent too slowly."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.writing_paused = False
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            drain.set_result(None)
+
+    def pause_reading(self) -> None:
+        """A body is full."""
+        self._reading_paused = True
+        self._parser.pause_reading()
+        self._read_no_more()
+
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
-        """Goes on where reading was paused.
+        """A body has room again; the parser goes on with what it has left.
 
         A body asks for it whenever some of it is taken. Where nothing was paused, not looking for
         what was left unparsed saves a fiftieth of what a small request with a body costs.
         """
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
+        if not self._reading_paused:
+            return
+        self._reading_paused = False
+        if resume_parser:
+            self.data_received(b"")
+        self._read_again()
 
     def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
         """Sends an answer at the end of this turn of the loop; at once if it is large or last."""
@@ -74,17 +133,37 @@ class Wire(BaseProtocol):
         self.transport.write(data)
 
     async def drained(self) -> None:
-        """Returns once the client has taken enough of what is there for it."""
-        if self._paused:
-            await self._drain_helper()
+        """Returns once the client has taken enough of what is there for it.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if self.writing_paused:
+            if self.transport is None:
+                raise ConnectionResetError
+            if self._drain is None:
+                self._drain = self._loop.create_future()
+            await self._drain
 
     def hold(self) -> None:
         """Stops reading; that the client leaves is looked for all the same."""
-        self._pause_reading_for_buffer()
+        self._held = True
+        self._read_no_more()
 
     def go_on(self) -> None:
         """Reads again."""
-        self._resume_reading_for_buffer()
+        self._held = False
+        self._read_again()
+
+    def _read_no_more(self) -> None:
+        if self.transport is not None:
+            with suppress(RuntimeError):  # uvloop's word for a transport that is closing
+                self.transport.pause_reading()
+
+    def _read_again(self) -> None:
+        if self.transport is not None and not self._reading_paused and not self._held:
+            with suppress(RuntimeError):
+                self.transport.resume_reading()
 
     def is_forsaken(self, now_s: float, patience_s: float) -> bool:
         """Whether the client has left, or takes nothing of what is there for it."""
@@ -95,7 +174,7 @@ class Wire(BaseProtocol):
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
         if now_s - self._unsent_since_s > patience_s:
             return True
-        if (self._reading_paused or self._buffer_paused) and has_hung_up(self.transport):
+        if (self._reading_paused or self._held) and has_hung_up(self.transport):
             return True
         if unsent_bytes and self.is_lingering:
             self._linger_until_s = now_s + _LINGER_S
@@ -112,7 +191,7 @@ class Wire(BaseProtocol):
             return
         with suppress(OSError, NotImplementedError):  # the client may be gone already; TLS has none
             self.transport.write_eof()
-        if self._reading_paused or self._buffer_paused:
-            self._reading_paused = self._buffer_paused = False
-            self._resume_transport_reading()
+        if self._reading_paused or self._held:
+            self._reading_paused = self._held = False
+            self._read_again()
         self._linger_until_s = self._loop.time() + _LINGER_S

@@ -9,24 +9,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from logging import ERROR, INFO, WARNING
+from typing import Final
 
 from gateway.config.log import LogOptions
 from gateway.logs.entry import Entry, EntryValues
 from gateway.logs.levels import Levels
-from gateway.logs.lines import SEVERITIES, instant, plain, quoted, text_line
+from gateway.logs.lines import SEVERITIES, instant, plain, quoted, seconds, text_line
 from gateway.logs.masking import PathMasks, mask_credentials, query_names
 from gateway.logs.scribe import Scribe
 from gateway.status import Code
 from gateway.transcoding.binding import Binding
 
-SCOPE = "gateway.access"
+SCOPE: Final = "gateway.access"
 
 # The HTTP methods that OpenTelemetry knows; with others a client could fill a table.
-_METHODS = frozenset(
+_METHODS: Final = frozenset(
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
 )
 # W3C Trace Context section 3.2; version ff and ids of zeros are invalid.
-_TRACEPARENT = re.compile(
+_TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 
@@ -87,7 +88,7 @@ class AccessLines:
             rest += _headers(headers)
         return (
             f'{{"timestamp":"{instant(at_s)}",{_outcome(severity, method, binding, status, code)}'
-            f',"url.path":{_safe(path)},"http.server.request.duration":{duration_s:.6f}'
+            f',"url.path":{_safe(path)},"http.server.request.duration":{seconds(duration_s)}'
             f',"http.request.body.size":{request_bytes},"http.response.body.size":{response_bytes}'
             f'{_caller(client, peer, user_agent)},"gateway.request.id":{_safe(request_id)}'
             f"{rest}}}\n"

@@ -19,25 +19,26 @@ class Levels:
     def __init__(self, configured: LogLevel = LogLevel.INFO) -> None:
         self._configured = configured
         self._at = _STEPS.index(configured)
+        self.number = _NUMBERS[configured]
+        """The level in force, as `logging` counts."""
 
     @property
     def level(self) -> LogLevel:
         """The level in force."""
         return _STEPS[self._at]
 
-    @property
-    def number(self) -> int:
-        """The same, as `logging` counts."""
-        return _NUMBERS[self.level]
-
     def lower(self) -> None:
         """Writes more, down to debug."""
-        self._at = max(0, self._at - 1)
+        self._move(max(0, self._at - 1))
 
     def raise_(self) -> None:
         """Writes less, up to error."""
-        self._at = min(len(_STEPS) - 1, self._at + 1)
+        self._move(min(len(_STEPS) - 1, self._at + 1))
 
     def reset(self) -> None:
         """Writes what the settings say."""
-        self._at = _STEPS.index(self._configured)
+        self._move(_STEPS.index(self._configured))
+
+    def _move(self, at: int) -> None:
+        self._at = at
+        self.number = _NUMBERS[_STEPS[at]]

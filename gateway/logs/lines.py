@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from typing import Final
 
 from gateway.logs.masking import mask_credentials
 
-LIMIT = 1024
+LIMIT: Final = 1024
 """A text that is longer is cut; a client decides how long most of them are."""
 
 Value = str | int | float | bool | None
 
-SEVERITIES = {
+SEVERITIES: Final = {
     logging.DEBUG: "DEBUG",
     logging.INFO: "INFO",
     logging.WARNING: "WARN",
@@ -26,8 +27,8 @@ SEVERITIES = {
 }
 """Names of OpenTelemetry's log data model (SeverityText) by `logging`'s numbers."""
 
-_MILLISECONDS = [f".{number:03}Z" for number in range(1000)]
-_COLOURS = {"DEBUG": "2", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "31;1"}
+_MILLISECONDS: Final = [f".{number:03}Z" for number in range(1000)]
+_COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "31;1"}
 
 
 def quoted(text: str) -> str:
@@ -51,6 +52,12 @@ def instant(at_s: float) -> str:
     """An instant in UTC, with milliseconds (RFC 3339)."""
     second = int(at_s)
     return _date(second) + _MILLISECONDS[int((at_s - second) * 1000)]
+
+
+def seconds(duration_s: float) -> str:
+    """A duration down to the microsecond. A format takes three times as long."""
+    whole, part = divmod(int(duration_s * 1_000_000), 1_000_000)
+    return f"{whole}.{str(part + 1_000_000)[1:]}"
 
 
 @lru_cache(maxsize=8)

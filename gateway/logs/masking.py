@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from typing import Final
 from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor
@@ -13,12 +14,12 @@ from gateway.transcoding.binding import Binding
 from gateway.transcoding.fields import FieldPath, FieldPathError, resolve
 from gateway.transcoding.template import Literal, Template
 
-MASK = "***"
+MASK: Final = "***"
 
-_CREDENTIAL = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?")
+_CREDENTIAL: Final = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?")
 """Tokens and keys of this gateway, and JWTs, wherever somebody has put one."""
-_MOST_NAMES = 16
-_LONGEST_NAME = 128
+_MOST_NAMES: Final = 16
+_LONGEST_NAME: Final = 128
 
 
 def mask_credentials(text: str) -> str:

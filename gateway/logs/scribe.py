@@ -5,11 +5,12 @@ import os
 import select
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.status import StartUpError
 
@@ -17,7 +18,10 @@ T = TypeVar("T")
 
 _EVERY_S = 0.25
 # While lines are made the loop waits for this thread; a batch is how long at the most.
-_BATCH = 128
+_BATCH: Final = 128
+# Between two batches it gets its turn. Without a pause it would not, where they share a core: this
+# thread has Python's lock back from a write before the other has woken up.
+_PAUSE_S: Final = 0.001
 _MOST_WAITING = 65_536
 _CLOSING_S = 5.0
 _RETRY_S = 0.5
@@ -132,7 +136,8 @@ def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool]) -> 
     rest = memoryview(data)
     while rest:
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            written = os.write(descriptor, rest)
+            rest = rest[written:]
         except BlockingIOError:
             # Whoever shares a pipe with us can have made it non-blocking.
             if not select.select([], [descriptor], [], _PATIENCE_S)[1] and is_closing():
@@ -168,8 +173,8 @@ class Scribe(Generic[T]):
         self._is_failing = False
         self._closing = False
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gateway log", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, name="gateway log", daemon=True)
+        self._writer.start()
 
     def __repr__(self) -> str:
         return f"<Scribe {len(self.waiting)} waiting, {self.dropped} dropped>"
@@ -189,8 +194,8 @@ class Scribe(Generic[T]):
         """Writes what waits, but not for ever; tells whether all of it was written."""
         self._closing = True
         self._wake.set()
-        self._thread.join(_CLOSING_S)
-        if self._thread.is_alive():
+        self._writer.join(_CLOSING_S)
+        if self._writer.is_alive():
             return False  # stuck in a write that nothing ends; its thread ends with the process
         return not self.waiting
 
@@ -210,6 +215,8 @@ class Scribe(Generic[T]):
                 items.insert(0, self._notice(lost))
             if not self._write(self._text(items), count, lost):
                 return
+            if self.waiting and not self._closing and len(self.waiting) < self.most // 2:
+                time.sleep(_PAUSE_S)
 
     def _text(self, items: Sequence[T | str]) -> str:
         render = self._render

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor
@@ -46,41 +45,66 @@ class HttpRule:
     """Whether it stands in the additional bindings of an additional binding, which is an error."""
 
 
-@dataclass(frozen=True, eq=False)
+_KINDS = {
+    (False, False): "unary",
+    (False, True): "server streaming",
+    (True, False): "client streaming",
+    (True, True): "bidi",
+}
+"""By whether the client and the server stream."""
+
+
 class Method:
     """An RPC: names, types, kind, and its HTTP rules in order. Compared and hashed by identity."""
 
-    service: str
-    name: str
-    input: Descriptor
-    output: Descriptor
-    client_streaming: bool
-    server_streaming: bool
-    rules: tuple[HttpRule, ...]
-    source: Source
-    policy: tuple[PolicyPart, ...] = ()
-    """What its service and it say of its callers, later parts stronger."""
+    __slots__ = (
+        "client_streaming",
+        "full_name",
+        "input",
+        "name",
+        "output",
+        "path",
+        "policy",
+        "rules",
+        "server_streaming",
+        "service",
+        "source",
+    )
 
-    @cached_property
-    def full_name(self) -> str:
+    def __init__(  # noqa: PLR0917 - what a method is made of
+        self,
+        service: str,
+        name: str,
+        input: Descriptor,  # noqa: A002 - descriptor.proto's word
+        output: Descriptor,
+        client_streaming: bool,  # noqa: FBT001
+        server_streaming: bool,  # noqa: FBT001
+        rules: tuple[HttpRule, ...],
+        source: Source,
+        policy: tuple[PolicyPart, ...] = (),
+    ) -> None:
+        self.service = service
+        self.name = name
+        self.input = input
+        self.output = output
+        self.client_streaming = client_streaming
+        self.server_streaming = server_streaming
+        self.rules = rules
+        self.source = source
+        self.policy = policy
+        """What its service and it say of its callers, later parts stronger."""
+        self.full_name = f"{service}.{name}"
         """As a selector writes it: `library.v1.LibraryService.GetBook`."""
-        return f"{self.service}.{self.name}"
-
-    @cached_property
-    def path(self) -> str:
+        self.path = f"/{service}/{name}"
         """As gRPC sends it: `/library.v1.LibraryService/GetBook`."""
-        return f"/{self.service}/{self.name}"
 
-    @cached_property
+    def __repr__(self) -> str:
+        return f"<Method {self.full_name}, {self.kind}>"
+
+    @property
     def kind(self) -> str:
         """One of unary, server streaming, client streaming, bidi."""
-        kinds = {
-            (False, False): "unary",
-            (False, True): "server streaming",
-            (True, False): "client streaming",
-            (True, True): "bidi",
-        }
-        return kinds[self.client_streaming, self.server_streaming]
+        return _KINDS[self.client_streaming, self.server_streaming]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +118,7 @@ class Schema:
     methods: Mapping[str, Method]
     """By full name, in the order of the files."""
 
-    @cached_property
+    @property
     def services(self) -> tuple[str, ...]:
         """The full names of the services with methods, in order."""
         return tuple(dict.fromkeys(method.service for method in self.methods.values()))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -18,7 +19,7 @@ from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.router import Router, RouterBuilder
 from gateway.transcoding.template import Template, TemplateError, parse_template
 
-WHOLE = "*"
+WHOLE: Final = "*"
 _HTTP_METHOD = re.compile(r"\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 

@@ -36,6 +36,7 @@ from protobuf.wkt import FileDescriptorProto as LibraryFile
 from gateway.config.model import JsonOptions, Unknown
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json_polish import Polish, default_json, indented, polish
+from gateway.transcoding.json_print import Printing, printer
 from gateway.transcoding.json_report import At, Check, run
 from gateway.transcoding.json_text import dump, parse
 from gateway.transcoding.protojson import Checker, has_own_form
@@ -212,33 +213,19 @@ class Codec:
         *,
         ignore: bool = False,
     ) -> Transform:
-        decode, registry = library.from_binary, types.registry
-        unset, numbers = self._options.emit_unset, self._options.enums_as_numbers
         # Where floats are marked, the JSON names are already those wanted.
         proto_names = self._options.proto_names and types is not self._marked
-
-        def text_of(wire: bytes) -> str:
-            try:
-                return decode(wire, ignore_unknown_fields=ignore).to_json(
-                    registry=registry,
-                    always_emit_implicit=unset,
-                    print_enums_as_ints=numbers,
-                    use_proto_field_name=proto_names,
-                )
-            except Exception:  # noqa: BLE001 # the library's words are not for clients
-                raise unprintable(message, wire, self.find) from None
-
+        how = Printing(
+            types.registry,
+            unset=self._options.emit_unset,
+            numbers=self._options.enums_as_numbers,
+            proto_names=proto_names,
+        )
+        decode = library.from_binary
+        if ignore:
+            decode = partial(decode, ignore_unknown_fields=True)
         steps = [step for step in (tidy, indented if self._options.pretty else None) if step]
-        if not steps:
-            return lambda wire: text_of(wire).encode()
-
-        def write(wire: bytes) -> bytes:
-            text = text_of(wire)
-            for step in steps:
-                text = step(text)
-            return text.encode()
-
-        return write
+        return printer(decode, how, steps, lambda wire: unprintable(message, wire, self.find))
 
     def _types_for(self, held: Contents) -> "_Types":
         return self._marked if held.floats or held.anys else self._types

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -14,7 +15,7 @@ from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited,
 Encoder = Callable[[str], bytes]
 """Decoded text to the wire bytes of the message a path starts from; raises `StatusError`."""
 
-_SHORT = 128
+_SHORT: Final = 128
 
 Position = tuple[int, ...]
 """Where something stands in a message: the field numbers that lead to it."""

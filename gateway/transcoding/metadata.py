@@ -7,6 +7,7 @@ every request. Names that would let a client speak as the gateway, or break fram
 import re
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from gateway.config.model import MetadataOptions
 from gateway.status import invalid_argument
@@ -14,7 +15,7 @@ from gateway.status import invalid_argument
 Metadata = list[tuple[str, str | bytes]]
 """gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         "connection",
         "keep-alive",
@@ -29,7 +30,7 @@ HOP_BY_HOP = frozenset(
 )
 """Meant for one connection only, so never handed on (RFC 9110 section 7.6.1)."""
 
-NOT_METADATA = HOP_BY_HOP | {
+NOT_METADATA: Final = HOP_BY_HOP | {
     # These describe the HTTP message, which ends here.
     "accept-encoding",
     "content-encoding",
@@ -47,7 +48,7 @@ NOT_METADATA = HOP_BY_HOP | {
 }
 """Request headers that never become metadata, whatever the rules say; nor does any `grpc-*`."""
 
-NOT_HEADERS = HOP_BY_HOP | {
+NOT_HEADERS: Final = HOP_BY_HOP | {
     "content-encoding",
     "content-length",
     "content-type",
@@ -59,22 +60,22 @@ NOT_HEADERS = HOP_BY_HOP | {
 }
 """Metadata that never becomes a response header, whatever the rules say; nor does any `grpc-*`."""
 
-RENAMED = {"user-agent": "x-forwarded-user-agent"}
+RENAMED: Final = {"user-agent": "x-forwarded-user-agent"}
 """gRPC clients state their own user-agent, so the caller's travels under another name."""
 
-HTTP_CODE = "x-http-code"
+HTTP_CODE: Final = "x-http-code"
 """Reply metadata by which a back end chooses the HTTP status of a success."""
 
-CONTENT_LENGTH = "x-http-content-length"
+CONTENT_LENGTH: Final = "x-http-content-length"
 """Reply metadata by which a back end says how long a stream of raw bytes will be."""
 
-_METADATA_NAME = re.compile(r"[0-9a-z_.\-]+")
-_HEADER_NAME = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
-_TIMEOUT_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_METADATA_NAME: Final = re.compile(r"[0-9a-z_.\-]+")
+_HEADER_NAME: Final = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+_TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
+_TIMEOUT_UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]*={0,2}")
-_REMEMBERED_NAMES = 1024
+_REMEMBERED_NAMES: Final = 1024
 
 
 class MetadataRules:

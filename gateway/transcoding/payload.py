@@ -1,7 +1,9 @@
 """What the front end writes: one encoded body with its media type."""
 
-JSON = "application/json"
-OCTET_STREAM = "application/octet-stream"
+from typing import Final
+
+JSON: Final = "application/json"
+OCTET_STREAM: Final = "application/octet-stream"
 
 
 class Payload:

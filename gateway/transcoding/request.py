@@ -1,7 +1,6 @@
 """Body, captures and query to one request message, compiled once for each binding."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -35,6 +34,9 @@ class RequestDecoder:
         self._query = QueryBinder(
             binding.method.input, bound=binding.variables, body=binding.body, options=query
         )
+        self._json: Transform | None = None
+        self._protobuf: Transform | None = None
+        """Both made when the first body comes: of a large schema most are never wanted."""
         self._read = self._body_reader()
         self._clash = _clash(binding, raw=self.takes_raw_body)
 
@@ -135,22 +137,27 @@ class RequestDecoder:
         if self.takes_raw_body:
             write = self.raw_writer()
             return lambda body, content_type: write(content_type or "", body)
-        read = self._read_json
-        return lambda body, _: read(body)
+        return lambda body, _: self._read_json(body)
 
-    @cached_property
-    def _read_json(self) -> Transform:
-        body = self.binding.body
-        if isinstance(body, FieldDescriptor):
-            return self._codec.field_reader(body)
-        return self._codec.reader(self.binding.method.input)
+    def _read_json(self, body: bytes) -> bytes:
+        if self._json is None:
+            field = self.binding.body
+            self._json = (
+                self._codec.field_reader(field)
+                if isinstance(field, FieldDescriptor)
+                else self._codec.reader(self.binding.method.input)
+            )
+        return self._json(body)
 
-    @cached_property
-    def _read_protobuf(self) -> Transform:
-        body = self.binding.body
-        if isinstance(body, FieldDescriptor):
-            return protobuf_codec.field_reader(body)
-        return protobuf_codec.reader(self.binding.method.input)
+    def _read_protobuf(self, body: bytes) -> bytes:
+        if self._protobuf is None:
+            field = self.binding.body
+            self._protobuf = (
+                protobuf_codec.field_reader(field)
+                if isinstance(field, FieldDescriptor)
+                else protobuf_codec.reader(self.binding.method.input)
+            )
+        return self._protobuf(body)
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:

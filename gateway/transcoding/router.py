@@ -15,17 +15,16 @@ cost of a search is bounded by the number of nodes, whatever the path.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from gateway.status import Code, StatusError
 from gateway.transcoding.percent import decode, decode_keeping_slashes, decode_segments
 from gateway.transcoding.template import DeepWildcard, Literal, Segment, Template, Variable
 
 T = TypeVar("T")
-ANY_METHOD = "*"
-_SHOWN_LENGTH = 200
+ANY_METHOD: Final = "*"
+_SHOWN_LENGTH: Final = 200
 
 
 class Match(Generic[T]):
@@ -41,42 +40,55 @@ class Match(Generic[T]):
         return f"Match({self.target!r}, {self.captures!r})"
 
 
-@dataclass(frozen=True, slots=True)
 class Conflict(Generic[T]):
     """Two targets on one route; the first serves it."""
 
-    http_method: str
-    template: Template
-    first: T
-    second: T
+    __slots__ = ("first", "http_method", "second", "template")
+
+    def __init__(self, http_method: str, template: Template, first: T, second: T) -> None:
+        self.http_method = http_method
+        self.template = template
+        self.first = first
+        self.second = second
 
 
 Captures = Callable[[list[str]], tuple[str, ...]]
 """Reads a template's variables from the raw segments, of which the first is the empty one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Entry(Generic[T]):
-    template: Template
-    target: T
-    http_method: str
-    captures: Captures
-    plain: Captures  # the same, for paths without escapes that were found without a `**`
+    """A route: what serves it, and how its variables are read."""
+
+    __slots__ = ("captures", "http_method", "plain", "target", "template")
+
+    def __init__(
+        self, template: Template, target: T, http_method: str, *, fully_decode: bool
+    ) -> None:
+        self.template = template
+        self.target = target
+        self.http_method = http_method
+        self.captures = _compile_captures(template, fully_decode=fully_decode)
+        self.plain = _plain_captures(template) or self.captures
+        """The same, for paths without escapes that were found without a `**`."""
 
 
 _Methods = dict[str, _Entry[T]]
 """What serves one path, by HTTP method."""
 
 
-@dataclass(slots=True)
 class _Node(Generic[T]):
-    literals: dict[str, "_Node[T]"] = field(default_factory=dict)
-    wildcard: "_Node[T] | None" = None
-    deep: "_Node[T] | None" = None
-    tails: tuple[int, ...] = ()
-    """On the node behind a `**`: how many segments may follow it, fewest first."""
-    leaves: dict[str, _Methods[T]] = field(default_factory=dict)
-    """By verb; the empty one is none."""
+    """A place in the trie: where each next segment leads, and what serves the path up to here."""
+
+    __slots__ = ("deep", "leaves", "literals", "tails", "wildcard")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.wildcard: _Node[T] | None = None
+        self.deep: _Node[T] | None = None
+        self.tails: tuple[int, ...] = ()
+        """On the node behind a `**`: how many segments may follow it, fewest first."""
+        self.leaves: dict[str, _Methods[T]] = {}
+        """By verb; the empty one is none."""
 
 
 class RouterBuilder(Generic[T]):
@@ -96,9 +108,7 @@ class RouterBuilder(Generic[T]):
         if taken is not None:
             self.conflicts.append(Conflict(http_method, template, taken.target, target))
             return
-        captures = _compile_captures(template, fully_decode=fully_decode)
-        plain = _plain_captures(template) or captures
-        self._entries[key] = _Entry(template, target, http_method, captures, plain)
+        self._entries[key] = _Entry(template, target, http_method, fully_decode=fully_decode)
 
     def build(self, *, allow_nul: bool = False) -> "Router[T]":
         """The router over all routes added so far; it knows nothing of later ones."""
@@ -122,7 +132,8 @@ class Router(Generic[T]):
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
         # A path starts with an empty segment; giving it a node saves cutting it off.
-        self._start: _Node[T] = _Node(literals={"": root})
+        self._start: _Node[T] = _Node()
+        self._start.literals[""] = root
 
     def match(self, http_method: str, path: str) -> Match[T]:
         """The most specific target for `http_method` on `path`.

@@ -7,10 +7,11 @@ to a request that way.
 
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 
-_SMALL = [bytes([i]) for i in range(128)]
+_SMALL: Final = [bytes([i]) for i in range(128)]
 
 
 def varint(value: int) -> bytes:
@@ -45,8 +46,8 @@ def length_delimited(number: int, payload: bytes) -> bytes:
     return tag(number, LENGTH) + varint(len(payload)) + payload
 
 
-def fixed(layout: str, value: float) -> bytes:
-    """A fixed-size number; `layout` is the struct module's."""
+def fixed(layout: str, value: Any) -> bytes:
+    """A number of a fixed size; `layout` is the struct module's, and says which kind it is."""
     return struct.pack(layout, value)
 
 
@@ -65,7 +66,8 @@ def fields(wire: bytes) -> Iterator[tuple[int, bytes]]:
             at += size
         elif wire_type == GROUP:
             after = _skip_group(wire, at)
-            yield number, wire[at : after - len(tag(number, END_GROUP))]
+            over = after - len(tag(number, END_GROUP))
+            yield number, wire[at:over]
             at = after
         else:
             after = _skip(wire, at, wire_type)

@@ -3,32 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
 from gateway.config.model import Upstream
 from gateway.status import Code
 from gateway.upstream.http2 import Http2Channel, frames
-from gateway.upstream.http2 import channel as channel_module
-from gateway.upstream.http2.address import Address, parse_target
-from gateway.upstream.http2.socket import Keepalive
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Script, Scripted
 
 AFTER_S, TIMEOUT_S = 0.05, 0.1
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keepalive in less time than the settings allow."""
-
-    def parse(upstream: Upstream) -> Address:
-        return replace(parse_target(upstream), keepalive=Keepalive(AFTER_S, TIMEOUT_S))
-
-    monkeypatch.setattr(channel_module, "parse_target", parse)
 
 
 def silence(_stream_id: int) -> bytes:
@@ -43,7 +29,9 @@ def answer(stream_id: int) -> bytes:
 @asynccontextmanager
 async def channel_to(server: Scripted) -> AsyncIterator[Http2Channel]:
     async with server.running() as target:
-        channel = Http2Channel("library", Upstream(target=target))
+        # In less time than the settings allow.
+        hurry = {"keepalive_s": AFTER_S, "keepalive_timeout_s": TIMEOUT_S}
+        channel = Http2Channel("library", Upstream(target=target).model_copy(update=hurry))
         try:
             yield channel
         finally:

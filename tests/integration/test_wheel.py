@@ -1,5 +1,6 @@
 """The wheel works in an empty environment outside the repository, and ships what it should."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# What tells this process where its modules are is not for those in an environment of their own.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,13 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
     def gateway(*arguments: str) -> str:
         command = [str(python), "-m", "gateway", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+            command,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
@@ -70,9 +79,9 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
     assert "GetShelf" in gateway("explain", "GET /v1/shelves/fiction", "--descriptors", "api.binpb")
     assert "Serve a REST API" in gateway("serve", "--help")
     command = [str(python), "-c", "from gatewayapi.v1 import auth_pb2_grpc, policy_pb2"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
     where = subprocess.run(
         [str(python), "-c", "import gateway; print(gateway.__file__)"],
-        cwd=tmp_path, check=True, capture_output=True, text=True,
+        cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert where.stdout.startswith(site)

@@ -1,10 +1,10 @@
 """A name for every request: the client's if it is well-formed, else one of ours."""
 
-import itertools
 import re
 import secrets
+from typing import Final
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+_WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
 class RequestIds:
@@ -12,10 +12,11 @@ class RequestIds:
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
-        self._numbers = itertools.count(1)
+        self._number = 0
 
     def choose(self, offered: str | None) -> str:
         """`offered` if it is well-formed, else a new id."""
         if offered is not None and _WELL_FORMED.fullmatch(offered):
             return offered
-        return f"{self._prefix}-{next(self._numbers):x}"
+        self._number += 1
+        return f"{self._prefix}-{self._number}"

@@ -4,31 +4,27 @@ import asyncio
 import zlib
 from abc import abstractmethod
 from collections import deque
+from typing import Final
 
 from gateway.call import Metadata, Reply
 from gateway.status import StatusError
 from gateway.upstream.http2 import status
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
+from gateway.upstream.http2.packed import Packed
 from gateway.upstream.http2.socket import Http2Socket
 from gateway.upstream.http2.stream import Listener, Stream
 from gateway.upstream.status_details import deadline_exceeded, too_large, unavailable
 
-_PREFIX_BYTES = 5
-_GZIP_WINDOW = 31
+_PREFIX_BYTES: Final = 5
+_GZIP_WINDOW: Final = 31
 
-_SAYS_LITTLE = frozenset({None, ErrorCode.CANCEL})
+_SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """How a stream ends that a back end gives up at its deadline; its connection may go with it."""
 
 
 class Unprocessed(Exception):  # noqa: N818 - reads as what happened
     """The back end is sure to have done nothing: the call may be sent again."""
-
-
-class Packed(bytes):
-    """A message as it came: compressed."""
-
-    __slots__ = ()
 
 
 class RpcCall(Listener):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
+from typing import Final
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
@@ -15,11 +16,12 @@ from gateway.upstream.http2.messages import FRAMES
 from gateway.upstream.http2.replies import Replies
 from gateway.upstream.http2.sender import Sender
 from gateway.upstream.http2.socket import Http2Socket
+from gateway.upstream.http2.stream import NOBODY
 from gateway.upstream.status_details import deadline_exceeded, metadata_too_large, unavailable
 from gateway.upstream.user_agent import USER_AGENT
 
-_MAX_ATTEMPTS = 3
-_SWEEP_EVERY_S = 0.05
+_MAX_ATTEMPTS: Final = 3
+_SWEEP_EVERY_S: Final = 0.05
 
 
 class Http2Channel:
@@ -59,19 +61,8 @@ class Http2Channel:
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
             return self._call(method, block, self._frame(request), deadline_s)
-        return self._call_with(Sender(request, self._frame), method, block, deadline_s)
-
-    async def _call_with(
-        self, sender: Sender, method: Method, block: bytes, deadline_s: float | None
-    ) -> Reply:
-        try:
-            reply = await self._call(method, block, sender, deadline_s)
-        except BaseException:
-            await sender.stop()
-            raise
-        if reply.messages is None:
-            await sender.stop()
-        return reply
+        sender = Sender(request, self._frame)
+        return sender.until_answered(self._call(method, block, sender, deadline_s))
 
     async def _call(
         self, method: Method, block: bytes, request: bytes | Sender, deadline_s: float | None
@@ -119,14 +110,7 @@ class Http2Channel:
         self._start(call, block, request, deadline_s)
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self._over)
-        try:
-            await replies.fetch_first()
-        except Unprocessed:
-            replies.abandon()
-            raise
-        except BaseException:
-            await replies.aclose()
-            raise
+        await replies.fetch_first()
         return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
 
     def _start(
@@ -154,8 +138,8 @@ class Http2Channel:
         if call in self._calls:
             self._calls.remove(call)
             # They know each other. Parted they go now, the reply with them, and not only when
-            # garbage is looked for; nothing more is told on a stream that is over.
-            del call.stream.listener
+            # garbage is looked for.
+            call.stream.listener = NOBODY
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():

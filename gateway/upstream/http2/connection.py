@@ -7,6 +7,7 @@ pile up for `take_output`. A peer that breaks the protocol, or floods, ends the 
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from gateway.upstream.http2 import frames, incoming
 from gateway.upstream.http2.frames import ErrorCode, unpack_head
@@ -15,8 +16,8 @@ from gateway.upstream.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
 from gateway.upstream.http2.outgoing import Outgoing
 from gateway.upstream.http2.stream import CONNECTION_WINDOW, Stream
 
-_MAX_UNANSWERED = 1000
-_UNLIMITED = 2**31
+_MAX_UNANSWERED: Final = 1000
+_UNLIMITED: Final = 2**31
 
 
 class Connection(Outgoing):

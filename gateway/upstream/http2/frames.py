@@ -2,44 +2,45 @@
 
 import struct
 from enum import IntEnum
+from typing import Final
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-DATA = 0
-HEADERS = 1
-PRIORITY = 2
-RST_STREAM = 3
-SETTINGS = 4
-PUSH_PROMISE = 5
-PING = 6
-GOAWAY = 7
-WINDOW_UPDATE = 8
-CONTINUATION = 9
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
 
-END_STREAM = 0x1
-ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
-PRIORITIZED = 0x20
-WHOLE_HEADERS = END_HEADERS | END_STREAM
+END_STREAM: Final = 0x1
+ACK: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+PRIORITIZED: Final = 0x20
+WHOLE_HEADERS: Final = END_HEADERS | END_STREAM
 
-HEADER_TABLE_SIZE = 1
-ENABLE_PUSH = 2
-MAX_CONCURRENT_STREAMS = 3
-INITIAL_WINDOW_SIZE = 4
-MAX_FRAME_SIZE = 5
-MAX_HEADER_LIST_SIZE = 6
+HEADER_TABLE_SIZE: Final = 1
+ENABLE_PUSH: Final = 2
+MAX_CONCURRENT_STREAMS: Final = 3
+INITIAL_WINDOW_SIZE: Final = 4
+MAX_FRAME_SIZE: Final = 5
+MAX_HEADER_LIST_SIZE: Final = 6
 
-HEAD_BYTES = 9
-LARGEST_WINDOW = 2**31 - 1
-LAST_STREAM_ID = 2**31 - 1
-DEFAULT_WINDOW = 65_535
-DEFAULT_FRAME_SIZE = 16_384
+HEAD_BYTES: Final = 9
+LARGEST_WINDOW: Final = 2**31 - 1
+LAST_STREAM_ID: Final = 2**31 - 1
+DEFAULT_WINDOW: Final = 65_535
+DEFAULT_FRAME_SIZE: Final = 16_384
 
-_HEAD = struct.Struct(">LBL")
-unpack_head = _HEAD.unpack_from
+_HEAD: Final = struct.Struct(">LBL")
+unpack_head: Final = _HEAD.unpack_from
 """Length and type in one number (length << 8 | type), flags, stream id with its reserved bit."""
-pack_head = _HEAD.pack
+pack_head: Final = _HEAD.pack
 """The nine bytes for the same three numbers."""
 
 
@@ -73,7 +74,7 @@ def settings(values: dict[int, int]) -> bytes:
     return head(len(payload), SETTINGS, 0, 0) + payload
 
 
-SETTINGS_ACK = head(0, SETTINGS, ACK, 0)
+SETTINGS_ACK: Final = head(0, SETTINGS, ACK, 0)
 
 
 def window_update(stream_id: int, increment: int) -> bytes:

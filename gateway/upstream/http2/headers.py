@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import Final
 from urllib.parse import unquote
 
 import hpack
@@ -17,26 +18,26 @@ import hpack
 from gateway.call import Metadata
 from gateway.upstream.status_details import DETAILS
 
-_REMEMBERED_BLOCKS = 512
-_REMEMBERED_BLOCK_BYTES = 512
-_REMEMBERED_PAIRS = 1024
-_REMEMBERED_NAMES = 1024
+_REMEMBERED_BLOCKS: Final = 512
+_REMEMBERED_BLOCK_BYTES: Final = 512
+_REMEMBERED_PAIRS: Final = 1024
+_REMEMBERED_NAMES: Final = 1024
 
-_POST = b"\x83"
-_SCHEMES = {False: b"\x86", True: b"\x87"}
-_AUTHORITY = b"\x01"
-_PATH = b"\x04"
-_CONTENT_TYPE = b"\x0f\x10"
-_USER_AGENT = b"\x0f\x2b"
-_NEW_NAME = b"\x00"
-_NEVER_INDEXED = b"\x10"
+_POST: Final = b"\x83"
+_SCHEMES: Final = {False: b"\x86", True: b"\x87"}
+_AUTHORITY: Final = b"\x01"
+_PATH: Final = b"\x04"
+_CONTENT_TYPE: Final = b"\x0f\x10"
+_USER_AGENT: Final = b"\x0f\x2b"
+_NEW_NAME: Final = b"\x00"
+_NEVER_INDEXED: Final = b"\x10"
 
-_SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization"})
-_UNIQUE = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
+_SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+_UNIQUE: Final = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
 """What is different in every call, or must not linger: not worth remembering."""
-_NAME = re.compile(r"[0-9a-z_.\-]+")
-_NOT_METADATA = frozenset({"content-type", "te", "date", "connection"})
-_NEVER_SENT = frozenset(
+_NAME: Final = re.compile(r"[0-9a-z_.\-]+")
+_NOT_METADATA: Final = frozenset({"content-type", "te", "date", "connection"})
+_NEVER_SENT: Final = frozenset(
     {
         "connection",
         "content-length",
@@ -50,10 +51,10 @@ _NEVER_SENT = frozenset(
     }
 )
 """Names that belong to the connection, or that the request states itself (RFC 9113 8.2.2)."""
-_GRPC_CONTENT = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
-_STATUS = re.compile(r"[0-9]{1,9}")
-_LONG = 127
-_LENGTHS = [bytes((size,)) for size in range(_LONG)]
+_GRPC_CONTENT: Final = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
+_STATUS: Final = re.compile(r"[0-9]{1,9}")
+_LONG: Final = 127
+_LENGTHS: Final = [bytes((size,)) for size in range(_LONG)]
 """How many bytes follow, where one byte can say it."""
 
 
@@ -98,7 +99,7 @@ class RequestHeaders:
         # Saves encoding what does not change between a method's calls ...
         self._methods: dict[str, bytes] = {}
         # ... and the headers that most clients send alike.
-        self._encoded = Pairs().__getitem__
+        self._pairs = Pairs()
 
     def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
         """The header block of one call.
@@ -108,7 +109,8 @@ class RequestHeaders:
         """
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
-        return b"".join((start, timeout, *map(self._encoded, metadata)))
+        pairs = self._pairs
+        return b"".join([start, timeout, *[pairs[pair] for pair in metadata]])
 
     def _start_of(self, path: str) -> bytes:
         block = self._start + _PATH + _string(path.encode()) + self._rest
@@ -191,8 +193,8 @@ def _timeout_of(milliseconds: int) -> bytes:
     return _TIMEOUT + _string(b"%dS" % min(_NINE_DIGITS - 1, ceil(milliseconds / 1000)))
 
 
-_TIMEOUT = _NEW_NAME + _string(b"grpc-timeout")
-_NINE_DIGITS = 100_000_000
+_TIMEOUT: Final = _NEW_NAME + _string(b"grpc-timeout")
+_NINE_DIGITS: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,18 @@
 
 import struct
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.upstream.http2 import frames
 from gateway.upstream.http2.frames import ErrorCode
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES: Final = 64 * 1024
 """The largest block of headers, as it comes and decoded."""
-_MAX_SETTINGS = 32
+_MAX_SETTINGS: Final = 32
 # How gRPC servers object to keepalive that is too eager (gRFC A8).
-_TOO_MANY_PINGS = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
-_MAX_IDLE_FRAMES = 10_000
-_IDLE_FRAMES_PERIOD_S = 60.0
+_TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
+_MAX_IDLE_FRAMES: Final = 10_000
+_IDLE_FRAMES_PERIOD_S: Final = 60.0
 
 MISSING: Mapping[int, str] = {
     frames.SETTINGS: "no HTTP/2 server preface",

@@ -2,16 +2,17 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.config.model import RequestCompression
 
 Frame = Callable[[bytes], bytes]
 """Puts a message into its frame."""
 
-_GZIP = 31
-_LEAST_BYTES = 1024
+_GZIP: Final = 31
+_LEAST_BYTES: Final = 1024
 """Below this, what gzip saves is not worth what it costs."""
-_FASTEST = 1
+_FASTEST: Final = 1
 
 
 def _plain(message: bytes) -> bytes:

@@ -38,11 +38,19 @@ class Replies(AsyncGenerator[bytes]):
         """Waits for the first message, the end, or the failure; not long if none comes.
 
         Raises:
-            Unprocessed: the call may be sent again.
+            Unprocessed: the call may be sent again, by the same sender; this reply is over.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(QUIET_S):
-                self._first = await self._call.next()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_S):
+                    self._first = await self._call.next()
+        except Unprocessed:
+            self._closed = True
+            self._over(self._call)
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
         """The next message."""
@@ -80,11 +88,6 @@ class Replies(AsyncGenerator[bytes]):
             self._end()
             if self._sender is not None:
                 await self._sender.stop()
-
-    def abandon(self) -> None:
-        """Leaves a call that has ended, and its sender to another."""
-        self._closed = True
-        self._over(self._call)
 
     def _end(self) -> None:
         self._closed = True

@@ -1,8 +1,9 @@
 """Sends the messages of a streaming request, no faster than the back end takes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 
+from gateway.call import Reply
 from gateway.upstream.http2.calls import RpcCall, Unprocessed
 from gateway.upstream.http2.messages import Frame
 
@@ -51,6 +52,17 @@ class Sender:
         """Takes no further message."""
         if self._task is not None:
             self._task.cancel()
+
+    async def until_answered(self, answer: Awaitable[Reply]) -> Reply:
+        """The answer to the call; behind a failure, or one that is whole, no message is sent."""
+        try:
+            reply = await answer
+        except BaseException:
+            await self.stop()
+            raise
+        if reply.messages is None:
+            await self.stop()
+        return reply
 
     async def stop(self) -> None:
         """Takes no further message, and returns once the generator is at rest."""

@@ -1,14 +1,15 @@
 """One call on the wire, and who is told of what happens to it."""
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from gateway.upstream.http2.frames import ErrorCode
 from gateway.upstream.http2.headers import ResponseHeaders
 
-CONNECTION_WINDOW = 16 * 1024 * 1024
+CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 """How much of all streams together a peer may send before we have looked at it."""
 
-STREAM_WINDOW = 1024 * 1024
+STREAM_WINDOW: Final = 1024 * 1024
 """How much of one stream a peer may send ahead of who reads it."""
 
 
@@ -56,3 +57,25 @@ class Stream:
         self.local_ended = False
         self.room = STREAM_WINDOW
         self.credit = 0
+
+
+class _Nobody(Listener):
+    """Listens to a stream that is over, of which nothing more is told."""
+
+    __slots__ = ()
+
+    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+        """Does nothing."""
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Does nothing."""
+
+    def on_writable(self) -> None:
+        """Does nothing."""
+
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        """Does nothing."""
+
+
+NOBODY: Final = _Nobody()
+"""Parts a stream from who listened to it."""

@@ -1,7 +1,5 @@
 """How long each call may take."""
 
-from dataclasses import replace
-
 import pytest
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
@@ -24,12 +22,12 @@ OPTIONS = DeadlineOptions.model_validate(
 )
 
 
-def method(full_name: str) -> Method:
+def method(full_name: str, *, streams: bool = False) -> Method:
     service, _, name = full_name.rpartition(".")
     empty = EMPTY.message_types_by_name["Empty"]
     return Method(
         service, name, empty, empty,
-        client_streaming=False, server_streaming=False, rules=(), source=Source("test"),
+        client_streaming=streams, server_streaming=False, rules=(), source=Source("test"),
     )  # fmt: skip
 
 
@@ -74,6 +72,6 @@ def test_a_stream_may_be_idle_as_its_last_rule_says(
 ) -> None:
     rules = [{"selector": "a.S.*", "idle_s": 20}, {"selector": "a.S.Quiet", "idle_s": 60}]
     options = DeadlineOptions.model_validate({"stream_idle_s": 10, "methods": rules})
-    called = replace(method(name), client_streaming=streams)
+    called = method(name, streams=streams)
     assert Deadlines(options).idle_s(called) == idle_s
     assert Deadlines(DeadlineOptions()).idle_s(called) is None

@@ -1,0 +1,98 @@
+"""Compiles the modules that each request passes to machine code: `python -m tools.machine_code`.
+
+mypyc takes the same annotated Python that runs without it. Where nobody asks for it, or there is no
+C compiler, everything runs as it stands.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).resolve().parent.parent
+WISH = "GATEWAY_COMPILE"
+"""With this in the environment, a wheel is built with machine code."""
+_GROUP = "gateway"
+
+
+class MachineCode(BuildHookInterface[Any]):
+    """Puts machine code into a wheel, for the Python and the platform that it is built on."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Adds what was compiled to a wheel; an editable one stays as it is."""
+        if os.environ.get(WISH) and version == "standard":
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+            place = ROOT / "build" / "machine_code"
+            for file in compile_modules(place):
+                build_data["force_include"][str(file)] = str(file.relative_to(place))
+
+
+def modules() -> list[str]:
+    """The files that are compiled, as pyproject.toml lists them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    hooks = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
+    return list(hooks["custom"]["modules"])
+
+
+def compile_modules(place: Path) -> list[Path]:
+    """Compiles into a folder; returns the extension modules, laid out as they are imported."""
+    # They come with the tools of development, which those who only build a plain wheel may lack.
+    from mypyc.build import mypycify  # noqa: PLC0415
+    from setuptools import Distribution  # noqa: PLC0415
+
+    shutil.rmtree(place, ignore_errors=True)
+    work = place.with_name(f"{place.name}-work")
+    arguments = ["--config-file=pyproject.toml", f"--cache-dir={work / 'types'}", *modules()]
+    with chdir(ROOT):  # modules are named by where they are from here
+        extensions = mypycify(
+            arguments, opt_level="3", debug_level="0", target_dir=str(work), group_name=_GROUP
+        )
+        command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
+        command.build_lib, command.build_temp, command.parallel = str(place), str(work), True
+        command.ensure_finalized()
+        command.run()
+    return sorted(place.rglob("*.so"))
+
+
+def unpack_wheel(place: Path) -> None:
+    """Builds a wheel with machine code, and unpacks it into a folder: for PYTHONPATH."""
+    shutil.rmtree(place, ignore_errors=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
+        cwd=ROOT, env=os.environ | {WISH: "1"}, check=True, stdout=sys.stderr,
+    )  # fmt: skip
+    (wheel,) = place.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+
+
+def is_fresh(place: Path) -> bool:
+    """Whether a folder holds what the sources are now."""
+    sources = [Path(__file__), ROOT / "pyproject.toml", ROOT / "requirements.txt"]
+    sources += [file for top in ("gateway", "gatewayapi") for file in (ROOT / top).rglob("*.py")]
+    made = [wheel.stat().st_mtime for wheel in place.glob("*.whl")]
+    return bool(made) and made[0] > max(source.stat().st_mtime for source in sources)
+
+
+def main() -> int:
+    """Compiles into a folder, unless that has been done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("place", type=Path, help="where the compiled gateway goes")
+    place = parser.parse_args().place.resolve()
+    if not is_fresh(place):
+        print("compiling; about a minute ...", file=sys.stderr)
+        unpack_wheel(place)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
