@@ -14,14 +14,16 @@ from gateway.config.credentials import (
 )
 from gateway.config.sections import Seconds, Section
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^/]*@|((?:^|[?&])password=)[^&]*")
+# To the last @: whoever forgot to encode a password has it hidden too.
+_PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
+_PARAMETER = re.compile(r"([?&]password=)[^&]*")
 _METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
 
 
 def _without_password(url: str | None) -> str | None:
     if url is None:
         return None
-    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", url)
+    return _PASSWORD.sub(r"\1***@", _PARAMETER.sub(r"\1***", url))
 
 
 def _metadata_name(text: str) -> str:

@@ -38,6 +38,11 @@ class RedisStore:
     """Keeps everything in the Redis at `url`."""
 
     def __init__(self, url: str, prefix: str = "gateway:") -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            TypeError, ValueError: the URL cannot be meant.
+        """
         self._host = urlsplit(url).hostname or "localhost"
         # Who finds no connection free waits for one: many questions at once are no outage.
         pool = BlockingConnectionPool.from_url(
@@ -49,6 +54,8 @@ class RedisStore:
             # Once more at once finds a connection that the server closed while it was idle.
             retry=Retry(NoBackoff(), 1),
         )
+        # Only here does the driver look at the names of options.
+        pool.connection_class(**pool.connection_kwargs)
         self._redis: Redis = Redis.from_pool(pool)
         self._prefix = prefix
         self._takes = Batches(self._take_many)

@@ -30,3 +30,21 @@ def test_a_store_that_is_down_lets_calls_through_unless_told_otherwise() -> None
 def test_what_means_nothing_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate({"rate_limits": settings})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@h:6379/0",
+        "redis://:s3cret/s3cret@h:6379/0",
+        "redis://u:s3c@s3cret@h:6379/0",
+        "redis://u:s3cret:s3cret@h/0?prefix=a:",
+        "rediss://:s3cret#s3cret?s3cret@h",
+        "unix:///socket?db=1&password=s3cret",
+        "redis://h/0?username=u&password=s3cret",
+    ],
+)
+def test_no_password_is_shown_however_it_is_written(url: str) -> None:
+    config = Config.model_validate({"rate_limits": {"store": url}, "auth": {"store": url}})
+    assert "s3c" not in config.model_dump_json()
+    assert "***" in config.model_dump_json()
