@@ -98,6 +98,10 @@ class KeyRecord:
     last_used_at_s: float | None = None
 
 
+EXPIRED_KEYS_KEPT_S = 30 * 86400.0
+"""How long a key that has expired is still listed, for who wonders why it is no good any more."""
+
+
 class KeyStore(Protocol):
     """Keeps API keys."""
 
@@ -127,7 +131,7 @@ class KeyStore(Protocol):
         ...
 
     def list_keys(self) -> AsyncIterator[KeyRecord]:
-        """All keys, expired ones too, by id."""
+        """All keys by id, those too that have expired in the last `EXPIRED_KEYS_KEPT_S`."""
         ...
 
 

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from gateway.stores import redis_scripts as scripts
 from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
     Demand,
     KeyRecord,
     Limit,
@@ -124,7 +125,9 @@ class RedisStore:
             "expires_at_s": record.expires_at_s,
             "networks": record.networks,
         }
-        arguments = (record.id, record.digest.hex(), json.dumps(value))
+        expires_at_s = record.expires_at_s
+        goes_at = "" if expires_at_s is None else int((expires_at_s + EXPIRED_KEYS_KEPT_S) * 1000)
+        arguments = (record.id, record.digest.hex(), json.dumps(value), goes_at)
         return bool(await self._run(scripts.ADD_KEY, *arguments))
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
