@@ -12,6 +12,7 @@ from hashlib import sha256
 from math import ceil
 
 from gateway.audit import Audit
+from gateway.auth.peers import network_of
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import CounterStore, TokenBucket
 
@@ -58,11 +59,11 @@ class Attempts:
 
     def _limits(self, name: str, peer: str) -> dict[str, TokenBucket]:
         # A digest: what somebody typed as a name may be long, or a password.
-        who = sha256(name.encode()).hexdigest()[:32]
+        who, where = sha256(name.encode()).hexdigest()[:32], network_of(peer)
         return {
-            f"login:{who}:{peer}": self._narrow,
+            f"login:{who}:{where}": self._narrow,
             f"login:{who}:": self._wide,
-            f"login::{peer}": self._wide,
+            f"login::{where}": self._wide,
         }
 
     async def _check(self, key: str, limit: TokenBucket) -> None:

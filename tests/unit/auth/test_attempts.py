@@ -142,3 +142,23 @@ async def test_every_failure_is_written_down(attempts: Attempts, trail: Trail) -
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [
+        pytest.param([f"2001:db8:1:2::{n:x}" for n in range(1, 40)], id="of one /64"),
+        pytest.param(["10.0.0.1", "::ffff:10.0.0.1"] * 20, id="mapped into IPv6 or not"),
+    ],
+)
+async def test_whoever_has_many_addresses_has_no_more_guesses(
+    attempts: Attempts, peers: list[str]
+) -> None:
+    for peer in peers[:3]:
+        await fail(attempts, peer=peer)
+    with pytest.raises(TooManyAttemptsError):
+        await succeed(attempts, peer=peers[3])
+    for number, peer in enumerate(peers[4:31]):
+        await fail(attempts, name=f"other {number}", peer=peer)
+    with pytest.raises(TooManyAttemptsError):
+        await succeed(attempts, name="yet another", peer=peers[31])
