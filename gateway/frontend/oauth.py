@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gateway.auth.attempts import Attempt, Attempts, TooManyAttemptsError
 from gateway.auth.refusals import unclear
@@ -50,12 +50,17 @@ def refuse_tokens_in_urls(request: Request) -> None:
 
     RFC 9700 section 4.3.2.
     """
-    if "gw" in request.path and _SECRET.search(request.path):
-        request.path = _SECRET.sub("***", request.path)  # the access log is such a place
+    path = _unescaped(request.path)
+    if "gw" in path and _SECRET.search(path):
+        request.path = _SECRET.sub("***", path)  # the access log is such a place
         raise _token_in_url()
     query = request.query
-    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(query)):
+    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(_unescaped(query))):
         raise _token_in_url()
+
+
+def _unescaped(text: str) -> str:
+    return unquote(text) if "%" in text else text
 
 
 def refuse_doubled_credentials(fields: Fields) -> None:
