@@ -84,19 +84,23 @@ async def test_one_attempt_counts_for_the_name_that_was_wrong(attempts: Attempts
             pass
 
 
-async def test_guessing_at_once_gives_no_more_than_twice_the_guesses(attempts: Attempts) -> None:
-    guessed = 0
+async def guess(attempts: Attempts) -> None:
+    async with attempts.one(["demo"], "10.0.0.1") as attempt:
+        await asyncio.sleep(0)
+        await attempt.fail("demo", "invalid_client")
 
-    async def guess() -> None:
-        nonlocal guessed
-        async with attempts.one(["demo"], "10.0.0.1") as attempt:
-            guessed += 1
-            await asyncio.sleep(0)
-            await attempt.fail("demo", "invalid_client")
 
-    outcomes = await asyncio.gather(*(guess() for _ in range(200)), return_exceptions=True)
-    assert guessed <= 2 * OPTIONS.failures
+async def guess_at_once(attempts: Attempts) -> int:
+    outcomes = await asyncio.gather(*(guess(attempts) for _ in range(200)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {type(None), TooManyAttemptsError}
+    return outcomes.count(None)
+
+
+async def test_guessing_at_once_gives_no_more_guesses(attempts: Attempts, clock: Clock) -> None:
+    assert await guess_at_once(attempts) == OPTIONS.failures
+    for _ in range(3):
+        clock.now_s += OPTIONS.failure_window_s / OPTIONS.failures
+        assert await guess_at_once(attempts) == 1
 
 
 async def test_those_that_are_right_at_once_wait_for_each_other_and_are_all_served(
