@@ -68,6 +68,10 @@ class TokenStore(Protocol):
         """
         ...
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """The login whose refresh token this was, before it was used up."""
+        ...
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login; tells how many were good until now."""
         ...

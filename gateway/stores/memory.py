@@ -66,6 +66,11 @@ class MemoryStore:
         await self.add_tokens(successors)
         return Rotation.DONE
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        used = self._used.get(digest)
+        return None if used is None else used.family
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
         now_s = self._clock()

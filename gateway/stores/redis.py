@@ -93,6 +93,11 @@ class RedisStore:
         done = await self._run(scripts.ROTATE, digest.hex(), *_arguments(successors))
         return Rotation(done.decode())
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        family = await self._asked(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
+        return None if family is None else str(family.decode())
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
         return int(await self._run(scripts.REVOKE, family))

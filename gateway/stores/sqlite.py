@@ -118,6 +118,12 @@ class SqliteStore:
 
         return await self._run(rotate)
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        query = "SELECT family FROM tokens WHERE digest = ? AND used = 1"
+        rows = await self._rows(query, digest)
+        return str(rows[0][0]) if rows else None
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
         return await self._revoke("family = ?", family)
