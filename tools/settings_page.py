@@ -51,7 +51,8 @@ def _lines(section: type[BaseModel], title: str, prefix: str) -> Iterator[str]:
         path = f"{prefix}{field.alias or name}"
         inner = next(_sections(field.annotation), None)
         if inner is None:
-            yield f"| `{path}` | {_values(field)} | {_default(field)} | {field.description} |"
+            said = " ".join((field.description or "").split())  # a row is one line
+            yield f"| `{path}` | {_values(field)} | {_default(field)} | {said} |"
         else:
             shape = _shape(field.annotation)
             below.append((inner, f"`{path}`", f"{path}{shape}."))

@@ -5,13 +5,14 @@ guesses cannot easily lock others out, and many that guess together are still sl
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from math import ceil
 
 from gateway.audit import Audit
+from gateway.auth.peers import network_of
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import CounterStore, TokenBucket
 
@@ -50,25 +51,24 @@ class Attempts:
         async with AsyncExitStack() as turns:
             # In one order for all, from the narrowest: so nobody waits in a circle.
             for key in sorted(limits, key=lambda key: (limits[key].limit, key)):
-                # As many at once as may fail: whoever guesses at once gets no more guesses.
-                await turns.enter_async_context(self._turns.one(key, limits[key].limit))
-            for key, limit in limits.items():
-                await self._check(key, limit)
+                left = partial(self._left, key, limits[key])
+                await turns.enter_async_context(self._turns.one(key, left))
             yield Attempt(self._counters, self._audit, peer, by_name)
 
     def _limits(self, name: str, peer: str) -> dict[str, TokenBucket]:
         # A digest: what somebody typed as a name may be long, or a password.
-        who = sha256(name.encode()).hexdigest()[:32]
+        who, where = sha256(name.encode()).hexdigest()[:32], network_of(peer)
         return {
-            f"login:{who}:{peer}": self._narrow,
+            f"login:{who}:{where}": self._narrow,
             f"login:{who}:": self._wide,
-            f"login::{peer}": self._wide,
+            f"login::{where}": self._wide,
         }
 
-    async def _check(self, key: str, limit: TokenBucket) -> None:
+    async def _left(self, key: str, limit: TokenBucket) -> int:
         taken = await self._counters.take(key, limit, 0)
         if taken.remaining < 1:
             raise TooManyAttemptsError(max(1, ceil(limit.window_s / limit.limit)))
+        return taken.remaining
 
 
 class Attempt:
@@ -94,20 +94,47 @@ class Attempt:
 
 
 class _Turns:
-    """Lets a few through at once for each key; the others wait, first come, first served."""
+    """Lets through for each key as many at once as may still fail; the others wait in line.
+
+    So whoever guesses at once gets no more guesses, and who is right only waits for others.
+    """
 
     def __init__(self) -> None:
-        self._semaphores: dict[str, asyncio.Semaphore] = {}
-        self._users: Counter[str] = Counter()
+        self._lines: dict[str, _Line] = {}
 
     @asynccontextmanager
-    async def one(self, key: str, at_once: int) -> AsyncIterator[None]:
-        semaphore = self._semaphores.setdefault(key, asyncio.Semaphore(at_once))
-        self._users[key] += 1
+    async def one(self, key: str, left: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
+        """A turn; `left` tells how many may still fail, or raises."""
+        line = self._lines.setdefault(key, _Line())
+        line.users += 1
         try:
-            async with semaphore:
+            async with line.head:
+                await _room(line, left)
+                line.under_way += 1
+            try:
                 yield
+            finally:
+                line.under_way -= 1
+                line.ended.set()
         finally:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key], self._semaphores[key]
+            line.users -= 1
+            if not line.users:
+                del self._lines[key]
+
+
+class _Line:
+    def __init__(self) -> None:
+        self.head = asyncio.Lock()
+        self.ended = asyncio.Event()
+        self.under_way = 0
+        self.users = 0
+
+
+async def _room(line: _Line, left: Callable[[], Awaitable[int]]) -> None:
+    while True:
+        line.ended.clear()
+        # Before the question: whoever ends while it is asked may not be in the answer.
+        under_way = line.under_way
+        if await left() > under_way:
+            return
+        await line.ended.wait()

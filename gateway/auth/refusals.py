@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, invalid_argument
 
 _RETRY_AFTER_S = 1
 
@@ -28,6 +28,17 @@ def unauthenticated(message: str, *, error: str = "invalid_token") -> StatusErro
     """The refusal of a credential; `message` says what is wrong with it, and never what it was."""
     challenge = f'Bearer error="{error}", error_description="{message}"'
     return StatusError(Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", challenge)])
+
+
+def unclear(message: str) -> StatusError:
+    """The refusal of credentials that are not where, or as many as, they may be.
+
+    RFC 6750 section 3.1 calls it invalid_request; `message` never says what they were.
+    """
+    error = invalid_argument("", message)
+    challenge = f'Bearer error="invalid_request", error_description="{message}"'
+    error.headers = [("WWW-Authenticate", challenge)]
+    return error
 
 
 def no_credential(challenges: Iterable[Challenge]) -> StatusError:

@@ -8,11 +8,18 @@ is used once: showing it again means that two hold it, so all that came of its l
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.secrets import ACCESS, REFRESH, digest, is_secret, new_secret
-from gateway.stores.base import Rotation, TokenKind, TokenRecord, TokenStore
+from gateway.stores.base import (
+    Rotation,
+    StoreUnavailableError,
+    TokenKind,
+    TokenRecord,
+    TokenStore,
+)
 
 
 class InvalidTokenError(Exception):
@@ -168,12 +175,18 @@ class Tokens:
     async def _rotate(self, text: str, records: list[TokenRecord]) -> None:
         outcome = await self._store.rotate_token(digest(text), records)
         if outcome is Rotation.REUSED:
-            self._audit.record("token.reuse", credential=digest(text).hex()[:12])
+            await self._note_reuse(digest(text))
             raise InvalidTokenError(
                 "the refresh token was used before, so all tokens of its login are revoked"
             )
         if outcome is Rotation.UNKNOWN:
             raise InvalidTokenError("the refresh token has expired or was revoked")
+
+    async def _note_reuse(self, used: bytes) -> None:
+        family = None
+        with suppress(StoreUnavailableError):  # that it happened is written down in any case
+            family = await self._store.find_used(used)
+        self._audit.record("token.reuse", credential=used.hex()[:16], family=family or "")
 
 
 def _who(grant: Grant, family: str) -> dict[str, str]:

@@ -14,14 +14,17 @@ from gateway.config.credentials import (
 )
 from gateway.config.sections import Seconds, Section
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^/]*@|((?:^|[?&])password=)[^&]*")
+# To the last @: whoever forgot to encode a password has it hidden too.
+_PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
+_PARAMETER = re.compile(r"([?&]password=)[^&]*")
+_ISSUER = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
 _METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
 
 
 def _without_password(url: str | None) -> str | None:
     if url is None:
         return None
-    return _PASSWORD.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", url)
+    return _PASSWORD.sub(r"\1***@", _PARAMETER.sub(r"\1***", url))
 
 
 def _metadata_name(text: str) -> str:
@@ -30,10 +33,21 @@ def _metadata_name(text: str) -> str:
     return text
 
 
+def _issuer(text: str) -> str:
+    if not _ISSUER.fullmatch(text):
+        raise ValueError(
+            "expected a URL such as https://api.example.com, without query and fragment"
+        )
+    return text
+
+
 StoreUrl = Annotated[str, PlainSerializer(_without_password)]
 """Where a store is; printed without its password."""
 
 MetadataName = Annotated[str, AfterValidator(_metadata_name)]
+
+
+IssuerUrl = Annotated[str, AfterValidator(_issuer)]
 
 
 class TokenOptions(Section):
@@ -47,7 +61,7 @@ class TokenOptions(Section):
     """How long an access token lives at the most."""
     refresh_ttl_s: Seconds = 30 * 86400.0
     """How long a refresh token lives unless it is used."""
-    issuer: str | None = None
+    issuer: IssuerUrl | None = None
     """The URL that clients know this by (RFC 8414 section 2); unset for the one they asked."""
     introspectors: tuple[str, ...] = ()
     """Clients that may look into any token; the others see only those issued to themselves."""

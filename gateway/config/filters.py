@@ -16,8 +16,14 @@ def _media_type(text: str) -> str:
     return text.lower()
 
 
+def _method(text: str) -> str:
+    if text == "HEAD":
+        raise ValueError("HEAD goes where GET goes: name GET")
+    return text
+
+
 HeaderName = Annotated[str, Field(pattern=rf"^{_TOKEN}$")]
-HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$")]
+HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$"), AfterValidator(_method)]
 MediaType = Annotated[Pattern, AfterValidator(_media_type)]
 
 
@@ -49,7 +55,7 @@ class FilterRule(Section):
     deny_content_types: tuple[MediaType, ...] = ()
     """Media types, as patterns, that bodies may not have."""
     allow_user_agents: tuple[Pattern, ...] = ()
-    """Patterns of a User-Agent, in any case, that may call; empty for any and for none."""
+    """Patterns of a User-Agent, in any case, that may call, "" for none; empty for all."""
     deny_user_agents: tuple[Pattern, ...] = ()
     """Patterns of a User-Agent, in any case, that may not call; "" for none at all."""
 

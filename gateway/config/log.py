@@ -30,7 +30,14 @@ class LogLevel(StrEnum):
 
 
 _SECRET_HEADERS = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "sec-websocket-protocol",  # a browser's token comes in it
+        "set-cookie",
+        "x-api-key",
+    }
 )
 
 

@@ -286,6 +286,13 @@ class Config(Section):
         return filters
 
     @model_validator(mode="after")
+    def _no_key_is_logged(self) -> Self:
+        header = self.auth.keys.header
+        if self.auth.takes_keys and header.lower() in self.log.headers:
+            raise ValueError(f"log.headers: {header} carries API keys, which no log may show")
+        return self
+
+    @model_validator(mode="after")
     def _tls_fits(self) -> Self:
         if self.tls is not None and self.listen.startswith("unix:"):
             raise ValueError("tls needs a port: a unix socket never leaves its machine")

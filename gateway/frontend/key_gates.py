@@ -1,8 +1,8 @@
 """Where in a request an API key may be: in its header, once, and beside no other credential."""
 
+from gateway.auth.refusals import unclear
 from gateway.frontend.fields import Fields
 from gateway.frontend.ring import FieldsGate
-from gateway.status import invalid_argument
 
 
 def refuse_unclear_keys(header: str) -> FieldsGate:
@@ -16,8 +16,8 @@ def refuse_unclear_keys(header: str) -> FieldsGate:
         if header not in fields.by_name:
             return
         if [raw.lower() for raw, _ in fields.raw].count(name) > 1:
-            raise invalid_argument("", f"the {header} header is there twice")
+            raise unclear(f"the {header} header is there twice")
         if "Authorization" in fields.by_name:
-            raise invalid_argument("", f"expected {header} or Authorization, and not both")
+            raise unclear(f"expected {header} or Authorization, and not both")
 
     return gate

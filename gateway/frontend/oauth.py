@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import unquote, urlsplit
 
 from gateway.auth.attempts import Attempt, Attempts, TooManyAttemptsError
+from gateway.auth.refusals import unclear
 from gateway.auth.server import AuthenticationServer
 from gateway.auth.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.config.auth import TokenOptions
@@ -19,7 +21,7 @@ from gateway.frontend.oauth_form import (
     well_formed,
 )
 from gateway.frontend.ring import Endpoints
-from gateway.status import Code, StatusError, invalid_argument
+from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError, TokenKind, TokenRecord
 from gatewayapi.v1.auth_pb2 import (
     AuthenticateRequest,
@@ -48,18 +50,23 @@ def refuse_tokens_in_urls(request: Request) -> None:
 
     RFC 9700 section 4.3.2.
     """
-    if "gw" in request.path and _SECRET.search(request.path):
-        request.path = _SECRET.sub("***", request.path)  # the access log is such a place
+    path = _unescaped(request.path)
+    if "gw" in path and _SECRET.search(path):
+        request.path = _SECRET.sub("***", path)  # the access log is such a place
         raise _token_in_url()
     query = request.query
-    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(query)):
+    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(_unescaped(query))):
         raise _token_in_url()
+
+
+def _unescaped(text: str) -> str:
+    return unquote(text) if "%" in text else text
 
 
 def refuse_doubled_credentials(fields: Fields) -> None:
     """A gate: of two `Authorization` headers some would believe the one and some the other."""
     if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
-        raise invalid_argument("", "the Authorization header is there twice")
+        raise unclear("the Authorization header is there twice")
 
 
 def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
@@ -74,7 +81,7 @@ def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
 
 
 def _token_in_url() -> StatusError:
-    return invalid_argument("", "a credential must not be in a URL; send it in a header")
+    return unclear("a credential must not be in a URL; send it in a header")
 
 
 class TokenEndpoints:
@@ -97,11 +104,14 @@ class TokenEndpoints:
     @property
     def endpoints(self) -> Endpoints:
         """Where they are."""
+        # RFC 8414 section 3.1: the path of an issuer comes behind the well-known one. Where a proxy
+        # takes it away, and where nobody set an issuer, there is none.
+        path = urlsplit(self._options.issuer or "").path.rstrip("/")
         return {
             TOKEN: {"POST": self._guarded(self._token)},
             REVOKE: {"POST": self._guarded(self._revoke)},
             INTROSPECT: {"POST": self._guarded(self._introspect)},
-            METADATA: {"GET": self._metadata},
+            **{where: {"GET": self._metadata} for where in (METADATA, METADATA + path)},
         }
 
     def _guarded(self, answer: Asked) -> Callable[[Request], Awaitable[Response]]:
@@ -109,10 +119,9 @@ class TokenEndpoints:
             try:
                 form = await read_form(request)
                 client = parse_client(request.headers, form)
-                async with self._attempts.one(_names(form, client), request.client) as attempt:
-                    body = await _counted(
-                        answer(form, client, request.client), attempt, form, client
-                    )
+                names = self._names(form, client)
+                async with self._attempts.one(names, request.client) as attempt:
+                    body = await _counted(answer(form, client, request.client), attempt, names)
             except OAuthError as error:
                 return error.response
             except InvalidTokenError as error:
@@ -124,6 +133,13 @@ class TokenEndpoints:
             return Response(200, list(_NOT_KEPT), json.dumps(body).encode(), "application/json")
 
         return endpoint
+
+    def _names(self, form: Form, client: Client) -> list[str]:
+        """Whose secrets an attempt can be a guess of."""
+        names = [f"client:{client.id}"]
+        if self._options.allow_password and form.get("grant_type") == "password":
+            names.append(f"user:{form['username']}")
+        return names
 
     async def _token(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
         match form.get("grant_type"):
@@ -224,15 +240,16 @@ class TokenEndpoints:
         host = request.headers.get("Host", "")
         asked = host if _HOST.fullmatch(host) else "localhost"
         issuer = self._options.issuer or f"{self._scheme}://{asked}"
+        base = issuer.rstrip("/")
         how = ["client_secret_basic", "client_secret_post"]
         grants = ["client_credentials", "refresh_token"]
         if self._options.allow_password:
             grants.append("password")
         body = {
             "issuer": issuer,
-            "token_endpoint": issuer + TOKEN,
-            "revocation_endpoint": issuer + REVOKE,
-            "introspection_endpoint": issuer + INTROSPECT,
+            "token_endpoint": base + TOKEN,
+            "revocation_endpoint": base + REVOKE,
+            "introspection_endpoint": base + INTROSPECT,
             "grant_types_supported": grants,
             "response_types_supported": [],
             "token_endpoint_auth_methods_supported": how,
@@ -244,23 +261,15 @@ class TokenEndpoints:
         return Response(200, headers, json.dumps(body).encode(), "application/json")
 
 
-def _names(form: Form, client: Client) -> list[str]:
-    """Whose secrets an attempt can be a guess of."""
-    names = [f"client:{client.id}"]
-    if form.get("grant_type") == "password":
-        names.append(f"user:{form['username']}")
-    return names
-
-
 async def _counted(
-    answer: Awaitable[Mapping[str, object]], attempt: Attempt, form: Form, client: Client
+    answer: Awaitable[Mapping[str, object]], attempt: Attempt, names: Sequence[str]
 ) -> Mapping[str, object]:
     """The answer; a failure that may be a wrong guess is counted.
 
     Of refresh tokens none are: 256 bits are not guessed, and a client whose users' tokens have
     expired guesses nothing.
     """
-    client_name, *user_names = _names(form, client)
+    client_name, *user_names = names
     try:
         return await answer
     except OAuthError as error:

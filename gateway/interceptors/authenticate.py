@@ -67,7 +67,7 @@ class Authenticate:
 
     def _note(self, call: Call, error: StatusError) -> None:
         self._audit.record(
-            "login.failed", peer=call.peer, rpc=call.method.full_name, reason=error.message
+            "login.failed", peer=call.peer, rpc=call.method.path[1:], reason=error.message
         )
 
 

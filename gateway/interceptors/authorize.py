@@ -66,7 +66,7 @@ class Authorize:
             client=principal.client,
             credential=principal.credential,
             peer=call.peer,
-            rpc=self._method.full_name,
+            rpc=self._method.path[1:],
             rule=f"scopes {wanted}",
         )
         detail = Any()

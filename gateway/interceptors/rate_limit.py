@@ -226,6 +226,6 @@ class _Refusals:
             principal="" if principal is None else principal.name,
             credential="" if principal is None else principal.credential,
             peer=call.peer,
-            rpc=call.method.full_name,
+            rpc=call.method.path[1:],
             rule=f"rate limit {label}",
         )

@@ -5,10 +5,10 @@ Everything that is the same for all calls is worked out here, at start-up.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
 
+from gateway.auth.peers import network_of
 from gateway.call import Call
 from gateway.schema.catalog import Method
 from gateway.schema.policy import CountBy, LimitAlgorithm, MethodPolicy, RateLimit
@@ -128,7 +128,7 @@ def _key_of(limit: RateLimit, prefix: str) -> KeyOf:
 def _by_principal(prefix: str, by_address: str, call: Call) -> str:
     principal = call.principal
     if principal is None:
-        return by_address + _network(call.peer)
+        return by_address + network_of(call.peer)
     name = principal.name
     return prefix + (name if len(name) <= _LONGEST_NAME else _digest(name))
 
@@ -136,36 +136,21 @@ def _by_principal(prefix: str, by_address: str, call: Call) -> str:
 def _by_credential(prefix: str, by_address: str, call: Call) -> str:
     principal = call.principal
     if principal is None:
-        return by_address + _network(call.peer)
+        return by_address + network_of(call.peer)
     name = f"{principal.kind}:{principal.credential or principal.name}"
     return prefix + (name if len(name) <= _LONGEST_NAME else _digest(name))
 
 
 def _by_address(prefix: str, call: Call) -> str:
-    return prefix + _network(call.peer)
+    return prefix + network_of(call.peer)
 
 
 def _by_header(prefix: str, by_address: str, header: str, call: Call) -> str:
     # Who leaves the header out gains nothing by it.
     value = call.headers.get(header)
-    return by_address + _network(call.peer) if value is None else prefix + _digest(value)
+    return by_address + network_of(call.peer) if value is None else prefix + _digest(value)
 
 
 def _digest(text: str) -> str:
     """A short name for a text that may be long, or a secret."""
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
-# Saves parsing the address of a client at each of its calls.
-@lru_cache(maxsize=4096)
-def _network(peer: str) -> str:
-    """The address; of IPv6 the /64, which is the least that one client has (RFC 6177)."""
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer[:_LONGEST_NAME]
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, 64), strict=False))

@@ -194,14 +194,11 @@ def check_part(part: PolicyPart, where: str) -> None:
         value = getattr(part, name)
         if value is not None and value < 1:
             raise PolicyError(f"{where}: {name}: expected 1 or more, got {value}")
+    for number, limit in enumerate(part.rate_limits or ()):
+        _check_limit(limit, f"{where}: rate_limits[{number}]")
 
 
-def check_limit(limit: RateLimit, where: str) -> None:
-    """Refuses what no limit can mean.
-
-    Raises:
-        PolicyError: naming `where` it stands, and the field.
-    """
+def _check_limit(limit: RateLimit, where: str) -> None:
     if limit.limit < 1:
         raise PolicyError(f"{where}.limit: expected 1 or more, got {limit.limit}")
     if limit.by is CountBy.HEADER and not _HEADER.fullmatch(limit.header):
@@ -212,7 +209,7 @@ def check_limit(limit: RateLimit, where: str) -> None:
 
 def _rate_limit(limit: pb.RateLimit, where: str) -> RateLimit:
     window_s = _seconds(limit.window, f"{where}.window") if limit.HasField("window") else 1.0
-    read = RateLimit(
+    return RateLimit(
         limit.limit,
         window_s,
         _known(_COUNT_BY, limit.by, f"{where}.by"),
@@ -220,8 +217,6 @@ def _rate_limit(limit: pb.RateLimit, where: str) -> RateLimit:
         _known(_ALGORITHMS, limit.algorithm, f"{where}.algorithm"),
         limit.name,
     )
-    check_limit(read, where)
-    return read
 
 
 _COUNT_BY = {

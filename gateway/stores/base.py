@@ -68,6 +68,10 @@ class TokenStore(Protocol):
         """
         ...
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """The login whose refresh token this was, before it was used up."""
+        ...
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login; tells how many were good until now."""
         ...
@@ -96,6 +100,10 @@ class KeyRecord:
     networks: tuple[str, ...] = ()
     """Where it may be used from; empty for anywhere."""
     last_used_at_s: float | None = None
+
+
+EXPIRED_KEYS_KEPT_S = 30 * 86400.0
+"""How long a key that has expired is still listed, for who wonders why it is no good any more."""
 
 
 class KeyStore(Protocol):
@@ -127,7 +135,7 @@ class KeyStore(Protocol):
         ...
 
     def list_keys(self) -> AsyncIterator[KeyRecord]:
-        """All keys, expired ones too, by id."""
+        """All keys by id, those too that have expired in the last `EXPIRED_KEYS_KEPT_S`."""
         ...
 
 

@@ -74,10 +74,13 @@ def _take_from_window(
 ) -> tuple[Taken, State]:
     began_s = now_s - now_s % window.window_s
     count = before = 0.0
-    if state is not None and state[0] == began_s:
-        _, count, before = state
-    elif state is not None and state[0] == began_s - window.window_s:
-        before = state[1]
+    if state is not None:
+        # Rounded: most windows begin at what no binary fraction says exactly.
+        windows_ago = round((began_s - state[0]) / window.window_s)
+        if windows_ago == 0:
+            _, count, before = state
+        elif windows_ago == 1:
+            before = state[1]
     elapsed = (now_s - began_s) / window.window_s
     # The window before counts for as much of it as is still less than one window ago.
     used = count + before * (1 - elapsed)

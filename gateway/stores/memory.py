@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gateway.stores import counting
 from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
     Demand,
     KeyRecord,
     Limit,
@@ -65,6 +66,11 @@ class MemoryStore:
         await self.add_tokens(successors)
         return Rotation.DONE
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        used = self._used.get(digest)
+        return None if used is None else used.family
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
         now_s = self._clock()
@@ -90,6 +96,7 @@ class MemoryStore:
             return False
         self._keys[record.id] = record
         self._key_ids[record.digest] = record.id
+        await self._sweep_keys()
         return True
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
@@ -188,6 +195,12 @@ class MemoryStore:
         old = self._old_secrets.pop(key_id, None)
         if old is not None:
             del self._key_ids[old[0]]
+
+    async def _sweep_keys(self) -> None:
+        long_ago_s = self._clock() - EXPIRED_KEYS_KEPT_S
+        for record in list(self._keys.values()):
+            if record.expires_at_s is not None and record.expires_at_s <= long_ago_s:
+                await self.revoke_key(record.id)
 
     def _sweep(self) -> None:
         now_s = self._clock()

@@ -1,9 +1,10 @@
 """From a URL to an open store."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 
 from gateway.status import StartUpError
 from gateway.stores.base import Store
@@ -13,6 +14,9 @@ from gateway.stores.sqlite import SqliteStore
 
 class StoreUrlError(StartUpError):
     """A store's URL that means nothing; the text says what would."""
+
+
+_DATABASE = re.compile(r"/?|/[0-9]{1,9}")
 
 
 @asynccontextmanager
@@ -37,27 +41,38 @@ def make_store(url: str) -> Store:
     Raises:
         StoreUrlError: as `open_store`.
     """
-    parts = urlsplit(url)
     if url == "memory:":
         return MemoryStore()
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = SplitResult("", "", "", "", "")  # brackets around what is no address
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         # sqlite:///relative.db and sqlite:////absolute.db, as is usual for such URLs.
         return SqliteStore(Path(parts.path[1:]))
     if parts.scheme in ("redis", "rediss", "unix"):
-        return _redis_store(url)
+        return _redis_store(parts)
     # The URL itself is not shown: it may hold a password.
     raise StoreUrlError("no such store: expected memory:, sqlite:///file.db or redis://host:6379/0")
 
 
-def _redis_store(url: str) -> Store:
+def _redis_store(parts: SplitResult) -> Store:
     try:
         from gateway.stores.redis import RedisStore  # noqa: PLC0415 - the driver is an extra
     except ImportError:
         raise StoreUrlError(
             "a redis:// store needs the driver: pip install 'grpc-rest-gateway[redis]'"
         ) from None
-    parts = urlsplit(url)
     options = parse_qs(parts.query)
     prefix = options.pop("prefix", ["gateway:"])[-1]
-    query = "&".join(f"{name}={value}" for name, values in options.items() for value in values)
-    return RedisStore(urlunsplit(parts._replace(query=query)), prefix)
+    url = urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
+    is_clear = parts.scheme == "unix" or _DATABASE.fullmatch(parts.path)
+    try:
+        if is_clear and not parts.fragment:
+            return RedisStore(url, prefix)
+    except (TypeError, ValueError):
+        pass  # what they say can quote a password
+    raise StoreUrlError(
+        "a redis:// store is at redis://[:password@]host[:port][/database], with options the "
+        "driver knows, and what a URL does not allow in a password percent-encoded"
+    )

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from gateway.stores import redis_scripts as scripts
 from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
     Demand,
     KeyRecord,
     Limit,
@@ -38,6 +39,11 @@ class RedisStore:
     """Keeps everything in the Redis at `url`."""
 
     def __init__(self, url: str, prefix: str = "gateway:") -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            TypeError, ValueError: the URL cannot be meant.
+        """
         self._host = urlsplit(url).hostname or "localhost"
         # Who finds no connection free waits for one: many questions at once are no outage.
         pool = BlockingConnectionPool.from_url(
@@ -49,6 +55,8 @@ class RedisStore:
             # Once more at once finds a connection that the server closed while it was idle.
             retry=Retry(NoBackoff(), 1),
         )
+        # Only here does the driver look at the names of options.
+        pool.connection_class(**pool.connection_kwargs)
         self._redis: Redis = Redis.from_pool(pool)
         self._prefix = prefix
         self._takes = Batches(self._take_many)
@@ -85,6 +93,11 @@ class RedisStore:
         done = await self._run(scripts.ROTATE, digest.hex(), *_arguments(successors))
         return Rotation(done.decode())
 
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        family = await self._asked(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
+        return None if family is None else str(family.decode())
+
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
         return int(await self._run(scripts.REVOKE, family))
@@ -117,7 +130,9 @@ class RedisStore:
             "expires_at_s": record.expires_at_s,
             "networks": record.networks,
         }
-        arguments = (record.id, record.digest.hex(), json.dumps(value))
+        expires_at_s = record.expires_at_s
+        goes_at = "" if expires_at_s is None else int((expires_at_s + EXPIRED_KEYS_KEPT_S) * 1000)
+        arguments = (record.id, record.digest.hex(), json.dumps(value), goes_at)
         return bool(await self._run(scripts.ADD_KEY, *arguments))
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:

@@ -1,8 +1,9 @@
 """The Lua that makes each operation on Redis atomic and one round trip (redis.io, "Scripting").
 
 ARGV[1] is always the prefix of all names. Tokens come as triples: digest, milliseconds of their
-end, record as JSON. A token has its key, its family's set and its principal's sorted set; a used
-refresh token leaves a mark with its family, so that showing it again is known for what it is.
+end, record as JSON. A token has its key, its place in its family's sorted set, and its family's in
+its principal's; from both, what has expired is taken out when something is added. A used refresh
+token leaves a mark with its family, so that showing it again is known for what it is.
 """
 
 _KEEP = """
@@ -11,8 +12,9 @@ local function keep(from)
     local digest, ends, record = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
     local token = cjson.decode(record)
     redis.call('SET', ARGV[1] .. 'token:' .. digest, record, 'PXAT', ends)
-    local family = ARGV[1] .. 'family:' .. token.family
-    redis.call('SADD', family, digest)
+    local family = ARGV[1] .. 'login:' .. token.family
+    redis.call('ZREMRANGEBYSCORE', family, '-inf', now_ms())
+    redis.call('ZADD', family, ends, digest)
     if redis.call('PEXPIRETIME', family) < ends then redis.call('PEXPIREAT', family, ends) end
     local principal = ARGV[1] .. 'principal:' .. token.principal
     redis.call('ZREMRANGEBYSCORE', principal, '-inf', now_ms())
@@ -33,9 +35,9 @@ end
 
 _REVOKE_FAMILY = """
 local function revoke(name)
-  local family = ARGV[1] .. 'family:' .. name
+  local family = ARGV[1] .. 'login:' .. name
   local gone = 0
-  for _, digest in ipairs(redis.call('SMEMBERS', family)) do
+  for _, digest in ipairs(redis.call('ZRANGE', family, 0, -1)) do
     gone = gone + redis.call('DEL', ARGV[1] .. 'token:' .. digest)
   end
   redis.call('DEL', family)
@@ -63,7 +65,7 @@ local token = cjson.decode(record)
 if token.kind ~= 'refresh' then return 'unknown' end
 redis.call('SET', mark, token.family, 'PXAT', redis.call('PEXPIRETIME', key))
 redis.call('DEL', key)
-redis.call('SREM', ARGV[1] .. 'family:' .. token.family, ARGV[2])
+redis.call('ZREM', ARGV[1] .. 'login:' .. token.family, ARGV[2])
 keep(3)
 return 'done'
 """
@@ -161,14 +163,19 @@ if redis.call('EXISTS', key) == 1 then return 0 end
 redis.call('HSET', key, 'digest', ARGV[3], 'record', ARGV[4])
 redis.call('SET', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[2])
 redis.call('SADD', ARGV[1] .. 'keys', ARGV[2])
+if ARGV[5] ~= '' then
+  redis.call('PEXPIREAT', key, ARGV[5])
+  redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[5])
+end
 return 1
 """
-"""ARGV[2..4]: id, digest, record as JSON."""
+"""ARGV[2..5]: id, digest, record as JSON, the milliseconds when it goes or nothing."""
 
 FIND_KEY = """
 local id = redis.call('GET', ARGV[1] .. 'key-of:' .. ARGV[2])
 if not id then return nil end
 local found = redis.call('HMGET', ARGV[1] .. 'key:' .. id, 'digest', 'record', 'used')
+if not found[1] then return nil end
 return {id, found[1], found[2], found[3], redis.call('TIME')[1]}
 """
 """ARGV[2]: the digest."""
@@ -181,6 +188,8 @@ if not old then return nil end
 if older then redis.call('DEL', ARGV[1] .. 'key-of:' .. older) end
 redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. old, ARGV[4])
 redis.call('SET', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[2])
+local goes = redis.call('PEXPIRETIME', key)
+if goes > 0 then redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], goes) end
 redis.call('HSET', key, 'digest', ARGV[3], 'old', old)
 return redis.call('HMGET', key, 'digest', 'record', 'used')
 """
@@ -205,5 +214,9 @@ if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, 'used', ARGV[3]) 
 """
 """ARGV[2..3]: the id, seconds since 1970."""
 
-READ_KEY = "return redis.call('HMGET', ARGV[1] .. 'key:' .. ARGV[2], 'digest', 'record', 'used')"
+READ_KEY = """
+local found = redis.call('HMGET', ARGV[1] .. 'key:' .. ARGV[2], 'digest', 'record', 'used')
+if not found[1] then redis.call('SREM', ARGV[1] .. 'keys', ARGV[2]) end
+return found
+"""
 """ARGV[2]: the id."""

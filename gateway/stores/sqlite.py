@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from gateway.stores import counting
 from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
     Demand,
     KeyRecord,
     Limit,
@@ -27,6 +28,7 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
+from gateway.stores.sqlite_rows import KEY, TOKEN, joined, key_of, token_of
 
 T = TypeVar("T")
 _Outcome = tuple[Taken, counting.State]
@@ -59,8 +61,6 @@ CREATE TABLE IF NOT EXISTS counters (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires_at_s);
 """
-_TOKEN = "digest, kind, family, principal, client, scopes, issued_at_s, expires_at_s, claims"  # noqa: S105 - column names
-_KEY = "digest, id, owner, scopes, created_at_s, expires_at_s, networks, last_used_at_s"
 
 
 class SqliteStore:
@@ -89,9 +89,9 @@ class SqliteStore:
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """The token with this digest, if it is good."""
-        query = f"SELECT {_TOKEN} FROM tokens WHERE digest = ? AND used = 0 AND expires_at_s > ?"  # noqa: S608 - constants
+        query = f"SELECT {TOKEN} FROM tokens WHERE digest = ? AND used = 0 AND expires_at_s > ?"  # noqa: S608 - constants
         rows = await self._rows(query, digest, self._clock())
-        return _token(rows[0]) if rows else None
+        return token_of(rows[0]) if rows else None
 
     async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
         """Uses a refresh token up; see `TokenStore.rotate_token`."""
@@ -113,9 +113,16 @@ class SqliteStore:
                     return Rotation.REUSED
                 connection.execute("UPDATE tokens SET used = 1 WHERE digest = ?", (digest,))
                 _insert(connection, successors)
+                self._sweep(connection)
                 return Rotation.DONE
 
         return await self._run(rotate)
+
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        query = "SELECT family FROM tokens WHERE digest = ? AND used = 1"
+        rows = await self._rows(query, digest)
+        return str(rows[0][0]) if rows else None
 
     async def revoke_family(self, family: str) -> int:
         """Revokes all tokens of a login."""
@@ -131,7 +138,7 @@ class SqliteStore:
         """The good tokens; read in pages, so that writers need not wait."""
         who = "" if principal is None else "AND principal = ?"
         query = (
-            f"SELECT {_TOKEN} FROM tokens WHERE (issued_at_s, digest) > (?, ?) AND used = 0 "  # noqa: S608 - constants
+            f"SELECT {TOKEN} FROM tokens WHERE (issued_at_s, digest) > (?, ?) AND used = 0 "  # noqa: S608 - constants
             f"AND expires_at_s > ? {who} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
         )
         after: tuple[float, bytes] = (float("-inf"), b"")
@@ -139,7 +146,7 @@ class SqliteStore:
             of_whom = () if principal is None else (principal,)
             rows = await self._rows(query, *after, self._clock(), *of_whom)
             for row in rows:
-                yield _token(row)
+                yield token_of(row)
             if len(rows) < _PAGE:
                 return
             after = (rows[-1][6], rows[-1][0])
@@ -150,25 +157,32 @@ class SqliteStore:
             record.digest,
             record.id,
             record.owner,
-            _joined(record.scopes),
+            joined(record.scopes),
             record.created_at_s,
             record.expires_at_s,
             " ".join(record.networks),
             record.last_used_at_s,
         )
-        query = f"INSERT OR IGNORE INTO api_keys ({_KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
-        return await self._change(query, *values) == 1
+        query = f"INSERT OR IGNORE INTO api_keys ({KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+
+        def add(connection: sqlite3.Connection) -> bool:
+            with _transaction(connection):
+                is_new = connection.execute(query, values).rowcount == 1
+                self._sweep(connection)
+                return is_new
+
+        return await self._run(add)
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is good."""
         query = (
-            f"SELECT {_KEY} FROM api_keys WHERE (digest = ? OR id = "  # noqa: S608 - constants
+            f"SELECT {KEY} FROM api_keys WHERE (digest = ? OR id = "  # noqa: S608 - constants
             "(SELECT id FROM old_secrets WHERE digest = ? AND good_until_s > ?)) "
             "AND (expires_at_s IS NULL OR expires_at_s > ?)"
         )
         now_s = self._clock()
         rows = await self._rows(query, digest, digest, now_s, now_s)
-        return _key(rows[0]) if rows else None
+        return key_of(rows[0]) if rows else None
 
     async def replace_key(
         self, key_id: str, digest: bytes, old_until_s: float | None = None
@@ -207,8 +221,8 @@ class SqliteStore:
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
-        for row in await self._rows(f"SELECT {_KEY} FROM api_keys ORDER BY id"):  # noqa: S608 - constants
-            yield _key(row)
+        for row in await self._rows(f"SELECT {KEY} FROM api_keys ORDER BY id"):  # noqa: S608 - constants
+            yield key_of(row)
 
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
         """Takes from a counter; see `CounterStore.take`."""
@@ -311,6 +325,9 @@ class SqliteStore:
         if now_s - self._swept_at_s < _SWEEP_EVERY_S:
             return
         self._swept_at_s = now_s
+        long_ago_s = now_s - EXPIRED_KEYS_KEPT_S
+        connection.execute("DELETE FROM api_keys WHERE expires_at_s <= ?", (long_ago_s,))
+        connection.execute("DELETE FROM old_secrets WHERE good_until_s <= ?", (now_s,))
         for table, key in (("tokens", "digest"), ("counters", "key")):
             gone = connection.execute(
                 f"DELETE FROM {table} WHERE {key} IN "  # noqa: S608 - constants
@@ -335,14 +352,14 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _find_id(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
-    query = f"SELECT {_KEY} FROM api_keys WHERE id = ?"  # noqa: S608 - constants
+    query = f"SELECT {KEY} FROM api_keys WHERE id = ?"  # noqa: S608 - constants
     found = connection.execute(query, (key_id,)).fetchone()
-    return None if found is None else _key(found)
+    return None if found is None else key_of(found)
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[TokenRecord]) -> None:
     connection.executemany(
-        f"INSERT INTO tokens ({_TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+        f"INSERT INTO tokens ({TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
         [
             (
                 record.digest,
@@ -350,44 +367,11 @@ def _insert(connection: sqlite3.Connection, records: Sequence[TokenRecord]) -> N
                 record.family,
                 record.principal,
                 record.client,
-                _joined(record.scopes),
+                joined(record.scopes),
                 record.issued_at_s,
                 record.expires_at_s,
                 json.dumps(dict(record.claims)),
             )
             for record in records
         ],
-    )
-
-
-def _joined(scopes: frozenset[str]) -> str:
-    return " ".join(sorted(scopes))
-
-
-def _token(row: Sequence[Any]) -> TokenRecord:
-    digest, kind, family, principal, client, scopes, issued_at_s, expires_at_s, claims = row
-    return TokenRecord(
-        digest,
-        TokenKind(kind),
-        family,
-        principal,
-        client,
-        frozenset(scopes.split()),
-        issued_at_s,
-        expires_at_s,
-        json.loads(claims),
-    )
-
-
-def _key(row: Sequence[Any]) -> KeyRecord:
-    digest, key_id, owner, scopes, created_at_s, expires_at_s, networks, last_used_at_s = row
-    return KeyRecord(
-        digest,
-        key_id,
-        owner,
-        frozenset(scopes.split()),
-        created_at_s,
-        expires_at_s,
-        tuple(networks.split()),
-        last_used_at_s,
     )

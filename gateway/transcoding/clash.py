@@ -19,10 +19,10 @@ from gateway.status import invalid_argument
 from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.wire import last_value
 
-ClashCheck = Callable[[bytes | None, bytes, Sequence[bytes]], None]
+ClashCheck = Callable[[bytes | None, bytes, Sequence[bytes]], Sequence[bytes]]
 """Takes a body's JSON, if it is JSON, its wire bytes and each capture's.
 
-Raises `StatusError` on a clash.
+Returns what of each capture is still to be said; raises `StatusError` on a clash.
 """
 
 
@@ -50,10 +50,13 @@ def clash_check(variables: Sequence[FieldPath], body: FieldDescriptor | None) ->
         return None
     names_a_bound_field = _mention(bound).search
 
-    def check(json_body: bytes | None, wire: bytes, captures: Sequence[bytes]) -> None:
+    def check(json_body: bytes | None, wire: bytes, captures: Sequence[bytes]) -> Sequence[bytes]:
         if json_body is None or names_a_bound_field(json_body):
+            captures = list(captures)
             for variable in bound:
-                _compare(variable, wire, captures[variable.index])
+                if _is_said(variable, wire, captures[variable.index]):
+                    captures[variable.index] = b""
+        return captures
 
     return check
 
@@ -69,7 +72,8 @@ def _mention(bound: Sequence[_Bound]) -> re.Pattern[bytes]:
     return re.compile(rf'"(?:{"|".join(sorted(names))})"|\\u'.encode())
 
 
-def _compare(variable: _Bound, wire: bytes, capture: bytes) -> None:
+def _is_said(variable: _Bound, wire: bytes, capture: bytes) -> bool:
+    """Whether the body says the same; once more would double what is a list, as in a FieldMask."""
     numbers = variable.path.numbers
     said = last_value(wire, numbers)
     if said is not None and not _same(variable.path.leaf, said, last_value(capture, numbers)):
@@ -81,6 +85,7 @@ def _compare(variable: _Bound, wire: bytes, capture: bytes) -> None:
             raise invalid_argument(
                 name, f"cannot be set beside {variable.path.json}, which the URL sets"
             )
+    return said is not None
 
 
 def _same(leaf: FieldDescriptor, one: bytes, other: bytes | None) -> bool:

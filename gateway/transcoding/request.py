@@ -67,7 +67,7 @@ class RequestDecoder:
             raise unsupported(content_type, JSON, PROTOBUF_TYPES[0])
         path = self._encode_captures(captures)
         if self._clash is not None:
-            self._clash(json, wire, path)
+            path = self._clash(json, wire, path)
         return b"".join((wire, self._query.bind(query), *path))
 
     def decode_url(self, captures: Sequence[str], query: str) -> bytes:

@@ -17,6 +17,11 @@ Fields = Sequence[str]
 
 
 async def status(rule: Mapping[str, Any], start: str, *fields: str, **settings: Any) -> int:
+    """The status that a gateway with one rule answers with to a request sent as it stands."""
+    return (await ask(rule, start, *fields, **settings)).status
+
+
+async def ask(rule: Mapping[str, Any], start: str, *fields: str, **settings: Any) -> Answer:
     """What a gateway with one rule answers to a request that is sent as it stands."""
     filters = [{"name": "rule", **rule}]
     async with (
@@ -27,7 +32,7 @@ async def status(rule: Mapping[str, Any], start: str, *fields: str, **settings: 
         await client.send(f"{start} HTTP/1.1\r\nHost: test\r\n{lines}\r\n")
         answer: Answer = await client.answer(head_only=start.startswith("HEAD"))
     assert b"rule" not in answer.body
-    return answer.status
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,10 @@ async def test_what_is_allowed_is_allowed_as_it_was_sent(path: str, expected: in
         ({"deny_user_agents": [""]}, [], 403),
         ({"deny_user_agents": [""]}, ["User-Agent: curl"], 200),
         ({"allow_user_agents": ["curl*"]}, ["User-Agent: wget"], 403),
+        ({"allow_user_agents": ["curl*"]}, ["User-Agent: Curl/8"], 200),
+        ({"allow_user_agents": ["curl*"]}, [], 403),
+        ({"allow_user_agents": ["curl*"]}, ["User-Agent:"], 403),
+        ({"allow_user_agents": ["curl*", ""]}, [], 200),
     ],
 )
 async def test_headers(rule: dict[str, Any], fields: Fields, expected: int) -> None:
@@ -121,6 +130,21 @@ async def test_headers(rule: dict[str, Any], fields: Fields, expected: int) -> N
 )
 async def test_methods(rule: dict[str, Any], start: str, expected: int) -> None:
     assert await status(rule, start, "X-HTTP-Method-Override: GET") == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "allow"),
+    [
+        ({"allow_methods": ["POST", "GET"]}, "GET, HEAD, POST"),
+        ({"allow_methods": ["POST", "GET"], "deny_methods": ["POST"]}, "GET, HEAD"),
+        ({"deny_methods": ["DELETE", "GET"]}, "OPTIONS, PATCH, POST, PUT"),
+    ],
+)
+async def test_who_may_not_use_a_method_is_told_which_may_be(
+    rule: dict[str, Any], allow: str
+) -> None:
+    answer = await ask(rule, "DELETE /v1/echo/any/x")
+    assert (answer.status, answer.header("Allow")) == (405, allow)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +200,7 @@ async def test_the_rule_stands_in_the_audit_trail_once_a_second(tmp_path: Path) 
         pytest.param({"deny_paths": ["regex:("]}, id="half an expression"),
         pytest.param({"deny_paths": [r"regex:(a)\1"]}, id="what RE2 does not have"),
         pytest.param({"allow_methods": ["get"]}, id="a method in small letters"),
+        pytest.param({"deny_methods": ["HEAD"]}, id="HEAD, which goes where GET goes"),
         pytest.param({"require_headers": {"X Y": "*"}}, id="no header name"),
         pytest.param({"allow_content_types": ["json"]}, id="no media type"),
     ],

@@ -86,6 +86,12 @@ def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any]) -> None:
         PolicyRule.model_validate({"selector": "*"} | rule)
 
 
+def test_a_header_to_count_by_must_be_one() -> None:
+    limit = {"limit": 1, "by": "header", "header": "X Tenant"}
+    with pytest.raises(PolicyError, match=r"policies\[0\]: rate_limits\[0\]\.header: expected"):
+        policies({"selector": "shop.v1.Shop.Get", "rate_limits": [limit]})
+
+
 def test_what_is_redacted_must_be_there() -> None:
     found = policies({"selector": "shop.v1.Shop.Get", "redact": ["owner.name", "*"]})
     assert found["shop.v1.Shop.Get"].redact == {"owner.name", "*"}

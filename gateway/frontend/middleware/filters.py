@@ -24,6 +24,7 @@ logger = logging.getLogger("gateway")
 Check = Callable[[Request], StatusError | None]
 """Why a request is refused, if it is."""
 
+_USUAL_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _MOST_NOTED = 1024
 _NOTED_FOR_S = 1.0
 
@@ -110,12 +111,18 @@ def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
 
 def _of_methods(allow: Sequence[str], deny: Sequence[str]) -> Check:
     allowed, denied = frozenset(allow), frozenset(deny)
+    left = (allowed or _USUAL_METHODS) - denied
+    # RFC 9110 section 15.5.6; GET is served to HEAD as well.
+    told = ("Allow", ", ".join(sorted(left | {"HEAD"} if "GET" in left else left - {"HEAD"})))
 
     def check(request: Request) -> StatusError | None:
         method = "GET" if request.method == "HEAD" else request.method
         if method in denied or (allowed and method not in allowed):
             return StatusError(
-                Code.UNIMPLEMENTED, f"{request.method} is not served here", http_status=405
+                Code.UNIMPLEMENTED,
+                f"{request.method} is not served here",
+                http_status=405,
+                headers=[told],
             )
         return None
 
@@ -177,7 +184,7 @@ def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Check:
 
     def check(request: Request) -> StatusError | None:
         for value in _values(request, "user-agent") or [""]:
-            if denies(value) or (allows is not None and value and not allows(value)):
+            if denies(value) or (allows is not None and not allows(value)):
                 return _forbidden()
         return None
 

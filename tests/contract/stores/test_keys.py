@@ -4,7 +4,7 @@ import asyncio
 import time
 from hashlib import sha256
 
-from gateway.stores.base import KeyRecord, Store
+from gateway.stores.base import EXPIRED_KEYS_KEPT_S, KeyRecord, Store
 
 
 def key(secret: str, key_id: str = "k1", expires_at_s: float | None = None) -> KeyRecord:
@@ -37,6 +37,28 @@ async def test_an_expired_key_is_listed_but_not_found(store: Store) -> None:
     await store.add_key(record)
     assert await store.find_key(record.digest) is None
     assert [r async for r in store.list_keys()] == [record]
+
+
+async def test_a_key_that_has_expired_long_ago_goes_by_itself(store: Store) -> None:
+    now_s = time.time()
+    gone = key("gone", "k1", expires_at_s=now_s - EXPIRED_KEYS_KEPT_S - 1)
+    kept = key("kept", "k2", expires_at_s=now_s - EXPIRED_KEYS_KEPT_S + 60)
+    for record in (gone, kept, key("other", "k3")):
+        await store.add_key(record)
+    assert [r.id async for r in store.list_keys()] == ["k2", "k3"]
+    assert await store.replace_key("k1", key("new").digest) is None
+    # Another secret makes it stay no longer.
+    await store.replace_key("k2", key("new").digest)
+    assert await store.find_key(key("new").digest) is None
+
+
+async def test_an_old_secret_goes_with_its_key(store: Store) -> None:
+    now_s = time.time()
+    await store.add_key(key("old", expires_at_s=now_s - EXPIRED_KEYS_KEPT_S + 0.3))
+    await store.replace_key("k1", key("new").digest, now_s + 3600)
+    await asyncio.sleep(0.4)
+    await store.add_key(key("other", "k2"))
+    assert [await store.find_key(key(one).digest) for one in ("old", "new")] == [None, None]
 
 
 async def test_a_key_that_has_not_expired_is_found(store: Store) -> None:

@@ -75,9 +75,38 @@ def _all_bytes(folder: Path) -> bytes:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "memory", "sqlite:", "sqlite:///", "sqlite://host/db", "mysql://u:pw@host/db", "http://x"],
+    [
+        "",
+        "memory",
+        "sqlite:",
+        "sqlite:///",
+        "sqlite://host/db",
+        "mysql://u:pw@host/db",
+        "http://x",
+        "redis://:[pw]@host",
+    ],
 )
 def test_a_url_that_names_no_store_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(StoreUrlError, match="expected memory:") as caught:
         make_store(url)
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("redis://:pw@127.0.0.1:port/0", id="a port that is none"),
+        pytest.param("redis://:pw/pw@127.0.0.1:6379/0", id="a slash in the password"),
+        pytest.param("redis://:pw@127.0.0.1:6379/first", id="a database that is none"),
+        pytest.param("redis://:pw@127.0.0.1:6379/0?db=first", id="a database that is none, too"),
+        pytest.param("redis://:pw@127.0.0.1:6379/0?nonsense=1", id="an option that is none"),
+        pytest.param("redis://:pw@127.0.0.1:6379/0?timeout=soon", id="one that is no number"),
+        pytest.param("redis://:pw#pw@127.0.0.1:6379/0", id="a hash in the password"),
+        pytest.param("unix:///socket?password=pw&nonsense=1", id="by a socket"),
+    ],
+)
+def test_a_redis_url_that_cannot_be_meant_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(StoreUrlError, match="percent-encoded") as caught:
+        make_store(url)
+    assert "pw" not in str(caught.value)
+    assert caught.value.__context__ is None

@@ -77,6 +77,17 @@ async def test_using_a_refresh_token_again_revokes_its_family(store: Store) -> N
     assert await good(store, new, access, late, other) == [False, False, False, True]
 
 
+async def test_a_used_token_still_tells_whose_login_it_was(store: Store) -> None:
+    old = token("r1", TokenKind.REFRESH)
+    await store.add_tokens([old, token("r9", TokenKind.REFRESH, family="f2")])
+    await store.rotate_token(old.digest, [token("r2", TokenKind.REFRESH)])
+    assert await store.find_used(old.digest) == "f1"
+    await store.rotate_token(old.digest, [])
+    assert await store.find_used(old.digest) == "f1"
+    for other in (token("r9").digest, bytes(32)):
+        assert await store.find_used(other) is None
+
+
 async def test_reuse_is_known_even_after_the_family_was_revoked(store: Store) -> None:
     old = token("r1", TokenKind.REFRESH)
     await store.add_tokens([old])

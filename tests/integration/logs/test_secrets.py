@@ -89,6 +89,7 @@ PLACES = [
     pytest.param(f"GET /nowhere?number={SECRET}&{SECRET} HTTP/1.1", id="query of nothing"),
     pytest.param(f"GET /v1/holders/ada?access_token={SECRET} HTTP/1.1", id="token in the query"),
     pytest.param(f"GET /v1/holders/{TOKEN} HTTP/1.1", id="token in the path"),
+    pytest.param(f"GET /v1/holders/{TOKEN.replace('_', '%5F')} HTTP/1.1", id="token escaped"),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Bearer {TOKEN}", id="bad token"),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Bearer {JWT}", id="bad JWT"),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Basic {SECRET}", id="basic"),

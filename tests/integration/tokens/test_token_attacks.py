@@ -103,6 +103,8 @@ async def test_of_two_authorization_headers_neither_is_believed(
     bad = "authorization: Bearer x"
     answer = await get(gateway, *((good, bad) if good_first else (bad, good)))
     assert answer.status == 400
+    challenge = answer.header("WWW-Authenticate") or ""
+    assert challenge.startswith('Bearer error="invalid_request"')
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,8 @@ async def test_a_token_in_a_url_is_refused_though_it_is_good(
     token = (await gateway.issue())["access_token"]
     answer = await get(gateway, path=target.format(token))
     assert answer.status == 400
+    challenge = answer.header("WWW-Authenticate") or ""
+    assert challenge.startswith('Bearer error="invalid_request"')
     assert token not in answer.body.decode()
 
 

@@ -154,6 +154,8 @@ async def test_the_password_grant_is_off_until_it_is_asked_for(open_gateways: Op
     without = await open_gateways("memory:")
     answer = await without.post("/oauth2/token", **form)
     assert (answer.status, answer.body["error"]) == (400, "unsupported_grant_type")
+    answer = await without.post("/oauth2/token", grant_type="password")
+    assert (answer.status, answer.body["error"]) == (400, "unsupported_grant_type")
     gateway = await open_gateways("memory:", tokens={"allow_password": True})
     issued = await gateway.issue(**form)
     seen = await gateway.seen(issued["access_token"])
@@ -199,6 +201,25 @@ async def test_a_server_says_where_its_endpoints_are(open_gateways: Open) -> Non
     named = await open_gateways("memory:", tokens={"issuer": "https://api.example.com"})
     async with named.session.get("/.well-known/oauth-authorization-server") as response:
         assert (await response.json())["issuer"] == "https://api.example.com"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "place"),
+    [
+        pytest.param("https://api.example.com/", "", id="a slash at the end"),
+        pytest.param("https://api.example.com/books", "/books", id="a path"),
+        pytest.param("https://api.example.com/a/b/", "/a/b", id="both"),
+    ],
+)
+async def test_an_issuer_with_a_path_is_found_where_rfc_8414_says(
+    open_gateways: Open, issuer: str, place: str
+) -> None:
+    gateway = await open_gateways("memory:", tokens={"issuer": issuer})
+    path = f"/.well-known/oauth-authorization-server{place}"
+    async with gateway.session.get(path) as response:
+        found = await response.json()
+    assert found["issuer"] == issuer
+    assert found["token_endpoint"] == f"https://api.example.com{place}/oauth2/token"
 
 
 async def test_back_ends_that_trust_nobody_can_check_who_is_calling(

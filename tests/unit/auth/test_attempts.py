@@ -84,19 +84,23 @@ async def test_one_attempt_counts_for_the_name_that_was_wrong(attempts: Attempts
             pass
 
 
-async def test_guessing_at_once_gives_no_more_than_twice_the_guesses(attempts: Attempts) -> None:
-    guessed = 0
+async def guess(attempts: Attempts) -> None:
+    async with attempts.one(["demo"], "10.0.0.1") as attempt:
+        await asyncio.sleep(0)
+        await attempt.fail("demo", "invalid_client")
 
-    async def guess() -> None:
-        nonlocal guessed
-        async with attempts.one(["demo"], "10.0.0.1") as attempt:
-            guessed += 1
-            await asyncio.sleep(0)
-            await attempt.fail("demo", "invalid_client")
 
-    outcomes = await asyncio.gather(*(guess() for _ in range(200)), return_exceptions=True)
-    assert guessed <= 2 * OPTIONS.failures
+async def guess_at_once(attempts: Attempts) -> int:
+    outcomes = await asyncio.gather(*(guess(attempts) for _ in range(200)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {type(None), TooManyAttemptsError}
+    return outcomes.count(None)
+
+
+async def test_guessing_at_once_gives_no_more_guesses(attempts: Attempts, clock: Clock) -> None:
+    assert await guess_at_once(attempts) == OPTIONS.failures
+    for _ in range(3):
+        clock.now_s += OPTIONS.failure_window_s / OPTIONS.failures
+        assert await guess_at_once(attempts) == 1
 
 
 async def test_those_that_are_right_at_once_wait_for_each_other_and_are_all_served(
@@ -142,3 +146,23 @@ async def test_every_failure_is_written_down(attempts: Attempts, trail: Trail) -
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [
+        pytest.param([f"2001:db8:1:2::{n:x}" for n in range(1, 40)], id="of one /64"),
+        pytest.param(["10.0.0.1", "::ffff:10.0.0.1"] * 20, id="mapped into IPv6 or not"),
+    ],
+)
+async def test_whoever_has_many_addresses_has_no_more_guesses(
+    attempts: Attempts, peers: list[str]
+) -> None:
+    for peer in peers[:3]:
+        await fail(attempts, peer=peer)
+    with pytest.raises(TooManyAttemptsError):
+        await succeed(attempts, peer=peers[3])
+    for number, peer in enumerate(peers[4:31]):
+        await fail(attempts, name=f"other {number}", peer=peer)
+    with pytest.raises(TooManyAttemptsError):
+        await succeed(attempts, name="yet another", peer=peers[31])

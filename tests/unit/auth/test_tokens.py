@@ -101,6 +101,8 @@ async def test_shown_again_it_costs_the_whole_login(tokens: Tokens, trail: Trail
         assert await tokens.find(str(text)) is None
     assert await tokens.verify(elsewhere.access_token) is not None
     assert trail.names == ["token.issued", "token.refreshed", "token.issued", "token.reuse"]
+    logins = [fields["family"] for _, fields in trail.events]
+    assert logins == [first.family, first.family, elsewhere.family, first.family]
 
 
 async def test_of_fifty_at_once_one_wins_and_then_nobody_has(tokens: Tokens) -> None:

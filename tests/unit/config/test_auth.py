@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.auth import AssertionOptions, AuthOptions, IdentityOptions
+from gateway.config.auth import AssertionOptions, AuthOptions, IdentityOptions, TokenOptions
 from gateway.config.model import Config
 
 
@@ -50,3 +50,12 @@ def test_every_name_back_ends_are_told_by_is_the_gateways_own() -> None:
     jwt = AssertionOptions.model_validate({"key": "key.pem", "metadata": "e"})
     some = identity.model_copy(update={"claims_prefix": None, "jwt": jwt})
     assert some.names == ("a", "b", "c", "e")
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["", "api.example.com", "ftp://a", "https://", "https://a?b=c", "https://a#b", "https://a b"],
+)
+def test_an_issuer_is_a_url_to_which_paths_can_be_added(issuer: str) -> None:
+    with pytest.raises(ValidationError, match="without query and fragment"):
+        TokenOptions(issuer=issuer)

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from gateway.config.auth import AuthOptions
 from gateway.config.credentials import CredentialKind, KeyOptions
+from gateway.config.model import Config
 
 
 @pytest.mark.parametrize("name", ["X-API-Key", "apikey", "X_Key", "Ocp-Apim-Subscription-Key"])
@@ -43,3 +44,11 @@ def test_every_kind_is_taken_unless_told_otherwise() -> None:
     assert set(AuthOptions().order) == set(CredentialKind)
     with pytest.raises(ValidationError, match="token"):
         AuthOptions.model_validate({"order": ["tokens"]})
+
+
+@pytest.mark.parametrize("shown", ["X-My-Key", "x-my-key"])
+def test_the_header_with_keys_cannot_be_logged_whatever_it_is_called(shown: str) -> None:
+    keys = {"store": "memory:", "keys": {"header": "X-My-Key"}}
+    with pytest.raises(ValidationError, match=r"log\.headers: X-My-Key carries API keys"):
+        Config.model_validate({"auth": keys, "log": {"headers": [shown]}})
+    Config.model_validate({"auth": keys | {"order": ["token"]}, "log": {"headers": [shown]}})

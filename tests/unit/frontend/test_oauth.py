@@ -213,6 +213,7 @@ def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool
 
 
 TOKEN_TEXT = "gwt_" + "a" * 49
+ESCAPED = "g%77t%5F" + "a" * 48 + "%61"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,9 @@ TOKEN_TEXT = "gwt_" + "a" * 49
     [
         pytest.param(f"/v1/{TOKEN_TEXT}", "/v1/***", id="in the path"),
         pytest.param(f"/v1/{TOKEN_TEXT}/x/{TOKEN_TEXT}", "/v1/***/x/***", id="twice"),
+        pytest.param(f"/v1/{ESCAPED}?x=%20", "/v1/***", id="escaped in the path"),
         pytest.param(f"/v1?q={TOKEN_TEXT}", "/v1", id="as any parameter"),
+        pytest.param(f"/v1?q={ESCAPED}", "/v1", id="escaped as any parameter"),
         pytest.param("/v1?access_token=x", "/v1", id="by the name of RFC 6750"),
         pytest.param("/v1?a=1&access_token=", "/v1", id="further on"),
     ],
@@ -232,6 +235,8 @@ def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> 
     assert request.path == path
 
 
-@pytest.mark.parametrize("target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_"])
+@pytest.mark.parametrize(
+    "target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_", "/%zz?%"]
+)
 def test_other_urls_pass(target: str) -> None:
     refuse_tokens_in_urls(Request("GET", target, NO_FIELDS, "10.0.0.1"))

@@ -67,7 +67,7 @@ async def test_a_bad_credential_is_refused_even_before_one_that_is_good(upstream
     with pytest.raises(StatusError, match="expired"):
         await guard(call(), upstream)
     assert upstream.calls == []
-    fields = {"peer": "10.0.0.1", "rpc": "front.v1.Front.GetItem", "reason": "it has expired"}
+    fields = {"peer": "10.0.0.1", "rpc": "front.v1.Front/GetItem", "reason": "it has expired"}
     assert trail.events == [("login.failed", fields)]
 
 

@@ -80,7 +80,7 @@ async def test_whoever_was_not_is_told_what_would_be_enough(
     ((name, event),) = trail.events
     assert name == "policy.refused"
     assert (event["principal"], event["credential"]) == ("users/ada", "c1")
-    assert event["rpc"] == "front.v1.Front.GetItem"
+    assert event["rpc"] == "front.v1.Front/GetItem"
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ async def test_who_knocks_a_thousand_times_is_written_down_once(clock: Clock) ->
                 "principal": "users/ada",
                 "credential": "t1",
                 "peer": "10.0.0.1",
-                "rpc": "front.v1.Front.GetItem",
+                "rpc": "front.v1.Front/GetItem",
                 "rule": "rate limit books",
             },
         )

@@ -212,7 +212,10 @@ def test_only_headers_that_were_asked_for_are_shown() -> None:
     assert log.shown({"x-tenant": "t", "authorization": "s"}) == (("x-tenant", "t"),)
 
 
-@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-API-Key", "proxy-authorization"])
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "cookie", "X-API-Key", "proxy-authorization", "Sec-WebSocket-Protocol"],
+)
 def test_headers_with_credentials_cannot_be_asked_for(name: str) -> None:
     with pytest.raises(ValueError, match="carries credentials"):
         LogOptions(headers=(name,))
