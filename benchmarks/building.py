@@ -1,11 +1,13 @@
-"""Builds what runs beside this gateway: two Go programs, and Envoy out of its Python package."""
+"""Builds what runs: this gateway as machine code, two Go programs, Envoy of its Python package."""
 
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_path
 
 from benchmarks.sample import HERE, include_options
 
@@ -45,6 +47,26 @@ def build_go() -> None:
     _generate()
     for program, source in _PROGRAMS.items():
         _run([go, "build", "-o", str(program), source], HERE / "go", environment)
+
+
+@cache
+def compiled() -> Path:
+    """A folder with this gateway as machine code, for PYTHONPATH; compiled if it is not there.
+
+    Raises:
+        MissingError: there is no C compiler, or no header of Python's.
+    """
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        raise MissingError("machine code wants a C compiler: apt-get install gcc")
+    if not Path(get_path("include"), "Python.h").exists():
+        raise MissingError("machine code wants Python's header files: apt-get install python3-dev")
+    # Each Python its own: what one compiles another cannot load.
+    place = OUT / "compiled" / sys.implementation.cache_tag
+    command = [sys.executable, "-m", "tools.machine_code", str(place)]
+    done = subprocess.run(command, check=False, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise MissingError("compiling this gateway failed; see above")
+    return place
 
 
 def envoy() -> Path:

@@ -8,19 +8,28 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.building import BACKEND, GRPC_GATEWAY, OUT, MissingError, build_go, envoy
+from benchmarks.building import (
+    BACKEND,
+    GRPC_GATEWAY,
+    OUT,
+    MissingError,
+    build_go,
+    compiled,
+    envoy,
+)
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import Setup
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
+PYTHON = f"{OURS}, as Python"
 GRPCIO = f"{OURS}, channel: grpcio"
 _GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 
@@ -62,7 +71,36 @@ Start = tuple[Sequence[str], int]
 
 
 def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream: object) -> Start:
-    """This gateway with its default settings, other than where things are."""
+    """This gateway with its default settings, other than where things are.
+
+    It runs as machine code, where that can be made.
+    """
+    command, port = _python_gateway(backend, settings, **upstream)
+    place = _machine_code()
+    if place is None:
+        return command, port
+    path = f"PYTHONPATH={place}{os.pathsep}{HERE.parent}"
+    return ["env", "PYTHONSAFEPATH=1", path, *command], port
+
+
+@cache
+def _machine_code() -> Path | None:
+    try:
+        return compiled()
+    except MissingError as missing:
+        print(f"this gateway runs as Python: {missing}", file=sys.stderr)
+        return None
+
+
+def _beside_machine_code(backend: str) -> Start:
+    if _machine_code() is None:
+        raise MissingError(f"{OURS} is that already")
+    return _python_gateway(backend)
+
+
+def _python_gateway(
+    backend: str, settings: Mapping[str, Any] | None = None, **upstream: object
+) -> Start:
     port = free_port()
     descriptors = OUT / DESCRIPTORS
     descriptors.write_bytes(descriptor_set().SerializeToString())
@@ -126,6 +164,7 @@ _ENVOY_GUARD = {
 _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (OURS, frozenset(Setup) - {Setup.GUARDED}, gateway),
     (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=_GUARD)),
+    (PYTHON, frozenset({Setup.PLAIN, Setup.LINES}), _beside_machine_code),
     (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
     ("grpc-gateway", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _grpc_gateway),
     ("Envoy", frozenset({Setup.PLAIN, Setup.ARRAY}), _envoy),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.end_to_end import Results
-from benchmarks.peers import GRPCIO, OURS
+from benchmarks.peers import GRPCIO, OURS, PYTHON
 from benchmarks.report import Moment, figure, ratio
 from benchmarks.sample import HERE
 from benchmarks.scenarios import LINES, LIST_10_000, LIST_100, POST, SMALL_GET
@@ -14,7 +14,14 @@ from benchmarks.scenarios import LINES, LIST_10_000, LIST_100, POST, SMALL_GET
 DOCS = HERE.parent / "docs"
 PAGE = DOCS / "performance.md"
 _GO, _ENVOY = "grpc-gateway", "Envoy"
-_NAMES = {OURS: "ours", GRPCIO: "ours, grpcio", _GO: _GO, _ENVOY: _ENVOY, "plain Python": "plain"}
+_NAMES = {
+    OURS: "ours",
+    PYTHON: "ours, as Python",
+    GRPCIO: "ours, grpcio",
+    _GO: _GO,
+    _ENVOY: _ENVOY,
+    "plain Python": "plain",
+}
 _LEADING = (OURS, _GO, _ENVOY)
 # What is wanted of each: at most so much of grpc-gateway's cost, and of Envoy's.
 _WANTED: Sequence[tuple[str, str, float, float]] = (

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.building import MissingError
 from benchmarks.load import cpu_s, need_wrk, saturate
-from benchmarks.peers import GRPCIO, OURS, backend, peers, running
+from benchmarks.peers import GRPCIO, OURS, PYTHON, backend, peers, running
 from benchmarks.scenarios import POST, SMALL_GET, Scenario, Setup
 
 _TURNS = 15
@@ -32,7 +32,7 @@ def run(turns: int) -> dict[str, Costs]:
     with backend() as address, ExitStack() as held:
         places: dict[str, tuple[int, int]] = {}
         for peer in peers(address, {Setup.PLAIN}):
-            if peer.name != GRPCIO:
+            if peer.name not in (GRPCIO, PYTHON):
                 pid = held.enter_context(running(peer.command, peer.port))
                 places[peer.name] = pid, peer.port
         return {one.name: _costs(places, one, turns) for one in (SMALL_GET, POST)}

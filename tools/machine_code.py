@@ -54,7 +54,7 @@ def compile_modules(place: Path) -> list[Path]:
     arguments = ["--config-file=pyproject.toml", f"--cache-dir={work / 'types'}", *modules()]
     with chdir(ROOT):  # modules are named by where they are from here
         extensions = mypycify(
-            arguments, opt_level="3", debug_level="0", target_dir=str(work), group_name=_GROUP
+            arguments, opt_level="1", debug_level="0", target_dir=str(work), group_name=_GROUP
         )
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = str(place), str(work), True

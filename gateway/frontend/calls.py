@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Final
 
 from gateway.call import Call, Deadline, Handler
 from gateway.config.model import Config
@@ -16,6 +17,9 @@ from gateway.status import Code
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.router import Match
+
+_time_s: Final = time.time
+_monotonic_s: Final = time.monotonic
 
 
 class Calls:
@@ -93,7 +97,7 @@ class Calls:
         fields = request.fields
         log.add(
             (
-                time.time(),
+                _time_s(),
                 request.id,
                 request.method,
                 request.path,
@@ -101,7 +105,7 @@ class Calls:
                 None if match is None else match.target,
                 status,
                 code,
-                time.monotonic() - started_s,
+                _monotonic_s() - started_s,
                 request.body_bytes,
                 response_bytes,
                 request.peer,

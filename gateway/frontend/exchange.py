@@ -37,6 +37,7 @@ logger = logging.getLogger("gateway")
 _NO_RING = Ring()
 # A name of one's own saves looking for a member of an enum, which takes as long as a small call.
 _OK: Final = Code.OK
+_now_s: Final = time.monotonic
 _INTERNAL: Final = Code.INTERNAL
 
 
@@ -79,7 +80,7 @@ class Exchange:
         Raises:
             CancelledError: the client is gone; its call has been ended and logged.
         """
-        started_s = time.monotonic()
+        started_s = _now_s()
         request.id = self._ids.choose(request.fields.request_id)
         request.client = self.calls.client(request)
         ORIGIN.set((request.id, request.client))
@@ -125,7 +126,7 @@ class Exchange:
         request.id = self._ids.choose(None)
         response = self._rendering.failure(error)
         self._finish(request, response)
-        self._note(request, None, response.status, error.code, len(response.body), time.monotonic())
+        self._note(request, None, response.status, error.code, len(response.body), _now_s())
         return response
 
     def _failure(self, request: Request, error: StatusError) -> Response:
