@@ -38,11 +38,8 @@ format: $(READY) ## put the code into shape
 test: $(READY) ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-wheel: $(READY) ## dist/*.whl for this Python and platform, with machine code where there is a C compiler
-	@rm -rf dist
-	@cc=$$(command -v cc || command -v gcc || true); \
-	  [ -n "$$cc" ] || echo "There is no C compiler (gcc), so the wheel is plain Python, which takes twice the time."; \
-	  GATEWAY_COMPILE=$$cc $(BIN)/python -m hatchling build -t wheel -d dist
+wheel: $(READY) ## dist/*.whl for this Python and platform, with machine code where it can be made
+	$(BIN)/python -m tools.machine_code --wheel dist
 
 test-compiled: $(READY) ## what goes over sockets, and every rule, against the gateway as machine code
 	$(BIN)/python -m tools.machine_code $(COMPILED)

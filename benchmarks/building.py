@@ -7,9 +7,9 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from sysconfig import get_path
 
 from benchmarks.sample import HERE, include_options
+from tools.machine_code import lacking
 
 OUT = HERE / "out"
 BIN = OUT / "bin"
@@ -56,10 +56,9 @@ def compiled() -> Path:
     Raises:
         MissingError: there is no C compiler, or no header of Python's.
     """
-    if not (shutil.which("cc") or shutil.which("gcc")):
-        raise MissingError("machine code wants a C compiler: apt-get install gcc")
-    if not Path(get_path("include"), "Python.h").exists():
-        raise MissingError("machine code wants Python's header files: apt-get install python3-dev")
+    missing = lacking()
+    if missing:
+        raise MissingError(missing)
     # Each Python its own: what one compiles another cannot load.
     place = OUT / "compiled" / sys.implementation.cache_tag
     command = [sys.executable, "-m", "tools.machine_code", str(place)]

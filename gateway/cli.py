@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -227,7 +228,10 @@ def show_config(
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(installed_version("grpc-rest-gateway"))
+    module = find_spec("gateway.call")  # one of those that are compiled, if any is
+    is_python = module is None or str(module.origin).endswith(".py")
+    how = "" if is_python else ", as machine code"
+    typer.echo(installed_version("grpc-rest-gateway") + how)
 
 
 def _announce(gateway: "Gateway") -> None:

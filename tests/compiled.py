@@ -4,6 +4,7 @@ from importlib import import_module
 
 import pytest
 
+from tests.support.command_line import run
 from tools.machine_code import modules
 
 
@@ -11,3 +12,7 @@ from tools.machine_code import modules
 def test_a_module_is_machine_code(name: str) -> None:
     module = import_module(name.removesuffix(".py").replace("/", "."))
     assert str(module.__file__).endswith(".so")
+
+
+def test_the_command_line_says_so() -> None:
+    assert run("version").stdout.strip() == "0.1.0, as machine code"

@@ -13,12 +13,13 @@ import tomllib
 import zipfile
 from contextlib import chdir
 from pathlib import Path
+from sysconfig import get_path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent.parent
-WISH = "GATEWAY_COMPILE"
+WISH = "MACHINE_CODE"
 """With this in the environment, a wheel is built with machine code."""
 _GROUP = "gateway"
 
@@ -63,16 +64,25 @@ def compile_modules(place: Path) -> list[Path]:
     return sorted(place.rglob("*.so"))
 
 
-def unpack_wheel(place: Path) -> None:
-    """Builds a wheel with machine code, and unpacks it into a folder: for PYTHONPATH."""
+def lacking() -> str:
+    """What compiling wants that is not on this machine, and how to get it; empty if all is."""
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        return "machine code wants a C compiler: apt-get install gcc"
+    if not Path(get_path("include"), "Python.h").exists():
+        return "machine code wants Python's header files: apt-get install python3-dev"
+    return ""
+
+
+def build_wheel(place: Path, *, compiled: bool) -> Path:
+    """Builds a wheel into a folder, alone there."""
     shutil.rmtree(place, ignore_errors=True)
+    wish = {WISH: "1"} if compiled else {}
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
-        cwd=ROOT, env=os.environ | {WISH: "1"}, check=True, stdout=sys.stderr,
+        cwd=ROOT, env=os.environ | wish, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     (wheel,) = place.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(place)
+    return wheel
 
 
 def is_fresh(place: Path) -> bool:
@@ -83,14 +93,31 @@ def is_fresh(place: Path) -> bool:
     return bool(made) and made[0] > max(source.stat().st_mtime for source in sources)
 
 
+def unpack(place: Path) -> None:
+    """Puts the compiled gateway into a folder, for PYTHONPATH, unless it is there."""
+    if is_fresh(place):
+        return
+    print("compiling; about a minute ...", file=sys.stderr)
+    with zipfile.ZipFile(build_wheel(place, compiled=True)) as archive:
+        archive.extractall(place)
+
+
 def main() -> int:
-    """Compiles into a folder, unless that has been done."""
+    """Builds a wheel, or a folder for PYTHONPATH."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("place", type=Path, help="where the compiled gateway goes")
-    place = parser.parse_args().place.resolve()
-    if not is_fresh(place):
-        print("compiling; about a minute ...", file=sys.stderr)
-        unpack_wheel(place)
+    parser.add_argument("place", type=Path, help="a folder of its own: what is in it goes")
+    parser.add_argument("--wheel", action="store_true", help="a wheel; plain if it has to be")
+    options = parser.parse_args()
+    place, missing = options.place.resolve(), lacking()
+    if options.wheel:
+        if missing:
+            print(f"a wheel of plain Python, for {missing}", file=sys.stderr)
+        print(build_wheel(place, compiled=not missing))
+    elif missing:
+        print(missing, file=sys.stderr)
+        return 1
+    else:
+        unpack(place)
     return 0
 
 

@@ -41,8 +41,8 @@ class Deadlines:
         if not (method.client_streaming or method.server_streaming):
             return None
         stated = [r.idle_s for r in self._options.methods if _selects(r, method.full_name)]
-        chosen = (idle_s for idle_s in reversed(stated) if idle_s is not None)
-        return next(chosen, self._options.stream_idle_s)
+        chosen = [idle_s for idle_s in reversed(stated) if idle_s is not None]
+        return chosen[0] if chosen else self._options.stream_idle_s
 
     def _limits(self, name: str) -> tuple[float, float]:
         default_s, ceiling_s = self._options.default_s, self._options.ceiling_s

@@ -36,7 +36,7 @@ def response_bytes(
         return f"{line}Date: {date}\r\n{length}{fields}\r\n".encode("latin-1"), b""
     kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
     if with_trailers and response.trailers and not head_only:
-        names = ", ".join(dict.fromkeys(name for name, _ in response.trailers))
+        names = ", ".join(dict.fromkeys([name for name, _ in response.trailers]))
         framing = f"Transfer-Encoding: chunked\r\nTrailer: {names}\r\n"
         body = _chunks(response.body, response.trailers)
     else:

@@ -121,7 +121,7 @@ class Schema:
     @property
     def services(self) -> tuple[str, ...]:
         """The full names of the services with methods, in order."""
-        return tuple(dict.fromkeys(method.service for method in self.methods.values()))
+        return tuple(dict.fromkeys([method.service for method in self.methods.values()]))
 
 
 RuleOverrides = Mapping[str, tuple[HttpRule, ...]]
@@ -152,7 +152,7 @@ def build_schema(
     exposed = [method for method in found if _is_exposed(method.service, services)]
     for pattern in services:
         if not any(_is_exposed(method.service, [pattern]) for method in found):
-            known = ", ".join(dict.fromkeys(m.service for m in found)) or "none"
+            known = ", ".join(dict.fromkeys([m.service for m in found])) or "none"
             raise SchemaError(f"no service is called {pattern}; there are: {known}")
     return Schema(pool, {method.full_name: method for method in exposed})
 

@@ -181,7 +181,7 @@ class Router(Generic[T]):
             leaves = [methods for methods, _ in self._leaves(path)]
         except StatusError as error:
             return [(entry.target, error.message) for entry in self._entries]
-        serving = (methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves)
+        serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves]
         winner = next(filter(None, serving), None)
         fitting = {entry for methods in leaves for entry in methods.values()}
 

@@ -261,12 +261,12 @@ def build_transcoder(config: Config, schema: Schema) -> Transcoder:
         allow_nul=config.routing.allow_nul,
     )
     diagnostics += conflicts
-    errors = list(_with(Severity.ERROR, diagnostics))
+    errors = _with(Severity.ERROR, diagnostics)
     if errors:
         raise RulesError(errors)
     codec = Codec(schema.pool, config.json_, json_depth=config.limits.json_depth)
-    return Transcoder(config, codec, router, bindings, list(_with(Severity.WARNING, diagnostics)))
+    return Transcoder(config, codec, router, bindings, _with(Severity.WARNING, diagnostics))
 
 
-def _with(severity: Severity, diagnostics: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
-    return (diagnostic for diagnostic in diagnostics if diagnostic.severity is severity)
+def _with(severity: Severity, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return [diagnostic for diagnostic in diagnostics if diagnostic.severity is severity]

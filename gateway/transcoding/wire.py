@@ -79,7 +79,7 @@ def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
     """The raw value that counts at a path of field numbers, or None where it is not set."""
     *parents, leaf = path
     for parent in parents:
-        wire = b"".join(value for number, value in fields(wire) if number == parent)
+        wire = b"".join([value for number, value in fields(wire) if number == parent])
     found: bytes | None = None
     for number, value in fields(wire):
         if number == leaf:

@@ -75,7 +75,7 @@ def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:
 
 def settings(values: dict[int, int]) -> bytes:
     """A SETTINGS frame."""
-    payload = b"".join(struct.pack(">HL", number, value) for number, value in values.items())
+    payload = b"".join([struct.pack(">HL", number, value) for number, value in values.items()])
     return head(len(payload), SETTINGS, 0, 0) + payload
 
 

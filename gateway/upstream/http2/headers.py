@@ -237,7 +237,7 @@ class ResponseDecoder:
             headers = self._decoder.decode(block, raw=True)
         except (hpack.HPACKError, ValueError, IndexError) as error:
             raise HeaderError(type(error).__name__) from None
-        read = _read((name, value) for name, value, *_ in headers)
+        read = _read([(name, value) for name, value, *_ in headers])
         if len(block) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._known) >= _REMEMBERED_BLOCKS:
                 self._known.clear()
