@@ -59,7 +59,7 @@ class Effort:
 
     rounds: int = 3
     load_s: int = 2
-    paced_s: float = 1.0
+    paced_s: float = 2.0
 
 
 class Run:

@@ -16,7 +16,7 @@ from gateway.status import StartUpError
 
 T = TypeVar("T")
 
-_EVERY_S = 0.25
+_EVERY_S = 0.1
 # While lines are made the loop waits for this thread; a batch is how long at the most.
 _BATCH: Final = 128
 # Between two batches it gets its turn. Without a pause it would not, where they share a core: this
