@@ -19,11 +19,13 @@ from gateway.config.model import Limits
 from gateway.frontend.fields import Fields
 from gateway.frontend.request_head import Head
 
-# The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have. Two slashes in front
-# could be an authority, and the parser is asked.
-_LINE: Final = re.compile(
-    rb"(GET|POST|PUT|PATCH|DELETE) (/(?!/)[\w.~!$&'()*+,;=:@/?%-]*+) HTTP/1\.1"
-).fullmatch
+_METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
+_VERSION: Final = b" HTTP/1.1"
+_LONGEST_METHOD: Final = 7
+# The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have.
+_TARGET: Final = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%"
+)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.IGNORECASE).search
 _NUMBER: Final = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
 
@@ -72,7 +74,7 @@ class Repeats:
             or not body.is_eof()
             or body.total_bytes != length
             or not self._allows(length)
-            or not _LINE(data, 0, at)
+            or _line(data, at) is None
         ):
             return
         self._before = self._after = b""
@@ -94,15 +96,15 @@ class Repeats:
         if fields is None:
             return None
         at = data.find(b"\r\n")
-        line = _LINE(data, 0, at)
-        if line is not None and len(line[2]) <= self._target_bytes:
+        line = _line(data, at)
+        if line is not None and len(line[1]) <= self._target_bytes:
             end = at + 2 + len(self._head)
             if len(data) == end + self._length and data.startswith(self._head, at + 2):
-                return line[1].decode(), line[2].decode(), fields, data[end:]
+                return line[0], line[1], fields, data[end:]
             other = self._of_another_length(data, at + 2, fields) if self._before else None
             if other is not None:
                 end = at + 2 + len(self._head)
-                return line[1].decode(), line[2].decode(), other, data[end:]
+                return line[0], line[1], other, data[end:]
         self._fields = None
         return None
 
@@ -122,6 +124,22 @@ class Repeats:
     def _allows(self, length: int) -> bool:
         most = self._limits.stream_bytes
         return length <= self._limits.body_bytes and (most is None or length <= most)
+
+
+def _line(data: bytes, end: int) -> tuple[str, str] | None:
+    """Method and target of the request line that ends there, if it leaves no doubt.
+
+    Two slashes in front could be an authority, and the parser is asked.
+    """
+    space = data.find(b" ", 0, _LONGEST_METHOD)
+    method = _METHODS.get(data[:space]) if space > 0 else None
+    last = end - len(_VERSION)
+    if method is None or last <= space or data[last:end] != _VERSION:
+        return None
+    target = data[space + 1 : last]
+    if not target.startswith(b"/") or target.startswith(b"//") or target.translate(None, _TARGET):
+        return None
+    return method, target.decode()
 
 
 def _with_length(fields: Fields, length: bytes) -> Fields:

@@ -110,24 +110,42 @@ class RequestHeaders:
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
         pairs = self._pairs
-        return b"".join([start, timeout, *[pairs[pair] for pair in metadata]])
+        return b"".join([start, timeout, *[pairs.encoded(name, value) for name, value in metadata]])
 
     def _start_of(self, path: str) -> bytes:
         block = self._start + _PATH + _string(path.encode()) + self._rest
         return self._methods.setdefault(path, block)
 
 
-class Pairs(dict[tuple[str, str | bytes], bytes]):
+class Pairs:
     """Metadata as it is sent, each pair encoded when it is first asked for."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_count", "_known", "_names")
 
     def __init__(self) -> None:
+        # By name, then by value: a pair would be hashed anew each time.
+        self._known: dict[str, dict[str | bytes, bytes]] = {}
+        self._count = 0
         # Saves checking a name again whose value is always another.
         self._names: dict[str, bytes] = {}
 
-    def __missing__(self, pair: tuple[str, str | bytes]) -> bytes:
-        name, value = pair
+    def __len__(self) -> int:
+        return self._count
+
+    def encoded(self, name: str, value: str | bytes) -> bytes:
+        """A field of a header block.
+
+        Raises:
+            HeaderError: metadata that gRPC cannot carry.
+        """
+        values = self._known.get(name)
+        if values is not None:
+            known = values.get(value)
+            if known is not None:
+                return known
+        return self._encode(name, value)
+
+    def _encode(self, name: str, value: str | bytes) -> bytes:
         start = self._names.get(name)
         if start is None:
             start = self._start_of(name)
@@ -145,10 +163,15 @@ class Pairs(dict[tuple[str, str | bytes], bytes]):
             raise HeaderError(f"the value of {name} is not printable ASCII")
         encoded = start + _string(text)
         if name not in _UNIQUE and len(encoded) <= _REMEMBERED_BLOCK_BYTES:
-            if len(self) >= _REMEMBERED_PAIRS:
-                self.clear()
-            self[pair] = encoded
+            self._remember(name, value, encoded)
         return encoded
+
+    def _remember(self, name: str, value: str | bytes, encoded: bytes) -> None:
+        if self._count >= _REMEMBERED_PAIRS:
+            self._known.clear()
+            self._count = 0
+        self._known.setdefault(name, {})[value] = encoded
+        self._count += 1
 
     def _start_of(self, name: str) -> bytes:
         if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _NEVER_SENT:
