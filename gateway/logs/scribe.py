@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _EVERY_S = 0.1
 # While lines are made the loop waits for this thread; a batch is how long at the most.
-_BATCH: Final = 256
+_BATCH: Final = 64
 # Between two batches it gets its turn. Without a pause it would not, where they share a core: this
 # thread has Python's lock back from a write before the other has woken up.
 _PAUSE_S: Final = 0.001
