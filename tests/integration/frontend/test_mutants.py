@@ -52,7 +52,7 @@ async def statuses(front_end: FrontEnd, seed: int) -> list[int]:
 
 async def _status(client: Client) -> int | None:
     try:
-        return (await client.answer(within_s=0.5)).status
+        return (await client.answer(within_s=2.0)).status
     except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
         return None
 
