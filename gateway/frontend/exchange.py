@@ -37,8 +37,8 @@ logger = logging.getLogger("gateway")
 _NO_RING = Ring()
 # A name of one's own saves looking for a member of an enum, which takes as long as a small call.
 _OK: Final = Code.OK
-_now_s: Final = time.monotonic
 _INTERNAL: Final = Code.INTERNAL
+_now_s: Final = time.monotonic
 
 
 class Exchange:
