@@ -19,7 +19,7 @@ Metadata = metadata_rules.Metadata
 class Deadline:
     """The instant, on the monotonic clock, after which nobody wants the answer."""
 
-    # A plain class: the constructor of a frozen dataclass costs a microsecond more, at every call.
+    # A plain class: a frozen dataclass costs half a microsecond more, at every call.
     __slots__ = ("at_s",)
 
     def __init__(self, at_s: float) -> None:

@@ -141,7 +141,7 @@ class Wire(asyncio.Protocol):
         if self.writing_paused:
             if self.transport is None:
                 raise ConnectionResetError
-            if self._drain is None:
+            if self._drain is None or self._drain.done():  # who waited before may have given up
                 self._drain = self._loop.create_future()
             await self._drain
 
