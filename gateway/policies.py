@@ -16,6 +16,7 @@ from gateway.schema.policy import (
     PolicyPart,
     RateLimit,
     check_part,
+    declared_parts,
     merged,
 )
 
@@ -28,7 +29,7 @@ def effective_policies(schema: Schema, rules: Sequence[PolicyRule]) -> Policies:
     Raises:
         PolicyError: a rule selects nothing, or says what cannot be meant.
     """
-    parts = {method: list(method.policy) for method in schema.methods.values()}
+    parts = {method: list(said) for method, said in declared_parts(schema).items()}
     for number, rule in enumerate(rules):
         selected = [method for method in parts if selects(rule.selector, method.full_name)]
         if not selected:

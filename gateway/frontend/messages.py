@@ -2,15 +2,12 @@
 
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from gateway.call import Certificate, Principal
+from gateway.frontend.client import SocketWire
 from gateway.frontend.fields import Fields
 from gateway.status import Code, StatusError
-
-if TYPE_CHECKING:
-    from gateway.frontend.streaming import Pieces
-    from gateway.frontend.upgrade import Upgrade
 
 Headers = list[tuple[str, str]]
 
@@ -46,6 +43,48 @@ class Body(Protocol):
         Raises:
             StatusError: it is too large, not what it says it is, or stops halfway.
         """
+
+
+class BodyStream(Protocol):
+    """The pieces of a streamed response's body, closed by the connection that writes them."""
+
+    length: int | None
+    """How many bytes all pieces will be, where that is known."""
+    heartbeat_s: float | None
+    """Seconds of silence after which a heartbeat is due, or None for never."""
+
+    @property
+    def heartbeat(self) -> bytes:
+        """The bytes that may be sent between two pieces to show that the stream is alive."""
+
+    def __aiter__(self) -> "BodyStream":
+        """The pieces, in order."""
+
+    async def __anext__(self) -> bytes:
+        """The next piece.
+
+        Raises:
+            ConnectionError: the stream failed in a way that its format has no word for.
+        """
+
+    async def aclose(self) -> None:
+        """Ends the call if it has not ended."""
+
+
+class Takeover(Protocol):
+    """Another protocol that takes a connection over once the response's head is ready."""
+
+    async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
+        """Sends `head`, takes `early`, which came behind the request, and serves to the end."""
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes of the client."""
+
+    def beat(self, now_s: float) -> None:
+        """Sends a sign of life, if it is time for one."""
+
+    def shut_down(self) -> None:
+        """Ends, because the gateway is about to end."""
 
 
 class Request:
@@ -139,8 +178,8 @@ class Response:
         self.trailers = trailers
         self.fixed = ""
         """Header lines that are the same for many responses, made beforehand."""
-        self.stream: Pieces | None = None
-        self.upgrade: Upgrade | None = None
+        self.stream: BodyStream | None = None
+        self.upgrade: Takeover | None = None
         """What takes the connection over, where the response begins a WebSocket."""
 
     def state(self, own: Headers) -> None:

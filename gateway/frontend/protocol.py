@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,17 +18,14 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from gateway.config.model import Limits
 from gateway.frontend.arrivals import Arrival, Arrivals
 from gateway.frontend.exchange import Exchange
-from gateway.frontend.messages import Request, Response
+from gateway.frontend.messages import BodyStream, Request, Response, Takeover
+from gateway.frontend.port import Port
 from gateway.frontend.request_head import Head, malformed, timed_out
 from gateway.frontend.response_bytes import is_plain, plain_response, response_bytes
 from gateway.frontend.stream_writer import StreamWriter
-from gateway.frontend.streaming import Pieces, StreamBrokenError
-from gateway.frontend.upgrade import Upgrade
+from gateway.frontend.streaming import StreamBrokenError
 from gateway.frontend.wire import Wire
 from gateway.status import StatusError
-
-if TYPE_CHECKING:
-    from gateway.frontend.server import Listener
 
 logger = logging.getLogger("gateway")
 
@@ -49,7 +46,7 @@ class HttpProtocol(Wire):
         "_head_since_s",
         "_idle_since_s",
         "_incoming",
-        "_listener",
+        "_port",
         "_queue",
         "_received_s",
         "_request",
@@ -59,10 +56,8 @@ class HttpProtocol(Wire):
         "_writer",
     )
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, exchange: Exchange, listener: "Listener"
-    ) -> None:
-        super().__init__(loop, listener.outbox)
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
+        super().__init__(loop, port.outbox)
         self._arrivals = Arrivals(
             self,
             loop,
@@ -73,7 +68,7 @@ class HttpProtocol(Wire):
         )
         self._parser = self._arrivals.parser
         self._exchange = exchange
-        self._listener = listener
+        self._port = port
         self._queue: deque[Arrival | StatusError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -85,7 +80,7 @@ class HttpProtocol(Wire):
         self._request: Request | None = None
         """What is being answered, until the answer is there."""
         self._writer: StreamWriter | None = None
-        self._upgrade: Upgrade | None = None
+        self._upgrade: Takeover | None = None
         self._early = b""
         """What came behind the head that asks for an upgrade."""
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
@@ -105,7 +100,7 @@ class HttpProtocol(Wire):
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
         self._arrivals.peer = name[0] if isinstance(name, tuple) else "unix"
-        refusal = self._listener.admit(self)
+        refusal = self._port.admit(self)
         if refusal is not None:
             self._closing = self._deaf = True
             self._send(self._exchange.refuse(refusal, self._arrivals.peer), "close")
@@ -117,17 +112,17 @@ class HttpProtocol(Wire):
         self._queue.clear()
         self._closing = self._deaf = True
         if self._task is None:
-            self._listener.connections.discard(self)
+            self._port.connections.discard(self)
         else:
             # Known until its task is done, so that closing the listener leaves nothing running.
-            self._task.add_done_callback(lambda _: self._listener.connections.discard(self))
+            self._task.add_done_callback(lambda _: self._port.connections.discard(self))
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come; whole heads are queued, bodies go to who reads them."""
         if self._deaf:
             if self._upgrade is not None:
-                self._upgrade.socket.receive(data)
+                self._upgrade.receive(data)
             return
         self._received_s = self._loop.time()
         try:
@@ -162,7 +157,7 @@ class HttpProtocol(Wire):
             if self._writer is not None:
                 self._writer.beat(now_s)
             elif self._upgrade is not None:
-                self._upgrade.socket.beat(now_s)
+                self._upgrade.beat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(timed_out("head"))
@@ -174,7 +169,7 @@ class HttpProtocol(Wire):
         self._closing = True
         self._queue.clear()
         if self._upgrade is not None:
-            self._upgrade.socket.shut_down()
+            self._upgrade.shut_down()
         if not self._is_serving and self.transport is not None:
             self.transport.close()
 
@@ -237,7 +232,7 @@ class HttpProtocol(Wire):
             self._head_since_s = self._idle_since_s
         if self._closing or self._deaf:
             if self.transport is not None:
-                self._listener.outbox.flush()
+                self._port.outbox.flush()
                 self.transport.close()
             return None
         self._waiter = self._loop.create_future()
@@ -317,7 +312,7 @@ class HttpProtocol(Wire):
         goes_on, connection = self._fate(message, body)
         head_only = message.method == "HEAD"
         if not (connection or head_only) and is_plain(response) and self.transport is not None:
-            self._outbox.add(self.transport, plain_response(response, self._listener.date))
+            self._outbox.add(self.transport, plain_response(response, self._port.date))
             return goes_on
         accepted = message.headers.get("TE", "").lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
@@ -327,7 +322,7 @@ class HttpProtocol(Wire):
     def _invite(self, body: StreamReader, *, whole: bool) -> None:
         """A body is to be read that the client holds back until it is told to go on."""
         if self.transport is not None and not body.total_bytes:
-            self._listener.outbox.add(self.transport, _CONTINUE)
+            self._port.outbox.add(self.transport, _CONTINUE)
         self._begin(body, whole=whole)
 
     def _begin(self, body: StreamReader, *, whole: bool) -> None:
@@ -344,28 +339,28 @@ class HttpProtocol(Wire):
         head_only: bool = False,
         with_trailers: bool = False,
     ) -> None:
-        date = self._listener.date
+        date = self._port.date
         head, body = response_bytes(
             response, date, connection, head_only=head_only, with_trailers=with_trailers
         )
         self.send(head, body, is_last=connection == "close")
 
     async def _write_stream(
-        self, response: Response, pieces: Pieces, connection: str, *, head_only: bool
+        self, response: Response, pieces: BodyStream, connection: str, *, head_only: bool
     ) -> None:
         self._writer = StreamWriter(self, pieces)
         try:
-            await self._writer.write(response, self._listener.date, connection, head_only=head_only)
+            await self._writer.write(response, self._port.date, connection, head_only=head_only)
         finally:
             self._writer = None
 
-    async def _hand_over(self, response: Response, upgrade: Upgrade) -> None:
+    async def _hand_over(self, response: Response, upgrade: Takeover) -> None:
         """Speaks WebSocket from here on."""
         head, _ = response_bytes(
-            response, self._listener.date, "Upgrade", head_only=False, with_trailers=False
+            response, self._port.date, "Upgrade", head_only=False, with_trailers=False
         )
         self._upgrade = upgrade
         if self._closing:
-            upgrade.socket.shut_down()
+            upgrade.shut_down()
         self.go_on()
         await upgrade.run(self, head, self._early)

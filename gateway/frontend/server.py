@@ -7,15 +7,13 @@ from socket import AF_UNIX
 
 from gateway.config.model import Config
 from gateway.frontend.exchange import Exchange
-from gateway.frontend.outbox import Outbox
+from gateway.frontend.port import Port
 from gateway.frontend.ports import BACKLOG, Sockets, address_of, open_sockets
 from gateway.frontend.protocol import HttpProtocol
 from gateway.frontend.response_bytes import http_date
 from gateway.frontend.tls import TlsContexts, TlsProtocol
-from gateway.status import Code, StatusError
 
 _GRACE_S = 10.0
-_RETRY_AFTER_S = 1
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
 
@@ -25,9 +23,7 @@ class Listener:
 
     def __init__(self, exchange: Exchange, address: str, tls: TlsContexts | None = None) -> None:
         self.address = address
-        self.connections: set[HttpProtocol] = set()
-        self.date = http_date()
-        self.outbox = Outbox(asyncio.get_running_loop())
+        self.port = Port(asyncio.get_running_loop(), exchange.limits.connections)
         self._exchange = exchange
         self._servers: list[asyncio.AbstractServer] = []
         self._tls = tls
@@ -43,7 +39,7 @@ class Listener:
         loop = asyncio.get_running_loop()
 
         def connect() -> HttpProtocol:
-            return HttpProtocol(loop, self._exchange, self)
+            return HttpProtocol(loop, self._exchange, self.port)
 
         for one in sockets:
             opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
@@ -54,7 +50,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         return [
             await loop.create_server(
-                lambda: TlsProtocol(loop, self._exchange, self),
+                lambda: TlsProtocol(loop, self._exchange, self.port),
                 sock=one.dup(),
                 backlog=BACKLOG,
                 ssl=tls.context,
@@ -70,17 +66,6 @@ class Listener:
             for server in before:
                 server.close()
 
-    def admit(self, connection: HttpProtocol) -> StatusError | None:
-        """Takes a new connection on, or says why not."""
-        if len(self.connections) >= self._exchange.limits.connections:
-            return StatusError(
-                Code.UNAVAILABLE,
-                "too many connections are open",
-                headers=[("Retry-After", str(_RETRY_AFTER_S))],
-            )
-        self.connections.add(connection)
-        return None
-
     async def sweep(self) -> None:
         """Keeps the date and ends what takes too long, until cancelled."""
         limits = self._exchange.limits
@@ -88,10 +73,10 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
-            self.date = http_date()
+            self.port.date = http_date()
             await self._renew_tls()
             now_s = loop.time()
-            for connection in list(self.connections):
+            for connection in list(self.port.connections):
                 connection.sweep(now_s, limits)
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
@@ -100,14 +85,14 @@ class Listener:
             server.close()
         for one in self._sockets:
             one.close()
-        self.outbox.flush()
-        for connection in list(self.connections):
+        self.port.outbox.flush()
+        for connection in list(self.port.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + grace_s
-        while loop.time() < until_s and any(c.is_busy for c in self.connections):  # noqa: ASYNC110 - once
+        while loop.time() < until_s and any(c.is_busy for c in self.port.connections):  # noqa: ASYNC110 - once
             await asyncio.sleep(_CLOSING_STEP_S)
-        for connection in list(self.connections):
+        for connection in list(self.port.connections):
             await connection.abort()
         await asyncio.sleep(0)
 

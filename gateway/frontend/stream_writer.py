@@ -4,35 +4,16 @@ import asyncio
 from contextlib import suppress
 from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
-from typing import Protocol
 
-from gateway.frontend.messages import Response
+from gateway.frontend.client import StreamWire
+from gateway.frontend.messages import BodyStream, Response
 from gateway.frontend.response_bytes import stream_head
-from gateway.frontend.streaming import Pieces, StreamBrokenError
+from gateway.frontend.streaming import StreamBrokenError
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
 _WITHOUT_CONTENT = (204, 205, 304)
 _TOGETHER_BYTES = 64 * 1024
 _FOR_NO_TIME = pack("ii", 1, 0)
-
-
-class Wire(Protocol):
-    """A client's connection, as far as a stream needs one."""
-
-    transport: asyncio.Transport | None
-
-    @property
-    def writing_paused(self) -> bool:
-        """Whether the client is slow to take what is there for it."""
-        ...
-
-    def send_now(self, data: bytes) -> None:
-        """Sends at once, or raises `ConnectionError`."""
-        ...
-
-    async def drained(self) -> None:
-        """Returns once the client has taken enough of what is there for it."""
-        ...
 
 
 class StreamWriter:
@@ -42,7 +23,7 @@ class StreamWriter:
     connection (RFC 9112 section 6.3).
     """
 
-    def __init__(self, wire: Wire, pieces: Pieces) -> None:
+    def __init__(self, wire: StreamWire, pieces: BodyStream) -> None:
         self._wire = wire
         self._pieces = pieces
         self._chunked = self._until_close = False

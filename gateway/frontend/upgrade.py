@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from gateway.config.model import Config
 from gateway.frontend.calls import Calls
+from gateway.frontend.client import SocketWire
 from gateway.frontend.conversation import Conversation
 from gateway.frontend.frames import Frames
 from gateway.frontend.handshake import shake_hands
 from gateway.frontend.messages import Request, Response
-from gateway.frontend.websocket import SocketWire, WebSocket
+from gateway.frontend.websocket import WebSocket
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.media import PROTOBUF_TYPES
@@ -33,6 +34,18 @@ class Upgrade:
     request: Request
     match: Match[Binding]
     started_s: float
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes of the client."""
+        self.socket.receive(data)
+
+    def beat(self, now_s: float) -> None:
+        """Sends a sign of life, if it is time for one."""
+        self.socket.beat(now_s)
+
+    def shut_down(self) -> None:
+        """Ends the call, because the gateway is about to end."""
+        self.socket.shut_down()
 
     async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
         """Serves the call to its end."""

@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.config.websocket import WebSocketOptions
+from gateway.frontend.client import SocketWire
 from gateway.frontend.conversation import Conversation
 from gateway.frontend.frames import Frames, Message
-from gateway.frontend.stream_writer import Wire
 from gateway.status import Code, StatusError, invalid_argument
 
 logger = logging.getLogger("gateway")
@@ -30,18 +29,6 @@ _WAITING_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 128
 _TOGETHER_BYTES = 64 * 1024
 _CLOSE_PATIENCE_S = 2.0
-
-
-class SocketWire(Wire, Protocol):
-    """A client's connection, as far as a WebSocket needs one."""
-
-    def hold(self) -> None:
-        """Stops reading."""
-        ...
-
-    def go_on(self) -> None:
-        """Reads again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

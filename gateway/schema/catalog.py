@@ -12,7 +12,6 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.schema.policy import PolicyPart, declares_policies, read_parts
 from gateway.status import StartUpError
 
 
@@ -62,9 +61,9 @@ class Method:
         "full_name",
         "input",
         "name",
+        "options",
         "output",
         "path",
-        "policy",
         "rules",
         "server_streaming",
         "service",
@@ -81,7 +80,7 @@ class Method:
         server_streaming: bool,  # noqa: FBT001
         rules: tuple[HttpRule, ...],
         source: Source,
-        policy: tuple[PolicyPart, ...] = (),
+        options: tuple[bytes, bytes] = (b"", b""),
     ) -> None:
         self.service = service
         self.name = name
@@ -91,8 +90,9 @@ class Method:
         self.server_streaming = server_streaming
         self.rules = rules
         self.source = source
-        self.policy = policy
-        """What its service and it say of its callers, later parts stronger."""
+        self.options = options
+        """Its service's ServiceOptions and its own MethodOptions, encoded: a message of them would
+        keep the whole descriptor set in memory."""
         self.full_name = f"{service}.{name}"
         """As a selector writes it: `library.v1.LibraryService.GetBook`."""
         self.path = f"/{service}/{name}"
@@ -187,7 +187,6 @@ def _refuse_unmatched(overrides: RuleOverrides, methods: Sequence[Method]) -> No
 def _methods(
     files: FileDescriptorSet, pool: DescriptorPool, overrides: RuleOverrides, *, unannotated: bool
 ) -> Iterator[Method]:
-    has_policies = any(map(declares_policies, files.file))
     for file in files.file:
         lines = _lines(file) if file.service else {}
         package = f"{file.package}." if file.package else ""
@@ -203,8 +202,8 @@ def _methods(
                 if not rules and unannotated and name not in _NOT_FOR_CLIENTS:
                     template = f"/{name}/{method.name}"
                     rules = (HttpRule("POST", template, "*", "", source),)
-                policy = tuple(read_parts(service, method, name)) if has_policies else ()
-                yield _method(pool, name, method, rules, source, policy)
+                options = service.options.SerializeToString(), method.options.SerializeToString()
+                yield _method(pool, name, method, rules, source, options)
 
 
 def _method(  # noqa: PLR0917 - what a method is made of
@@ -213,7 +212,7 @@ def _method(  # noqa: PLR0917 - what a method is made of
     method: MethodDescriptorProto,
     rules: tuple[HttpRule, ...],
     source: Source,
-    policy: tuple[PolicyPart, ...],
+    options: tuple[bytes, bytes],
 ) -> Method:
     # By the method, for a type's name in a file need not be a full one (descriptor.proto).
     described = pool.FindMethodByName(f"{service}.{method.name}")
@@ -226,7 +225,7 @@ def _method(  # noqa: PLR0917 - what a method is made of
         method.server_streaming,
         rules,
         source,
-        policy,
+        options,
     )
 
 

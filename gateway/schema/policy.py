@@ -10,13 +10,10 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from google.protobuf.descriptor_pb2 import (
-    FileDescriptorProto,
-    MethodDescriptorProto,
-    ServiceDescriptorProto,
-)
+from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.schema.catalog import Method, Schema
 from gateway.status import StartUpError
 from gatewayapi.v1 import policy_pb2 as pb
 
@@ -121,30 +118,31 @@ def merged(parts: Iterable[PolicyPart]) -> MethodPolicy:
     return MethodPolicy(**values, is_stated=bool(values))
 
 
-def declares_policies(file: FileDescriptorProto) -> bool:
-    """Whether it is what declares the options, wherever whoever compiled it keeps it.
+def declared_parts(schema: Schema) -> Mapping[Method, tuple[PolicyPart, ...]]:
+    """The parts that the options of each method's service, and its own, declare.
 
-    Where no file does, the numbers of the options are somebody else's.
-    """
-    return file.package == "gatewayapi.v1" and any(
-        extension.name == "policy" for extension in file.extension
-    )
-
-
-def read_parts(
-    service: ServiceDescriptorProto, method: MethodDescriptorProto, service_name: str
-) -> Iterator[PolicyPart]:
-    """What the options of a method's service, and its own, say.
+    None where no file of the schema declares these options: their numbers may be of another use.
 
     Raises:
-        PolicyError: one says something that cannot be meant.
+        PolicyError: an option has a value that makes no sense.
     """
-    if service.options.HasExtension(_DEFAULT_POLICY):
-        option = service.options.Extensions[_DEFAULT_POLICY]
-        yield _read_part(option, f"{service_name}: (gatewayapi.v1.default_policy)")
-    if method.options.HasExtension(_POLICY):
-        option = method.options.Extensions[_POLICY]
-        yield _read_part(option, f"{service_name}.{method.name}: (gatewayapi.v1.policy)")
+    try:
+        schema.pool.FindExtensionByName("gatewayapi.v1.policy")
+    except KeyError:
+        return dict.fromkeys(schema.methods.values(), ())
+    return {method: tuple(_read_parts(method)) for method in schema.methods.values()}
+
+
+def _read_parts(method: Method) -> Iterator[PolicyPart]:
+    of_service, of_method = method.options
+    service_options = ServiceOptions.FromString(of_service)
+    if service_options.HasExtension(_DEFAULT_POLICY):
+        option = service_options.Extensions[_DEFAULT_POLICY]
+        yield _read_part(option, f"{method.service}: (gatewayapi.v1.default_policy)")
+    method_options = MethodOptions.FromString(of_method)
+    if method_options.HasExtension(_POLICY):
+        option = method_options.Extensions[_POLICY]
+        yield _read_part(option, f"{method.full_name}: (gatewayapi.v1.policy)")
 
 
 # The stubs of generated code do not say that these are extensions.

@@ -205,7 +205,7 @@ async def test_a_client_that_takes_nothing_is_dropped(front_end: FrontEnd) -> No
             await client.send(ITEM)
             await impatient.upstream.started.wait()
             async with asyncio.timeout(5):
-                while impatient.listener.connections:  # noqa: ASYNC110 - it tells no one
+                while impatient.listener.port.connections:  # noqa: ASYNC110 - it tells no one
                     await asyncio.sleep(0.05)
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await client.answer()
@@ -246,6 +246,6 @@ async def test_a_head_that_trickles_is_not_waited_for() -> None:
         for byte in ITEM[:40]:
             await client.send(bytes([byte]))
             await asyncio.sleep(0.02)
-            if front_end.listener.connections and client.reader.at_eof():
+            if front_end.listener.port.connections and client.reader.at_eof():
                 break
         assert (await client.answer()).status == 408

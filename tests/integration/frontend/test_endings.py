@@ -18,7 +18,7 @@ ITEM = get("/v1/items/a")
 async def gone(front_end: FrontEnd) -> None:
     """Waits until the front end knows of no connection."""
     async with asyncio.timeout(1):
-        while front_end.listener.connections:  # noqa: ASYNC110 - it tells no one
+        while front_end.listener.port.connections:  # noqa: ASYNC110 - it tells no one
             await asyncio.sleep(0.01)
 
 

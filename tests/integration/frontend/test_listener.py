@@ -134,7 +134,7 @@ async def test_a_closed_front_end_leaves_nothing_running(tmp_path: Path) -> None
         await asyncio.sleep(0.05)
         await gone.close()
     assert others() - before == set()
-    assert not front_end.listener.connections
+    assert not front_end.listener.port.connections
 
 
 async def test_more_clients_than_allowed_are_told_so_and_those_there_are_served() -> None:
@@ -149,6 +149,6 @@ async def test_more_clients_than_allowed_are_told_so_and_those_there_are_served(
                 assert await third.is_closed()
             assert (await first.ask(ITEM)).status == 200
         async with asyncio.timeout(5):
-            while front_end.listener.connections:  # noqa: ASYNC110 - the others are leaving
+            while front_end.listener.port.connections:  # noqa: ASYNC110 - the others are leaving
                 await asyncio.sleep(0.01)
         assert (await front_end.ask(ITEM)).status == 200
