@@ -24,7 +24,7 @@ from benchmarks.building import BACKEND
 from benchmarks.sample import message, schema
 from gateway.call import Metadata
 from gateway.config.model import ChannelKind, Upstream
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import CHANNELS
 
 _CALLERS = 32

@@ -20,7 +20,7 @@ from benchmarks.building import OUT, MissingError
 from benchmarks.load import ask, cpu_s, names_of_headers, need_wrk, saturate
 from benchmarks.peers import backend, gateway, running
 from benchmarks.scenarios import SMALL_GET, Scenario
-from gateway.auth.tokens import Grant, Tokens
+from gateway.auth.tokens.tokens import Grant, Tokens
 from gateway.stores.opening import open_store
 
 _TURNS_A_ROUND = 5

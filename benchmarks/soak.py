@@ -29,7 +29,7 @@ from benchmarks.soak_backend import LEDGER_BYTES, SERVICE, STREAMED, call_id
 from gateway.config.model import ChannelKind, Upstream
 from gateway.schema.catalog import Method, Source
 from gateway.status import Code, StatusError
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import CHANNELS
 
 _CALLERS = 64

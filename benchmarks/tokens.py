@@ -23,8 +23,8 @@ from rich.table import Table
 
 from benchmarks.sample import HERE
 from gateway.audit import NO_AUDIT
-from gateway.auth.bearer import TokenAuthenticator
-from gateway.auth.tokens import Grant, Tokens
+from gateway.auth.tokens.authenticator import TokenAuthenticator
+from gateway.auth.tokens.tokens import Grant, Tokens
 from gateway.call import Call, Handler, Interceptor, Reply, chain
 from gateway.config.auth import IdentityOptions
 from gateway.interceptors.authenticate import Authenticate

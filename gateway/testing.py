@@ -30,7 +30,7 @@ async def serve_servicers(*served: Served, **settings: Any) -> AsyncIterator["Cl
     import grpc.aio  # noqa: PLC0415 - see the module's docstring
     from aiohttp import ClientSession  # noqa: PLC0415
 
-    from gateway.app import open_gateway  # noqa: PLC0415
+    from gateway.app.gateway import open_gateway  # noqa: PLC0415
     from gateway.config.model import Config  # noqa: PLC0415
 
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gateway.app import open_gateway
+from gateway.app.gateway import open_gateway
 from gateway.config.loader import ConfigError, load_config
-from gateway.frontend.ports import ListenError
+from gateway.listeners.sockets import ListenError
 from services import auth, echo, library
 from services.serving import Register, serve, settle
 

@@ -28,8 +28,8 @@ from gateway.config.model import OnConflict
 from gateway.schema.catalog import Schema, build_schema
 from gateway.schema.sources import DescriptorFiles
 from gateway.transcoding.binding import Binding, Severity, bind, build_router
-from gateway.transcoding.router import Router
-from gateway.transcoding.template import DeepWildcard, Literal, Template
+from gateway.transcoding.routing.router import Router
+from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
 
 PACKAGE = "google-proto-files@5.0.3"
 FOLDER = Path(".corpus")

@@ -14,9 +14,9 @@ from gateway.config.cors import CorsOptions
 from gateway.config.extensions import InterceptorOptions
 from gateway.config.filters import FilterRule
 from gateway.config.headers import SecurityHeaderOptions
-from gateway.config.limits import RateLimitOptions
 from gateway.config.log import LogOptions
 from gateway.config.policy import PolicyRule
+from gateway.config.rate_limits import RateLimitOptions
 from gateway.config.sections import Bytes, Network, Seconds, Section
 from gateway.config.streams import StreamOptions
 from gateway.config.tls import TlsServer

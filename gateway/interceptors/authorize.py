@@ -8,8 +8,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from gateway.audit import Audit
 from gateway.auth.refusals import Challenge, no_credential
 from gateway.call import Call, Handler, Interceptor, Principal, Reply
+from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
-from gateway.schema.policy import MethodPolicy
 from gateway.status import Code, StatusError
 
 _DOMAIN = "gatewayapi.v1"

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 
 from gateway.call import Call, Handler, Reply
-from gateway.interceptors.rate_refusal import too_many_at_once
+from gateway.interceptors.rate_limits.refusal import too_many_at_once
 from gateway.schema.catalog import Method
 from gateway.status import Code
 

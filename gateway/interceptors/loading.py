@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.call import Interceptor
 from gateway.config.extensions import InterceptorOptions
-from gateway.policies import selects
+from gateway.policy.effective import selects
 from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 

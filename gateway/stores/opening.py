@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 from gateway.status import StartUpError
 from gateway.stores.base import Store
 from gateway.stores.memory import MemoryStore
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite.store import SqliteStore
 
 
 class StoreUrlError(StartUpError):
@@ -58,7 +58,7 @@ def make_store(url: str) -> Store:
 
 def _redis_store(parts: SplitResult) -> Store:
     try:
-        from gateway.stores.redis import RedisStore  # noqa: PLC0415 - the driver is an extra
+        from gateway.stores.redis.store import RedisStore  # noqa: PLC0415 - the driver is an extra
     except ImportError:
         raise StoreUrlError(
             "a redis:// store needs the driver: pip install 'grpc-rest-gateway[redis]'"

@@ -16,8 +16,8 @@ from gateway.config.model import OnConflict
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
 from gateway.transcoding.http_body import is_http_body
-from gateway.transcoding.router import Router, RouterBuilder
-from gateway.transcoding.template import Template, TemplateError, parse_template
+from gateway.transcoding.routing.router import Router, RouterBuilder
+from gateway.transcoding.routing.template import Template, TemplateError, parse_template
 
 WHOLE: Final = "*"
 _HTTP_METHOD = re.compile(r"\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -8,14 +8,14 @@ from gateway.config.model import QueryOptions
 from gateway.status import invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
-from gateway.transcoding.clash import ClashCheck, clash_check
-from gateway.transcoding.codec import Codec, Transform
 from gateway.transcoding.fields import Encoder, path_encoder
-from gateway.transcoding.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.http_body import is_http_body, write_http_body
+from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
+from gateway.transcoding.path_conflict import ClashCheck, clash_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
+from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.wire import length_delimited
 
 BodyReader = Callable[[bytes, str | None], bytes]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from gateway.status import Code, StatusError
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
-from gateway.transcoding.codec import Codec
 from gateway.transcoding.http_body import is_http_body, read_http_body
+from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.payload import Payload
 from gateway.transcoding.wire import last_value
 

@@ -20,11 +20,7 @@ from gateway.status import (
     status_bytes,
 )
 from gateway.transcoding.binding import Binding, Diagnostic, Severity, bind, build_router
-from gateway.transcoding.codec import Codec
-from gateway.transcoding.deframing import ArrayItems, Deframer, Delimited, Lines
-from gateway.transcoding.form import is_form
-from gateway.transcoding.framing import FRAMINGS, JSON_LINES, NDJSON, Framing, choose_framing
-from gateway.transcoding.intake import FormIntake, FramedIntake, Intake, MessageDecoder, RawIntake
+from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
     is_json,
@@ -36,7 +32,23 @@ from gateway.transcoding.media import (
 from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
-from gateway.transcoding.router import Match, Router
+from gateway.transcoding.routing.router import Match, Router
+from gateway.transcoding.streams.decoder import (
+    FormIntake,
+    FramedIntake,
+    Intake,
+    MessageDecoder,
+    RawIntake,
+)
+from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
+from gateway.transcoding.streams.form import is_form
+from gateway.transcoding.streams.framing import (
+    FRAMINGS,
+    JSON_LINES,
+    NDJSON,
+    Framing,
+    choose_framing,
+)
 
 
 class RulesError(StartUpError):

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Handler, Reply
-from gateway.upstream.channel import Channel
-from gateway.upstream.status_details import deadline_exceeded
+from gateway.upstream.channels.channel import Channel
+from gateway.upstream.channels.status_details import deadline_exceeded
 
 Clock = Callable[[], float]
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.model import ChannelKind, Upstream
 from gateway.status import StartUpError
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 
 _GRACE_S = 5.0
 
@@ -15,13 +15,13 @@ class PoolError(StartUpError):
 
 
 def _grpcio(name: str, upstream: Upstream) -> Channel:
-    from gateway.upstream.grpcio_channel import GrpcioChannel  # noqa: PLC0415 - one kind, one library
+    from gateway.upstream.channels.grpcio import GrpcioChannel  # noqa: PLC0415 - one kind, one library
 
     return GrpcioChannel(name, upstream)
 
 
 def _http2(name: str, upstream: Upstream) -> Channel:
-    from gateway.upstream.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
+    from gateway.upstream.channels.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
 
     return Http2Channel(name, upstream)
 

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 
 from gateway.schema.catalog import Method, Source
 from gateway.status import Code, StartUpError, StatusError
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 
 _VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 _OWN = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")

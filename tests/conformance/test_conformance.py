@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import status_pb2
 
-from gateway.app import open_gateway
+from gateway.app.gateway import open_gateway
 from gateway.config.model import Config
 from gateway.schema.catalog import Schema, build_schema
 from gateway.schema.service_config import read_service_config

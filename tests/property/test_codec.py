@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.config.model import JsonOptions, Unknown
 from gateway.status import Code, StatusError
-from gateway.transcoding.json_report import run
-from gateway.transcoding.json_text import Tree, dump, parse
-from gateway.transcoding.protojson import Checker
-from gateway.transcoding.replica import entry_fields, parts_of
+from gateway.transcoding.json.checker import Checker
+from gateway.transcoding.json.report import run
+from gateway.transcoding.json.text import Tree, dump, parse
+from gateway.transcoding.json.type_copies import entry_fields, parts_of
 from tests.support import rich
 
 TYPES = ["rich.Book", "rich.Author", "rich.Plain", "old.Job", "modern.Node"]

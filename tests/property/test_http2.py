@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.upstream.http2 import frames
-from gateway.upstream.http2.connection import Connection
-from gateway.upstream.http2.frames import ErrorCode
-from gateway.upstream.http2.headers import ResponseHeaders
-from gateway.upstream.http2.incoming import ConnectionFailed
-from gateway.upstream.http2.stream import Listener
+from gateway.upstream.channels.http2 import frames
+from gateway.upstream.channels.http2.connection import Connection
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.upstream.channels.http2.incoming import ConnectionFailed
+from gateway.upstream.channels.http2.stream import Listener
 from tests.support import http2_peer as peer
 
 BLOCKS = st.sampled_from(

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.status import StatusError
-from gateway.transcoding.percent import decode, decode_keeping_slashes
-from gateway.transcoding.router import Router, RouterBuilder
-from gateway.transcoding.template import parse_template
+from gateway.transcoding.routing.percent import decode, decode_keeping_slashes
+from gateway.transcoding.routing.router import Router, RouterBuilder
+from gateway.transcoding.routing.template import parse_template
 
 
 def router(template: str) -> Router[str]:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.status import StatusError
-from gateway.transcoding.router import Router, RouterBuilder
-from gateway.transcoding.template import DeepWildcard, Literal, Template, parse_template
+from gateway.transcoding.routing.router import Router, RouterBuilder
+from gateway.transcoding.routing.template import DeepWildcard, Literal, Template, parse_template
 
 Route = tuple[str, Template]
 Reading = tuple[str, str]

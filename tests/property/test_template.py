@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcoding.template import (
+from gateway.transcoding.routing.template import (
     DeepWildcard,
     Literal,
     Segment,

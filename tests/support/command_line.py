@@ -7,7 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from gateway.cli import main
+from gateway.cli.main import main
 
 
 @dataclass

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Any
 
-from gateway.logs.entry import Entry
 from gateway.schema.catalog import Schema, build_schema
 from gateway.status import Code
+from gateway.telemetry.logs.entry import Entry
 from gateway.transcoding.binding import Binding, bind
 from tests.support.schema import descriptor_set
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.model import Config
-from gateway.frontend.exchange import Exchange
-from gateway.frontend.server import Listener, open_listener
-from gateway.logs.opening import open_logs
+from gateway.exchange.exchange import Exchange
+from gateway.listeners.listener import Listener, open_listener
 from gateway.schema.catalog import Schema, build_schema
+from gateway.telemetry.logs.opening import open_logs
 from gateway.transcoding.transcoder import build_transcoder
 from tests.support.schema import descriptor_set
 from tests.support.upstream import Upstream

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.app import Gateway, open_gateway
+from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from services import echo
 from services.serving import serve

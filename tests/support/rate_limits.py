@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.call import Call, Handler, Principal, Reply, chain
-from gateway.interceptors.rate_limit import RateLimits
-from gateway.schema.policy import MethodPolicy, RateLimit
+from gateway.interceptors.rate_limits.limits import RateLimits
+from gateway.policy.options import MethodPolicy, RateLimit
 from gateway.status import Code, StatusError
 from gateway.stores.base import Demand, Limit, StoreUnavailableError, Taken
 from gateway.stores.memory import MemoryStore

@@ -6,7 +6,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from gateway.config.model import JsonOptions
-from gateway.transcoding.codec import Codec
+from gateway.transcoding.json.codec import Codec
 from tests.support.schema import descriptor_pool, descriptor_set
 
 PROTO3 = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gateway.app import Gateway, open_gateway
+from gateway.app.gateway import Gateway, open_gateway
 from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.model import Config
 from gateway.status import Code

@@ -9,7 +9,7 @@ from typing import Any
 
 import trustme
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from tests.support.http import RawClient
 
 

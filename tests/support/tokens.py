@@ -12,7 +12,7 @@ import yaml
 from aiohttp import ClientSession
 from argon2 import PasswordHasher
 
-from gateway.app import Gateway, open_gateway
+from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from services import auth, echo
 from services.serving import serve

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config.model import ChannelKind, Upstream
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import CHANNELS
 from tests.interop.servers import foreign_backend, go_command, node_command, running
 from tests.support.calls import Open

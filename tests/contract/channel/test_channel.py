@@ -12,7 +12,7 @@ import trustme
 
 from gateway.config.model import TlsClient
 from gateway.status import Code, StatusError
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from tests.support.calls import Open, failure, sent
 from tests.support.grpc_backend import Backend, bytes_backend, method
 

@@ -8,7 +8,7 @@ from types import CoroutineType, FrameType
 import pytest
 
 from gateway.status import Code, StatusError
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from tests.support.calls import Open, failure, sent
 from tests.support.grpc_backend import Backend, method
 

@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.call import Metadata, Reply
 from gateway.schema.catalog import Method, Source
 from gateway.status import Code
-from gateway.upstream.channel import Channel
+from gateway.upstream.channels.channel import Channel
 from tests.interop.servers import HERE, foreign_backend
 from tests.support.calls import Open, failure, sent
 from tests.support.schema import descriptor_pool, descriptor_set

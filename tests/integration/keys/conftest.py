@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.api_keys import ApiKeys
-from gateway.auth.tokens import Tokens
+from gateway.auth.keys.api_keys import ApiKeys
+from gateway.auth.tokens.tokens import Tokens
 from gateway.stores.opening import open_store
 from tests.support.http import Answer, connected, echo_gateway
 from tests.support.stores import redis_url

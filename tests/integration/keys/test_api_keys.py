@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from gateway.auth.api_keys import KeyRequest
-from gateway.auth.tokens import Grant
+from gateway.auth.keys.api_keys import KeyRequest
+from gateway.auth.tokens.tokens import Grant
 from tests.integration.keys.conftest import KeyGateway, OpenKeys
 from tests.support.http import connected, echo_gateway
 from tests.support.redis_server import free_port, redis_server

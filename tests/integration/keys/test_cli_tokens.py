@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.auth.secrets import ACCESS, is_secret
-from gateway.auth.tokens import Grant, Tokens
+from gateway.auth.tokens.tokens import Grant, Tokens
 from gateway.stores.opening import open_store
 from tests.integration.keys.conftest import OpenKeys
 from tests.support.command_line import Done, run

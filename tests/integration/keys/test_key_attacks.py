@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth.api_keys import KeyRequest
+from gateway.auth.keys.api_keys import KeyRequest
 from gateway.auth.secrets import ACCESS, API_KEY, new_secret
-from gateway.auth.tokens import Grant
+from gateway.auth.tokens.tokens import Grant
 from tests.integration.keys.conftest import KeyGateway, OpenKeys
 
 ACME = KeyRequest("partners/acme", frozenset({"read"}))

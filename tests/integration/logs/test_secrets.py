@@ -12,9 +12,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from gateway.app import Gateway, open_gateway
+from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
-from gateway.logs.opening import open_logs
+from gateway.telemetry.logs.opening import open_logs
 from services.serving import serve
 from tests.support.entries import PROTO
 from tests.support.http import connected

@@ -10,9 +10,9 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.config.model import Config
-from gateway.frontend.tls import TlsError
+from gateway.listeners.tls import TlsError
 from tests.support.http import Answer, connected, echo_gateway
 from tests.support.tls import Files, secured
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.auth.certificates import CertificateAuthenticator
 from gateway.call import Call, Certificate, Principal
 from gateway.config.credentials import CertificateOptions
-from gateway.frontend.middleware.client_certificate import parse_forwarded
+from gateway.http.client_certificate import parse_forwarded
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
 

@@ -6,7 +6,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from gateway.auth.refusals import BEARER, Challenge
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authorize import authorize
-from gateway.schema.policy import MethodPolicy
+from gateway.policy.options import MethodPolicy
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
 from tests.support.recording import Trail

@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from gateway.config.model import OnConflict
 from gateway.schema.catalog import build_schema
 from gateway.transcoding.binding import bind, build_router
-from gateway.transcoding.template import parse_template
+from gateway.transcoding.routing.template import parse_template
 from tests.support.schema import descriptor_set
 from tools.corpus import Outcome, check, compile_protos, main, make_path, report, route_all
 

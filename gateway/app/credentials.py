@@ -1,0 +1,139 @@
+"""Who is calling: what the configuration makes of authentication, put together.
+
+Of the composition root this is the part that knows every kind of credential.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from gateway.audit import NO_AUDIT, Audit
+from gateway.auth.authenticator import Authenticator, AuthError
+from gateway.auth.certificates import CertificateAuthenticator
+from gateway.auth.keys.api_keys import ApiKeys
+from gateway.auth.keys.authenticator import KeyAuthenticator
+from gateway.auth.refusals import Challenge
+from gateway.auth.tokens.authenticator import TokenAuthenticator
+from gateway.auth.tokens.login_throttle import Attempts
+from gateway.auth.tokens.tokens import Tokens
+from gateway.config.auth import IdentityOptions
+from gateway.config.credentials import CredentialKind, JwtOptions
+from gateway.config.model import Config
+from gateway.endpoints.oauth.token_endpoints import (
+    TokenEndpoints,
+    publish_jwk_set,
+    refuse_doubled_credentials,
+    refuse_tokens_in_urls,
+)
+from gateway.exchange.ring.credentials import refuse_unclear_keys
+from gateway.exchange.ring.ring import Endpoint, Endpoints, FieldsGate, Gate, fields_gate
+from gateway.interceptors.identify import Identify
+from gateway.outbound.auth_service import authentication_server
+from gateway.outbound.fetch import open_fetch
+from gateway.stores.opening import open_store
+from gateway.upstream.channels.channel import Channel
+from gateway.upstream.pool import Pool, PoolError
+
+logger = logging.getLogger("gateway")
+
+_OPEN = (
+    "warning: no kind of credential is set under auth, "
+    "so whoever reaches this gateway may call everything, whatever scopes policies ask for"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the configuration makes of authentication."""
+
+    authenticators: Sequence[Authenticator] = ()
+    identify: Identify | None = None
+    gates: Sequence[Gate] = ()
+    endpoints: Endpoints = field(default_factory=dict)
+    audit: Audit = NO_AUDIT
+    warnings: Sequence[str] = ()
+    is_open: bool = True
+    """Nothing is set that could tell who is calling, so nobody is asked."""
+    admits_anonymous: bool = True
+
+    @property
+    def challenges(self) -> Sequence[Challenge]:
+        """What whoever shows none is told to show."""
+        return [one.challenge for one in self.authenticators]
+
+
+async def open_credentials(
+    config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack
+) -> Credentials:
+    """Opens what knows each configured kind of credential, in the configured order.
+
+    What it opens is closed with `stack`.
+
+    Raises:
+        AuthError, StoreUrlError, PoolError: it cannot be done as configured; the text says why.
+    """
+    options = config.auth
+    if not options.takes_credentials:
+        return Credentials(audit=audit, warnings=[_OPEN])
+    identify, endpoints = _identify(options.identity)
+    gates: list[FieldsGate] = [refuse_doubled_credentials]
+    made: dict[CredentialKind, Authenticator] = {}
+    if options.store is not None:
+        store = await stack.enter_async_context(open_store(options.store))
+        tokens = Tokens(store, audit)
+        made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
+        if options.tokens.auth_upstream is not None:
+            server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
+            attempts = Attempts(store, audit, options.tokens)
+            scheme = "http" if config.tls is None else "https"
+            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts, scheme).endpoints
+        if options.takes_keys:
+            keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
+            stack.push_async_callback(keys.close)
+            made[CredentialKind.KEY] = keys
+            gates.append(refuse_unclear_keys(options.keys.header))
+    if options.takes_jwts:
+        made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack)
+    if options.certificates is not None:
+        made[CredentialKind.CERTIFICATE] = CertificateAuthenticator(options.certificates)
+    return Credentials(
+        [made[kind] for kind in options.order if kind in made],
+        identify,
+        [refuse_tokens_in_urls, fields_gate(gates)],
+        endpoints,
+        audit,
+        is_open=False,
+        admits_anonymous=options.anonymous,
+    )
+
+
+async def _open_jwts(options: JwtOptions, stack: AsyncExitStack) -> Authenticator:
+    try:
+        from gateway.auth.jwt.issuers import open_jwts  # noqa: PLC0415 - its library is an extra
+    except ImportError:
+        raise AuthError("auth.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'") from None
+    fetch = await stack.enter_async_context(open_fetch())
+    return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
+
+
+def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str, Endpoint]]]:
+    """What tells back ends who is calling, and where they find the keys to check it by."""
+    if options.jwt is None:
+        return Identify(options), {}
+    try:
+        from gateway.auth.jwt.assertions import Assertions  # noqa: PLC0415 - its library is an extra
+    except ImportError:
+        raise AuthError(
+            "auth.identity.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'"
+        ) from None
+    assertions = Assertions(options.jwt)
+    identify = Identify(options, (options.jwt.metadata, assertions))
+    return identify, dict(publish_jwk_set(assertions.jwk_set))
+
+
+def _auth_channel(upstream: str, pool: Pool) -> Channel:
+    if upstream not in pool:
+        known = ", ".join(pool) or "none"
+        raise PoolError(f"auth.tokens.auth_upstream: no upstream is called {upstream}; {known} are")
+    return pool[upstream]

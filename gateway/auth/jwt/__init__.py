@@ -1,0 +1,1 @@
+"""JWTs of other issuers."""

@@ -1,0 +1,142 @@
+"""API keys as credentials, in a header of their own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from gateway.audit import NO_AUDIT, Audit
+from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.cache import Remembered
+from gateway.auth.keys.api_keys import ApiKeys
+from gateway.auth.refusals import Challenge, cannot_check
+from gateway.auth.secrets import API_KEY, is_secret
+from gateway.call import Call, Principal
+from gateway.status import Code, StatusError
+from gateway.stores.base import KeyRecord, StoreUnavailableError
+
+_NOTE_EVERY_S = 60.0
+
+
+class KeyAuthenticator:
+    """Knows principals by the API keys that were made for them."""
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        header: str,
+        audit: Audit = NO_AUDIT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._header = header
+        # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
+        self.challenge = Challenge(f'ApiKey header="{header}"', header)
+        self._audit = audit
+        self._clock = clock
+        self._known = Remembered(self._find, lambda text: is_secret(text, API_KEY))
+        self._noting: dict[str, asyncio.Task[None]] = {}
+
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a key, if that is known; see `Authenticator.recall`."""
+        text = call.headers.get(self._header)
+        if text is None:
+            return None
+        key = self._known.recent(text)
+        # What is more to be said of a key, `authenticate` says.
+        return MUST_ASK if key is None or key.networks or key.use_is_news else key.principal
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a key; see `Authenticator.authenticate`."""
+        text = call.headers.get(self._header)
+        if text is None:
+            return None
+        key = self._known.recent(text)
+        if key is None:
+            key = await self._look_up(text)
+        if key.networks and not key.admits(call.peer):
+            # In the words for a key that is none: whoever found one learns nothing about it.
+            self._audit.record(
+                "policy.refused",
+                rule="networks of the key",
+                credential=key.principal.credential,
+                principal=key.principal.name,
+                peer=call.peer,
+            )
+            raise self._refusal()
+        if key.use_is_news:
+            self._note_use(key)
+        return key.principal
+
+    async def close(self) -> None:
+        """Returns when what is being noted is noted."""
+        if self._noting:
+            await asyncio.wait(list(self._noting.values()))
+
+    async def _look_up(self, text: str) -> "_Key":
+        try:
+            key = await self._known(text)
+        except StoreUnavailableError:
+            raise cannot_check() from None
+        if key is None:
+            raise self._refusal()
+        return key
+
+    async def _find(self, text: str) -> "_Key | None":
+        record = await self._keys.verify(text)
+        return None if record is None else _Key(record, self._clock())
+
+    def _refusal(self) -> StatusError:
+        return StatusError(
+            Code.UNAUTHENTICATED,
+            "the API key is unknown, has expired, was revoked, or may not be used from here",
+            headers=[("WWW-Authenticate", self.challenge.scheme)],
+        )
+
+    def _note_use(self, key: "_Key") -> None:
+        """Has the store told of it; no call waits for that, and none fails with it."""
+        key.use_is_news = False
+        key_id = key.principal.credential
+        if key_id not in self._noting:
+            task = self._noting[key_id] = asyncio.create_task(self._tell(key_id))
+            task.add_done_callback(lambda _: self._noting.pop(key_id))
+
+    async def _tell(self, key_id: str) -> None:
+        with suppress(StoreUnavailableError):
+            await self._keys.note_use(key_id)
+
+
+class _Key:
+    """A key that is good."""
+
+    __slots__ = ("_admitted", "networks", "principal", "use_is_news")
+
+    def __init__(self, record: KeyRecord, now_s: float) -> None:
+        self.principal = Principal(record.owner, record.scopes, kind="key", credential=record.id)
+        self.networks = [ip_network(network) for network in record.networks]
+        self._admitted: str | None = None
+        used_at_s = record.last_used_at_s
+        self.use_is_news = used_at_s is None or now_s - used_at_s >= _NOTE_EVERY_S
+
+    def admits(self, peer: str) -> bool:
+        """Whether it may be used from this address; from what is no address it may not."""
+        if peer == self._admitted:  # saves two microseconds where a key has one user
+            return True
+        address = _address(peer)
+        if address is None or not any(address in network for network in self.networks):
+            return False
+        self._admitted = peer
+        return True
+
+
+# Saves parsing a client's address at each of its calls.
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return None
+    # A listener on [::] sees IPv4 peers in their mapped form (RFC 4291 section 2.5.5.2).
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,71 @@
+"""Opaque tokens as bearer credentials (RFC 6750 section 2.1)."""
+
+from collections.abc import Mapping
+
+from multidict import istr
+
+from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.cache import Remembered
+from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
+from gateway.auth.secrets import ACCESS, is_secret
+from gateway.auth.tokens.tokens import Tokens
+from gateway.call import Call, Principal
+from gateway.stores.base import StoreUnavailableError
+
+_AUTHORIZATION = istr("Authorization")  # saves folding the name for each request
+_SCHEME = "bearer "
+_PREFIX = f"{ACCESS}_"
+
+
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """What `Authorization: Bearer` holds, or None if there is no such header."""
+    value = headers.get(_AUTHORIZATION)
+    if value is None or value[:7].lower() != _SCHEME:
+        return None
+    return value[7:].strip()
+
+
+class TokenAuthenticator:
+    """Knows principals by the tokens that were issued here."""
+
+    challenge = BEARER
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._principals = Remembered(self._find, lambda text: is_secret(text, ACCESS))
+
+    def recall(self, call: Call) -> Principal | MustAsk | None:
+        """Who showed a token, if that is known; see `Authenticator.recall`.
+
+        Bearer credentials of another look are left to others.
+        """
+        text = bearer(call.headers)
+        if text is None or not text.startswith(_PREFIX):
+            return None
+        return self._principals.recent(text) or MUST_ASK
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        """Who showed a token; see `Authenticator.authenticate`."""
+        text = bearer(call.headers)
+        if text is None or not text.startswith(_PREFIX):
+            return None
+        try:
+            principal = await self._principals(text)
+        except StoreUnavailableError:
+            raise cannot_check() from None
+        if principal is None:
+            raise unauthenticated("the access token is unknown, has expired, or was revoked")
+        return principal
+
+    async def _find(self, text: str) -> Principal | None:
+        record = await self._tokens.verify(text)
+        if record is None:
+            return None
+        return Principal(
+            record.principal,
+            record.scopes,
+            record.claims,
+            record.client,
+            "token",
+            record.digest.hex()[:16],
+        )

@@ -1,0 +1,168 @@
+"""`gateway key`: API keys in the gateway's store."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from gateway.audit import Audit
+from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey
+from gateway.auth.names import MalformedError
+from gateway.cli.store_commands import (
+    STANDARD_INPUT,
+    CommandError,
+    ConfigFlag,
+    JsonFlag,
+    StoreFlag,
+    note,
+    refuse_secret,
+    secret_from_input,
+    settings_of,
+    with_store,
+)
+from gateway.cli.tables import duration_s, end, instant, lifetime_s, print_table
+from gateway.stores.base import KeyRecord, Store
+
+app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def create(
+    *,
+    owner: Annotated[str, typer.Option(help="The principal it calls in the name of.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it may; as often as needed.")
+    ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Where it may be used from, e.g. 10.0.0.0/8.")
+    ] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(parser=lifetime_s, metavar="DURATION", help="How long it lives, e.g. 90d."),
+    ] = None,
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a key, and print it: it cannot be seen again."""
+    scopes = frozenset(" ".join(scope or []).split())
+    try:
+        request = KeyRequest(owner, scopes, ttl, tuple(network or []))
+    except MalformedError as error:
+        raise CommandError(f"--{error}") from None
+    settings = settings_of(config, store)
+    made = with_store(settings, lambda store, audit: ApiKeys(store, audit).create(request))
+    if not settings.auth.takes_keys:
+        note("warning: auth.order has no key in it, so the gateway takes none")
+    _show(made, as_json=as_json)
+
+
+@app.command("list")
+def list_keys(
+    config: ConfigFlag = None, store: StoreFlag = None, *, as_json: JsonFlag = False
+) -> None:
+    """List all keys, expired ones too; never their secrets."""
+
+    async def collect(store: Store, audit: Audit) -> list[KeyRecord]:
+        return [record async for record in ApiKeys(store, audit).list_all()]
+
+    records = with_store(settings_of(config, store), collect)
+    if as_json:
+        for record in records:
+            typer.echo(json.dumps(_as_json(record)))
+        return
+    columns = ("id", "owner", "scopes", "networks", "created", "expires", "last used")
+    print_table(columns, map(_as_row, records))
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `gateway key list` shows it.")],
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            parser=duration_s,
+            metavar="DURATION",
+            help="How long the old secret is still good, e.g. 1h.",
+        ),
+    ] = None,
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Give a key another secret, and print it: it cannot be seen again."""
+    refuse_secret(key_id)
+    settings = settings_of(config, store)
+    made = with_store(
+        settings, lambda store, audit: ApiKeys(store, audit).rotate(key_id, overlap or 0.0)
+    )
+    if made is None:
+        raise _unknown()
+    _show(made, as_json=as_json)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As listed; or -, and the key on standard input.")
+    ],
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+) -> None:
+    """End a key: within a second no gateway takes it."""
+    refuse_secret(key_id)
+    shown = secret_from_input() if key_id == STANDARD_INPUT else None
+
+    async def end_it(store: Store, audit: Audit) -> str | None:
+        keys = ApiKeys(store, audit)
+        if shown is None:
+            return key_id if await keys.revoke(key_id) else None
+        record = await keys.verify(shown)
+        return record.id if record is not None and await keys.revoke(record.id) else None
+
+    revoked = with_store(settings_of(config, store), end_it)
+    if revoked is None:
+        raise _unknown()
+    note(f"revoked {revoked}")
+
+
+def _show(made: MadeKey, *, as_json: bool) -> None:
+    record = made.record
+    if as_json:
+        typer.echo(json.dumps({"key": made.secret} | _as_json(record)))
+        return
+    typer.echo(made.secret)
+    note(f"{record.id} of {record.owner}; expires: {end(record.expires_at_s)}")
+    note("keep it now: only its digest is stored, and it is not shown again")
+    if record.expires_at_s is not None and record.expires_at_s <= time.time():
+        note("warning: this key has expired; make another with `gateway key create`")
+
+
+def _as_json(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "owner": record.owner,
+        "scopes": sorted(record.scopes),
+        "networks": list(record.networks),
+        "created_at": instant(record.created_at_s),
+        "expires_at": instant(record.expires_at_s),
+        "last_used_at": instant(record.last_used_at_s),
+    }
+
+
+def _as_row(record: KeyRecord) -> tuple[str, ...]:
+    return (
+        record.id,
+        record.owner,
+        " ".join(sorted(record.scopes)),
+        " ".join(record.networks) or "anywhere",
+        instant(record.created_at_s) or "",
+        end(record.expires_at_s),
+        instant(record.last_used_at_s) or "never",
+    )
+
+
+def _unknown() -> CommandError:
+    return CommandError("no such key; `gateway key list` shows those there are")

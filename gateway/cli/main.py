@@ -1,0 +1,253 @@
+"""The command line: `gateway serve`, and what to ask before serving.
+
+What serves is imported by the commands that need it: the process that watches over workers does
+not, and neither does `--help`.
+"""
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from gateway.cli import key, token
+from gateway.config.loader import load_config
+from gateway.config.model import Config, OnConflict
+from gateway.process.supervisor import serve_workers
+from gateway.status import StartUpError
+
+if TYPE_CHECKING:
+    from gateway.app.gateway import Gateway
+
+app = typer.Typer(
+    help="A gRPC-to-REST transcoding gateway: google.api.http annotations in, a REST API out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,  # they hold secrets
+)
+app.add_typer(token.app, name="token")
+app.add_typer(key.app, name="key")
+
+
+def main() -> None:
+    """Runs the command line; what keeps it from starting is one clear line and exit code 1."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # --module names packages of the working directory, which a console script does not see.
+        # They come last: a file that happens to be there must not stand in for a library.
+        sys.path.append(str(Path.cwd()))
+    try:
+        app(prog_name="gateway")
+    except StartUpError as error:
+        _fail(str(error))
+
+
+def read_settings(  # noqa: PLR0917 - one parameter for each flag
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that is there.")
+    ] = None,
+    descriptors: Annotated[
+        list[Path] | None, typer.Option(help="A FileDescriptorSet: protoc's, or a buf image.")
+    ] = None,
+    module: Annotated[
+        list[str] | None, typer.Option(help="A package of generated code, e.g. gen.library.v1.")
+    ] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="A back end: [NAME=]HOST:PORT, or unix:/path.")
+    ] = None,
+    reflect: Annotated[
+        bool | None, typer.Option("--reflect", help="Ask the upstreams for their descriptors.")
+    ] = None,
+    service: Annotated[
+        list[str] | None, typer.Option(help="Expose only this service; package.* allowed.")
+    ] = None,
+    service_config: Annotated[
+        list[Path] | None, typer.Option(help="google.api.Service YAML with HTTP rules.")
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict | None, typer.Option(help="Two methods on one route: refuse, or take the first.")
+    ] = None,
+    unannotated: Annotated[
+        bool | None,
+        typer.Option("--unannotated", help="Give methods without a rule POST /pkg.Service/Method."),
+    ] = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT to serve on.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve it; 0 for one on each core.")
+    ] = None,
+) -> Config:
+    """The configuration with these flags on top; a flag that was not given changes nothing."""
+    flags = _given(
+        descriptors=descriptors,
+        modules=module,
+        upstreams=_upstreams(upstream or []),
+        reflect=reflect,
+        services=service,
+        service_config=service_config,
+        listen=listen,
+        workers=workers,
+        routing=_given(on_conflict=on_conflict, unannotated=unannotated),
+    )
+    return load_config(config, os.environ, flags)
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value not in (None, [], {})}
+
+
+def _upstreams(flags: list[str]) -> dict[str, dict[str, str]]:
+    upstreams: dict[str, dict[str, str]] = {}
+    for number, flag in enumerate(flags, 1):
+        name, equals, target = flag.partition("=")
+        if not equals:
+            # Clients read an upstream's name in errors, so its address will not do.
+            name, target = f"upstream{number}", flag
+        if not name or not target:
+            _fail(f"--upstream {flag}: expected [NAME=]HOST:PORT")
+        upstreams[name] = {"target": target}
+    return upstreams
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the flags of `read_settings`, and what they make as `settings`."""
+    own = [p for p in signature(command).parameters.values() if p.name != "settings"]
+    shared = list(signature(read_settings).parameters.values())
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        settings = read_settings(**{p.name: options.pop(p.name) for p in shared})
+        command(settings=settings, **options)
+
+    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # Typer reads it
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+@app.command()
+@configured
+def serve(settings: Config) -> None:
+    """Serve a REST API for gRPC back ends."""
+    if not settings.upstreams:
+        _fail("no back end to call: give --upstream HOST:PORT")
+    if settings.workers != 1:
+        serve_workers(settings, _say)
+        return
+    # Start-up makes hundreds of thousands of objects, all to stay: to look for garbage among them
+    # takes as long as to make them. `serving` turns it on again when it serves.
+    gc.disable()
+    try:
+        from gateway.process import serve as serving  # noqa: PLC0415 - see the module's docstring
+
+        serving.run(serving.serve(settings, started=_announce, stopping=_announce_end))
+    finally:
+        gc.enable()
+
+
+@app.command()
+@configured
+def routes(
+    settings: Config,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List every route: HTTP method, template, and the RPC it calls."""
+    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+    from rich.table import Table  # noqa: PLC0415
+
+    from gateway.cli import inspect as inspection  # noqa: PLC0415
+
+    rows = inspection.routes(settings)
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    table = Table("HTTP", "template", "RPC", "kind", "body", "response body", "policy", box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+@configured
+def check(settings: Config) -> None:
+    """Check every HTTP rule and policy; exit 1 if one cannot be served."""
+    from gateway.cli import inspect as inspection  # noqa: PLC0415 - see the module's docstring
+
+    extent, diagnostics, policies = inspection.check(settings)
+    for diagnostic in diagnostics:
+        typer.echo(str(diagnostic))
+    for missing in policies:
+        typer.echo(f"error: {missing}")
+    wrong = sum(diagnostic.is_error for diagnostic in diagnostics)
+    errors = wrong + len(policies)
+    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - wrong} warnings")
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+@configured
+def explain(
+    settings: Config,
+    request: Annotated[str, typer.Argument(help="'METHOD /path?query'")],
+    data: Annotated[str, typer.Option("--data", "-d", help="The body, as JSON.")] = "",
+) -> None:
+    """Show what a request would become: its binding, its fields, its message. Calls no one."""
+    from gateway.cli import inspect as inspection  # noqa: PLC0415 - see the module's docstring
+
+    explanation = inspection.explain(settings, request, data)
+    for line in explanation.lines():
+        typer.echo(line)
+    if explanation.error is not None:
+        raise typer.Exit(1)
+
+
+@app.command("config")
+def show_config(
+    config: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
+    *,
+    schema: Annotated[bool, typer.Option("--schema", help="Print their JSON Schema.")] = False,
+) -> None:
+    """Print the settings in force, or the JSON Schema of all there are."""
+    if schema:
+        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+    else:
+        settings = load_config(config, os.environ, {})
+        typer.echo(settings.model_dump_json(indent=2, by_alias=True))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    module = find_spec("gateway.call")  # one of those that are compiled, if any is
+    is_python = module is None or str(module.origin).endswith(".py")
+    how = "" if is_python else ", as machine code"
+    typer.echo(installed_version("grpc-rest-gateway") + how)
+
+
+def _announce(gateway: "Gateway") -> None:
+    for warning in gateway.warnings:
+        _say(warning)
+    _say(f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}")
+
+
+def _announce_end() -> None:
+    _say("finishing what is under way")
+
+
+def _fail(text: str) -> NoReturn:
+    _say(text)
+    raise SystemExit(1)
+
+
+def _say(text: str) -> None:
+    typer.echo("\n".join(f"gateway: {line}" for line in text.splitlines()), err=True)

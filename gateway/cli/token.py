@@ -1,0 +1,171 @@
+"""`gateway token`: tokens in the gateway's store, without asking the authentication server."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from gateway.audit import Audit
+from gateway.auth.names import MalformedError, check_name, check_scopes
+from gateway.auth.tokens.tokens import Grant, Issued, Tokens
+from gateway.cli.store_commands import (
+    STANDARD_INPUT,
+    CommandError,
+    ConfigFlag,
+    JsonFlag,
+    StoreFlag,
+    note,
+    refuse_secret,
+    secret_from_input,
+    settings_of,
+    with_store,
+)
+from gateway.cli.tables import end, instant, lifetime_s, print_table
+from gateway.config.auth import TokenOptions
+from gateway.stores.base import Store, TokenRecord
+
+app = typer.Typer(help="Tokens.", no_args_is_help=True, rich_markup_mode=None)
+
+_MOST_ROWS = 1000
+
+
+@app.command()
+def issue(
+    *,
+    principal: Annotated[str, typer.Option(help="Who calls with it.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it may; as often as needed.")
+    ] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(parser=lifetime_s, metavar="DURATION", help="How long it lives, e.g. 15m."),
+    ] = None,
+    client: Annotated[str, typer.Option(help="The OAuth client it is issued to.")] = "cli",
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Issue an access token, and print it: it cannot be seen again."""
+    settings = settings_of(config, store)
+    scopes = frozenset(" ".join(scope or []).split())
+    grant = Grant(principal, client, scopes, _ttl_s(ttl, settings.auth.tokens))
+    try:
+        check_name("principal", principal)
+        check_name("client", client)
+        check_scopes(scopes)
+    except MalformedError as error:
+        raise CommandError(f"--{error}") from None
+    issued = with_store(settings, lambda store, audit: Tokens(store, audit).issue(grant))
+    _show(issued, grant, as_json=as_json)
+
+
+@app.command("list")
+def list_tokens(
+    principal: Annotated[str | None, typer.Option(help="Those of this principal alone.")] = None,
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the tokens that are good; never their secrets. One login's share an id."""
+
+    async def show(store: Store, audit: Audit) -> list[TokenRecord]:
+        records: list[TokenRecord] = []
+        async for record in Tokens(store, audit).list_all(principal):
+            if as_json:
+                typer.echo(json.dumps(_as_json(record)))
+            elif len(records) <= _MOST_ROWS:
+                records.append(record)
+            else:
+                break
+        return records
+
+    records = with_store(settings_of(config, store), show)
+    if as_json:
+        return
+    columns = ("id", "kind", "principal", "client", "scopes", "issued", "expires")
+    print_table(columns, map(_as_row, records[:_MOST_ROWS]))
+    if len(records) > _MOST_ROWS:
+        note(f"these are {_MOST_ROWS} of them; --json lists all, --principal those of one")
+
+
+@app.command()
+def revoke(
+    login: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="As listed; or -, and the token on standard input."),
+    ] = None,
+    principal: Annotated[str | None, typer.Option(help="All tokens of this principal.")] = None,
+    config: ConfigFlag = None,
+    store: StoreFlag = None,
+) -> None:
+    """End all tokens of a login: within a second no gateway takes them."""
+    if (login is None) == (principal is None):
+        raise CommandError("give the id of a login, or --principal, and not both")
+    refuse_secret(login or "")
+    shown = secret_from_input() if login == STANDARD_INPUT else None
+
+    async def end_them(store: Store, audit: Audit) -> int:
+        tokens = Tokens(store, audit)
+        if principal is not None:
+            return await tokens.revoke_principal(principal)
+        if shown is None:
+            return await tokens.revoke_family(login or "")
+        record = await tokens.find(shown)
+        return 0 if record is None else await tokens.revoke_family(record.family)
+
+    gone = with_store(settings_of(config, store), end_them)
+    if not gone:
+        raise CommandError("no such token is good; `gateway token list` shows those that are")
+    note(f"revoked {gone} {'token' if gone == 1 else 'tokens'}")
+
+
+def _ttl_s(asked_s: float | None, options: TokenOptions) -> float:
+    if asked_s is None:
+        return min(options.access_ttl_s, options.max_access_ttl_s)
+    if asked_s > options.max_access_ttl_s:
+        raise CommandError(
+            f"--ttl: expected {options.max_access_ttl_s:g} seconds at the most, "
+            "which is auth.tokens.max_access_ttl_s"
+        )
+    return asked_s
+
+
+def _show(issued: Issued, grant: Grant, *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "access_token": issued.access_token,
+            "token_type": "Bearer",
+            "expires_in": int(issued.expires_in_s),
+            "scope": " ".join(sorted(issued.scopes)),
+            "id": issued.family,
+        }
+        typer.echo(json.dumps(told))
+        return
+    typer.echo(issued.access_token)
+    note(f"{issued.family} of {grant.principal}, for {issued.expires_in_s:g} seconds")
+    note("keep it now: only its digest is stored, and it is not shown again")
+
+
+def _as_json(record: TokenRecord) -> dict[str, object]:
+    return {
+        "id": record.family,
+        "kind": record.kind,
+        "principal": record.principal,
+        "client": record.client,
+        "scopes": sorted(record.scopes),
+        "issued_at": instant(record.issued_at_s),
+        "expires_at": instant(record.expires_at_s),
+    }
+
+
+def _as_row(record: TokenRecord) -> tuple[str, ...]:
+    return (
+        record.family,
+        record.kind,
+        record.principal,
+        record.client,
+        " ".join(sorted(record.scopes)),
+        instant(record.issued_at_s) or "",
+        end(record.expires_at_s),
+    )

@@ -1,1 +1,0 @@
-"""Commands that work on what a gateway keeps, beside it and while it runs."""

@@ -1,0 +1,1 @@
+"""Endpoints that issue, revoke and describe tokens."""

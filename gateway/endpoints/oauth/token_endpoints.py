@@ -1,0 +1,343 @@
+"""The token endpoints: RFC 6749 (issue), 7009 (revoke), 7662 (introspect), 8414 (metadata)."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import unquote, urlsplit
+
+from gateway.auth.refusals import unclear
+from gateway.auth.tokens.authentication_server import AuthenticationServer
+from gateway.auth.tokens.login_throttle import Attempt, Attempts, TooManyAttemptsError
+from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
+from gateway.config.auth import TokenOptions
+from gateway.endpoints.oauth.form import (
+    Form,
+    OAuthError,
+    parse_client,
+    read_form,
+    scopes_of,
+    well_formed,
+)
+from gateway.exchange.ring.ring import Endpoints
+from gateway.http.header_fields import Fields
+from gateway.http.messages import Request, Response
+from gateway.status import Code, StatusError
+from gateway.stores.base import StoreUnavailableError, TokenKind, TokenRecord
+from gatewayapi.v1.auth_pb2 import (
+    AuthenticateRequest,
+    AuthenticateResponse,
+    Client,
+    ClientCheck,
+    Password,
+    Renewal,
+)
+
+TOKEN, REVOKE, INTROSPECT = "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"
+METADATA = "/.well-known/oauth-authorization-server"
+JWK_SET = "/.well-known/jwks.json"
+
+_NOT_KEPT = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+_ANYTHING: frozenset[str] = frozenset()
+_SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
+_TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
+_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+
+Asked = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
+
+
+def refuse_tokens_in_urls(request: Request) -> None:
+    """A gate: URLs are written down everywhere, so no credential is taken from one.
+
+    RFC 9700 section 4.3.2.
+    """
+    path = _unescaped(request.path)
+    if "gw" in path and _SECRET.search(path):
+        request.path = _SECRET.sub("***", path)  # the access log is such a place
+        raise _token_in_url()
+    query = request.query
+    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(_unescaped(query))):
+        raise _token_in_url()
+
+
+def _unescaped(text: str) -> str:
+    return unquote(text) if "%" in text else text
+
+
+def refuse_doubled_credentials(fields: Fields) -> None:
+    """A gate: of two `Authorization` headers some would believe the one and some the other."""
+    if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
+        raise unclear("the Authorization header is there twice")
+
+
+def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
+    """Where back ends find the keys that sign what they are told (RFC 7517 section 5)."""
+    body = json.dumps(jwk_set).encode()
+
+    async def endpoint(_: Request) -> Response:
+        headers = [("Cache-Control", "public, max-age=300")]
+        return Response(200, headers, body, "application/jwk-set+json")
+
+    return {JWK_SET: {"GET": endpoint}}
+
+
+def _token_in_url() -> StatusError:
+    return unclear("a credential must not be in a URL; send it in a header")
+
+
+class TokenEndpoints:
+    """Issues tokens to whom the authentication server vouches for."""
+
+    def __init__(
+        self,
+        options: TokenOptions,
+        server: AuthenticationServer,
+        tokens: Tokens,
+        attempts: Attempts,
+        scheme: str = "http",
+    ) -> None:
+        self._options = options
+        self._server = server
+        self._tokens = tokens
+        self._attempts = attempts
+        self._scheme = scheme
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where they are."""
+        # RFC 8414 section 3.1: the path of an issuer comes behind the well-known one. Where a proxy
+        # takes it away, and where nobody set an issuer, there is none.
+        path = urlsplit(self._options.issuer or "").path.rstrip("/")
+        return {
+            TOKEN: {"POST": self._guarded(self._token)},
+            REVOKE: {"POST": self._guarded(self._revoke)},
+            INTROSPECT: {"POST": self._guarded(self._introspect)},
+            **{where: {"GET": self._metadata} for where in (METADATA, METADATA + path)},
+        }
+
+    def _guarded(self, answer: Asked) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                form = await read_form(request)
+                client = parse_client(request.headers, form)
+                names = self._names(form, client)
+                async with self._attempts.one(names, request.client) as attempt:
+                    body = await _counted(answer(form, client, request.client), attempt, names)
+            except OAuthError as error:
+                return error.response
+            except InvalidTokenError as error:
+                return OAuthError("invalid_grant", str(error)).response
+            except TooManyAttemptsError as error:
+                return _too_many(error).response
+            except StoreUnavailableError:
+                return _unavailable().response
+            return Response(200, list(_NOT_KEPT), json.dumps(body).encode(), "application/json")
+
+        return endpoint
+
+    def _names(self, form: Form, client: Client) -> list[str]:
+        """Whose secrets an attempt can be a guess of."""
+        names = [f"client:{client.id}"]
+        if self._options.allow_password and form.get("grant_type") == "password":
+            names.append(f"user:{form['username']}")
+        return names
+
+    async def _token(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
+        match form.get("grant_type"):
+            case "client_credentials":
+                issued = await self._issue(form, AuthenticateRequest(client=client), peer)
+            case "password" if self._options.allow_password:
+                password = Password(username=form["username"], password=form["password"])
+                asked = AuthenticateRequest(client=client, password=password)
+                issued = await self._issue(form, asked, peer)
+            case "refresh_token":
+                issued = await self._renew(form, client, peer)
+            case None:
+                raise OAuthError("invalid_request", "grant_type is missing")
+            case _:
+                raise OAuthError("unsupported_grant_type", "this grant type is not served")
+        return _issued(issued)
+
+    async def _issue(self, form: Form, asked: AuthenticateRequest, peer: str) -> Issued:
+        wanted = scopes_of(form)
+        answer = await self._ask(asked, wanted, peer)
+        granted = _granted(answer, wanted)
+        return await self._tokens.issue(self._grant(answer, asked.client.id, granted, granted))
+
+    async def _renew(self, form: Form, client: Client, peer: str) -> Issued:
+        text, wanted = form["refresh_token"], scopes_of(form)
+        record = await self._tokens.find_refresh(text)
+        if record is None or record.client != client.id:
+            # What is wrong with a token is told to clients that are who they say, and no others.
+            await self._check_client(client, peer)
+            if record is None:
+                raise await self._tokens.refusal(text)
+            raise OAuthError("invalid_grant", "the refresh token was issued to another client")
+        asked = AuthenticateRequest(client=client, renewal=Renewal(principal=record.principal))
+        answer = await self._ask(asked, record.scopes, peer)
+        if answer.principal != record.principal:
+            raise OAuthError("invalid_grant", "its owner is not known any more")
+        # RFC 6749 section 6: less can be asked for than was granted, never more, and what is
+        # asked for this time does not narrow the next.
+        renewable = well_formed(answer.granted_scopes) & record.scopes
+        if not wanted <= renewable:
+            raise OAuthError("invalid_scope", "a scope was asked for that is not granted")
+        grant = self._grant(answer, client.id, wanted or renewable, renewable)
+        return await self._tokens.renew(text, record, grant)
+
+    async def _ask(
+        self, asked: AuthenticateRequest, wanted: frozenset[str], peer: str
+    ) -> AuthenticateResponse:
+        asked.requested_scopes.extend(sorted(wanted))
+        asked.peer = peer
+        try:
+            return await self._server(asked)
+        except StatusError as error:
+            raise _refused(error) from None
+
+    async def _check_client(self, client: Client, peer: str) -> None:
+        asked = AuthenticateRequest(client=client, client_check=ClientCheck())
+        await self._ask(asked, _ANYTHING, peer)
+
+    def _grant(
+        self,
+        answer: AuthenticateResponse,
+        client_id: str,
+        scopes: frozenset[str],
+        renewable: frozenset[str],
+    ) -> Grant:
+        if not answer.principal:
+            raise _unavailable()  # it vouches for nobody, and nobody gets no token
+        options = self._options
+        ttl = answer.time_to_live
+        ttl_s = ttl.seconds + ttl.nanos / 1e9
+        return Grant(
+            answer.principal,
+            client_id,
+            scopes,
+            min(ttl_s if ttl_s > 0 else options.access_ttl_s, options.max_access_ttl_s),
+            dict(answer.claims),
+            options.refresh_ttl_s if answer.refreshable else None,
+            renewable,
+        )
+
+    async def _revoke(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
+        """RFC 7009 section 2.2: a token that is no good already is no failure."""
+        await self._check_client(client, peer)
+        record = await self._tokens.find(form["token"])
+        if record is not None and record.client == client.id:
+            await self._tokens.revoke(record)
+        return {}
+
+    async def _introspect(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
+        """RFC 7662 section 2.2: of what is not good, or not the client's business, nothing."""
+        await self._check_client(client, peer)
+        record = await self._tokens.find(form["token"])
+        if record is None or client.id not in (record.client, *self._options.introspectors):
+            return {"active": False}
+        return _introspected(record)
+
+    async def _metadata(self, request: Request) -> Response:
+        host = request.headers.get("Host", "")
+        asked = host if _HOST.fullmatch(host) else "localhost"
+        issuer = self._options.issuer or f"{self._scheme}://{asked}"
+        base = issuer.rstrip("/")
+        how = ["client_secret_basic", "client_secret_post"]
+        grants = ["client_credentials", "refresh_token"]
+        if self._options.allow_password:
+            grants.append("password")
+        body = {
+            "issuer": issuer,
+            "token_endpoint": base + TOKEN,
+            "revocation_endpoint": base + REVOKE,
+            "introspection_endpoint": base + INTROSPECT,
+            "grant_types_supported": grants,
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": how,
+            "revocation_endpoint_auth_methods_supported": how,
+            "introspection_endpoint_auth_methods_supported": how,
+        }
+        # It says what this client calls us, so it is for no other.
+        headers = [("Cache-Control", "no-store")]
+        return Response(200, headers, json.dumps(body).encode(), "application/json")
+
+
+async def _counted(
+    answer: Awaitable[Mapping[str, object]], attempt: Attempt, names: Sequence[str]
+) -> Mapping[str, object]:
+    """The answer; a failure that may be a wrong guess is counted.
+
+    Of refresh tokens none are: 256 bits are not guessed, and a client whose users' tokens have
+    expired guesses nothing.
+    """
+    client_name, *user_names = names
+    try:
+        return await answer
+    except OAuthError as error:
+        if error.error == "invalid_client":
+            await attempt.fail(client_name, error.error)
+        elif error.error == "invalid_grant" and user_names:
+            await attempt.fail(user_names[0], error.error)
+        raise
+
+
+def _granted(answer: AuthenticateResponse, wanted: frozenset[str]) -> frozenset[str]:
+    """What is granted of what is wanted; all that is granted if nothing in particular is."""
+    granted = well_formed(answer.granted_scopes)
+    if wanted and not granted & wanted:
+        raise OAuthError("invalid_scope", "none of these scopes can be granted")
+    return granted & wanted if wanted else granted
+
+
+def _issued(issued: Issued) -> dict[str, object]:
+    """RFC 6749 section 5.1."""
+    body: dict[str, object] = {
+        "access_token": issued.access_token,
+        "token_type": "Bearer",
+        "expires_in": int(issued.expires_in_s),
+        "scope": " ".join(sorted(issued.scopes)),
+    }
+    if issued.refresh_token is not None:
+        body["refresh_token"] = issued.refresh_token
+    return body
+
+
+def _introspected(record: TokenRecord) -> dict[str, object]:
+    kind = "Bearer" if record.kind is TokenKind.ACCESS else "refresh_token"
+    return {
+        "active": True,
+        "scope": " ".join(sorted(record.scopes)),
+        "client_id": record.client,
+        "username": record.principal,
+        "sub": record.principal,
+        "token_type": kind,
+        "iat": int(record.issued_at_s),
+        "exp": int(record.expires_at_s),
+    }
+
+
+def _refused(error: StatusError) -> OAuthError:
+    """What a client is told of the authentication server's refusal (RFC 6749 section 5.2)."""
+    match error.code:
+        case Code.UNAUTHENTICATED:
+            return OAuthError("invalid_client", "client authentication failed", http_status=401)
+        case Code.INVALID_ARGUMENT:
+            return OAuthError("invalid_grant", "these credentials are not good")
+        case Code.PERMISSION_DENIED:
+            return OAuthError("unauthorized_client", "this client may not ask for this")
+        case _:
+            return _unavailable()
+
+
+def _too_many(error: TooManyAttemptsError) -> OAuthError:
+    """RFC 8628 section 3.5 has the word for it."""
+    headers = [("Retry-After", str(error.retry_after_s))]
+    return OAuthError("slow_down", str(error), http_status=429, headers=headers)
+
+
+def _unavailable() -> OAuthError:
+    return OAuthError(
+        "temporarily_unavailable",
+        "credentials cannot be checked at the moment",
+        http_status=503,
+        headers=[("Retry-After", "1")],
+    )

@@ -1,0 +1,1 @@
+"""The exchange: one HTTP request to one call, and its reply back."""

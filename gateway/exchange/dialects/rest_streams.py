@@ -1,0 +1,159 @@
+"""Calls that stream over one HTTP exchange: the request's body in, the response's body out.
+
+What comes back begins as soon as there is something to say, even while the request is being read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from gateway.config.model import Config
+from gateway.exchange.calls import Calls
+from gateway.exchange.rendering import Rendering, stated_length
+from gateway.exchange.request_message import read_message, refuse_needless_body
+from gateway.exchange.stream_body import Pieces
+from gateway.exchange.streaming_call import Conversation
+from gateway.http.messages import Request, Response
+from gateway.status import Code, StatusError
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.payload import OCTET_STREAM, Payload
+from gateway.transcoding.response import Encode
+from gateway.transcoding.routing.router import Match
+from gateway.transcoding.streams.framing import Framing, last_number, retry_field
+from gateway.transcoding.transcoder import Transcoder
+
+
+class Streams:
+    """Answers requests whose method streams, one way or both."""
+
+    def __init__(
+        self, config: Config, transcoder: Transcoder, calls: Calls, rendering: Rendering
+    ) -> None:
+        self._options = config.streams
+        self._limit_bytes = config.limits.stream_message_bytes
+        self._transcoder = transcoder
+        self._calls = calls
+        self._rendering = rendering
+
+    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+        """The response to a call that streams.
+
+        Raises:
+            StatusError: it failed before it had anything to say.
+            CancelledError: the client is gone, or the call is overdue.
+        """
+        method = match.target.method
+        accept = request.fields.accept
+        if not method.server_streaming:
+            framing, encode = None, self._transcoder.encoder(match, accept)
+        else:
+            framing, encode = self._transcoder.framing(match, accept)
+        talk = self._open(request, match, started_s)
+        try:
+            if not method.server_streaming:
+                return await self._one_reply(talk, encode)
+            if framing is None:
+                return await self._raw(request, match, talk, encode, started_s)
+            return await self._framed(request, match, talk, framing, encode, started_s)
+        except StatusError as error:
+            await talk.end(error.code)
+            raise
+        except asyncio.CancelledError:
+            await talk.end(Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED)
+            raise
+        except BaseException:
+            await talk.end(Code.INTERNAL)
+            raise
+
+    def _open(self, request: Request, match: Match[Binding], started_s: float) -> Conversation:
+        method = match.target.method
+        if method.client_streaming:
+            messages = self._messages(request, match)
+            return Conversation(self._calls, request, method, started_s, messages=messages)
+        return Conversation(
+            self._calls,
+            request,
+            method,
+            started_s,
+            read=lambda: read_message(self._transcoder, request, match),
+        )
+
+    async def _messages(self, request: Request, match: Match[Binding]) -> AsyncGenerator[bytes]:
+        """The messages of a request's body, each as soon as it is complete."""
+        refuse_needless_body(request, match)
+        body = request.body
+        # Of nothing it does not matter what it says it is.
+        content_type = request.fields.content_type if body is not None else None
+        intake = self._transcoder.intake(match, request.query, content_type, self._limit_bytes)
+        if body is not None:
+            async for data in body.pieces(lambda: intake.is_midway):
+                request.body_bytes += len(data)
+                for message in intake.feed(data):
+                    yield message
+        for message in intake.finish():
+            yield message
+
+    async def _one_reply(self, talk: Conversation, encode: Encode) -> Response:
+        """The response to a stream of requests that is answered once."""
+        reply = await talk.reply()
+        assert reply is not None  # noqa: S101 - it is waited for
+        response = self._rendering.reply(reply, encode)
+        await talk.end(Code.OK)
+        return response
+
+    async def _raw(
+        self,
+        request: Request,
+        match: Match[Binding],
+        talk: Conversation,
+        encode: Encode,
+        started_s: float,
+    ) -> Response:
+        """Raw bytes: the media type is that of the first message."""
+        reply = await talk.reply()
+        assert reply is not None  # noqa: S101 - it is waited for
+        first = await anext(talk, None)
+        payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
+        response = self._rendering.head(reply.metadata, payload.content_type)
+        response.headers.extend(payload.headers)
+        pieces = Pieces(talk, lambda message: encode(message).body, self._rendering.record, None)
+        pieces.opening = payload.body
+        pieces.length = stated_length(reply.metadata)
+        return self._streamed(request, match, response, pieces, started_s)
+
+    async def _framed(  # noqa: PLR0917 - the whole of one exchange
+        self,
+        request: Request,
+        match: Match[Binding],
+        talk: Conversation,
+        framing: Framing,
+        encode: Encode,
+        started_s: float,
+    ) -> Response:
+        """Messages in a format; its head leaves without the first where that takes its time."""
+        reply = await talk.reply(self._options.head_after_s)
+        response = self._rendering.head(
+            [] if reply is None else reply.metadata, framing.content_type
+        )
+        response.headers += [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
+        pieces = Pieces(talk, lambda message: encode(message).body, self._rendering.record, framing)
+        if framing.counts_on:
+            pieces.count = last_number(request.headers.get("Last-Event-ID"))
+            pieces.opening = retry_field(self._options.retry_s)
+        if framing.heartbeat:
+            pieces.heartbeat_s = self._options.heartbeat_s
+        return self._streamed(request, match, response, pieces, started_s)
+
+    def _streamed(
+        self,
+        request: Request,
+        match: Match[Binding],
+        response: Response,
+        pieces: Pieces,
+        started_s: float,
+    ) -> Response:
+        status = response.status
+        pieces.ended = lambda code, size: self._calls.note(
+            request, match, status, code, size, started_s
+        )
+        response.stream = pieces
+        return response

@@ -1,0 +1,299 @@
+"""One WebSocket that carries one call: the client's messages in, the replies out, one ending.
+
+The last frame and the close code say how the call ended. An empty text frame is how a client says
+that it has no more to say and still listens: closing would end the call.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gateway.config.websocket import WebSocketOptions
+from gateway.exchange.dialects.websocket.frames import Frames, Message
+from gateway.exchange.streaming_call import Conversation
+from gateway.http.connection import SocketWire
+from gateway.status import Code, StatusError, invalid_argument
+
+logger = logging.getLogger("gateway")
+
+NORMAL, GOING_AWAY, WRONG_KIND, TOO_BIG, SILENT = 1000, 1001, 1003, 1009, 1011
+"""Close codes (RFC 6455 section 7.4.1)."""
+OWN_CODES = 4000
+"""What a canonical code is added to: these close codes are free for use (section 7.4.2)."""
+
+_WAITING_BYTES = 64 * 1024
+# What a message costs beside its bytes, so that many empty ones are not free.
+_OVERHEAD_BYTES = 128
+_TOGETHER_BYTES = 64 * 1024
+_CLOSE_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended, and how its client is told."""
+
+    error: StatusError | None = None
+    close: int | None = None
+    """A close code that says more than the canonical one."""
+
+    @property
+    def code(self) -> Code:
+        """The canonical code."""
+        return Code.OK if self.error is None else self.error.code
+
+    @property
+    def close_code(self) -> int:
+        """What the close frame says."""
+        if self.close is not None:
+            return self.close
+        return NORMAL if self.error is None else OWN_CODES + self.error.code
+
+    @property
+    def reason(self) -> str:
+        """The same, for people."""
+        return "" if self.error is None else f"{self.error.code.name}: {self.error.message}"
+
+
+class WebSocket:
+    """One WebSocket, from the handshake to the close."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        options: WebSocketOptions,
+        *,
+        is_protobuf: bool,
+        takes: int | None,
+        limit_bytes: int | None,
+    ) -> None:
+        """`takes` is how many messages the client may send; `limit_bytes`, how much in all."""
+        self._loop = asyncio.get_running_loop()
+        self._frames = frames
+        self._options = options
+        self._is_protobuf = is_protobuf
+        self._takes = takes
+        self._limit_bytes = limit_bytes
+        self._wire: SocketWire | None = None
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._unread = b""
+        self._held = False
+        self._is_half_closed = False
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._heard_s = self._loop.time()
+        self._pinged_s = 0.0
+        self._cut: asyncio.Future[Ending] = self._loop.create_future()
+        """How the call ended, where not the back end has ended it."""
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        """Done when the client has closed."""
+        self.received_bytes = self.sent_bytes = 0
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes of the client's; more than can be used wait, and so does the client."""
+        self._heard_s, self._pinged_s = self._loop.time(), 0.0
+        self._unread = self._unread + data if self._unread else data
+        self._read()
+
+    def beat(self, now_s: float) -> None:
+        """Asks a silent client whether it is there; called every now and then."""
+        if self._held or not self._frames.is_open:
+            return  # what it has said is not looked at
+        if self._pinged_s:
+            if now_s - self._pinged_s > self._options.ping_timeout_s:
+                error = StatusError(Code.CANCELLED, "no answer to a ping")
+                self._end(Ending(error, SILENT))
+        elif now_s - self._heard_s > self._options.ping_s:
+            self._pinged_s = now_s
+            self._send(self._frames.ping())
+
+    def shut_down(self) -> None:
+        """Ends the call because the gateway ends: the client can come back to another."""
+        error = StatusError(Code.UNAVAILABLE, "the gateway is shutting down")
+        self._end(Ending(error, GOING_AWAY))
+
+    async def payloads(self) -> AsyncGenerator[bytes]:
+        """What the client sends, until it has no more to say."""
+        while True:
+            while self._waiting:
+                payload = self._waiting.popleft()
+                self._waiting_bytes -= len(payload) + _OVERHEAD_BYTES
+                if self._held and self._waiting_bytes < _WAITING_BYTES // 2:
+                    self._read()
+                yield payload
+            if self._is_half_closed:
+                return
+            self._reader = self._loop.create_future()
+            await self._reader
+
+    async def run(
+        self,
+        wire: SocketWire,
+        head: bytes,
+        early: bytes,
+        *,
+        talk: Conversation,
+        encode: Callable[[bytes], bytes],
+        encode_status: Callable[[StatusError], bytes],
+        ended: Callable[[Code, int], None],
+    ) -> None:
+        """Serves the call to its end, tells of it, and waits a while for the client to close.
+
+        Raises:
+            CancelledError, ConnectionError: the client is gone; the call has been ended.
+        """
+        self._wire = wire
+        code = Code.CANCELLED
+        try:
+            wire.send_now(head)
+            self.receive(early)
+            ending = await self._converse(talk, encode)
+            code = ending.code
+        finally:
+            try:
+                await talk.end(code)
+            finally:
+                ended(code, self.sent_bytes)
+        await self._say_goodbye(ending, encode_status)
+
+    async def _converse(self, talk: Conversation, encode: Callable[[bytes], bytes]) -> Ending:
+        pump = asyncio.ensure_future(self._pump(talk, encode))
+        try:
+            await asyncio.wait((pump, self._cut), return_when=asyncio.FIRST_COMPLETED)
+            return self._cut.result() if self._cut.done() else pump.result()
+        finally:
+            if not pump.done():
+                pump.cancel()
+                await asyncio.wait([pump])
+
+    async def _pump(self, talk: Conversation, encode: Callable[[bytes], bytes]) -> Ending:
+        """Sends the replies, no faster than the client takes them."""
+        assert self._wire is not None  # noqa: S101 - it runs
+        frame = self._frames.binary if self._is_protobuf else self._frames.text
+        try:
+            async for message in talk:
+                self._send(frame(encode(message)))
+                if self._wire.writing_paused:
+                    await self._wire.drained()
+        except StatusError as error:
+            return Ending(error)
+        except ConnectionError:
+            return Ending(StatusError(Code.CANCELLED, "the client is gone"))
+        except Exception:
+            logger.exception("a WebSocket failed")
+            return Ending(StatusError(Code.INTERNAL, "internal error"))
+        return Ending()
+
+    async def _say_goodbye(
+        self, ending: Ending, encode_status: Callable[[StatusError], bytes]
+    ) -> None:
+        if self._frames.is_open:
+            error = ending.error or StatusError(Code.OK, "")
+            self._send(self._frames.text(encode_status(error)))
+            self._send(self._frames.close(ending.close_code, ending.reason))
+        self._flush()
+        self._read()  # what waits is nobody's any more, but the client's close may be behind it
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_PATIENCE_S):
+                await self._gone
+
+    def _end(self, ending: Ending) -> None:
+        if not self._cut.done():
+            self._cut.set_result(ending)
+
+    def _read(self) -> None:
+        """Looks at what has come, as far as there is room for it."""
+        frames = self._frames
+        while self._unread and (self._waiting_bytes < _WAITING_BYTES or self._cut.done()):
+            if len(self._unread) <= frames.piece_bytes:
+                piece, self._unread = self._unread, b""
+            else:
+                piece = self._unread[: frames.piece_bytes]
+                self._unread = self._unread[frames.piece_bytes :]
+            for message in frames.feed(piece):
+                self._take(message)
+            self._reply()
+            if frames.has_left:
+                self._leave()
+        self._hold(is_full=self._waiting_bytes >= _WAITING_BYTES and not self._cut.done())
+        if self._reader is not None and (self._waiting or self._is_half_closed):
+            if not self._reader.done():
+                self._reader.set_result(None)
+            self._reader = None
+
+    def _hold(self, *, is_full: bool) -> None:
+        if is_full != self._held and self._wire is not None:
+            self._held = is_full
+            if is_full:
+                self._wire.hold()
+            else:
+                self._heard_s = self._loop.time()
+                self._wire.go_on()
+
+    def _reply(self) -> None:
+        """Sends what the protocol has to say, if the client takes anything.
+
+        A client that sends pings and reads no answers must not fill our memory with them.
+        """
+        owed = self._frames.owed()
+        if owed and self._wire is not None and not self._wire.writing_paused:
+            self._send(owed)
+
+    def _leave(self) -> None:
+        """The client has closed, or broken the rules, which it has been told."""
+        if not self._gone.done():
+            self._gone.set_result(None)
+        match self._frames.violation:
+            case None:
+                error = StatusError(Code.CANCELLED, "the client has closed")
+            case code if code == TOO_BIG:
+                error = StatusError(Code.RESOURCE_EXHAUSTED, "a message is too large")
+            case _:
+                error = invalid_argument("", "the client has broken the WebSocket protocol")
+        self._end(Ending(error))
+
+    def _take(self, message: Message) -> None:
+        if self._cut.done():
+            return
+        size = len(message.payload)
+        self.received_bytes += size
+        if not size and message.is_text:
+            self._is_half_closed = True
+        elif self._limit_bytes is not None and self.received_bytes > self._limit_bytes:
+            text = f"the request is larger than {self._limit_bytes} bytes"
+            self._end(Ending(StatusError(Code.RESOURCE_EXHAUSTED, text), TOO_BIG))
+        elif message.is_text is self._is_protobuf:
+            kind = "binary" if self._is_protobuf else "text"
+            self._end(Ending(invalid_argument("", f"expected {kind} frames"), WRONG_KIND))
+        elif self._is_half_closed:
+            self._end(Ending(invalid_argument("", "a message came behind the empty text frame")))
+        elif self._takes == 0:
+            self._end(Ending(invalid_argument("", "the method takes no further message")))
+        else:
+            if self._takes is not None:
+                self._takes -= 1
+            self._waiting.append(message.payload)
+            self._waiting_bytes += size + _OVERHEAD_BYTES
+
+    def _send(self, data: bytes) -> None:
+        """Sends with what else is sent in this turn of the loop, which saves system calls."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes >= _TOGETHER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._out:
+            return
+        data, self._out = b"".join(self._out), []
+        self._out_bytes = 0
+        self.sent_bytes += len(data)
+        if self._wire is not None:
+            with suppress(ConnectionError):  # who runs this is being cancelled
+                self._wire.send_now(data)

@@ -1,0 +1,168 @@
+"""How an HTTP request becomes a WebSocket (RFC 6455 section 4.2), and who may ask for it."""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from multidict import CIMultiDict, CIMultiDictProxy
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.server import ServerProtocol
+from websockets.utils import accept_key
+
+from gateway.config.websocket import WebSocketOptions
+from gateway.http.header_fields import Fields
+from gateway.http.messages import Request
+from gateway.status import Code, StatusError, invalid_argument
+
+JSON_PROTOCOL = "grpc-rest.json"
+"""Messages are JSON in text frames."""
+PROTOBUF_PROTOCOL = "grpc-rest.protobuf"
+"""Messages are protobuf in binary frames."""
+BEARER = "bearer."
+"""What comes before a token where a browser, which can set no header, offers it as a protocol."""
+
+_VERSION = "13"
+_OFFERS = "Sec-WebSocket-Protocol"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# Half of zlib's window and an eighth of its table: 32 KiB a connection instead of 300.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What both sides have agreed upon."""
+
+    fields: list[tuple[str, str]]
+    """The header fields that say so."""
+    is_protobuf: bool
+    extensions: Sequence[Extension]
+
+
+def take_credentials(request: Request) -> None:
+    """Makes a token that is offered as a protocol the `Authorization` header it stands for.
+
+    From here on it is nowhere else; the other fields of the handshake are not for back ends either.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for two credentials.
+    """
+    offers = _offers(request.headers)
+    tokens = [offer.removeprefix(BEARER) for offer in offers if offer.startswith(BEARER)]
+    headers = CIMultiDict(request.headers)
+    raw = [pair for pair in request.fields.raw if not pair[0].lower().startswith(b"sec-websocket")]
+    headers.popall(_OFFERS, None)
+    rest = [offer for offer in offers if not offer.startswith(BEARER)]
+    if rest:
+        headers[_OFFERS] = ", ".join(rest)
+    elif tokens:
+        headers[_OFFERS] = ""
+    request.fields = Fields(CIMultiDictProxy(headers), raw)
+    request.headers = request.fields.by_name
+    if not tokens:
+        return
+    if len(tokens) > 1 or "Authorization" in headers:
+        raise invalid_argument("", "there are two credentials; send one")
+    if not tokens[0]:
+        raise invalid_argument("", f"expected a token behind {BEARER}")
+    headers["Authorization"] = f"Bearer {tokens[0]}"
+    raw.append((b"authorization", b"Bearer " + tokens[0].encode("latin-1")))
+
+
+def shake_hands(request: Request, options: WebSocketOptions) -> Handshake:
+    """The server's half of the handshake.
+
+    Raises:
+        StatusError: the client's half is not right, or its origin not allowed.
+    """
+    headers = request.headers
+    if headers.get("Sec-WebSocket-Version") != _VERSION:
+        raise StatusError(  # RFC 6455 section 4.4
+            Code.INVALID_ARGUMENT,
+            f"expected Sec-WebSocket-Version: {_VERSION}",
+            http_status=426,
+            headers=[("Sec-WebSocket-Version", _VERSION), ("Upgrade", "websocket")],
+        )
+    key = headers.get("Sec-WebSocket-Key", "")
+    if not _is_key(key):
+        raise invalid_argument("", "expected a Sec-WebSocket-Key of 16 bytes in base64")
+    _check_origin(headers, options.origins)
+    fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept_key(key))]
+    protocol = _choose_protocol(headers)
+    if protocol is not None:
+        fields.append((_OFFERS, protocol))
+    extensions: Sequence[Extension] = ()
+    if options.compression:
+        agreed, extensions = _agree_on_compression(headers)
+        if agreed is not None:
+            fields.append(("Sec-WebSocket-Extensions", agreed))
+    return Handshake(fields, protocol == PROTOBUF_PROTOCOL, extensions)
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(b64decode(key, validate=True)) == 16
+    except (Base64Error, ValueError):
+        return False
+
+
+def _offers(headers: Mapping[str, str]) -> list[str]:
+    values = headers.getall(_OFFERS, ()) if isinstance(headers, CIMultiDictProxy) else ()
+    return [offer.strip() for value in values for offer in value.split(",") if offer.strip()]
+
+
+def _choose_protocol(headers: Mapping[str, str]) -> str | None:
+    """None where the client offers none; a browser that gets none of those it offers gives up."""
+    if _OFFERS not in headers:
+        return None
+    for offer in _offers(headers):
+        if offer in (JSON_PROTOCOL, PROTOBUF_PROTOCOL):
+            return offer
+    raise invalid_argument(
+        "", f"expected {JSON_PROTOCOL} or {PROTOBUF_PROTOCOL} among the protocols offered"
+    )
+
+
+def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
+    """Keeps pages of other sites out, which would come with their visitor's standing.
+
+    RFC 6455 section 10.2. Who sends no Origin is no browser, and could claim any.
+    """
+    origin = headers.get("Origin")
+    if origin is None or "*" in allowed or origin.lower() in map(str.lower, allowed):
+        return
+    if not _is_same_origin(origin, headers.get("Host", "")):
+        raise StatusError(
+            Code.PERMISSION_DENIED, "pages of this origin may not connect; see websocket.origins"
+        )
+
+
+def _is_same_origin(origin: str, host: str) -> bool:
+    """By host and port alone: whoever ends TLS before us makes https of our http."""
+    try:
+        parts = urlsplit(origin)
+        default = _DEFAULT_PORTS[parts.scheme]
+        own = urlsplit(f"//{host}")
+        return bool(parts.hostname) and (parts.hostname, parts.port or default) == (
+            own.hostname,
+            own.port or default,
+        )
+    except (ValueError, KeyError):
+        return False
+
+
+def _agree_on_compression(headers: Mapping[str, str]) -> tuple[str | None, Sequence[Extension]]:
+    offered = Headers()
+    if isinstance(headers, CIMultiDictProxy):
+        for value in headers.getall("Sec-WebSocket-Extensions", ()):
+            offered["Sec-WebSocket-Extensions"] = value
+    try:
+        return ServerProtocol(extensions=[_DEFLATE]).process_extensions(offered)
+    except InvalidHandshake:
+        raise invalid_argument("", "the Sec-WebSocket-Extensions header is malformed") from None

@@ -1,0 +1,120 @@
+"""Replies and failures as responses: status, headers, body."""
+
+import logging
+
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+
+from gateway.call import Metadata, Reply
+from gateway.http.messages import Headers, Response
+from gateway.status import Code, ErrorShape, StatusError
+from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
+from gateway.transcoding.response import Encode
+from gateway.transcoding.transcoder import Transcoder
+
+logger = logging.getLogger("gateway")
+
+
+class Rendering:
+    """Makes the responses of one gateway."""
+
+    def __init__(
+        self, transcoder: Transcoder, rules: MetadataRules, shape: ErrorShape, limit_bytes: int
+    ) -> None:
+        """`limit_bytes` is how large the body of a unary reply may be."""
+        self._transcoder = transcoder
+        self._rules = rules
+        self._shape = shape
+        self._limit_bytes = limit_bytes
+
+    def reply(self, reply: Reply, encode: Encode) -> Response:
+        """The response to a reply of one message.
+
+        Raises:
+            StatusError: it cannot be shown, or is larger than allowed.
+        """
+        payload = encode(reply.message)
+        if len(payload.body) > self._limit_bytes:
+            raise StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"the response is larger than {self._limit_bytes} bytes",
+                http_status=500,
+            )
+        if not (reply.metadata or reply.trailers or payload.headers):  # as of most back ends
+            return Response(200, [], payload.body, payload.content_type)
+        response = self.head(reply.metadata, payload.content_type)
+        response.body = payload.body
+        response.headers += payload.headers
+        if reply.trailers:
+            response.trailers = self._rules.to_headers(reply.trailers)
+        return response
+
+    def head(self, metadata: Metadata, content_type: str) -> Response:
+        """The response to a reply, without its body or its stream."""
+        if not metadata:  # as most back ends send
+            return Response(200, [], b"", content_type)
+        headers = self._rules.to_headers(metadata)
+        return Response(_chosen_status(metadata), headers, b"", content_type)
+
+    def failure(self, error: StatusError, accept: str | None = None) -> Response:
+        """The response that tells of an error, with what the back end sent before it."""
+        payload = self._transcoder.encode_error(error, accept)
+        headers = [*error.headers, *self._rules.to_headers(error.metadata)]
+        if error.http_status == 401 and not _has(headers, "www-authenticate"):
+            headers.append(("WWW-Authenticate", "Bearer"))  # RFC 9110 section 15.5.2
+        retry_after_s = _retry_after_s(error)
+        if retry_after_s is not None and not _has(headers, "retry-after"):
+            headers.append(("Retry-After", str(retry_after_s)))  # RFC 9110 section 10.2.3
+        return Response(
+            error.http_status,
+            headers,
+            payload.body,
+            payload.content_type,
+            code=error.code,
+            trailers=self._rules.to_headers(error.trailers),
+        )
+
+    def record(self, error: StatusError) -> bytes:
+        """A failure as the last record of a stream: an object with the one member `error`."""
+        body = self._transcoder.encode_error(error).body
+        return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
+
+
+def stated_length(metadata: Metadata) -> int | None:
+    """How many bytes a raw reply will have, where the back end says so by x-http-content-length."""
+    for name, value in metadata:
+        if name == CONTENT_LENGTH:
+            if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+                return int(value)
+            logger.warning("a back end sent a malformed %s; expected a number", CONTENT_LENGTH)
+    return None
+
+
+def _chosen_status(metadata: Metadata) -> int:
+    """The HTTP status of a success: 200, or what the back end chose by x-http-code."""
+    for name, value in metadata:
+        if name == HTTP_CODE:
+            if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+                status = int(value)
+                if 200 <= status <= 599:
+                    return status
+            logger.warning("a back end sent a malformed %s; expected 200 to 599", HTTP_CODE)
+    return 200
+
+
+def _has(headers: Headers, name: str) -> bool:
+    return any(key.lower() == name for key, _ in headers)
+
+
+def _retry_after_s(error: StatusError) -> int | None:
+    """Whole seconds from a RetryInfo detail, rounded up."""
+    if error.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
+        return None
+    for detail in error.details:
+        if detail.Is(RetryInfo.DESCRIPTOR):
+            try:
+                delay = RetryInfo.FromString(detail.value).retry_delay
+            except DecodeError:
+                return None
+            return max(0, int(delay.seconds) + int(delay.nanos > 0))
+    return None

@@ -1,0 +1,1 @@
+"""The ring: checks and headers that concern every request, matched or not."""

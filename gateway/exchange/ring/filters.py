@@ -1,0 +1,222 @@
+"""Filters: which requests are turned away before anything is done for them.
+
+A client is told that it was refused, not by which rule: that stands in the log and the audit trail.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from posixpath import normpath
+from urllib.parse import unquote
+
+from gateway.audit import Audit
+from gateway.config.filters import FilterRule
+from gateway.config.patterns import Matches, compile_pattern, compile_patterns
+from gateway.config.sections import Network
+from gateway.exchange.ring.ring import Gate
+from gateway.http.messages import Request
+from gateway.status import Code, StatusError
+
+logger = logging.getLogger("gateway")
+
+Check = Callable[[Request], StatusError | None]
+"""Why a request is refused, if it is."""
+
+_USUAL_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_MOST_NOTED = 1024
+_NOTED_FOR_S = 1.0
+
+
+def filter_gates(
+    rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
+) -> Sequence[Gate]:
+    """A gate for each rule, in order."""
+    noted: dict[tuple[str, str], float] = {}
+    return [_gate(rule, audit, noted, clock) for rule in rules]
+
+
+def _gate(
+    rule: FilterRule,
+    audit: Audit,
+    noted: dict[tuple[str, str], float],
+    clock: Callable[[], float],
+) -> Gate:
+    holds = _any_spelling(rule.paths) if rule.paths else None
+    checks = list(_checks(rule))
+
+    def gate(request: Request) -> None:
+        if holds is not None and not holds(request.path):
+            return
+        for check in checks:
+            refusal = check(request)
+            if refusal is not None:
+                _note(rule.name, request, audit, noted, clock())
+                raise refusal
+
+    return gate
+
+
+def _note(
+    rule: str, request: Request, audit: Audit, noted: dict[tuple[str, str], float], now_s: float
+) -> None:
+    """Writes a refusal down, once a second for one client: a flood of them is worth one line."""
+    key = (rule, request.client)
+    if noted.get(key, 0.0) > now_s:
+        return
+    if len(noted) >= _MOST_NOTED:
+        noted.clear()
+    noted[key] = now_s + _NOTED_FOR_S
+    logger.info("filter %s refused a request of %s", rule, request.client)
+    audit.record("policy.refused", peer=request.client, rule=f"filter {rule}")
+
+
+def _checks(rule: FilterRule) -> Sequence[Check]:
+    checks: list[Check] = []
+    if rule.allow_networks or rule.deny_networks:
+        checks.append(_of_networks(rule.allow_networks, rule.deny_networks))
+    if rule.allow_methods or rule.deny_methods:
+        checks.append(_of_methods(rule.allow_methods, rule.deny_methods))
+    if rule.allow_paths or rule.deny_paths:
+        checks.append(_of_paths(rule.allow_paths, rule.deny_paths))
+    if rule.require_headers or rule.forbid_headers:
+        checks.append(_of_headers(rule.require_headers, rule.forbid_headers))
+    if rule.allow_content_types or rule.deny_content_types:
+        checks.append(_of_content_types(rule.allow_content_types, rule.deny_content_types))
+    if rule.allow_user_agents or rule.deny_user_agents:
+        checks.append(_of_user_agents(rule.allow_user_agents, rule.deny_user_agents))
+    return checks
+
+
+def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
+    allowed = [ip_network(one, strict=False) for one in allow]
+    denied = [ip_network(one, strict=False) for one in deny]
+
+    # Saves parsing a client's address at each of its requests.
+    @lru_cache(maxsize=4096)
+    def is_refused(client: str) -> bool:
+        try:
+            address = ip_address(client.partition("%")[0])
+        except ValueError:
+            return bool(allowed)  # of a Unix socket, or nobody knows: it is in no network
+        # A listener on [::] sees IPv4 clients in their mapped form (RFC 4291 section 2.5.5.2).
+        address = getattr(address, "ipv4_mapped", None) or address
+        if any(address in network for network in denied):
+            return True
+        return bool(allowed) and not any(address in network for network in allowed)
+
+    return lambda request: _forbidden() if is_refused(request.client) else None
+
+
+def _of_methods(allow: Sequence[str], deny: Sequence[str]) -> Check:
+    allowed, denied = frozenset(allow), frozenset(deny)
+    left = (allowed or _USUAL_METHODS) - denied
+    # RFC 9110 section 15.5.6; GET is served to HEAD as well.
+    told = ("Allow", ", ".join(sorted(left | {"HEAD"} if "GET" in left else left - {"HEAD"})))
+
+    def check(request: Request) -> StatusError | None:
+        method = "GET" if request.method == "HEAD" else request.method
+        if method in denied or (allowed and method not in allowed):
+            return StatusError(
+                Code.UNIMPLEMENTED,
+                f"{request.method} is not served here",
+                http_status=405,
+                headers=[told],
+            )
+        return None
+
+    return check
+
+
+def _of_paths(allow: Sequence[str], deny: Sequence[str]) -> Check:
+    denies = _any_spelling(deny)
+    allows = _every_spelling(allow) if allow else None
+
+    def check(request: Request) -> StatusError | None:
+        if denies(request.path) or (allows is not None and not allows(request.path)):
+            return _forbidden()
+        return None
+
+    return check
+
+
+def _of_headers(require: Mapping[str, str], forbid: Mapping[str, str]) -> Check:
+    required = [(name.lower(), compile_pattern(value)) for name, value in require.items()]
+    forbidden = [(name.lower(), compile_pattern(value)) for name, value in forbid.items()]
+
+    def check(request: Request) -> StatusError | None:
+        for name, covers in required:
+            values = _values(request, name)
+            if not values or not all(covers(value) for value in values):
+                return _forbidden()
+        for name, covers in forbidden:
+            if any(covers(value) for value in _values(request, name)):
+                return _forbidden()
+        return None
+
+    return check
+
+
+def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Check:
+    allows = compile_patterns(tuple(allow)) if allow else None
+    denies = compile_patterns(tuple(deny))
+
+    def check(request: Request) -> StatusError | None:
+        if request.body is None:
+            return None
+        for value in _values(request, "content-type") or [""]:
+            media_type = value.partition(";")[0].strip().lower()
+            if denies(media_type) or (allows is not None and not allows(media_type)):
+                return StatusError(
+                    Code.INVALID_ARGUMENT,
+                    "bodies of this type are not taken here",
+                    http_status=415,
+                )
+        return None
+
+    return check
+
+
+def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Check:
+    allows = compile_patterns(tuple(allow), ignore_case=True) if allow else None
+    denies = compile_patterns(tuple(deny), ignore_case=True)
+
+    def check(request: Request) -> StatusError | None:
+        for value in _values(request, "user-agent") or [""]:
+            if denies(value) or (allows is not None and not allows(value)):
+                return _forbidden()
+        return None
+
+    return check
+
+
+def _values(request: Request, name: str) -> list[str]:
+    """All fields of one name: who sends two shows neither behind the other."""
+    wanted = name.encode()
+    return [
+        value.decode("latin-1")
+        for field, value in request.fields.raw
+        if len(field) == len(wanted) and field.lower() == wanted
+    ]
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    """What somebody could take a raw path for: as it is, decoded, and tidied up."""
+    decoded = unquote(path, errors="replace")
+    tidy = normpath(decoded).replace("//", "/")
+    return (path, decoded, tidy, f"{tidy}/") if decoded.endswith("/") else (path, decoded, tidy)
+
+
+def _any_spelling(patterns: Sequence[str]) -> Matches:
+    covers = compile_patterns(tuple(patterns))
+    return lambda path: any(covers(spelling) for spelling in _spellings(path))
+
+
+def _every_spelling(patterns: Sequence[str]) -> Matches:
+    covers = compile_patterns(tuple(patterns))
+    return lambda path: all(covers(spelling) for spelling in _spellings(path)[:2])
+
+
+def _forbidden() -> StatusError:
+    return StatusError(Code.PERMISSION_DENIED, "this request is not allowed here")

@@ -1,0 +1,47 @@
+"""The HTTP ring: what concerns every request, whether or not it is a call.
+
+A request passes the gates, in order; then it is answered, by one of the gateway's own endpoints or
+as a call; then the finishes add what they have to add to the response, a failure's included.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.http.header_fields import Fields
+from gateway.http.messages import Request, Response
+
+Gate = Callable[[Request], None]
+"""Lets a request pass, or raises `StatusError` to refuse it. It may not wait."""
+FieldsGate = Callable[[Fields], None]
+"""A gate that looks at the header fields and at nothing else."""
+Finish = Callable[[Request, Response], None]
+"""Adds headers to a response. It may not wait and may not raise."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""Answers a request that is no call, or raises `StatusError`."""
+Endpoints = Mapping[str, Mapping[str, Endpoint]]
+"""By path, then by HTTP method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What stands around the calls."""
+
+    gates: Sequence[Gate] = ()
+    finishes: Sequence[Finish] = ()
+    endpoints: Endpoints = field(default_factory=dict)
+
+
+def fields_gate(gates: Sequence[FieldsGate]) -> Gate:
+    """One gate of all `gates`, which asks them once for all requests that share their fields.
+
+    There may be one such gate in a ring.
+    """
+
+    def gate(request: Request) -> None:
+        fields = request.fields
+        if not fields.are_clear:
+            for one in gates:
+                one(fields)
+            fields.are_clear = True
+
+    return gate

@@ -1,0 +1,56 @@
+"""Headers that tell browsers to be careful with what an API answers.
+
+Source: OWASP's REST Security Cheat Sheet, "Security Headers". A back end that says something by one
+of these names is taken at its word: it knows what it sends.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gateway.config.headers import SecurityHeaderOptions
+from gateway.exchange.ring.ring import Finish
+from gateway.http.messages import Headers, Request, Response
+
+IsSecure = Callable[[Request], bool]
+"""Whether a client speaks TLS, with us or with a trusted proxy."""
+
+_HSTS = "Strict-Transport-Security"
+
+
+def security_headers(
+    options: SecurityHeaderOptions,
+    is_secure: IsSecure | bool,  # noqa: FBT001 - a name says it, not the value
+) -> Finish:
+    """What adds them to each response; `is_secure` may be known of all clients."""
+    named = {
+        "X-Content-Type-Options": options.content_type_options,
+        "Content-Security-Policy": options.content_security_policy,
+        "Referrer-Policy": options.referrer_policy,
+        "Cross-Origin-Resource-Policy": options.cross_origin_resource_policy,
+        "Cache-Control": options.cache_control,
+    } | options.more
+    plain = {name: value for name, value in named.items() if value}
+    hsts = options.strict_transport_security
+    lines = _lines(plain)
+    secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
+
+    def finish(request: Request, response: Response) -> None:
+        secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
+        mine = secure_lines if secure else lines
+        response.fixed = mine[""]
+        for name, _ in response.headers:
+            if name.lower() in mine:  # saves joining anew where a back end has said nothing of it
+                response.fixed = _without(mine, response.headers)
+                break
+
+    return finish
+
+
+def _without(lines: Mapping[str, str], headers: Headers) -> str:
+    stated = {name.lower() for name, _ in headers}
+    return "".join(line for name, line in lines.items() if name and name not in stated)
+
+
+def _lines(fields: Mapping[str, str]) -> dict[str, str]:
+    """The line of each field by its lower-case name, and by "" all of them."""
+    lines = {name.lower(): f"{name}: {value}\r\n" for name, value in fields.items()}
+    return lines | {"": "".join(lines.values())}

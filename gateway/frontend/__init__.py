@@ -1,1 +1,0 @@
-"""The HTTP side: listeners, exchanges, and the ring around every request."""

@@ -1,1 +1,0 @@
-"""The HTTP ring: what every request passes, matched or not."""

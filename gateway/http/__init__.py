@@ -1,0 +1,1 @@
+"""Values of HTTP that every room shares; nothing here does I/O."""

@@ -1,0 +1,56 @@
+"""gzip towards clients that take it, where it is worth it."""
+
+import asyncio
+import zlib
+from functools import lru_cache
+
+from gateway.config.model import CompressionOptions
+from gateway.http.messages import Response
+
+_GZIP_WINDOW = 31
+_COMPRESSIBLE = ("application/json", "text/", "application/problem+json", "application/xml")
+# Above this, compressing would hold up every other request for milliseconds.
+_OFF_THE_LOOP_BYTES = 256 * 1024
+
+
+@lru_cache(maxsize=256)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header admits gzip, and does not prefer the body as it is.
+
+    RFC 9110 section 12.5.3.
+    """
+    weights: dict[str, float] = {}
+    for part in accept_encoding.lower().split(","):
+        coding, _, parameter = part.partition(";")
+        weights[coding.strip()] = _weight(parameter.strip())
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _weight(parameter: str) -> float:
+    try:
+        return float(parameter.removeprefix("q=")) if parameter else 1.0
+    except ValueError:
+        return 0.0
+
+
+async def compress(
+    response: Response, accept_encoding: str | None, options: CompressionOptions
+) -> None:
+    """Compresses the body of `response` in place if that is wanted and worth it."""
+    if not response.content_type.startswith(_COMPRESSIBLE):
+        return
+    response.headers.append(("Vary", "Accept-Encoding"))
+    if accept_encoding is None or not accepts_gzip(accept_encoding):
+        return
+    if len(response.body) > _OFF_THE_LOOP_BYTES:
+        packed = await asyncio.to_thread(_gzip, response.body, options.level)
+    else:
+        packed = _gzip(response.body, options.level)
+    response.body = packed
+    response.headers.append(("Content-Encoding", "gzip"))
+
+
+def _gzip(body: bytes, level: int) -> bytes:
+    packer = zlib.compressobj(level, wbits=_GZIP_WINDOW)
+    return packer.compress(body) + packer.flush()

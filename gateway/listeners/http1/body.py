@@ -1,0 +1,256 @@
+"""Reads a request's body: whole or as it comes, up to its limit, and out of gzip."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Protocol
+
+from aiohttp import StreamReader
+
+from gateway.config.model import Limits
+from gateway.http.header_fields import Fields
+from gateway.listeners.http1.request_head import timed_out
+from gateway.status import Code, StatusError
+
+_GZIP_WINDOW = 31
+# Above this, what comes out can be megabytes, and would hold up every other request.
+_OFF_THE_LOOP_BYTES = 32 * 1024
+_IDENTITY = ("", "identity")
+_PIECE_BYTES = 64 * 1024
+# A few repeated bytes are nothing to worry about, however well they are packed.
+_RATIO_FREE_BYTES = 64 * 1024
+
+
+class BrokenBodyError(Exception):
+    """A body that stops halfway or is not framed as it says: what the parser leaves in it."""
+
+
+class Begin(Protocol):
+    """Is told that the reading of a body begins, and whether it is read whole."""
+
+    def __call__(self, body: StreamReader, *, whole: bool) -> None:
+        """Makes ready for it."""
+        ...
+
+
+class WholeBody:
+    """A body that came with its head, is within the limits, and is not packed."""
+
+    __slots__ = ("_data",)
+    is_whole = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def take(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    async def pieces(self, _is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """It in pieces of a bounded size."""
+        for piece in _parts(self._data):
+            yield piece
+
+
+class IncomingBody:
+    """The body of one request, read when it is asked for and not before."""
+
+    __slots__ = ("_begin", "_fields", "_limits", "_stream")
+
+    def __init__(
+        self,
+        stream: StreamReader,
+        fields: Fields,
+        limits: Limits,
+        begin: Begin,
+    ) -> None:
+        self._stream = stream
+        self._fields = fields
+        self._limits = limits
+        self._begin = begin
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it has come, and nothing is packed."""
+        return self._stream.is_eof() and not self._fields.is_coded
+
+    async def read(self) -> bytes:
+        """See `Body.read`."""
+        coding = content_coding(self._fields.by_name)
+        self._refuse_announced(self._limits.body_bytes)
+        self._begin(self._stream, whole=True)
+        return await read_body(self._stream, coding, self._limits)
+
+    def take(self) -> bytes:
+        """See `Body.take`."""
+        try:
+            body: bytes = self._stream.read_nowait()
+        except BrokenBodyError:
+            raise _broke_off() from None
+        if len(body) > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        return body
+
+    async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """See `Body.pieces`.
+
+        Nothing is taken off the connection between two of them, so that who is slow with them slows
+        the client.
+        """
+        coding = content_coding(self._fields.by_name)
+        limit_bytes = self._limits.stream_bytes
+        self._refuse_announced(limit_bytes)
+        self._begin(self._stream, whole=False)
+        total = 0
+        inflate = Inflater(self._limits.decompression_ratio) if coding else None
+        while piece := await self._next(is_midway):
+            for part in _parts(piece) if inflate is None else inflate.feed(piece):
+                total += len(part)
+                if limit_bytes is not None and total > limit_bytes:
+                    raise too_large(limit_bytes)
+                yield part
+        if inflate is not None:
+            inflate.finish()
+
+    async def _next(self, is_midway: Callable[[], bool]) -> bytes:
+        patience_s = self._limits.body_timeout_s if is_midway() else None
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._stream.readany()
+        except TimeoutError:
+            raise timed_out("body") from None
+        except BrokenBodyError:
+            raise _broke_off() from None
+
+    def _refuse_announced(self, limit_bytes: int | None) -> None:
+        if limit_bytes is None:
+            return
+        if int(self._fields.by_name.get("Content-Length", "0")) > limit_bytes:
+            raise too_large(limit_bytes)
+
+
+class Inflater:
+    """Decompresses gzip as it comes, a bounded piece at a time."""
+
+    def __init__(self, ratio: int) -> None:
+        """`ratio` is how many times larger the text may be."""
+        self._ratio = ratio
+        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+        self._taken = 0
+        self._given = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The text that these bytes are.
+
+        Raises:
+            StatusError: they are no gzip, or grow by more than the ratio allows.
+        """
+        self._taken += len(data)
+        allowed = self._taken * self._ratio + _RATIO_FREE_BYTES
+        while data:
+            if self._inflater.eof:
+                raise _not_gzip()
+            try:
+                text = self._inflater.decompress(data, _PIECE_BYTES)
+            except zlib.error:
+                raise _not_gzip() from None
+            self._given += len(text)
+            if self._given > allowed:
+                raise too_large(allowed)
+            if text:
+                yield text
+            data = self._inflater.unconsumed_tail or self._inflater.unused_data
+
+    def finish(self) -> None:
+        """Takes the end of the body.
+
+        Raises:
+            StatusError: the gzip stream has no end.
+        """
+        if not self._inflater.eof:
+            raise _not_gzip()
+
+
+def _parts(piece: bytes) -> Iterator[bytes]:
+    if len(piece) <= _PIECE_BYTES:
+        return iter((piece,))
+    return (piece[at : at + _PIECE_BYTES] for at in range(0, len(piece), _PIECE_BYTES))
+
+
+def content_coding(headers: Mapping[str, str]) -> str:
+    """`gzip`, or "" for a body that is sent as it is.
+
+    Raises:
+        StatusError: HTTP status 415 for any other coding (RFC 9110 section 8.4.1).
+    """
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    if coding in _IDENTITY:
+        return ""
+    if coding in ("gzip", "x-gzip"):
+        return "gzip"
+    raise StatusError(
+        Code.INVALID_ARGUMENT,
+        "a request body can be sent as it is, or with Content-Encoding: gzip",
+        http_status=415,
+        headers=[("Accept-Encoding", "gzip")],
+    )
+
+
+def too_large(limit_bytes: int) -> StatusError:
+    """The 413 for a body over the limit."""
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"the request body is larger than {limit_bytes} bytes",
+        http_status=413,
+    )
+
+
+async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
+    """The whole body, decoded.
+
+    Raises:
+        StatusError: it is over the limit, is no gzip though it says so, or broke off.
+    """
+    pieces: list[bytes] = []
+    total = 0
+    try:
+        while piece := await stream.readany():
+            total += len(piece)
+            if total > limits.body_bytes:
+                raise too_large(limits.body_bytes)
+            pieces.append(piece)
+    except BrokenBodyError:
+        raise _broke_off() from None
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if not coding:
+        return body
+    if len(body) > _OFF_THE_LOOP_BYTES:
+        return await asyncio.to_thread(_gunzip, body, limits)
+    return _gunzip(body, limits)
+
+
+def _gunzip(body: bytes, limits: Limits) -> bytes:
+    """Decompresses no further than the limits allow, so that a bomb costs nothing."""
+    allowed = min(limits.body_bytes, len(body) * limits.decompression_ratio)
+    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        text = inflater.decompress(body, allowed)
+    except zlib.error:
+        raise StatusError(Code.INVALID_ARGUMENT, "the request body is not gzip") from None
+    if inflater.unconsumed_tail:
+        raise too_large(allowed)
+    if not inflater.eof or inflater.unused_data:
+        raise _not_gzip()
+    return text
+
+
+def _broke_off() -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, "the request body broke off")
+
+
+def _not_gzip() -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")

@@ -1,0 +1,197 @@
+"""What a client's connection can do whatever is spoken on it: send, hold back, and end well."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from gateway.listeners.http1.peer_closed import has_hung_up
+from gateway.listeners.write_batch import Outbox
+
+JOINED_UP_TO_BYTES: Final = 64 * 1024
+"""Joining head and body saves a system call, and the client a wake-up; up to here."""
+_LINGER_S: Final = 2.0
+
+
+class Wire(asyncio.Protocol):
+    """One client connection.
+
+    What aiohttp's bodies ask of it is `connected`, `pause_reading` and `resume_reading`: a body of
+    which too much waits to be taken holds the client back.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_deaf",
+        "_drain",
+        "_held",
+        "_linger_until_s",
+        "_loop",
+        "_outbox",
+        "_parser",
+        "_reading_paused",
+        "_unsent_bytes",
+        "_unsent_since_s",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+        self.transport: asyncio.Transport | None = None
+        """None before the connection is made, and once it is lost."""
+        self.writing_paused = False
+        """Whether the client is slow to take what is there for it."""
+        self._loop = loop
+        self._outbox = outbox
+        self._parser: Any = None
+        """What stops parsing while a body is full."""
+        self._drain: asyncio.Future[None] | None = None
+        self._reading_paused = False
+        """Whether a body is full."""
+        self._held = False
+        """Whether nothing is read for another reason."""
+        self._closing = False
+        """Whether no further request is taken."""
+        self._deaf = False
+        """Whether nothing is looked at any more."""
+        self._linger_until_s = 0.0
+        self._unsent_bytes = 0
+        self._unsent_since_s = loop.time()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is there."""
+        return self.transport is not None
+
+    @property
+    def is_lingering(self) -> bool:
+        """Whether nothing more will be said, and what still comes is dropped."""
+        return self._linger_until_s > 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone: nobody waits for it any more."""
+        self.transport = None
+        if self._drain is not None and not self._drain.done():
+            if exc is None:
+                self._drain.set_result(None)
+            else:
+                self._drain.set_exception(ConnectionResetError())
+
+    def pause_writing(self) -> None:
+        """The client takes what is sent too slowly."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.writing_paused = False
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            drain.set_result(None)
+
+    def pause_reading(self) -> None:
+        """A body is full."""
+        self._reading_paused = True
+        self._parser.pause_reading()
+        self._read_no_more()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        """A body has room again; the parser goes on with what it has left.
+
+        A body asks for it whenever some of it is taken. Where nothing was paused, not looking for
+        what was left unparsed saves a fiftieth of what a small request with a body costs.
+        """
+        if not self._reading_paused:
+            return
+        self._reading_paused = False
+        if resume_parser:
+            self.data_received(b"")
+        self._read_again()
+
+    def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
+        """Sends an answer at the end of this turn of the loop; at once if it is large or last."""
+        if self.transport is None:
+            return
+        if len(body) <= JOINED_UP_TO_BYTES and not is_last:
+            self._outbox.add(self.transport, head + body)
+        else:
+            self._outbox.flush()
+            self._unsent_bytes = 0
+            self.transport.writelines((head, body))
+
+    def send_now(self, data: bytes) -> None:
+        """Sends at once: the first message must not wait for the second.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if self.transport is None:
+            raise ConnectionResetError
+        self._outbox.flush()
+        self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Returns once the client has taken enough of what is there for it.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if self.writing_paused:
+            if self.transport is None:
+                raise ConnectionResetError
+            if self._drain is None or self._drain.done():  # who waited before may have given up
+                self._drain = self._loop.create_future()
+            await self._drain
+
+    def hold(self) -> None:
+        """Stops reading; that the client leaves is looked for all the same."""
+        self._held = True
+        self._read_no_more()
+
+    def go_on(self) -> None:
+        """Reads again."""
+        self._held = False
+        self._read_again()
+
+    def _read_no_more(self) -> None:
+        if self.transport is not None:
+            with suppress(RuntimeError):  # uvloop's word for a transport that is closing
+                self.transport.pause_reading()
+
+    def _read_again(self) -> None:
+        if self.transport is not None and not self._reading_paused and not self._held:
+            with suppress(RuntimeError):
+                self.transport.resume_reading()
+
+    def is_forsaken(self, now_s: float, patience_s: float) -> bool:
+        """Whether the client has left, or takes nothing of what is there for it."""
+        if self.transport is None:
+            return False
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if not unsent_bytes or unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
+        if now_s - self._unsent_since_s > patience_s:
+            return True
+        if (self._reading_paused or self._held) and has_hung_up(self.transport):
+            return True
+        if unsent_bytes and self.is_lingering:
+            self._linger_until_s = now_s + _LINGER_S
+        return self.is_lingering and now_s > self._linger_until_s
+
+    def linger(self) -> None:
+        """Closes so that the last answer arrives even if the client is still sending.
+
+        Closing a socket with unread bytes resets it, and the answer may be lost (RFC 9112 section
+        9.6): the sending side is closed first, and what still comes is dropped for a while.
+        """
+        self._closing = self._deaf = True
+        if self.transport is None or self.transport.is_closing():
+            return
+        with suppress(OSError, NotImplementedError):  # the client may be gone already; TLS has none
+            self.transport.write_eof()
+        if self._reading_paused or self._held:
+            self._reading_paused = self._held = False
+            self._read_again()
+        self._linger_until_s = self._loop.time() + _LINGER_S

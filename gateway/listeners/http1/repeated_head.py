@@ -1,0 +1,150 @@
+"""Recognises the request whose header fields are those of the one before it.
+
+Most clients keep a connection and say the same with every request on it. What the parser took once
+need not be parsed again: the request line is all there is to read, and perhaps how long the body
+is. That saves a fifteenth of what a small request costs, and a tenth where there is a body.
+
+Nothing is read here otherwise than the parser reads it: the fields are byte for byte those it took;
+the request line has a form that leaves no doubt; and the request before came by itself, whole, in
+one piece, so that where this one begins is certain. All else is the parser's.
+"""
+
+import re
+from typing import Final
+
+from aiohttp import StreamReader
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.config.model import Limits
+from gateway.http.header_fields import Fields
+from gateway.listeners.http1.request_head import Head
+
+_METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
+_VERSION: Final = b" HTTP/1.1"
+_LONGEST_METHOD: Final = 7
+# The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have.
+_TARGET: Final = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%"
+)
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.IGNORECASE).search
+_NUMBER: Final = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
+
+Repeated = tuple[str, str, Fields, bytes]
+"""A request of which all is there: method, target, fields, body."""
+
+
+class Repeats:
+    """What is remembered of one connection's last request, while the next may be like it."""
+
+    __slots__ = (
+        "_after",
+        "_before",
+        "_fields",
+        "_head",
+        "_length",
+        "_limits",
+        "_target_bytes",
+        "message",
+    )
+
+    message: Head
+    """The request that was learned; method and target, only, are not those of its repetitions."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._target_bytes = limits.url_bytes
+        self._fields: Fields | None = None
+        """None while nothing is known."""
+        self._head = b""
+        """All that stands between request line and body."""
+        self._before = self._after = b""
+        """What stands there before and behind the body's length; empty if there is none."""
+        self._length = 0
+
+    def learn(self, data: bytes, message: Head, body: StreamReader, fields: Fields) -> None:
+        """Remembers the request that the parser made of `data`, if another can be known by it."""
+        at, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
+        length = len(data) - end
+        if (
+            message.should_close
+            or message.upgrade
+            or message.chunked
+            or fields.is_coded
+            or fields.expect is not None
+            or not body.is_eof()
+            or body.total_bytes != length
+            or not self._allows(length)
+            or _line(data, at) is None
+        ):
+            return
+        self._before = self._after = b""
+        if length:
+            found = _LENGTH(data, at, end)
+            if found is None or int(found[1]) != length:
+                return
+            first, last = found.span(1)
+            self._before, self._after = data[at + 2 : first], data[last:end]
+        self.message, self._fields = message, fields
+        self._head, self._length = data[at + 2 : end], length
+
+    def read(self, data: bytes) -> Repeated | None:
+        """The request that is in `data`, if it is all there, and nothing else is.
+
+        What is not is the parser's, and nothing is known until a request is learned again.
+        """
+        fields = self._fields
+        if fields is None:
+            return None
+        at = data.find(b"\r\n")
+        line = _line(data, at)
+        if line is not None and len(line[1]) <= self._target_bytes:
+            end = at + 2 + len(self._head)
+            if len(data) == end + self._length and data.startswith(self._head, at + 2):
+                return line[0], line[1], fields, data[end:]
+            other = self._of_another_length(data, at + 2, fields) if self._before else None
+            if other is not None:
+                end = at + 2 + len(self._head)
+                return line[0], line[1], other, data[end:]
+        self._fields = None
+        return None
+
+    def _of_another_length(self, data: bytes, at: int, fields: Fields) -> Fields | None:
+        """The fields at `at`, if the body's length is all that differs; they are known then."""
+        number = _NUMBER(data, at + len(self._before))
+        if number is None or not data.startswith(self._before, at):
+            return None
+        end, length = number.end() + len(self._after), int(number[0])
+        whole = len(data) == end + length and data.startswith(self._after, number.end())
+        if not whole or not self._allows(length):
+            return None
+        self._head, self._length = data[at:end], length
+        self._fields = _with_length(fields, number[0])
+        return self._fields
+
+    def _allows(self, length: int) -> bool:
+        most = self._limits.stream_bytes
+        return length <= self._limits.body_bytes and (most is None or length <= most)
+
+
+def _line(data: bytes, end: int) -> tuple[str, str] | None:
+    """Method and target of the request line that ends there, if it leaves no doubt.
+
+    Two slashes in front could be an authority, and the parser is asked.
+    """
+    space = data.find(b" ", 0, _LONGEST_METHOD)
+    method = _METHODS.get(data[:space]) if space > 0 else None
+    last = end - len(_VERSION)
+    if method is None or last <= space or data[last:end] != _VERSION:
+        return None
+    target = data[space + 1 : last]
+    if not target.startswith(b"/") or target.startswith(b"//") or target.translate(None, _TARGET):
+        return None
+    return method, target.decode()
+
+
+def _with_length(fields: Fields, length: bytes) -> Fields:
+    """The same fields, but for a body of another length."""
+    by_name = CIMultiDict(fields.by_name)
+    by_name["Content-Length"] = length.decode()
+    raw = [(name, length if name.lower() == b"content-length" else was) for name, was in fields.raw]
+    return Fields(CIMultiDictProxy(by_name), tuple(raw))

@@ -1,0 +1,88 @@
+"""A response as the bytes that go out (RFC 9112)."""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from gateway.http.messages import Response
+from gateway.listeners.http1.client_connection import JOINED_UP_TO_BYTES
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+} | {499: "HTTP/1.1 499 Client Closed Request\r\n"}
+_OK: Final = _STATUS_LINES[200]
+_WITHOUT_CONTENT: Final = (101, 204, 205, 304)
+
+
+def http_date() -> str:
+    """The Date header of this second (RFC 9110 section 5.6.7)."""
+    return formatdate(usegmt=True)
+
+
+def response_bytes(
+    response: Response, date: str, connection: str, *, head_only: bool, with_trailers: bool
+) -> tuple[bytes, bytes]:
+    """Head and body of a response; `connection` is the value of that header, or "" for none."""
+    status = response.status
+    line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+    fields = response.fixed
+    for name, value in response.headers:  # one or two, as a rule: joining a list costs more
+        fields += f"{name}: {value}\r\n"
+    if connection:
+        fields += f"Connection: {connection}\r\n"
+    if status in _WITHOUT_CONTENT:
+        # RFC 9110 section 15.3.6: 205 alone may say how much of nothing there is.
+        length = "Content-Length: 0\r\n" if status == 205 else ""
+        return f"{line}Date: {date}\r\n{length}{fields}\r\n".encode("latin-1"), b""
+    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
+    if with_trailers and response.trailers and not head_only:
+        names = ", ".join(dict.fromkeys([name for name, _ in response.trailers]))
+        framing = f"Transfer-Encoding: chunked\r\nTrailer: {names}\r\n"
+        body = _chunks(response.body, response.trailers)
+    else:
+        framing = f"Content-Length: {len(response.body)}\r\n"
+        body = b"" if head_only else response.body
+    head = f"{line}Date: {date}\r\n{kind}{framing}{fields}\r\n"
+    return head.encode("latin-1"), body
+
+
+def is_plain(response: Response) -> bool:
+    """Whether `plain_response` can say it, as it can most, on a connection that is kept."""
+    return (
+        response.status == 200
+        and not response.trailers
+        and len(response.body) <= JOINED_UP_TO_BYTES
+    )
+
+
+def plain_response(response: Response, date: str) -> bytes:
+    """What `response_bytes` makes of a plain response, with fewer questions asked."""
+    fields = response.fixed
+    for name, value in response.headers:  # one or two, as a rule: joining a list costs more
+        fields += f"{name}: {value}\r\n"
+    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
+    body = response.body
+    head = f"{_OK}Date: {date}\r\n{kind}Content-Length: {len(body)}\r\n{fields}\r\n"
+    return head.encode("latin-1") + body
+
+
+def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:
+    """The head of a response whose body comes in pieces; `framing` is the header that parts them.
+
+    Without one the body ends where the connection does.
+    """
+    status = response.status
+    line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+    kind = response.content_type
+    fields = [f"Date: {date}\r\nContent-Type: {kind}\r\n{framing}{response.fixed}"]
+    fields += [f"{name}: {value}\r\n" for name, value in response.headers]
+    if connection:
+        fields.append(f"Connection: {connection}\r\n")
+    return f"{line}{''.join(fields)}\r\n".encode("latin-1")
+
+
+def _chunks(body: bytes, trailers: list[tuple[str, str]]) -> bytes:
+    """The body as one chunk, and the trailers behind it (RFC 9112 section 7.1)."""
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    section = "".join([f"{name}: {value}\r\n" for name, value in trailers])
+    return b"%b0\r\n%b\r\n" % (chunk, section.encode("latin-1"))

@@ -1,0 +1,33 @@
+"""The state that all connections of one port share."""
+
+import asyncio
+from typing import Any
+
+from gateway.listeners.http1.response_bytes import http_date
+from gateway.listeners.write_batch import Outbox
+from gateway.status import Code, StatusError
+
+_RETRY_AFTER_S = 1
+
+
+class Port:
+    """The open connections of a port, the date, and the batch of small writes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, most_connections: int) -> None:
+        self.connections: set[Any] = set()
+        """Each an `HttpProtocol`, which this module cannot name: connections import it."""
+        self.date = http_date()
+        """The value of the `Date` header, renewed while the port is open."""
+        self.outbox = Outbox(loop)
+        self._most_connections = most_connections
+
+    def admit(self, connection: asyncio.Protocol) -> StatusError | None:
+        """Takes a new connection on, or returns the reason to refuse it."""
+        if len(self.connections) >= self._most_connections:
+            return StatusError(
+                Code.UNAVAILABLE,
+                "too many connections are open",
+                headers=[("Retry-After", str(_RETRY_AFTER_S))],
+            )
+        self.connections.add(connection)
+        return None

@@ -1,0 +1,192 @@
+"""TLS towards clients: contexts from files that may change, and connections that speak it."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from gateway.call import Certificate
+from gateway.config.model import Limits
+from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
+from gateway.listeners.http1.protocol import HttpProtocol
+from gateway.status import StartUpError
+
+logger = logging.getLogger("gateway")
+
+_VERSIONS = {
+    TlsVersion.TLS12: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS13: ssl.TLSVersion.TLSv1_3,
+}
+_VERIFICATION = {
+    ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
+    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
+}
+# What ssl calls the kinds of a subjectAltName (RFC 5280 section 4.2.1.6), and what we do.
+_KINDS = {"URI": "uri", "DNS": "dns", "email": "email"}
+
+
+class TlsError(StartUpError):
+    """Files that make no TLS; the text says which, and why."""
+
+
+class TlsContexts:
+    """Makes the context of a listener, and another when its files have changed.
+
+    A new context has new keys for its session tickets as well, so nobody resumes a session that was
+    opened by what the old one trusted.
+    """
+
+    def __init__(self, options: TlsServer) -> None:
+        """Reads the files.
+
+        Raises:
+            TlsError: they are no good.
+        """
+        self._options = options
+        self._seen = self._state()
+        self.context = server_context(options)
+
+    def renewed(self) -> bool:
+        """Whether `context` is another one, since the files have changed and are good."""
+        seen = self._state()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            self.context = server_context(self._options)
+        except TlsError as error:
+            # Certificate and key cannot change at one moment: the next look may find them whole.
+            logger.warning("TLS goes on with what it has: %s", error)
+            return False
+        logger.info("TLS has read its certificates again")
+        return True
+
+    def _state(self) -> list[object]:
+        return [_state_of(path) for _, path in _files(self._options)]
+
+
+def server_context(options: TlsServer) -> ssl.SSLContext:
+    """What connections are secured by.
+
+    Raises:
+        TlsError: the files are no good.
+    """
+    for setting, path in _files(options):
+        _check_readable(setting, path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[options.min_version]
+    # RFC 9325 section 3.5: renegotiation costs a server more than it does a client.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    _load_chain(context, options)
+    if options.client_ca_file is not None:
+        try:
+            context.load_verify_locations(options.client_ca_file)
+        except ssl.SSLError:
+            raise TlsError(
+                f"tls.client_ca_file: {options.client_ca_file}: holds no certificate in PEM"
+            ) from None
+        context.verify_mode = _VERIFICATION[options.client_certificates]
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, options: TlsServer) -> None:
+    try:
+        # Asked for a password, who has none gives none: nobody sits at a prompt.
+        context.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
+    except ssl.SSLError as error:
+        # Not always a text, whatever its type says.
+        reason: object = getattr(error, "reason", None)
+        if reason == "KEY_VALUES_MISMATCH":
+            raise TlsError(
+                f"tls.key_file: {options.key_file}: is not the key of {options.cert_file}"
+            ) from None
+        raise TlsError(
+            f"tls: expected certificates as PEM in {options.cert_file} and their key, "
+            f"without a password, in {options.key_file}"
+        ) from None
+
+
+def _files(options: TlsServer) -> list[tuple[str, Path]]:
+    files = [("cert_file", options.cert_file), ("key_file", options.key_file)]
+    if options.client_ca_file is not None:
+        files.append(("client_ca_file", options.client_ca_file))
+    return files
+
+
+def _check_readable(setting: str, path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise TlsError(f"tls.{setting}: {path}: cannot be read: {error.strerror}") from None
+
+
+def _state_of(path: Path) -> object:
+    """What changes when a file does, be it written or replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class TlsProtocol(HttpProtocol):
+    """One client connection that is secured; it begins when its handshake is through."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected, and has shown a certificate or has not."""
+        self._arrivals.certificate = _certificate(transport)
+        super().connection_made(transport)
+
+    def sweep(self, now_s: float, limits: Limits) -> None:
+        """Ends what takes too long; the end itself has a limit of its own."""
+        if self._is_closing:
+            return
+        super().sweep(now_s, limits)
+        self._close_if_lingering()
+
+    def close_when_idle(self) -> None:
+        """Takes no more requests; closes once the one under way is answered."""
+        # Told twice to close, a transport forgets what it has not sent.
+        if not self._is_closing:
+            super().close_when_idle()
+
+    def linger(self) -> None:
+        """Closes so that the last answer arrives."""
+        super().linger()
+        self._close_if_lingering()
+
+    def _close_if_lingering(self) -> None:
+        """Says in TLS's own words that nothing more comes (RFC 8446 section 6.1)."""
+        if self.transport is None or self._is_closing or not self._linger_until_s:
+            return
+        if not self.transport.get_write_buffer_size():  # or what waits would be cut off
+            self.transport.close()
+
+    @property
+    def _is_closing(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
+
+def _certificate(transport: asyncio.BaseTransport) -> Certificate | None:
+    """What a client has shown, if anything; its signatures have been checked."""
+    found: Mapping[str, Any] | None = transport.get_extra_info("peercert")
+    if not found:
+        return None
+    encoded: bytes = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    names = [
+        (_KINDS[kind], name) for kind, name in found.get("subjectAltName", ()) if kind in _KINDS
+    ]
+    for attributes in found.get("subject", ()):
+        names += [("cn", value) for kind, value in attributes if kind == "commonName"]
+    return Certificate(
+        tuple(names),
+        sha256(encoded).hexdigest(),
+        ssl.cert_time_to_seconds(found["notAfter"]),
+    )

@@ -1,1 +1,0 @@
-"""What is written down: requests, events in the gateway's life, the audit trail."""

@@ -1,0 +1,1 @@
+"""Clients for services that the gateway itself asks."""

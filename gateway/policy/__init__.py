@@ -1,0 +1,1 @@
+"""The rules for callers of each method, from protos and settings."""

@@ -1,0 +1,1 @@
+"""Processes: serving, workers and their supervisor, memory."""

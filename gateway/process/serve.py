@@ -1,0 +1,134 @@
+"""One gateway in this process, from start-up to the end of its last request."""
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from gateway.app.gateway import Gateway, open_gateway
+from gateway.config.model import Config
+from gateway.listeners.sockets import Sockets
+from gateway.process.allocator import keep_freed_memory
+from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.opening import open_logs
+from gateway.telemetry.logs.program import about
+
+logger = logging.getLogger("gateway")
+
+T = TypeVar("T")
+_MOST_FILES = 65_536
+# What a request makes is gone with it, hardly any of it in cycles. To look for cycles after ten
+# thousand objects instead of 700 saves 4 % of its instructions, and keeps a megabyte at most.
+_GARBAGE_THRESHOLDS = (10_000, 20, 50)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs to the end on uvloop, or on asyncio where there is none."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def serve(
+    config: Config,
+    *,
+    started: Callable[[Gateway], None],
+    stopping: Callable[[], None],
+    sockets: Sockets | None = None,
+    until: int | None = None,
+    before: str = "",
+) -> None:
+    """Serves until SIGINT or SIGTERM, or until the pipe `until` is closed at its other end.
+
+    `before` is what became of the process that this one replaces; it is written down.
+
+    Raises:
+        StartUpError: it cannot start; the text says why.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    if until is not None:
+        loop.add_reader(until, stopped.set)
+    keep_freed_memory()
+    _raise_file_limit()
+    async with open_logs(config.log) as logs:
+        with logs.speaking_for_program(), _levels_by_signal(logs.levels):
+            since_s = time.monotonic()
+            if before:
+                logger.error("%s", before, extra=about("gateway.worker.lost"))
+            logger.info("starting", extra=about("gateway.started", service__version=_version()))
+            async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
+                _settle()
+                _announce(gateway)
+                started(gateway)
+                await stopped.wait()
+                if until is not None:
+                    loop.remove_reader(until)
+                logger.info("finishing what is under way", extra=about("gateway.draining"))
+                stopping()
+            served_s = round(time.monotonic() - since_s, 3)
+            logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
+
+
+def _settle() -> None:
+    """What start-up made stays: saves looking through it at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    gc.enable()
+
+
+def _announce(gateway: Gateway) -> None:
+    for warning in gateway.warnings:
+        logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
+    count = len(gateway.transcoder.bindings)
+    about_it = about("gateway.listening", server__address=gateway.address, gateway__routes=count)
+    logger.info("serving %d routes on %s", count, gateway.url, extra=about_it)
+
+
+@contextmanager
+def _levels_by_signal(levels: Levels) -> Iterator[None]:
+    """SIGUSR1 has more written down, SIGUSR2 less, and SIGHUP what the settings say."""
+    loop = asyncio.get_running_loop()
+
+    def change(how: Callable[[], None]) -> None:
+        how()
+        # At the level in force, or it would not be seen.
+        said = about("gateway.log.level")
+        logger.log(levels.number, "the log writes %s now", levels.level, extra=said)
+
+    changes = {
+        signal.SIGUSR1: levels.lower,
+        signal.SIGUSR2: levels.raise_,
+        signal.SIGHUP: levels.reset,
+    }
+    for number, how in changes.items():
+        loop.add_signal_handler(number, change, how)
+    try:
+        yield
+    finally:
+        for number in changes:
+            loop.remove_signal_handler(number)
+
+
+def _version() -> str:
+    return version("grpc-rest-gateway")
+
+
+def _raise_file_limit() -> None:
+    """Every client is a file; what systems begin with is for programs that have a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,264 @@
+"""A store in Redis 7 or newer: for many nodes. An operation is one round trip, atomic by a script.
+
+Everything stands under one prefix. What expires does so by Redis' own clock, which is also the one
+that counts. The scripts touch keys of several names, so a cluster must keep the prefix in one slot,
+as `{gateway}:` does (redis.io, "Hash tags").
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
+    Demand,
+    KeyRecord,
+    Limit,
+    Rotation,
+    StoreUnavailableError,
+    Taken,
+    TokenBucket,
+    TokenKind,
+    TokenRecord,
+)
+from gateway.stores.batching import Batches
+from gateway.stores.redis import scripts
+
+_TIMEOUT_S = 1.0
+_CONNECTIONS = 50
+_PAGE = 500
+
+
+class RedisStore:
+    """Keeps everything in the Redis at `url`."""
+
+    def __init__(self, url: str, prefix: str = "gateway:") -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            TypeError, ValueError: the URL cannot be meant.
+        """
+        self._host = urlsplit(url).hostname or "localhost"
+        # Who finds no connection free waits for one: many questions at once are no outage.
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_TIMEOUT_S,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            # Once more at once finds a connection that the server closed while it was idle.
+            retry=Retry(NoBackoff(), 1),
+        )
+        # Only here does the driver look at the names of options.
+        pool.connection_class(**pool.connection_kwargs)
+        self._redis: Redis = Redis.from_pool(pool)
+        self._prefix = prefix
+        self._takes = Batches(self._take_many)
+        self._scripts = {
+            text: self._redis.register_script(text)
+            for text in (
+                scripts.ADD,
+                scripts.ROTATE,
+                scripts.REVOKE,
+                scripts.TAKE,
+                scripts.ADD_KEY,
+                scripts.FIND_KEY,
+                scripts.REPLACE_KEY,
+                scripts.REVOKE_KEY,
+                scripts.TOUCH_KEY,
+                scripts.READ_KEY,
+            )
+        }
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._host}>"
+
+    async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
+        """Keeps new tokens; see `TokenStore.add_tokens`."""
+        await self._run(scripts.ADD, *_arguments(records))
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest, if it is good."""
+        text = await self._asked(self._redis.get(f"{self._prefix}token:{digest.hex()}"))
+        return None if text is None else _token(text)
+
+    async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
+        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+        done = await self._run(scripts.ROTATE, digest.hex(), *_arguments(successors))
+        return Rotation(done.decode())
+
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        family = await self._asked(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
+        return None if family is None else str(family.decode())
+
+    async def revoke_family(self, family: str) -> int:
+        """Revokes all tokens of a login."""
+        return int(await self._run(scripts.REVOKE, family))
+
+    async def revoke_principal(self, principal: str) -> int:
+        """Revokes all tokens of a principal."""
+        key = f"{self._prefix}principal:{principal}"
+        families = await self._asked(self._redis.zrange(key, 0, -1))
+        return sum([await self.revoke_family(family.decode()) for family in families])
+
+    async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
+        """The good tokens, of one principal or all."""
+        cursor, pattern = 0, f"{_literal(self._prefix)}token:*"
+        while True:
+            page = self._redis.scan(cursor, match=pattern, count=_PAGE)
+            cursor, names = await self._asked(page)
+            texts = await self._asked(self._redis.mget(names)) if names else ()
+            for record in (_token(text) for text in texts if text is not None):
+                if principal in (None, record.principal):
+                    yield record
+            if not cursor:
+                return
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """Keeps a new key; False if its id is taken."""
+        value = {
+            "owner": record.owner,
+            "scopes": sorted(record.scopes),
+            "created_at_s": record.created_at_s,
+            "expires_at_s": record.expires_at_s,
+            "networks": record.networks,
+        }
+        expires_at_s = record.expires_at_s
+        goes_at = "" if expires_at_s is None else int((expires_at_s + EXPIRED_KEYS_KEPT_S) * 1000)
+        arguments = (record.id, record.digest.hex(), json.dumps(value), goes_at)
+        return bool(await self._run(scripts.ADD_KEY, *arguments))
+
+    async def find_key(self, digest: bytes) -> KeyRecord | None:
+        """The key with this digest, if it is good."""
+        found = await self._run(scripts.FIND_KEY, digest.hex())
+        if found is None:
+            return None
+        key_id, *parts, now_s = found
+        record = _key(key_id.decode(), parts)
+        return None if (record.expires_at_s or float("inf")) <= int(now_s) else record
+
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; see `KeyStore.replace_key`."""
+        old_until_ms = 0 if old_until_s is None else int(old_until_s * 1000)
+        parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex(), old_until_ms)
+        return None if parts is None else _key(key_id, parts)
+
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key."""
+        parts = await self._run(scripts.REVOKE_KEY, key_id)
+        return None if parts is None else _key(key_id, parts)
+
+    async def touch_key(self, key_id: str, at_s: float) -> None:
+        """Notes when a key was last used."""
+        await self._run(scripts.TOUCH_KEY, key_id, at_s)
+
+    async def list_keys(self) -> AsyncIterator[KeyRecord]:
+        """All keys, by id."""
+        names = await self._asked(self._redis.smembers(f"{self._prefix}keys"))
+        for name in sorted(name.decode() for name in names):
+            parts = await self._run(scripts.READ_KEY, name)
+            if parts[0] is not None:
+                yield _key(name, parts)
+
+    async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
+        """Takes from a counter; see `CounterStore.take`."""
+        return (await self.take_all([(key, limit, cost)]))[0]
+
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters; see `CounterStore.take_all`."""
+        return await self._takes(demands)
+
+    async def ping(self) -> None:
+        """Returns if Redis answers."""
+        await self._asked(self._redis.ping())
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        await self._takes.close()
+        await self._redis.aclose()
+
+    async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
+        arguments: list[str | int | float] = []
+        for demands in asked:
+            arguments.append(len(demands))
+            for key, limit, cost in demands:
+                kind = "bucket" if isinstance(limit, TokenBucket) else "window"
+                arguments += key, kind, limit.limit, limit.window_s, cost
+        answers = await self._run(scripts.TAKE, *arguments)
+        return [[_taken(*one) for one in answer] for answer in answers]
+
+    async def _run(self, script: str, *arguments: Any) -> Any:
+        return await self._asked(self._scripts[script](args=[self._prefix, *arguments]))
+
+    async def _asked(self, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except (RedisError, OSError) as error:
+            reason = type(error).__name__
+            raise StoreUnavailableError(f"redis at {self._host}: {reason}") from None
+
+
+def _arguments(records: Sequence[TokenRecord]) -> list[str | int]:
+    arguments: list[str | int] = []
+    for record in records:
+        value = {
+            "kind": record.kind,
+            "family": record.family,
+            "principal": record.principal,
+            "client": record.client,
+            "scopes": sorted(record.scopes),
+            "issued_at_s": record.issued_at_s,
+            "expires_at_s": record.expires_at_s,
+            "claims": dict(record.claims),
+            "digest": record.digest.hex(),
+        }
+        arguments += record.digest.hex(), int(record.expires_at_s * 1000), json.dumps(value)
+    return arguments
+
+
+def _token(text: bytes) -> TokenRecord:
+    value = json.loads(text)
+    return TokenRecord(
+        bytes.fromhex(value["digest"]),
+        TokenKind(value["kind"]),
+        value["family"],
+        value["principal"],
+        value["client"],
+        frozenset(value["scopes"]),
+        value["issued_at_s"],
+        value["expires_at_s"],
+        value["claims"],
+    )
+
+
+def _key(key_id: str, parts: Sequence[bytes | None]) -> KeyRecord:
+    digest, text, used = parts
+    value = json.loads(text or b"{}")
+    return KeyRecord(
+        bytes.fromhex((digest or b"").decode()),
+        key_id,
+        value["owner"],
+        frozenset(value["scopes"]),
+        value["created_at_s"],
+        value["expires_at_s"],
+        tuple(value["networks"]),
+        None if used is None else float(used),
+    )
+
+
+def _taken(allowed: int, remaining: int, wait_s: bytes, reset_s: bytes) -> Taken:
+    return Taken(bool(allowed), remaining, float(wait_s), float(reset_s))
+
+
+def _literal(text: str) -> str:
+    """`text` as a pattern that matches itself alone (redis.io, SCAN)."""
+    return "".join(f"\\{c}" if c in "*?[]\\" else c for c in text)

@@ -1,0 +1,377 @@
+"""A store in one SQLite file: for one machine, however many workers it has.
+
+Statements run on a thread of their own, since a disk can be slow. The write-ahead log lets workers
+read while one writes; writers queue for as long as `_PATIENCE_S` (sqlite.org/wal.html).
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.stores import counting
+from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
+    Demand,
+    KeyRecord,
+    Limit,
+    Rotation,
+    StoreUnavailableError,
+    Taken,
+    TokenKind,
+    TokenRecord,
+)
+from gateway.stores.batching import Batches
+from gateway.stores.sqlite.rows import KEY, TOKEN, joined, key_of, token_of
+
+T = TypeVar("T")
+_Outcome = tuple[Taken, counting.State]
+
+_PATIENCE_S = 5.0
+_CACHE_KB = 16 * 1024
+_PAGE = 500
+_SWEEP_EVERY_S = 60.0
+_SWEPT_AT_ONCE = 5000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tokens (
+  digest BLOB PRIMARY KEY, kind TEXT NOT NULL, family TEXT NOT NULL, principal TEXT NOT NULL,
+  client TEXT NOT NULL, scopes TEXT NOT NULL, issued_at_s REAL NOT NULL,
+  expires_at_s REAL NOT NULL, claims TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tokens_by_family ON tokens (family);
+CREATE INDEX IF NOT EXISTS tokens_by_principal ON tokens (principal);
+CREATE INDEX IF NOT EXISTS tokens_by_age ON tokens (issued_at_s, digest);
+CREATE INDEX IF NOT EXISTS tokens_by_expiry ON tokens (expires_at_s);
+CREATE TABLE IF NOT EXISTS api_keys (
+  id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT NOT NULL, scopes TEXT NOT NULL,
+  created_at_s REAL NOT NULL, expires_at_s REAL, networks TEXT NOT NULL, last_used_at_s REAL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS old_secrets (
+  id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, good_until_s REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (
+  key TEXT PRIMARY KEY, a REAL NOT NULL, b REAL NOT NULL, c REAL NOT NULL,
+  expires_at_s REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires_at_s);
+"""
+
+
+class SqliteStore:
+    """Keeps everything in the file at `path`, which only its owner can read."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._connection: sqlite3.Connection | None = None
+        self._swept_at_s = 0.0
+        self._takes = Batches(self._take_many)
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {self._path.name}>"
+
+    async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
+        """Keeps new tokens; see `TokenStore.add_tokens`."""
+
+        def add(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                _insert(connection, records)
+                self._sweep(connection)
+
+        await self._run(add)
+
+    async def find_token(self, digest: bytes) -> TokenRecord | None:
+        """The token with this digest, if it is good."""
+        query = f"SELECT {TOKEN} FROM tokens WHERE digest = ? AND used = 0 AND expires_at_s > ?"  # noqa: S608 - constants
+        rows = await self._rows(query, digest, self._clock())
+        return token_of(rows[0]) if rows else None
+
+    async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
+        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+
+        def rotate(connection: sqlite3.Connection) -> Rotation:
+            with _transaction(connection):
+                found = connection.execute(
+                    "SELECT used, family FROM tokens "
+                    "WHERE digest = ? AND kind = ? AND expires_at_s > ?",
+                    (digest, TokenKind.REFRESH, self._clock()),
+                ).fetchone()
+                if found is None:
+                    return Rotation.UNKNOWN
+                used, family = found
+                if used:
+                    connection.execute(
+                        "DELETE FROM tokens WHERE family = ? AND used = 0", (family,)
+                    )
+                    return Rotation.REUSED
+                connection.execute("UPDATE tokens SET used = 1 WHERE digest = ?", (digest,))
+                _insert(connection, successors)
+                self._sweep(connection)
+                return Rotation.DONE
+
+        return await self._run(rotate)
+
+    async def find_used(self, digest: bytes) -> str | None:
+        """Whose refresh token this was; see `TokenStore.find_used`."""
+        query = "SELECT family FROM tokens WHERE digest = ? AND used = 1"
+        rows = await self._rows(query, digest)
+        return str(rows[0][0]) if rows else None
+
+    async def revoke_family(self, family: str) -> int:
+        """Revokes all tokens of a login."""
+        return await self._revoke("family = ?", family)
+
+    async def revoke_principal(self, principal: str) -> int:
+        """Revokes all tokens of a principal."""
+        return await self._revoke(
+            "family IN (SELECT family FROM tokens WHERE principal = ?)", principal
+        )
+
+    async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
+        """The good tokens; read in pages, so that writers need not wait."""
+        who = "" if principal is None else "AND principal = ?"
+        query = (
+            f"SELECT {TOKEN} FROM tokens WHERE (issued_at_s, digest) > (?, ?) AND used = 0 "  # noqa: S608 - constants
+            f"AND expires_at_s > ? {who} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
+        )
+        after: tuple[float, bytes] = (float("-inf"), b"")
+        while True:
+            of_whom = () if principal is None else (principal,)
+            rows = await self._rows(query, *after, self._clock(), *of_whom)
+            for row in rows:
+                yield token_of(row)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1][6], rows[-1][0])
+
+    async def add_key(self, record: KeyRecord) -> bool:
+        """Keeps a new key; False if its id is taken."""
+        values = (
+            record.digest,
+            record.id,
+            record.owner,
+            joined(record.scopes),
+            record.created_at_s,
+            record.expires_at_s,
+            " ".join(record.networks),
+            record.last_used_at_s,
+        )
+        query = f"INSERT OR IGNORE INTO api_keys ({KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+
+        def add(connection: sqlite3.Connection) -> bool:
+            with _transaction(connection):
+                is_new = connection.execute(query, values).rowcount == 1
+                self._sweep(connection)
+                return is_new
+
+        return await self._run(add)
+
+    async def find_key(self, digest: bytes) -> KeyRecord | None:
+        """The key with this digest, if it is good."""
+        query = (
+            f"SELECT {KEY} FROM api_keys WHERE (digest = ? OR id = "  # noqa: S608 - constants
+            "(SELECT id FROM old_secrets WHERE digest = ? AND good_until_s > ?)) "
+            "AND (expires_at_s IS NULL OR expires_at_s > ?)"
+        )
+        now_s = self._clock()
+        rows = await self._rows(query, digest, digest, now_s, now_s)
+        return key_of(rows[0]) if rows else None
+
+    async def replace_key(
+        self, key_id: str, digest: bytes, old_until_s: float | None = None
+    ) -> KeyRecord | None:
+        """Gives a key another secret; see `KeyStore.replace_key`."""
+
+        def swap(connection: sqlite3.Connection) -> KeyRecord | None:
+            with _transaction(connection):
+                old = _find_id(connection, key_id)
+                if old is None:
+                    return None
+                connection.execute("DELETE FROM old_secrets WHERE id = ?", (key_id,))
+                if old_until_s is not None:
+                    values = (key_id, old.digest, old_until_s)
+                    connection.execute("INSERT INTO old_secrets VALUES (?, ?, ?)", values)
+                connection.execute("UPDATE api_keys SET digest = ? WHERE id = ?", (digest, key_id))
+                return replace(old, digest=digest)
+
+        return await self._run(swap)
+
+    async def revoke_key(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key."""
+
+        def revoke(connection: sqlite3.Connection) -> KeyRecord | None:
+            with _transaction(connection):
+                old = _find_id(connection, key_id)
+                connection.execute("DELETE FROM old_secrets WHERE id = ?", (key_id,))
+                connection.execute("DELETE FROM api_keys WHERE id = ?", (key_id,))
+                return old
+
+        return await self._run(revoke)
+
+    async def touch_key(self, key_id: str, at_s: float) -> None:
+        """Notes when a key was last used."""
+        await self._change("UPDATE api_keys SET last_used_at_s = ? WHERE id = ?", at_s, key_id)
+
+    async def list_keys(self) -> AsyncIterator[KeyRecord]:
+        """All keys, by id."""
+        for row in await self._rows(f"SELECT {KEY} FROM api_keys ORDER BY id"):  # noqa: S608 - constants
+            yield key_of(row)
+
+    async def take(self, key: str, limit: Limit, cost: int = 1) -> Taken:
+        """Takes from a counter; see `CounterStore.take`."""
+        return (await self.take_all([(key, limit, cost)]))[0]
+
+    async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
+        """Takes from several counters; see `CounterStore.take_all`."""
+        return await self._takes(demands)
+
+    async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
+        def look(connection: sqlite3.Connection, demands: Sequence[Demand]) -> list[_Outcome]:
+            query = "SELECT a, b, c FROM counters WHERE key = ?"
+            states = [connection.execute(query, (key,)).fetchone() for key, _, _ in demands]
+            return counting.take_all(demands, states, self._clock())
+
+        def take(connection: sqlite3.Connection, demands: Sequence[Demand]) -> list[_Outcome]:
+            outcomes = look(connection, demands)
+            now_s = self._clock()
+            rows = [
+                (key, *state, now_s + 2 * limit.window_s)
+                for (key, limit, _), (_, state) in zip(demands, outcomes, strict=True)
+            ]
+            connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", rows)
+            return outcomes
+
+        def take_many(connection: sqlite3.Connection) -> list[list[_Outcome]]:
+            if not any(cost for demands in asked for _, _, cost in demands):
+                # Whoever only asks need not queue with the writers.
+                return [look(connection, demands) for demands in asked]
+            with _transaction(connection):
+                outcomes = [take(connection, demands) for demands in asked]
+                self._sweep(connection)
+                return outcomes
+
+        answers = await self._run(take_many)
+        return [[taken for taken, _ in outcomes] for outcomes in answers]
+
+    async def ping(self) -> None:
+        """Returns if the file can be read and is a store."""
+        await self._rows("SELECT 1 FROM tokens LIMIT 1")
+
+    async def close(self) -> None:
+        """Closes the file."""
+        await self._takes.close()
+
+        def close() -> None:
+            if self._connection is not None:
+                self._connection.close()
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, close)
+        self._thread.shutdown()
+
+    async def _revoke(self, which: str, value: str) -> int:
+        # What was used up stays: whoever shows it again is still known to have stolen it.
+        query = f"DELETE FROM tokens WHERE used = 0 AND {which}"  # noqa: S608 - constants
+        return await self._change(query, value)
+
+    async def _rows(self, query: str, *values: object) -> list[Any]:
+        return await self._run(lambda connection: connection.execute(query, values).fetchall())
+
+    async def _change(self, query: str, *values: object) -> int:
+        return await self._run(lambda connection: connection.execute(query, values).rowcount)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def guarded() -> T:
+            try:
+                return work(self._open())
+            except (sqlite3.Error, OSError) as error:
+                self._forget()
+                reason = type(error).__name__
+                raise StoreUnavailableError(f"the file {self._path.name}: {reason}") from None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if not self._path.exists():
+                self._path.touch(mode=0o600)
+            self._connection = connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Loses the last commits on a power cut, but never consistency: tokens are asked for
+            # again, and a revocation that must outlive that is rare beside a sync per request.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # Digests are spread over the whole tree: with SQLite's 2 MB most writes read first.
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            connection.executescript(_SCHEMA)
+        return self._connection
+
+    def _forget(self) -> None:
+        """After a failure the next operation starts afresh: the file may be another by then."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        """Deletes some of what has expired, now and then."""
+        now_s = self._clock()
+        if now_s - self._swept_at_s < _SWEEP_EVERY_S:
+            return
+        self._swept_at_s = now_s
+        long_ago_s = now_s - EXPIRED_KEYS_KEPT_S
+        connection.execute("DELETE FROM api_keys WHERE expires_at_s <= ?", (long_ago_s,))
+        connection.execute("DELETE FROM old_secrets WHERE good_until_s <= ?", (now_s,))
+        for table, key in (("tokens", "digest"), ("counters", "key")):
+            gone = connection.execute(
+                f"DELETE FROM {table} WHERE {key} IN "  # noqa: S608 - constants
+                f"(SELECT {key} FROM {table} WHERE expires_at_s <= ? LIMIT {_SWEPT_AT_ONCE})",
+                (now_s,),
+            )
+            if gone.rowcount == _SWEPT_AT_ONCE:
+                # There is more: whoever makes up keys must not fill the disk faster than this.
+                self._swept_at_s = now_s - _SWEEP_EVERY_S + 1
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    # IMMEDIATE: what is read here must still hold when it is written.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _find_id(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
+    query = f"SELECT {KEY} FROM api_keys WHERE id = ?"  # noqa: S608 - constants
+    found = connection.execute(query, (key_id,)).fetchone()
+    return None if found is None else key_of(found)
+
+
+def _insert(connection: sqlite3.Connection, records: Sequence[TokenRecord]) -> None:
+    connection.executemany(
+        f"INSERT INTO tokens ({TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+        [
+            (
+                record.digest,
+                record.kind,
+                record.family,
+                record.principal,
+                record.client,
+                joined(record.scopes),
+                record.issued_at_s,
+                record.expires_at_s,
+                json.dumps(dict(record.claims)),
+            )
+            for record in records
+        ],
+    )

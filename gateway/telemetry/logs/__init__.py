@@ -1,0 +1,1 @@
+"""Logs: requests, events in the life of the gateway, the audit trail."""

@@ -1,0 +1,183 @@
+"""All logs of one gateway, opened together and closed together."""
+
+import getpass
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from gateway.audit import NO_AUDIT, Audit
+from gateway.config.log import Destination, LogFormat, LogOptions
+from gateway.schema.catalog import Method
+from gateway.telemetry.logs import audit as trail
+from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
+from gateway.telemetry.logs.audit import Trail
+from gateway.telemetry.logs.entry import EntryValues
+from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.line_format import Value, json_line
+from gateway.telemetry.logs.masking import PathMasks
+from gateway.telemetry.logs.program import ProgramHandler, taken_over
+from gateway.telemetry.logs.writer import FileSink, Scribe, Sink, StreamSink, stream_sink
+from gateway.transcoding.binding import Binding
+
+_NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
+
+
+class Logs:
+    """The access log, the audit trail, and what the program says of itself."""
+
+    def __init__(self, options: LogOptions) -> None:
+        """Opens what `options` name.
+
+        Raises:
+            LogError: a file cannot be opened.
+        """
+        self.levels = Levels(options.level)
+        """How much of it is written."""
+        self._options = options
+        self._sinks: dict[Destination, Sink] = {}
+        self._scribes: dict[Destination, Scribe[EntryValues]] = {}
+        try:
+            self._open(options)
+        except BaseException:
+            self._close_sinks()
+            raise
+
+    def _open(self, options: LogOptions) -> None:
+        # All files before the first thread: one that cannot be opened leaves nothing behind.
+        for destination in (options.access, options.events, options.audit):
+            self._sink(destination)
+        self._lines = AccessLines(options, self.levels, self._style(options.access))
+        self.access = AccessLog(self._scribe(options.access), options)
+        """Takes down requests."""
+        self.handler = ProgramHandler(
+            self._scribe(options.events), self.levels, self._style(options.events)
+        )
+        """Takes down what the program says."""
+        self._audit_scribe = self._open_audit_scribe(options.audit)
+        self.audit: Audit = NO_AUDIT
+        """Takes down what is done to credentials and policy."""
+        if self._audit_scribe is not None:
+            self.audit = Trail(self._audit_scribe, self._style(options.audit))
+
+    def hide(
+        self, bindings: Iterable[Binding], redact: Mapping[Method, AbstractSet[str]] | None = None
+    ) -> None:
+        """Hides in paths what fields and policies (`redact`, by method) say no log may show."""
+        known = redact or {}
+        masks = PathMasks(bindings, lambda method: known.get(method, frozenset()))
+        self._lines.masks = self.access.masks = masks
+
+    @contextmanager
+    def speaking_for_program(self) -> Iterator[None]:
+        """While the block runs, the loggers `gateway.*` write here and nowhere else."""
+        with taken_over(self.handler):
+            yield
+
+    def close(self) -> None:
+        """Writes what waits, and closes files."""
+        scribes = [*self._scribes.values()]
+        if self._audit_scribe is not None:
+            scribes.append(self._audit_scribe)
+        written = [scribe.close() for scribe in scribes]
+        if self._audit_scribe is not None and not written[-1]:
+            print("gateway: the end of the audit trail could not be written", file=sys.stderr)
+        if all(written):
+            self._close_sinks()
+
+    def _close_sinks(self) -> None:
+        for sink in self._sinks.values():
+            sink.close()
+
+    def _sink(self, destination: Destination) -> Sink | None:
+        if destination == "off":
+            return None
+        if destination not in self._sinks:
+            if isinstance(destination, Path):
+                sync = self._options.audit_fsync and destination == self._options.audit
+                self._sinks[destination] = FileSink(destination, sync=sync)
+            else:
+                self._sinks[destination] = stream_sink(destination)
+        return self._sinks[destination]
+
+    def _scribe(self, destination: Destination) -> Scribe[EntryValues] | None:
+        sink = self._sink(destination)
+        if sink is None:
+            return None
+        if destination not in self._scribes:
+            self._scribes[destination] = Scribe(sink, self._lines.line, _lost)
+        return self._scribes[destination]
+
+    def _open_audit_scribe(self, destination: Destination) -> Scribe[EntryValues] | None:
+        """One of its own, even where others write to the same place: it must not lose lines."""
+        sink = self._sink(destination)
+        if sink is None:
+            return None
+        return Scribe(sink, self._lines.line, trail.lost, must_keep=True)
+
+    def _style(self, destination: Destination) -> Style:
+        sink = self._sink(destination)
+        as_text = self._options.format is LogFormat.TEXT
+        if not isinstance(sink, StreamSink):
+            return Style(text=as_text and destination != self._options.audit)
+        is_auto = self._options.format is LogFormat.AUTO
+        is_text = as_text or (is_auto and sink.is_terminal)
+        # no-color.org: set to anything that is not empty.
+        colour = sink.is_terminal and not os.environ.get("NO_COLOR")
+        return Style(is_text, is_text and colour and os.environ.get("TERM") != "dumb")
+
+
+@asynccontextmanager
+async def open_logs(options: LogOptions) -> AsyncIterator[Logs]:
+    """Logs that are written while the block runs, and in the end.
+
+    Raises:
+        LogError: a file cannot be opened.
+    """
+    logs = Logs(options)
+    try:
+        yield logs
+    finally:
+        logs.close()
+
+
+@contextmanager
+def open_command_audit(options: LogOptions) -> Iterator[Audit]:
+    """The audit trail of a command, in the name of who runs it, if it is a file.
+
+    A command's standard streams are for who runs it.
+
+    Raises:
+        LogError: the file cannot be opened.
+    """
+    if not isinstance(options.audit, Path):
+        yield NO_AUDIT
+        return
+    sink = FileSink(options.audit, sync=options.audit_fsync)
+    scribe: Scribe[EntryValues] = Scribe(sink, lambda _: "", trail.lost, must_keep=True)
+    try:
+        yield Trail(scribe, Style(), by=_user())
+    finally:
+        if scribe.close():
+            sink.close()
+        else:
+            print(_NOT_WRITTEN, file=sys.stderr)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have no names for its users
+        return str(os.getuid())
+
+
+def _lost(count: int) -> str:
+    fields: dict[str, Value] = {
+        "event.name": "gateway.log.lost",
+        "body": f"{count} lines of the log were lost: they could not be written in time",
+        "gateway.lines": count,
+    }
+    return json_line(time.time(), "WARN", "gateway.logs", fields)

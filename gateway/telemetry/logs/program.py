@@ -1,0 +1,96 @@
+"""The gateway's own logging, `gateway.*`, in the form of its other lines."""
+
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.telemetry.logs.access import Style
+from gateway.telemetry.logs.entry import EntryValues
+from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.line_format import SEVERITIES, Value, json_line, pairs, plain, text_line
+from gateway.telemetry.logs.masking import mask_credentials
+from gateway.telemetry.logs.writer import Scribe
+
+_PID = os.getpid()
+_MOST_FRAMES = 20
+
+
+def about(event: str, **fields: Value) -> dict[str, object]:
+    """What a log record says beside its words: `logger.info("...", extra=about("...", ...))`.
+
+    Of a field's name, two underscores are a dot: `server__address`.
+    """
+    named = {name.replace("__", "."): value for name, value in fields.items()}
+    return {"gateway_event": event, "gateway_fields": named}
+
+
+class ProgramHandler(logging.Handler):
+    """Writes log records as lines."""
+
+    def __init__(self, scribe: Scribe[EntryValues] | None, levels: Levels, style: Style) -> None:
+        super().__init__()
+        self._scribe = scribe
+        self._levels = levels
+        self._style = style
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Has a record written soon."""
+        if self._scribe is None or record.levelno < self._levels.number:
+            return
+        try:
+            self._scribe.add(self._line(record))
+        except Exception:  # noqa: BLE001 - what logs must not raise (logging.Handler)
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        severity = SEVERITIES[max(10, min(50, record.levelno // 10 * 10))]
+        message = mask_credentials(record.getMessage())
+        told: dict[str, Value] = getattr(record, "gateway_fields", {})
+        failure = _failure(record, is_detailed=self._levels.number <= logging.DEBUG)
+        if self._style.text:
+            text = f"{plain(message)} {pairs(told)}".rstrip()
+            stack = failure.get("exception.stacktrace")
+            if stack:
+                text += f"\n{stack}"
+            return text_line(record.created, severity, text, colour=self._style.colour)
+        fields: dict[str, Value] = {
+            "event.name": getattr(record, "gateway_event", None),
+            "body": message,
+            "process.pid": _PID,
+        }
+        return json_line(record.created, severity, record.name, fields | told | failure)
+
+
+def _failure(record: logging.LogRecord, *, is_detailed: bool) -> dict[str, Value]:
+    """What is told of an exception: where and of which type.
+
+    Its words only in detail: they can quote anything of a request.
+    """
+    if record.exc_info is None or record.exc_info[1] is None:
+        return {}
+    error = record.exc_info[1]
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+    stack = "\n".join(f"{one.filename}:{one.lineno} in {one.name}" for one in frames)
+    words = mask_credentials(str(error)) if is_detailed else None
+    return {
+        "exception.type": type(error).__qualname__,
+        "exception.message": words,
+        "exception.stacktrace": stack,
+    }
+
+
+@contextmanager
+def taken_over(handler: ProgramHandler) -> Iterator[None]:
+    """While the block runs, the logger `gateway` has this handler and no other."""
+    logger = logging.getLogger("gateway")
+    before = logger.level, logger.propagate, logger.handlers
+    logger.propagate = False
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG)  # the handler chooses: its level can be changed while it runs
+    try:
+        yield
+    finally:
+        level, logger.propagate, logger.handlers = before
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""JSON to protobuf wire bytes and back."""

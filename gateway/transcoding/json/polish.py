@@ -1,0 +1,115 @@
+"""What the JSON library's output lacks: short floats, whole numbers in a Value, indentation."""
+
+import json
+import re
+import struct
+from base64 import b64encode
+from collections.abc import Callable
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.config.model import JsonOptions
+from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields
+
+Polish = Callable[[str], str]
+
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]+")
+_WHOLE = re.compile(rf"{_TEXT}|(\d)\.0(?=[,}}\]]|\Z)")
+_MAY_HAVE_WHOLE = re.compile(r"\.0(?:[,}\]]|\Z)")
+
+
+def polish(mark: str | None, *, integers: bool) -> Polish | None:
+    """What to do to a text whose float members' names end in `mark`.
+
+    `integers` says that it may hold a google.protobuf.Value, where 5.0 is 5.
+    """
+    steps: list[Polish] = []
+    if mark is not None:
+        steps.append(_float_polish(mark))
+    if integers:
+        steps.append(_without_point_zero)
+    if len(steps) < 2:
+        return steps[0] if steps else None
+    first, second = steps
+    return lambda text: second(first(text))
+
+
+def indented(text: str) -> str:
+    """The same for people."""
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+
+
+def shortest_float(text: str) -> str:
+    """The shortest decimal that reads as the same 32-bit float."""
+    value = float(text)
+    bits = struct.pack("<f", value)
+    short = next(s for n in range(6, 10) if struct.pack("<f", float(s := f"{value:.{n}g}")) == bits)
+    return repr(float(short))
+
+
+def default_json(field: FieldDescriptor, options: JsonOptions) -> str:
+    """The JSON of a field that is not set."""
+    if entry_fields(field):
+        return "{}"
+    if field.is_repeated:
+        return "[]"
+    if field.message_type is not None:
+        return _UNSET.get(field.message_type.full_name, "{}")
+    value = field.default_value
+    if field.enum_type is not None:
+        if field.enum_type.full_name == "google.protobuf.NullValue":
+            return "null"
+        names = {each.number: each.name for each in reversed(field.enum_type.values)}
+        return json.dumps(value if options.enums_as_numbers else names[value])
+    if isinstance(value, bytes):
+        return json.dumps(b64encode(value).decode())
+    if isinstance(value, float):
+        return _finite_or_text(value)
+    wide = field.cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
+    return json.dumps(str(value) if wide else value, ensure_ascii=False)
+
+
+def _finite_or_text(value: float) -> str:
+    special = {"inf": '"Infinity"', "-inf": '"-Infinity"', "nan": '"NaN"'}
+    return special.get(repr(value), repr(value))
+
+
+def _float_polish(mark: str) -> Polish:
+    map_of_numbers = rf"\{{(?:{_TEXT}:[^,}}]*,?)*\}}"
+    marked = re.compile(rf'{mark}":(\[[^\]]*\]|{map_of_numbers}|[^,}}\]]*)')
+
+    def shorten(found: re.Match[str]) -> str:
+        return '":' + _TOKEN.sub(_shorter, found[1])
+
+    return lambda text: marked.sub(shorten, text) if mark in text else _bare(text)
+
+
+def _bare(text: str) -> str:
+    """A google.protobuf.FloatValue is nothing but its number."""
+    return text if text[:1] in '{["' else _TOKEN.sub(_shorter, text)
+
+
+def _shorter(token: re.Match[str]) -> str:
+    text = token[0]
+    # Up to six digits are always the shortest there are.
+    return text if len(text) < 8 or text[0] == '"' else shortest_float(text)
+
+
+def _without_point_zero(text: str) -> str:
+    return _WHOLE.sub(_whole, text) if _MAY_HAVE_WHOLE.search(text) else text
+
+
+def _whole(token: re.Match[str]) -> str:
+    return token[1] or token[0]
+
+
+# Of these `{}` is no JSON form.
+_UNSET = {
+    "google.protobuf.ListValue": "[]",
+    "google.protobuf.Value": "null",
+    "google.protobuf.Timestamp": "null",
+    "google.protobuf.Duration": "null",
+    "google.protobuf.FieldMask": '""',
+    **dict.fromkeys(WRAPPERS, "null"),
+}

@@ -1,0 +1,202 @@
+"""Each value that is not a message of its own: numbers, text, enums, well-known types.
+
+The rules are those of protobuf.dev, "ProtoJSON Format".
+"""
+
+import math
+import re
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+
+from gateway.transcoding.json.report import At, Check, Report, expect
+from gateway.transcoding.json.text import Number, Tree
+from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
+
+MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*(?:\.(?:[A-Za-z0-9]+|\*))*)"
+"""One path of a FieldMask in lowerCamelCase; behind the first step a map's key or `*` (AIP-161)."""
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_MASK = re.compile(f"(?:{MASK_PATH}(?:,{MASK_PATH})*)?")
+_EXACT = 1 << 53  # up to here a double holds every integer
+_FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+_FLOAT_ROUNDS_TO_MAX = 3.4028235677973366e38  # half a step further, where infinity begins
+
+
+def map_key(key: FieldDescriptor) -> Check:
+    """The check of a map's key, which JSON has in quotes."""
+    if key.type == FieldDescriptor.TYPE_BOOL:
+        return _check_bool_key
+    return SCALARS[key.type]
+
+
+def enum_check(enum: EnumDescriptor) -> Check:
+    """The check of an enum, by name or number."""
+    names = {value.name for value in enum.values}
+    numbers = {value.number for value in enum.values}
+    nullable = enum.full_name == "google.protobuf.NullValue"
+    what = f"a value of {enum.name} by name or number"
+
+    def check(tree: Tree, at: At, report: Report) -> Tree:
+        kind = type(tree)
+        if kind is int or (kind is Number and tree == "-0"):
+            number = int(tree)  # type: ignore[arg-type] # by its kind
+            known = number in numbers or (not enum.is_closed and -(1 << 31) <= number < 1 << 31)
+        else:
+            known = tree in names if kind is str else (tree is None and nullable)
+        return tree if known else expect(what, tree, at, report)
+
+    return check
+
+
+def check_list(one: Check, tree: Tree, at: At, report: Report) -> Tree:
+    """An array, each of whose items passes `one`."""
+    if type(tree) is not list:
+        return expect("an array", tree, at, report)
+    return [one(item, (at, index), report) for index, item in enumerate(tree)]
+
+
+def check_map(key: Check, one: Check, tree: Tree, at: At, report: Report) -> Tree:
+    """An object, each of whose names passes `key` and each value `one`."""
+    if type(tree) is not tuple:
+        return expect("an object", tree, at, report)
+    return tuple(
+        (str(key(name, (at, (name,)), report)), one(item, (at, (name,)), report))
+        for name, item in tree
+    )
+
+
+def _check_bool_key(tree: Tree, at: At, report: Report) -> Tree:
+    return tree if tree in ("true", "false") else expect("the key true or false", tree, at, report)
+
+
+def _check_bool(tree: Tree, at: At, report: Report) -> Tree:
+    return tree if type(tree) is bool else expect("true or false", tree, at, report)
+
+
+def _check_string(tree: Tree, at: At, report: Report) -> Tree:
+    return tree if type(tree) is str else expect("a string", tree, at, report)
+
+
+def _integer(low: int, high: int, tree: Tree, at: At, report: Report) -> Tree:
+    kind = type(tree)
+    if kind is int or (kind is str and _INTEGER.fullmatch(str(tree))):
+        number = int(tree)  # type: ignore[arg-type] # by its kind
+    elif kind is Number or (kind is str and _NUMBER.fullmatch(str(tree))):
+        whole = _whole(str(tree))
+        if whole is None:
+            return expect("a whole number", tree, at, report)
+        number = whole
+    else:
+        return expect("an integer", tree, at, report)
+    if not low <= number <= high:
+        return expect(f"a number from {low} to {high}", tree, at, report)
+    if -_EXACT <= number <= _EXACT:
+        return tree
+    return _wide(number, tree, at, report)
+
+
+def _wide(number: int, tree: Tree, at: At, report: Report) -> Tree:
+    """Beyond what a double holds a bare number may have lost digits before it was sent."""
+    if type(tree) is not str:
+        if int(float(number)) != number:
+            report.add(at, "so large a number must be in quotes, or its last digits may be lost")
+        return tree
+    if not _INTEGER.fullmatch(tree):
+        report.changed = True  # the library would read it by way of a double
+    return str(number)
+
+
+def _whole(text: str) -> int | None:
+    """The integer that `1.0` or `1e2` stands for, as a double has it unless that loses digits."""
+    near = float(text)
+    if not near.is_integer() or abs(near) > 1e30:
+        return None
+    if abs(near) < _EXACT:
+        return int(near)
+    exact = Decimal(text)
+    return int(exact) if exact == exact.to_integral_value() else None
+
+
+def _float(limit: float, tree: Tree, at: At, report: Report) -> Tree:
+    kind = type(tree)
+    if kind is str and tree in ("NaN", "Infinity", "-Infinity"):
+        return tree
+    if kind is str and not _NUMBER.fullmatch(str(tree)):
+        return expect("a number", tree, at, report)
+    if kind not in (int, str, Number):
+        return expect("a number", tree, at, report)
+    try:
+        value = float(tree)  # type: ignore[arg-type] # by its kind
+    except OverflowError:
+        value = math.inf
+    if math.isinf(value) or abs(value) >= limit:
+        return expect("a number in range", tree, at, report)
+    if limit == _FLOAT_ROUNDS_TO_MAX and abs(value) > _FLOAT_MAX:
+        report.changed = True
+        return Number(repr(math.copysign(_FLOAT_MAX, value)))
+    return tree
+
+
+def _text(read: Callable[[str], object], tree: Tree, at: At, report: Report) -> Tree:
+    """A string whose spelling is the query's as well."""
+    if type(tree) is not str:
+        return expect("a string", tree, at, report)
+    try:
+        read(tree)
+    except ValueError as error:
+        report.add(at, str(error))
+    return tree
+
+
+def _check_mask(tree: Tree, at: At, report: Report) -> Tree:
+    if type(tree) is str and _MASK.fullmatch(tree):
+        return tree
+    return expect("comma-separated field paths such as title,author.birthYear", tree, at, report)
+
+
+def _check_free(tree: Tree, at: At, report: Report) -> Tree:
+    """Any JSON whose numbers a double can hold (google/protobuf/struct.proto)."""
+    if isinstance(tree, tuple):
+        return tuple((key, _check_free(item, (at, key), report)) for key, item in tree)
+    if isinstance(tree, list):
+        return [_check_free(item, (at, index), report) for index, item in enumerate(tree)]
+    return _float(math.inf, tree, at, report) if type(tree) in (int, Number) else tree
+
+
+def _check_struct(tree: Tree, at: At, report: Report) -> Tree:
+    if type(tree) is not tuple:
+        return expect("an object", tree, at, report)
+    return _check_free(tree, at, report)
+
+
+_F = FieldDescriptor
+_INT32 = partial(_integer, -(1 << 31), (1 << 31) - 1)
+_INT64 = partial(_integer, -(1 << 63), (1 << 63) - 1)
+_UINT32 = partial(_integer, 0, (1 << 32) - 1)
+_UINT64 = partial(_integer, 0, (1 << 64) - 1)
+SCALARS: dict[int, Check] = {
+    **dict.fromkeys((_F.TYPE_INT32, _F.TYPE_SINT32, _F.TYPE_SFIXED32), _INT32),
+    **dict.fromkeys((_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64), _INT64),
+    **dict.fromkeys((_F.TYPE_UINT32, _F.TYPE_FIXED32), _UINT32),
+    **dict.fromkeys((_F.TYPE_UINT64, _F.TYPE_FIXED64), _UINT64),
+    _F.TYPE_DOUBLE: partial(_float, math.inf),
+    _F.TYPE_FLOAT: partial(_float, _FLOAT_ROUNDS_TO_MAX),
+    _F.TYPE_BOOL: _check_bool,
+    _F.TYPE_STRING: _check_string,
+    _F.TYPE_BYTES: partial(_text, read_bytes),
+}
+"""By field type; enums and messages apart."""
+SPECIAL: dict[str, Check] = {
+    "google.protobuf.Timestamp": partial(_text, read_timestamp),
+    "google.protobuf.Duration": partial(_text, read_duration),
+    "google.protobuf.FieldMask": _check_mask,
+    "google.protobuf.Value": _check_free,
+    "google.protobuf.Struct": _check_struct,
+    "google.protobuf.ListValue": partial(check_list, _check_free),
+}
+"""By full name, the messages whose JSON is no object of their fields; wrappers and Any apart."""

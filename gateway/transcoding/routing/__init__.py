@@ -1,0 +1,1 @@
+"""Path templates and the router made of them."""

@@ -1,0 +1,102 @@
+"""What a template's variables captured of a path: compiled once, read from its raw segments."""
+
+from collections.abc import Callable
+from operator import itemgetter
+
+from gateway.transcoding.routing.percent import decode, decode_keeping_slashes
+from gateway.transcoding.routing.template import Template, Variable
+
+Captures = Callable[[list[str]], tuple[str, ...]]
+"""Reads a template's variables from the raw segments, of which the first is the empty one."""
+
+
+def compile_captures(template: Template, *, fully_decode: bool) -> Captures:
+    """What reads the variables of a path that `template` matches; http.proto says how far.
+
+    It raises `StatusError` for what cannot be decoded.
+    """
+    readers = [
+        _compile_variable(template, variable, fully_decode=fully_decode)
+        for variable in template.variables
+    ]
+    if not readers:
+        return lambda _segments: ()
+    if len(readers) == 1:
+        only = readers[0]
+        return lambda segments: (only(segments),)
+    if len(readers) == 2:
+        first, second = readers  # unrolled, since a loop costs as much as both readings
+        return lambda segments: (first(segments), second(segments))
+    return lambda segments: tuple([read(segments) for read in readers])
+
+
+def plain_captures(template: Template) -> Captures | None:
+    """Takes segments as they are, without a call for each; None where some have to be joined."""
+    if not template.variables or any(variable.many_segments for variable in template.variables):
+        return None
+    numbers = [variable.start + 1 for variable in template.variables]
+    if len(numbers) == 1:
+        (only,) = numbers
+        return lambda segments: (segments[only],)
+    return itemgetter(*numbers)
+
+
+def _compile_variable(
+    template: Template, variable: Variable, *, fully_decode: bool
+) -> Callable[[list[str]], str]:
+    deep = template.deep_at
+    if deep is not None and variable.end > deep:
+        return _compile_shifting(template, variable, deep, fully_decode=fully_decode)
+    start, end, name = variable.start + 1, variable.end + 1, variable.field_path
+    if not variable.many_segments:
+        return _read_one(start, name)
+    if not fully_decode:
+        return _read_many(start, end, name)
+    return lambda segments: "/".join([decode_keeping_slashes(s, name) for s in segments[start:end]])
+
+
+def _read_one(number: int, name: str) -> Callable[[list[str]], str]:
+    def read(segments: list[str]) -> str:
+        raw = segments[number]
+        return decode(raw, name) if "%" in raw else raw
+
+    return read
+
+
+def _read_many(start: int, end: int, name: str) -> Callable[[list[str]], str]:
+    def read(segments: list[str]) -> str:
+        raw = "/".join(segments[start:end])
+        return decode_keeping_slashes(raw, name) if "%" in raw else raw
+
+    return read
+
+
+def _compile_shifting(
+    template: Template, variable: Variable, deep: int, *, fully_decode: bool
+) -> Callable[[list[str]], str]:
+    """Reads a variable over a `**` or behind it: where it ends depends on what that matched."""
+    name, size = variable.field_path, len(template.segments) + 1
+    after_deep = variable.start > deep
+    start, end = variable.start + 1, variable.end + 1
+
+    def bounds(segments: list[str]) -> tuple[int, int]:
+        grown = len(segments) - size
+        return start + (grown if after_deep else 0), end + grown
+
+    def read(segments: list[str]) -> str:
+        first, last = bounds(segments)
+        raw = "/".join(segments[first:last])
+        if "%" not in raw:
+            return raw
+        return decode_keeping_slashes(raw, name) if variable.many_segments else decode(raw, name)
+
+    def read_fully(segments: list[str]) -> str:
+        # http.proto, Http.fully_decode_reserved_expansion: `%2F` stays only where `*` matched it.
+        first, last = bounds(segments)
+        inside = range(deep + 1, deep + 2 + len(segments) - size)
+        return "/".join(
+            (decode if i in inside else decode_keeping_slashes)(segments[i], name)
+            for i in range(first, last)
+        )
+
+    return read_fully if fully_decode and variable.many_segments else read

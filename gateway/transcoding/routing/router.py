@@ -1,0 +1,317 @@
+"""Finds the binding for an HTTP method and a raw path: an immutable trie made by a builder.
+
+Precedence does not depend on load order. First, a path that ends in a verb some template declares
+is read with the verb, then with the colon as data. Then, segment by segment from the left, a
+literal beats `*` and `*` beats `**`; behind `**`, more segments beat fewer. Last, on one path an
+exact HTTP method beats the custom kind `*`, and HEAD without a binding of its own is served as GET.
+The search goes on until a binding fits in everything, the HTTP method included, so a more specific
+path never hides a less specific one that would serve.
+
+An empty segment is no segment: no wildcard takes it, `**` neither, so `/v1/` and `//` are not
+found. Only `/` itself stands for no segments at all.
+
+A node is visited at most once for each length a `**` can leave to the segments behind it, so the
+cost of a search is bounded by the number of nodes, whatever the path.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Generic, TypeVar
+
+from gateway.status import Code, StatusError
+from gateway.transcoding.routing.captures import compile_captures, plain_captures
+from gateway.transcoding.routing.percent import decode, decode_segments
+from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Template
+
+T = TypeVar("T")
+ANY_METHOD: Final = "*"
+_SHOWN_LENGTH: Final = 200
+
+
+class Match(Generic[T]):
+    """The target that serves a request, and what its template's variables captured, decoded."""
+
+    __slots__ = ("captures", "target")
+
+    def __init__(self, target: T, captures: tuple[str, ...]) -> None:
+        self.target = target
+        self.captures = captures
+
+    def __repr__(self) -> str:
+        return f"Match({self.target!r}, {self.captures!r})"
+
+
+class Conflict(Generic[T]):
+    """Two targets on one route; the first serves it."""
+
+    __slots__ = ("first", "http_method", "second", "template")
+
+    def __init__(self, http_method: str, template: Template, first: T, second: T) -> None:
+        self.http_method = http_method
+        self.template = template
+        self.first = first
+        self.second = second
+
+
+class _Entry(Generic[T]):
+    """A route: what serves it, and how its variables are read."""
+
+    __slots__ = ("captures", "http_method", "plain", "target", "template")
+
+    def __init__(
+        self, template: Template, target: T, http_method: str, *, fully_decode: bool
+    ) -> None:
+        self.template = template
+        self.target = target
+        self.http_method = http_method
+        self.captures = compile_captures(template, fully_decode=fully_decode)
+        self.plain = plain_captures(template) or self.captures
+        """The same, for paths without escapes that were found without a `**`."""
+
+
+_Methods = dict[str, _Entry[T]]
+"""What serves one path, by HTTP method."""
+
+
+class _Node(Generic[T]):
+    """A place in the trie: where each next segment leads, and what serves the path up to here."""
+
+    __slots__ = ("deep", "leaves", "literals", "tails", "wildcard")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.wildcard: _Node[T] | None = None
+        self.deep: _Node[T] | None = None
+        self.tails: tuple[int, ...] = ()
+        """On the node behind a `**`: how many segments may follow it, fewest first."""
+        self.leaves: dict[str, _Methods[T]] = {}
+        """By verb; the empty one is none."""
+
+
+class RouterBuilder(Generic[T]):
+    """Collects routes; `build` makes the router."""
+
+    def __init__(self) -> None:
+        # Variables are no part of the key: their names do not tell two routes apart.
+        self._entries: dict[tuple[str, tuple[Segment, ...], str], _Entry[T]] = {}
+        self.conflicts: list[Conflict[T]] = []
+
+    def add(
+        self, http_method: str, template: Template, target: T, *, fully_decode: bool = False
+    ) -> None:
+        """Adds a route; one that is taken stays with its first target and counts as a conflict."""
+        key = (http_method, template.segments, template.verb)
+        taken = self._entries.get(key)
+        if taken is not None:
+            self.conflicts.append(Conflict(http_method, template, taken.target, target))
+            return
+        self._entries[key] = _Entry(template, target, http_method, fully_decode=fully_decode)
+
+    def build(self, *, allow_nul: bool = False) -> "Router[T]":
+        """The router over all routes added so far; it knows nothing of later ones."""
+        root: _Node[T] = _Node()
+        entries = list(self._entries.values())
+        leaves = [_grow_leaf(root, entry.template) for entry in entries]
+        for methods, entry in zip(leaves, entries, strict=True):
+            methods[entry.http_method] = entry
+        for methods in leaves:
+            if "GET" in methods:
+                # RFC 9110 section 9.3.2: HEAD is GET without the content.
+                methods.setdefault("HEAD", methods["GET"])
+        return Router(root, entries, allow_nul=allow_nul)
+
+
+class Router(Generic[T]):
+    """Answers which target serves an HTTP method on a raw path (no query)."""
+
+    def __init__(self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool) -> None:
+        self._entries = entries
+        self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
+        self._allow_nul = allow_nul
+        # A path starts with an empty segment; giving it a node saves cutting it off.
+        self._start: _Node[T] = _Node()
+        self._start.literals[""] = root
+
+    def match(self, http_method: str, path: str) -> Match[T]:
+        """The most specific target for `http_method` on `path`.
+
+        Raises:
+            StatusError: NOT_FOUND; or UNIMPLEMENTED with HTTP status 405 and an `Allow` header
+                if only the HTTP method is wrong; or INVALID_ARGUMENT for a path that cannot be
+                decoded.
+        """
+        # Saves the checks and the search for a path as most are: plain, with one way down.
+        if "%" not in path and "/." not in path and "//" not in path and path.isascii():
+            segments = path.split("/")
+            verb = ""
+            if ":" in segments[-1]:
+                last, _, verb = segments[-1].rpartition(":")
+                verb = verb if verb in self._verbs else ""
+                segments[-1] = last if verb else segments[-1]
+            node = self._start
+            for segment in segments:
+                child = node.literals.get(segment) or node.wildcard
+                if child is None:
+                    break
+                node = child
+            else:
+                methods = node.leaves.get(verb)
+                if methods is not None and segments[-1]:
+                    entry = methods.get(http_method) or methods.get(ANY_METHOD)
+                    if entry is not None:
+                        return Match(entry.target, entry.plain(segments))
+        return self._search(http_method, path)
+
+    def allowed_methods(self, path: str) -> tuple[str, ...]:
+        """The HTTP methods some binding serves on `path`, sorted; empty if none does.
+
+        HEAD comes with GET, and OPTIONS with any. `*` stands for the custom kind that takes all.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
+        """
+        return _allowed([methods for methods, _ in self._leaves(path)])
+
+    def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
+        """For each target: `matches`, or why it does not serve this request."""
+        try:
+            leaves = [methods for methods, _ in self._leaves(path)]
+        except StatusError as error:
+            return [(entry.target, error.message) for entry in self._entries]
+        serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves]
+        winner = next(filter(None, serving), None)
+        fitting = {entry for methods in leaves for entry in methods.values()}
+
+        def reason(entry: _Entry[T]) -> str:
+            if entry is winner:
+                return "matches"
+            if entry not in fitting:
+                return _path_difference(entry.template, path)
+            if entry.http_method in (http_method, ANY_METHOD):
+                return "a more specific binding matches"
+            return f"the path fits, but it serves {entry.http_method}"
+
+        return [(entry.target, reason(entry)) for entry in self._entries]
+
+    def _search(self, http_method: str, path: str) -> Match[T]:
+        missed: list[_Methods[T]] = []
+        for methods, segments in self._leaves(path):
+            entry = methods.get(http_method) or methods.get(ANY_METHOD)
+            if entry is not None:
+                return Match(entry.target, entry.captures(segments))
+            missed.append(methods)
+        raise _no_match(http_method, path, _allowed(missed))
+
+    def _leaves(self, path: str) -> Iterator[tuple[_Methods[T], list[str]]]:
+        """Each leaf that `path` reaches, the most specific first, with the raw segments."""
+        raw = path.split("/")
+        texts = decode_segments(raw, allow_nul=self._allow_nul)
+        if not path.startswith("/"):
+            return
+        # The colon is sought in the raw path: `%3A` is data (http.proto, path template syntax).
+        last, colon, suffix = raw[-1].rpartition(":")
+        verb = decode(suffix, "path") if colon else ""
+        if verb in self._verbs:
+            spared = decode_segments([last], allow_nul=self._allow_nul)
+            yield from self._walk([*raw[:-1], last], [*texts[:-1], *spared], verb)
+        yield from self._walk(raw, texts, "")
+
+    def _walk(
+        self, raw: list[str], texts: list[str], verb: str
+    ) -> Iterator[tuple[_Methods[T], list[str]]]:
+        if texts == ["", ""]:
+            raw = texts = [""]
+        if "" in texts[1:]:
+            return
+        for node in _descend(self._start, texts):
+            methods = node.leaves.get(verb)
+            if methods is not None:
+                yield methods, raw
+
+
+def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
+    """The leaf of `template` in the trie under `root`, made if need be."""
+    node = root
+    for position, segment in enumerate(template.segments):
+        if isinstance(segment, Literal):
+            child = node.literals.get(segment.text)
+            if child is None:
+                child = node.literals[segment.text] = _Node()
+            node = child
+        elif isinstance(segment, DeepWildcard):
+            node.deep = node.deep or _Node()
+            node = node.deep
+            node.tails = tuple(sorted({*node.tails, len(template.segments) - position - 1}))
+        else:
+            node.wildcard = node.wildcard or _Node()
+            node = node.wildcard
+    return node.leaves.setdefault(template.verb, {})
+
+
+def _descend(start: _Node[T], texts: list[str]) -> Iterator[_Node[T]]:
+    """Every node that all of `texts` leads to, the most specific first."""
+    stack = [(start, 0)]
+    while stack:
+        node, at = stack.pop()
+        if at == len(texts):
+            yield node
+        # What is pushed last is searched first.
+        if node.deep is not None:
+            ends = [len(texts) - tail for tail in node.deep.tails]
+            stack += [(node.deep, end) for end in ends if end >= at]
+        if at < len(texts):
+            if node.wildcard is not None:
+                stack.append((node.wildcard, at + 1))
+            child = node.literals.get(texts[at])
+            if child is not None:
+                stack.append((child, at + 1))
+
+
+def _allowed(leaves: Sequence[_Methods[T]]) -> tuple[str, ...]:
+    allowed = {http_method for methods in leaves for http_method in methods}
+    return tuple(sorted({*allowed, "OPTIONS"})) if allowed else ()
+
+
+def _no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusError:
+    request = f"{_shown(http_method)} {_shown(path)}"
+    if not allowed:
+        return StatusError(Code.NOT_FOUND, f"no route for {request}")
+    listed = ", ".join(allowed)
+    return StatusError(
+        Code.UNIMPLEMENTED,
+        f"no route for {request}; the path allows {listed}",
+        http_status=405,
+        headers=[("Allow", listed)],
+    )
+
+
+def _shown(text: str) -> str:
+    """`text` fit for a message: cut if long, and without control characters."""
+    cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def _path_difference(template: Template, path: str) -> str:
+    """The first thing in which `path`, which can be decoded, is not as `template` wants it."""
+    if template.verb:
+        path, _, verb = path.rpartition(":")
+        if "/" in verb or decode(verb, "path") != template.verb:
+            return f"the path does not end in :{template.verb}"
+    if not path.startswith("/"):
+        return "the path does not start with /"
+    texts = [decode(raw, "path") for raw in path[1:].split("/")]
+    deep = template.deep_at
+    before = template.segments[:deep]
+    behind = () if deep is None else template.segments[deep + 1 :]
+    first_behind = len(texts) - len(behind)
+    for segment, number in [
+        *zip(before, range(len(texts)), strict=False),
+        *zip(behind, range(max(len(before), first_behind), len(texts)), strict=False),
+    ]:
+        if isinstance(segment, Literal) and segment.text != texts[number]:
+            return f"segment {number + 1} is {texts[number]!r} and not {segment.text!r}"
+    if "" in texts:
+        return f"segment {texts.index('') + 1} is empty"
+    wanted = f"{len(before) + len(behind)}{'' if deep is None else ' or more'}"
+    return f"the path has {len(texts)} segment{'s'[: len(texts) - 1]} and not {wanted}"

@@ -1,0 +1,1 @@
+"""Several messages on one HTTP body."""

@@ -1,0 +1,1 @@
+"""Channels: one back end, called by gRPC."""

@@ -1,0 +1,324 @@
+"""A channel over grpcio: the C core, with all that it alone can do."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from gateway.call import Metadata, Reply
+from gateway.config.model import RequestCompression, TlsClient, Upstream
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError
+from gateway.upstream.channels.channel import QUIET_S
+from gateway.upstream.channels.status_details import (
+    backend_error,
+    deadline_exceeded,
+    too_large,
+    unavailable,
+)
+from gateway.upstream.channels.user_agent import USER_AGENT
+
+_LOG = logging.getLogger(__name__)
+
+_CLOCK_SLACK_S = 0.02
+
+_COMPRESSIONS: Mapping[RequestCompression, grpc.Compression] = {
+    RequestCompression.NONE: grpc.Compression.NoCompression,
+    RequestCompression.GZIP: grpc.Compression.Gzip,
+}
+
+_OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
+    Code.CANCELLED: re.compile(r"RST_STREAM|[Cc]ancelled by application|[Cc]ancelling all calls"),
+    Code.DEADLINE_EXCEEDED: re.compile(r"Deadline Exceeded|RST_STREAM"),
+    Code.PERMISSION_DENIED: re.compile(r"RST_STREAM|http2 header with status"),
+    Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger|RST_STREAM"),
+    Code.UNAUTHENTICATED: re.compile(r"http2 header with status"),
+    Code.UNIMPLEMENTED: re.compile(r"http2 header with status"),
+    Code.UNKNOWN: re.compile(
+        r"RST_STREAM|[Ss]tream removed|http2 header with status|No status received"
+    ),
+    Code.INTERNAL: re.compile(
+        r"RST_STREAM|[Ss]tream removed|http2 header with status|ipv[46]:"
+        r"|Decompression failed|Compression bit set|Internal error from Core"
+    ),
+    Code.UNAVAILABLE: re.compile(
+        r"[Ff]ailed to connect|[Cc]onnection (?:re|aborted|timed|closed)|[Ss]ocket|GOAWAY"
+        r"|RST_STREAM|[Cc]ancelling all calls|DNS|errors resolving|[Kk]eepalive|Broken pipe"
+        r"|address list|[Ee]ndpoint|[Tt]ransport|[Ss]tream removed|[Hh]andshake|[Ss]hutdown"
+        r"|[Cc]hannel (?:closed|is closed)|http2 header with status|ipv[46]:|unix:|too_many_pings"
+    ),
+}
+"""How the C core speaks of failures of its own, by code. It marks them in no other way, not in the
+debug string either; but a status without trailers whose text has such words is taken to be its."""
+_WRITE_FAILED = "Internal error from Core"
+
+
+class GrpcioChannel:
+    """Calls one back end through `grpc.aio`, handing bytes through unread."""
+
+    def __init__(self, name: str, upstream: Upstream) -> None:
+        self._name = name
+        self._limit_bytes = upstream.max_message_bytes
+        self._channel = _open(upstream)
+        # Saves making a multi-callable for every call.
+        self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<GrpcioChannel {self._name}>"
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method` once; see `Channel.call`."""
+        whole = request if isinstance(request, bytes) else None
+        try:
+            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(metadata))
+        except grpc.aio.UsageError:  # the channel is closed
+            raise unavailable(self._name) from None
+        sending = None if isinstance(request, bytes) else _Sending(rpc, request)
+        if method.server_streaming:
+            return await self._stream(rpc, sending)
+        try:
+            message: bytes | None = await rpc
+        except grpc.aio.AioRpcError as error:
+            raise self._error(rpc, error, sending) from None
+        except asyncio.CancelledError as cancelled:
+            rpc.cancel()
+            raise self._interruption(cancelled, sending) from None
+        finally:
+            if sending is not None:
+                await sending.stop()
+        if message is None:  # OK, but without the one message
+            raise self._breach(Code.INTERNAL)
+        return Reply(
+            message,
+            metadata=_plain(await rpc.initial_metadata()),
+            trailers=_plain(await rpc.trailing_metadata()),
+        )
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Lets calls under way finish for `grace_s` seconds, then ends them."""
+        await self._channel.close(grace_s or None)
+
+    def _callable(self, method: Method) -> Callable[..., Any]:
+        # Not keyed by the method itself, which would keep a replaced schema alive.
+        key = (method.path, method.client_streaming, method.server_streaming)
+        try:
+            return self._callables[key]
+        except KeyError:
+            made = self._callables[key] = self._multi_callable(method)
+            return made
+
+    def _multi_callable(self, method: Method) -> Callable[..., Any]:
+        makers: dict[tuple[bool, bool], Callable[..., Any]] = {
+            (False, False): self._channel.unary_unary,
+            (False, True): self._channel.unary_stream,
+            (True, False): self._channel.stream_unary,
+            (True, True): self._channel.stream_stream,
+        }
+        # No serializers: what goes in and comes out are wire bytes.
+        return makers[method.client_streaming, method.server_streaming](method.path)  # type: ignore[no-any-return]
+
+    async def _stream(self, rpc: Any, sending: "_Sending | None") -> Reply:
+        """The reply once its first message, its end, or its failure is there, or it is quiet."""
+        reply = Reply()
+        reply.messages = self._messages(rpc, sending, reply)
+        # Runs up to where that is known. It also has to have started: closing a
+        # generator that never ran would leave the RPC running.
+        await anext(reply.messages)
+        return reply
+
+    async def _messages(
+        self, rpc: Any, sending: "_Sending | None", reply: Reply
+    ) -> AsyncGenerator[bytes]:
+        """The messages of a streaming reply, behind an empty one that says it has begun."""
+        messages = aiter(rpc)
+        fetching = asyncio.ensure_future(_first(messages))
+        try:
+            await asyncio.wait([fetching], timeout=QUIET_S)
+            if is_quiet := not fetching.done():
+                yield b""
+            first = await fetching
+            reply.metadata.extend(_plain(await rpc.initial_metadata()))
+            if not is_quiet:
+                yield b""
+            if first is not None:
+                yield first
+                async for message in messages:
+                    yield message
+            reply.trailers.extend(_plain(await rpc.trailing_metadata()))
+        except grpc.aio.AioRpcError as error:
+            raise self._error(rpc, error, sending) from None
+        except asyncio.CancelledError as cancelled:
+            raise self._interruption(cancelled, sending) from None
+        finally:
+            rpc.cancel()
+            fetching.cancel()
+            await asyncio.wait([fetching])
+            if sending is not None:
+                await sending.stop()
+
+    def _interruption(
+        self, cancelled: asyncio.CancelledError, sending: "_Sending | None"
+    ) -> BaseException:
+        """What cancelled an RPC: its task, its request's failure, or else the channel's closing.
+
+        grpcio raises CancelledError for all three.
+        """
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            return cancelled
+        if sending is not None and sending.failure is not None:
+            return sending.failure
+        return unavailable(self._name)
+
+    def _error(
+        self, rpc: Any, error: grpc.aio.AioRpcError, sending: "_Sending | None"
+    ) -> StatusError:
+        if sending is not None and sending.ending is not None:
+            error = sending.ending
+        code, _ = error.code().value
+        metadata = _plain(error.initial_metadata())
+        trailers = _plain(error.trailing_metadata())
+        text = error.details() or ""
+        own_words = _OWN_WORDS.get(Code.of(code))
+        if not trailers and own_words is not None and own_words.search(text):
+            return self._local_error(_meant(Code.of(code), text, rpc.time_remaining()), text)
+        return backend_error(code, text, metadata, trailers)
+
+    def _local_error(self, code: Code, text: str) -> StatusError:
+        """A failure that grpcio found itself, in our words: its own name addresses."""
+        match code:
+            case Code.DEADLINE_EXCEEDED:
+                return deadline_exceeded()
+            case Code.RESOURCE_EXHAUSTED if "larger" in text:
+                return too_large(self._limit_bytes)
+            case Code.CANCELLED:
+                return StatusError(Code.CANCELLED, "the call was cancelled")
+            case Code.UNAVAILABLE:
+                _LOG.warning("upstream %s is unavailable: %s", self._name, text)
+                return unavailable(self._name)
+            case _:
+                return self._breach(code)
+
+    def _breach(self, code: Code) -> StatusError:
+        return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
+
+
+def _meant(code: Code, text: str, remaining_s: float | None) -> Code:
+    """What a failure that grpcio found means when so much of the call's time is left."""
+    if remaining_s is None or remaining_s >= _CLOCK_SLACK_S:
+        return code
+    # The back end kept the deadline, by a clock that was a little ahead of the C core's, and may
+    # have closed a connection that it was draining, on which the call was the last; or the core was
+    # too late to send at all, which it calls an internal error.
+    was_closed = code is Code.UNAVAILABLE and text.startswith("Stream removed")
+    if was_closed or code in (Code.CANCELLED, Code.INTERNAL):
+        return Code.DEADLINE_EXCEEDED
+    return code
+
+
+class _Sending:
+    """Writes a request's messages to an RPC, and knows why they stopped if they failed.
+
+    grpcio could do it, but forgets the reason, and waits on for messages when the RPC has ended.
+    """
+
+    def __init__(self, rpc: Any, messages: AsyncGenerator[bytes]) -> None:
+        self.failure: Exception | None = None
+        self.ending: grpc.aio.AioRpcError | None = None
+        """How the RPC ended. A write that comes too late has grpcio say INTERNAL ever after."""
+        self._rpc = rpc
+        rpc.add_done_callback(self._note_ending)
+        self._task = asyncio.create_task(self._send(messages))
+
+    async def stop(self) -> None:
+        """Reads no further message, and returns once the generator is at rest."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def _note_ending(self, rpc: Any) -> None:
+        details = _at_once(rpc.details())
+        if self.ending is None and details != _WRITE_FAILED:
+            self.ending = grpc.aio.AioRpcError(
+                _at_once(rpc.code()),
+                _at_once(rpc.initial_metadata()),
+                _at_once(rpc.trailing_metadata()),
+                details,
+            )
+
+    async def _send(self, messages: AsyncGenerator[bytes]) -> None:
+        try:
+            async for message in messages:
+                await self._rpc.write(message)
+            # Where it fails the core has ended the RPC, whose status, on its way, says why.
+            with suppress(grpc.aio.InternalError):
+                await self._rpc.done_writing()
+        except Exception as error:  # noqa: BLE001 - it is raised where the reply is awaited
+            # Where the RPC ended first, its own ending says why.
+            if not self._rpc.done():
+                self.failure = error
+                self._rpc.cancel()
+
+
+def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that has nothing to wait for."""
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        return done.value
+    reading.close()
+    raise RuntimeError("grpcio calls an RPC done whose end it does not know")
+
+
+async def _first(messages: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(messages, None)
+
+
+def _plain(metadata: Any) -> Metadata:
+    return [] if metadata is None else [(name, value) for name, value in metadata]
+
+
+def _open(upstream: Upstream) -> grpc.aio.Channel:
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", upstream.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.primary_user_agent", USER_AGENT),
+        # Retries that a back end's name would configure are nobody's decision here. Those of calls
+        # that no back end has seen stay on: a connection may say goodbye just as one is sent.
+        ("grpc.service_config_disable_resolution", 1),
+        # A back end that is up again is noticed in seconds; the default waits up to two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5000),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if upstream.keepalive_s is not None:
+        options += [
+            ("grpc.keepalive_time_ms", round(upstream.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(upstream.keepalive_timeout_s * 1000)),
+        ]
+    compression = _COMPRESSIONS[upstream.compression]
+    if upstream.tls is None:
+        return grpc.aio.insecure_channel(upstream.target, options, compression)
+    if upstream.tls.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", upstream.tls.server_name))
+    return grpc.aio.secure_channel(
+        upstream.target, _credentials(upstream.tls), options, compression
+    )
+
+
+def _credentials(tls: TlsClient) -> grpc.ChannelCredentials:
+    files: Sequence[bytes | None] = [
+        None if file is None else file.read_bytes()
+        for file in (tls.ca_file, tls.key_file, tls.cert_file)
+    ]
+    return grpc.ssl_channel_credentials(*files)

@@ -1,0 +1,13 @@
+"""A lean gRPC client over HTTP/2: wire bytes in, wire bytes out, many calls on few connections.
+
+Theory of operation. `connection.py` is a state machine without I/O: bytes go in, calls' listeners
+are told, bytes to send pile up. `channel.py` puts it on sockets. What makes it cheap:
+
+* It advertises a header table of size 0, so that every block it receives means the same by itself,
+  and a block seen before need not be decoded again.
+* A method's request headers are encoded once; a call appends its own metadata.
+* All calls that start in one turn of the event loop leave in one write.
+* Frames are cut from the buffer by integer arithmetic; a unary call is one future and one object.
+"""
+
+from gateway.upstream.channels.http2.channel import Http2Channel as Http2Channel

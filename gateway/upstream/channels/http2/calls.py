@@ -1,0 +1,338 @@
+"""What listens to a stream for gRPC's sake: frames of messages in, a reply or an error out."""
+
+import asyncio
+import zlib
+from abc import abstractmethod
+from collections import deque
+from typing import Final
+
+from gateway.call import Metadata, Reply
+from gateway.status import StatusError
+from gateway.upstream.channels.http2 import status
+from gateway.upstream.channels.http2.compressed_message import Packed
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.http2.stream import Listener, Stream
+from gateway.upstream.channels.status_details import deadline_exceeded, too_large, unavailable
+
+_PREFIX_BYTES: Final = 5
+_GZIP_WINDOW: Final = 31
+
+_SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
+"""How a stream ends that a back end gives up at its deadline; its connection may go with it."""
+
+
+class Unprocessed(Exception):  # noqa: N818 - reads as what happened
+    """The back end is sure to have done nothing: the call may be sent again."""
+
+
+class RpcCall(Listener):
+    """One call, from its headers to its status; messages come out one by one."""
+
+    __slots__ = (
+        "_buffer",
+        "_drained",
+        "_encoding",
+        "_limit_bytes",
+        "deadline_s",
+        "ended",
+        "error",
+        "metadata",
+        "socket",
+        "started",
+        "stream",
+        "trailers",
+        "upstream",
+    )
+
+    stream: Stream
+
+    def __init__(self, upstream: str, limit_bytes: int, socket: Http2Socket) -> None:
+        self.socket = socket
+        self.deadline_s: float | None = None
+        self.metadata: Metadata = []
+        self.trailers: Metadata = []
+        self.error: Exception | None = None
+        self.ended = False
+        self.started = False
+        """Whether the back end has begun to answer."""
+        self.upstream = upstream
+        self._limit_bytes = limit_bytes
+        self._encoding = "identity"
+        self._buffer: bytearray | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Makes ready what a kind of call has of its own; saves a call of `super`."""
+
+    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+        """Takes headers, or the trailers that close the call."""
+        if self.started:
+            if ended:
+                self._on_trailers(headers)
+            else:
+                self._finish(status.of_breach(self.upstream))
+        elif headers.is_grpc:
+            self.started = True
+            if ended:
+                self._on_trailers(headers)
+            else:
+                self._encoding = headers.encoding
+                self.metadata.extend(headers.metadata)
+        elif ended or not headers.interim:
+            self._finish(status.of_stranger(self.upstream, headers))
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Cuts messages out of the body."""
+        if self.ended:
+            return
+        size = len(data) - _PREFIX_BYTES
+        if (
+            self._buffer is None
+            and 0 <= size <= self._limit_bytes
+            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+            and self.started
+        ):
+            # Saves copying a message that comes whole in one frame, as most do.
+            self.on_message(data[_PREFIX_BYTES:])
+        else:
+            self._cut(data)
+        if ended and not self.ended:
+            self._finish(status.of_breach(self.upstream))
+
+    @abstractmethod
+    def on_message(self, message: bytes) -> None:
+        """One message is complete."""
+
+    def on_writable(self) -> None:
+        """All that was handed in has been sent."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def writable(self) -> None:
+        """Waits until what was handed in has been sent, or the call is over."""
+        if self.stream.pending is not None and not self.ended:
+            self._drained = self.socket.loop.create_future()
+            await self._drained
+
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        """The stream was reset, or its connection is gone."""
+        if unprocessed and not self.started:
+            self._finish(Unprocessed())
+        elif code in _SAYS_LITTLE and self.is_late(self.socket.loop.time()):
+            self._finish(deadline_exceeded())
+        elif code is None:
+            self._finish(unavailable(self.upstream))
+        else:
+            self._finish(status.of_reset(self.upstream, code))
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether the call has run out of time."""
+        return self.deadline_s is not None and now_s >= self.deadline_s
+
+    @abstractmethod
+    def changed(self) -> None:
+        """The next message, or the end, has come."""
+
+    def took(self, size: int) -> None:
+        """So much of the body is out of the way: the peer may send as much again."""
+        self.socket.connection.consumed(self.stream, size)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the call from this side."""
+        self._finish(error)
+        self.socket.flush_soon()
+
+    def give_up(self) -> None:
+        """Tells the back end that nobody waits any more."""
+        if not self.ended:
+            self.ended = True
+            self.socket.connection.reset(self.stream)
+            self.socket.flush_soon()
+
+    def _on_trailers(self, headers: ResponseHeaders) -> None:
+        if headers.grpc_status != 0:
+            trailers = list(headers.metadata)
+            self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
+        elif self._buffer:
+            self._finish(status.of_breach(self.upstream))
+        else:
+            self.trailers.extend(headers.metadata)
+            self._finish(None)
+
+    def _cut(self, data: bytes) -> None:
+        if not self.started:
+            self._finish(status.of_breach(self.upstream))
+            return
+        buffer = self._buffer
+        if buffer is None:
+            buffer = self._buffer = bytearray()
+        buffer += data
+        while len(buffer) >= _PREFIX_BYTES and not self.ended:
+            size = int.from_bytes(buffer[1:_PREFIX_BYTES], "big")
+            if size > self._limit_bytes:
+                self._finish(too_large(self._limit_bytes))
+                return
+            whole = _PREFIX_BYTES + size
+            if len(buffer) < whole:
+                return
+            packed = buffer[0]
+            message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
+            del buffer[:whole]
+            self.on_message(Packed(message) if packed else message)
+        if not buffer:
+            self._buffer = None
+
+    def inflated(self, message: Packed) -> bytes:
+        """A message decompressed, but no further than the limit.
+
+        Raises:
+            StatusError: it is too large, or not what the reply's headers promised.
+        """
+        if self._encoding != "gzip":
+            raise status.of_breach(self.upstream)
+        inflater = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            text = inflater.decompress(message, self._limit_bytes + 1)
+        except zlib.error:
+            raise status.of_breach(self.upstream) from None
+        if len(text) > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+        if not inflater.eof or inflater.unused_data:
+            raise status.of_breach(self.upstream)
+        return text
+
+    def _finish(self, error: Exception | None) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self.error = error
+        if self._drained is not None:
+            self.on_writable()
+        if error is not None:
+            self.socket.connection.reset(self.stream)
+        self.changed()
+
+
+class UnaryCall(RpcCall):
+    """A call with one reply, which is awaited as a future."""
+
+    __slots__ = ("_message", "done")
+
+    def _begin(self) -> None:
+        self.done: asyncio.Future[None] = self.socket.loop.create_future()
+        self._message: bytes | None = None
+
+    def on_message(self, message: bytes) -> None:
+        """Keeps the one message."""
+        if self._message is not None:
+            self._finish(status.of_breach(self.upstream))
+            return
+        try:
+            self._message = self.inflated(message) if type(message) is Packed else message
+        except StatusError as error:
+            self._finish(error)
+
+    def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
+        """As for any call; what nearly every reply is takes a third of the steps."""
+        size = len(data) - _PREFIX_BYTES
+        if (
+            headers.is_grpc
+            and trailers.grpc_status == 0
+            and not (self.started or self.ended)
+            and 0 <= size <= self._limit_bytes
+            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+        ):
+            self._message = data[_PREFIX_BYTES:]
+            self.metadata += headers.metadata
+            self.trailers += trailers.metadata
+            self.started = self.ended = True
+            if not self.done.done():
+                self.done.set_result(None)
+        else:
+            super().on_whole(headers, data, trailers)
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """As for any call; the message is bounded, so the peer may send on at once."""
+        super().on_data(data, ended=ended)
+        if self._message is None:
+            self.took(len(data))
+
+    def changed(self) -> None:
+        """Wakes who waits for the end."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def reply(self) -> Reply:
+        """The reply, or the error raised."""
+        if self.error is not None:
+            raise self.error
+        if self._message is None:
+            raise status.of_breach(self.upstream)
+        reply = Reply(self._message)
+        reply.metadata, reply.trailers = self.metadata, self.trailers
+        return reply
+
+
+class StreamingCall(RpcCall):
+    """A call with many replies, which are taken one by one."""
+
+    __slots__ = ("_messages", "_owed", "_waiter")
+
+    def _begin(self) -> None:
+        self._messages: deque[bytes] = deque()
+        self._owed = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def on_message(self, message: bytes) -> None:
+        """Queues a message as it came: what is packed is inflated only when it is taken."""
+        self._messages.append(message)
+        if self._waiter is not None:
+            self.changed()
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """As for any call; while messages wait to be taken, the peer is held back."""
+        super().on_data(data, ended=ended)
+        self._owed += len(data)
+        self._settle()
+
+    def changed(self) -> None:
+        """Wakes who waits for the next message, or the end."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> bytes | None:
+        """The next message, or None after the last.
+
+        Raises:
+            StatusError: the call failed; all messages before that have been handed out.
+        """
+        while not self._messages:
+            if self.ended:
+                if self.error is not None:
+                    raise self.error
+                return None
+            self._waiter = self.socket.loop.create_future()
+            await self._waiter
+            self._waiter = None
+        message = self._messages.popleft()
+        self._settle()
+        if type(message) is not Packed:
+            return message
+        try:
+            return self.inflated(message)
+        except StatusError as error:
+            # What comes behind a message that cannot be read is not handed out.
+            self._messages.clear()
+            self.fail(error)
+            raise
+
+    def _settle(self) -> None:
+        if self._owed and not self._messages:
+            self.took(self._owed)
+            self._owed = 0
+            if self.socket.connection.has_output:
+                self.socket.flush_soon()

@@ -1,0 +1,159 @@
+"""Payloads of the frames a server sends, checked and read (RFC 9113 section 6)."""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gateway.upstream.channels.http2 import frames
+from gateway.upstream.channels.http2.frames import ErrorCode
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""The largest block of headers, as it comes and decoded."""
+_MAX_SETTINGS: Final = 32
+# How gRPC servers object to keepalive that is too eager (gRFC A8).
+_TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
+_MAX_IDLE_FRAMES: Final = 10_000
+_IDLE_FRAMES_PERIOD_S: Final = 60.0
+
+MISSING: Mapping[int, str] = {
+    frames.SETTINGS: "no HTTP/2 server preface",
+    frames.CONTINUATION: "a header block was interrupted",
+}
+"""What is wrong where only this kind of frame may come next, and another does."""
+
+
+class ConnectionFailed(Exception):  # noqa: N818 - reads as what happened
+    """The peer broke the protocol; the connection is over."""
+
+    def __init__(self, code: ErrorCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+_BOUNDS: Mapping[int, tuple[int, int, ErrorCode]] = {
+    # A client that sees a server allow itself pushes has to object (section 6.5.2).
+    frames.ENABLE_PUSH: (0, 0, ErrorCode.PROTOCOL_ERROR),
+    frames.INITIAL_WINDOW_SIZE: (0, frames.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
+    frames.MAX_FRAME_SIZE: (frames.DEFAULT_FRAME_SIZE, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
+}
+
+
+def read_settings(payload: bytes) -> dict[int, int]:
+    """The last value of each setting in a frame, none of them out of its bounds."""
+    if len(payload) % 6:
+        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "settings are malformed")
+    if len(payload) > 6 * _MAX_SETTINGS:
+        raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many settings")
+    values: dict[int, int] = dict(struct.iter_unpack(">HL", payload))
+    for number, (least, most, code) in _BOUNDS.items():
+        if not least <= values.get(number, least) <= most:
+            raise ConnectionFailed(code, f"setting {number} is out of range")
+    return values
+
+
+def read_goodbye(stream_id: int, payload: bytes) -> tuple[int, bool]:
+    """The last stream a GOAWAY says will be answered, and whether it objects to our pings."""
+    if stream_id or len(payload) < 8:
+        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a goodbye is malformed")
+    is_upset = payload[4:] == _TOO_MANY_PINGS
+    return int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, is_upset
+
+
+def read_increment(payload: bytes) -> int:
+    """By how much a WINDOW_UPDATE opens a window."""
+    if len(payload) != 4:
+        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a window update has 4 bytes")
+    return int.from_bytes(payload, "big") & 0x7FFFFFFF
+
+
+def read_reset(payload: bytes) -> ErrorCode:
+    """The code of a RST_STREAM; one that is not known is an INTERNAL_ERROR (section 7)."""
+    if len(payload) != 4:
+        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a reset has 4 bytes")
+    number = int.from_bytes(payload, "big")
+    return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
+
+
+def whole_reply(buffer: bytes, at: int, stream_id: int) -> tuple[int, int] | None:
+    """Where the body ends and the trailers do, of a reply of which all follows its headers.
+
+    None where it is not one plain DATA frame, and trailers in one frame.
+    """
+    last = len(buffer) - frames.HEAD_BYTES
+    if at > last:
+        return None
+    length_and_kind, flags, its_id = frames.unpack_head(buffer, at)
+    ends = at + frames.HEAD_BYTES + (length_and_kind >> 8)
+    if length_and_kind & 255 != frames.DATA or flags or its_id != stream_id or ends > last:
+        return None
+    length_and_kind, flags, its_id = frames.unpack_head(buffer, ends)
+    if length_and_kind & 255 != frames.HEADERS or flags != frames.WHOLE_HEADERS:
+        return None
+    over = ends + frames.HEAD_BYTES + (length_and_kind >> 8)
+    return (ends, over) if its_id == stream_id and over <= len(buffer) else None
+
+
+def check_ping(stream_id: int, payload: bytes) -> None:
+    """A PING belongs to no stream and has eight bytes."""
+    if stream_id or len(payload) != 8:
+        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a ping has 8 bytes")
+
+
+def unpadded(payload: bytes) -> bytes:
+    """The payload of a padded frame without its padding."""
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "padding is longer than its frame")
+    return payload[1 : len(payload) - payload[0]]
+
+
+def fragment(flags: int, payload: bytes) -> bytes:
+    """The part of a header block in a HEADERS frame: no padding, no priority."""
+    if flags & frames.PADDED:
+        payload = unpadded(payload)
+    if flags & frames.PRIORITIZED:
+        if len(payload) < 5:
+            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a priority has 5 bytes")
+        payload = payload[5:]
+    return payload
+
+
+class PartialBlock:
+    """A header block that comes in several frames."""
+
+    __slots__ = ("ended", "stream_id", "text")
+
+    def __init__(self, stream_id: int, start: bytes, *, ended: bool) -> None:
+        self.stream_id = stream_id
+        self.ended = ended
+        self.text = bytearray(start)
+
+    def add(self, stream_id: int, payload: bytes) -> None:
+        """Takes what a CONTINUATION brings."""
+        if stream_id != self.stream_id:
+            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted")
+        self.text += payload
+        if len(self.text) > MAX_HEADER_BYTES:
+            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "headers are too large")
+
+
+class Patience:
+    """Ends the connection of a peer that keeps us busy with frames that bring nothing.
+
+    `tried` goes back to nothing whenever something useful comes or goes, and after a minute.
+    """
+
+    __slots__ = ("_clock", "_since_s", "tried")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.tried = 0
+        self._clock = clock
+        self._since_s = clock()
+
+    def try_it(self) -> None:
+        """Takes note of one such frame."""
+        self.tried += 1
+        if self.tried > _MAX_IDLE_FRAMES:
+            now_s = self._clock()
+            if now_s - self._since_s < _IDLE_FRAMES_PERIOD_S:
+                raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many idle frames")
+            self.tried, self._since_s = 0, now_s

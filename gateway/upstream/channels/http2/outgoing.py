@@ -1,0 +1,178 @@
+"""The half of a connection that talks: calls started, data sent as far as windows allow."""
+
+import time
+from collections.abc import Callable
+
+from gateway.upstream.channels.http2 import frames, incoming
+from gateway.upstream.channels.http2.frames import ErrorCode, pack_head
+from gateway.upstream.channels.http2.stream import (
+    CONNECTION_WINDOW,
+    STREAM_WINDOW,
+    Listener,
+    Stream,
+)
+
+
+class Outgoing:
+    """Streams, and the bytes to send for them, which pile up for `take_output`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.streams: dict[int, Stream] = {}
+        self.max_streams = 0
+        """What the peer allows at once; nothing before its first settings."""
+        self.draining = False
+        """Whether no call may start here any more."""
+        self._out: list[bytes] = [
+            frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, incoming.MAX_HEADER_BYTES)
+        ]
+        self._next_id = self._unsent_id = 1
+        self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
+        self._starved = False
+        self._unanswered = 0
+        self._patience = incoming.Patience(clock)
+
+    @property
+    def can_open(self) -> bool:
+        """Whether another call may start here now."""
+        return not self.draining and len(self.streams) < self.max_streams
+
+    @property
+    def unused(self) -> bool:
+        """Whether no call ever started here."""
+        return self._next_id == 1
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there are bytes to send."""
+        return bool(self._out)
+
+    def take_output(self) -> bytes:
+        """The bytes to send, in order; they are not handed out again."""
+        out, self._out = self._out, []
+        self._unanswered = 0
+        self._unsent_id = self._next_id
+        return b"".join(out)
+
+    def open(self, block: bytes, listener: Listener) -> Stream:
+        """Starts a call with its encoded headers."""
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id == frames.LAST_STREAM_ID:
+            self.draining = True
+        stream = self.streams[stream_id] = Stream(stream_id, listener, self._initial_send_window)
+        size = len(block)
+        if size <= frames.DEFAULT_FRAME_SIZE:
+            head = pack_head(size << 8 | frames.HEADERS, frames.END_HEADERS, stream_id)
+            self._out += (head, block)
+        else:
+            self._out.append(frames.headers(stream_id, block))
+        return stream
+
+    def open_whole(self, block: bytes, data: bytes, listener: Listener) -> Stream:
+        """Starts a call of which all is there; in one step, if it fits into one frame each."""
+        size = len(data)
+        if (
+            size > self._send_window
+            or size > self._initial_send_window
+            or size > frames.DEFAULT_FRAME_SIZE
+            or len(block) > frames.DEFAULT_FRAME_SIZE
+        ):
+            stream = self.open(block, listener)
+            self.send(stream, data, end=True)
+            return stream
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id == frames.LAST_STREAM_ID:
+            self.draining = True
+        stream = Stream(stream_id, listener, self._initial_send_window - size)
+        self.streams[stream_id] = stream
+        stream.local_ended = True
+        self._send_window -= size
+        # What a peer says while we send, it may say in answer to that.
+        self._patience.tried = 0
+        self._out += (
+            pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
+            block,
+            pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
+            data,
+        )
+        return stream
+
+    def send(self, stream: Stream, data: bytes, *, end: bool) -> bool:
+        """Sends data, as far as the peer's windows allow; False if some must wait."""
+        stream.local_ended = end
+        # What a peer says while we send, it may say in answer to that.
+        self._patience.tried = 0
+        size = len(data)
+        if (
+            stream.pending is None
+            and size <= stream.send_window
+            and size <= self._send_window
+            and size <= frames.DEFAULT_FRAME_SIZE
+        ):
+            # Saves the general path for what nearly every message is: one frame, room enough.
+            self._send_window -= size
+            stream.send_window -= size
+            flags = frames.END_STREAM if end else 0
+            self._out += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
+            return True
+        if stream.pending is not None:
+            data = bytes(stream.pending) + data
+        stream.pending = memoryview(data)
+        self._send_pending(stream)
+        return stream.pending is None
+
+    def end(self, stream: Stream) -> None:
+        """Says that no more data follows."""
+        if not stream.local_ended:
+            self.send(stream, b"", end=True)
+
+    def reset(self, stream: Stream, code: ErrorCode = ErrorCode.CANCEL) -> None:
+        """Gives a call up; its listener is told nothing more."""
+        if self.streams.pop(stream.id, None) is not None:
+            self._out.append(frames.rst_stream(stream.id, code))
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """Lets the peer send as much more as someone has taken."""
+        stream.credit += size
+        # Half a window is early enough, and saves many small updates.
+        if stream.credit >= STREAM_WINDOW // 2 and stream.id in self.streams:
+            self._out.append(frames.window_update(stream.id, stream.credit))
+            stream.room += stream.credit
+            stream.credit = 0
+
+    def ping(self) -> None:
+        """Asks the peer for a sign of life; whatever it sends next is one."""
+        self._out.append(frames.ping(bytes(8), ack=False))
+
+    def close(self) -> None:
+        """Says goodbye."""
+        self.draining = True
+        self._out.append(frames.goaway(ErrorCode.NO_ERROR))
+
+    def _remote_ended(self, stream: Stream) -> None:
+        """The peer is done with a stream; what we still had to send nobody wants."""
+        del self.streams[stream.id]
+        if not stream.local_ended or stream.pending is not None:
+            self._out.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+
+    def _send_pending(self, stream: Stream) -> None:
+        pending = stream.pending
+        while pending is not None:
+            room = min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE)
+            if room <= 0 and len(pending):
+                self._starved = self._starved or self._send_window <= 0
+                break
+            piece, pending = pending[:room], pending[room:] if len(pending) > room else None
+            flags = frames.END_STREAM if pending is None and stream.local_ended else 0
+            stream.send_window -= len(piece)
+            self._send_window -= len(piece)
+            self._patience.tried = 0
+            self._out += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
+        stream.pending = pending
+        if pending is None:
+            stream.listener.on_writable()
+
+    def _send_all_pending(self) -> None:
+        for stream in [s for s in self.streams.values() if s.pending is not None]:
+            self._send_pending(stream)

@@ -1,0 +1,97 @@
+"""The messages of a streaming reply."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from types import TracebackType
+
+from gateway.upstream.channels.channel import QUIET_S
+from gateway.upstream.channels.http2.calls import StreamingCall, Unprocessed
+from gateway.upstream.channels.http2.sender import Sender
+from gateway.upstream.channels.status_details import unavailable
+
+
+class Replies(AsyncGenerator[bytes]):
+    """The messages of a reply. Closing it cancels the call, read or not, unlike a generator's.
+
+    `over` is told when the call has ended and nothing sends for it any more.
+    """
+
+    def __init__(
+        self,
+        call: StreamingCall,
+        sender: Sender | None,
+        over: Callable[[StreamingCall], None],
+    ) -> None:
+        self._call = call
+        self._sender = sender
+        self._over = over
+        self._first: bytes | None = None
+        self._closed = False
+
+    def __del__(self) -> None:
+        # Nobody closed it, as nobody has to close a generator: the back end shall not send on.
+        if not self._closed and not self._call.socket.loop.is_closed():
+            self._end()
+
+    async def fetch_first(self) -> None:
+        """Waits for the first message, the end, or the failure; not long if none comes.
+
+        Raises:
+            Unprocessed: the call may be sent again, by the same sender; this reply is over.
+        """
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_S):
+                    self._first = await self._call.next()
+        except Unprocessed:
+            self._closed = True
+            self._over(self._call)
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        """The next message."""
+        if self._closed:
+            raise StopAsyncIteration
+        message, self._first = self._first, None
+        try:
+            if message is None:
+                message = await self._call.next()
+        except Unprocessed:
+            # This reply is in someone's hands already: the call cannot be made again.
+            await self.aclose()
+            raise unavailable(self._call.upstream) from None
+        except BaseException:
+            await self.aclose()
+            raise
+        if message is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        return message
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Ends the call and raises."""
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended, and what still sends for it."""
+        if not self._closed:
+            self._end()
+            if self._sender is not None:
+                await self._sender.stop()
+
+    def _end(self) -> None:
+        self._closed = True
+        self._call.give_up()
+        self._over(self._call)
+        if self._sender is not None:
+            self._sender.cancel()

@@ -1,0 +1,120 @@
+"""Sends the messages of a streaming request, no faster than the back end takes them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+
+from gateway.call import Reply
+from gateway.upstream.channels.http2.calls import RpcCall, Unprocessed
+from gateway.upstream.channels.http2.messages import Frame
+
+_MOST_KEPT_BYTES = 64 * 1024
+
+
+class Sender:
+    """Sends messages as they come; once more from the start where a call was sure to be unheard.
+
+    For that they are kept, until the back end begins to answer or they become too many.
+    """
+
+    __slots__ = ("_call", "_failure", "_frame", "_is_done", "_kept", "_messages", "_moved", "_task")
+
+    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
+        self._messages = messages
+        self._frame = frame
+        self._kept: bytearray | None = bytearray()
+        self._call: RpcCall | None = None
+        self._moved: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_done = False
+        self._failure: Exception | None = None
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether all that was sent can be sent again."""
+        return self._kept is not None
+
+    def send_on(self, call: RpcCall) -> None:
+        """Sends the messages on `call`: from now on, and those that went to one unheard."""
+        self._call = call
+        if self._task is None:
+            self._task = call.socket.loop.create_task(self._send_all())
+            return
+        if self._kept:
+            call.socket.connection.send(call.stream, bytes(self._kept), end=False)
+        if self._failure is not None:
+            call.fail(self._failure)
+        elif self._is_done:
+            call.socket.connection.end(call.stream)
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def cancel(self) -> None:
+        """Takes no further message."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def until_answered(self, answer: Awaitable[Reply]) -> Reply:
+        """The answer to the call; behind a failure, or one that is whole, no message is sent."""
+        try:
+            reply = await answer
+        except BaseException:
+            await self.stop()
+            raise
+        if reply.messages is None:
+            await self.stop()
+        return reply
+
+    async def stop(self) -> None:
+        """Takes no further message, and returns once the generator is at rest."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _send_all(self) -> None:
+        try:
+            async for message in self._messages:
+                if not await self._send(self._frame(message)):
+                    return
+            self._end()
+        except Exception as error:  # noqa: BLE001 - whatever made the request fail is the call's failure
+            self._failure = error
+            self._current().fail(error)
+        finally:
+            await self._messages.aclose()
+
+    async def _send(self, framed: bytes) -> bool:
+        """Sends one message; False if nobody wants more."""
+        call = self._current()
+        self._keep(framed, call)
+        if call.ended:
+            return await self._wait_for_another(call)
+        sent = call.socket.connection.send(call.stream, framed, end=False)
+        call.socket.flush_soon()
+        if not sent:
+            await call.writable()
+        return True
+
+    def _end(self) -> None:
+        self._is_done = True
+        call = self._current()
+        if not call.ended:
+            call.socket.connection.end(call.stream)
+            call.socket.flush_soon()
+
+    def _keep(self, framed: bytes, call: RpcCall) -> None:
+        if self._kept is not None:
+            self._kept += framed
+            if call.started or len(self._kept) > _MOST_KEPT_BYTES:
+                self._kept = None
+
+    async def _wait_for_another(self, call: RpcCall) -> bool:
+        """Waits until what is kept has gone to another call, where there will be one."""
+        if type(call.error) is not Unprocessed or self._kept is None:
+            return False
+        self._moved = call.socket.loop.create_future()
+        await self._moved
+        return True
+
+    def _current(self) -> RpcCall:
+        assert self._call is not None  # noqa: S101 - the task starts with its first call
+        return self._call

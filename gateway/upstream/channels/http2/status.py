@@ -1,0 +1,64 @@
+"""What a call's end on the wire means as a status, and in whose words.
+
+Sources: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), its table "HTTP2 Transport Mapping", and
+http-grpc-status-mapping.md.
+"""
+
+from collections.abc import Mapping
+
+from gateway.call import Metadata
+from gateway.status import Code, StatusError
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.upstream.channels.status_details import backend_error
+
+CODE_OF_RESET: Mapping[ErrorCode, Code] = {
+    ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
+    ErrorCode.CANCEL: Code.CANCELLED,
+    ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
+    ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
+}
+"""How a stream's reset reads as a status; any other code is INTERNAL."""
+
+CODE_OF_HTTP: Mapping[str, Code] = {
+    "400": Code.INTERNAL,
+    "401": Code.UNAUTHENTICATED,
+    "403": Code.PERMISSION_DENIED,
+    "404": Code.UNIMPLEMENTED,
+    "429": Code.UNAVAILABLE,
+    "502": Code.UNAVAILABLE,
+    "503": Code.UNAVAILABLE,
+    "504": Code.UNAVAILABLE,
+}
+"""How an intermediary's HTTP status reads as a gRPC status; any other is UNKNOWN."""
+
+
+def of_reset(upstream: str, code: ErrorCode) -> StatusError:
+    """The error of a stream that the back end reset."""
+    status = CODE_OF_RESET.get(code, Code.INTERNAL)
+    return StatusError(status, f'upstream "{upstream}" ended the call')
+
+
+def of_trailers(
+    upstream: str, headers: ResponseHeaders, metadata: Metadata, trailers: Metadata
+) -> StatusError:
+    """The error that trailers tell of."""
+    if headers.grpc_status is None:
+        return StatusError(Code.UNKNOWN, f'upstream "{upstream}" ended the call without a status')
+    if headers.grpc_status < 0:
+        return of_breach(upstream)
+    return backend_error(headers.grpc_status, headers.grpc_message, metadata, trailers)
+
+
+def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
+    """The error of an answer that is not gRPC's: an intermediary's, most likely."""
+    if headers.grpc_status is not None and headers.grpc_status > 0:
+        return backend_error(headers.grpc_status, headers.grpc_message, [], list(headers.metadata))
+    code = CODE_OF_HTTP.get(headers.http_status, Code.UNKNOWN)
+    text = f"HTTP status {headers.http_status}" if headers.http_status else "no HTTP status"
+    return StatusError(code, f'upstream "{upstream}" answered with {text}, not with gRPC')
+
+
+def of_breach(upstream: str) -> StatusError:
+    """The error of a reply that breaks gRPC's own rules."""
+    return StatusError(Code.INTERNAL, f'upstream "{upstream}" broke the gRPC protocol')

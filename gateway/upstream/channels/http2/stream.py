@@ -1,0 +1,81 @@
+"""One call on the wire, and who is told of what happens to it."""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.headers import ResponseHeaders
+
+CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+"""How much of all streams together a peer may send before we have looked at it."""
+
+STREAM_WINDOW: Final = 1024 * 1024
+"""How much of one stream a peer may send ahead of who reads it."""
+
+
+class Listener(ABC):
+    """Who is told of what happens on one stream."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+        """Headers or trailers have come."""
+
+    @abstractmethod
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Part of the body has come."""
+
+    def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
+        """All that a stream ever brings has come at once: headers, the body, trailers."""
+        self.on_headers(headers, ended=False)
+        self.on_data(data, ended=False)
+        self.on_headers(trailers, ended=True)
+
+    @abstractmethod
+    def on_writable(self) -> None:
+        """All that was handed in has been sent."""
+
+    @abstractmethod
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        """The stream was reset with `code`, or its connection is gone, which is None.
+
+        `unprocessed` says that the peer is sure to have done nothing.
+        """
+
+
+class Stream:
+    """One call on the wire."""
+
+    __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
+
+    def __init__(self, stream_id: int, listener: Listener, send_window: int) -> None:
+        self.id = stream_id
+        self.listener = listener
+        self.send_window = send_window
+        self.pending: memoryview | None = None
+        self.local_ended = False
+        self.room = STREAM_WINDOW
+        self.credit = 0
+
+
+class _Nobody(Listener):
+    """Listens to a stream that is over, of which nothing more is told."""
+
+    __slots__ = ()
+
+    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+        """Does nothing."""
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Does nothing."""
+
+    def on_writable(self) -> None:
+        """Does nothing."""
+
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        """Does nothing."""
+
+
+NOBODY: Final = _Nobody()
+"""Parts a stream from who listened to it."""

@@ -1,0 +1,220 @@
+"""Requests that repeat their heads: read without the parser, and never otherwise than by it."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.config.model import Limits
+from gateway.http.messages import Request
+from gateway.listeners.http1.body import WholeBody
+from gateway.listeners.http1.request_reader import Arrival, Arrivals
+from gateway.status import StatusError
+from tests.support.front_end import chunked, get, post
+
+GET = get("/v1/items/a?text=b", "Accept: */*", "User-Agent: probe/1.0", "Cookie: a=b")
+POST = post("/v1/items", b'{"text":"b"}', "Content-Type: application/json", "Accept: */*")
+LAST = post("/v1/items", b'{"text":"bcd"}', "Accept: */*")
+CODED = post("/v1/items", b"zip", "Content-Encoding: gzip")
+AWAITED = post("/v1/items", b"{}", "Expect: 100-continue")
+CHUNKED = chunked("/v1/items", b'{"text"', b':"b"}')
+UPGRADE = get("/v1/items/a", "Connection: Upgrade", "Upgrade: websocket")
+BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
+
+
+def arrivals(limits: Limits | None = None) -> Arrivals:
+    loop = asyncio.get_running_loop()
+    return Arrivals(
+        BaseProtocol(loop), loop, limits or Limits(), _ignore, _ignore, websockets=False
+    )
+
+
+def _ignore(body: object, *, whole: bool) -> None:
+    """What would be told to the connection."""
+
+
+def knowing(first: bytes, limits: Limits | None = None) -> Arrivals:
+    """What has read a request twice, and remembers it."""
+    made = arrivals(limits)
+    made.read(first)
+    made.read(first)
+    return made
+
+
+def unknowing(first: bytes) -> Arrivals:
+    """The same without the memory: what comes in two pieces is not learned."""
+    made = arrivals()
+    for _ in range(2):
+        made.read(first[:9])
+        made.read(first[9:])
+    return made
+
+
+def told(arrival: Arrival) -> object:
+    """All that can be asked of a request, but how its body comes."""
+    request, message, body = arrival
+    if isinstance(request, StatusError):
+        return request.http_status, message.method, message.path
+    fields = request.fields
+    whole = request.body.take() if request.body and request.body.is_whole else None
+    return (
+        *(request.method, request.path, request.query, request.peer),
+        *(list(request.headers.items()), tuple(fields.raw), fields.accept, fields.content_type),
+        *(request.body is None, whole, body.is_eof()),
+        *(message.version, message.should_close, message.method == "HEAD"),
+    )
+
+
+def outcome(reader: Arrivals, *pieces: bytes) -> list[object]:
+    """What is read from these pieces, up to what is no HTTP."""
+    found: list[object] = []
+    for piece in pieces:
+        try:
+            read, upgraded, rest = reader.read(piece)
+        except HttpProcessingError as error:
+            return [*found, type(error)]
+        found += [*map(told, read), upgraded, bytes(rest)]
+    return found
+
+
+def is_repeated(reader: Arrivals, data: bytes) -> bool:
+    """Whether a request was read without the parser, whose messages are always new ones."""
+    learned = getattr(reader._repeats, "message", None)
+    try:
+        read, _, _ = reader.read(data)
+    except HttpProcessingError:
+        return False
+    return len(read) == 1 and read[0][1] is learned
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(GET, GET, id="the same"),
+        pytest.param(GET, GET.replace(b"/v1/items/a?text=b", b"/"), id="another target"),
+        pytest.param(GET, GET.replace(b"GET", b"DELETE"), id="another method"),
+        pytest.param(POST, POST, id="the same with a body"),
+        pytest.param(POST, POST.replace(b"text", b"name"), id="another body"),
+        pytest.param(
+            POST,
+            POST.replace(b'"b"', b'"long"').replace(b"Length: 12", b"Length: 15"),
+            id="a longer body",
+        ),
+        pytest.param(LAST, LAST.replace(b"14", b"2").replace(b'{"text":"bcd"}', b"{}"), id="short"),
+    ],
+)
+async def test_what_repeats_is_not_parsed_again(first: bytes, then: bytes) -> None:
+    reader = knowing(first)
+    for data in (then, first, then):
+        assert is_repeated(reader, data)
+    assert outcome(reader, then, first) == outcome(unknowing(first), then, first)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(GET, GET.replace(b"a=b", b"a=c"), id="another field"),
+        pytest.param(GET, GET.replace(b"Cookie: a=b\r\n", b""), id="a field less"),
+        pytest.param(GET, GET.replace(b"GET", b"HEAD"), id="HEAD"),
+        pytest.param(GET, GET.replace(b"GET", b"OPTIONS"), id="OPTIONS"),
+        pytest.param(GET, GET.replace(b"1.1\r", b"1.0\r"), id="HTTP/1.0"),
+        pytest.param(GET, GET.replace(b" /v1", b" //v1"), id="perhaps an authority"),
+        pytest.param(GET, GET.replace(b" /v1", b" http://a/v1"), id="an absolute target"),
+        pytest.param(GET, GET.replace(b"text=b", b"text=\xc3\xbc"), id="a target beyond ASCII"),
+        pytest.param(GET, GET.replace(b"text=b", b"text=#"), id="a fragment"),
+        pytest.param(GET, b"\r\n" + GET, id="an empty line first"),
+        pytest.param(GET, GET + b"G", id="more behind"),
+        pytest.param(GET, GET + GET, id="two at once"),
+        pytest.param(GET, GET[:-1], id="a byte too few"),
+        pytest.param(POST, POST[:-1], id="part of a body"),
+        pytest.param(POST, POST + b" ", id="more than the body"),
+        pytest.param(POST, POST.replace(b"Length: 12", b"Length: 012"), id="an odd length"),
+        pytest.param(POST, POST.replace(b"Length: 12", b"Length: +12"), id="a length with a sign"),
+        pytest.param(POST, POST.replace(b"Length: 12", b"Length: 2"), id="a length too small"),
+        pytest.param(CODED, CODED, id="packed"),
+        pytest.param(AWAITED, AWAITED, id="100-continue"),
+        pytest.param(CHUNKED, CHUNKED, id="chunks"),
+        pytest.param(UPGRADE, GET, id="an upgrade"),
+    ],
+)
+async def test_what_is_otherwise_is_parsed(first: bytes, then: bytes) -> None:
+    assert not is_repeated(knowing(first), then)
+    assert outcome(knowing(first), then, GET) == outcome(unknowing(first), then, GET)
+
+
+async def test_the_second_half_of_a_head_is_never_a_request() -> None:
+    # What was looked at in two pieces could be two requests, or one whose field names the other.
+    reader = knowing(GET)
+    start, rest = b"POST / HTTP/1.1\r\nHost: a\r\nX: ", GET
+    assert outcome(reader, start, rest) == outcome(unknowing(GET), start, rest)
+    reader = knowing(GET)
+    whole_and_start = GET + start
+    assert outcome(reader, whole_and_start, rest) == outcome(unknowing(GET), whole_and_start, rest)
+
+
+async def test_a_body_in_pieces_is_never_a_request() -> None:
+    head = post("/v1/items", GET, "Accept: */*")[: -len(GET)]
+    reader = knowing(GET)
+    assert outcome(reader, head, GET, GET) == outcome(unknowing(GET), head, GET, GET)
+
+
+@pytest.mark.parametrize("limits", [{"body_bytes": 13}, {"stream_bytes": 13}])
+async def test_bodies_over_a_limit_are_parsed(limits: dict[str, int]) -> None:
+    longer = POST.replace(b'"b"', b'"bcd"').replace(b"Length: 12", b"Length: 14")
+    assert is_repeated(knowing(POST, Limits(**limits)), POST)
+    assert not is_repeated(knowing(POST, Limits(**limits)), longer)
+    assert not is_repeated(knowing(longer, Limits(**limits)), longer)
+
+
+async def test_targets_over_the_limit_are_parsed() -> None:
+    limits = Limits(url_bytes=20)
+    assert is_repeated(knowing(GET, limits), GET)
+    longer = GET.replace(b"text=b", b"text=bcde")
+    assert not is_repeated(knowing(GET, limits), longer)
+    [(refusal, _, _)], _, _ = knowing(GET, limits).read(longer)
+    assert isinstance(refusal, StatusError)
+    assert refusal.http_status == 414
+
+
+async def test_fields_tell_the_length_of_the_body_they_came_with() -> None:
+    reader = knowing(POST)
+    longer = POST.replace(b'"b"', b'"bcd"').replace(b"Length: 12", b"Length: 14")
+    [(request, _, _)], _, _ = reader.read(longer)
+    assert isinstance(request, Request)
+    assert isinstance(request.body, WholeBody)
+    assert request.headers["content-length"] == "14"
+    assert (b"Content-Length", b"14") in request.fields.raw
+    [(before, _, _)], _, _ = reader.read(POST)
+    assert isinstance(before, Request)
+    assert before.headers["Content-Length"] == "12"
+    assert request.headers["Content-Length"] == "14"
+
+
+def mutant(chance: random.Random, data: bytes) -> bytes:
+    changed = bytearray(data)
+    at = chance.randrange(len(changed))
+    changes: list[Callable[[], object]] = [
+        lambda: changed.__setitem__(at, chance.choice(BYTES)),
+        lambda: changed.insert(at, chance.choice(BYTES)),
+        lambda: changed.pop(at),
+        lambda: changed.__setitem__(slice(at, at), changed[at : at + chance.randint(1, 40)]),
+    ]
+    for change in chance.sample(changes, chance.randint(1, 2)):
+        at = chance.randrange(len(changed))
+        change()
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("first", [GET, POST, LAST], ids=["GET", "POST", "length last"])
+async def test_whatever_comes_is_read_as_the_parser_reads_it(first: bytes) -> None:
+    chance = random.Random(len(first))
+    repeated = 0
+    for _ in range(1500):
+        then = mutant(chance, first)
+        repeated += is_repeated(knowing(first), then)
+        expected = outcome(unknowing(first), then, first, GET)
+        assert outcome(knowing(first), then, first, GET) == expected, then
+    assert repeated > 30

@@ -1,0 +1,221 @@
+"""Lines of the access log."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.call import Principal
+from gateway.config.log import LogLevel, LogOptions
+from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
+from gateway.telemetry.logs.levels import Levels
+from tests.support.entries import bindings, entry
+
+HOLDER = bindings()["/v1/holders/{holder}"]
+CARD = bindings()["/v1/cards/{number}"]
+WATCH = bindings()["/v1/watch"]
+JSON = Style()
+
+
+def lines(style: Style = JSON, chance: float = 0.0, **settings: Any) -> AccessLines:
+    options = LogOptions(**settings)
+    return AccessLines(options, Levels(options.level), style, lambda: chance)
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    line = lines().line(entry(**changes))
+    assert line.endswith("}\n")
+    read: dict[str, Any] = json.loads(line)
+    return read
+
+
+def test_a_line_is_one_json_object_in_the_words_of_opentelemetry() -> None:
+    assert told(binding=HOLDER, query="holder=x") == {
+        "timestamp": "1970-01-01T00:00:01.500Z",
+        "severity_text": "INFO",
+        "scope.name": "gateway.access",
+        "http.request.method": "GET",
+        "url.path": "/v1/holders/ada",
+        "url.query": "holder=***",
+        "http.route": "/v1/holders/{holder}",
+        "rpc.system.name": "grpc",
+        "rpc.method": "logged.v1.Cards/GetHolder",
+        "http.response.status_code": 200,
+        "rpc.response.status_code": "OK",
+        "http.server.request.duration": 0.001234,
+        "http.request.body.size": 1,
+        "http.response.body.size": 2,
+        "client.address": "192.0.2.1",
+        "network.peer.address": "10.0.0.1",
+        "user_agent.original": "me",
+        "gateway.request.id": "id",
+    }
+
+
+def test_who_called_is_told_and_by_which_credential() -> None:
+    line = told(principal=Principal("ada", client="app", kind="key", credential="k1"))
+    assert (line["enduser.id"], line["gateway.client.id"]) == ("ada", "app")
+    assert (line["gateway.credential.kind"], line["gateway.credential.id"]) == ("key", "k1")
+
+
+def test_headers_that_may_be_shown_are_told() -> None:
+    assert told(headers=(("x-tenant", "t1"),))["http.request.header.x-tenant"] == ["t1"]
+
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def test_a_trace_is_told() -> None:
+    line = told(traceparent=f"00-{TRACE}-{SPAN}-01")
+    assert (line["trace_id"], line["span_id"], line["trace_flags"]) == (TRACE, SPAN, "01")
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        'x","a":"b',
+    ],
+)
+def test_what_is_no_trace_is_not_told(traceparent: str) -> None:
+    assert "trace_id" not in told(traceparent=traceparent)
+
+
+def test_an_unknown_http_method_is_told_apart() -> None:
+    line = told(method="BREW")
+    assert line["http.request.method"] == "_OTHER"
+    assert line["http.request.method_original"] == "BREW"
+
+
+HOSTILE = [
+    pytest.param("a\nb", id="newline"),
+    pytest.param("a\r\x00\x1b[31m", id="controls"),
+    pytest.param('"},{"severity_text":"ERROR', id="quotes"),
+    pytest.param("\\", id="backslash"),
+    pytest.param("\u2028\u2029\x85", id="separators of lines"),
+    pytest.param("\udc80\udcff", id="invalid UTF-8"),
+    pytest.param("\u202egnp.exe", id="right to left"),
+    pytest.param("é" * 100_000, id="huge"),
+    pytest.param("\x1b" * 100_000, id="huge and escaped"),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("style", [JSON, Style(text=True), Style(text=True, colour=True)])
+def test_nothing_a_client_sends_breaks_a_line(text: str, style: Style) -> None:
+    line = lines(style).line(
+        entry(
+            path=text,
+            query=text,
+            user_agent=text,
+            method=text,
+            request_id=text,
+            client=text,
+            peer=text,
+            traceparent=text,
+            principal=Principal(text, client=text, kind=text, credential=text),
+            headers=(("x-a", text),),
+            binding=HOLDER,
+        )
+    )
+    bare = line.replace("\x1b[32m", "").replace("\x1b[0m", "") if style.colour else line
+    assert bare.count("\n") == 1
+    assert bare.isascii()
+    assert bare.removesuffix("\n").isprintable()
+    assert len(line) < 100_000
+    if not style.text:
+        assert json.loads(line)["severity_text"] == "INFO"
+        json.loads(line)["url.path"].encode()  # no lone surrogate, which strict readers refuse
+
+
+@pytest.mark.parametrize(
+    ("level", "status", "duration_s", "severity"),
+    [
+        pytest.param(LogLevel.INFO, 200, 0.1, "INFO", id="success"),
+        pytest.param(LogLevel.INFO, 404, 0.1, "INFO", id="the client's fault"),
+        pytest.param(LogLevel.INFO, 503, 0.1, "ERROR", id="ours"),
+        pytest.param(LogLevel.INFO, 200, 1.1, "WARN", id="slow"),
+        pytest.param(LogLevel.WARN, 200, 0.1, None, id="not that much"),
+        pytest.param(LogLevel.WARN, 200, 1.1, "WARN", id="slow at warn"),
+        pytest.param(LogLevel.ERROR, 200, 1.1, None, id="slow at error"),
+        pytest.param(LogLevel.ERROR, 500, 1.1, "ERROR", id="failure at error"),
+    ],
+)
+def test_the_level_says_which_requests_are_written(
+    level: LogLevel, status: int, duration_s: float, severity: str | None
+) -> None:
+    made = lines(level=level, slow_s=1.0)
+    line = made.line(entry(status=status, duration_s=duration_s, binding=HOLDER))
+    assert (json.loads(line)["severity_text"] if line else None) == severity
+
+
+def test_a_stream_is_never_slow() -> None:
+    line = lines(slow_s=1.0).line(entry(duration_s=60.0, binding=WATCH))
+    assert json.loads(line)["severity_text"] == "INFO"
+
+
+@pytest.mark.parametrize(
+    ("status", "duration_s", "is_written"),
+    [
+        pytest.param(200, 0.1, False, id="success"),
+        pytest.param(400, 0.1, True, id="refused"),
+        pytest.param(500, 0.1, True, id="failed"),
+        pytest.param(200, 1.1, True, id="slow"),
+    ],
+)
+def test_only_successes_are_sampled(status: int, duration_s: float, is_written: bool) -> None:
+    made = lines(chance=0.25, sample=0.25, slow_s=1.0)
+    line = made.line(entry(status=status, duration_s=duration_s, binding=HOLDER))
+    assert bool(line) == is_written
+    assert "gateway.sample.rate" not in line
+
+
+def test_a_sampled_line_says_for_how_many_it_stands() -> None:
+    line = lines(chance=0.2, sample=0.25).line(entry())
+    assert json.loads(line)["gateway.sample.rate"] == 0.25
+
+
+def test_a_level_can_be_changed_meanwhile() -> None:
+    levels = Levels(LogLevel.INFO)
+    made = AccessLines(LogOptions(), levels, JSON)
+    levels.raise_()
+    assert made.line(entry()) == ""
+    levels.reset()
+    assert made.line(entry())
+
+
+def test_people_read_a_line_at_a_glance() -> None:
+    shown = entry(binding=CARD, path="/v1/cards/1", query="holder=x", principal=Principal("ada"))
+    made = lines(Style(text=True))
+    assert made.line(shown) == (
+        "00:00:01.500 INFO  GET /v1/cards/1?holder=*** 200 OK 1.2 ms logged.v1.Cards/GetCard "
+        "ada@192.0.2.1 id\n"
+    )
+
+
+def test_colours_are_for_terminals() -> None:
+    assert "\x1b[32mINFO" in lines(Style(text=True, colour=True)).line(entry())
+    assert "\x1b[31mERROR" in lines(Style(text=True, colour=True)).line(entry(status=500))
+
+
+def test_a_log_that_is_off_is_not_open() -> None:
+    log = AccessLog(None, LogOptions())
+    log.add(entry())
+    assert not log.is_open
+
+
+def test_only_headers_that_were_asked_for_are_shown() -> None:
+    log = AccessLog(None, LogOptions(headers=("X-Tenant", "x-b")))
+    assert log.shown({"x-tenant": "t", "authorization": "s"}) == (("x-tenant", "t"),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "cookie", "X-API-Key", "proxy-authorization", "Sec-WebSocket-Protocol"],
+)
+def test_headers_with_credentials_cannot_be_asked_for(name: str) -> None:
+    with pytest.raises(ValueError, match="carries credentials"):
+        LogOptions(headers=(name,))

@@ -1,0 +1,231 @@
+"""Lines on their way to a file, a pipe, a full disk."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.telemetry.logs.writer import FileSink, LogError, Scribe, Sink, StreamSink
+
+
+class Disk:
+    """A sink that fails or hangs when told."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.error: OSError | None = None
+        self.free = threading.Event()
+        self.free.set()
+        self.entered = threading.Event()
+
+    def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
+        self.entered.set()
+        self.free.wait(5)
+        if self.error is not None:
+            raise self.error
+        self.text += data.decode()
+
+    def close(self) -> None:
+        pass
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def scribe(sink: Sink, *, must_keep: bool = False, most: int = 1000) -> Scribe[int]:
+    return Scribe(
+        sink,
+        lambda number: f"{number}\n",
+        lambda count: f"lost {count}\n",
+        must_keep=must_keep,
+        most=most,
+    )
+
+
+def until(happened: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if happened():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
+    disk = Disk()
+    writing = scribe(disk)
+    for number in range(900):
+        writing.add(number)
+    writing.add("as it is\n")
+    assert writing.close()
+    assert disk.text == "".join(f"{n}\n" for n in range(900)) + "as it is\n"
+
+
+def test_lines_are_written_without_being_asked_for() -> None:
+    disk = Disk()
+    writing = scribe(disk)
+    writing.add(1)
+    until(lambda: disk.text == "1\n")
+    writing.close()
+
+
+def test_a_hurried_line_does_not_wait() -> None:
+    disk = Disk()
+    writing = scribe(disk)
+    started_s = time.monotonic()
+    writing.add(1)
+    writing.hurry()
+    until(lambda: disk.text != "")
+    assert time.monotonic() - started_s < 0.2
+    writing.close()
+
+
+def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> None:
+    disk = Disk()
+    writing = scribe(disk, most=10)
+    disk.free.clear()
+    writing.add(0)
+    writing.hurry()
+    assert disk.entered.wait(5)
+    started_s = time.monotonic()
+    for number in range(1, 31):
+        writing.add(number)
+    assert time.monotonic() - started_s < 0.1
+    assert repr(writing) == "<Scribe 10 waiting, 20 dropped>"
+    disk.free.set()
+    assert writing.close()
+    assert disk.text == "0\nlost 20\n" + "".join(f"{n}\n" for n in range(1, 11))
+
+
+def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
+    disk = Disk()
+    writing = scribe(disk)
+    disk.error = FULL
+    for number in range(3):
+        writing.add(number)
+    writing.hurry()
+    until(lambda: writing.dropped == 3)
+    disk.error = None
+    writing.add(3)
+    writing.close()
+    assert disk.text == "lost 3\n3\n"
+
+
+def test_lines_that_must_be_kept_are_written_when_they_can_be() -> None:
+    disk = Disk()
+    writing = scribe(disk, must_keep=True)
+    disk.error = FULL
+    for number in range(300):
+        writing.add(number)
+    writing.hurry()
+    assert disk.entered.wait(5)
+    disk.error = None
+    assert writing.close()
+    assert disk.text == "".join(f"{n}\n" for n in range(300))
+
+
+def test_lines_that_must_be_kept_but_cannot_be_are_told_of_in_the_end() -> None:
+    disk = Disk()
+    disk.error = FULL
+    writing = scribe(disk, must_keep=True)
+    writing.add(1)
+    assert not writing.close()
+
+
+def test_a_line_that_cannot_be_made_spoils_no_other() -> None:
+    disk = Disk()
+    writing: Scribe[int] = Scribe(disk, lambda number: f"{1 // number}\n", str)
+    for number in (1, 0, 1):
+        writing.add(number)
+    writing.close()
+    assert disk.text == "1\n1\n"
+
+
+def test_a_file_is_continued(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_text("before\n")
+    writing = scribe(FileSink(file))
+    writing.add(1)
+    writing.close()
+    assert file.read_text() == "before\n1\n"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_rotated_file_is_made_anew_and_no_line_is_lost(tmp_path: Path, sync: bool) -> None:
+    file = tmp_path / "a.log"
+    writing = scribe(FileSink(file, sync=sync))
+    for turn in range(5):
+        for number in range(40):
+            writing.add(turn * 40 + number)
+            if number == 20:
+                writing.hurry()
+                until(lambda: file.exists() and not writing.waiting)
+                file.rename(tmp_path / f"a.log.{turn}")
+                if turn % 2:
+                    file.touch()  # logrotate's `create`
+    writing.close()
+    rotated = sorted(tmp_path.iterdir())
+    assert len(rotated) == 6
+    numbers = [int(line) for one in rotated for line in one.read_text().splitlines()]
+    assert sorted(numbers) == list(range(200))
+
+
+def test_while_its_place_is_gone_the_old_file_takes_the_lines(tmp_path: Path) -> None:
+    place = tmp_path / "logs"
+    place.mkdir()
+    sink = FileSink(place / "a.log")
+    place.rename(tmp_path / "old")
+    sink.write(b"1\n", lambda: False)
+    place.mkdir()
+    sink.write(b"2\n", lambda: False)
+    sink.close()
+    assert (tmp_path / "old" / "a.log").read_text() == "1\n"
+    assert (place / "a.log").read_text() == "2\n"
+
+
+def test_others_cannot_read_a_new_file(tmp_path: Path) -> None:
+    FileSink(tmp_path / "a.log").close()
+    assert (tmp_path / "a.log").stat().st_mode & 0o007 == 0
+
+
+def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"^cannot write the log to .*a\.log: No such file"):
+        FileSink(tmp_path / "nowhere" / "a.log")
+
+
+def test_a_pipe_that_is_full_and_does_not_block_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    sent = b"x" * 300_000
+    thread = threading.Thread(target=StreamSink(writing).write, args=(sent, lambda: False))
+    thread.start()
+    received = b""
+    while len(received) < len(sent):
+        received += os.read(reading, 65536)
+    thread.join(5)
+    assert received == sent
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_pipe_that_nobody_reads_does_not_keep_a_gateway_from_stopping() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with pytest.raises(BlockingIOError):
+        StreamSink(writing).write(b"x" * 300_000, lambda: True)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_closed_pipe_fails_no_one() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    one = scribe(StreamSink(writing))
+    one.add(1)
+    one.hurry()
+    until(lambda: one.dropped == 1)
+    one.close()
+    os.close(writing)

@@ -1,0 +1,383 @@
+"""The state machine: bytes in, listeners told, bytes out; a peer that misbehaves is left."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.upstream.channels.http2 import frames
+from gateway.upstream.channels.http2.connection import Connection
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.upstream.channels.http2.incoming import ConnectionFailed
+from gateway.upstream.channels.http2.stream import (
+    CONNECTION_WINDOW,
+    STREAM_WINDOW,
+    Listener,
+    Stream,
+)
+from tests.support import http2_peer as peer
+
+
+class Ear(Listener):
+    """Notes what a stream's listener is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+        self.told.append(("headers", headers.http_status or str(headers.grpc_status), ended))
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        self.told.append(("data", data, ended))
+
+    def on_writable(self) -> None:
+        self.told.append("writable")
+
+    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
+        self.told.append(("failed", code, unprocessed))
+
+
+@pytest.fixture
+def connection() -> Connection:
+    subject = Connection()
+    subject.receive(peer.settings())
+    subject.take_output()
+    return subject
+
+
+def start(connection: Connection, data: bytes | None = b"") -> tuple[Stream, Ear]:
+    ear = Ear()
+    stream = connection.open(peer.block((":path", "/x")), ear)
+    if data is not None:
+        connection.send(stream, data, end=True)
+    return stream, ear
+
+
+def sent(connection: Connection) -> list[tuple[int, int, int, bytes]]:
+    return peer.split(connection.take_output())
+
+
+def test_a_client_greets_and_acknowledges_settings() -> None:
+    connection = Connection()
+    greeting = connection.take_output()
+    assert greeting.startswith(frames.PREFACE)
+    (settings, window) = peer.split(greeting)
+    assert settings[0] == frames.SETTINGS
+    assert b"\x00\x01\x00\x00\x00\x00" in settings[3], "a header table of size 0"
+    assert window[0] == frames.WINDOW_UPDATE
+    connection.receive(peer.settings())
+    assert sent(connection) == [(frames.SETTINGS, frames.ACK, 0, b"")]
+
+
+def test_a_call_goes_out_as_headers_and_data(connection: Connection) -> None:
+    stream, _ = start(connection, b"body")
+    assert [(k, f, s) for k, f, s, _ in sent(connection)] == [
+        (frames.HEADERS, frames.END_HEADERS, stream.id),
+        (frames.DATA, frames.END_STREAM, stream.id),
+    ]
+    assert start(connection)[0].id == stream.id + 2
+
+
+@pytest.mark.parametrize("size", [1, 3, 9, 10_000])
+def test_a_reply_is_told_however_it_is_cut(connection: Connection, size: int) -> None:
+    stream, ear = start(connection)
+    wire = peer.response(stream.id) + peer.data(stream.id, b"abc") + peer.trailers(stream.id)
+    for at in range(0, len(wire), size):
+        connection.receive(wire[at : at + size])
+    assert ear.told == [
+        ("headers", "200", False),
+        ("data", b"abc", False),
+        ("headers", "0", True),
+    ]
+    assert connection.streams == {}
+
+
+def test_padding_and_priority_are_taken_off(connection: Connection) -> None:
+    stream, ear = start(connection)
+    padded = b"\x03" + peer.block((":status", "200")) + b"\x00" * 3
+    flags = frames.END_HEADERS | frames.PADDED
+    connection.receive(peer.frame(frames.HEADERS, flags, stream.id, padded))
+    prioritised = b"\x00\x00\x00\x00\x10" + peer.block((":status", "201"))
+    flags = frames.END_HEADERS | frames.PRIORITIZED
+    connection.receive(peer.frame(frames.HEADERS, flags, stream.id, prioritised))
+    connection.receive(peer.frame(frames.DATA, frames.PADDED, stream.id, b"\x02ab\x00\x00"))
+    assert ear.told == [
+        ("headers", "200", False),
+        ("headers", "201", False),
+        ("data", b"ab", False),
+    ]
+
+
+def test_a_header_block_may_be_continued(connection: Connection) -> None:
+    stream, ear = start(connection)
+    block = peer.block((":status", "200"))
+    connection.receive(peer.frame(frames.HEADERS, 0, stream.id, block[:1]))
+    connection.receive(peer.frame(frames.CONTINUATION, frames.END_HEADERS, stream.id, block[1:]))
+    assert ear.told == [("headers", "200", False)]
+
+
+def test_a_large_request_block_is_continued(connection: Connection) -> None:
+    connection.open(b"x" * 40_000, Ear())
+    kinds = [(k, f, len(p)) for k, f, _, p in sent(connection)]
+    assert kinds == [
+        (frames.HEADERS, 0, 16_384),
+        (frames.CONTINUATION, 0, 16_384),
+        (frames.CONTINUATION, frames.END_HEADERS, 7_232),
+    ]
+
+
+def test_data_waits_for_both_windows(connection: Connection) -> None:
+    stream, ear = start(connection, None)
+    assert not connection.send(stream, b"x" * 100_000, end=True)
+    assert sum(len(p) for k, _, _, p in sent(connection) if k == frames.DATA) == 65_535
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (50_000).to_bytes(4, "big")))
+    assert sent(connection) == [], "the connection's window is still closed"
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (50_000).to_bytes(4, "big")))
+    rest = sent(connection)
+    assert sum(len(p) for _, _, _, p in rest) == 100_000 - 65_535
+    assert rest[-1][1] == frames.END_STREAM
+    assert ear.told == ["writable"]
+
+
+def test_settings_move_the_windows_of_open_streams(connection: Connection) -> None:
+    stream, _ = start(connection, None)
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, 10)))
+    connection.send(stream, b"x" * 30, end=True)
+    assert [len(p) for k, _, _, p in sent(connection) if k == frames.DATA] == [10]
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, 5)))
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (5).to_bytes(4, "big")))
+    assert [k for k, _, _, _ in sent(connection)] == [frames.SETTINGS], "the window is below zero"
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, 100)))
+    out = sent(connection)
+    assert out[0][:2] == (frames.SETTINGS, frames.ACK), "the answer goes first"
+    assert [len(p) for k, _, _, p in out if k == frames.DATA] == [20]
+
+
+def test_a_stream_is_credited_only_as_it_is_read(connection: Connection) -> None:
+    stream, _ = start(connection)
+    for _ in range(STREAM_WINDOW // 16_384):
+        connection.receive(peer.data(stream.id, bytes(16_384)))
+    assert [s for k, _, s, _ in sent(connection) if k == frames.WINDOW_UPDATE and s] == []
+    connection.consumed(stream, STREAM_WINDOW)
+    updates = [(s, p) for k, _, s, p in sent(connection) if k == frames.WINDOW_UPDATE]
+    assert updates == [(stream.id, STREAM_WINDOW.to_bytes(4, "big"))]
+
+
+def test_a_ping_is_answered(connection: Connection) -> None:
+    connection.receive(peer.frame(frames.PING, 0, 0, b"12345678"))
+    assert sent(connection) == [(frames.PING, frames.ACK, 0, b"12345678")]
+    connection.receive(peer.frame(frames.PING, frames.ACK, 0, b"abcdefgh"))
+    assert sent(connection) == [], "an answer is not answered"
+
+
+def test_a_goodbye_spares_calls_that_were_accepted(connection: Connection) -> None:
+    (first, first_ear), (second, second_ear) = start(connection), start(connection)
+    goodbye = first.id.to_bytes(4, "big") + bytes(4)
+    connection.receive(peer.frame(frames.GOAWAY, 0, 0, goodbye))
+    assert not connection.can_open
+    assert second_ear.told == [("failed", None, True)]
+    connection.receive(peer.response(first.id) + peer.trailers(first.id))
+    assert first_ear.told[-1] == ("headers", "0", True)
+    assert second.id not in connection.streams
+
+
+@pytest.mark.parametrize(
+    ("code", "unprocessed"), [(ErrorCode.REFUSED_STREAM, True), (ErrorCode.CANCEL, False)]
+)
+def test_a_reset_ends_its_stream_alone(
+    connection: Connection, code: ErrorCode, unprocessed: bool
+) -> None:
+    (first, first_ear), (_, second_ear) = start(connection), start(connection)
+    reset = code.to_bytes(4, "big")
+    connection.receive(peer.frame(frames.RST_STREAM, 0, first.id, reset))
+    assert first_ear.told == [("failed", code, unprocessed)]
+    assert second_ear.told == []
+
+
+def test_frames_for_a_stream_that_was_given_up_are_dropped(connection: Connection) -> None:
+    stream, ear = start(connection)
+    connection.reset(stream)
+    connection.receive(peer.response(stream.id) + peer.data(stream.id, b"x"))
+    connection.receive(peer.trailers(stream.id))
+    assert ear.told == []
+
+
+def test_as_many_calls_at_once_as_the_peer_allows(connection: Connection) -> None:
+    connection.receive(peer.settings((frames.MAX_CONCURRENT_STREAMS, 2)))
+    start(connection)
+    assert connection.can_open
+    stream, _ = start(connection)
+    full = connection.can_open
+    connection.receive(peer.trailers(stream.id))
+    assert (full, connection.can_open) == (False, True)
+
+
+def test_stream_ids_run_out(connection: Connection) -> None:
+    connection._next_id = frames.LAST_STREAM_ID
+    before = connection.can_open
+    start(connection)
+    assert (before, connection.can_open) == (True, False)
+
+
+def many(one: bytes, times: int) -> Callable[[int], bytes]:
+    return lambda _stream: one * times
+
+
+HOSTILE = [
+    pytest.param(lambda s: peer.head(16_385, frames.DATA, 0, s), "too large", id="large frame"),
+    pytest.param(lambda _: peer.frame(frames.PUSH_PROMISE, 4, 1, b"\0\0\0\2"), "push", id="push"),
+    pytest.param(lambda _: peer.data(99, b"x"), "idle stream", id="data on an idle stream"),
+    pytest.param(lambda _: peer.data(2, b"x"), "idle stream", id="data on a server's stream"),
+    pytest.param(lambda _: peer.data(0, b"x"), "idle stream", id="data on the connection"),
+    pytest.param(
+        lambda s: peer.frame(frames.HEADERS, 0, s, b"x") + peer.data(s, b""),
+        "interrupted",
+        id="interrupted headers",
+    ),
+    pytest.param(
+        lambda s: peer.frame(frames.CONTINUATION, 4, s, b"x"), "nothing to continue", id="stray"
+    ),
+    pytest.param(
+        lambda s: (
+            peer.frame(frames.HEADERS, 0, s, b"\0" * 16_384)
+            + peer.frame(frames.CONTINUATION, 0, s, b"\0" * 16_384) * 4
+        ),
+        "headers are too large",
+        id="continuation bomb",
+    ),
+    pytest.param(
+        lambda s: (
+            peer.frame(frames.HEADERS, 0, s, b"x") + peer.frame(frames.CONTINUATION, 0, s) * 20_000
+        ),
+        "idle frames",
+        id="continuation flood",
+    ),
+    pytest.param(
+        lambda s: peer.frame(frames.HEADERS, 4, s, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+        "malformed",
+        id="broken compression",
+    ),
+    pytest.param(
+        lambda s: peer.frame(frames.HEADERS, frames.END_HEADERS, s, b"\x88" * 16_000),
+        "too large",
+        id="header bomb",
+    ),
+    pytest.param(many(peer.settings(), 2_000), "too many frames to answer", id="settings flood"),
+    pytest.param(
+        many(peer.frame(frames.PING, 0, 0, bytes(8)), 2_000), "too many frames", id="ping flood"
+    ),
+    pytest.param(lambda s: peer.data(s, b"") * 20_000, "idle frames", id="empty data flood"),
+    pytest.param(
+        many(peer.frame(frames.PRIORITY, 0, 1, bytes(5)), 20_000), "idle", id="priority flood"
+    ),
+    pytest.param(
+        lambda s: peer.frame(frames.DATA, frames.PADDED, s, b"\x05ab"), "padding", id="padding"
+    ),
+    pytest.param(
+        lambda _: peer.frame(frames.WINDOW_UPDATE, 0, 0, (2**31 - 1).to_bytes(4, "big")) * 2,
+        "window",
+        id="window overflow",
+    ),
+    pytest.param(
+        lambda _: peer.frame(frames.WINDOW_UPDATE, 0, 0, bytes(4)), "window", id="empty update"
+    ),
+    pytest.param(lambda _: peer.frame(frames.PING, 0, 0, b"short"), "8 bytes", id="short ping"),
+    pytest.param(lambda _: peer.frame(frames.SETTINGS, 0, 0, b"x"), "malformed", id="settings"),
+    pytest.param(
+        lambda _: peer.settings((frames.MAX_FRAME_SIZE, 1)), "out of range", id="frame size"
+    ),
+    pytest.param(
+        lambda _: peer.settings((frames.INITIAL_WINDOW_SIZE, 2**31)), "out of range", id="window"
+    ),
+    pytest.param(lambda _: peer.frame(frames.GOAWAY, 0, 0, b""), "malformed", id="goodbye"),
+    pytest.param(
+        lambda s: peer.data(s, bytes(16_384)) * (STREAM_WINDOW // 16_384 + 1),
+        "overrun",
+        id="stream window overrun",
+    ),
+]
+
+
+@pytest.mark.parametrize(("attack", "says"), HOSTILE)
+def test_a_hostile_peer_is_left_and_every_call_told(
+    connection: Connection, attack: Callable[[int], bytes], says: str
+) -> None:
+    stream, ear = start(connection)
+    connection.take_output()
+    with pytest.raises(ConnectionFailed, match=says):
+        connection.receive(attack(stream.id))
+    assert connection.draining
+    assert sent(connection)[-1][0] == frames.GOAWAY
+    assert connection.streams == {}
+    assert ear.told[-1][0] == "failed"  # type: ignore[index]
+
+
+def test_a_peer_that_does_not_speak_http_2_is_left() -> None:
+    for greeting in (b"HTTP/1.1 400 Bad Request\r\n\r\n", peer.data(1, b"x"), b"SSH-2.0-OpenSSH\n"):
+        with pytest.raises(ConnectionFailed):
+            Connection().receive(greeting)
+
+
+def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
+    ears = [start(connection)[1] for _ in range(3)]
+    connection.take_output()
+    connection.lost()
+    assert [ear.told for ear in ears] == [[("failed", None, False)]] * 3
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(lambda i: peer.data(i, b"abc") + peer.trailers(i), id="a reply"),
+        pytest.param(lambda i: peer.data(i, b"abc") + peer.trailers(i, "5"), id="a failure"),
+        pytest.param(lambda i: peer.data(i, b"") + peer.trailers(i), id="an empty body"),
+        pytest.param(lambda i: peer.data(i, b"abc", end=True), id="no trailers"),
+        pytest.param(peer.trailers, id="no body"),
+        pytest.param(lambda i: peer.data(i, b"a") * 2 + peer.trailers(i), id="two frames"),
+        pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i + 2), id="another's"),
+        pytest.param(lambda i: peer.data(i, b"a") + peer.trailers(i + 2), id="another's trailers"),
+        pytest.param(
+            lambda i: peer.frame(frames.DATA, frames.PADDED, i, b"\x01ab\0") + peer.trailers(i),
+            id="padded",
+        ),
+    ],
+)
+def test_what_comes_at_once_is_told_as_if_it_came_in_bits(rest: Callable[[int], bytes]) -> None:
+    told = []
+    for size in (1, 100_000):
+        connection = Connection()
+        connection.receive(peer.settings())
+        ears = []
+        for _ in range(2):  # the second time all header blocks are known
+            stream, ear = start(connection)
+            _, other = start(connection)
+            wire = peer.response(stream.id) + rest(stream.id)
+            for at in range(0, len(wire), size):
+                connection.receive(wire[at : at + size])
+            ears += [ear, other]
+        told.append([[ear.told for ear in ears], sorted(connection.streams)])
+    assert told[0] == told[1]
+
+
+def test_whole_replies_use_up_windows_that_are_opened_again(connection: Connection) -> None:
+    body = bytes(frames.DEFAULT_FRAME_SIZE)
+    for _ in range(2 * CONNECTION_WINDOW // len(body)):
+        stream, ear = start(connection)
+        connection.receive(
+            peer.response(stream.id) + peer.data(stream.id, body) + peer.trailers(stream.id)
+        )
+        assert len(ear.told) == 3
+    opened = [payload for kind, _, _, payload in sent(connection) if kind == frames.WINDOW_UPDATE]
+    assert sum(int.from_bytes(payload, "big") for payload in opened) >= CONNECTION_WINDOW
+
+
+def test_a_whole_reply_to_a_call_still_being_sent_ends_the_sending(connection: Connection) -> None:
+    start(connection)
+    wire = peer.response(1) + peer.data(1, b"abc") + peer.trailers(1)
+    connection.receive(wire)
+    stream, ear = start(connection, None)
+    sent(connection)
+    connection.receive(peer.response(3) + peer.data(3, b"abc") + peer.trailers(3))
+    assert ear.told[-1] == ("headers", "0", True)
+    no_error = ErrorCode.NO_ERROR.to_bytes(4, "big")
+    assert sent(connection) == [(frames.RST_STREAM, 0, stream.id, no_error)]
