@@ -63,21 +63,40 @@ class Certificate:
     expires_at_s: float
 
 
-class Call:
-    """One RPC on its way: what is called, with what, for whom, until when.
+class MessageSource(Protocol):
+    """The one request message of a call, before it has been read and decoded."""
 
-    The request is lazy so that no guard waits for a body: a unary call decodes or reads its one
-    message when `message()` is first awaited, a client-streaming one hands out `messages`, a
-    generator the call closes when it ends. `end` is called exactly once, with the code the caller
-    was told.
+    def take(self) -> bytes | None:
+        """The message, or None where it must be waited for.
+
+        Raises:
+            StatusError: the request is not what its method takes.
+        """
+        ...
+
+    async def read(self) -> bytes:
+        """The message, once all of it is there.
+
+        Raises:
+            StatusError: as `take`.
+        """
+        ...
+
+
+class Call:
+    """One RPC on its way: its method, its request, its caller and its deadline.
+
+    The request is lazy so that no guard waits for a body: the one message of a call is decoded by
+    the stage of the chain that is named so (`interceptors/decode.py`), or when an interceptor first
+    awaits `message()`. A call that streams its request hands out `messages`, a generator that it
+    closes when it ends. `end` is called exactly once, with the code the caller was told.
     """
 
     __slots__ = (
-        "_decode",
         "_ended",
         "_hooks",
         "_message",
-        "_read",
+        "_source",
         "certificate",
         "deadline",
         "headers",
@@ -94,8 +113,7 @@ class Call:
         method: Method,
         *,
         message: bytes | None = None,
-        decode: Callable[[], bytes] | None = None,
-        read: Callable[[], Awaitable[bytes]] | None = None,
+        source: MessageSource | None = None,
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
         headers: Mapping[str, str] | None = None,
@@ -120,8 +138,7 @@ class Call:
         It is to be there before the guard hands the call on: a stream's response begins early.
         """
         self._message = message
-        self._decode = decode
-        self._read = read
+        self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None
         self._ended: Code | None = None
 
@@ -133,15 +150,22 @@ class Call:
         """The one message of a unary or server-streaming call, read and decoded on first use."""
         message = self.message_at_hand()
         if message is None:
-            if self._read is None:
+            if self._source is None:
                 raise RuntimeError(f"{self!r} streams its request: iterate over `messages`")
-            message = self._message = await self._read()
+            message = self._message = await self._source.read()
         return message
 
     def message_at_hand(self) -> bytes | None:
         """The same, or None where it must be waited for; without waiting a call costs less."""
-        if self._message is None and self._decode is not None:
-            self._message = self._decode()
+        if self._message is None and self._source is not None:
+            self._message = self._source.take()
+        return self._message
+
+    @property
+    def decoded(self) -> bytes:
+        """The same, once it has been decoded: the last stages of the chain may count on it."""
+        if self._message is None:
+            raise RuntimeError(f"the request of {self!r} has not been decoded")
         return self._message
 
     def on_end(self, hook: Callable[[Code], None]) -> None:

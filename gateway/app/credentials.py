@@ -27,7 +27,8 @@ from gateway.endpoints.oauth.token_endpoints import (
     refuse_tokens_in_urls,
 )
 from gateway.exchange.ring.credentials import refuse_unclear_keys
-from gateway.exchange.ring.ring import Endpoint, Endpoints, FieldsGate, Gate, fields_gate
+from gateway.exchange.ring.ring import FieldsGate, Gate, fields_gate
+from gateway.http.messages import Endpoint, Endpoints
 from gateway.interceptors.identify import Identify
 from gateway.outbound.auth_service import authentication_server
 from gateway.outbound.fetch import open_fetch
@@ -86,8 +87,8 @@ async def open_credentials(
         if options.tokens.auth_upstream is not None:
             server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
             attempts = Attempts(store, audit, options.tokens)
-            scheme = "http" if config.tls is None else "https"
-            endpoints |= TokenEndpoints(options.tokens, server, tokens, attempts, scheme).endpoints
+            made_here = TokenEndpoints(options.tokens, server, tokens, attempts, config.scheme)
+            endpoints |= made_here.endpoints
         if options.takes_keys:
             keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
             stack.push_async_callback(keys.close)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.app.gateway import load_schema
+from gateway.app.site import load_schema
 from gateway.cli.explain import Explanation, explain_request
 from gateway.config.model import Config
 from gateway.interceptors.rate_limits.rules import check_rate_limits

@@ -274,6 +274,11 @@ class Config(Section):
     interceptors: tuple[InterceptorOptions, ...] = ()
     """Interceptors of one's own, in the order in which calls pass them."""
 
+    @property
+    def scheme(self) -> str:
+        """The scheme of the URLs that clients ask: http or https."""
+        return "http" if self.tls is None else "https"
+
     @field_validator("filters")
     @classmethod
     def _no_name_twice(cls, filters: tuple[FilterRule, ...]) -> tuple[FilterRule, ...]:

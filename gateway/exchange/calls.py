@@ -1,19 +1,19 @@
-"""What all calls have in common, whatever carries them: how one is opened, and written down."""
+"""The opening of calls for matched requests, and the record of how requests ended."""
 
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
-from gateway.call import Call, Deadline, Handler
-from gateway.config.model import Config
-from gateway.http.client_certificate import certificates_of
+from gateway.call import Call, Deadline, Handler, MessageSource
+from gateway.http.client_certificate import CertificateOf
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.schema.catalog import Method
 from gateway.status import Code
-from gateway.telemetry.logs.access import AccessLog
+from gateway.telemetry.masking import PathMasks
+from gateway.telemetry.record import Observer, Record
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.routing.router import Match
@@ -22,24 +22,25 @@ _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
 
 
-class Calls:
-    """Opens the calls of matched requests and notes how requests ended."""
+class CallFactory:
+    """Opens the calls of matched requests."""
 
-    def __init__(self, config: Config, handlers: Mapping[Method, Handler], log: AccessLog) -> None:
-        self.handlers = handlers
+    def __init__(
+        self,
+        chains: Mapping[Method, Handler],
+        rules: MetadataRules,
+        forwarding: Forwarding,
+        deadlines: Deadlines,
+        certificate_of: CertificateOf | None,
+    ) -> None:
+        """`certificate_of` gives the certificate a request counts as; None where none counts."""
+        # A dict, not any mapping: machine code then asks it without a look-up.
+        self.chains = dict(chains)
         """The chain of each method."""
-        self.rules = MetadataRules(config.metadata, config.auth.reserved_metadata)
-        self._forwarding = Forwarding(
-            config.forwarded, scheme="http" if config.tls is None else "https"
-        )
-        self._certificate = certificates_of(config.auth, self._forwarding)
-        """Whose certificate a request counts as, or None where none is a credential."""
-        self._deadlines = Deadlines(config.deadlines)
-        self._log = log
-
-    def client(self, request: Request) -> str:
-        """The address of the client itself, where trusted proxies stand between."""
-        return self._forwarding.client(request.peer, request.headers)
+        self._rules = rules
+        self._forwarding = forwarding
+        self._deadlines = deadlines
+        self._certificate_of = certificate_of
 
     def open(
         self,
@@ -47,8 +48,7 @@ class Calls:
         method: Method,
         started_s: float,
         *,
-        decode: Callable[[], bytes] | None = None,
-        read: Callable[[], Awaitable[bytes]] | None = None,
+        source: MessageSource | None = None,
         messages: AsyncGenerator[bytes] | None = None,
     ) -> Call:
         """The call that a request asks for: its metadata, its deadline, its message or messages.
@@ -64,12 +64,11 @@ class Calls:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
         if fields.metadata is None:
-            told = self._forwarding.metadata(request.peer, request.headers)
-            fields.metadata = [*self.rules.to_metadata(fields.raw), *told]
+            forwarded = self._forwarding.metadata(request.peer, request.headers)
+            fields.metadata = [*self._rules.to_metadata(fields.raw), *forwarded]
         call = Call(
             method,
-            decode=decode,
-            read=read,
+            source=source,
             messages=messages,
             metadata=[*fields.metadata, ("x-request-id", request.id)],
             headers=request.headers,
@@ -77,11 +76,19 @@ class Calls:
             peer=request.client,
             response_headers=request.own_headers,
         )
-        if self._certificate is not None:
-            call.certificate = self._certificate(request)
+        if self._certificate_of is not None:
+            call.certificate = self._certificate_of(request)
         return call
 
-    def note(  # noqa: PLR0917 - one value for each column of the log
+
+class RequestLog:
+    """Gives every observer the record of each request that has ended."""
+
+    def __init__(self, observers: Sequence[Observer], masks: PathMasks) -> None:
+        self._observers = tuple([one.ended for one in observers])
+        self._masks = masks
+
+    def note(  # noqa: PLR0917 - how a request ended
         self,
         request: Request,
         match: Match[Binding] | None,
@@ -90,29 +97,29 @@ class Calls:
         response_bytes: int,
         started_s: float,
     ) -> None:
-        """Writes down how a request ended: one line in the access log."""
-        log = self._log
-        if not log.is_open:
+        """Makes the record of a request that has ended, and hands it to the observers."""
+        if not self._observers:
             return
         fields = request.fields
-        log.add(
-            (
-                _time_s(),
-                request.id,
-                request.method,
-                request.path,
-                request.query,
-                None if match is None else match.target,
-                status,
-                code,
-                _monotonic_s() - started_s,
-                request.body_bytes,
-                response_bytes,
-                request.peer,
-                request.client,
-                fields.user_agent,
-                fields.traceparent,
-                request.principal,
-                log.shown(fields.by_name) if log.headers else (),
-            )
+        record = Record(
+            at_s=_time_s(),
+            duration_s=_monotonic_s() - started_s,
+            request_id=request.id,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            masks=self._masks,
+            binding=None if match is None else match.target,
+            status=status,
+            code=code,
+            request_bytes=request.body_bytes,
+            response_bytes=response_bytes,
+            peer=request.peer,
+            client=request.client,
+            user_agent=fields.user_agent,
+            traceparent=fields.traceparent,
+            principal=request.principal,
+            headers=fields.by_name,
         )
+        for ended in self._observers:
+            ended(record)

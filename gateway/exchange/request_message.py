@@ -7,29 +7,48 @@ from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
 
-async def read_message(transcoder: Transcoder, request: Request, match: Match[Binding]) -> bytes:
-    """The one message of a request, read and decoded.
+class RequestMessage:
+    """The message that a request asks a call with; decoded when a call first asks for it."""
 
-    Raises:
-        StatusError: it is not what it should be.
-    """
-    if match.target.body is None or request.body is None:
-        return decode_message(transcoder, request, match)
-    body = await request.body.read()
-    request.body_bytes = len(body)
-    return transcoder.decode(match, request.query, request.fields.content_type, body)
+    __slots__ = ("_match", "_request", "_transcoder")
 
+    def __init__(self, transcoder: Transcoder, request: Request, match: Match[Binding]) -> None:
+        self._transcoder = transcoder
+        self._request = request
+        self._match = match
 
-def decode_message(transcoder: Transcoder, request: Request, match: Match[Binding]) -> bytes:
-    """The one message of a request whose body is there, or that brings or may bring none.
+    def take(self) -> bytes | None:
+        """The message, or None while its body is still to come.
 
-    Raises:
-        StatusError: it is not what it should be.
-    """
-    refuse_needless_body(request, match)
-    body = b"" if request.body is None else request.body.take()
-    request.body_bytes = len(body)
-    return transcoder.decode(match, request.query, request.fields.content_type, body)
+        Raises:
+            StatusError: the request is not what its method takes.
+        """
+        request, match = self._request, self._match
+        body = request.body
+        if body is None:
+            return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
+        refuse_needless_body(request, match)
+        if not body.is_whole:
+            return None
+        return self._decode(body.take())
+
+    async def read(self) -> bytes:
+        """The message, once its body is there.
+
+        Raises:
+            StatusError: as `take`.
+        """
+        body = self._request.body
+        if body is not None:
+            refuse_needless_body(self._request, self._match)
+        return self._decode(b"" if body is None else await body.read())
+
+    def _decode(self, body: bytes) -> bytes:
+        request = self._request
+        request.body_bytes = len(body)
+        return self._transcoder.decode(
+            self._match, request.query, request.fields.content_type, body
+        )
 
 
 def refuse_needless_body(request: Request, match: Match[Binding]) -> None:

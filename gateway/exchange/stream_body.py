@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.exchange.streaming_call import Conversation
+from gateway.exchange.streaming_call import StreamingCall
 from gateway.status import Code, StatusError
+from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import Framing
 
 logger = logging.getLogger("gateway")
@@ -18,7 +19,7 @@ class StreamBrokenError(ConnectionError):
     """A stream failed that has no word for it: only a connection cut short can tell its reader."""
 
 
-class Pieces:
+class ResponseStream:
     """The pieces of a streamed response: each message framed, then the end or the failure.
 
     Whoever takes them closes it; a reader that leaves early thereby cancels the call.
@@ -26,8 +27,8 @@ class Pieces:
 
     def __init__(
         self,
-        talk: Conversation,
-        encode: Callable[[bytes], bytes],
+        call: StreamingCall,
+        encode: Encode,
         encode_error: Callable[[StatusError], bytes],
         framing: Framing | None,
     ) -> None:
@@ -40,14 +41,14 @@ class Pieces:
         self.heartbeat_s: float | None = None
         """How long to be silent before saying so, or None for ever."""
         self.ended: Ended = _nobody
-        self._talk = talk
+        self._call = call
         self._encode = encode
         self._encode_error = encode_error
         self._framing = framing
         self._bytes = 0
         self._is_over = False
 
-    def __aiter__(self) -> "Pieces":
+    def __aiter__(self) -> "ResponseStream":
         return self
 
     @property
@@ -73,7 +74,7 @@ class Pieces:
 
     async def _next(self) -> bytes:
         try:
-            return self._framed(await anext(self._talk))
+            return self._framed(await anext(self._call))
         except StopAsyncIteration:
             return await self._finish()
         except StatusError as error:
@@ -86,7 +87,7 @@ class Pieces:
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
 
     def _framed(self, message: bytes) -> bytes:
-        payload = self._encode(message)
+        payload = self._encode(message).body
         if self._framing is not None:
             payload = self._framing.message(payload, self.count)
         self.count += 1
@@ -107,7 +108,7 @@ class Pieces:
         if not self._is_over:
             self._is_over = True
             try:
-                await self._talk.end(code)
+                await self._call.end(code)
             finally:
                 self.ended(code, self._bytes)
 

@@ -6,14 +6,14 @@ One HTTP exchange and a WebSocket differ in how messages come and go; what stand
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from gateway.call import Call, Reply
-from gateway.exchange.calls import Calls
+from gateway.call import Call, Principal, Reply
+from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
 from gateway.schema.catalog import Method
 from gateway.status import Code
 
 
-class Conversation:
+class StreamingCall:
     """One streaming call: an async iterator over the messages of its reply, as wire bytes.
 
     The chain of the method runs in a task of its own, so that guards can be waited for apart from
@@ -23,7 +23,7 @@ class Conversation:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: CallFactory,
         request: Request,
         method: Method,
         started_s: float,
@@ -45,13 +45,14 @@ class Conversation:
             request,
             method,
             started_s,
-            read=None if read is None else lambda: self._read(read),
+            source=None if read is None else _Late(read, self._admit),
             messages=admitted,
         )
+        request.open_call = self
         self._task = asyncio.ensure_future(_answer(calls, self.call))
         self._replies: AsyncGenerator[bytes] | None = None
 
-    def __aiter__(self) -> "Conversation":
+    def __aiter__(self) -> "StreamingCall":
         return self
 
     async def __anext__(self) -> bytes:
@@ -84,6 +85,11 @@ class Conversation:
                 return None
         return await self._task
 
+    @property
+    def principal(self) -> Principal | None:
+        """The caller, once that has been established."""
+        return self.call.principal
+
     async def end(self, code: Code) -> None:
         """Ends the call, if it has not ended; nothing of it is left running."""
         if self.call.ended is not None:
@@ -110,19 +116,33 @@ class Conversation:
         if not self._admitted.done():
             self._admitted.set_result(None)
 
-    async def _read(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        message = await read()
-        self._admit()
-        return message
-
     async def _messages(self, source: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         self._admit()
         async for message in source:
             yield message
 
 
-async def _answer(calls: Calls, call: Call) -> Reply:
-    return await calls.handlers[call.method](call)
+class _Late:
+    """The request message of a stream of replies: always awaited, and it tells when it was read."""
+
+    __slots__ = ("_admit", "_read")
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]], admit: Callable[[], None]) -> None:
+        self._read = read
+        self._admit = admit
+
+    def take(self) -> None:
+        """Nothing: whether the guards have agreed is learnt from when the message is read."""
+
+    async def read(self) -> bytes:
+        """The message; once it is there, the guards have agreed."""
+        message = await self._read()
+        self._admit()
+        return message
+
+
+async def _answer(calls: CallFactory, call: Call) -> Reply:
+    return await calls.chains[call.method](call)
 
 
 async def _one(message: bytes) -> AsyncGenerator[bytes]:

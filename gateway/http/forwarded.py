@@ -21,6 +21,8 @@ class Forwarding:
         self._networks = [
             ipaddress.ip_network(net, strict=False) for net in options.trusted_proxies
         ]
+        self.has_proxies = bool(self._networks)
+        """Whether any proxy is trusted."""
         self._send = options.send
         self._scheme = scheme
         # Saves parsing a peer's address at each of its requests.

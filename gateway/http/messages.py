@@ -1,7 +1,7 @@
 """One HTTP request and one HTTP response, as the exchange sees them."""
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from gateway.call import Certificate, Principal
@@ -87,6 +87,20 @@ class Takeover(Protocol):
         """Ends, because the gateway is about to end."""
 
 
+class OpenCall(Protocol):
+    """The call of a request, as far as the exchange has to end it."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """The caller, once that has been established."""
+
+    def end(self, code: Code) -> Awaitable[None] | None:
+        """Ends the call with the code its client gets, if it has not ended.
+
+        What it returns must be awaited, if it returns anything.
+        """
+
+
 class Request:
     """A request whose head has arrived; its body is read only when someone asks.
 
@@ -105,6 +119,7 @@ class Request:
         "id",
         "is_overdue",
         "method",
+        "open_call",
         "own_headers",
         "path",
         "peer",
@@ -134,6 +149,8 @@ class Request:
         self.id = ""
         self.principal: Principal | None = None
         """Who called, once that has been established; for the access log."""
+        self.open_call: OpenCall | None = None
+        """The call of this request, from its opening until the exchange has ended it."""
         self.body: Body | None = None
         self.wants_websocket = False
         self.body_bytes = 0
@@ -190,6 +207,12 @@ class Response:
             if self.trailers:
                 self.trailers = [one for one in self.trailers if one[0].lower() not in names]
         self.headers += own
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""Answers a request that is no call, or raises `StatusError`."""
+Endpoints = Mapping[str, Mapping[str, Endpoint]]
+"""Endpoints by path, then by HTTP method."""
 
 
 def origin_form(method: str, target: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import AF_UNIX
 
-from gateway.config.model import Config
+from gateway.config.tls import TlsServer
 from gateway.exchange.exchange import Exchange
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.listeners.http1.response_bytes import http_date
@@ -99,19 +99,24 @@ class Listener:
 
 @asynccontextmanager
 async def open_listener(
-    config: Config, exchange: Exchange, sockets: Sockets | None = None
+    listen: str,
+    exchange: Exchange,
+    *,
+    tls: TlsServer | None = None,
+    sockets: Sockets | None = None,
 ) -> AsyncIterator[Listener]:
     """A port that serves while the block runs; requests under way are finished in the end.
 
-    It is the configured one, or that of `sockets`, which listen already.
+    It is that of `listen`, or that of `sockets`, which listen there already. Several can be open
+    at once, each with an exchange, and so with endpoints, of its own.
 
     Raises:
         ListenError: the port cannot be had.
         TlsError: the files for TLS are no good.
     """
-    tls = None if config.tls is None else TlsContexts(config.tls)
-    sockets = open_sockets(config.listen) if sockets is None else sockets
-    listener = Listener(exchange, address_of(config.listen, sockets), tls)
+    contexts = None if tls is None else TlsContexts(tls)
+    sockets = open_sockets(listen) if sockets is None else sockets
+    listener = Listener(exchange, address_of(listen, sockets), contexts)
     await listener.start(sockets)
     sweeper = asyncio.create_task(listener.sweep())
     try:

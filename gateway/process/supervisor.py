@@ -50,7 +50,7 @@ def serve_workers(config: Config, say: Say) -> None:
             "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
         )
     sockets = open_shared(config.listen, count)
-    scheme = "http" if config.tls is None else "https"
+    scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
         Supervisor(config, sockets, heard, say).run(url)

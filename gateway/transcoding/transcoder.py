@@ -84,6 +84,7 @@ class Transcoder:
         self.bindings = bindings
         self.warnings = warnings
         self.match = router.match
+        self.matches = router.matches
         self.allowed_methods = router.allowed_methods
         self._router = router
         self._config = config

@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.schema.catalog import Schema, build_schema
 from gateway.status import Code
-from gateway.telemetry.logs.entry import Entry
+from gateway.telemetry.masking import PathMasks
+from gateway.telemetry.record import Record
 from gateway.transcoding.binding import Binding, bind
 from tests.support.schema import descriptor_set
 
@@ -46,27 +47,28 @@ def bindings() -> dict[str, Binding]:
     return {one.rule.template: one for one in bind(schema())[0]}
 
 
-PLAIN = Entry(
-    at_s=1.5,
-    request_id="id",
-    method="GET",
-    path="/v1/holders/ada",
-    query="",
-    binding=None,
-    status=200,
-    code=Code.OK,
-    duration_s=0.0012345,
-    request_bytes=1,
-    response_bytes=2,
-    peer="10.0.0.1",
-    client="192.0.2.1",
-    user_agent="me",
-    traceparent="",
-    principal=None,
-    headers=(),
-)
+PLAIN: dict[str, Any] = {
+    "at_s": 1.5,
+    "request_id": "id",
+    "method": "GET",
+    "path": "/v1/holders/ada",
+    "query": "",
+    "masks": PathMasks(()),
+    "binding": None,
+    "status": 200,
+    "code": Code.OK,
+    "duration_s": 0.0012345,
+    "request_bytes": 1,
+    "response_bytes": 2,
+    "peer": "10.0.0.1",
+    "client": "192.0.2.1",
+    "user_agent": "me",
+    "traceparent": "",
+    "principal": None,
+    "headers": {},
+}
 
 
-def entry(**changes: Any) -> Entry:
+def entry(**changes: Any) -> Record:
     """A request, as it is or with these changes."""
-    return PLAIN._replace(**changes)
+    return Record(**PLAIN | changes)

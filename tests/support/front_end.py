@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.config.model import Config
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.site import Site
 from gateway.listeners.listener import Listener, open_listener
 from gateway.schema.catalog import Schema, build_schema
 from gateway.telemetry.logs.opening import open_logs
@@ -174,11 +175,10 @@ async def open_front_end(
     config = Config.model_validate({"listen": "127.0.0.1:0", "log": access} | settings)
     transcoder = build_transcoder(config, schema())
     handlers = dict.fromkeys(schema().methods.values(), upstream)
-    async with (
-        open_logs(config.log) as logs,
-        open_listener(config, Exchange(config, transcoder, handlers, logs.access)) as listener,
-    ):
-        yield FrontEnd(listener, upstream, log)
+    async with open_logs(config.log) as logs:
+        exchange = Exchange(Site(config, transcoder, handlers, observers=logs.observers))
+        async with open_listener(config.listen, exchange, tls=config.tls) as listener:
+            yield FrontEnd(listener, upstream, log)
 
 
 def get(path: str, *headers: str, method: str = "GET") -> bytes:

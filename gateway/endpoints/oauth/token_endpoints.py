@@ -18,9 +18,8 @@ from gateway.endpoints.oauth.form import (
     scopes_of,
     well_formed,
 )
-from gateway.exchange.ring.ring import Endpoints
 from gateway.http.header_fields import Fields
-from gateway.http.messages import Request, Response
+from gateway.http.messages import Endpoints, Request, Response
 from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError, TokenKind, TokenRecord
 from gatewayapi.v1.auth_pb2 import (

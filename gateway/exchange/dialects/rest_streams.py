@@ -3,17 +3,15 @@
 What comes back begins as soon as there is something to say, even while the request is being read.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from gateway.config.model import Config
-from gateway.exchange.calls import Calls
+from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.rendering import Rendering, stated_length
-from gateway.exchange.request_message import read_message, refuse_needless_body
-from gateway.exchange.stream_body import Pieces
-from gateway.exchange.streaming_call import Conversation
+from gateway.exchange.request_message import RequestMessage, refuse_needless_body
+from gateway.exchange.stream_body import ResponseStream
+from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
@@ -22,60 +20,46 @@ from gateway.transcoding.streams.framing import Framing, last_number, retry_fiel
 from gateway.transcoding.transcoder import Transcoder
 
 
-class Streams:
+class RestStreams:
     """Answers requests whose method streams, one way or both."""
 
     def __init__(
-        self, config: Config, transcoder: Transcoder, calls: Calls, rendering: Rendering
+        self,
+        config: Config,
+        transcoder: Transcoder,
+        calls: CallFactory,
+        rendering: Rendering,
+        log: RequestLog,
     ) -> None:
         self._options = config.streams
         self._limit_bytes = config.limits.stream_message_bytes
         self._transcoder = transcoder
         self._calls = calls
         self._rendering = rendering
+        self._log = log
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response to a call that streams.
-
-        Raises:
-            StatusError: it failed before it had anything to say.
-            CancelledError: the client is gone, or the call is overdue.
-        """
+        """The response to a call that streams; see `Dialect.answer`."""
         method = match.target.method
         accept = request.fields.accept
         if not method.server_streaming:
             framing, encode = None, self._transcoder.encoder(match, accept)
         else:
             framing, encode = self._transcoder.framing(match, accept)
-        talk = self._open(request, match, started_s)
-        try:
-            if not method.server_streaming:
-                return await self._one_reply(talk, encode)
-            if framing is None:
-                return await self._raw(request, match, talk, encode, started_s)
-            return await self._framed(request, match, talk, framing, encode, started_s)
-        except StatusError as error:
-            await talk.end(error.code)
-            raise
-        except asyncio.CancelledError:
-            await talk.end(Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED)
-            raise
-        except BaseException:
-            await talk.end(Code.INTERNAL)
-            raise
+        call = self._open(request, match, started_s)
+        if not method.server_streaming:
+            return await self._one_reply(call, encode)
+        if framing is None:
+            return await self._raw(request, match, call, encode, started_s)
+        return await self._framed(request, match, call, framing, encode, started_s)
 
-    def _open(self, request: Request, match: Match[Binding], started_s: float) -> Conversation:
+    def _open(self, request: Request, match: Match[Binding], started_s: float) -> StreamingCall:
         method = match.target.method
         if method.client_streaming:
             messages = self._messages(request, match)
-            return Conversation(self._calls, request, method, started_s, messages=messages)
-        return Conversation(
-            self._calls,
-            request,
-            method,
-            started_s,
-            read=lambda: read_message(self._transcoder, request, match),
-        )
+            return StreamingCall(self._calls, request, method, started_s, messages=messages)
+        source = RequestMessage(self._transcoder, request, match)
+        return StreamingCall(self._calls, request, method, started_s, read=source.read)
 
     async def _messages(self, request: Request, match: Match[Binding]) -> AsyncGenerator[bytes]:
         """The messages of a request's body, each as soon as it is complete."""
@@ -92,30 +76,28 @@ class Streams:
         for message in intake.finish():
             yield message
 
-    async def _one_reply(self, talk: Conversation, encode: Encode) -> Response:
+    async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
         """The response to a stream of requests that is answered once."""
-        reply = await talk.reply()
+        reply = await call.reply()
         assert reply is not None  # noqa: S101 - it is waited for
-        response = self._rendering.reply(reply, encode)
-        await talk.end(Code.OK)
-        return response
+        return self._rendering.reply(reply, encode)
 
     async def _raw(
         self,
         request: Request,
         match: Match[Binding],
-        talk: Conversation,
+        call: StreamingCall,
         encode: Encode,
         started_s: float,
     ) -> Response:
         """Raw bytes: the media type is that of the first message."""
-        reply = await talk.reply()
+        reply = await call.reply()
         assert reply is not None  # noqa: S101 - it is waited for
-        first = await anext(talk, None)
+        first = await anext(call, None)
         payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
         response = self._rendering.head(reply.metadata, payload.content_type)
         response.headers.extend(payload.headers)
-        pieces = Pieces(talk, lambda message: encode(message).body, self._rendering.record, None)
+        pieces = ResponseStream(call, encode, self._rendering.record, None)
         pieces.opening = payload.body
         pieces.length = stated_length(reply.metadata)
         return self._streamed(request, match, response, pieces, started_s)
@@ -124,18 +106,18 @@ class Streams:
         self,
         request: Request,
         match: Match[Binding],
-        talk: Conversation,
+        call: StreamingCall,
         framing: Framing,
         encode: Encode,
         started_s: float,
     ) -> Response:
         """Messages in a format; its head leaves without the first where that takes its time."""
-        reply = await talk.reply(self._options.head_after_s)
+        reply = await call.reply(self._options.head_after_s)
         response = self._rendering.head(
             [] if reply is None else reply.metadata, framing.content_type
         )
         response.headers += [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
-        pieces = Pieces(talk, lambda message: encode(message).body, self._rendering.record, framing)
+        pieces = ResponseStream(call, encode, self._rendering.record, framing)
         if framing.counts_on:
             pieces.count = last_number(request.headers.get("Last-Event-ID"))
             pieces.opening = retry_field(self._options.retry_s)
@@ -148,11 +130,11 @@ class Streams:
         request: Request,
         match: Match[Binding],
         response: Response,
-        pieces: Pieces,
+        pieces: ResponseStream,
         started_s: float,
     ) -> Response:
         status = response.status
-        pieces.ended = lambda code, size: self._calls.note(
+        pieces.ended = lambda code, size: self._log.note(
             request, match, status, code, size, started_s
         )
         response.stream = pieces

@@ -4,8 +4,8 @@ A request passes the gates, in order; then it is answered, by one of the gateway
 as a call; then the finishes add what they have to add to the response, a failure's included.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gateway.http.header_fields import Fields
 from gateway.http.messages import Request, Response
@@ -16,10 +16,6 @@ FieldsGate = Callable[[Fields], None]
 """A gate that looks at the header fields and at nothing else."""
 Finish = Callable[[Request, Response], None]
 """Adds headers to a response. It may not wait and may not raise."""
-Endpoint = Callable[[Request], Awaitable[Response]]
-"""Answers a request that is no call, or raises `StatusError`."""
-Endpoints = Mapping[str, Mapping[str, Endpoint]]
-"""By path, then by HTTP method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,6 @@ class Ring:
 
     gates: Sequence[Gate] = ()
     finishes: Sequence[Finish] = ()
-    endpoints: Endpoints = field(default_factory=dict)
 
 
 def fields_gate(gates: Sequence[FieldsGate]) -> Gate:

@@ -13,7 +13,6 @@ from typing import Final
 
 from gateway.config.log import LogOptions
 from gateway.status import Code
-from gateway.telemetry.logs.entry import Entry, EntryValues
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
@@ -23,8 +22,9 @@ from gateway.telemetry.logs.line_format import (
     seconds,
     text_line,
 )
-from gateway.telemetry.logs.masking import PathMasks, mask_credentials, query_names
 from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.masking import mask_credentials, query_names
+from gateway.telemetry.record import Record
 from gateway.transcoding.binding import Binding
 
 SCOPE: Final = "gateway.access"
@@ -57,22 +57,22 @@ class AccessLines:
         style: Style,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.masks = PathMasks(())
-        """What is hidden in paths; to be set once it is known what can be called."""
         self._levels = levels
         self._style = style
         self._slow_s = options.slow_s
         self._sample = options.sample
         self._chance = chance
+        self._headers = options.headers
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
-    def line(self, values: EntryValues) -> str:
+    def line(self, record: Record) -> str:
         """The line of a request; empty if the level or the sample leaves it out."""
-        # Names of their own: looking each up in an `Entry` would be a sixth of what a line costs.
-        (
-            at_s, request_id, method, path, query, binding, status, code, duration_s, request_bytes,
-            response_bytes, peer, client, user_agent, traceparent, principal, headers,
-        ) = values  # fmt: skip
+        status, code, duration_s, binding = (
+            record.status,
+            record.code,
+            record.duration_s,
+            record.binding,
+        )
         is_slow = self._slow_s is not None and duration_s > self._slow_s and _has_an_end(binding)
         severity = ERROR if status >= 500 else WARNING if is_slow else INFO
         if severity < self._levels.number:
@@ -80,60 +80,52 @@ class AccessLines:
         is_sampled = status < 400 and not is_slow
         if is_sampled and self._sample < 1 and self._chance() >= self._sample:
             return ""
-        if self.masks.hide_something:
-            path = self.masks.mask(path, binding)
+        path = record.path
+        if record.masks.hide_something:
+            path = record.masks.mask(path, binding)
         if self._style.text:
-            return self._text(Entry(*values), SEVERITIES[severity], mask_credentials(path))
+            return self._text(record, SEVERITIES[severity], mask_credentials(path))
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
-        if query:
-            rest += f',"url.query":{quoted(_query(query, binding))}'
-        if traceparent:
-            rest += _trace(traceparent)
+        if record.query:
+            rest += f',"url.query":{quoted(_query(record.query, binding))}'
+        if record.traceparent:
+            rest += _trace(record.traceparent)
+        principal = record.principal
         if principal is not None:
             rest += _who(principal.name, principal.client, principal.kind, principal.credential)
-        if headers:
-            rest += _headers(headers)
+        if self._headers:
+            rest += _headers(self._headers, record.headers)
         return (
-            f'{{"timestamp":"{instant(at_s)}",{_outcome(severity, method, binding, status, code)}'
+            f'{{"timestamp":"{instant(record.at_s)}"'
+            f",{_outcome(severity, record.method, binding, status, code)}"
             f',"url.path":{_safe(path)},"http.server.request.duration":{seconds(duration_s)}'
-            f',"http.request.body.size":{request_bytes},"http.response.body.size":{response_bytes}'
-            f'{_caller(client, peer, user_agent)},"gateway.request.id":{_safe(request_id)}'
-            f"{rest}}}\n"
+            f',"http.request.body.size":{record.request_bytes}'
+            f',"http.response.body.size":{record.response_bytes}'
+            f"{_caller(record.client, record.peer, record.user_agent)}"
+            f',"gateway.request.id":{_safe(record.request_id)}{rest}}}\n'
         )
 
-    def _text(self, entry: Entry, severity: str, path: str) -> str:
-        query = f"?{_query(entry.query, entry.binding)}" if entry.query else ""
-        rpc = "-" if entry.binding is None else entry.binding.method.path[1:]
-        who = entry.client if entry.principal is None else f"{entry.principal.name}@{entry.client}"
+    def _text(self, record: Record, severity: str, path: str) -> str:
+        query = f"?{_query(record.query, record.binding)}" if record.query else ""
+        rpc = "-" if record.binding is None else record.binding.method.path[1:]
+        caller = "" if record.principal is None else f"{record.principal.name}@"
+        caller = plain(mask_credentials(caller + record.client))
         return text_line(
-            entry.at_s,
+            record.at_s,
             severity,
-            f"{plain(entry.method)} {plain(path + query)} {entry.status} {entry.code.name} "
-            f"{entry.duration_s * 1000:.1f} ms {rpc} {plain(mask_credentials(who))} "
-            f"{plain(mask_credentials(entry.request_id))}",
+            f"{plain(record.method)} {plain(path + query)} {record.status} {record.code.name} "
+            f"{record.duration_s * 1000:.1f} ms {rpc} {caller} "
+            f"{plain(mask_credentials(record.request_id))}",
             colour=self._style.colour,
         )
 
 
 class AccessLog:
-    """Takes down how requests ended."""
+    """Has a line written of every request that has ended."""
 
-    def __init__(self, scribe: Scribe[EntryValues] | None, options: LogOptions) -> None:
-        self.is_open = scribe is not None
-        """Whether it is any use to add something."""
-        self.headers = options.headers
-        self.masks = PathMasks(())
-        """What is hidden in paths; to be set once it is known what can be called."""
-        self.add: Callable[[EntryValues], None] = _ignore if scribe is None else scribe.add
-        """Has the line of a request written soon."""
-
-    def shown(self, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Those of a request's headers that settings say may be shown."""
-        return tuple((name, headers[name]) for name in self.headers if name in headers)
-
-
-def _ignore(values: EntryValues) -> None:
-    """Writes nothing down."""
+    def __init__(self, scribe: Scribe[Record]) -> None:
+        self.ended: Callable[[Record], None] = scribe.add
+        """Takes the record of a request; its line is written soon."""
 
 
 def _has_an_end(binding: Binding | None) -> bool:
@@ -206,7 +198,9 @@ def _trace(traceparent: str) -> str:
     return f',"trace_id":"{found[1]}","span_id":"{found[2]}","trace_flags":"{found[3]}"'
 
 
-def _headers(headers: Iterable[tuple[str, str]]) -> str:
+def _headers(names: Iterable[str], headers: Mapping[str, str]) -> str:
     return "".join(
-        f",{quoted(f'http.request.header.{name}')}:[{_safe(value)}]" for name, value in headers
+        f",{quoted(f'http.request.header.{name}')}:[{_safe(headers[name])}]"
+        for name in names
+        if name in headers
     )

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from gateway.audit import ORIGIN
 from gateway.telemetry.logs.access import Style
-from gateway.telemetry.logs.entry import EntryValues
 from gateway.telemetry.logs.line_format import Value, json_line, pairs, plain, text_line
-from gateway.telemetry.logs.masking import mask_credentials
 from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.masking import mask_credentials
+from gateway.telemetry.record import Record
 
 SCOPE = "gateway.audit"
 
@@ -35,7 +35,7 @@ class Trail:
 
     def __init__(
         self,
-        scribe: Scribe[EntryValues],
+        scribe: Scribe[Record],
         style: Style,
         clock: Callable[[], float] = time.time,
         *,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
-from gateway.telemetry.logs.masking import mask_credentials
+from gateway.telemetry.masking import mask_credentials
 
 LIMIT: Final = 1024
 """A text that is longer is cut; a client decides how long most of them are."""

@@ -4,24 +4,20 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
-from gateway.schema.catalog import Method
 from gateway.telemetry.logs import audit as trail
 from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
 from gateway.telemetry.logs.audit import Trail
-from gateway.telemetry.logs.entry import EntryValues
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import Value, json_line
-from gateway.telemetry.logs.masking import PathMasks
 from gateway.telemetry.logs.program import ProgramHandler, taken_over
 from gateway.telemetry.logs.writer import FileSink, Scribe, Sink, StreamSink, stream_sink
-from gateway.transcoding.binding import Binding
+from gateway.telemetry.record import Observer, Record
 
 _NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
 
@@ -39,7 +35,7 @@ class Logs:
         """How much of it is written."""
         self._options = options
         self._sinks: dict[Destination, Sink] = {}
-        self._scribes: dict[Destination, Scribe[EntryValues]] = {}
+        self._scribes: dict[Destination, Scribe[Record]] = {}
         try:
             self._open(options)
         except BaseException:
@@ -51,8 +47,9 @@ class Logs:
         for destination in (options.access, options.events, options.audit):
             self._sink(destination)
         self._lines = AccessLines(options, self.levels, self._style(options.access))
-        self.access = AccessLog(self._scribe(options.access), options)
-        """Takes down requests."""
+        access = self._scribe(options.access)
+        self.observers: list[Observer] = [] if access is None else [AccessLog(access)]
+        """Take the record of every request: the access log, unless it is off."""
         self.handler = ProgramHandler(
             self._scribe(options.events), self.levels, self._style(options.events)
         )
@@ -62,14 +59,6 @@ class Logs:
         """Takes down what is done to credentials and policy."""
         if self._audit_scribe is not None:
             self.audit = Trail(self._audit_scribe, self._style(options.audit))
-
-    def hide(
-        self, bindings: Iterable[Binding], redact: Mapping[Method, AbstractSet[str]] | None = None
-    ) -> None:
-        """Hides in paths what fields and policies (`redact`, by method) say no log may show."""
-        known = redact or {}
-        masks = PathMasks(bindings, lambda method: known.get(method, frozenset()))
-        self._lines.masks = self.access.masks = masks
 
     @contextmanager
     def speaking_for_program(self) -> Iterator[None]:
@@ -103,7 +92,7 @@ class Logs:
                 self._sinks[destination] = stream_sink(destination)
         return self._sinks[destination]
 
-    def _scribe(self, destination: Destination) -> Scribe[EntryValues] | None:
+    def _scribe(self, destination: Destination) -> Scribe[Record] | None:
         sink = self._sink(destination)
         if sink is None:
             return None
@@ -111,7 +100,7 @@ class Logs:
             self._scribes[destination] = Scribe(sink, self._lines.line, _lost)
         return self._scribes[destination]
 
-    def _open_audit_scribe(self, destination: Destination) -> Scribe[EntryValues] | None:
+    def _open_audit_scribe(self, destination: Destination) -> Scribe[Record] | None:
         """One of its own, even where others write to the same place: it must not lose lines."""
         sink = self._sink(destination)
         if sink is None:
@@ -157,7 +146,7 @@ def open_command_audit(options: LogOptions) -> Iterator[Audit]:
         yield NO_AUDIT
         return
     sink = FileSink(options.audit, sync=options.audit_fsync)
-    scribe: Scribe[EntryValues] = Scribe(sink, lambda _: "", trail.lost, must_keep=True)
+    scribe: Scribe[Record] = Scribe(sink, lambda _: "", trail.lost, must_keep=True)
     try:
         yield Trail(scribe, Style(), by=_user())
     finally:

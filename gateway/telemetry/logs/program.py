@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.telemetry.logs.access import Style
-from gateway.telemetry.logs.entry import EntryValues
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import SEVERITIES, Value, json_line, pairs, plain, text_line
-from gateway.telemetry.logs.masking import mask_credentials
 from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.masking import mask_credentials
+from gateway.telemetry.record import Record
 
 _PID = os.getpid()
 _MOST_FRAMES = 20
@@ -29,7 +29,7 @@ def about(event: str, **fields: Value) -> dict[str, object]:
 class ProgramHandler(logging.Handler):
     """Writes log records as lines."""
 
-    def __init__(self, scribe: Scribe[EntryValues] | None, levels: Levels, style: Style) -> None:
+    def __init__(self, scribe: Scribe[Record] | None, levels: Levels, style: Style) -> None:
         super().__init__()
         self._scribe = scribe
         self._levels = levels

@@ -171,6 +171,23 @@ class Router(Generic[T]):
         """
         return _allowed([methods for methods, _ in self._leaves(path)])
 
+    def matches(self, path: str) -> list[Match[T]]:
+        """The target of each HTTP method that is served on `path`, GET's first; one search.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
+        """
+        leaves = list(self._leaves(path))
+        served = {http_method for methods, _ in leaves for http_method in methods}
+        found: list[Match[T]] = []
+        for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
+            for methods, segments in leaves:
+                entry = methods.get(http_method) or methods.get(ANY_METHOD)
+                if entry is not None:
+                    found.append(Match(entry.target, entry.captures(segments)))
+                    break
+        return found
+
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """For each target: `matches`, or why it does not serve this request."""
         try:

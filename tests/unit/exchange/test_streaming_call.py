@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from gateway.call import Call, Reply
-from gateway.config.log import LogOptions
 from gateway.config.model import Config
-from gateway.exchange.calls import Calls
-from gateway.exchange.streaming_call import Conversation
+from gateway.exchange.calls import CallFactory
+from gateway.exchange.streaming_call import StreamingCall
+from gateway.http.forwarded import Forwarding
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request
+from gateway.policy.deadlines import Deadlines
 from gateway.status import Code, StatusError
-from gateway.telemetry.logs.access import AccessLog
+from gateway.transcoding.metadata import MetadataRules
 from tests.support.stream_backend import schema
 from tests.support.upstream import Part, Upstream
 
@@ -39,16 +40,21 @@ class Source:
 
 def converse(
     part: Part, kind: str = "Both", *messages: bytes
-) -> tuple[Conversation, Upstream, Source]:
+) -> tuple[StreamingCall, Upstream, Source]:
     upstream, source = Upstream(part), Source(*messages)
-    calls = Calls(
-        Config(), dict.fromkeys(METHODS.values(), upstream), AccessLog(None, LogOptions())
+    config = Config()
+    calls = CallFactory(
+        dict.fromkeys(METHODS.values(), upstream),
+        MetadataRules(config.metadata),
+        Forwarding(config.forwarded),
+        Deadlines(config.deadlines),
+        None,
     )
     request = Request("POST", "/", NO_FIELDS, "127.0.0.1")
     opened: dict[str, Any] = {"messages": source()}
     if not METHODS[kind].client_streaming:
         opened = {"read": read_one}
-    return Conversation(calls, request, METHODS[kind], 0.0, **opened), upstream, source
+    return StreamingCall(calls, request, METHODS[kind], 0.0, **opened), upstream, source
 
 
 async def read_one() -> bytes:
@@ -77,10 +83,10 @@ async def stuck_guard(call: Call) -> Reply:
 
 
 async def test_replies_come_one_by_one_and_the_call_ends_once() -> None:
-    talk, upstream, source = converse(echoing, "Both", b"a", b"b")
-    assert [message async for message in talk] == [b"a", b"b"]
-    await talk.end(Code.OK)
-    await talk.end(Code.CANCELLED)
+    call, upstream, source = converse(echoing, "Both", b"a", b"b")
+    assert [message async for message in call] == [b"a", b"b"]
+    await call.end(Code.OK)
+    await call.end(Code.CANCELLED)
     assert upstream.endings == [Code.OK]
     assert source.closed
 
@@ -89,49 +95,49 @@ async def test_a_unary_reply_is_one_message() -> None:
     async def once(call: Call) -> Reply:
         return Reply(await call.message())
 
-    talk, _, _ = converse(once, "Down")
-    assert [message async for message in talk] == [b"one"]
-    await talk.end(Code.OK)
+    call, _, _ = converse(once, "Down")
+    assert [message async for message in call] == [b"one"]
+    await call.end(Code.OK)
 
 
 async def test_a_refusal_comes_before_anything_is_read() -> None:
-    talk, upstream, source = converse(refusing, "Both", b"a")
+    call, upstream, source = converse(refusing, "Both", b"a")
     with pytest.raises(StatusError, match="no"):
-        await talk.admitted()
-    await talk.end(Code.PERMISSION_DENIED)
+        await call.admitted()
+    await call.end(Code.PERMISSION_DENIED)
     assert not source.begun
     assert upstream.endings == [Code.PERMISSION_DENIED]
 
 
 async def test_who_is_admitted_learns_it_before_there_is_a_reply() -> None:
-    talk, upstream, source = converse(hanging, "Both", b"a")
-    await asyncio.wait_for(talk.admitted(), 1)
-    assert await talk.reply(within_s=0.01) is None
-    await talk.end(Code.CANCELLED)
+    call, upstream, source = converse(hanging, "Both", b"a")
+    await asyncio.wait_for(call.admitted(), 1)
+    assert await call.reply(within_s=0.01) is None
+    await call.end(Code.CANCELLED)
     assert upstream.cancelled.is_set()
     assert source.closed
 
 
 async def test_the_time_for_a_reply_begins_when_the_guards_agree() -> None:
-    talk, _, _ = converse(stuck_guard, "Both", b"a")
+    call, _, _ = converse(stuck_guard, "Both", b"a")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(talk.reply(within_s=0.01), 0.2)
-    await talk.end(Code.CANCELLED)
+        await asyncio.wait_for(call.reply(within_s=0.01), 0.2)
+    await call.end(Code.CANCELLED)
 
 
 async def test_a_reply_that_nobody_reads_is_closed() -> None:
-    talk, upstream, source = converse(echoing, "Both", b"a")
-    reply = await talk.reply()
+    call, upstream, source = converse(echoing, "Both", b"a")
+    reply = await call.reply()
     assert reply is not None
-    assert await anext(talk) == b"a"
-    await talk.end(Code.CANCELLED)
+    assert await anext(call) == b"a"
+    await call.end(Code.CANCELLED)
     assert source.closed
     assert upstream.endings == [Code.CANCELLED]
 
 
 async def test_a_failure_that_nobody_heard_of_is_no_loose_end() -> None:
-    talk, upstream, _ = converse(refusing)
+    call, upstream, _ = converse(refusing)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    await talk.end(Code.CANCELLED)
+    await call.end(Code.CANCELLED)
     assert upstream.endings == [Code.CANCELLED]

@@ -61,18 +61,6 @@ async def test_the_time_left_is_the_timeout() -> None:
     assert channel.asked[0].timeout_s == pytest.approx(7.5)
 
 
-async def test_time_spent_reading_the_request_is_not_given_twice() -> None:
-    channel, clock = ScriptedChannel(), Clock()
-
-    async def read() -> bytes:
-        clock.now_s += 3
-        return b"late"
-
-    call = Call(method("Echo"), read=read, deadline=Deadline(105))
-    await invoke(channel, clock)(call)
-    assert channel.asked[0].timeout_s == pytest.approx(2)
-
-
 @pytest.mark.parametrize("at_s", [100.0, 99.0], ids=["just now", "long ago"])
 async def test_a_deadline_that_has_passed_ends_the_call_unsent(at_s: float) -> None:
     channel = ScriptedChannel()
@@ -80,17 +68,6 @@ async def test_a_deadline_that_has_passed_ends_the_call_unsent(at_s: float) -> N
     with pytest.raises(StatusError) as raised:
         await invoke(channel, Clock())(call)
     assert raised.value.code is Code.DEADLINE_EXCEEDED
-    assert channel.asked == []
-
-
-async def test_a_request_that_cannot_be_read_is_not_sent() -> None:
-    channel = ScriptedChannel()
-
-    async def read() -> bytes:
-        raise StatusError(Code.INVALID_ARGUMENT, "not JSON")
-
-    with pytest.raises(StatusError, match="not JSON"):
-        await invoke(channel)(Call(method("Echo"), read=read))
     assert channel.asked == []
 
 

@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
-from gateway.exchange.streaming_call import Conversation
+from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.connection import SocketWire
 from gateway.status import Code, StatusError, invalid_argument
+from gateway.transcoding.response import Encode
 
 logger = logging.getLogger("gateway")
 
@@ -57,6 +59,18 @@ class Ending:
         return "" if self.error is None else f"{self.error.code.name}: {self.error.message}"
 
 
+class Session(NamedTuple):
+    """The call that a WebSocket carries."""
+
+    call: StreamingCall
+    encode: Encode
+    """Makes the payload of a reply."""
+    encode_status: Callable[[StatusError], bytes]
+    """Makes the last text, which says how the call ended."""
+    ended: Callable[[Code, int], None]
+    """Takes how the call ended, and how many bytes were sent."""
+
+
 class WebSocket:
     """One WebSocket, from the handshake to the close."""
 
@@ -76,6 +90,7 @@ class WebSocket:
         self._is_protobuf = is_protobuf
         self._takes = takes
         self._limit_bytes = limit_bytes
+        self._session: Session | None = None
         self._wire: SocketWire | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -130,38 +145,33 @@ class WebSocket:
             self._reader = self._loop.create_future()
             await self._reader
 
-    async def run(
-        self,
-        wire: SocketWire,
-        head: bytes,
-        early: bytes,
-        *,
-        talk: Conversation,
-        encode: Callable[[bytes], bytes],
-        encode_status: Callable[[StatusError], bytes],
-        ended: Callable[[Code, int], None],
-    ) -> None:
+    def carry(self, session: Session) -> None:
+        """Takes the call to carry, before it runs."""
+        self._session = session
+
+    async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
         """Serves the call to its end, tells of it, and waits a while for the client to close.
 
         Raises:
             CancelledError, ConnectionError: the client is gone; the call has been ended.
         """
-        self._wire = wire
+        session, self._wire = self._session, wire
+        assert session is not None  # noqa: S101 - it has been given a call to carry
         code = Code.CANCELLED
         try:
             wire.send_now(head)
             self.receive(early)
-            ending = await self._converse(talk, encode)
+            ending = await self._converse(session)
             code = ending.code
         finally:
             try:
-                await talk.end(code)
+                await session.call.end(code)
             finally:
-                ended(code, self.sent_bytes)
-        await self._say_goodbye(ending, encode_status)
+                session.ended(code, self.sent_bytes)
+        await self._say_goodbye(ending, session.encode_status)
 
-    async def _converse(self, talk: Conversation, encode: Callable[[bytes], bytes]) -> Ending:
-        pump = asyncio.ensure_future(self._pump(talk, encode))
+    async def _converse(self, session: Session) -> Ending:
+        pump = asyncio.ensure_future(self._pump(session))
         try:
             await asyncio.wait((pump, self._cut), return_when=asyncio.FIRST_COMPLETED)
             return self._cut.result() if self._cut.done() else pump.result()
@@ -170,13 +180,13 @@ class WebSocket:
                 pump.cancel()
                 await asyncio.wait([pump])
 
-    async def _pump(self, talk: Conversation, encode: Callable[[bytes], bytes]) -> Ending:
+    async def _pump(self, session: Session) -> Ending:
         """Sends the replies, no faster than the client takes them."""
         assert self._wire is not None  # noqa: S101 - it runs
         frame = self._frames.binary if self._is_protobuf else self._frames.text
         try:
-            async for message in talk:
-                self._send(frame(encode(message)))
+            async for message in session.call:
+                self._send(frame(session.encode(message).body))
                 if self._wire.writing_paused:
                     await self._wire.drained()
         except StatusError as error:

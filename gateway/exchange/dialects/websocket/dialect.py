@@ -1,100 +1,58 @@
-"""Requests that ask for a WebSocket: matched, guarded as any other call, then handed over."""
+"""Calls over a WebSocket: matched, guarded as any other call, then handed the connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from gateway.config.model import Config
-from gateway.exchange.calls import Calls
-from gateway.exchange.dialects.websocket.connection import WebSocket
+from gateway.exchange.calls import CallFactory, RequestLog
+from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import shake_hands
-from gateway.exchange.streaming_call import Conversation
-from gateway.http.connection import SocketWire
+from gateway.exchange.rendering import Rendering
+from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError, invalid_argument
+from gateway.status import Code, invalid_argument
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
-from gateway.transcoding.response import Encode, protobuf_encoder
+from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """A WebSocket about to begin: what takes over once the response's head is out."""
+class WebSocketDialect:
+    """Answers requests for a WebSocket with the call that their path names."""
 
-    socket: WebSocket
-    talk: Conversation
-    encode: Encode
-    transcoder: Transcoder
-    calls: Calls
-    request: Request
-    match: Match[Binding]
-    started_s: float
-
-    def receive(self, data: bytes) -> None:
-        """Takes bytes of the client."""
-        self.socket.receive(data)
-
-    def beat(self, now_s: float) -> None:
-        """Sends a sign of life, if it is time for one."""
-        self.socket.beat(now_s)
-
-    def shut_down(self) -> None:
-        """Ends the call, because the gateway is about to end."""
-        self.socket.shut_down()
-
-    async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
-        """Serves the call to its end."""
-        await self.socket.run(
-            wire,
-            head,
-            early,
-            talk=self.talk,
-            encode=lambda message: self.encode(message).body,
-            encode_status=self.transcoder.encode_status,
-            ended=self._note,
-        )
-
-    def _note(self, code: Code, sent_bytes: int) -> None:
-        self.request.body_bytes = self.socket.received_bytes
-        self.calls.note(self.request, self.match, 101, code, sent_bytes, self.started_s)
-
-
-class Upgrades:
-    """Answers requests for a WebSocket."""
-
-    def __init__(self, config: Config, transcoder: Transcoder, calls: Calls) -> None:
-        self.is_enabled = config.websocket.enabled
+    def __init__(
+        self,
+        config: Config,
+        transcoder: Transcoder,
+        calls: CallFactory,
+        rendering: Rendering,
+        log: RequestLog,
+    ) -> None:
         self._options = config.websocket
         self._limits = config.limits
         self._transcoder = transcoder
         self._calls = calls
+        self._log = log
+        self.fail = rendering.failure
 
-    def match(self, path: str) -> Match[Binding]:
-        """The binding that streams on `path`: that of GET first, then any.
+    def match(self, request: Request) -> Match[Binding]:
+        """The binding that streams on the request's path: that of GET first, then any.
 
         A browser's WebSocket can only GET, and a stream of requests is hardly ever bound to that.
 
         Raises:
             StatusError: none does.
         """
-        allowed = self._transcoder.allowed_methods(path)
-        named = ["GET", *(name for name in allowed if name not in ("GET", "HEAD", "OPTIONS"))]
-        matches: list[Match[Binding]] = []
-        for http_method in named if allowed else ():
-            try:
-                matches.append(self._transcoder.match(http_method.replace("*", "GET"), path))
-            except StatusError:
-                continue
+        matches = self._transcoder.matches(request.path)
         for match in matches:
             if match.target.method.client_streaming or match.target.method.server_streaming:
                 return match
         if not matches:
-            return self._transcoder.match("GET", path)  # says what is wrong
+            return self._transcoder.match("GET", request.path)  # says what is wrong
         name = matches[0].target.method.name
         raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
 
@@ -108,9 +66,10 @@ class Upgrades:
         if self._transcoder.answers_raw(match) or self._transcoder.takes_raw(match):
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = shake_hands(request, self._options)
+        is_protobuf = handshake.is_protobuf
         encode = (
             protobuf_encoder(match.target, PROTOBUF_TYPES[0])
-            if handshake.is_protobuf
+            if is_protobuf
             else self._transcoder.encoder(match, None)
         )
         limits = self._limits
@@ -120,15 +79,19 @@ class Upgrades:
         socket = WebSocket(
             frames,
             self._options,
-            is_protobuf=handshake.is_protobuf,
+            is_protobuf=is_protobuf,
             takes=_takes(match),
             limit_bytes=limits.stream_bytes,
         )
-        talk = await self._open(request, match, socket, started_s, protobuf=handshake.is_protobuf)
+        call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
+
+        def note(code: Code, sent_bytes: int) -> None:
+            request.body_bytes = socket.received_bytes
+            self._log.note(request, match, 101, code, sent_bytes, started_s)
+
+        socket.carry(Session(call, encode, self._transcoder.encode_status, note))
         response = Response(101, handshake.fields)
-        response.upgrade = Upgrade(
-            socket, talk, encode, self._transcoder, self._calls, request, match, started_s
-        )
+        response.upgrade = socket
         return response
 
     async def _open(
@@ -139,34 +102,24 @@ class Upgrades:
         started_s: float,
         *,
         protobuf: bool,
-    ) -> Conversation:
+    ) -> StreamingCall:
         """The call, as soon as it may read what the client sends."""
         method = match.target.method
         reads = asyncio.get_running_loop().create_future()
         if method.client_streaming:
             messages = self._messages(request, match, socket, protobuf=protobuf)
-            talk = Conversation(self._calls, request, method, started_s, messages=messages)
+            call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
 
             async def read() -> bytes:
                 return await self._read(request, match, socket, reads, protobuf=protobuf)
 
-            talk = Conversation(self._calls, request, method, started_s, read=read)
-        try:
-            await _admitted(talk, reads)
-            if method.client_streaming:
-                # A bad URL is told as a status as long as there is one.
-                self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
-        except StatusError as error:
-            await talk.end(error.code)
-            raise
-        except asyncio.CancelledError:
-            await talk.end(Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED)
-            raise
-        except BaseException:
-            await talk.end(Code.INTERNAL)
-            raise
-        return talk
+            call = StreamingCall(self._calls, request, method, started_s, read=read)
+        await _admitted(call, reads)
+        if method.client_streaming:
+            # A bad URL is told as a status as long as there is one.
+            self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
+        return call
 
     async def _messages(
         self, request: Request, match: Match[Binding], socket: WebSocket, *, protobuf: bool
@@ -203,9 +156,9 @@ def _takes(match: Match[Binding]) -> int | None:
     return 0 if match.target.body is None else 1
 
 
-async def _admitted(talk: Conversation, reads: "asyncio.Future[None]") -> None:
+async def _admitted(call: StreamingCall, reads: "asyncio.Future[None]") -> None:
     """Returns once the guards have agreed, even if the one request is still to come."""
-    admission = asyncio.ensure_future(talk.admitted())
+    admission = asyncio.ensure_future(call.admitted())
     try:
         await asyncio.wait((admission, reads), return_when=asyncio.FIRST_COMPLETED)
         if admission.done():

@@ -15,6 +15,7 @@ from gateway.config.log import LogFormat, LogOptions
 from gateway.telemetry.logs.opening import open_command_audit, open_logs
 from gateway.telemetry.logs.program import about
 from gateway.telemetry.logs.writer import LogError
+from gateway.telemetry.masking import PathMasks
 from tests.support.entries import bindings, entry
 
 logger = logging.getLogger("gateway.tests")
@@ -31,7 +32,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 async def test_each_log_has_its_own_file(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("access", "events", "audit")}
     async with open_logs(options(**files)) as logs:
-        logs.access.add(entry())
+        logs.observers[0].ended(entry())
         logs.audit.record("key.created")
         with logs.speaking_for_program():
             logger.info("up", extra=about("gateway.upstream.up", gateway__upstream="a"))
@@ -42,7 +43,7 @@ async def test_each_log_has_its_own_file(tmp_path: Path) -> None:
 async def test_all_can_share_one_file_and_are_told_apart(tmp_path: Path) -> None:
     file = tmp_path / "all.log"
     async with open_logs(options(access=file, events=file, audit=file)) as logs:
-        logs.access.add(entry())
+        logs.observers[0].ended(entry())
         logs.audit.record("key.created")
         with logs.speaking_for_program():
             logger.warning("careful")
@@ -52,7 +53,7 @@ async def test_all_can_share_one_file_and_are_told_apart(tmp_path: Path) -> None
 
 async def test_logs_that_are_off_write_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     async with open_logs(options()) as logs:
-        logs.access.add(entry())
+        assert not logs.observers
         logs.audit.record("key.created")
         with logs.speaking_for_program():
             logger.error("nobody hears")
@@ -65,7 +66,7 @@ async def test_standard_streams_are_written_and_left_open(
     stream: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with open_logs(options(access=stream, audit=stream)) as logs:
-        logs.access.add(entry())
+        logs.observers[0].ended(entry())
         logs.audit.record("key.created")
     out, err = capfd.readouterr()
     assert len((out if stream == "stdout" else err).splitlines()) == 2
@@ -78,11 +79,11 @@ async def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) ->
             pass
 
 
-async def test_what_is_hidden_in_paths_can_be_said_later(tmp_path: Path) -> None:
+async def test_a_record_brings_the_masks_of_its_path(tmp_path: Path) -> None:
     file = tmp_path / "a"
     async with open_logs(options(access=file)) as logs:
-        logs.hide(bindings().values())
-        logs.access.add(entry(path="/v1/cards/S3CRET", binding=bindings()["/v1/cards/{number}"]))
+        masks, binding = PathMasks(bindings().values()), bindings()["/v1/cards/{number}"]
+        logs.observers[0].ended(entry(path="/v1/cards/S3CRET", masks=masks, binding=binding))
     assert lines(file)[0]["url.path"] == "/v1/cards/***"
 
 
@@ -93,7 +94,7 @@ async def shown_on_a_terminal(
     with os.fdopen(follower, "w") as stream:
         monkeypatch.setattr("sys.stdout", stream)
         async with open_logs(options(access="stdout", audit="stdout", format=form)) as logs:
-            logs.access.add(entry())
+            logs.observers[0].ended(entry())
             logs.audit.record("key.created", principal="ada")
         os.set_blocking(leader, False)
         shown = ""
@@ -130,7 +131,7 @@ async def test_a_terminal_can_have_json(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_a_file_can_have_text_but_the_audit_trail_stays_json(tmp_path: Path) -> None:
     access, audit = tmp_path / "access", tmp_path / "audit"
     async with open_logs(options(access=access, audit=audit, format=LogFormat.TEXT)) as logs:
-        logs.access.add(entry())
+        logs.observers[0].ended(entry())
         logs.audit.record("key.created")
     assert access.read_text().startswith("00:00:01.500 INFO  GET ")
     assert lines(audit)[0]["event.name"] == "key.created"

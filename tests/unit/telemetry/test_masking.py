@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.telemetry.logs.masking import PathMasks, mask_credentials, query_names
+from gateway.telemetry.masking import PathMasks, mask_credentials, query_names
 from tests.support.entries import bindings, schema
 
 CARD = schema().methods["logged.v1.Cards.GetCard"]

@@ -1,0 +1,201 @@
+"""The composition of a site: settings in, everything that requests are answered with out.
+
+The only place that names concrete classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from gateway.app.credentials import Credentials, open_credentials
+from gateway.app.guards import Guards
+from gateway.audit import Audit
+from gateway.call import Interceptor
+from gateway.config.model import Config
+from gateway.exchange.endpoints import EndpointRegistry
+from gateway.exchange.ring.cors import Cors
+from gateway.exchange.ring.filters import filter_gates
+from gateway.exchange.ring.ring import Finish, Gate, Ring
+from gateway.exchange.ring.security_headers import IsSecure, security_headers
+from gateway.exchange.site import Site
+from gateway.http.forwarded import Forwarding
+from gateway.interceptors.loading import Own, load_interceptors
+from gateway.interceptors.rate_limits.limits import RateLimits
+from gateway.interceptors.rate_limits.rules import check_rate_limits
+from gateway.policy.deadlines import Deadlines
+from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
+from gateway.policy.options import PolicyError
+from gateway.schema.catalog import HttpRule, Method, Schema, SchemaError, build_schema
+from gateway.schema.service_config import read_service_config
+from gateway.schema.sources import DescriptorFiles
+from gateway.stores.opening import open_store
+from gateway.telemetry.logs.opening import Logs
+from gateway.transcoding.transcoder import Transcoder, build_transcoder
+from gateway.upstream.pool import Pool, open_pool
+from gateway.upstream.reflection import ReflectionError, reflect
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSite:
+    """A site, and what it was made of."""
+
+    site: Site
+    schema: Schema
+    transcoder: Transcoder
+    warnings: Sequence[str]
+    """What the operator should know, a line each."""
+
+
+async def open_site(
+    config: Config,
+    logs: Logs,
+    stack: AsyncExitStack,
+    interceptors: Sequence[Interceptor] = (),
+) -> OpenSite:
+    """Composes what `config` describes; what it opens is closed with `stack`.
+
+    Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
+    leave for their back end.
+
+    Raises:
+        SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError,
+            PolicyError, RateLimitError, InterceptorError: it cannot be done as configured; the
+            text says why.
+    """
+    pool = await stack.enter_async_context(open_pool(config.upstreams))
+    schema, reflected = await load_schema(config, pool)
+    transcoder = build_transcoder(config, schema)
+    methods = _methods_with_routes(transcoder)
+    channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
+    auth = await open_credentials(config, pool, logs.audit, stack)
+    policies = _policies(config, schema, methods)
+    deadlines = Deadlines(with_timeouts(config.deadlines, policies))
+    limits = await _open_limits(config, policies, auth.audit, stack)
+    own = await load_interceptors(config.interceptors, methods, stack)
+    own += [Own(interceptor) for interceptor in interceptors]
+    forwarding = Forwarding(config.forwarded, scheme=config.scheme)
+    endpoints = EndpointRegistry(auth.endpoints)
+    site = Site(
+        config,
+        transcoder,
+        Guards(auth, policies, limits, own, deadlines).chains(methods, channels),
+        observers=logs.observers,
+        ring=_ring(config, transcoder, auth, endpoints, forwarding),
+        endpoints=endpoints,
+        policies=policies,
+        forwarding=forwarding,
+        deadlines=deadlines,
+    )
+    warnings = [*map(str, transcoder.warnings), *auth.warnings, *_limit_warnings(config, policies)]
+    return OpenSite(site, schema, transcoder, warnings)
+
+
+async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, str]]:
+    """What `config` says can be called, and which upstream said so of itself by reflection.
+
+    Raises:
+        SchemaError: no source is given, or what they give does not fit together.
+        ReflectionError: an upstream cannot be asked.
+    """
+    if not (config.descriptors or config.modules or config.reflect):
+        raise SchemaError(
+            "nothing says what can be called: "
+            "give --descriptors FILE, --module PACKAGE or --reflect"
+        )
+    files = DescriptorFiles()
+    for path in config.descriptors:
+        files.add_set(path)
+    for module in config.modules:
+        files.add_module(module)
+    reflected = await _reflect(config, pool, files) if config.reflect else {}
+    overrides: dict[str, tuple[HttpRule, ...]] = {}
+    for path in config.service_config:
+        overrides |= read_service_config(path)
+    schema = build_schema(
+        files.complete(),
+        services=config.services,
+        overrides=overrides,
+        unannotated=config.routing.unannotated,
+    )
+    return schema, reflected
+
+
+async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[str, str]:
+    if not config.upstreams:
+        raise ReflectionError("--reflect needs an --upstream to ask")
+    owners: dict[str, str] = {}
+    for name in config.upstreams:
+        found = await reflect(name, pool[name])
+        files.add_serialized(found.files, f"upstream {name}")
+        for service in found.services:
+            owners.setdefault(service, name)
+    return owners
+
+
+def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:
+    return list(dict.fromkeys([binding.method for binding in transcoder.bindings]))
+
+
+def _ring(
+    config: Config,
+    transcoder: Transcoder,
+    auth: Credentials,
+    endpoints: EndpointRegistry,
+    forwarding: Forwarding,
+) -> Ring:
+    """The checks and headers that stand around all requests."""
+    gates: list[Gate] = [*filter_gates(config.filters, auth.audit)]
+    finishes: list[Finish] = []
+    if config.security_headers.enabled:
+        secure: IsSecure | bool = config.tls is not None
+        if config.forwarded.trusted_proxies:
+            secure = forwarding.is_secure
+        finishes.append(security_headers(config.security_headers, secure))
+    if config.cors.origins:
+
+        def allowed_methods(path: str) -> Sequence[str]:
+            if path in endpoints:
+                return endpoints.allowed_methods(path)
+            return transcoder.allowed_methods(path)
+
+        cors = Cors(config.cors, allowed_methods)
+        # Before credentials are asked for: a browser sends none with its preflight.
+        gates.append(cors.gate)
+        finishes.append(cors.finish)
+    return Ring([*gates, *auth.gates], finishes)
+
+
+def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Policies:
+    policies = effective_policies(schema, config.policies)
+    missing = without_policy(policies, methods)
+    if config.require_policy and missing:
+        raise PolicyError("\n".join(missing))
+    return policies
+
+
+async def _open_limits(
+    config: Config,
+    policies: Policies,
+    audit: Audit,
+    stack: AsyncExitStack,
+) -> RateLimits:
+    check_rate_limits(policies)
+    store = await stack.enter_async_context(open_store(_counters_url(config)))
+    return RateLimits(store, config.rate_limits, audit)
+
+
+def _counters_url(config: Config) -> str:
+    """Where calls are counted: no farther than all who serve them together need."""
+    if config.rate_limits.store is not None:
+        return config.rate_limits.store
+    shared = config.auth.store
+    if shared is None or (config.workers == 1 and shared.startswith("sqlite:")):
+        return "memory:"  # a file would cost each call a transaction, to tell one process
+    return shared
+
+
+def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
+    is_limited = any(policy.rate_limits for policy in policies.values())
+    if is_limited and config.workers != 1 and _counters_url(config) == "memory:":
+        return ["warning: each worker counts calls alone; set rate_limits.store to share counters"]
+    return ()

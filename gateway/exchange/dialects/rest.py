@@ -1,0 +1,72 @@
+"""REST: methods called by the HTTP rules of their protos (google/api/http.proto)."""
+
+from typing import Final
+
+from gateway.exchange.calls import CallFactory
+from gateway.exchange.dialects.rest_streams import RestStreams
+from gateway.exchange.endpoints import options_answer
+from gateway.exchange.rendering import Rendering
+from gateway.exchange.request_message import RequestMessage
+from gateway.http.messages import Request, Response
+from gateway.status import StatusError
+from gateway.telemetry.masking import PathMasks
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.routing.router import Match
+from gateway.transcoding.transcoder import Transcoder
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+class RestDialect:
+    """Answers requests that are calls by their HTTP method and path."""
+
+    def __init__(
+        self,
+        transcoder: Transcoder,
+        calls: CallFactory,
+        rendering: Rendering,
+        streams: RestStreams,
+        masks: PathMasks,
+    ) -> None:
+        self._transcoder = transcoder
+        self._calls = calls
+        self._chains = calls.chains
+        self._rendering = rendering
+        self._streams = streams
+        self._masks = masks
+        self.fail = rendering.failure
+
+    def match(self, request: Request) -> Match[Binding]:
+        """The binding that serves a request; see `Dialect.match`."""
+        if request.path == "*":
+            raise options_answer(_METHODS)
+        try:
+            return self._transcoder.match(request.method, request.path)
+        except StatusError as error:
+            if request.method == "OPTIONS" and error.http_status == 405:
+                raise options_answer(self._transcoder.allowed_methods(request.path)) from None
+            if self._masks.mask(request.path, None) != request.path:
+                raise _without_path(error) from None
+            raise
+
+    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+        """The response to a call; see `Dialect.answer`."""
+        method = match.target.method
+        if method.client_streaming or method.server_streaming:
+            return await self._streams.answer(request, match, started_s)
+        encode = self._transcoder.encoder(match, request.fields.accept)
+        source = RequestMessage(self._transcoder, request, match)
+        call = self._calls.open(request, method, started_s, source=source)
+        request.open_call = call
+        reply = await self._chains[method](call)
+        return self._rendering.reply(reply, encode)
+
+
+def _without_path(error: StatusError) -> StatusError:
+    """The same failure, of a request whose path may hold a secret."""
+    return StatusError(
+        error.code,
+        "no route for this request, whose path is not shown",
+        http_status=error.http_status,
+        headers=error.headers,
+    )

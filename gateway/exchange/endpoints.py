@@ -1,0 +1,66 @@
+"""The gateway's own endpoints on one listener: found by path, answered by HTTP method."""
+
+from collections.abc import Sequence
+
+from gateway.http.messages import Endpoint, Endpoints, Request, Response
+from gateway.status import Code, StatusError
+
+
+class EndpointRegistry:
+    """The endpoints of one listener; each listener has a registry of its own."""
+
+    def __init__(self, *of_rooms: Endpoints) -> None:
+        self._by_path: dict[str, dict[str, Endpoint]] = {}
+        for endpoints in of_rooms:
+            for path, by_method in endpoints.items():
+                for http_method, endpoint in by_method.items():
+                    self.add(http_method, path, endpoint)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._by_path
+
+    def add(self, http_method: str, path: str, endpoint: Endpoint) -> None:
+        """Adds an endpoint.
+
+        Raises:
+            ValueError: another has this method and path already.
+        """
+        by_method = self._by_path.setdefault(path, {})
+        if http_method in by_method:
+            raise ValueError(f"two endpoints are registered for {http_method} {path}")
+        by_method[http_method] = endpoint
+
+    def allowed_methods(self, path: str) -> Sequence[str]:
+        """The HTTP methods with an endpoint on `path`, sorted; empty where there is none."""
+        return sorted(self._by_path.get(path, ()))
+
+    async def answer(self, request: Request) -> Response:
+        """The response of the endpoint on the request's path, which must be registered.
+
+        Raises:
+            StatusError: HTTP status 405 for another method, 204 for OPTIONS (RFC 9110 sections
+                15.5.6 and 9.3.7); and as the endpoint says.
+        """
+        by_method = self._by_path[request.path]
+        endpoint = by_method.get(request.method)
+        if endpoint is None and request.method == "HEAD":
+            endpoint = by_method.get("GET")  # RFC 9110 section 9.3.2
+        if endpoint is None:
+            raise _not_allowed(request.method, sorted(by_method))
+        return await endpoint(request)
+
+
+def options_answer(methods: Sequence[str]) -> StatusError:
+    """The answer to OPTIONS: not a failure, but no RPC either (RFC 9110 section 9.3.7)."""
+    return StatusError(Code.OK, "", http_status=204, headers=[("Allow", ", ".join(methods))])
+
+
+def _not_allowed(method: str, allowed: Sequence[str]) -> StatusError:
+    if method == "OPTIONS":
+        return options_answer(allowed)
+    return StatusError(
+        Code.UNIMPLEMENTED,
+        f"{method} is not served here; allowed: {', '.join(allowed)}",
+        http_status=405,
+        headers=[("Allow", ", ".join(allowed))],
+    )

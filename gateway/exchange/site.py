@@ -1,0 +1,79 @@
+"""Everything one configuration serves requests with: a snapshot that nothing changes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.call import Handler
+from gateway.config.model import Config
+from gateway.exchange.calls import CallFactory, RequestLog
+from gateway.exchange.dialects.dialect import Dialect
+from gateway.exchange.dialects.rest import RestDialect
+from gateway.exchange.dialects.rest_streams import RestStreams
+from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
+from gateway.exchange.endpoints import EndpointRegistry
+from gateway.exchange.rendering import Rendering
+from gateway.exchange.ring.ring import Ring
+from gateway.http.client_certificate import certificates_of
+from gateway.http.forwarded import Forwarding
+from gateway.policy.deadlines import Deadlines
+from gateway.policy.effective import Policies
+from gateway.schema.catalog import Method
+from gateway.telemetry.masking import PathMasks
+from gateway.telemetry.record import Observer
+from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.transcoder import Transcoder
+
+_NO_RING: Final = Ring()
+
+
+class Site:
+    """The transcoder, the chains, the ring, the endpoints and the policies of one configuration.
+
+    The exchange reads its site once for each request, so another takes its place by one assignment,
+    while requests under way end in the site they began in.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        transcoder: Transcoder,
+        chains: Mapping[Method, Handler],
+        *,
+        observers: Sequence[Observer] = (),
+        ring: Ring = _NO_RING,
+        endpoints: EndpointRegistry | None = None,
+        policies: Policies | None = None,
+        forwarding: Forwarding | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        """`forwarding` and `deadlines` are made of `config` where they are not given."""
+        forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
+        deadlines = deadlines or Deadlines(config.deadlines)
+        masks = _masks(transcoder, policies or {})
+        rules = MetadataRules(config.metadata, config.auth.reserved_metadata)
+        calls = CallFactory(
+            chains, rules, forwarding, deadlines, certificates_of(config.auth, forwarding)
+        )
+        rendering = Rendering(transcoder, rules, config.errors, config.limits.response_bytes)
+        self.transcoder = transcoder
+        self.policies = policies
+        self.limits = config.limits
+        self.compression = config.compression
+        self.gates = tuple(ring.gates)
+        self.finishes = tuple(ring.finishes)
+        self.endpoints = endpoints or EndpointRegistry()
+        self.client_of = forwarding.client if forwarding.has_proxies else None
+        """The address of a request's client, where trusted proxies stand between."""
+        self.request_log = RequestLog(observers, masks)
+        streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
+        self.rest: Dialect = RestDialect(transcoder, calls, rendering, streams, masks)
+        self.websocket: Dialect = WebSocketDialect(
+            config, transcoder, calls, rendering, self.request_log
+        )
+        self.speaks_websocket = config.websocket.enabled
+        """Whether a request can become a WebSocket."""
+
+
+def _masks(transcoder: Transcoder, policies: Policies) -> PathMasks:
+    redact = {method: policy.redact for method, policy in policies.items()}
+    return PathMasks(transcoder.bindings, lambda method: redact.get(method, frozenset()))

@@ -1,0 +1,93 @@
+"""The record of one ended request, and the interface of everything that takes such records."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.call import Principal
+from gateway.status import Code
+from gateway.telemetry.masking import PathMasks
+from gateway.transcoding.binding import Binding
+
+
+class Record:
+    """One request that has ended, as it was: nothing in it is masked yet.
+
+    Every observer of a request gets the same record, so none may change it.
+    """
+
+    # A plain class: a dataclass takes several times as long to make, once for each request.
+    __slots__ = (
+        "at_s",
+        "binding",
+        "client",
+        "code",
+        "duration_s",
+        "headers",
+        "masks",
+        "method",
+        "path",
+        "peer",
+        "principal",
+        "query",
+        "request_bytes",
+        "request_id",
+        "response_bytes",
+        "status",
+        "traceparent",
+        "user_agent",
+    )
+
+    def __init__(
+        self,
+        *,
+        at_s: float,
+        duration_s: float,
+        request_id: str,
+        method: str,
+        path: str,
+        query: str,
+        masks: PathMasks,
+        binding: Binding | None,
+        status: int,
+        code: Code,
+        request_bytes: int,
+        response_bytes: int,
+        peer: str,
+        client: str,
+        user_agent: str,
+        traceparent: str,
+        principal: Principal | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.at_s = at_s
+        """When the request ended, in seconds since 1970."""
+        self.duration_s = duration_s
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.query = query
+        self.masks = masks
+        """Hides what no log may show of `path`."""
+        self.binding = binding
+        """The binding that served the request; None where none did."""
+        self.status = status
+        self.code = code
+        self.request_bytes = request_bytes
+        self.response_bytes = response_bytes
+        self.peer = peer
+        """The address of the other end of the connection."""
+        self.client = client
+        """The address of the client itself, where trusted proxies stand between."""
+        self.user_agent = user_agent
+        self.traceparent = traceparent
+        self.principal = principal
+        self.headers = headers
+        """The header fields of the request, by name."""
+
+
+class Observer(Protocol):
+    """Takes the record of every request that has ended. It may not wait and may not raise."""
+
+    def ended(self, record: Record) -> None:
+        """Takes one record."""
+        ...
