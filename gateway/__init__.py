@@ -1,1 +1,50 @@
-"""A gRPC-to-REST transcoding gateway."""
+"""A gRPC-to-REST transcoding gateway.
+
+The names in `__all__` are the public interface, documented in docs/api.md; every other module is
+private and may change in any release. They are imported when first used, so that the command line
+starts quickly.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.app.gateway import open_gateway
+    from gateway.call import Call, Handler, Interceptor, Principal, Reply
+    from gateway.config.model import Config
+    from gateway.status import Code, StatusError
+
+__all__ = [
+    "Call",
+    "Code",
+    "Config",
+    "Handler",
+    "Interceptor",
+    "Principal",
+    "Reply",
+    "StatusError",
+    "open_gateway",
+]
+
+_MODULES = {
+    "Call": "gateway.call",
+    "Code": "gateway.status",
+    "Config": "gateway.config.model",
+    "Handler": "gateway.call",
+    "Interceptor": "gateway.call",
+    "Principal": "gateway.call",
+    "Reply": "gateway.call",
+    "StatusError": "gateway.status",
+    "open_gateway": "gateway.app.gateway",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'gateway' has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
