@@ -20,14 +20,13 @@ from gateway.auth.tokens.tokens import Tokens
 from gateway.config.auth import IdentityOptions
 from gateway.config.credentials import CredentialKind, JwtOptions
 from gateway.config.model import Config
-from gateway.endpoints.oauth.token_endpoints import (
-    TokenEndpoints,
-    publish_jwk_set,
+from gateway.endpoints.oauth.token_endpoints import TokenEndpoints, publish_jwk_set
+from gateway.exchange.ring.credentials import (
+    credential_gate,
     refuse_doubled_credentials,
-    refuse_tokens_in_urls,
+    refuse_unclear_keys,
 )
-from gateway.exchange.ring.credentials import refuse_unclear_keys
-from gateway.exchange.ring.ring import FieldsGate, Gate, fields_gate
+from gateway.exchange.ring.ring import FieldsGate, Gate
 from gateway.http.messages import Endpoint, Endpoints
 from gateway.interceptors.identify import Identify
 from gateway.outbound.auth_service import authentication_server
@@ -101,7 +100,7 @@ async def open_credentials(
     return Credentials(
         [made[kind] for kind in options.order if kind in made],
         identify,
-        [refuse_tokens_in_urls, fields_gate(gates)],
+        [credential_gate(gates)],
         endpoints,
         audit,
         is_open=False,

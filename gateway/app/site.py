@@ -154,9 +154,7 @@ def _ring(
     if config.cors.origins:
 
         def allowed_methods(path: str) -> Sequence[str]:
-            if path in endpoints:
-                return endpoints.allowed_methods(path)
-            return transcoder.allowed_methods(path)
+            return endpoints.allowed_methods(path) or transcoder.allowed_methods(path)
 
         cors = Cors(config.cors, allowed_methods)
         # Before credentials are asked for: a browser sends none with its preflight.

@@ -19,9 +19,11 @@ class Challenge:
     """The value of WWW-Authenticate (RFC 9110 section 11.6.1)."""
     wanted: str
     """What is to be sent, in words."""
+    header: str = ""
+    """The header in which it comes; empty where it comes with the connection."""
 
 
-BEARER = Challenge("Bearer", "Authorization: Bearer")
+BEARER = Challenge("Bearer", "Authorization: Bearer", "Authorization")
 
 
 def unauthenticated(message: str, *, error: str = "invalid_token") -> StatusError:

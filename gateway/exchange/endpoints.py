@@ -10,14 +10,11 @@ class EndpointRegistry:
     """The endpoints of one listener; each listener has a registry of its own."""
 
     def __init__(self, *of_rooms: Endpoints) -> None:
-        self._by_path: dict[str, dict[str, Endpoint]] = {}
+        self.by_path: dict[str, dict[str, Endpoint]] = {}
         for endpoints in of_rooms:
             for path, by_method in endpoints.items():
                 for http_method, endpoint in by_method.items():
                     self.add(http_method, path, endpoint)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._by_path
 
     def add(self, http_method: str, path: str, endpoint: Endpoint) -> None:
         """Adds an endpoint.
@@ -25,14 +22,14 @@ class EndpointRegistry:
         Raises:
             ValueError: another has this method and path already.
         """
-        by_method = self._by_path.setdefault(path, {})
+        by_method = self.by_path.setdefault(path, {})
         if http_method in by_method:
             raise ValueError(f"two endpoints are registered for {http_method} {path}")
         by_method[http_method] = endpoint
 
     def allowed_methods(self, path: str) -> Sequence[str]:
         """The HTTP methods with an endpoint on `path`, sorted; empty where there is none."""
-        return sorted(self._by_path.get(path, ()))
+        return sorted(self.by_path.get(path, ()))
 
     async def answer(self, request: Request) -> Response:
         """The response of the endpoint on the request's path, which must be registered.
@@ -41,7 +38,7 @@ class EndpointRegistry:
             StatusError: HTTP status 405 for another method, 204 for OPTIONS (RFC 9110 sections
                 15.5.6 and 9.3.7); and as the endpoint says.
         """
-        by_method = self._by_path[request.path]
+        by_method = self.by_path[request.path]
         endpoint = by_method.get(request.method)
         if endpoint is None and request.method == "HEAD":
             endpoint = by_method.get("GET")  # RFC 9110 section 9.3.2

@@ -70,7 +70,7 @@ class Exchange:
                 take_credentials(request)
             for gate in site.gates:
                 gate(request)
-            if request.path in site.endpoints:
+            if request.path in site.endpoints.by_path:
                 response = await site.endpoints.answer(request)
             else:
                 match = dialect.match(request)

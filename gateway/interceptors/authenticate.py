@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from multidict import istr
+
 from gateway.audit import Audit
 from gateway.auth.authenticator import MUST_ASK, Authenticator
 from gateway.auth.refusals import unauthenticated
@@ -27,10 +29,15 @@ class Authenticate:
         # Bound once: what follows is most of what a guard may cost.
         self._recalls = tuple(one.recall for one in authenticators)
         self._authenticators = tuple(one.authenticate for one in authenticators)
+        headers = {"Authorization", *(one.challenge.header for one in authenticators)}
+        # Empty where a credential can come without a header: then every call is looked at.
+        self._headers = () if "" in headers else tuple(istr(name) for name in sorted(headers))
         self._audit = audit
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call in the name of who showed a credential."""
+        """Answers a call in the name of the principal whose credential it shows."""
+        if self._headers and self._shows_nothing(call):
+            return proceed(call)
         for recall in self._recalls:
             found = recall(call)
             if found is MUST_ASK:
@@ -41,6 +48,12 @@ class Authenticate:
                 return proceed(call)
         self._refuse_other_kinds(call)
         return proceed(call)
+
+    def _shows_nothing(self, call: Call) -> bool:
+        for name in self._headers:
+            if name in call.headers:
+                return False
+        return True
 
     async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:
         call.principal = await self._identify(call)

@@ -33,7 +33,7 @@ class KeyAuthenticator:
         self._keys = keys
         self._header = header
         # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
-        self.challenge = Challenge(f'ApiKey header="{header}"', header)
+        self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
         self._clock = clock
         self._known = Remembered(self._find, lambda text: is_secret(text, API_KEY))

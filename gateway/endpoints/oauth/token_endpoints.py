@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from gateway.auth.refusals import unclear
 from gateway.auth.tokens.authentication_server import AuthenticationServer
 from gateway.auth.tokens.login_throttle import Attempt, Attempts, TooManyAttemptsError
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
@@ -18,7 +17,6 @@ from gateway.endpoints.oauth.form import (
     scopes_of,
     well_formed,
 )
-from gateway.http.header_fields import Fields
 from gateway.http.messages import Endpoints, Request, Response
 from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError, TokenKind, TokenRecord
@@ -37,35 +35,9 @@ JWK_SET = "/.well-known/jwks.json"
 
 _NOT_KEPT = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 _ANYTHING: frozenset[str] = frozenset()
-_SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
-_TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 
 Asked = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
-
-
-def refuse_tokens_in_urls(request: Request) -> None:
-    """A gate: URLs are written down everywhere, so no credential is taken from one.
-
-    RFC 9700 section 4.3.2.
-    """
-    path = _unescaped(request.path)
-    if "gw" in path and _SECRET.search(path):
-        request.path = _SECRET.sub("***", path)  # the access log is such a place
-        raise _token_in_url()
-    query = request.query
-    if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(_unescaped(query))):
-        raise _token_in_url()
-
-
-def _unescaped(text: str) -> str:
-    return unquote(text) if "%" in text else text
-
-
-def refuse_doubled_credentials(fields: Fields) -> None:
-    """A gate: of two `Authorization` headers some would believe the one and some the other."""
-    if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
-        raise unclear("the Authorization header is there twice")
 
 
 def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
@@ -77,10 +49,6 @@ def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
         return Response(200, headers, body, "application/jwk-set+json")
 
     return {JWK_SET: {"GET": endpoint}}
-
-
-def _token_in_url() -> StatusError:
-    return unclear("a credential must not be in a URL; send it in a header")
 
 
 class TokenEndpoints:

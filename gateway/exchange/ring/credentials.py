@@ -1,8 +1,50 @@
-"""Where in a request an API key may be: in its header, once, and beside no other credential."""
+"""Checks of where in a request a credential is: in its header, once, and in no URL."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
 
 from gateway.auth.refusals import unclear
-from gateway.exchange.ring.ring import FieldsGate
+from gateway.exchange.ring.ring import FieldsGate, Gate
 from gateway.http.header_fields import Fields
+from gateway.http.messages import Request
+from gateway.status import StatusError
+
+_SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
+_TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
+
+
+def credential_gate(gates: Sequence[FieldsGate]) -> Gate:
+    """One gate: no credential is in the URL, and `gates` let the header fields pass.
+
+    Those are asked once for all requests that share their fields. There may be one such gate in a
+    ring.
+
+    URLs are written down everywhere, so no credential is taken from one (RFC 9700 section 4.3.2).
+    """
+
+    def gate(request: Request) -> None:
+        path, query = request.path, request.query
+        if "%" in path:
+            path = unquote(path)
+        if "gw" in path and _SECRET.search(path):
+            request.path = _SECRET.sub("***", path)  # the access log is such a place
+            raise _token_in_url()
+        if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(unquote(query))):
+            raise _token_in_url()
+        fields = request.fields
+        if not fields.are_clear:
+            for one in gates:
+                one(fields)
+            fields.are_clear = True
+
+    return gate
+
+
+def refuse_doubled_credentials(fields: Fields) -> None:
+    """Refuses two `Authorization` headers: some would believe the one and some the other."""
+    if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
+        raise unclear("the Authorization header is there twice")
 
 
 def refuse_unclear_keys(header: str) -> FieldsGate:
@@ -21,3 +63,7 @@ def refuse_unclear_keys(header: str) -> FieldsGate:
             raise unclear(f"expected {header} or Authorization, and not both")
 
     return gate
+
+
+def _token_in_url() -> StatusError:
+    return unclear("a credential must not be in a URL; send it in a header")

@@ -24,19 +24,3 @@ class Ring:
 
     gates: Sequence[Gate] = ()
     finishes: Sequence[Finish] = ()
-
-
-def fields_gate(gates: Sequence[FieldsGate]) -> Gate:
-    """One gate of all `gates`, which asks them once for all requests that share their fields.
-
-    There may be one such gate in a ring.
-    """
-
-    def gate(request: Request) -> None:
-        fields = request.fields
-        if not fields.are_clear:
-            for one in gates:
-                one(fields)
-            fields.are_clear = True
-
-    return gate

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import pytest
 
 from gateway.auth.authenticator import MUST_ASK, Authenticator, MustAsk
-from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
+from gateway.auth.refusals import Challenge, cannot_check, unauthenticated
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError
@@ -21,7 +21,7 @@ OK = Reply(b"ok")
 class Scripted:
     """Answers with the next of what it was given, and with the last for ever after."""
 
-    challenge = BEARER
+    challenge = Challenge("Scripted", "nothing that is a header")
 
     def __init__(self, *answers: Principal | StatusError | None) -> None:
         self.answers = list(answers)

@@ -15,8 +15,6 @@ from gateway.endpoints.oauth.token_endpoints import (
     TOKEN,
     TokenEndpoints,
     publish_jwk_set,
-    refuse_doubled_credentials,
-    refuse_tokens_in_urls,
 )
 from gateway.http.header_fields import NO_FIELDS, Fields
 from gateway.http.messages import Request, Response
@@ -190,53 +188,3 @@ async def test_keys_are_published_as_they_are() -> None:
     [(path, by_method)] = publish_jwk_set({"keys": []}).items()
     response = await by_method["GET"](Request("GET", path, NO_FIELDS, "10.0.0.1"))
     assert (path, response.body) == ("/.well-known/jwks.json", b'{"keys": []}')
-
-
-@pytest.mark.parametrize(
-    ("names", "passes"),
-    [
-        ((), True),
-        ((b"Authorization",), True),
-        ((b"Authorization", b"authorization"), False),
-        ((b"Authorization", b"AUTHORIZATION", b"Accept"), False),
-        ((b"Authorization", b"Authenticated"), True),
-    ],
-)
-def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool) -> None:
-    headers = {"Authorization": "Bearer x"} if names else {}
-    fields = Fields(headers, [(name, b"x") for name in names])
-    if passes:
-        refuse_doubled_credentials(fields)
-        return
-    with pytest.raises(StatusError, match="twice"):
-        refuse_doubled_credentials(fields)
-
-
-TOKEN_TEXT = "gwt_" + "a" * 49
-ESCAPED = "g%77t%5F" + "a" * 48 + "%61"
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        pytest.param(f"/v1/{TOKEN_TEXT}", "/v1/***", id="in the path"),
-        pytest.param(f"/v1/{TOKEN_TEXT}/x/{TOKEN_TEXT}", "/v1/***/x/***", id="twice"),
-        pytest.param(f"/v1/{ESCAPED}?x=%20", "/v1/***", id="escaped in the path"),
-        pytest.param(f"/v1?q={TOKEN_TEXT}", "/v1", id="as any parameter"),
-        pytest.param(f"/v1?q={ESCAPED}", "/v1", id="escaped as any parameter"),
-        pytest.param("/v1?access_token=x", "/v1", id="by the name of RFC 6750"),
-        pytest.param("/v1?a=1&access_token=", "/v1", id="further on"),
-    ],
-)
-def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> None:
-    request = Request("GET", target, NO_FIELDS, "10.0.0.1")
-    with pytest.raises(StatusError, match="URL"):
-        refuse_tokens_in_urls(request)
-    assert request.path == path
-
-
-@pytest.mark.parametrize(
-    "target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_", "/%zz?%"]
-)
-def test_other_urls_pass(target: str) -> None:
-    refuse_tokens_in_urls(Request("GET", target, NO_FIELDS, "10.0.0.1"))

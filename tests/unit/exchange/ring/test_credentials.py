@@ -1,0 +1,76 @@
+"""Checks of where credentials are; requests that share header fields share the check of them."""
+
+import pytest
+
+from gateway.exchange.ring.credentials import credential_gate, refuse_doubled_credentials
+from gateway.http.header_fields import NO_FIELDS, Fields
+from gateway.http.messages import Request
+from gateway.status import Code, StatusError
+
+
+def test_what_has_passed_is_not_asked_again_and_what_was_refused_is() -> None:
+    asked: list[Fields] = []
+
+    def refuse_b(fields: Fields) -> None:
+        asked.append(fields)
+        if "B" in fields.by_name:
+            raise StatusError(Code.INVALID_ARGUMENT, "no B here")
+
+    gate = credential_gate([refuse_b])
+    good, bad = Fields({"A": "1"}, ()), Fields({"B": "1"}, ())
+    for _ in range(2):
+        gate(Request("GET", "/", good, ""))
+        with pytest.raises(StatusError, match="no B"):
+            gate(Request("GET", "/", bad, ""))
+    gate(Request("GET", "/", Fields({"A": "1"}, ()), ""))
+    assert [fields.by_name for fields in asked] == [{"A": "1"}, {"B": "1"}, {"B": "1"}, {"A": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("names", "passes"),
+    [
+        ((), True),
+        ((b"Authorization",), True),
+        ((b"Authorization", b"authorization"), False),
+        ((b"Authorization", b"AUTHORIZATION", b"Accept"), False),
+        ((b"Authorization", b"Authenticated"), True),
+    ],
+)
+def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool) -> None:
+    headers = {"Authorization": "Bearer x"} if names else {}
+    fields = Fields(headers, [(name, b"x") for name in names])
+    if passes:
+        refuse_doubled_credentials(fields)
+        return
+    with pytest.raises(StatusError, match="twice"):
+        refuse_doubled_credentials(fields)
+
+
+TOKEN_TEXT = "gwt_" + "a" * 49
+ESCAPED = "g%77t%5F" + "a" * 48 + "%61"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        pytest.param(f"/v1/{TOKEN_TEXT}", "/v1/***", id="in the path"),
+        pytest.param(f"/v1/{TOKEN_TEXT}/x/{TOKEN_TEXT}", "/v1/***/x/***", id="twice"),
+        pytest.param(f"/v1/{ESCAPED}?x=%20", "/v1/***", id="escaped in the path"),
+        pytest.param(f"/v1?q={TOKEN_TEXT}", "/v1", id="as any parameter"),
+        pytest.param(f"/v1?q={ESCAPED}", "/v1", id="escaped as any parameter"),
+        pytest.param("/v1?access_token=x", "/v1", id="by the name of RFC 6750"),
+        pytest.param("/v1?a=1&access_token=", "/v1", id="further on"),
+    ],
+)
+def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> None:
+    request = Request("GET", target, NO_FIELDS, "10.0.0.1")
+    with pytest.raises(StatusError, match="URL"):
+        credential_gate([])(request)
+    assert request.path == path
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_", "/%zz?%"]
+)
+def test_other_urls_pass(target: str) -> None:
+    credential_gate([])(Request("GET", target, NO_FIELDS, "10.0.0.1"))
