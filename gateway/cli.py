@@ -96,7 +96,7 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         workers=workers,
         routing=_given(on_conflict=on_conflict, unannotated=unannotated),
     )
-    return load_config(config, os.environ, flags)
+    return load_config(config, os.environ, flags, _say)
 
 
 def _given(**flags: Any) -> dict[str, Any]:
@@ -112,6 +112,8 @@ def _upstreams(flags: list[str]) -> dict[str, dict[str, str]]:
             name, target = f"upstream{number}", flag
         if not name or not target:
             _fail(f"--upstream {flag}: expected [NAME=]HOST:PORT")
+        if name in upstreams:
+            _fail(f"--upstream {flag}: another is called {name}, too: give it a name of its own")
         upstreams[name] = {"target": target}
     return upstreams
 
@@ -221,7 +223,7 @@ def show_config(
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
     else:
-        settings = load_config(config, os.environ, {})
+        settings = load_config(config, os.environ, {}, _say)
         typer.echo(settings.model_dump_json(indent=2, by_alias=True))
 
 
