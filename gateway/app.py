@@ -86,26 +86,59 @@ async def open_gateway(
             logs = await stack.enter_async_context(open_logs(config.log))
         pool = await stack.enter_async_context(open_pool(config.upstreams))
         schema, reflected = await load_schema(config, pool)
-        transcoder = build_transcoder(config, schema)
-        channels = pool.assign(_services_with_routes(transcoder), reflected)
-        auth = await open_credentials(config, pool, logs.audit, stack)
-        deadlines = Deadlines(config.deadlines)
-        policies = _policies(config, schema, transcoder)
-        timeouts = with_timeouts(config.deadlines, policies)
-        config = config.model_copy(update={"deadlines": timeouts})
-        limits = await _open_limits(config, policies, auth.audit, stack)
-        methods = _methods_with_routes(transcoder)
-        own = await load_interceptors(config.interceptors, methods, stack)
-        own += [Own(interceptor) for interceptor in interceptors]
-        handlers = _handlers(methods, channels, auth, own, deadlines, policies, limits)
-        ring = _ring(config, transcoder, auth)
-        exchange = Exchange(config, transcoder, handlers, logs.access, ring)
-        logs.hide(transcoder.bindings, {one: policies[one].redact for one in policies})
-        listener = await stack.enter_async_context(open_listener(config, exchange, sockets))
-        warnings = [*map(str, transcoder.warnings), *auth.warnings]
-        warnings += _limit_warnings(config, policies)
+        made = await compose(config, pool, schema, reflected, logs, stack, interceptors)
+        listener = await stack.enter_async_context(open_listener(config, made.exchange, sockets))
         scheme = "http" if config.tls is None else "https"
-        yield Gateway(listener.address, schema, transcoder, warnings, scheme)
+        yield Gateway(listener.address, schema, made.transcoder, made.warnings, scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """All of a gateway but the port."""
+
+    exchange: Exchange
+    transcoder: Transcoder
+    warnings: Sequence[str]
+
+
+async def compose(  # noqa: PLR0917 - what a gateway is made of
+    config: Config,
+    pool: Pool,
+    schema: Schema,
+    reflected: Mapping[str, str],
+    logs: Logs,
+    stack: AsyncExitStack,
+    interceptors: Sequence[Interceptor] = (),
+    *,
+    rehearsal: bool = False,
+) -> Composition:
+    """Puts a gateway together; what it opens is closed with `stack`.
+
+    A rehearsal, for `gateway check`, is the same without asking anybody: keys of issuers are not
+    fetched, and interceptors are made but not opened.
+
+    Raises:
+        RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
+            InterceptorError: it cannot be done as configured; the text says why.
+    """
+    transcoder = build_transcoder(config, schema)
+    channels = pool.assign(_services_with_routes(transcoder), reflected)
+    auth = await open_credentials(config, pool, logs.audit, stack, rehearsal=rehearsal)
+    deadlines = Deadlines(config.deadlines)
+    policies = _policies(config, schema, transcoder)
+    timeouts = with_timeouts(config.deadlines, policies)
+    config = config.model_copy(update={"deadlines": timeouts})
+    limits = await _open_limits(config, policies, auth.audit, stack)
+    methods = _methods_with_routes(transcoder)
+    own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
+    own += [Own(interceptor) for interceptor in interceptors]
+    handlers = _handlers(methods, channels, auth, own, deadlines, policies, limits)
+    ring = _ring(config, transcoder, auth)
+    exchange = Exchange(config, transcoder, handlers, logs.access, ring)
+    logs.hide(transcoder.bindings, {one: policies[one].redact for one in policies})
+    warnings = [*map(str, transcoder.warnings), *auth.warnings]
+    warnings += _limit_warnings(config, policies)
+    return Composition(exchange, transcoder, warnings)
 
 
 async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, str]]:
@@ -191,11 +224,11 @@ async def _open_limits(
     stack: AsyncExitStack,
 ) -> RateLimits:
     check_rate_limits(policies)
-    store = await stack.enter_async_context(open_store(_counters_url(config)))
+    store = await stack.enter_async_context(open_store(counters_url(config)))
     return RateLimits(store, config.rate_limits, audit)
 
 
-def _counters_url(config: Config) -> str:
+def counters_url(config: Config) -> str:
     """Where calls are counted: no farther than all who serve them together need."""
     if config.rate_limits.store is not None:
         return config.rate_limits.store
@@ -207,7 +240,7 @@ def _counters_url(config: Config) -> str:
 
 def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
     is_limited = any(policy.rate_limits for policy in policies.values())
-    if is_limited and config.workers != 1 and _counters_url(config) == "memory:":
+    if is_limited and config.workers != 1 and counters_url(config) == "memory:":
         return ["warning: each worker counts calls alone; set rate_limits.store to share counters"]
     return ()
 

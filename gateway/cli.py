@@ -180,18 +180,29 @@ def routes(
 
 @app.command()
 @configured
-def check(settings: Config) -> None:
-    """Check every HTTP rule and policy; exit 1 if one cannot be served."""
+def check(
+    settings: Config,
+    *,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the upstreams (--reflect) and Redis, too.")
+    ] = False,
+) -> None:
+    """Check all that `serve` needs: rules, policies, files, drivers; exit 1 if it cannot start."""
     from gateway import inspection  # noqa: PLC0415 - see the module's docstring
 
-    extent, diagnostics, policies = inspection.check(settings)
-    for diagnostic in diagnostics:
+    found = inspection.check(settings, online=online)
+    for diagnostic in found.diagnostics:
         typer.echo(str(diagnostic))
-    for missing in policies:
+    for missing in found.without_policy:
         typer.echo(f"error: {missing}")
-    wrong = sum(diagnostic.is_error for diagnostic in diagnostics)
-    errors = wrong + len(policies)
-    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - wrong} warnings")
+    for fault in found.faults:
+        _say(fault)
+    for line in found.notes:
+        _say(f"note: {line}")
+    wrong = sum(diagnostic.is_error for diagnostic in found.diagnostics)
+    errors = wrong + len(found.without_policy) + len(found.faults)
+    warnings = len(found.diagnostics) - wrong
+    typer.echo(f"{found.extent}: {errors} errors, {warnings} warnings")
     if errors:
         raise typer.Exit(1)
 

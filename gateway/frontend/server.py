@@ -112,6 +112,15 @@ class Listener:
         await asyncio.sleep(0)
 
 
+def read_tls(config: Config) -> TlsContexts | None:
+    """What secures connections, if anything does.
+
+    Raises:
+        TlsError: the files for TLS are no good.
+    """
+    return None if config.tls is None else TlsContexts(config.tls)
+
+
 @asynccontextmanager
 async def open_listener(
     config: Config, exchange: Exchange, sockets: Sockets | None = None
@@ -124,7 +133,7 @@ async def open_listener(
         ListenError: the port cannot be had.
         TlsError: the files for TLS are no good.
     """
-    tls = None if config.tls is None else TlsContexts(config.tls)
+    tls = read_tls(config)
     sockets = open_sockets(config.listen) if sockets is None else sockets
     listener = Listener(exchange, address_of(config.listen, sockets), tls)
     await listener.start(sockets)

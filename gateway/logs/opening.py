@@ -1,5 +1,6 @@
 """All logs of one gateway, opened together and closed together."""
 
+import errno
 import getpass
 import os
 import sys
@@ -18,7 +19,7 @@ from gateway.logs.levels import Levels
 from gateway.logs.lines import Value, json_line
 from gateway.logs.masking import PathMasks
 from gateway.logs.program import ProgramHandler, taken_over
-from gateway.logs.scribe import FileSink, Scribe, Sink, StreamSink, stream_sink
+from gateway.logs.scribe import FileSink, LogError, Scribe, Sink, StreamSink, stream_sink
 from gateway.logs.trail import Trail
 from gateway.schema.catalog import Method
 from gateway.transcoding.binding import Binding
@@ -128,6 +129,36 @@ class Logs:
         # no-color.org: set to anything that is not empty.
         colour = sink.is_terminal and not os.environ.get("NO_COLOR")
         return Style(is_text, is_text and colour and os.environ.get("TERM") != "dumb")
+
+
+def check_log_files(options: LogOptions) -> None:
+    """Sees that each file could be written, without making it.
+
+    Raises:
+        LogError: one could not.
+    """
+    for path in dict.fromkeys((options.access, options.events, options.audit)):
+        if isinstance(path, Path):
+            _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Where it is not there yet, it is made in its folder.
+        target = path if path.exists() else path.parent
+        target.stat()
+        if not target.is_dir() and target is not path:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+
+
+NO_LOGS = LogOptions(access="off", events="off", audit="off")
+"""Nothing is written, and no file opened."""
 
 
 @asynccontextmanager
