@@ -14,11 +14,13 @@ from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gateway.commands import key, token
+from gateway.commands.tables import plain, route_lines
 from gateway.config.loader import load_config
 from gateway.config.model import Config, OnConflict
 from gateway.status import StartUpError
@@ -36,6 +38,10 @@ app = typer.Typer(
 )
 app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
+
+
+_ANY_WIDTH = 1000
+"""Columns where nobody says how many there are: lines for other programs are not folded."""
 
 
 def main() -> None:
@@ -162,20 +168,15 @@ def routes(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List every route: HTTP method, template, and the RPC it calls."""
-    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
-    from rich.table import Table  # noqa: PLC0415
-
-    from gateway import inspection  # noqa: PLC0415
+    from gateway import inspection  # noqa: PLC0415 - see the module's docstring
 
     rows = inspection.routes(settings)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("HTTP", "template", "RPC", "kind", "body", "response body", "policy", box=None)
-    for row in rows:
-        table.add_row(*row.values())
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for line in route_lines(rows, get_terminal_size((_ANY_WIDTH, 0)).columns):
+        typer.echo(line)
 
 
 @app.command()
@@ -192,9 +193,9 @@ def check(
 
     found = inspection.check(settings, online=online)
     for diagnostic in found.diagnostics:
-        typer.echo(str(diagnostic))
+        typer.echo(plain(str(diagnostic)))
     for missing in found.without_policy:
-        typer.echo(f"error: {missing}")
+        typer.echo(plain(f"error: {missing}"))
     for fault in found.faults:
         _say(fault)
     for line in found.notes:
@@ -219,7 +220,7 @@ def explain(
 
     explanation = inspection.explain(settings, request, data)
     for line in explanation.lines():
-        typer.echo(line)
+        typer.echo(plain(line))
     if explanation.error is not None:
         raise typer.Exit(1)
 
@@ -235,16 +236,40 @@ def show_config(
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
     else:
         settings = load_config(config, os.environ, {}, _say)
-        typer.echo(settings.model_dump_json(indent=2, by_alias=True))
+        text = settings.model_dump_json(indent=2, by_alias=True)
+        # JSON leaves some characters as they are that would move a terminal's cursor.
+        shown = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+        typer.echo("".join(shown))
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
+    typer.echo(_version())
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer's shape
+    if asked:
+        typer.echo(_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Takes what stands before a command."""
+
+
+def _version() -> str:
     module = find_spec("gateway.call")  # one of those that are compiled, if any is
     is_python = module is None or str(module.origin).endswith(".py")
     how = "" if is_python else ", as machine code"
-    typer.echo(installed_version("grpc-rest-gateway") + how)
+    return installed_version("grpc-rest-gateway") + how
 
 
 def _announce(gateway: "Gateway") -> None:
@@ -263,4 +288,4 @@ def _fail(text: str) -> NoReturn:
 
 
 def _say(text: str) -> None:
-    typer.echo("\n".join(f"gateway: {line}" for line in text.splitlines()), err=True)
+    typer.echo("\n".join(f"gateway: {plain(line)}" for line in text.split("\n")), err=True)
