@@ -158,9 +158,10 @@ def parts(message: Message) -> Iterator[Message]:
 
 def spoil(message: Message, chance: random.Random) -> None:
     """Changes one field of a descriptor to something that fits its type, and hardly its place."""
-    field, value = chance.choice(message.ListFields() or [(None, None)])
-    if field is None or field.is_extension:
+    fields = [pair for pair in message.ListFields() if not pair[0].is_extension]
+    if not fields:
         return
+    field, value = chance.choice(fields)
     if field.is_repeated or field.message_type is not None or chance.random() < 0.3:
         message.ClearField(field.name)
     elif isinstance(value, str):
