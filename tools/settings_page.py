@@ -22,7 +22,13 @@ environment, then from flags; the later one counts. An environment variable name
 path, in capitals, with two underscores for a dot: `GATEWAY_JSON__EMIT_UNSET=false`. Its value is
 read as YAML, so `GATEWAY_SERVICES='[library.v1.*]'` is a list.
 
-A key that does not exist is refused, by its full path and with what was probably meant.
+`policies[].selector` below is the `selector` of each item of the list `policies`. A variable sets a
+list as a whole: `GATEWAY_POLICIES='[{selector: "library.v1.*", anonymous: true}]'`.
+
+Files are YAML 1.2: `off` and `12:30` are words where a word is meant. A key that does not exist, or
+that is there twice, is refused, with its line and with what was probably meant.
+Variables that Kubernetes sets beside a Service named `gateway`, such as `GATEWAY_PORT=tcp://…` and
+`GATEWAY_SERVICE_HOST`, are no settings, and are left alone with one warning.
 `gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all.
 With the schema in a file, this first line of `gateway.yaml` makes editors complete and check:
 

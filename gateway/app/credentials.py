@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.authenticator import Authenticator, AuthError
 from gateway.auth.certificates import CertificateAuthenticator
+from gateway.auth.jwt.fetch import FetchError
 from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.keys.authenticator import KeyAuthenticator
 from gateway.auth.refusals import Challenge
@@ -64,11 +65,11 @@ class Credentials:
 
 
 async def open_credentials(
-    config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack
+    config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack, *, rehearsal: bool = False
 ) -> Credentials:
     """Opens what knows each configured kind of credential, in the configured order.
 
-    What it opens is closed with `stack`.
+    What it opens is closed with `stack`. A rehearsal fetches no keys.
 
     Raises:
         AuthError, StoreUrlError, PoolError: it cannot be done as configured; the text says why.
@@ -94,7 +95,7 @@ async def open_credentials(
             made[CredentialKind.KEY] = keys
             gates.append(refuse_unclear_keys(options.keys.header))
     if options.takes_jwts:
-        made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack)
+        made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack, rehearsal=rehearsal)
     if options.certificates is not None:
         made[CredentialKind.CERTIFICATE] = CertificateAuthenticator(options.certificates)
     return Credentials(
@@ -108,13 +109,21 @@ async def open_credentials(
     )
 
 
-async def _open_jwts(options: JwtOptions, stack: AsyncExitStack) -> Authenticator:
+async def _open_jwts(
+    options: JwtOptions, stack: AsyncExitStack, *, rehearsal: bool
+) -> Authenticator:
     try:
         from gateway.auth.jwt.issuers import open_jwts  # noqa: PLC0415 - its library is an extra
     except ImportError:
         raise AuthError("auth.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'") from None
+    if rehearsal:
+        return await stack.enter_async_context(open_jwts(options, _fetch_nothing, lambda _: None))
     fetch = await stack.enter_async_context(open_fetch())
     return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
+
+
+async def _fetch_nothing(_url: str) -> bytes:
+    raise FetchError("was not asked")
 
 
 def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str, Endpoint]]]:

@@ -52,26 +52,47 @@ async def open_site(
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
 ) -> OpenSite:
-    """Composes what `config` describes; what it opens is closed with `stack`.
+    """Composes the site that `config` describes; what it opens is closed with `stack`.
 
     Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
     leave for their back end.
 
     Raises:
-        SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError,
-            PolicyError, RateLimitError, InterceptorError: it cannot be done as configured; the
-            text says why.
+        SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     pool = await stack.enter_async_context(open_pool(config.upstreams))
     schema, reflected = await load_schema(config, pool)
+    return await compose(config, pool, schema, reflected, logs, stack, interceptors)
+
+
+async def compose(  # noqa: PLR0917 - what a site is made of
+    config: Config,
+    pool: Pool,
+    schema: Schema,
+    reflected: Mapping[str, str],
+    logs: Logs,
+    stack: AsyncExitStack,
+    interceptors: Sequence[Interceptor] = (),
+    *,
+    rehearsal: bool = False,
+) -> OpenSite:
+    """Puts a site together; what it opens is closed with `stack`.
+
+    A rehearsal, for `gateway check`, is the same without asking anybody: keys of issuers are not
+    fetched, and interceptors are made but not opened.
+
+    Raises:
+        RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
+            InterceptorError: it cannot be done as configured; the text says why.
+    """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
     channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
-    auth = await open_credentials(config, pool, logs.audit, stack)
+    auth = await open_credentials(config, pool, logs.audit, stack, rehearsal=rehearsal)
     policies = _policies(config, schema, methods)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
     limits = await _open_limits(config, policies, auth.audit, stack)
-    own = await load_interceptors(config.interceptors, methods, stack)
+    own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += [Own(interceptor) for interceptor in interceptors]
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = EndpointRegistry(auth.endpoints)
@@ -178,11 +199,11 @@ async def _open_limits(
     stack: AsyncExitStack,
 ) -> RateLimits:
     check_rate_limits(policies)
-    store = await stack.enter_async_context(open_store(_counters_url(config)))
+    store = await stack.enter_async_context(open_store(counters_url(config)))
     return RateLimits(store, config.rate_limits, audit)
 
 
-def _counters_url(config: Config) -> str:
+def counters_url(config: Config) -> str:
     """Where calls are counted: no farther than all who serve them together need."""
     if config.rate_limits.store is not None:
         return config.rate_limits.store
@@ -194,6 +215,6 @@ def _counters_url(config: Config) -> str:
 
 def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
     is_limited = any(policy.rate_limits for policy in policies.values())
-    if is_limited and config.workers != 1 and _counters_url(config) == "memory:":
+    if is_limited and config.workers != 1 and counters_url(config) == "memory:":
         return ["warning: each worker counts calls alone; set rate_limits.store to share counters"]
     return ()

@@ -1,17 +1,32 @@
 """What a configuration would serve, found out without serving it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 
-from gateway.app.site import load_schema
+from gateway.app.credentials import open_credentials
+from gateway.app.site import compose, counters_url, load_schema
+from gateway.audit import NO_AUDIT
 from gateway.cli.explain import Explanation, explain_request
-from gateway.config.model import Config
+from gateway.config.model import Config, Upstream
+from gateway.interceptors.loading import load_interceptors
 from gateway.interceptors.rate_limits.rules import check_rate_limits
+from gateway.listeners.sockets import check_listen
+from gateway.listeners.tls import TlsContexts
 from gateway.policy.effective import Policies, effective_policies, in_words, without_policy
 from gateway.process.serve import run
+from gateway.process.supervisor import check_shared
 from gateway.schema.catalog import Schema
+from gateway.status import StartUpError
+from gateway.stores.base import StoreUnavailableError
+from gateway.stores.opening import open_store
+from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
 from gateway.transcoding.binding import Binding, Diagnostic, bind, build_router
-from gateway.transcoding.transcoder import Transcoder, build_transcoder
+from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
 from gateway.upstream.pool import open_pool
+
+_NOBODY = {"upstream": Upstream(target="localhost:1")}
+"""Stands for the back ends where none is named, so that all else can be looked at."""
 
 
 def routes(config: Config) -> list[Mapping[str, str]]:
@@ -25,21 +40,28 @@ def routes(config: Config) -> list[Mapping[str, str]]:
     return [_row(binding, policies) for binding in build_transcoder(config, schema).bindings]
 
 
-def check(config: Config) -> tuple[str, Sequence[Diagnostic], Sequence[str]]:
-    """How much there is to serve, what is wrong with its rules or doubtful, and with its policies.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `gateway check` found."""
 
-    Raises:
-        StartUpError: there is no schema to check, or no sense in what it says.
+    extent: str
+    """How much there is to serve."""
+    diagnostics: Sequence[Diagnostic] = ()
+    """What is wrong with rules, or doubtful."""
+    without_policy: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    """What else would keep a gateway from starting, a line each."""
+    notes: Sequence[str] = ()
+    """What was not looked at."""
+
+
+def check(config: Config, *, online: bool = False) -> Checked:
+    """What would keep a gateway with this configuration from starting.
+
+    It is put together as `gateway serve` does, up to the port, which is not taken. No file is
+    written, and nobody is asked, unless `online`.
     """
-    schema = run(_schema(config))
-    bindings, diagnostics = bind(schema)
-    _, conflicts = build_router(bindings, on_conflict=config.routing.on_conflict)
-    extent = f"{len(bindings)} routes of {len(schema.methods)} methods"
-    policies = effective_policies(schema, config.policies)
-    check_rate_limits(policies)
-    served = [binding.method for binding in bindings]
-    missing = without_policy(policies, served) if config.require_policy else ()
-    return extent, [*diagnostics, *conflicts], missing
+    return run(_check(config, online=online))
 
 
 def explain(config: Config, request: str, data: str) -> Explanation:
@@ -49,6 +71,104 @@ def explain(config: Config, request: str, data: str) -> Explanation:
         StartUpError: the configuration cannot be served.
     """
     return explain_request(run(_transcoder(config)), request, data)
+
+
+async def _check(config: Config, *, online: bool) -> Checked:
+    faults: dict[str, None] = {}
+    notes = []
+    for look in (check_shared, lambda _: check_listen(config.listen), _check_tls, _check_logs):
+        with _noted(faults):
+            look(config)
+    if online:
+        await _check_stores(config, faults)
+    asks = config.reflect and not online
+    if asks:
+        notes.append("the upstreams were not asked for their descriptors: --online does")
+    if not config.upstreams:
+        notes.append("no back end is named: serve needs --upstream HOST:PORT")
+        if not config.reflect:
+            config = config.model_copy(update={"upstreams": _NOBODY})
+    found = Checked("0 routes of 0 methods")
+    if not asks or config.descriptors or config.modules:
+        local = config.model_copy(update={"reflect": config.reflect and online})
+        found = await _check_rules(local, faults, whole=not asks)
+    if asks or faults or found.without_policy or any(one.is_error for one in found.diagnostics):
+        await _check_parts(config, faults)
+    lines = [line for line in faults if line not in found.without_policy]
+    return replace(found, faults=lines, notes=notes)
+
+
+async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) -> Checked:
+    """The rules one by one, then all that is made of them; the latter if they are the `whole`."""
+    found = Checked("0 routes of 0 methods")
+    async with AsyncExitStack() as stack:
+        with _noted(faults):
+            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            schema, reflected = await load_schema(config, pool)
+            found = _rules(config, schema)
+            if not whole:
+                return found
+            policies = effective_policies(schema, config.policies)
+            if config.require_policy:
+                bindings, _ = bind(schema)
+                served = [binding.method for binding in bindings]
+                found = replace(found, without_policy=without_policy(policies, served))
+            check_rate_limits(policies)
+            logs = await stack.enter_async_context(open_logs(NO_LOGS))
+            with suppress(RulesError):  # each of these is a diagnostic
+                await compose(config, pool, schema, reflected, logs, stack, rehearsal=True)
+    return found
+
+
+def _rules(config: Config, schema: Schema) -> Checked:
+    bindings, diagnostics = bind(schema)
+    _, conflicts = build_router(bindings, on_conflict=config.routing.on_conflict)
+    extent = f"{len(bindings)} routes of {len(schema.methods)} methods"
+    return Checked(extent, [*diagnostics, *conflicts])
+
+
+async def _check_parts(config: Config, faults: dict[str, None]) -> None:
+    """What does not depend on the schema, each for itself: not only the first fault is told."""
+    async with AsyncExitStack() as stack:
+        with _noted(faults):
+            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            with _noted(faults):
+                await open_credentials(config, pool, NO_AUDIT, stack, rehearsal=True)
+        with _noted(faults):
+            await stack.enter_async_context(open_store(counters_url(config)))
+        with _noted(faults):
+            await load_interceptors(config.interceptors, None, None)
+
+
+async def _check_stores(config: Config, faults: dict[str, None]) -> None:
+    """Asks the stores that are reached over a network."""
+    urls = {"auth.store": config.auth.store, "rate_limits.store": config.rate_limits.store}
+    for setting, url in urls.items():
+        if url is None or url.startswith(("memory:", "sqlite:")):
+            continue
+        with _noted(faults):
+            async with open_store(url) as store:
+                try:
+                    await store.ping()
+                except StoreUnavailableError as error:
+                    faults.setdefault(f"{setting}: the store cannot be asked: {error}")
+
+
+def _check_tls(config: Config) -> None:
+    if config.tls is not None:
+        TlsContexts(config.tls)
+
+
+def _check_logs(config: Config) -> None:
+    check_log_files(config.log)
+
+
+@contextmanager
+def _noted(faults: dict[str, None]) -> Iterator[None]:
+    try:
+        yield
+    except StartUpError as error:
+        faults.update(dict.fromkeys(str(error).splitlines()))
 
 
 async def _schema(config: Config) -> Schema:

@@ -14,11 +14,14 @@ from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gateway.cli import key, token
+from gateway.cli.route_lines import route_lines
+from gateway.cli.tables import visible
 from gateway.config.loader import load_config
 from gateway.config.model import Config, OnConflict
 from gateway.process.supervisor import serve_workers
@@ -36,6 +39,10 @@ app = typer.Typer(
 )
 app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
+
+
+_ANY_WIDTH = 1000
+"""Columns where nobody says how many there are: lines for other programs are not folded."""
 
 
 def main() -> None:
@@ -96,7 +103,7 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         workers=workers,
         routing=_given(on_conflict=on_conflict, unannotated=unannotated),
     )
-    return load_config(config, os.environ, flags)
+    return load_config(config, os.environ, flags, _say)
 
 
 def _given(**flags: Any) -> dict[str, Any]:
@@ -112,6 +119,8 @@ def _upstreams(flags: list[str]) -> dict[str, dict[str, str]]:
             name, target = f"upstream{number}", flag
         if not name or not target:
             _fail(f"--upstream {flag}: expected [NAME=]HOST:PORT")
+        if name in upstreams:
+            _fail(f"--upstream {flag}: another is called {name}, too: give it a name of its own")
         upstreams[name] = {"target": target}
     return upstreams
 
@@ -160,8 +169,6 @@ def routes(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List every route: HTTP method, template, and the RPC it calls."""
-    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
-    from rich.table import Table  # noqa: PLC0415
 
     from gateway.cli import inspect as inspection  # noqa: PLC0415
 
@@ -170,26 +177,35 @@ def routes(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("HTTP", "template", "RPC", "kind", "body", "response body", "policy", box=None)
-    for row in rows:
-        table.add_row(*row.values())
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for line in route_lines(rows, get_terminal_size((_ANY_WIDTH, 0)).columns):
+        typer.echo(line)
 
 
 @app.command()
 @configured
-def check(settings: Config) -> None:
-    """Check every HTTP rule and policy; exit 1 if one cannot be served."""
+def check(
+    settings: Config,
+    *,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the upstreams (--reflect) and Redis, too.")
+    ] = False,
+) -> None:
+    """Check all that `serve` needs: rules, policies, files, drivers; exit 1 if it cannot start."""
     from gateway.cli import inspect as inspection  # noqa: PLC0415 - see the module's docstring
 
-    extent, diagnostics, policies = inspection.check(settings)
-    for diagnostic in diagnostics:
-        typer.echo(str(diagnostic))
-    for missing in policies:
-        typer.echo(f"error: {missing}")
-    wrong = sum(diagnostic.is_error for diagnostic in diagnostics)
-    errors = wrong + len(policies)
-    typer.echo(f"{extent}: {errors} errors, {len(diagnostics) - wrong} warnings")
+    found = inspection.check(settings, online=online)
+    for diagnostic in found.diagnostics:
+        typer.echo(visible(str(diagnostic)))
+    for missing in found.without_policy:
+        typer.echo(visible(f"error: {missing}"))
+    for fault in found.faults:
+        _say(fault)
+    for line in found.notes:
+        _say(f"note: {line}")
+    wrong = sum(diagnostic.is_error for diagnostic in found.diagnostics)
+    errors = wrong + len(found.without_policy) + len(found.faults)
+    warnings = len(found.diagnostics) - wrong
+    typer.echo(f"{found.extent}: {errors} errors, {warnings} warnings")
     if errors:
         raise typer.Exit(1)
 
@@ -206,7 +222,7 @@ def explain(
 
     explanation = inspection.explain(settings, request, data)
     for line in explanation.lines():
-        typer.echo(line)
+        typer.echo(visible(line))
     if explanation.error is not None:
         raise typer.Exit(1)
 
@@ -221,17 +237,41 @@ def show_config(
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
     else:
-        settings = load_config(config, os.environ, {})
-        typer.echo(settings.model_dump_json(indent=2, by_alias=True))
+        settings = load_config(config, os.environ, {}, _say)
+        text = settings.model_dump_json(indent=2, by_alias=True)
+        # JSON leaves some characters as they are that would move a terminal's cursor.
+        shown = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+        typer.echo("".join(shown))
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
+    typer.echo(_version())
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer's shape
+    if asked:
+        typer.echo(_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Takes what stands before a command."""
+
+
+def _version() -> str:
     module = find_spec("gateway.call")  # one of those that are compiled, if any is
     is_python = module is None or str(module.origin).endswith(".py")
     how = "" if is_python else ", as machine code"
-    typer.echo(installed_version("grpc-rest-gateway") + how)
+    return installed_version("grpc-rest-gateway") + how
 
 
 def _announce(gateway: "Gateway") -> None:
@@ -250,4 +290,4 @@ def _fail(text: str) -> NoReturn:
 
 
 def _say(text: str) -> None:
-    typer.echo("\n".join(f"gateway: {line}" for line in text.splitlines()), err=True)
+    typer.echo("\n".join(f"gateway: {visible(line)}" for line in text.split("\n")), err=True)

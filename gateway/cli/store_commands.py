@@ -42,7 +42,7 @@ def settings_of(config: Path | None, store: str | None) -> Config:
         CommandError: there is no store that other processes share.
     """
     flags = {} if store is None else {"auth": {"store": store}}
-    settings = load_config(config, os.environ, flags)
+    settings = load_config(config, os.environ, flags, note)
     url = settings.auth.store
     if url is None:
         raise CommandError(

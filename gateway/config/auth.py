@@ -12,7 +12,7 @@ from gateway.config.credentials import (
     JwtOptions,
     KeyOptions,
 )
-from gateway.config.sections import Seconds, Section
+from gateway.config.sections import Seconds, Section, Words
 
 # To the last @: whoever forgot to encode a password has it hidden too.
 _PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
@@ -41,13 +41,17 @@ def _issuer(text: str) -> str:
     return text
 
 
-StoreUrl = Annotated[str, PlainSerializer(_without_password)]
+StoreUrl = Annotated[
+    str, PlainSerializer(_without_password), Words("the URL of a store", "redis://host:6379/0")
+]
 """Where a store is; printed without its password."""
 
-MetadataName = Annotated[str, AfterValidator(_metadata_name)]
+MetadataName = Annotated[
+    str, AfterValidator(_metadata_name), Words("a metadata name", "x-principal")
+]
 
 
-IssuerUrl = Annotated[str, AfterValidator(_issuer)]
+IssuerUrl = Annotated[str, AfterValidator(_issuer), Words("a URL", "https://api.example.com")]
 
 
 class TokenOptions(Section):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.filters import HeaderName
 from gateway.config.patterns import REGEX, compile_pattern
-from gateway.config.sections import Section
+from gateway.config.sections import Section, Words
 
 ANY = "*"
 # A serialized origin (RFC 6454 section 6.2): scheme, host, and a port that is not the scheme's own.
@@ -35,7 +35,9 @@ def _origin(text: str) -> str:
     return text
 
 
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[
+    str, AfterValidator(_origin), Words("an origin, or *", "https://app.example.com")
+]
 
 
 class CorsOptions(Section):

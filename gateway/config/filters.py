@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.patterns import Pattern
-from gateway.config.sections import Network, Section
+from gateway.config.sections import Network, Section, Words
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - RFC 9110 section 5.6.2, no secret
 
@@ -22,15 +22,26 @@ def _method(text: str) -> str:
     return text
 
 
-HeaderName = Annotated[str, Field(pattern=rf"^{_TOKEN}$")]
-HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$"), AfterValidator(_method)]
+HeaderName = Annotated[
+    str, Field(pattern=rf"^{_TOKEN}$"), Words("the name of a header", "X-Tenant")
+]
+HttpMethod = Annotated[
+    str,
+    Field(pattern=r"^[A-Z]+$"),
+    AfterValidator(_method),
+    Words("an HTTP method in capitals", "GET"),
+]
 MediaType = Annotated[Pattern, AfterValidator(_media_type)]
 
 
 class FilterRule(Section):
     """A rule that requests have to meet; in patterns `*` is any text, and `regex:` begins RE2."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$"),
+        Words("a name of at most 64 letters, digits and _ . -", "no-admin"),
+    ]
     """What logs call it."""
     paths: tuple[Pattern, ...] = ()
     """Where it holds, as patterns; empty for every path."""

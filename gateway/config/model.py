@@ -17,11 +17,14 @@ from gateway.config.headers import SecurityHeaderOptions
 from gateway.config.log import LogOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.rate_limits import RateLimitOptions
-from gateway.config.sections import Bytes, Network, Seconds, Section
+from gateway.config.sections import Bytes, Network, Seconds, Section, Selector, Words
 from gateway.config.streams import StreamOptions
+from gateway.config.targets import Target, check_target
 from gateway.config.tls import TlsServer
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
+
+ServiceName = Annotated[str, Words("the name of a service, or package.*", "library.v1.*")]
 
 
 class Unknown(StrEnum):
@@ -113,9 +116,9 @@ class RequestCompression(StrEnum):
 class Upstream(Section):
     """One back end."""
 
-    target: str
+    target: Target
     """`host:port`, or `unix:/path`."""
-    services: tuple[str, ...] = ()
+    services: tuple[ServiceName, ...] = ()
     """Full service names it serves, `package.*` allowed; empty for all that no other names."""
     tls: TlsClient | None = None
     """Speak TLS; `{}` for the system's trust."""
@@ -130,11 +133,17 @@ class Upstream(Section):
     keepalive_timeout_s: Seconds = 20.0
     """A connection whose ping is not answered in this time is given up."""
 
+    @model_validator(mode="after")
+    def _a_target_of_its_channel(self) -> Self:
+        if self.channel is ChannelKind.HTTP2:
+            check_target(self.target)
+        return self
+
 
 class DeadlineRule(Section):
     """How long calls of some methods may take."""
 
-    selector: str
+    selector: Selector
     """A method's full name, or a prefix with `.*`."""
     default_s: Seconds | None = None
     """The deadline when the caller states none."""
@@ -230,21 +239,21 @@ class ForwardedOptions(Section):
 class Config(Section):
     """A gateway, described."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: Annotated[str, Words("HOST:PORT, or unix:/path", "127.0.0.1:8080")] = "127.0.0.1:8080"
     """`host:port` to serve on; port 0 for any free one."""
     tls: TlsServer | None = None
     """Speak TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
     """Processes that serve the port together; 0 for one on each core."""
-    descriptors: tuple[Path, ...] = ()
+    descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()
     """FileDescriptorSet files: protoc's, or buf images."""
-    modules: tuple[str, ...] = ()
+    modules: tuple[Annotated[str, Words("a module", "gen.library.v1")], ...] = ()
     """Python packages or modules of generated code, such as `gen.library.v1`."""
     reflect: bool = False
     """Ask the upstreams for their descriptors by server reflection."""
-    service_config: tuple[Path, ...] = ()
+    service_config: tuple[Annotated[Path, Words("a file", "http.yaml")], ...] = ()
     """google.api.Service YAML files, whose http rules override annotations."""
-    services: tuple[str, ...] = ()
+    services: tuple[ServiceName, ...] = ()
     """Services to expose, `package.*` allowed; empty for all."""
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
     """Back ends by name."""

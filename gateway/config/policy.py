@@ -4,9 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.config.sections import Seconds, Section
+from gateway.config.sections import Seconds, Section, Selector, Words
 
-Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
+Scope = Annotated[
+    str,
+    Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$"),
+    Words("a scope: printable ASCII without blanks, quotes and backslashes", "books.read"),
+]
 """RFC 6749 section 3.3."""
 
 
@@ -45,7 +49,7 @@ class RateLimitRule(Section):
 class PolicyRule(Section):
     """What some methods ask of their callers; what it leaves out, others before it say."""
 
-    selector: str
+    selector: Selector
     """A method's full name, or a prefix with `.*`, or `*`; the last rule that selects counts."""
     anonymous: bool | None = None
     """Whether anyone may call, without showing who they are."""

@@ -1,20 +1,40 @@
 """What every part of the configuration is made of."""
 
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a setting's value is, where its type alone does not say it; stands in `Annotated`."""
+
+    expected: str
+    """As in: expected ..."""
+    example: str
+    """A value that is right, as it is written in YAML."""
+
+
+Selector = Annotated[
+    str, Words("the full name of a method, a prefix with .*, or *", "library.v1.LibraryService.*")
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 
 
 def _network(text: str) -> str:
-    ip_network(text, strict=False)
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            "expected an address, or a network such as 10.0.0.0/8 or 2001:db8::/32"
+        ) from None
     return text
 
 
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, AfterValidator(_network), Words("an IP address or network", "10.0.0.0/8")]
 
 
 class Section(BaseModel):

@@ -35,21 +35,27 @@ class Own:
 
 
 async def load_interceptors(
-    settings: Sequence[InterceptorOptions], methods: Iterable[Method], stack: AsyncExitStack
+    settings: Sequence[InterceptorOptions],
+    methods: Iterable[Method] | None,
+    stack: AsyncExitStack | None,
 ) -> list[Own]:
     """What the settings name, in order; what is an async context manager is left with `stack`.
+
+    Without a stack none is opened, and without methods selectors may name any: for rehearsals.
 
     Raises:
         InterceptorError: one cannot be found or made, or stands before nothing.
     """
-    names = [method.full_name for method in methods]
+    names = None if methods is None else [method.full_name for method in methods]
     loaded = []
     for number, options in enumerate(settings):
         where = f"interceptors[{number}]"
-        if not any(selects(options.selector, name) for name in names):
+        if names is not None and not any(selects(options.selector, name) for name in names):
             raise InterceptorError(f"{where}.selector: no method is called {options.selector}")
         made = _make(options, where)
         if isinstance(made, AbstractAsyncContextManager):
+            if stack is None:
+                continue  # what it opens to is known only then
             made = await stack.enter_async_context(made)
         _check(made, f"{where}: what {options.use} makes")
         loaded.append(Own(made, options.selector))

@@ -4,6 +4,7 @@ Imports nothing that serves, so that a process which only hands sockets on stays
 """
 
 import errno
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ BACKLOG = 1024
 _UNIX = "unix:"
 # Elsewhere sockets can share a port, too, but the kernel spreads no connections over them.
 _SPREADS = sys.platform == "linux"
+# sockaddr_un has 108 bytes on Linux and 104 on others, with a zero at the end (unix(7)).
+_LONGEST_PATH = 107 if sys.platform == "linux" else 103
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -58,10 +61,59 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
                 for opened in _listening_on(*parse_address(listen), share=share)
             ]
             more = [_beside(first, undo) if share else first for _ in range(count - 1)]
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise ListenError(_why(listen, error)) from None
         undo.pop_all()
         return [first, *more]
+
+
+def check_listen(listen: str) -> None:
+    """Looks whether there can be such a port, without taking it.
+
+    Names other than localhost are not looked up, and whether the port is free is not asked: the
+    gateway that is to be replaced has it.
+
+    Raises:
+        ListenError: there cannot.
+    """
+    try:
+        if listen.startswith(_UNIX):
+            _check_path(Path(listen.removeprefix(_UNIX)))
+            return
+        host, _ = parse_address(listen)
+        host.encode("idna")
+        _check_address(host)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(_why(listen, error)) from None
+
+
+def _check_path(path: Path) -> None:
+    if path.exists() and not path.is_socket():
+        raise OSError(errno.EADDRINUSE, "")
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, "")
+    if not os.access(path.parent, os.W_OK):
+        raise OSError(errno.EACCES, "")
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, "")
+
+
+def _check_address(host: str) -> None:
+    """Binds any port of a numeric address, to see whether this machine has it."""
+    numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=numeric)
+    except socket.gaierror:
+        return  # a name
+    missing: list[OSError] = []
+    for family, kind, _, _, address in found:
+        with socket.socket(family, kind) as probe:
+            try:
+                probe.bind(address)
+            except OSError as error:
+                missing.append(error)
+    if len(missing) == len(found):
+        raise missing[0]
 
 
 def address_of(listen: str, sockets: Sockets) -> str:
@@ -82,7 +134,7 @@ def parse_address(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host
-    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
     if not colon or not is_port or (":" in host) is not bracketed:
         raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT or unix:/path")
     return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" asks for every interface
@@ -146,11 +198,18 @@ def _bound(family: int, address: Any, *, share: bool) -> socket.socket:
     return opened
 
 
-def _why(listen: str, error: OSError) -> str:
+def _why(listen: str, error: OSError | UnicodeError) -> str:
+    is_unix = listen.startswith(_UNIX)
     reasons = {
-        errno.EADDRINUSE: "the port is taken; "
-        "choose another with --listen HOST:PORT or GATEWAY_LISTEN",
-        errno.EACCES: "not allowed; ports below 1024 need privileges",
+        errno.EADDRINUSE: "something else than a socket has this name"
+        if is_unix
+        else "the port is taken; choose another with --listen HOST:PORT or GATEWAY_LISTEN",
+        errno.EACCES: "this user may not write there"
+        if is_unix
+        else "not allowed; ports below 1024 need privileges",
     }
-    reason = reasons.get(error.errno or 0, "this machine has no such address")
+    otherwise = "this machine has no such address"
+    if is_unix:
+        otherwise = f"expected a path of at most {_LONGEST_PATH} bytes in a folder that is there"
+    reason = reasons.get(getattr(error, "errno", None) or 0, otherwise)
     return f"cannot listen on {listen}: {reason}"

@@ -44,16 +44,25 @@ def serve_workers(config: Config, say: Say) -> None:
         StartUpError: the port cannot be had, the first worker cannot start, or what they have to
             share is kept in the memory of one.
     """
+    check_shared(config)
     count = worker_count(config)
-    if count > 1 and (config.auth.store or "").startswith("memory:"):
-        raise StartUpError(
-            "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
-        )
     sockets = open_shared(config.listen, count)
     scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
         Supervisor(config, sockets, heard, say).run(url)
+
+
+def check_shared(config: Config) -> None:
+    """Refuses settings that several workers could not share.
+
+    Raises:
+        StartUpError: tokens and keys would be kept in the memory of one.
+    """
+    if worker_count(config) > 1 and (config.auth.store or "").startswith("memory:"):
+        raise StartUpError(
+            "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
+        )
 
 
 def worker_count(config: Config) -> int:

@@ -241,7 +241,7 @@ def _lines(file: FileDescriptorProto) -> dict[tuple[int, ...], int]:
     return {
         tuple(path): location.span[0] + 1
         for location in file.source_code_info.location
-        if len(path := location.path) in (4, 6) and path[0] == 6
+        if len(path := location.path) in (4, 6) and path[0] == 6 and location.span
     }
 
 

@@ -19,6 +19,16 @@ from gateway.schema.catalog import HttpRule, SchemaError, Source, flatten
 class _LineLoader(yaml.SafeLoader):
     """A safe loader that notes the line of each mapping and refuses a key that stands twice."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """The value of a node; one that is not of the type its tag or its form says is refused."""
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, KeyError, ValueError):
+            raise yaml.MarkedYAMLError(
+                problem="a value that is not of its type; text belongs in quotes",
+                problem_mark=node.start_mark,
+            ) from None
+
 
 _LINE = "__line__"
 _FULLY_DECODE = "fully_decode_reserved_expansion"

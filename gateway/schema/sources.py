@@ -92,6 +92,7 @@ class DescriptorFiles:
 
     def _add(self, files: Iterable[FileDescriptorProto], source: str) -> None:
         for file in files:
+            _check_names(file, source)
             known = self._files.get(file.name)
             self._refuse_difference(file, source)
             # Of two alike, the one that can name lines is worth more.
@@ -102,7 +103,14 @@ class DescriptorFiles:
         known = self._files.get(file.name)
         if known is None or _SHARED.fullmatch(file.name):
             return
-        if _content(known[0]) != _content(file):
+        try:
+            is_same = _content(known[0]) == _content(file)
+        except (TypeError, UnicodeDecodeError):  # see `_check_names`
+            raise SchemaError(
+                f"{file.name} in {known[1]} or in {source}: is damaged: it holds a name that is "
+                "not UTF-8"
+            ) from None
+        if not is_same:
             raise SchemaError(f"{file.name} differs between {known[1]} and {source}")
 
     def _order(self, name: str, ordered: dict[str, FileDescriptorProto]) -> None:
@@ -133,6 +141,24 @@ class DescriptorFiles:
                     "protoc needs --include_imports"
                 )
             self._files[name] = (known, "the installed packages")
+
+
+def _check_names(file: FileDescriptorProto, source: str) -> None:
+    """Refuses names that are not UTF-8: the library gives them as bytes, or fails at reading them.
+
+    Names of messages and of what they hold are checked by the library, when it builds its pool.
+
+    Raises:
+        SchemaError: the file, or one that it imports, has such a name.
+    """
+    try:
+        names: list[object] = [file.name, file.package, *file.dependency]
+    except UnicodeDecodeError:
+        names = [b""]
+    if not all(isinstance(name, str) for name in names):
+        raise SchemaError(f"{source}: is damaged: it holds a file name that is not UTF-8")
+    if not file.name:
+        raise SchemaError(f"{source}: is damaged: it holds a file without a name")
 
 
 def _can_name_lines(file: FileDescriptorProto) -> bool:

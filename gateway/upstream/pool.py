@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.config.model import ChannelKind, Upstream
 from gateway.status import StartUpError
 from gateway.upstream.channels.channel import Channel
+from gateway.upstream.channels.tls_files import check_tls_files
 
 _GRACE_S = 5.0
 
@@ -109,17 +110,21 @@ async def open_pool(upstreams: Mapping[str, Upstream]) -> AsyncIterator[Pool]:
     """A channel for each upstream, closed in the end. None connects before its first call.
 
     Raises:
-        PoolError: a TLS file cannot be read.
+        PoolError: a TLS file cannot be read, or holds something else.
     """
     async with AsyncExitStack() as stack:
         channels: dict[str, Channel] = {}
         for name, upstream in upstreams.items():
             try:
+                if upstream.tls is not None:
+                    check_tls_files(upstream.tls)
                 channel = CHANNELS[upstream.channel](name, upstream)
             except OSError as error:
                 raise PoolError(
                     f"upstreams.{name}.tls: {error.filename}: {error.strerror}"
                 ) from None
+            except ValueError as error:
+                raise PoolError(f"upstreams.{name}.tls.{error}") from None
             stack.push_async_callback(channel.close, _GRACE_S)
             channels[name] = channel
         yield Pool(upstreams, channels)

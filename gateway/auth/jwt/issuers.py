@@ -29,7 +29,7 @@ async def open_jwts(
     async with AsyncExitStack() as stack:
         issuers = []
         for number, one in enumerate(options.issuers):
-            keys = await _open_keys(one, fetch, say, f"auth.jwt.issuers.{number}")
+            keys = await _open_keys(one, fetch, say, f"auth.jwt.issuers[{number}]")
             stack.push_async_callback(keys.close)
             issuers.append(Issuer(one, keys))
         yield JwtAuthenticator(issuers, max_bytes=options.max_bytes, remember_s=options.remember_s)

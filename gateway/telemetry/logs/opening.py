@@ -1,5 +1,6 @@
 """All logs of one gateway, opened together and closed together."""
 
+import errno
 import getpass
 import os
 import sys
@@ -16,7 +17,7 @@ from gateway.telemetry.logs.audit import Trail
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import Value, json_line
 from gateway.telemetry.logs.program import ProgramHandler, taken_over
-from gateway.telemetry.logs.writer import FileSink, Scribe, Sink, StreamSink, stream_sink
+from gateway.telemetry.logs.writer import FileSink, LogError, Scribe, Sink, StreamSink, stream_sink
 from gateway.telemetry.record import Observer, Record
 
 _NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
@@ -119,6 +120,36 @@ class Logs:
         return Style(is_text, is_text and colour and os.environ.get("TERM") != "dumb")
 
 
+def check_log_files(options: LogOptions) -> None:
+    """Sees that each file could be written, without making it.
+
+    Raises:
+        LogError: one could not.
+    """
+    for path in dict.fromkeys((options.access, options.events, options.audit)):
+        if isinstance(path, Path):
+            _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Where it is not there yet, it is made in its folder.
+        target = path if path.exists() else path.parent
+        target.stat()
+        if not target.is_dir() and target is not path:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+
+
+NO_LOGS = LogOptions(access="off", events="off", audit="off")
+"""Nothing is written, and no file opened."""
+
+
 @asynccontextmanager
 async def open_logs(options: LogOptions) -> AsyncIterator[Logs]:
     """Logs that are written while the block runs, and in the end.
@@ -169,4 +200,4 @@ def _lost(count: int) -> str:
         "body": f"{count} lines of the log were lost: they could not be written in time",
         "gateway.lines": count,
     }
-    return json_line(time.time(), "WARN", "gateway.logs", fields)
+    return json_line(time.time(), "WARN", "gateway.telemetry.logs", fields)

@@ -179,6 +179,40 @@ def test_config_prints_what_is_in_force() -> None:
 def test_version_is_printed() -> None:
     # Which of the two it is, `tests/compiled.py` knows.
     assert gateway("version").stdout.strip() in ("0.1.0", "0.1.0, as machine code")
+    assert gateway("--version").stdout == gateway("version").stdout
+
+
+def test_routes_are_readable_in_80_columns() -> None:
+    done = gateway("routes", *SAMPLE, COLUMNS="80")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    at = lines.index("PATCH   /v1/{book.name=shelves/*/books/*}")
+    assert lines[at + 1].strip() == "library.v1.LibraryService.UpdateBook"
+    assert lines[at + 2].strip() == "unary, body book, anonymous"
+    whole = [word for word in done.stdout.split() if word.startswith("/v1/")]
+    rows = gateway("routes", "--json", *SAMPLE).stdout.splitlines()
+    assert whole == [json.loads(row)["template"] for row in rows]
+
+
+def test_variables_of_a_cluster_do_not_keep_it_from_starting() -> None:
+    done = gateway("check", *SAMPLE, GATEWAY_PORT="tcp://10.0.0.1:80", GATEWAY_SERVICE_HOST="a")
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("gateway: warning: GATEWAY_PORT and 1 others")
+
+
+@pytest.mark.parametrize("target", ["a:1,b:1", "http://a:1"])
+def test_a_target_that_is_none_is_refused_with_the_right_form(target: str) -> None:
+    done = gateway("serve", *SAMPLE, "--upstream", target)
+    assert done.returncode == 1
+    assert "flags: upstreams.upstream1.target: expected" in done.stderr
+
+
+def test_two_upstreams_of_one_name_are_refused() -> None:
+    done = gateway("serve", *SAMPLE, "--upstream", "a=x:1", "--upstream", "a=y:1")
+    assert done.returncode == 1
+    assert "another is called a, too" in done.stderr
 
 
 def test_the_console_script_finds_modules_of_the_working_directory(tmp_path: Path) -> None:

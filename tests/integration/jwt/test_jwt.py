@@ -259,6 +259,6 @@ async def test_a_stream_ends_when_its_token_does(keys_file: Path) -> None:
 
 
 async def test_a_file_without_keys_keeps_the_gateway_from_starting(tmp_path: Path) -> None:
-    with pytest.raises(AuthError, match=r"auth\.jwt\.issuers\.0\.keys_file"):
+    with pytest.raises(AuthError, match=r"auth\.jwt\.issuers\[0\]\.keys_file"):
         async with with_file(tmp_path / "missing"):
             pass

@@ -76,7 +76,7 @@ def test_a_choice_is_read_by_its_name(write: Any) -> None:
         ),
         pytest.param(
             "deadlines: {methods: [{selector: a, defaults: 1}]}",
-            "deadlines.methods.0.defaults: unknown key; did you mean default_s",
+            "deadlines.methods[0].defaults: unknown key; did you mean default_s",
             id="inside a list of sections",
         ),
         pytest.param("limits: {body_bytes: -1}", "limits.body_bytes: ", id="out of range"),

@@ -110,7 +110,7 @@ async def test_a_file_that_is_no_good_keeps_the_gateway_from_starting(
     if content is not None:
         path.write_bytes(content)
     options = JwtOptions(issuers=(issuer(keys_file=path),))
-    with pytest.raises(AuthError, match=rf"^auth.jwt.issuers.0.keys_file: .*{reason}"):
+    with pytest.raises(AuthError, match=rf"^auth.jwt.issuers\[0\].keys_file: .*{reason}"):
         async with open_jwts(options, fetching({}), print):
             pass
 

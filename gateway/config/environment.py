@@ -1,0 +1,80 @@
+"""Settings from environment variables, and the variables of others that look like them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.config.kinds import find, keys
+from gateway.config.model import Config
+from gateway.config.wording import PREFIX
+from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
+from gateway.status import StartUpError
+
+# What Kubernetes and Docker set beside a service whose name begins with `gateway`
+# (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").
+_SERVICE = re.compile(r"(?:[A-Z0-9_]+_)?SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
+_PORT = re.compile(r"(?:[A-Z0-9_]+_)?PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?")
+_LINK = re.compile(r"(?:[A-Z0-9_]+_)?PORT")
+_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
+
+
+class VariableError(StartUpError):
+    """A variable that is no setting; the text says which, and why."""
+
+
+def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that variables say.
+
+    Raises:
+        VariableError: one is no YAML, or two contradict each other.
+    """
+    settings: dict[str, Any] = {}
+    said: dict[Steps, str] = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or is_service_link(name, environment[name]):
+            continue
+        *parents, leaf = steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
+        if steps in said:
+            raise VariableError(f"{name}: {said[steps]} says the same setting: give one of them")
+        said[steps] = name
+        section = settings
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise VariableError(f"{name}: {parent} is set as a whole by another variable")
+        section[leaf] = _value(name, environment[name], steps)
+    return settings
+
+
+def service_links(environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables that a cluster sets beside a service, and that are no settings."""
+    return (name for name in sorted(environment) if is_service_link(name, environment[name]))
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether a variable says where a service is, as Kubernetes and Docker write it."""
+    rest = name.removeprefix(PREFIX)
+    if rest == name or rest.lower().partition("__")[0] in keys(Config):
+        return False
+    if _SERVICE.fullmatch(rest) or _PORT.fullmatch(rest):
+        return True
+    return bool(_LINK.fullmatch(rest) and _ADDRESS.fullmatch(value))
+
+
+def _value(name: str, text: str, steps: Steps) -> object:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise VariableError(f"{name}: is not UTF-8 text") from None
+    takes_text = find(steps).steps == steps and find(steps).kind.takes_text_alone
+    try:
+        value = read_yaml(text).value
+    except YamlError as error:
+        if takes_text:
+            return text
+        raise VariableError(f"{name}: is not a YAML value: {error}") from None
+    # Nothing else than text can be meant: [::1]:80 is no list, and # begins no comment.
+    is_null = value is None or (isinstance(value, Plain) and core_value(value) is None)
+    if takes_text and not is_null and (isinstance(value, Plain) or not isinstance(value, str)):
+        return text.strip()
+    return value

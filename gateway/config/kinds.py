@@ -1,0 +1,284 @@
+"""The kinds of settings: what stands at a path, what plain text means there, and how it is worded.
+
+The one place that says to people what a setting takes. The validator's own words never reach them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from gateway.config.model import Config
+from gateway.config.sections import Words
+from gateway.config.yaml_text import Plain, Steps, core_value, resolved
+
+_KEY = "[key]"
+"""What the validator calls the key of a map, as the last step of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting takes: its type, its limits, and a value of it."""
+
+    annotation: Any
+    metadata: Sequence[Any] = ()
+    default: object = None
+
+    @property
+    def alternatives(self) -> list["Kind"]:
+        """The types that a value may have, without null."""
+        return list(_alternatives(self.annotation, self.metadata, self.default))
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether words are expected, so that `off` is one."""
+        return any(map(_is_text, self.alternatives))
+
+    @property
+    def takes_text_alone(self) -> bool:
+        """Whether it takes words, and neither lists nor maps."""
+        return all(map(_is_text, self.alternatives))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the model has at a path."""
+
+    steps: Steps
+    """The path, without what the validator put into it."""
+    kind: Kind
+    section: type[BaseModel]
+    """The innermost section on the way."""
+    is_key: bool = False
+    """Whether it is about the key, not about its value."""
+
+
+TOP = Kind(Config)
+
+
+def find(path: Iterable[str | int]) -> Found:
+    """What stands at the path of a setting, or as near to it as there is anything."""
+    kind, outer, steps = TOP, TOP, list[str | int]()
+    section: type[BaseModel] = Config
+    for step in path:
+        if step == _KEY:
+            return Found(tuple(steps), _below(outer, _KEY) or kind, section, is_key=True)
+        inner = _below(kind, step)
+        if inner is None and _has_names(kind):
+            return Found((*steps, step), kind, section)
+        if inner is not None:
+            kind, outer = inner, kind
+            steps.append(step)
+            section = next(_sections(kind), section)
+        # Otherwise the validator says here which alternative it tried.
+    return Found(tuple(steps), kind, section)
+
+
+def fitted(kind: Kind, value: object) -> object:
+    """A value with each plain scalar as what is expected there: a word, a number, or null."""
+    if isinstance(value, Plain):
+        return _fitted_scalar(kind, value)
+    if isinstance(value, Mapping):
+        return {key: _fitted_at(kind, key, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fitted_at(kind, number, inner) for number, inner in enumerate(value)]
+    return value
+
+
+def expected(kind: Kind) -> str:
+    """What a setting takes, in words: `a whole number greater than 0`."""
+    for words in _words(kind.metadata):
+        return words.expected
+    return " or ".join(dict.fromkeys(_expected(one) for one in kind.alternatives)) or "a value"
+
+
+def example(kind: Kind) -> str:
+    """A value that is right, as it is written in YAML."""
+    for words in _words(kind.metadata):
+        return words.example
+    default = kind.default
+    if isinstance(default, Enum):
+        return str(default.value)
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, str | int | float) and default != "":
+        return f"{default:g}" if isinstance(default, float) else str(default)
+    return next((_example(one) for one in kind.alternatives), "")
+
+
+def choices(kind: Kind) -> list[str]:
+    """The words that a setting is one of, if it is."""
+    found: list[str] = []
+    for one in kind.alternatives:
+        if get_origin(one.annotation) is Literal:
+            found += map(str, get_args(one.annotation))
+        elif _is(one.annotation, Enum):
+            found += [str(member.value) for member in one.annotation]
+    return found
+
+
+def keys(section: type[BaseModel]) -> list[str]:
+    """The names of the settings in a section."""
+    return sorted(field.alias or name for name, field in section.model_fields.items())
+
+
+def elsewhere(name: str, section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """The paths of the settings with this name, lists with `[]`."""
+    for own, field in section.model_fields.items():
+        path = f"{prefix}{field.alias or own}"
+        if name == (field.alias or own):
+            yield path
+        kind = Kind(field.annotation)
+        shapes = {dict: ".<name>", tuple: "[]"}
+        shape = next((shapes.get(get_origin(a.annotation), "") for a in kind.alternatives), "")
+        for inner in _sections(kind):
+            yield from elsewhere(name, inner, f"{path}{shape}.")
+
+
+def shown(path: Iterable[str | int]) -> str:
+    """A path as people read it: `policies[0].selector`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _alternatives(annotation: Any, metadata: Sequence[Any], default: object) -> Iterator[Kind]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        flat = [m for one in more for m in (getattr(one, "metadata", None) or [one])]
+        yield from _alternatives(inner, [*metadata, *flat], default)
+    elif origin in (Union, UnionType):
+        for one in get_args(annotation):
+            if one is not NoneType:
+                yield from _alternatives(one, metadata, default)
+    else:
+        yield Kind(annotation, metadata, default)
+
+
+def _below(kind: Kind, step: str | int) -> Kind | None:
+    for one in kind.alternatives:
+        origin, arguments = get_origin(one.annotation), get_args(one.annotation)
+        if _is(one.annotation, BaseModel):
+            for name, field in one.annotation.model_fields.items():
+                if step in (field.alias or name, name):
+                    default = None if field.is_required() else field.default
+                    return Kind(field.annotation, field.metadata, default)
+        elif origin is dict:
+            return Kind(arguments[0] if step == _KEY else arguments[1])
+        elif origin is tuple and isinstance(step, int):
+            return Kind(arguments[0])
+        elif one.annotation is Any:
+            return one
+    return None
+
+
+def _has_names(kind: Kind) -> bool:
+    return any(_is(one.annotation, BaseModel) for one in kind.alternatives)
+
+
+def _sections(kind: Kind) -> Iterator[type[BaseModel]]:
+    """The sections a kind is about: itself, or inside a list or map."""
+    for one in kind.alternatives:
+        if _is(one.annotation, BaseModel):
+            yield one.annotation
+        elif get_origin(one.annotation) in (dict, tuple):
+            for argument in get_args(one.annotation):
+                if argument is not Ellipsis:
+                    yield from _sections(Kind(argument))
+
+
+def _fitted_at(kind: Kind, step: str | int, value: object) -> object:
+    inner = _below(kind, step)
+    # What nothing is known of is refused by its name; what it holds does not matter.
+    return resolved(value) if inner is None else fitted(inner, value)
+
+
+def _fitted_scalar(kind: Kind, text: Plain) -> object:
+    value = core_value(text)
+    if value is None:
+        return None
+    if kind.takes_text or any(one.annotation is bool for one in kind.alternatives):
+        # The validator reads true and false, and with them yes, no, on and off, as YAML 1.1 did.
+        return str(text)
+    return value if isinstance(value, int | float | bool) else str(text)
+
+
+def _is(annotation: Any, kind: type) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, kind)
+
+
+def _is_text(kind: Kind) -> bool:
+    annotation = kind.annotation
+    return annotation in (str, Path) or _is(annotation, Enum) or get_origin(annotation) is Literal
+
+
+def _words(metadata: Iterable[Any]) -> Iterator[Words]:
+    return (one for one in metadata if isinstance(one, Words))
+
+
+def _expected(kind: Kind) -> str:
+    for words in _words(kind.metadata):
+        return words.expected
+    annotation, arguments = kind.annotation, get_args(kind.annotation)
+    origin = get_origin(annotation)
+    if origin is tuple:
+        return f"a list, each {expected(Kind(arguments[0]))}"
+    if origin is dict:
+        return f"a map, each value {expected(Kind(arguments[1]))}"
+    if origin is Literal or _is(annotation, Enum):
+        return f"one of {', '.join(choices(kind))}"
+    if _is(annotation, BaseModel):
+        return "a section of settings"
+    if annotation in (int, float):
+        number = "a whole number" if annotation is int else "a number"
+        return f"{number}{_bounds(kind.metadata)}"
+    return {bool: "true or false", str: "text", Path: "a file"}.get(annotation, "a value")
+
+
+def _bounds(metadata: Iterable[Any]) -> str:
+    limits = {
+        name: getattr(one, name)
+        for one in metadata
+        for name in ("gt", "ge", "lt", "le")
+        if getattr(one, name, None) is not None
+    }
+    words = []
+    if "gt" in limits:
+        words.append(f"greater than {limits['gt']}")
+    if "ge" in limits:
+        words.append(f"of {limits['ge']} or more")
+    if "lt" in limits:
+        words.append(f"less than {limits['lt']}")
+    if "le" in limits:
+        words.append(f"at most {limits['le']}")
+    return f" {' and '.join(words)}" if words else ""
+
+
+def _example(kind: Kind) -> str:
+    for words in _words(kind.metadata):
+        return words.example
+    annotation, arguments = kind.annotation, get_args(kind.annotation)
+    origin = get_origin(annotation)
+    if origin is tuple:
+        return f"[{example(Kind(arguments[0]))}]"
+    if origin is dict:
+        return f"{{name: {example(Kind(arguments[1]))}}}"
+    if origin is Literal or _is(annotation, Enum):
+        return choices(kind)[0]
+    if _is(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        needed = [pair for pair in fields if pair[1].is_required()] or list(fields)[:1]
+        pairs = [(f.alias or name, Kind(f.annotation, f.metadata, f.default)) for name, f in needed]
+        return f"{{{', '.join(f'{name}: {example(inner)}' for name, inner in pairs)}}}"
+    if annotation in (int, float):
+        least = [one.ge for one in kind.metadata if getattr(one, "ge", None)]
+        return str(max([1, *least]))
+    return {bool: "true", str: "some-text", Path: "/etc/gateway/file.pem"}.get(
+        annotation, "some-text"
+    )

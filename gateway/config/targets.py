@@ -1,0 +1,54 @@
+"""Targets: where a back end is, as settings write it."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from gateway.config.sections import Words
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/|(?:ipv4|ipv6|unix-abstract|vsock):")
+_MANY = ("ipv4:", "ipv6:")
+"""The schemes in which gRPC lists addresses (grpc.github.io, doc/naming.md)."""
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^\]\s]+)?\]|[^\s:/,@\[\]]+")
+
+
+def _target(text: str) -> str:
+    lower = text.lower()
+    if lower.startswith(("http:", "https:", "grpc:", "grpcs:")) and "//" in text:
+        scheme, _, rest = text.partition("//")
+        address = rest.partition("/")[0].rpartition("@")[2] or "localhost:50051"
+        tls = ", and tls: {} beside it for TLS" if scheme[:-1].lower().endswith("s") else ""
+        raise ValueError(f"expected host:port without {scheme}//: {address}{tls}")
+    if "," in text and not lower.startswith(_MANY):
+        raise ValueError(
+            "expected one address, such as localhost:50051: give other back ends upstreams of "
+            "their own, or one name that stands for all addresses"
+        )
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError("expected host:port, such as localhost:50051, or unix:/path")
+    return text
+
+
+Target = Annotated[
+    str, AfterValidator(_target), Words("host:port, or unix:/path", "localhost:50051")
+]
+
+
+def check_target(target: str) -> None:
+    """Refuses what the gateway's own client cannot connect to; `ValueError` if so."""
+    if target.startswith("unix:"):
+        if not target.removeprefix("unix:").strip("/"):
+            raise ValueError("target: expected the path of a socket, such as unix:/run/api.sock")
+        return
+    address = target.removeprefix("dns:///")
+    scheme = _SCHEME.match(address)
+    if scheme is not None:
+        raise ValueError(
+            f"target: {scheme[0]} is for channel: grpcio; expected host:port or unix:/path"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):
+        host, port = address, ""
+    if not _HOST.fullmatch(host) or (port and not 0 < int(port[:6]) <= 65_535):
+        raise ValueError("target: expected host:port, such as localhost:50051, or unix:/path")

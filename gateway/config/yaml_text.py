@@ -1,0 +1,281 @@
+"""YAML as the gateway reads it: scalars as they are written, keys once, and the line of everything.
+
+What a plain scalar means depends on where it stands: `off` is a word where words are expected. So
+it stays text here (`Plain`), and `core_value` gives what the core schema of YAML 1.2.2 (section
+10.3) makes of it.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+MOST_LEVELS = 50
+"""How deep lists and maps may stand in each other: settings need ten, and reading is recursive."""
+MOST_VALUES = 100_000
+"""How many values a text may have, counting what aliases repeat: few lines can name millions."""
+
+Steps = tuple[str | int, ...]
+"""The way to a value: keys of maps and indices of lists."""
+
+_PLAIN = "plain"
+_TAG = "tag:yaml.org,2002:"
+_MERGE = "<<"
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL, _HEXADECIMAL = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# int() takes no more (sys.get_int_max_str_digits), and nothing counts so far.
+_MOST_DIGITS = 400
+_WORDS: Mapping[str, str] = {
+    "mapping values are not allowed": "text with a colon and a blank in it belongs in quotes",
+    "cannot start any token": "indentation is made of blanks, and text that begins with "
+    "one of @ ` % belongs in quotes",
+    "undefined alias": "no anchor has this name; text that begins with * belongs in quotes",
+    "while scanning an alias": "text that begins with * belongs in quotes",
+    "while scanning an anchor": "text that begins with & belongs in quotes",
+    "could not find expected ':'": "a key without a colon behind it",
+    "expected <block end>": "it does not belong to what stands before it: mind the indentation, "
+    "and put text that begins with [ or { in quotes",
+    "expected ',' or ']'": "a list that begins with [ does not end with ]",
+    "expected ',' or '}'": "a map that begins with { does not end with }",
+    "expected the node content": "a value is missing, or what was begun before does not end; "
+    "text that begins with [ or { belongs in quotes",
+    "single document": "a second document begins: one file holds one, so leave out --- and ...",
+    "quoted scalar": "the text in quotes does not end, or holds an escape that YAML does not have",
+}
+
+
+class Plain(str):
+    """A scalar without quotes, as it is written."""
+
+    __slots__ = ()
+
+
+class YamlError(Exception):
+    """A text that is no YAML, or none that is read here; the text says in which line and why."""
+
+    def __init__(self, problem: str, line: int, column: int = 0, *, syntax: bool = True) -> None:
+        where = f"line {line}, column {column}" if column else f"line {line}"
+        super().__init__(f"{where}: {problem}")
+        self.problem = problem
+        self.line = line
+        self.syntax = syntax
+        """Whether it is no YAML at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands."""
+
+    line: int
+    """The line of its key, or of its beginning where it has none."""
+    begins: int
+    """The line in which the value itself begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a text says: dicts, lists, `Plain`, str for what stands in quotes."""
+
+    value: object
+    places: Mapping[Steps, Place]
+
+
+def read_yaml(text: str) -> Document:
+    """Reads one document.
+
+    Raises:
+        YamlError: it cannot be read, nests too deep, repeats a key, or has a tag.
+    """
+    try:
+        node = _Composer(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        raise YamlError(_in_words(error), line, column) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlError("a character that no YAML has", line) from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise YamlError("it cannot be read", 1) from None
+    if node is None:
+        return Document(None, {})
+    builder = _Builder()
+    return Document(builder.value(node, (), node.start_mark.line + 1), builder.places)
+
+
+def core_value(text: str) -> bool | int | float | str | None:
+    """What a plain scalar is by the core schema of YAML 1.2.2."""
+    if text in _NULL:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if len(text) <= _MOST_DIGITS:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
+            return int(text, 0)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+        if _INFINITE.fullmatch(text):
+            return float(text.replace(".", ""))
+    return str(text)  # no longer `Plain`
+
+
+def resolved(value: object) -> Any:
+    """A value with each plain scalar in it as the core schema reads it."""
+    if isinstance(value, dict):
+        return {key: resolved(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [resolved(inner) for inner in value]
+    return core_value(value) if isinstance(value, Plain) else value
+
+
+class _Composer(yaml.BaseLoader):
+    """Parses as any loader does; marks plain scalars, and stops where it gets too deep."""
+
+    levels = 0
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """The tag of a node that states none."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _PLAIN
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A node and all below it."""
+        if self.levels == MOST_LEVELS:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise YamlError(
+                f"nested deeper than {MOST_LEVELS} levels", mark.line + 1, mark.column + 1
+            )
+        self.levels += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.levels -= 1
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Makes values of nodes."""
+
+    places: dict[Steps, Place] = field(default_factory=dict)
+    _open: set[int] = field(default_factory=set)
+    _count: int = 0
+
+    def value(self, node: yaml.Node, at: Steps, line: int) -> object:
+        """The value of a node that stands `at`, named in `line`."""
+        self._count += 1
+        if self._count > MOST_VALUES:
+            raise _refused(node, f"more than {MOST_VALUES} values, with aliases written out")
+        if len(self._open) > MOST_LEVELS:  # by aliases
+            raise _refused(node, f"nested deeper than {MOST_LEVELS} levels")
+        if id(node) in self._open:
+            raise _refused(node, "an alias stands inside of what it is for")
+        self.places[at] = Place(line, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        self._open.add(id(node))
+        try:
+            return (
+                self._map(node, at) if isinstance(node, yaml.MappingNode) else self._list(node, at)
+            )
+        finally:
+            self._open.discard(id(node))
+
+    def _list(self, node: yaml.Node, at: Steps) -> list[object]:
+        _refuse_tag(node, "seq")
+        return [
+            self.value(item, (*at, number), item.start_mark.line + 1)
+            for number, item in enumerate(node.value)
+        ]
+
+    def _map(self, node: yaml.MappingNode, at: Steps) -> dict[str, object]:
+        _refuse_tag(node, "map")
+        found: dict[str, object] = {}
+        lines: dict[Hashable, int] = {}
+        merged: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _refused(key_node, "a key is text, and no list or map")
+            key, line = str(_scalar(key_node, is_key=True)), key_node.start_mark.line + 1
+            if key in lines:
+                raise _refused(key_node, f"{key} stands here twice, first in line {lines[key]}")
+            lines[key] = line
+            if key == _MERGE and key_node.tag == _PLAIN:
+                merged += _merged(value_node)
+            else:
+                found[key] = self.value(value_node, (*at, key), line)
+        for one in merged:
+            for key, inner in self._merge(one, at).items():
+                found.setdefault(key, inner)
+        return found
+
+    def _merge(self, node: yaml.Node, at: Steps) -> dict[str, object]:
+        """The members of a map that another is laid over (yaml.org/type/merge.html)."""
+        below = _Builder(_open=self._open, _count=self._count)
+        value = below.value(node, at, node.start_mark.line + 1)
+        self._count = below._count
+        for steps, place in below.places.items():
+            self.places.setdefault(steps, place)
+        assert isinstance(value, dict)  # noqa: S101 - `_merged` gives maps alone
+        return value
+
+
+def _merged(node: yaml.Node) -> list[yaml.Node]:
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    for one in nodes:
+        if not isinstance(one, yaml.MappingNode):
+            raise _refused(one, "<< takes a map, or a list of maps")
+    return list(nodes)
+
+
+def _scalar(node: yaml.ScalarNode, *, is_key: bool = False) -> str:
+    text = str(node.value)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise _refused(node, "text with a character that is none (NUL, or half of one)")
+    if node.tag == _PLAIN:
+        return Plain(text)
+    kind = node.tag.removeprefix(_TAG)
+    if kind == "str":
+        return text
+    is_right = {
+        "null": lambda value: value is None,
+        "bool": lambda value: isinstance(value, bool),
+        "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+        "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    }.get(kind)
+    if is_key or is_right is None:
+        raise _refused(node, f"the tag {_shown(node)} has no meaning here: write the value alone")
+    if not is_right(core_value(text)):
+        raise _refused(node, f"the tag {_shown(node)} does not fit its value")
+    return Plain(text)
+
+
+def _refuse_tag(node: yaml.Node, only: str) -> None:
+    if node.tag != _TAG + only:
+        raise _refused(node, f"the tag {_shown(node)} has no meaning here: write the value alone")
+
+
+def _shown(node: yaml.Node) -> str:
+    return ascii(str(node.tag).replace(_TAG, "!!"))[1:41].rstrip("'")
+
+
+def _refused(node: yaml.Node, problem: str) -> YamlError:
+    mark = node.start_mark
+    return YamlError(problem, mark.line + 1, syntax=False)
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    said = f"{error.context or ''} {error.problem or ''}"
+    return next((ours for theirs, ours in _WORDS.items() if theirs in said), "it ends the value "
+        "before it, or should be in quotes")  # fmt: skip
