@@ -6,7 +6,6 @@ plain spellings below, or the body is suspect. One search over the raw text, for
 the fields' names, tells. It may suspect too much, which costs time; never too little.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,7 +13,6 @@ from dataclasses import dataclass, field
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.transcoding.json_text import deeper_than
 from gateway.transcoding.json_values import MASK_PATH
 from gateway.transcoding.replica import WRAPPERS, entry_fields, parts_of
 
@@ -107,35 +105,14 @@ def _contents(fields: Iterable[FieldDescriptor], found: Contents) -> Contents:
     return found
 
 
-def levels(message: Descriptor, above: tuple[str, ...] = ()) -> float:
-    """How deep the JSON of a message can be nested; infinite where it can hold itself."""
-    name = message.full_name
-    if name in above or name in _FREE or name == _ANY:
-        return math.inf
-    if name in _LEAVES or name in WRAPPERS:
-        return 0
-    below = (field_levels(part, (*above, name)) for part in parts_of(message))
-    return 1 + max(below, default=0)
-
-
-def field_levels(part: FieldDescriptor, above: tuple[str, ...] = ()) -> float:
-    """As `levels`, of one field's value."""
-    entry = entry_fields(part)
-    if entry is not None:
-        return 1 + field_levels(entry[1], above)
-    below = levels(part.message_type, above) if part.message_type else 0
-    return below + 1 if part.is_repeated else below
-
-
-def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspicion:
-    """The test for bodies of a type with these contents, nested at most `levels` deep by itself."""
+def suspicion(found: Contents) -> Suspicion:
+    """The test for bodies of a type with these contents."""
     odd = _odd_values(found)
     members = _members(found.choices)
     ascii_names = all(name.isascii() for name in (*found.spellings, *found.choices))
     escaped = _ESCAPED_NAME if ascii_names else _ESCAPED
     by_name = odd is not None or members is not None
     free = found.free or found.anys
-    may_be_deep = levels > depth
 
     def suspicious(body: bytes) -> bool:
         if odd is not None and odd(body):
@@ -145,9 +122,7 @@ def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspi
         # Most bodies have no backslash, and for one character there is nothing quicker than `in`.
         if by_name and _BACKSLASH in body and escaped(body):
             return True
-        if free and _HUGE(body):
-            return True
-        return may_be_deep and deeper_than(body, depth)
+        return free and _HUGE(body) is not None
 
     return suspicious
 
