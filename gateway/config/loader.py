@@ -55,6 +55,8 @@ def _read_yaml(file: Path) -> Settings:
         raise ConfigError(f"{file}: is not UTF-8 text") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: is not YAML: {_yaml_problem(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: is nested too deep") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -89,6 +91,8 @@ def _environment_value(name: str, text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: is not a YAML value: {_yaml_problem(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: is nested too deep") from None
 
 
 def _merge(below: Settings, above: Mapping[str, Any]) -> Settings:

@@ -165,7 +165,7 @@ class Codec:
         wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
         try:
             found = json.loads(self._any(wire))
-        except StatusError:
+        except (StatusError, RecursionError):
             found = {}
         if isinstance(found, dict) and "@type" in found:
             return found

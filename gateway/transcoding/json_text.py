@@ -90,7 +90,8 @@ def deeper_than(body: bytes, depth: int) -> bool:
             return True
         inner = rest.replace(b"[]", b"")
         rounds += 1
-        if len(inner) > len(rest) * 7 // 8:
+        if len(inner) > len(rest) * 15 // 16:
+            del rest, inner
             steps = memoryview(brackets.translate(_SIGNS)).cast("b")
             return any(map(depth.__lt__, accumulate(steps)))
         rest = inner

@@ -7,8 +7,7 @@ the fields' names, tells. It may suspect too much, which costs time; never too l
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -37,7 +36,7 @@ _NOTHING = r"(?!)"
 _LEAVES = {
     "google.protobuf.Timestamp": None,
     "google.protobuf.Duration": r'(?:"-?\d{1,11}(?:\.\d+)?s")',
-    "google.protobuf.FieldMask": f'(?:"(?:{MASK_PATH}(?:,{MASK_PATH})*)?")',
+    "google.protobuf.FieldMask": f'(?:"(?:{MASK_PATH}(?:,{MASK_PATH})*+)?")',
     **dict.fromkeys(_FREE),
     _ANY: None,
 }
@@ -50,7 +49,7 @@ _NAME_END = rf'"{_SPACE}:{_SPACE}'
 _ESCAPED_NAME = re.compile(rb"\\u00(?:3\d|[4-7])").search
 _ESCAPED = re.compile(rb"\\u").search
 # In a google.protobuf.Value the library takes a number no double can hold for infinity.
-_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}").search
+_HUGE = re.compile(rb"[eE]\+?\d{3}|(?<!\d)\d{300}").search
 
 
 @dataclass(slots=True)
@@ -196,7 +195,7 @@ def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
         tries.append('@type"')
     if found.open:
         # The library takes an extension of any message in any other.
-        tries.append(rf'\[[^"]*"{_SPACE}:')
+        tries.append(rf'\[[^"]*+"{_SPACE}:')
     # The quote in front of all alternatives lets the search leap from quote to quote.
     return re.compile(f'"(?:{"|".join(tries)})'.encode()).search if tries else None
 
@@ -217,16 +216,19 @@ def _any_of(patterns: Iterable[str]) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-def _members(choices: dict[str, set[str]]) -> Callable[[bytes], list[bytes]] | None:
+def _members(choices: dict[str, set[str]]) -> Callable[[bytes], Iterator[re.Match[bytes]]] | None:
     if not choices:
         return None
     names = _by_first_letter(dict.fromkeys(choices, ""))
-    return re.compile(f'"({names})"{_SPACE}:'.encode()).findall
+    return re.compile(f'"({names})"{_SPACE}:'.encode()).finditer
 
 
-def _crowded(members: list[bytes], choices: dict[str, set[str]]) -> bool:
+def _crowded(members: Iterable[re.Match[bytes]], choices: dict[str, set[str]]) -> bool:
     """Whether two of these member names, or one twice, may stand for one oneof."""
-    if len(members) < 2:
-        return False
-    oneofs = Counter(oneof for name in members for oneof in choices[name.decode()])
-    return max(oneofs.values()) > 1
+    seen: set[str] = set()
+    for member in members:
+        oneofs = choices[member[1].decode()]
+        if not seen.isdisjoint(oneofs):
+            return True
+        seen |= oneofs
+    return False
