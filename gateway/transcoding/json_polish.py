@@ -19,6 +19,7 @@ _TEXT = r'"(?:[^"\\]++|\\.)*+"'
 _TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]{{8,}}+")
 _POINT_ZERO = r"\.0(?=[,}\]]|\Z)"
 _TO_WHOLE = re.compile(rf'((?:[^".]++|{_TEXT}|(?!{_POINT_ZERO})\.)*+)(?:{_POINT_ZERO}|\Z)')
+_PIECE = 4096
 _MAY_HAVE_WHOLE = re.compile(r"\.0(?:[,}\]]|\Z)")
 
 
@@ -83,7 +84,7 @@ def _float_polish(mark: str) -> Polish:
     marked = re.compile(rf'{mark}":(\[[^\]]*\]|{map_of_numbers}|[^,}}\]]*)')
 
     def shorten(found: re.Match[str]) -> str:
-        return '":' + _TOKEN.sub(_shorter, found[1])
+        return '":' + _shorten_all(found[1])
 
     return lambda text: marked.sub(shorten, text) if mark in text else _bare(text)
 
@@ -91,6 +92,23 @@ def _float_polish(mark: str) -> Polish:
 def _bare(text: str) -> str:
     """A google.protobuf.FloatValue is nothing but its number."""
     return text if text[:1] in '{["' else _TOKEN.sub(_shorter, text)
+
+
+def _shorten_all(text: str) -> str:
+    """The text of a field's value with its floats shortened; a long list in pieces.
+
+    The parts of what is replaced, held all at once, are many times the list.
+    """
+    if len(text) <= _PIECE or text[0] != "[":
+        return _TOKEN.sub(_shorter, text)
+    pieces: list[str] = []
+    start = 0
+    while start < len(text):
+        end = text.find(",", start + _PIECE) + 1 or len(text)
+        piece = text[start:end]
+        pieces.append(_TOKEN.sub(_shorter, piece))
+        start = end
+    return "".join(pieces)
 
 
 def _shorter(token: re.Match[str]) -> str:

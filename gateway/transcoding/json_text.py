@@ -24,7 +24,7 @@ _MAX_DIGITS = 400  # more than any double has; far below the limit of int()
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _SIGNS = bytes.maketrans(b"[]", b"\x01\xff")
 _OTHERS = bytes(set(range(256)) - set(b'[{]}"'))
-_PIECE = 64 * 1024
+_PIECE = 4096
 _ESCAPES = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
 )
