@@ -124,8 +124,8 @@ def try_documents(chance: random.Random) -> None:
         part = urlsafe_b64encode(document).rstrip(b"=").decode()
         with suppress(JwtError):
             parse_jwt(f"{part}.{part}.AA")
-    for opening in ("[", "{a: ", "- ", "? "):
-        text = opening * min(times, 600)  # more says no more, and YAML takes the square of it
+    for indicator in ("[", "{a: ", "- ", "? "):
+        text = indicator * min(times, 600)  # more says no more, and YAML takes the square of it
         with suppress(ConfigError):
             load_config(None, {"GATEWAY_LISTEN": text}, {})
         with TemporaryDirectory() as folder, suppress(ConfigError):
