@@ -16,8 +16,14 @@ from gateway.transcoding.routing.template import Literal, Template
 
 MASK: Final = "***"
 
-_CREDENTIAL: Final = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?")
-"""Tokens and keys of this gateway, and JWTs, wherever somebody has put one."""
+_OWN: Final = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}+")
+_CREDENTIAL: Final = re.compile(
+    rf"({_OWN.pattern}|eyJ[\w\-]{{8,}}+\.[\w\-]++(?:\.[\w\-]*+)?)|eyJ[\w\-]{{8,}}+"
+)
+"""Tokens and keys of this gateway, and JWTs, wherever somebody has put one.
+
+The last alternative takes what only begins as a JWT does, or each `eyJ` in it would be a start.
+"""
 _MOST_NAMES: Final = 16
 _LONGEST_NAME: Final = 128
 
@@ -25,8 +31,12 @@ _LONGEST_NAME: Final = 128
 def mask_credentials(text: str) -> str:
     """A text without what looks like a credential."""
     if "gw" in text or "eyJ" in text:
-        return _CREDENTIAL.sub(MASK, text)
+        return _CREDENTIAL.sub(_masked, text)
     return text
+
+
+def _masked(found: re.Match[str]) -> str:
+    return MASK if found[1] is not None else _OWN.sub(MASK, found[0])
 
 
 def query_names(query: str, message: Descriptor | None) -> str:

@@ -40,7 +40,7 @@ _TIMESTAMP = re.compile(
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
 # AIP-161: behind the first field, a step may be a map's key or `*`.
-_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(?:\.(?:[A-Za-z0-9_]+|\*))*")
+_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.(?:[A-Za-z0-9_]++|\*))*+")
 _FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _DURATION_MAX_S = 315_576_000_000
 _SHOWN = 40

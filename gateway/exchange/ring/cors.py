@@ -14,7 +14,9 @@ from gateway.status import Code, StatusError
 
 # What a browser can send as an origin; patterns are shown nothing else.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
-_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*")
+_NAMES = re.compile(
+    r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]*+,[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++)*+"
+)
 _OURS = "access-control-"
 _ASKED = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 

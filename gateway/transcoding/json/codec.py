@@ -41,15 +41,13 @@ from gateway.transcoding.json.lax_spellings import (
     Contents,
     Suspicion,
     field_contents,
-    field_levels,
-    levels,
     message_contents,
     suspicion,
 )
 from gateway.transcoding.json.polish import Polish, default_json, indented, polish
 from gateway.transcoding.json.printer import Printing, printer
 from gateway.transcoding.json.report import At, Check, run
-from gateway.transcoding.json.text import dump, parse
+from gateway.transcoding.json.text import check_depth, dump, parse
 from gateway.transcoding.json.type_copies import JsonName, Replicas, entry_fields
 
 Transform = Callable[[bytes], bytes]
@@ -91,15 +89,16 @@ class Codec:
 
     def reader(self, message: Descriptor) -> Transform:
         """JSON of a message to its wire bytes."""
-        library = self._types.load(message)
+        library, depth = self._types.load(message), self._depth
         held = message_contents(message)
-        doubt = self._doubt(held, message, levels(message))
+        doubt = self._doubt(held, message)
         # With a registry the library takes the extensions of any message in any other.
         registry = self._types.registry if held.open else None
         decode = partial(library.from_json, registry=registry)
         explain = self._explainer(decode, self._checker.message(message), message.full_name, None)
 
         def read(body: bytes) -> bytes:
+            check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
             except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
@@ -110,9 +109,9 @@ class Codec:
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """JSON of a field's value to the wire bytes of a message with only that field set."""
-        library = self._types.hold(field, self._mark, self._mark)
+        library, depth = self._types.hold(field, self._mark, self._mark), self._depth
         held = field_contents(field)
-        doubt = self._doubt(held, field.message_type, field_levels(field))
+        doubt = self._doubt(held, field.message_type)
         registry = self._types.registry if held.open else None
         opening = f'{{"{self._mark}":'.encode()
         named = f'"{field.name}":'.encode()
@@ -124,6 +123,7 @@ class Codec:
         explain = self._explainer(decode, check, field.full_name, (None, field.json_name))
 
         def read(body: bytes) -> bytes:
+            check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
             except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
@@ -165,7 +165,7 @@ class Codec:
         wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
         try:
             found = json.loads(self._any(wire))
-        except StatusError:
+        except (StatusError, RecursionError):
             found = {}
         if isinstance(found, dict) and "@type" in found:
             return found
@@ -199,10 +199,10 @@ class Codec:
 
         return explain
 
-    def _doubt(self, held: Contents, message: Descriptor | None, levels: float) -> Suspicion:
+    def _doubt(self, held: Contents, message: Descriptor | None) -> Suspicion:
         if message is not None and has_own_form(message):
             return _always
-        return suspicion(held, depth=self._depth, levels=levels)
+        return suspicion(held)
 
     def _write(
         self,

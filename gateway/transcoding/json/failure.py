@@ -16,6 +16,7 @@ from gateway.transcoding.text_values import shown
 
 Find = Callable[[str], Descriptor | None]
 
+_DEEPEST = 100  # as protobuf reads at most
 _TIMESTAMP_S = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999
 _DURATION_S = range(-315_576_000_000, 315_576_000_001)
 
@@ -27,42 +28,64 @@ def unprintable(message: Descriptor, wire: bytes, find: Find) -> StatusError:
         decoded = GetMessageClass(message).FromString(wire)
     except DecodeError:
         return StatusError(Code.INTERNAL, f"the back end's {name} is malformed")
-    why = next(_flaws(decoded, find), "it is nested too deep, or has text that is not UTF-8")
+    why = _first_flaw(decoded, find) or "it is nested too deep, or has text that is not UTF-8"
     return StatusError(Code.INTERNAL, f"{name} cannot be shown as JSON: {why}")
 
 
-def _flaws(message: Message, find: Find) -> Iterator[str]:
-    name = message.DESCRIPTOR.full_name
-    flaw = _FLAWS[name](message) if name in _FLAWS else None
-    if flaw:
-        yield f"{name} {flaw}"
-    if name == "google.protobuf.Any":
-        yield from _any_flaws(message, find)
+def _first_flaw(message: Message, find: Find) -> str | None:
+    """What is wrong with the first bad message, of this one and those in it; None if nothing is.
+
+    Without recursion, and an Any is let go for what it holds: many in each other are large.
+    """
+    current: Message | None = message
+    depth = 0
+    above: list[tuple[Iterator[Message], int]] = []
+    while current is not None:
+        name = current.DESCRIPTOR.full_name
+        if depth > _DEEPEST:
+            return f"it is nested deeper than {_DEEPEST} levels"
+        flaw = _FLAWS[name](current) if name in _FLAWS else None
+        if flaw:
+            return f"{name} {flaw}"
+        if name == "google.protobuf.Any":
+            held = _held(current, find)
+            if isinstance(held, str):
+                return held
+            if held is not None:
+                current, depth = held, depth + 1
+                continue
+        above.append((_messages_in(current), depth + 1))
+        current = None
+        while current is None and above:
+            children, depth = above[-1]
+            current = next(children, None)
+            if current is None:
+                above.pop()
+    return None
+
+
+def _messages_in(message: Message) -> Iterator[Message]:
     for field, value in message.ListFields():
         entry = entry_fields(field)
         if entry is not None:
             if entry[1].message_type is not None:
-                for item in value.values():
-                    yield from _flaws(item, find)
+                yield from value.values()
         elif field.message_type is not None:
-            for item in value if field.is_repeated else (value,):
-                yield from _flaws(item, find)
+            yield from value if field.is_repeated else (value,)
 
 
-def _any_flaws(message: Message, find: Find) -> Iterator[str]:
+def _held(message: Message, find: Find) -> Message | str | None:
+    """The message an Any holds, what is wrong with it, or None for one that is empty."""
     url, value = message.type_url, message.value  # type: ignore[attr-defined] # an Any's fields
     if not url and not value:
-        return
+        return None
     held = find(url.rpartition("/")[2])
     if held is None:
-        yield f"google.protobuf.Any holds the unknown type {shown(url)}"
-        return
+        return f"google.protobuf.Any holds the unknown type {shown(url)}"
     try:
-        decoded = GetMessageClass(held).FromString(value)
+        return GetMessageClass(held).FromString(value)
     except DecodeError:
-        yield f"google.protobuf.Any holds a malformed {held.full_name}"
-    else:
-        yield from _flaws(decoded, find)
+        return f"google.protobuf.Any holds a malformed {held.full_name}"
 
 
 def _timestamp(message: Message) -> str | None:

@@ -6,15 +6,12 @@ plain spellings below, or the body is suspect. One search over the raw text, for
 the fields' names, tells. It may suspect too much, which costs time; never too little.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.transcoding.json.text import deeper_than
 from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields, parts_of
 from gateway.transcoding.json.values import MASK_PATH
 
@@ -39,7 +36,7 @@ _NOTHING = r"(?!)"
 _LEAVES = {
     "google.protobuf.Timestamp": None,
     "google.protobuf.Duration": r'(?:"-?\d{1,11}(?:\.\d+)?s")',
-    "google.protobuf.FieldMask": f'(?:"(?:{MASK_PATH}(?:,{MASK_PATH})*)?")',
+    "google.protobuf.FieldMask": f'(?:"(?:{MASK_PATH}(?:,{MASK_PATH})*+)?")',
     **dict.fromkeys(_FREE),
     _ANY: None,
 }
@@ -52,7 +49,7 @@ _NAME_END = rf'"{_SPACE}:{_SPACE}'
 _ESCAPED_NAME = re.compile(rb"\\u00(?:3\d|[4-7])").search
 _ESCAPED = re.compile(rb"\\u").search
 # In a google.protobuf.Value the library takes a number no double can hold for infinity.
-_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}").search
+_HUGE = re.compile(rb"[eE]\+?\d{3}|(?<!\d)\d{300}").search
 
 
 @dataclass(slots=True)
@@ -107,35 +104,14 @@ def _contents(fields: Iterable[FieldDescriptor], found: Contents) -> Contents:
     return found
 
 
-def levels(message: Descriptor, above: tuple[str, ...] = ()) -> float:
-    """How deep the JSON of a message can be nested; infinite where it can hold itself."""
-    name = message.full_name
-    if name in above or name in _FREE or name == _ANY:
-        return math.inf
-    if name in _LEAVES or name in WRAPPERS:
-        return 0
-    below = (field_levels(part, (*above, name)) for part in parts_of(message))
-    return 1 + max(below, default=0)
-
-
-def field_levels(part: FieldDescriptor, above: tuple[str, ...] = ()) -> float:
-    """As `levels`, of one field's value."""
-    entry = entry_fields(part)
-    if entry is not None:
-        return 1 + field_levels(entry[1], above)
-    below = levels(part.message_type, above) if part.message_type else 0
-    return below + 1 if part.is_repeated else below
-
-
-def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspicion:
-    """The test for bodies of a type with these contents, nested at most `levels` deep by itself."""
+def suspicion(found: Contents) -> Suspicion:
+    """The test for bodies of a type with these contents."""
     odd = _odd_values(found)
     members = _members(found.choices)
     ascii_names = all(name.isascii() for name in (*found.spellings, *found.choices))
     escaped = _ESCAPED_NAME if ascii_names else _ESCAPED
     by_name = odd is not None or members is not None
     free = found.free or found.anys
-    may_be_deep = levels > depth
 
     def suspicious(body: bytes) -> bool:
         if odd is not None and odd(body):
@@ -145,9 +121,7 @@ def suspicion(found: Contents, *, depth: int, levels: float = math.inf) -> Suspi
         # Most bodies have no backslash, and for one character there is nothing quicker than `in`.
         if by_name and _BACKSLASH in body and escaped(body):
             return True
-        if free and _HUGE(body):
-            return True
-        return may_be_deep and deeper_than(body, depth)
+        return free and _HUGE(body) is not None
 
     return suspicious
 
@@ -221,7 +195,7 @@ def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
         tries.append('@type"')
     if found.open:
         # The library takes an extension of any message in any other.
-        tries.append(rf'\[[^"]*"{_SPACE}:')
+        tries.append(rf'\[[^"]*+"{_SPACE}:')
     # The quote in front of all alternatives lets the search leap from quote to quote.
     return re.compile(f'"(?:{"|".join(tries)})'.encode()).search if tries else None
 
@@ -242,16 +216,19 @@ def _any_of(patterns: Iterable[str]) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-def _members(choices: dict[str, set[str]]) -> Callable[[bytes], list[bytes]] | None:
+def _members(choices: dict[str, set[str]]) -> Callable[[bytes], Iterator[re.Match[bytes]]] | None:
     if not choices:
         return None
     names = _by_first_letter(dict.fromkeys(choices, ""))
-    return re.compile(f'"({names})"{_SPACE}:'.encode()).findall
+    return re.compile(f'"({names})"{_SPACE}:'.encode()).finditer
 
 
-def _crowded(members: list[bytes], choices: dict[str, set[str]]) -> bool:
+def _crowded(members: Iterable[re.Match[bytes]], choices: dict[str, set[str]]) -> bool:
     """Whether two of these member names, or one twice, may stand for one oneof."""
-    if len(members) < 2:
-        return False
-    oneofs = Counter(oneof for name in members for oneof in choices[name.decode()])
-    return max(oneofs.values()) > 1
+    seen: set[str] = set()
+    for member in members:
+        oneofs = choices[member[1].decode()]
+        if not seen.isdisjoint(oneofs):
+            return True
+        seen |= oneofs
+    return False

@@ -13,9 +13,13 @@ from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields
 
 Polish = Callable[[str], str]
 
-_TEXT = r'"(?:[^"\\]|\\.)*"'
-_TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]+")
-_WHOLE = re.compile(rf"{_TEXT}|(\d)\.0(?=[,}}\]]|\Z)")
+# Possessive throughout: a text of any length is read once, and no state is kept for its characters.
+_TEXT = r'"(?:[^"\\]++|\\.)*+"'
+# Up to six digits are always the shortest there are, so that shorter numbers are passed over.
+_TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]{{8,}}+")
+_POINT_ZERO = r"\.0(?=[,}\]]|\Z)"
+_TO_WHOLE = re.compile(rf'((?:[^".]++|{_TEXT}|(?!{_POINT_ZERO})\.)*+)(?:{_POINT_ZERO}|\Z)')
+_PIECE = 4096
 _MAY_HAVE_WHOLE = re.compile(r"\.0(?:[,}\]]|\Z)")
 
 
@@ -76,11 +80,11 @@ def _finite_or_text(value: float) -> str:
 
 
 def _float_polish(mark: str) -> Polish:
-    map_of_numbers = rf"\{{(?:{_TEXT}:[^,}}]*,?)*\}}"
+    map_of_numbers = rf"\{{(?:{_TEXT}:[^,}}]*+,?)*+\}}"
     marked = re.compile(rf'{mark}":(\[[^\]]*\]|{map_of_numbers}|[^,}}\]]*)')
 
     def shorten(found: re.Match[str]) -> str:
-        return '":' + _TOKEN.sub(_shorter, found[1])
+        return '":' + _shorten_all(found[1])
 
     return lambda text: marked.sub(shorten, text) if mark in text else _bare(text)
 
@@ -90,18 +94,30 @@ def _bare(text: str) -> str:
     return text if text[:1] in '{["' else _TOKEN.sub(_shorter, text)
 
 
+def _shorten_all(text: str) -> str:
+    """The text of a field's value with its floats shortened; a long list in pieces.
+
+    The parts of what is replaced, held all at once, are many times the list.
+    """
+    if len(text) <= _PIECE or text[0] != "[":
+        return _TOKEN.sub(_shorter, text)
+    pieces: list[str] = []
+    start = 0
+    while start < len(text):
+        end = text.find(",", start + _PIECE) + 1 or len(text)
+        piece = text[start:end]
+        pieces.append(_TOKEN.sub(_shorter, piece))
+        start = end
+    return "".join(pieces)
+
+
 def _shorter(token: re.Match[str]) -> str:
     text = token[0]
-    # Up to six digits are always the shortest there are.
-    return text if len(text) < 8 or text[0] == '"' else shortest_float(text)
+    return text if text[0] == '"' else shortest_float(text)
 
 
 def _without_point_zero(text: str) -> str:
-    return _WHOLE.sub(_whole, text) if _MAY_HAVE_WHOLE.search(text) else text
-
-
-def _whole(token: re.Match[str]) -> str:
-    return token[1] or token[0]
+    return _TO_WHOLE.sub(r"\1", text) if _MAY_HAVE_WHOLE.search(text) else text
 
 
 # Of these `{}` is no JSON form.

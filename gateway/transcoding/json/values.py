@@ -16,12 +16,12 @@ from gateway.transcoding.json.report import At, Check, Report, expect
 from gateway.transcoding.json.text import Number, Tree
 from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
 
-MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*(?:\.(?:[A-Za-z0-9]+|\*))*)"
+MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*+(?:\.(?:[A-Za-z0-9]++|\*))*+)"
 """One path of a FieldMask in lowerCamelCase; behind the first step a map's key or `*` (AIP-161)."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_MASK = re.compile(f"(?:{MASK_PATH}(?:,{MASK_PATH})*)?")
+_MASK = re.compile(f"(?:{MASK_PATH}(?:,{MASK_PATH})*+)?")
 _EXACT = 1 << 53  # up to here a double holds every integer
 _FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _FLOAT_ROUNDS_TO_MAX = 3.4028235677973366e38  # half a step further, where infinity begins

@@ -56,6 +56,17 @@ async def test_a_limit_holds_to_the_byte(sent: bytes, status: int) -> None:
         assert (await front_end.ask(get("/v1/items/a"))).status == 200
 
 
+@pytest.mark.parametrize(
+    "nested",
+    [b"[" * 20_000, b'{"a":' * 20_000, b'{"text":' + b"[" * 20_000, b'{"zz":' + b'[{"":' * 9999],
+)
+async def test_nesting_is_refused_before_it_is_parsed(front_end: FrontEnd, nested: bytes) -> None:
+    for sent in (post("/v1/items", nested), chunked("/v1/items", nested[:9000], nested[9000:])):
+        answer = await front_end.ask(sent)
+        assert answer.status == 400
+        assert answer.json["error"]["message"] == "the body is nested deeper than 100 levels"
+
+
 async def test_a_declared_length_over_the_limit_is_refused_unread(front_end: FrontEnd) -> None:
     request = get("/v1/items", f"Content-Length: {10**12}", "Expect: 100-continue", method="POST")
     answer = await front_end.ask(request)

@@ -78,6 +78,8 @@ async def test_without_a_message_the_url_is_the_request(tmp_path: Path) -> None:
     [
         pytest.param(["{"], 4003, id="no JSON"),
         pytest.param(['{"topic":"dogs"}'], 4003, id="against the path"),
+        pytest.param(["[" * 20_000], 4003, id="nested without end"),
+        pytest.param(['{"text":' + '{"a":' * 10_000], 4003, id="a value nested without end"),
     ],
 )
 async def test_a_request_that_is_not_right_ends_it(

@@ -111,6 +111,10 @@ def test_of_a_query_nobody_reads_nothing_is_shown() -> None:
         pytest.param("gwk_abcdefgh12345678_secretsecret", "***", id="key"),
         pytest.param("x eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln y", "x *** y", id="jwt"),
         pytest.param("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "***", id="unsigned jwt"),
+        pytest.param("eyJhbGciOiJub25lIn0 eyJ", "eyJhbGciOiJub25lIn0 eyJ", id="no jwt"),
+        pytest.param(
+            "eyJhbGciOiJub25lIn0-gwk_0123456789abcdef0", "eyJhbGciOiJub25lIn0-***", id="a key in it"
+        ),
         pytest.param("gateway", "gateway", id="a word"),
     ],
 )
