@@ -104,6 +104,13 @@ class StatusError(Exception):
         return f"StatusError({self.code.name}, {self.message!r})"
 
 
+class UnreadableReplyError(StatusError):
+    """INTERNAL: a back end's reply breaks the rules of its format; the log is told of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INTERNAL, message)
+
+
 def invalid_argument(field: str, description: str) -> StatusError:
     """The error for one bad field: `field` is its JSON path, or "" for the whole body."""
     return invalid_fields([FieldViolation(field, description)])

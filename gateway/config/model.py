@@ -38,7 +38,8 @@ class JsonOptions(Section):
     """How messages are written and read as JSON."""
 
     unknown_fields: Unknown | tuple[str, ...] = Unknown.REJECT
-    """Body members no field has: reject, ignore, or a list of the names to ignore."""
+    """Body members no field has: reject, ignore (and leave out unknown names of enums, too), or a
+    list of the names to ignore."""
     emit_unset: bool = True
     """Write fields without presence even when they hold their default."""
     enums_as_numbers: bool = False

@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.audit import ORIGIN
 from gateway.config.model import Limits
+from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import take_credentials
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
@@ -27,6 +28,7 @@ logger = logging.getLogger("gateway")
 
 # A name of its own saves looking for a member of an enum, which takes as long as a small call.
 _OK: Final = Code.OK
+_INTERNAL: Final = Code.INTERNAL
 _now_s: Final = time.monotonic
 
 
@@ -84,6 +86,8 @@ class Exchange:
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
             if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
                 gone = error
+        if not self._finish(site, request, response):
+            code, response = _INTERNAL, _bare(dialect, request)
         goes_on = response.stream is not None or response.upgrade is not None
         ending = _end_call(request, code, goes_on=goes_on)
         if ending is not None:
@@ -91,7 +95,6 @@ class Exchange:
         if gone is not None:
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
-        self._finish(site, request, response)
         if not goes_on:  # else it is recorded when it is through
             sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
             site.request_log.note(request, match, response.status, response.code, sent, started_s)
@@ -104,17 +107,24 @@ class Exchange:
         request = Request(method, path if path.startswith("/") else "", NO_FIELDS, peer)
         request.id = self._ids.choose(None)
         response = site.rest.fail(error)
-        self._finish(site, request, response)
+        if not self._finish(site, request, response):
+            response = _bare(site.rest, request)
         sent = len(response.body)
         site.request_log.note(request, None, response.status, error.code, sent, _now_s())
         return response
 
-    def _finish(self, site: Site, request: Request, response: Response) -> None:
-        if request.own_headers:
-            response.state(request.own_headers)
-        response.headers.append(("X-Request-Id", request.id))
-        for finish in site.finishes:
-            finish(request, response)
+    def _finish(self, site: Site, request: Request, response: Response) -> bool:
+        """Adds the headers that every response has; tells whether that went well."""
+        try:
+            if request.own_headers:
+                response.state(request.own_headers)
+            response.headers.append(("X-Request-Id", request.id))
+            for finish in site.finishes:
+                finish(request, response)
+        except Exception:
+            logger.exception("the headers of request %s cannot be made", request.id)
+            return False
+        return True
 
 
 def _failure(request: Request, error: BaseException) -> StatusError:
@@ -125,7 +135,7 @@ def _failure(request: Request, error: BaseException) -> StatusError:
         code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
         return StatusError(code, "the call did not finish in time")
     logger.error("request %s failed", request.id, exc_info=error)
-    return StatusError(Code.INTERNAL, "internal error")
+    return StatusError(_INTERNAL, "internal error")
 
 
 def _end_call(request: Request, code: Code, *, goes_on: bool) -> Awaitable[None] | None:
@@ -138,3 +148,10 @@ def _end_call(request: Request, code: Code, *, goes_on: bool) -> Awaitable[None]
         return None
     request.principal = call.principal
     return call.end(code)
+
+
+def _bare(dialect: Dialect, request: Request) -> Response:
+    """The answer that takes the place of a response whose headers cannot be made."""
+    response = dialect.fail(StatusError(_INTERNAL, "internal error"), request.fields.accept)
+    response.headers = [("X-Request-Id", request.id)]
+    return response

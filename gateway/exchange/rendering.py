@@ -6,6 +6,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.call import Metadata, Reply
+from gateway.exchange.unreadable import log_unreadable
 from gateway.http.messages import Headers, Response
 from gateway.status import Code, ErrorShape, StatusError
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
@@ -57,7 +58,21 @@ class Rendering:
         return Response(_chosen_status(metadata), headers, b"", content_type)
 
     def failure(self, error: StatusError, accept: str | None = None) -> Response:
-        """The response that tells of an error, with what the back end sent before it."""
+        """The response that tells of an error, with what the back end sent before it.
+
+        Never raises: of what cannot be shown of an error, its code and status are left.
+        """
+        log_unreadable(error)
+        try:
+            return self._failure(error, accept)
+        except Exception:
+            logger.exception("a failure cannot be shown")
+        payload = self._transcoder.encode_error(
+            StatusError(error.code, "internal error", http_status=error.http_status)
+        )
+        return Response(error.http_status, [], payload.body, payload.content_type, code=error.code)
+
+    def _failure(self, error: StatusError, accept: str | None) -> Response:
         payload = self._transcoder.encode_error(error, accept)
         headers = [*error.headers, *self._rules.to_headers(error.metadata)]
         if error.http_status == 401 and not _has(headers, "www-authenticate"):

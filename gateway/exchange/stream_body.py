@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.exchange.streaming_call import StreamingCall
+from gateway.exchange.unreadable import log_unreadable
 from gateway.status import Code, StatusError
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import Framing
@@ -99,6 +100,7 @@ class ResponseStream:
         return piece
 
     async def _fail(self, error: StatusError) -> bytes:
+        log_unreadable(error)
         await self._end(error.code)
         if self._framing is None or self._framing.failure is None:
             raise StreamBrokenError

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.status import Code, StatusError, invalid_argument
-from gateway.transcoding.wire import fields, length_delimited
+from gateway.transcoding.wire import length_delimited, merged
 
 Transform = Callable[[bytes], bytes]
 """Takes one encoded message, gives the other encoding; raises `StatusError`."""
@@ -45,12 +45,7 @@ def field_reader(field: FieldDescriptor) -> Transform:
 def field_writer(field: FieldDescriptor) -> Transform:
     """Wire bytes of the message a field is in to the field's own message."""
     number = field.number
-
-    def write(wire: bytes) -> bytes:
-        # A field that comes in parts is the parts merged (encoding guide, "Last One Wins").
-        return b"".join(value for found, value in fields(wire) if found == number)
-
-    return write
+    return lambda wire: merged(wire, number)
 
 
 def has_message(field: FieldDescriptor) -> bool:

@@ -8,7 +8,7 @@ from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body, read_http_body
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.payload import Payload
-from gateway.transcoding.wire import last_value
+from gateway.transcoding.wire import merged
 
 Encode = Callable[[bytes], Payload]
 
@@ -24,7 +24,7 @@ def response_encoder(binding: Binding, codec: Codec) -> Encode:
         return read_http_body
     if field is not None and not field.is_repeated and is_http_body(field.message_type):
         number = field.number
-        return lambda wire: read_http_body(last_value(wire, (number,)) or b"")
+        return lambda wire: read_http_body(merged(wire, number))
     write = codec.writer(binding.method.output) if field is None else codec.field_writer(field)
     return lambda wire: Payload(write(wire))
 

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from gateway.transcoding.field_masks import read_mask
 from gateway.transcoding.wire import (
     FIXED32,
     FIXED64,
@@ -39,8 +40,6 @@ _TIMESTAMP = re.compile(
     r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
-# AIP-161: behind the first field, a step may be a map's key or `*`.
-_MASK_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.(?:[A-Za-z0-9_]++|\*))*+")
 _FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _DURATION_MAX_S = 315_576_000_000
 _SHOWN = 40
@@ -168,7 +167,8 @@ def read_duration(text: str) -> bytes:
         raise _expected("a duration in seconds such as 3.5s", text)
     sign = -1 if found[1] else 1
     seconds, nanos = int(found[2]), _nanos(found[3])
-    if seconds > _DURATION_MAX_S or (seconds == _DURATION_MAX_S and nanos):
+    # The bound of google/protobuf/duration.proto is one of whole seconds; nanos go on top of it.
+    if seconds > _DURATION_MAX_S:
         raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
     return _seconds_and_nanos(sign * seconds, sign * nanos)
 
@@ -184,16 +184,11 @@ def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
 
 def read_field_mask(text: str) -> bytes:
     """Comma-separated paths in lowerCamelCase or as the .proto spells them."""
-    if not text:
-        return b""
-    paths = text.split(",")
-    if not all(_MASK_PATH.fullmatch(path) for path in paths):
-        raise _expected("comma-separated field paths such as title,author.name", text)
-    return b"".join(length_delimited(1, _snake_case(path).encode()) for path in paths)
-
-
-def _snake_case(path: str) -> str:
-    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", path)
+    try:
+        paths = read_mask(text)
+        return b"".join(length_delimited(1, read_string(path)) for path in paths)
+    except ValueError:
+        raise _expected("comma-separated field paths such as title,author.name", text) from None
 
 
 def read_empty(text: str) -> bytes:

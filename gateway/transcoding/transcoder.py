@@ -5,7 +5,8 @@ message; `intake`, the messages of a stream), `encoder` (what makes the reply's 
 `encode_error` (any failure's payload).
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from json import JSONEncoder
 
 from gateway.config.model import Config
@@ -49,6 +50,8 @@ from gateway.transcoding.streams.framing import (
     Framing,
     choose_framing,
 )
+
+logger = logging.getLogger("gateway.transcoding")
 
 
 class RulesError(StartUpError):
@@ -207,20 +210,24 @@ class Transcoder:
         """
         chosen = JSON if accept is None else preferred(accept)
         if chosen in PROTOBUF_TYPES:
-            return Payload(status_bytes(error), chosen)
-        to_json = self._codec.any_to_json
-        details = [to_json(detail.type_url, detail.value) for detail in error.details]
-        document = error_document(self._shape, error, details)
-        text = self._write(document)
-        # Back ends can put lone surrogates into a message; they cannot go out as UTF-8.
-        return Payload(text.encode("utf-8", "replace"), ERROR_MEDIA_TYPE[self._shape])
+            return Payload(_safely(error, status_bytes), chosen)
+        text = self._failure_text(error, self._shape)
+        return Payload(text, ERROR_MEDIA_TYPE[self._shape])
 
     def encode_status(self, error: StatusError) -> bytes:
         """The last text of a WebSocket: a google.rpc.Status in a member no message has."""
-        to_json = self._codec.any_to_json
-        details = [to_json(detail.type_url, detail.value) for detail in error.details]
-        status = error_document(ErrorShape.STATUS, error, details)
-        return self._write({"@status": status}).encode("utf-8", "replace")
+        return b'{"@status":%b}' % self._failure_text(error, ErrorShape.STATUS)
+
+    def _failure_text(self, error: StatusError, shape: ErrorShape) -> bytes:
+        """The JSON of a failure; never raises."""
+
+        def write(failure: StatusError) -> bytes:
+            details = self._codec.details_to_json(failure.details)
+            text = self._write(error_document(shape, failure, details))
+            # Back ends can put lone surrogates into a message; they cannot go out as UTF-8.
+            return text.encode("utf-8", "replace")
+
+        return _safely(error, write)
 
     def explain_match(self, http_method: str, path: str) -> list[tuple[Binding, str]]:
         """For each binding: `matches`, or why it does not."""
@@ -245,6 +252,21 @@ class Transcoder:
         encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan
+
+
+def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
+    """What `write` makes of a failure; of one that it cannot write, only the code and HTTP status.
+
+    A failure that has no words is still one: its client is owed an answer.
+    """
+    try:
+        return write(error)
+    except Exception:
+        logger.exception("the details of a failure cannot be shown")
+    plain = StatusError(
+        error.code, "the details of this failure cannot be shown", http_status=error.http_status
+    )
+    return write(plain)
 
 
 def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:

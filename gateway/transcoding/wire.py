@@ -9,9 +9,27 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from gateway.status import UnreadableReplyError
+
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
+ALL: Final = (VARINT, FIXED64, LENGTH, GROUP, FIXED32)
+"""The wire types of values."""
+MESSAGES: Final = (LENGTH, GROUP)
+"""The wire types that a message as a field's value can have."""
+MAX_DEPTH: Final = 100
+"""How deep messages may be nested: what the protobuf libraries allow by default."""
+
+_MAX_NUMBER: Final = (1 << 29) - 1
+_VARINT_BITS: Final = 70
 
 _SMALL: Final = [bytes([i]) for i in range(128)]
+
+
+class MalformedError(UnreadableReplyError):
+    """Bytes that are no protobuf message. Requests are checked before they are looked into."""
+
+    def __init__(self) -> None:
+        super().__init__("the back end's reply is malformed: its bytes are no protobuf message")
 
 
 def varint(value: int) -> bytes:
@@ -51,35 +69,41 @@ def fixed(layout: str, value: Any) -> bytes:
     return struct.pack(layout, value)
 
 
-def fields(wire: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each field of a well-formed message: its number and the raw bytes of its value.
+def fields(wire: bytes, kinds: Sequence[int] = ALL) -> Iterator[tuple[int, bytes]]:
+    """Each field of a message whose wire type is among `kinds`: its number and its raw value.
 
     A length-delimited value comes without its length, a group without its end.
+
+    Raises:
+        MalformedError: the bytes are no message; raised behind the fields that came before.
     """
     at, end = 0, len(wire)
     while at < end:
         key, at = _read_varint(wire, at)
         number, wire_type = key >> 3, key & 7
+        start = at
         if wire_type == LENGTH:
-            size, at = _read_varint(wire, at)
-            yield number, wire[at : at + size]
-            at += size
+            size, start = _read_varint(wire, at)
+            over = at = start + size
         elif wire_type == GROUP:
-            after = _skip_group(wire, at)
-            over = after - len(tag(number, END_GROUP))
-            yield number, wire[at:over]
-            at = after
+            over, at = _skip_group(wire, at, number)
         else:
-            after = _skip(wire, at, wire_type)
-            yield number, wire[at:after]
-            at = after
+            over = at = _skip(wire, at, wire_type)
+        if at > end or not 0 < number <= _MAX_NUMBER:
+            raise MalformedError
+        if wire_type in kinds:
+            yield number, wire[start:over]
 
 
 def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
-    """The raw value that counts at a path of field numbers, or None where it is not set."""
+    """The raw value that counts at a path of field numbers, or None where it is not set.
+
+    Raises:
+        MalformedError: the bytes, or what they hold on the way, are no message.
+    """
     *parents, leaf = path
     for parent in parents:
-        wire = b"".join([value for number, value in fields(wire) if number == parent])
+        wire = merged(wire, parent)
     found: bytes | None = None
     for number, value in fields(wire):
         if number == leaf:
@@ -87,39 +111,63 @@ def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
     return found
 
 
+def merged(wire: bytes, number: int) -> bytes:
+    """The message in a field; one that comes in parts is the parts joined (encoding guide).
+
+    Raises:
+        MalformedError: the bytes are no message.
+    """
+    return b"".join([value for found, value in fields(wire, MESSAGES) if found == number])
+
+
 def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
-    byte = wire[at]
-    if byte < 128:
-        return byte, at + 1
-    value, shift = byte & 127, 7
-    while True:
-        at += 1
+    """The number at `at`, and where it is over."""
+    end = len(wire)
+    if at < end and wire[at] < 128:
+        return wire[at], at + 1
+    value = shift = 0
+    # Ten bytes hold 64 bits; without that bound each further byte costs as much as all before it.
+    while shift < _VARINT_BITS and at < end:
         byte = wire[at]
         value |= (byte & 127) << shift
+        at += 1
         if byte < 128:
-            return value, at + 1
+            return value, at
         shift += 7
+    raise MalformedError
 
 
 def _skip(wire: bytes, at: int, wire_type: int) -> int:
+    """Where a value that is neither a group nor has a length is over."""
     if wire_type == VARINT:
         return _read_varint(wire, at)[1]
-    return at + (8 if wire_type == FIXED64 else 4)
+    if wire_type == FIXED64:
+        return at + 8
+    if wire_type == FIXED32:
+        return at + 4
+    raise MalformedError  # the end of a group that has not begun, or a type there is not
 
 
-def _skip_group(wire: bytes, at: int) -> int:
-    """Where the group that starts at `at` is over, its end tag included."""
-    depth = 1
-    while depth:
+def _skip_group(wire: bytes, at: int, number: int) -> tuple[int, int]:
+    """Where the content of the group that starts at `at` is over, and where its end tag is."""
+    open_groups = [number]
+    while True:
+        before = at
         key, at = _read_varint(wire, at)
-        wire_type = key & 7
+        number, wire_type = key >> 3, key & 7
+        if not 0 < number <= _MAX_NUMBER:
+            raise MalformedError
         if wire_type == GROUP:
-            depth += 1
+            open_groups.append(number)
+            if len(open_groups) > MAX_DEPTH:
+                raise MalformedError
         elif wire_type == END_GROUP:
-            depth -= 1
+            if open_groups.pop() != number:
+                raise MalformedError
+            if not open_groups:
+                return before, at
         elif wire_type == LENGTH:
             size, at = _read_varint(wire, at)
             at += size
         else:
             at = _skip(wire, at, wire_type)
-    return at

@@ -107,7 +107,8 @@ async def _files(conversation: "_Conversation", services: Iterable[str]) -> dict
                     asked.add(imported)
                     wanted.append(ServerReflectionRequest(file_by_filename=imported))
         wanted = [left for left in wanted if left.file_by_filename not in found]
-        if len(found) > _MAX_FILES:
+        # A server that names ever new imports and never describes one must not keep us for ever.
+        if max(len(found), len(asked)) > _MAX_FILES:
             raise StatusError(Code.RESOURCE_EXHAUSTED, "it describes too many files")
     return found
 

@@ -17,6 +17,7 @@ from gateway.transcoding.json.report import At, Check, Report, kind_of
 from gateway.transcoding.json.text import Tree
 from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields, parts_of
 from gateway.transcoding.json.values import (
+    LEFT_OUT,
     SCALARS,
     SPECIAL,
     check_list,
@@ -39,7 +40,9 @@ class _Member:
 class Checker:
     """Makes the check of each message type; `find` resolves the types an Any may hold.
 
-    Unknown members are refused, except those with a name among `ignored`; None ignores all.
+    Unknown members are refused, except those with a name among `ignored`; None ignores all, and
+    unknown names of enums' values as well (the field is as if it were not there, as protobuf's
+    conformance suite asks).
     """
 
     def __init__(
@@ -66,15 +69,20 @@ class Checker:
         return partial(check_list, one) if of.is_repeated else one
 
     def field_or_null(self, of: FieldDescriptor) -> Check:
-        """As `field`, but null is let through."""
+        """As `field`, but null is let through, and stands for what is left out."""
         check = self.field(of)
-        return lambda tree, at, report: None if tree is None else check(tree, at, report)
+
+        def check_or_null(tree: Tree, at: At, report: Report) -> Tree:
+            checked = None if tree is None else check(tree, at, report)
+            return None if checked is LEFT_OUT else checked
+
+        return check_or_null
 
     def _value(self, of: FieldDescriptor) -> Check:
         if of.message_type is not None:
             return self.message(of.message_type)
         if of.enum_type is not None:
-            return enum_check(of.enum_type)
+            return enum_check(of.enum_type, ignore=self._ignored is None)
         return SCALARS[of.type]
 
     def _message_check(self, message: Descriptor) -> Check:
@@ -120,9 +128,11 @@ class Checker:
                 kept.append((key, None))
             else:
                 here = (at, member.name)
-                if member.oneof is not None:
-                    _choose(member, chosen, here, report)
-                kept.append((key, member.check(item, here, report)))
+                checked = member.check(item, here, report)
+                if checked is not LEFT_OUT:
+                    if member.oneof is not None:
+                        _choose(member, chosen, here, report)
+                    kept.append((key, checked))
         return tuple(kept)
 
     def _unknown(self, key: str, at: At, report: Report) -> None:

@@ -12,7 +12,8 @@ A codec for another wire format would offer the same four makers: `reader`, `fie
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -28,13 +29,21 @@ from google.protobuf import (
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from protobuf import DescExtension, DescMessage, Message, Registry
 from protobuf._file_registry import add_file  # the public way makes a registry of a whole schema
 from protobuf.wkt import FileDescriptorProto as LibraryFile
 
 from gateway.config.model import JsonOptions, Unknown
-from gateway.status import StatusError, invalid_argument
+from gateway.status import invalid_argument
+from gateway.transcoding.any_bounds import AnyBounds
+from gateway.transcoding.field_masks import (
+    has_hidden,
+    hide_in_wire,
+    reveal_in_text,
+    reveal_in_wire,
+)
 from gateway.transcoding.json.checker import Checker, has_own_form
 from gateway.transcoding.json.failure import unprintable
 from gateway.transcoding.json.lax_spellings import (
@@ -64,6 +73,10 @@ _ALWAYS_KNOWN = {
 """What an Any may hold although the schema does not have it: error details (AIP-193) above all."""
 
 
+_MAX_DETAILS_BYTES = 1 << 20
+"""How much JSON the details of one error may be in all."""
+
+
 class Codec:
     """Makes readers and writers of message types.
 
@@ -85,6 +98,7 @@ class Codec:
         self._mark = f"_{secrets.token_hex(8)}"
         self._types = _Types(self.find, lambda field: field.json_name)
         self._marked = _Types(self.find, self._marked_name)
+        self._bounds = AnyBounds(self.find)
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
     def reader(self, message: Descriptor) -> Transform:
@@ -95,7 +109,8 @@ class Codec:
         # With a registry the library takes the extensions of any message in any other.
         registry = self._types.registry if held.open else None
         decode = partial(library.from_json, registry=registry)
-        explain = self._explainer(decode, self._checker.message(message), message.full_name, None)
+        check = self._checker.message(message)
+        explain = self._explainer(decode, check, message, message.full_name, None)
 
         def read(body: bytes) -> bytes:
             check_depth(body, depth)  # first, for the library recurses without end
@@ -120,7 +135,8 @@ class Codec:
             return library.from_json(opening + body + b"}", registry=registry)
 
         check = self._checker.field_or_null(field)
-        explain = self._explainer(decode, check, field.full_name, (None, field.json_name))
+        at = (None, field.json_name)
+        explain = self._explainer(decode, check, _owner(field), field.full_name, at)
 
         def read(body: bytes) -> bytes:
             check_depth(body, depth)  # first, for the library recurses without end
@@ -137,7 +153,8 @@ class Codec:
         """Wire bytes of a message to its JSON."""
         held = message_contents(message)
         types = self._types_for(held)
-        return self._write(types.load(message), types, message, self._polish(held))
+        library, tidy = types.load(message), self._polish(held)
+        return self._write(library, types, message, tidy, bounded=held.anys)
 
     def field_writer(self, field: FieldDescriptor) -> Transform:
         """Wire bytes of the message a field is in to the JSON of that field's value.
@@ -155,21 +172,40 @@ class Codec:
             # What is written is {"v":...}, or {} where the field is not set.
             return text[5:-1] if text != "{}" else default
 
-        return self._write(library, types, _owner(field), cut, ignore=True)
+        return self._write(library, types, _owner(field), cut, bounded=held.anys, ignore=True)
+
+    def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:
+        """Each detail of an error as `any_to_json` has it; never fails.
+
+        What is shown has a bound in all: a few bytes can stand for many where unset fields are
+        shown. Details beyond it stay base64.
+        """
+        left = _MAX_DETAILS_BYTES
+        shown = []
+        for detail in details:
+            document, size = self._any_to_json(detail.type_url, detail.value, left)
+            shown.append(document)
+            left -= size
+        return shown
 
     def any_to_json(self, type_url: str, value: bytes) -> dict[str, Any]:
         """An Any as a JSON object; never fails.
 
         A type nobody knows, or bytes that are not of the type, stay base64 in `value`.
         """
-        wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
-        try:
-            found = json.loads(self._any(wire))
-        except (StatusError, RecursionError):
-            found = {}
-        if isinstance(found, dict) and "@type" in found:
-            return found
-        return {"@type": type_url, "value": b64encode(value).decode()}
+        return self._any_to_json(type_url, value, _MAX_DETAILS_BYTES)[0]
+
+    def _any_to_json(
+        self, type_url: str, value: bytes, limit_bytes: int
+    ) -> tuple[dict[str, Any], int]:
+        """An Any as a JSON object, and how many bytes of the limit it takes."""
+        with suppress(Exception):  # whatever it is that keeps it from being shown
+            wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
+            text = self._any(wire)
+            found = json.loads(text) if len(text) <= limit_bytes else None
+            if isinstance(found, dict) and "@type" in found:
+                return found, len(text)
+        return {"@type": type_url, "value": b64encode(value).decode()}, 0
 
     def find(self, name: str) -> Descriptor | None:
         """The message type of this full name, if an Any may hold it."""
@@ -184,7 +220,12 @@ class Codec:
         return name + self._mark if _holds_float(field) else name
 
     def _explainer(
-        self, decode: Callable[[bytes], Message], check: Check, name: str, at: At
+        self,
+        decode: Callable[[bytes], Message],
+        check: Check,
+        message: Descriptor,
+        name: str,
+        at: At,
     ) -> Callable[[bytes, bytes | None], bytes]:
         """What settles the bodies the library refused or that raise doubts."""
 
@@ -193,7 +234,9 @@ class Codec:
             if wire is not None and not changed:
                 return wire
             try:
-                return decode(dump(tree).encode()).to_binary()
+                text = dump(tree)
+                wire = decode(text.encode()).to_binary()
+                return reveal_in_wire(message, wire, self.find) if has_hidden(text) else wire
             except Exception:  # noqa: BLE001 # the library's words are not for clients
                 raise invalid_argument("", f"the body is not a {name} in JSON") from None
 
@@ -211,6 +254,7 @@ class Codec:
         message: Descriptor,
         tidy: Polish | None,
         *,
+        bounded: bool,
         ignore: bool = False,
     ) -> Transform:
         # Where floats are marked, the JSON names are already those wanted.
@@ -221,11 +265,34 @@ class Codec:
             numbers=self._options.enums_as_numbers,
             proto_names=proto_names,
         )
-        decode = library.from_binary
+        decode: Callable[[bytes], Message] = library.from_binary
         if ignore:
-            decode = partial(decode, ignore_unknown_fields=True)
+            decode = partial(library.from_binary, ignore_unknown_fields=True)
+        if bounded:
+            decode = self._bounded(decode, message)
         steps = [step for step in (tidy, indented if self._options.pretty else None) if step]
-        return printer(decode, how, steps, lambda wire: unprintable(message, wire, self.find))
+        show = printer(decode, how, (), _unprintable)
+
+        def show_masks(wire: bytes) -> str:
+            """The JSON of a message in whose masks are paths that the library does not know."""
+            why = self._bounds.flaw(message, wire)
+            if why is None:
+                with suppress(_UnprintableError, DecodeError, ValueError):
+                    hidden = hide_in_wire(message, wire, self.find)
+                    return reveal_in_text(show(hidden).decode())
+            raise unprintable(message, wire, self.find, why)
+
+        return printer(decode, how, steps, show_masks)
+
+    def _bounded(
+        self, decode: Callable[[bytes], Message], message: Descriptor
+    ) -> Callable[[bytes], Message]:
+        def decode_bounded(wire: bytes) -> Message:
+            if self._bounds.flaw(message, wire) is not None:
+                raise _UnprintableError
+            return decode(wire)
+
+        return decode_bounded
 
     def _types_for(self, held: Contents) -> "_Types":
         return self._marked if held.floats or held.anys else self._types
@@ -295,6 +362,14 @@ def _owner(field: FieldDescriptor) -> Descriptor:
     """The message a field is declared in."""
     assert field.containing_type is not None  # noqa: S101 # every field has one
     return field.containing_type
+
+
+class _UnprintableError(Exception):
+    """A message that the library cannot print; why is found out only where it is of interest."""
+
+
+def _unprintable(_wire: bytes) -> str:
+    raise _UnprintableError
 
 
 def _always(_body: bytes) -> bool:

@@ -10,26 +10,29 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.status import Code, StatusError
+from gateway.status import UnreadableReplyError
+from gateway.transcoding.field_masks import Find, spell_path
 from gateway.transcoding.json.type_copies import entry_fields
 from gateway.transcoding.text_values import shown
+from gateway.transcoding.wire import MAX_DEPTH
 
-Find = Callable[[str], Descriptor | None]
-
-_DEEPEST = 100  # as protobuf reads at most
 _TIMESTAMP_S = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999
 _DURATION_S = range(-315_576_000_000, 315_576_000_001)
 
 
-def unprintable(message: Descriptor, wire: bytes, find: Find) -> StatusError:
-    """The error for a back end's message that cannot be written as JSON."""
+def unprintable(
+    message: Descriptor, wire: bytes, find: Find, why: str | None = None
+) -> UnreadableReplyError:
+    """The error for a back end's message that cannot be written as JSON; `why`, if it is known."""
     name = message.full_name
     try:
         decoded = GetMessageClass(message).FromString(wire)
     except DecodeError:
-        return StatusError(Code.INTERNAL, f"the back end's {name} is malformed")
-    why = _first_flaw(decoded, find) or "it is nested too deep, or has text that is not UTF-8"
-    return StatusError(Code.INTERNAL, f"{name} cannot be shown as JSON: {why}")
+        return UnreadableReplyError(f"the back end's {name} is malformed")
+    if why is None:
+        why = _first_flaw(decoded, find)
+        why = why or "it is nested too deep, or has text that is not UTF-8"
+    return UnreadableReplyError(f"{name} cannot be shown as JSON: {why}")
 
 
 def _first_flaw(message: Message, find: Find) -> str | None:
@@ -42,8 +45,8 @@ def _first_flaw(message: Message, find: Find) -> str | None:
     above: list[tuple[Iterator[Message], int]] = []
     while current is not None:
         name = current.DESCRIPTOR.full_name
-        if depth > _DEEPEST:
-            return f"it is nested deeper than {_DEEPEST} levels"
+        if depth > MAX_DEPTH:
+            return f"it is nested deeper than {MAX_DEPTH} levels"
         flaw = _FLAWS[name](current) if name in _FLAWS else None
         if flaw:
             return f"{name} {flaw}"
@@ -109,12 +112,7 @@ def _value(message: Message) -> str | None:
 
 def _mask(message: Message) -> str | None:
     for path in message.paths:  # type: ignore[attr-defined]
-        camel = "".join(
-            part if i == 0 else part[:1].upper() + part[1:]
-            for i, part in enumerate(path.split("_"))
-        )
-        snake = "".join(f"_{c.lower()}" if "A" <= c <= "Z" else c for c in camel)
-        if snake != path:
+        if spell_path(path) is None:
             return f"holds the path {shown(path)}, which lowerCamelCase cannot spell"
     return None
 

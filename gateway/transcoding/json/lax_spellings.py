@@ -27,7 +27,7 @@ _ANY = "google.protobuf.Any"
 
 # Spellings that the library reads as the strict checker does. JSON's own grammar is settled before,
 # so these need not care for it.
-_INTEGER = r'(?:-?\d{1,15}(?![\d.eE])|"-?(?:0|[1-9]\d*)")'
+_INTEGER = r'(?:-?\d{1,20}(?![\d.eE])|"-?(?:0|[1-9]\d*)")'
 _NUMBER = r'(?:-?\d[\d.eE+-]*|"-?(?:0|[1-9]\d*)(?:\.\d+)?"|"NaN"|"-?Infinity")'
 _ENUM = r'(?:-?\d{1,9}(?!\d)|"[^"\\]*")'
 _BYTES = r'(?:"(?!(?:[\w+/-]{4})*+[\w+/-]{2}=")[^"\\]*")'

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.status import StatusError
-
 Decode = Callable[[bytes], Any]
 """Makes the library's message of wire bytes."""
 
@@ -26,11 +24,11 @@ def printer(
     decode: Decode,
     how: Printing,
     steps: Sequence[Callable[[str], str]],
-    explain: Callable[[bytes], StatusError],
+    rescue: Callable[[bytes], str],
 ) -> Callable[[bytes], bytes]:
     """What prints messages and passes the text through `steps`.
 
-    What it returns raises the error of `explain`, which is given the bytes that do not print.
+    `rescue` is given the bytes that do not print: it prints them otherwise, or raises the reason.
     """
     registry, unset, numbers, proto_names = how.registry, how.unset, how.numbers, how.proto_names
 
@@ -43,7 +41,7 @@ def printer(
                 use_proto_field_name=proto_names,
             )
         except Exception:  # noqa: BLE001 # the library's words are not for clients
-            raise explain(wire) from None
+            text = rescue(wire)
         for step in steps:
             text = step(text)
         return text.encode()

@@ -9,15 +9,20 @@ import struct
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
+from typing import Final
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
+from gateway.transcoding.field_masks import hide_text
 from gateway.transcoding.json.report import At, Check, Report, expect
 from gateway.transcoding.json.text import Number, Tree
 from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
 
 MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*+(?:\.(?:[A-Za-z0-9]++|\*))*+)"
 """One path of a FieldMask in lowerCamelCase; behind the first step a map's key or `*` (AIP-161)."""
+
+LEFT_OUT: Final = Number("left out")
+"""What a check returns of a value that is to be as if it were not there."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -34,8 +39,8 @@ def map_key(key: FieldDescriptor) -> Check:
     return SCALARS[key.type]
 
 
-def enum_check(enum: EnumDescriptor) -> Check:
-    """The check of an enum, by name or number."""
+def enum_check(enum: EnumDescriptor, *, ignore: bool = False) -> Check:
+    """The check of an enum, by name or number; `ignore` leaves out names it does not have."""
     names = {value.name for value in enum.values}
     numbers = {value.number for value in enum.values}
     nullable = enum.full_name == "google.protobuf.NullValue"
@@ -48,6 +53,9 @@ def enum_check(enum: EnumDescriptor) -> Check:
             known = number in numbers or (not enum.is_closed and -(1 << 31) <= number < 1 << 31)
         else:
             known = tree in names if kind is str else (tree is None and nullable)
+        if not known and ignore and kind is str:
+            report.changed = True
+            return LEFT_OUT
         return tree if known else expect(what, tree, at, report)
 
     return check
@@ -57,17 +65,19 @@ def check_list(one: Check, tree: Tree, at: At, report: Report) -> Tree:
     """An array, each of whose items passes `one`."""
     if type(tree) is not list:
         return expect("an array", tree, at, report)
-    return [one(item, (at, index), report) for index, item in enumerate(tree)]
+    checked = [one(item, (at, index), report) for index, item in enumerate(tree)]
+    return [item for item in checked if item is not LEFT_OUT]
 
 
 def check_map(key: Check, one: Check, tree: Tree, at: At, report: Report) -> Tree:
     """An object, each of whose names passes `key` and each value `one`."""
     if type(tree) is not tuple:
         return expect("an object", tree, at, report)
-    return tuple(
+    checked = [
         (str(key(name, (at, (name,)), report)), one(item, (at, (name,)), report))
         for name, item in tree
-    )
+    ]
+    return tuple(member for member in checked if member[1] is not LEFT_OUT)
 
 
 def _check_bool_key(tree: Tree, at: At, report: Report) -> Tree:
@@ -95,24 +105,14 @@ def _integer(low: int, high: int, tree: Tree, at: At, report: Report) -> Tree:
         return expect("an integer", tree, at, report)
     if not low <= number <= high:
         return expect(f"a number from {low} to {high}", tree, at, report)
-    if -_EXACT <= number <= _EXACT:
+    if -_EXACT <= number <= _EXACT or kind is int or _INTEGER.fullmatch(str(tree)):
         return tree
-    return _wide(number, tree, at, report)
-
-
-def _wide(number: int, tree: Tree, at: At, report: Report) -> Tree:
-    """Beyond what a double holds a bare number may have lost digits before it was sent."""
-    if type(tree) is not str:
-        if int(float(number)) != number:
-            report.add(at, "so large a number must be in quotes, or its last digits may be lost")
-        return tree
-    if not _INTEGER.fullmatch(tree):
-        report.changed = True  # the library would read it by way of a double
-    return str(number)
+    report.changed = True  # the library would read it by way of a double
+    return str(number) if kind is str else number
 
 
 def _whole(text: str) -> int | None:
-    """The integer that `1.0` or `1e2` stands for, as a double has it unless that loses digits."""
+    """The integer that `1.0` or `1e2` stands for, as a double has it where that holds them all."""
     near = float(text)
     if not near.is_integer() or abs(near) > 1e30:
         return None
@@ -154,8 +154,13 @@ def _text(read: Callable[[str], object], tree: Tree, at: At, report: Report) -> 
 
 
 def _check_mask(tree: Tree, at: At, report: Report) -> Tree:
-    if type(tree) is str and _MASK.fullmatch(tree):
-        return tree
+    if type(tree) is str:
+        if _MASK.fullmatch(tree):
+            return tree
+        hidden = hide_text(tree)
+        if hidden is not None:
+            report.changed = True
+            return hidden
     return expect("comma-separated field paths such as title,author.birthYear", tree, at, report)
 
 

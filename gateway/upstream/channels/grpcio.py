@@ -13,7 +13,7 @@ import grpc.aio
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, TlsClient, Upstream
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.status_details import (
     backend_error,
@@ -211,7 +211,10 @@ class GrpcioChannel:
                 return self._breach(code)
 
     def _breach(self, code: Code) -> StatusError:
-        return StatusError(code, f'upstream "{self._name}" broke the gRPC protocol')
+        message = f'upstream "{self._name}" broke the gRPC protocol'
+        return (
+            UnreadableReplyError(message) if code is Code.INTERNAL else StatusError(code, message)
+        )
 
 
 def _meant(code: Code, text: str, remaining_s: float | None) -> Code:

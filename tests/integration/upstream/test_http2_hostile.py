@@ -73,6 +73,16 @@ def code(number: int) -> bytes:
             id="no trailers",
         ),
         pytest.param(
+            lambda s: (
+                peer.response(s, ("grpc-encoding", "gzip"))
+                + peer.data(s, b"\x02" + peer.message(gzip.compress(b"ok"))[1:])
+                + peer.trailers(s)
+            ),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="a message's flag that is neither 0 nor 1",
+        ),
+        pytest.param(
             lambda s: peer.response(s) + peer.headers(s, ("x-a", "1"), end=True),
             Code.UNKNOWN,
             "without a status",

@@ -1,17 +1,25 @@
 """What we write is what protobuf reads, and what protobuf writes can be looked up."""
 
-import pytest
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
+import time
+from collections.abc import Callable
 
+import pytest
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.status import Code
 from gateway.transcoding.wire import (
     END_GROUP,
     GROUP,
     LENGTH,
     VARINT,
+    MalformedError,
     fields,
     last_value,
     length_delimited,
+    merged,
     signed_varint,
     tag,
     varint,
@@ -86,3 +94,62 @@ def test_fields_come_in_the_order_of_the_wire() -> None:
     assert tag(7, END_GROUP) == b"\x3c"
     assert list(fields(wire)) == [(5, b"x"), (7, length_delimited(5, b"y")), (1, b"\1")]
     assert length_delimited(5, b"x")[:1] == tag(5, LENGTH)
+
+
+MALFORMED = [
+    pytest.param(b"\xff" * 400_000, id="a number without end"),
+    pytest.param(b"\x08" + b"\xff" * 10 + b"\x01", id="a number of eleven bytes"),
+    pytest.param(b"\x08\xff", id="a number that breaks off"),
+    pytest.param(b"\x08", id="a tag alone"),
+    pytest.param(b"\x2a\x7fabc", id="a length beyond the end"),
+    pytest.param(b"\x2a\xff\xff\xff\xff\xff\xff\xff\xff\x7fabc", id="a length beyond any memory"),
+    pytest.param(b"\x00\x01", id="field number 0"),
+    pytest.param(varint((1 << 29) << 3) + b"\x01", id="a field number over the limit"),
+    pytest.param(b"\x1d\x01\x02", id="four bytes that are two"),
+    pytest.param(b"\x21\x01\x02", id="eight bytes that are two"),
+    pytest.param(b"\x0e", id="wire type 6"),
+    pytest.param(b"\x0f", id="wire type 7"),
+    pytest.param(b"\x3c", id="the end of a group that has not begun"),
+    pytest.param(b"\x3b\x44", id="the end of another group"),
+    pytest.param(b"\x3b\x08\x01", id="a group without end"),
+    pytest.param(b"\x3b\x2a\x7f\x3c", id="a length beyond the end of a group"),
+    pytest.param(b"\x3b\x00\x00\x3c", id="field number 0 in a group"),
+    pytest.param(b"\x3b" * 300_000, id="groups nested too deep"),
+]
+
+
+@pytest.mark.parametrize("wire", MALFORMED)
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda wire: list(fields(wire)), id="fields"),
+        pytest.param(lambda wire: last_value(wire, (5,)), id="last_value"),
+        pytest.param(lambda wire: last_value(length_delimited(6, wire), (6, 5)), id="nested"),
+        pytest.param(lambda wire: merged(wire, 6), id="merged"),
+    ],
+)
+def test_bytes_that_are_no_message_are_told_at_once(
+    wire: bytes, read: Callable[[bytes], object]
+) -> None:
+    with pytest.raises(DecodeError):
+        M.FromString(wire)
+    started_s = time.perf_counter()
+    with pytest.raises(MalformedError) as malformed:
+        read(wire)
+    assert time.perf_counter() - started_s < 1
+    assert malformed.value.code is Code.INTERNAL
+
+
+@given(st.binary(max_size=40) | st.lists(st.sampled_from([*range(16), 255])).map(bytes))
+def test_what_protobuf_reads_is_read(wire: bytes) -> None:
+    try:
+        M.FromString(wire)
+    except DecodeError:
+        return
+    assert all(1 <= number < 1 << 29 for number, _ in fields(wire))
+
+
+def test_a_value_of_another_wire_type_is_no_message() -> None:
+    wire = tag(6, VARINT) + b"\x01" + length_delimited(6, length_delimited(5, b"x"))
+    assert merged(wire, 6) == length_delimited(5, b"x")
+    assert last_value(wire, (6, 5)) == b"x"

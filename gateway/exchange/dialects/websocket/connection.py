@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
+from gateway.exchange.unreadable import log_unreadable
 from gateway.http.connection import SocketWire
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
@@ -190,6 +191,7 @@ class WebSocket:
                 if self._wire.writing_paused:
                     await self._wire.drained()
         except StatusError as error:
+            log_unreadable(error)
             return Ending(error)
         except ConnectionError:
             return Ending(StatusError(Code.CANCELLED, "the client is gone"))

@@ -173,13 +173,16 @@ class RpcCall(Listener):
         buffer += data
         while len(buffer) >= _PREFIX_BYTES and not self.ended:
             size = int.from_bytes(buffer[1:_PREFIX_BYTES], "big")
+            packed = buffer[0]
+            if packed > 1:  # gRPC over HTTP/2, "Compressed-Flag": 0 or 1
+                self._finish(status.of_breach(self.upstream))
+                return
             if size > self._limit_bytes:
                 self._finish(too_large(self._limit_bytes))
                 return
             whole = _PREFIX_BYTES + size
             if len(buffer) < whole:
                 return
-            packed = buffer[0]
             message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
             del buffer[:whole]
             self.on_message(Packed(message) if packed else message)

@@ -7,7 +7,7 @@ http-grpc-status-mapping.md.
 from collections.abc import Mapping
 
 from gateway.call import Metadata
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.status_details import backend_error
@@ -59,6 +59,6 @@ def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
     return StatusError(code, f'upstream "{upstream}" answered with {text}, not with gRPC')
 
 
-def of_breach(upstream: str) -> StatusError:
+def of_breach(upstream: str) -> UnreadableReplyError:
     """The error of a reply that breaks gRPC's own rules."""
-    return StatusError(Code.INTERNAL, f'upstream "{upstream}" broke the gRPC protocol')
+    return UnreadableReplyError(f'upstream "{upstream}" broke the gRPC protocol')

@@ -1,0 +1,184 @@
+"""The paths of a google.protobuf.FieldMask: as JSON or a URL spells them, and on the wire.
+
+A path is a field's name with steps behind it: names, a map's key, or `*` (AIP-161). On the wire
+names are as the .proto spells them, in JSON in lowerCamelCase. A step in backticks or double quotes
+is a map's key that stands for itself, whatever it holds: it is the same on both sides.
+
+The JSON library knows neither `*` behind a name nor such keys. A path with them passes through it
+in a form it takes for a plain name: `hide` and `reveal`.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.transcoding.wire import MAX_DEPTH
+
+MAX_PATHS = 10_000
+"""How many paths one mask may have where they are looked at one by one."""
+
+Find = Callable[[str], Descriptor | None]
+
+# Possessive throughout: nothing is looked at twice, whatever a client sends.
+_QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
+_NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
+_PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
+_STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
+
+# No client and no back end can guess it, so none can write a path that is taken for a hidden one.
+_MARK = f"m{secrets.token_hex(8)}x"
+_HIDDEN = re.compile(rf"{_MARK}([0-9a-f]*)")
+
+
+def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
+    """The paths of a mask as they stand on the wire; `camel_case` admits no underscores in names.
+
+    Raises:
+        ValueError: it is no mask, or has too many paths.
+    """
+    paths: list[str] = []
+    at = 0
+    while text:
+        found = _PATH.match(text, at)
+        if found is None or (camel_case and "_" in _STEP.sub(_names_only, found[0])):
+            raise ValueError("it is no field mask")
+        paths.append(_STEP.sub(_snake_case, found[0]))
+        at = found.end()
+        if at == len(text):
+            break
+        if text[at] != ",":
+            raise ValueError("it is no field mask")
+        if len(paths) == MAX_PATHS:
+            raise ValueError(f"it has more than {MAX_PATHS} paths")
+        at += 1
+    return paths
+
+
+def spell_path(path: str) -> str | None:
+    """How JSON spells a path of the wire, or None where it cannot: read back it would be another.
+
+    Names with uppercase letters, or an underscore before anything but a letter, have no spelling.
+    """
+    if not _PATH.fullmatch(path):
+        return None
+    spelled = _STEP.sub(_camel_case, path)
+    try:
+        return spelled if read_mask(spelled, camel_case=True) == [path] else None
+    except ValueError:
+        return None
+
+
+def hide_text(text: str) -> str | None:
+    """A mask in JSON as the JSON library takes it, or None where it is no mask."""
+    try:
+        return ",".join(map(_hidden, read_mask(text, camel_case=True)))
+    except ValueError:
+        return None
+
+
+def has_hidden(text: str) -> bool:
+    """Whether there may be hidden paths in a text."""
+    return _MARK in text
+
+
+def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
+    """The same message with each hidden path as it is meant."""
+
+    def reveal(path: str) -> str:
+        return bytes.fromhex(path[len(_MARK) :]).decode() if path.startswith(_MARK) else path
+
+    return _each_path(message, wire, find, reveal)
+
+
+def hide_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
+    """The same message with each path hidden that JSON can spell: what `reveal_in_text` spells."""
+
+    def hide(path: str) -> str:
+        spelled = spell_path(path)
+        return path if spelled is None else _hidden(spelled)
+
+    return _each_path(message, wire, find, hide)
+
+
+def reveal_in_text(text: str) -> str:
+    """The JSON of a message with each hidden path as it is meant."""
+    return _HIDDEN.sub(lambda found: _in_json(bytes.fromhex(found[1]).decode()), text)
+
+
+def _hidden(path: str) -> str:
+    return _MARK + path.encode().hex()
+
+
+def _in_json(path: str) -> str:
+    """A path as part of a JSON string."""
+    return json.dumps(path, ensure_ascii=False)[1:-1]
+
+
+def _names_only(step: re.Match[str]) -> str:
+    return "" if step[1] else step[0]
+
+
+def _snake_case(step: re.Match[str]) -> str:
+    if step[1]:
+        return step[0]
+    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", step[0])
+
+
+def _camel_case(step: re.Match[str]) -> str:
+    if step[1]:
+        return step[0]
+    return re.sub("_([a-z])", lambda found: found[1].upper(), step[0])
+
+
+def _each_path(message: Descriptor, wire: bytes, find: Find, change: Callable[[str], str]) -> bytes:
+    """The message with all paths of all masks changed, those inside an Any too.
+
+    Slow and plain, on google's own message classes: only for what the JSON library cannot do.
+
+    Raises:
+        DecodeError: the bytes are no such message.
+        ValueError: it is nested too deep.
+    """
+    decoded = GetMessageClass(message).FromString(wire)
+    _change(decoded, find, change, MAX_DEPTH)
+    return decoded.SerializePartialToString()
+
+
+def _change(message: Any, find: Find, change: Callable[[str], str], depth: int) -> None:
+    if not depth:
+        raise ValueError("nested too deep")
+    name = message.DESCRIPTOR.full_name
+    if name == "google.protobuf.FieldMask":
+        message.paths[:] = [change(path) for path in message.paths]
+        return
+    if name == "google.protobuf.Any":
+        held = find(message.type_url.rpartition("/")[2])
+        if held is not None:
+            inner = _decoded(held, message.value)
+            if inner is not None:
+                _change(inner, find, change, depth - 1)
+                message.value = inner.SerializePartialToString()
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for item in value.values():
+                    _change(item, find, change, depth - 1)
+        else:
+            for item in value if field.is_repeated else (value,):
+                _change(item, find, change, depth - 1)
+
+
+def _decoded(kind: Descriptor, wire: bytes) -> Message | None:
+    try:
+        return GetMessageClass(kind).FromString(wire)
+    except DecodeError:
+        return None
