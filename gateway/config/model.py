@@ -127,6 +127,16 @@ class Upstream(Section):
     """Which gRPC client to use."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """A larger reply is RESOURCE_EXHAUSTED."""
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+    """A reply with larger headers or trailers is RESOURCE_EXHAUSTED; reading them takes time."""
+    max_connections: Annotated[int, Field(gt=0)] = 8
+    """How many connections one worker opens, by `http2`."""
+    max_pending: Annotated[int, Field(gt=0)] = 1024
+    """How many calls may wait for a connection, by `http2`; more are UNAVAILABLE at once."""
+    connect_timeout_s: Seconds = 10.0
+    """How long a connection may take to open, all addresses of a name together, by `http2`."""
+    idle_check_s: Seconds | None = 60.0
+    """Ping a connection that was silent for so long ahead of a call, by `http2`; null for never."""
     compression: RequestCompression = RequestCompression.NONE
     """Compress requests, for a back end that is far away; replies in gzip are always read."""
     keepalive_s: Annotated[float, Field(ge=10)] | None = None

@@ -10,6 +10,7 @@ from gatewayapi.v1 import auth_pb2
 from gatewayapi.v1.auth_pb2 import AuthenticateRequest, AuthenticateResponse
 
 _TIMEOUT_S = 10.0
+"""How long the server may take: a client waits for its token, and would not wait much longer."""
 
 
 def authentication_server(channel: Channel, timeout_s: float = _TIMEOUT_S) -> AuthenticationServer:

@@ -9,6 +9,7 @@ from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
 
 _GRACE_S = 5.0
+"""How long calls may finish as their channel closes, after the front end has let its own finish."""
 
 
 class PoolError(StartUpError):

@@ -5,7 +5,7 @@ messages of v1alpha, which grpcio-reflection brings, are spoken in both.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -23,7 +23,12 @@ from gateway.upstream.channels.channel import Channel
 _VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 _OWN = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 _TIMEOUT_S = 20.0
+"""How long a back end may take to describe itself, as the gateway waits for it to start."""
+# A server chooses what it answers, so all of it is bounded; Google's whole public API has about
+# 9,000 files of 30 MB in all.
 _MAX_FILES = 50_000
+_MAX_SERVICES = 10_000
+_MAX_BYTES = 128 * 1024 * 1024
 
 
 class ReflectionError(StartUpError):
@@ -82,35 +87,73 @@ async def _reflect(method: Method, channel: Channel) -> Reflected:
         if listed.HasField("error_response"):
             code = Code.of(listed.error_response.error_code)
             raise StatusError(code, "it does not list its services")
-        names = [service.name for service in listed.list_services_response.service]
+        if not listed.HasField("list_services_response"):
+            raise StatusError(Code.INTERNAL, "it answers another question than was asked")
+        names = dict.fromkeys(service.name for service in listed.list_services_response.service)
         services = tuple(name for name in names if not name.startswith(_OWN))
-        return Reflected(services, tuple((await _files(conversation, services)).values()))
+        if len(services) > _MAX_SERVICES:
+            raise StatusError(Code.RESOURCE_EXHAUSTED, f"it lists over {_MAX_SERVICES} services")
+        return Reflected(services, await _files(conversation, services))
     finally:
         await conversation.close()
 
 
-async def _files(conversation: "_Conversation", services: Iterable[str]) -> dict[str, bytes]:
-    """Every file that describes a service, and all they import, by name."""
-    found: dict[str, bytes] = {}
+async def _files(conversation: "_Conversation", services: Sequence[str]) -> tuple[bytes, ...]:
+    """Every file that describes a service, and all they import, each once."""
+    files = _Files()
     wanted = [ServerReflectionRequest(file_containing_symbol=service) for service in services]
     asked: set[str] = set()
     while wanted:
         request = wanted.pop()
+        if request.file_by_filename in files.by_name:
+            continue
         answer = await conversation.ask(request)
         if answer.HasField("error_response"):
             _refuse_unknown_symbol(request, answer)
         for serialized in answer.file_descriptor_response.file_descriptor_proto:
-            file = FileDescriptorProto.FromString(serialized)
-            found[file.name] = serialized
-            for imported in file.dependency:
+            for imported in files.add(serialized):
                 if imported not in asked:
                     asked.add(imported)
                     wanted.append(ServerReflectionRequest(file_by_filename=imported))
-        wanted = [left for left in wanted if left.file_by_filename not in found]
-        # A server that names ever new imports and never describes one must not keep us for ever.
-        if max(len(found), len(asked)) > _MAX_FILES:
-            raise StatusError(Code.RESOURCE_EXHAUSTED, "it describes too many files")
-    return found
+        if len(asked) > _MAX_FILES:
+            raise StatusError(Code.RESOURCE_EXHAUSTED, f"its files import over {_MAX_FILES} others")
+    for service in services:
+        if service not in files.services:
+            raise StatusError(Code.INTERNAL, f"it lists {service} but does not describe it")
+    return tuple(files.by_name.values())
+
+
+class _Files:
+    """The files found so far, no more of them than a schema can sensibly have."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, bytes] = {}
+        self.services: set[str] = set()
+        """The full names of the services that they define."""
+        self._seen: set[bytes] = set()
+        self._total_bytes = 0
+
+    def add(self, serialized: bytes) -> Sequence[str]:
+        """Takes a file, and tells what it imports; nothing for one that was seen before.
+
+        Raises:
+            DecodeError: it is no descriptor.
+            StatusError: it is one too many.
+        """
+        if serialized in self._seen:  # servers send a file again with each service that needs it
+            return ()
+        self._total_bytes += len(serialized)
+        if self._total_bytes > _MAX_BYTES or len(self._seen) >= _MAX_FILES:
+            raise StatusError(
+                Code.RESOURCE_EXHAUSTED,
+                f"it describes over {_MAX_FILES} files or {_MAX_BYTES} bytes",
+            )
+        self._seen.add(serialized)
+        file = FileDescriptorProto.FromString(serialized)
+        self.by_name[file.name] = serialized
+        prefix = f"{file.package}." if file.package else ""
+        self.services.update(prefix + service.name for service in file.service)
+        return file.dependency
 
 
 def _refuse_unknown_symbol(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,10 +15,12 @@ from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, TlsClient, Upstream
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
+from gateway.telemetry.logs.program import about
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.status_details import (
     backend_error,
     deadline_exceeded,
+    headers_too_large,
     too_large,
     unavailable,
 )
@@ -25,7 +28,10 @@ from gateway.upstream.channels.user_agent import USER_AGENT
 
 _LOG = logging.getLogger(__name__)
 
+_SAY_AGAIN_S = 60.0
+"""How often the log repeats what has not changed."""
 _CLOCK_SLACK_S = 0.02
+"""By how much the C core's clock and the back end's may differ over one deadline."""
 
 _COMPRESSIONS: Mapping[RequestCompression, grpc.Compression] = {
     RequestCompression.NONE: grpc.Compression.NoCompression,
@@ -36,7 +42,9 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
     Code.CANCELLED: re.compile(r"RST_STREAM|[Cc]ancelled by application|[Cc]ancelling all calls"),
     Code.DEADLINE_EXCEEDED: re.compile(r"Deadline Exceeded|RST_STREAM"),
     Code.PERMISSION_DENIED: re.compile(r"RST_STREAM|http2 header with status"),
-    Code.RESOURCE_EXHAUSTED: re.compile(r"Received message larger|RST_STREAM"),
+    Code.RESOURCE_EXHAUSTED: re.compile(
+        r"Received message larger|metadata size exceeds|RST_STREAM"
+    ),
     Code.UNAUTHENTICATED: re.compile(r"http2 header with status"),
     Code.UNIMPLEMENTED: re.compile(r"http2 header with status"),
     Code.UNKNOWN: re.compile(
@@ -64,6 +72,9 @@ class GrpcioChannel:
     def __init__(self, name: str, upstream: Upstream) -> None:
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
+        self._said = ""
+        self._say_again_at_s = 0.0
+        self._limit_header_bytes = upstream.max_header_bytes
         self._channel = _open(upstream)
         # Saves making a multi-callable for every call.
         self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
@@ -200,15 +211,25 @@ class GrpcioChannel:
         match code:
             case Code.DEADLINE_EXCEEDED:
                 return deadline_exceeded()
+            case Code.RESOURCE_EXHAUSTED if "metadata size" in text:
+                return headers_too_large(self._name, self._limit_header_bytes)
             case Code.RESOURCE_EXHAUSTED if "larger" in text:
                 return too_large(self._limit_bytes)
             case Code.CANCELLED:
                 return StatusError(Code.CANCELLED, "the call was cancelled")
             case Code.UNAVAILABLE:
-                _LOG.warning("upstream %s is unavailable: %s", self._name, text)
+                self._say_unavailable(text)
                 return unavailable(self._name)
             case _:
                 return self._breach(code)
+
+    def _say_unavailable(self, text: str) -> None:
+        """Logs the C core's reason, but the same one not for each call that it fails."""
+        now_s = time.monotonic()
+        if text != self._said or now_s >= self._say_again_at_s:
+            self._said, self._say_again_at_s = text, now_s + _SAY_AGAIN_S
+            extra = about("gateway.upstream.down", gateway__upstream=self._name)
+            _LOG.warning("upstream %s is unavailable: %s", self._name, text, extra=extra)
 
     def _breach(self, code: Code) -> StatusError:
         message = f'upstream "{self._name}" broke the gRPC protocol'
@@ -295,6 +316,9 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", upstream.max_message_bytes),
         ("grpc.max_send_message_length", -1),
+        # Below the first the C core takes all, between the two it refuses some at random.
+        ("grpc.max_metadata_size", upstream.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", upstream.max_header_bytes),
         ("grpc.primary_user_agent", USER_AGENT),
         # Retries that a back end's name would configure are nobody's decision here. Those of calls
         # that no back end has seen stay on: a connection may say goodbye just as one is sent.

@@ -1,6 +1,8 @@
 """What a back end says of a failure, whichever channel heard it."""
 
+import logging
 from collections.abc import Sequence
+from math import ceil
 
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
@@ -8,6 +10,9 @@ from google.rpc import status_pb2
 
 from gateway.call import Metadata
 from gateway.status import Code, StatusError
+from gateway.telemetry.logs.program import about
+
+logger = logging.getLogger("gateway.upstream")
 
 DETAILS = "grpc-status-details-bin"
 
@@ -46,9 +51,22 @@ def _details(trailers: Metadata) -> Sequence[any_pb2.Any]:
     return ()
 
 
-def unavailable(upstream: str) -> StatusError:
-    """A back end that cannot be reached."""
-    return StatusError(Code.UNAVAILABLE, f'upstream "{upstream}" is unavailable')
+def unavailable(upstream: str, retry_after_s: float = 1.0) -> StatusError:
+    """A back end that cannot be reached; it may be worth another try after so many seconds."""
+    return StatusError(
+        Code.UNAVAILABLE,
+        f'upstream "{upstream}" is unavailable',
+        headers=[("Retry-After", str(max(1, ceil(retry_after_s))))],
+    )
+
+
+def overloaded(upstream: str) -> StatusError:
+    """A back end for which too many calls wait already."""
+    return StatusError(
+        Code.UNAVAILABLE,
+        f'too many calls wait for upstream "{upstream}"',
+        headers=[("Retry-After", "1")],
+    )
 
 
 def deadline_exceeded() -> StatusError:
@@ -61,6 +79,26 @@ def too_large(limit_bytes: int) -> StatusError:
     return StatusError(
         Code.RESOURCE_EXHAUSTED,
         f"the back end's reply is larger than {limit_bytes} bytes",
+        http_status=500,
+    )
+
+
+def headers_too_large(upstream: str, limit_bytes: int) -> StatusError:
+    """A reply whose headers or trailers are over the limit, which the log says too.
+
+    Not 429, its code's HTTP status: trying again would not help.
+    """
+    logger.warning(
+        "upstream %s: a reply's headers or trailers are larger than %d bytes "
+        "(upstreams.%s.max_header_bytes): the call failed",
+        upstream,
+        limit_bytes,
+        upstream,
+        extra=about("gateway.upstream.headers_too_large", gateway__upstream=upstream),
+    )
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"the headers of the back end's reply are larger than {limit_bytes} bytes",
         http_status=500,
     )
 

@@ -112,6 +112,43 @@ def code(number: int) -> bytes:
             "larger than",
             id="a huge message announced",
         ),
+        *[
+            pytest.param(
+                lambda s, bad=bad: (
+                    peer.response(s, bad) + peer.data(s, peer.message(b"ok")) + peer.trailers(s)
+                ),
+                Code.INTERNAL,
+                "broke the gRPC protocol",
+                id=f"a header {bad}",
+            )
+            for bad in [
+                ("x-a", "1\r\nset-cookie: a=b"),
+                ("x-a", "\0"),
+                ("X-Upper", "1"),
+                ("x a", "1"),
+                ("", "1"),
+                (":path", "/"),
+                ("content-length", "6"),
+                ("content-length", "8"),
+                ("content-length", "7, 7"),
+            ]
+        ],
+        pytest.param(
+            lambda s: (
+                peer.response(s)
+                + peer.data(s, peer.message(b"ok"))
+                + peer.trailers(s, "0", ("x-a", "\n"))
+            ),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="a bad trailer",
+        ),
+        pytest.param(
+            lambda s: peer.response(s) + peer.data(s, b"\2\0\0\0\0") + peer.trailers(s),
+            Code.INTERNAL,
+            "broke the gRPC protocol",
+            id="a flag there is not",
+        ),
         pytest.param(
             lambda s: peer.frame(frames.RST_STREAM, 0, s, code(8)),
             Code.CANCELLED,
@@ -174,6 +211,16 @@ async def test_a_bad_answer_is_an_error_in_our_words(
             await call(channel)
     assert raised.value.code is status
     assert says in raised.value.message
+
+
+async def test_an_answer_that_is_as_long_as_it_says_is_taken() -> None:
+    def script(stream_id: int) -> bytes:
+        opened = peer.response(stream_id, ("content-length", "7"))
+        return opened + peer.data(stream_id, peer.message(b"ok")) + peer.trailers(stream_id)
+
+    async with channel_to(Scripted(script)) as channel:
+        assert await call(channel) == b"ok"
+        assert await call(channel) == b"ok"
 
 
 async def test_a_compressed_answer_is_inflated() -> None:

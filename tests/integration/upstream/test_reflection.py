@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 from gateway.config.model import ChannelKind, Upstream
 from gateway.schema.catalog import SchemaError, build_schema
 from gateway.schema.sources import DescriptorFiles
+from gateway.upstream import reflection
 from gateway.upstream.pool import CHANNELS
 from gateway.upstream.reflection import Reflected, ReflectionError, reflect
 from tests.support.reflection import (
@@ -179,6 +180,43 @@ def not_a_descriptor(request: ServerReflectionRequest) -> ServerReflectionRespon
     return response
 
 
+def describes_nothing(request: ServerReflectionRequest) -> ServerReflectionResponse:
+    response = ServerReflectionResponse()
+    if request.list_services:
+        response.list_services_response.service.add(name=BOOKS)
+    return response
+
+
+def describes_others(request: ServerReflectionRequest) -> ServerReflectionResponse:
+    response = describes_nothing(request)
+    if not request.list_services:
+        other = FileDescriptorProto(name="other.proto", package="library.v1")
+        other.service.add(name="Others")
+        response.file_descriptor_response.file_descriptor_proto.append(other.SerializeToString())
+    return response
+
+
+def lists_too_many(request: ServerReflectionRequest) -> ServerReflectionResponse:
+    response = ServerReflectionResponse()
+    for number in range(10_001):
+        response.list_services_response.service.add(name=f"library.v1.Books{number}")
+    return response
+
+
+def imports_without_end(request: ServerReflectionRequest) -> ServerReflectionResponse:
+    response = describes_nothing(request)
+    if not request.list_services:
+        name = request.file_by_filename or "0"
+        file = FileDescriptorProto(name=name)
+        file.dependency.extend(f"{name}/{number}" for number in range(30_000))
+        response.file_descriptor_response.file_descriptor_proto.append(file.SerializeToString())
+    return response
+
+
+def answers_something_else(_: ServerReflectionRequest) -> ServerReflectionResponse:
+    return ServerReflectionResponse()
+
+
 def lists_nothing(_: ServerReflectionRequest) -> ServerReflectionResponse:
     response = ServerReflectionResponse()
     response.error_response.error_code = 7
@@ -201,6 +239,31 @@ def lists_nothing(_: ServerReflectionRequest) -> ServerReflectionResponse:
             "server reflection failed: it does not list its services",
             id="refuses to list",
         ),
+        pytest.param(
+            answering(describes_nothing),
+            f"server reflection failed: it lists {BOOKS} but does not describe it",
+            id="describes nothing",
+        ),
+        pytest.param(
+            answering(describes_others),
+            f"server reflection failed: it lists {BOOKS} but does not describe it",
+            id="describes others",
+        ),
+        pytest.param(
+            answering(lists_too_many),
+            "server reflection failed: it lists over 10000 services",
+            id="lists too many",
+        ),
+        pytest.param(
+            answering(imports_without_end),
+            "server reflection failed: its files import over 50000 others",
+            id="imports without end",
+        ),
+        pytest.param(
+            answering(answers_something_else),
+            "server reflection failed: it answers another question than was asked",
+            id="answers something else",
+        ),
     ],
 )
 async def test_a_server_that_answers_badly_is_named_with_what_is_wrong(
@@ -208,7 +271,7 @@ async def test_a_server_that_answers_badly_is_named_with_what_is_wrong(
 ) -> None:
     async with reflecting({V1: talk}) as target:
         with pytest.raises(ReflectionError) as raised:
-            await ask(target, timeout_s=0.5)
+            await ask(target, timeout_s=0.5 if talk is silent else 10)
     assert str(raised.value) == f"upstream library: {says}"
 
 
@@ -239,3 +302,13 @@ async def test_a_server_that_is_not_there_is_unavailable(ask: Ask) -> None:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(ReflectionError, match=r"upstream library: .* is unavailable"):
             await ask(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("limit", ["_MAX_BYTES", "_MAX_FILES"])
+async def test_a_server_that_describes_too_much_is_refused(
+    ask: Ask, files: FileDescriptorSet, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(reflection, limit, 4)
+    async with reflecting({V1: one_file_at_a_time(files, SERVICES)}) as target:
+        with pytest.raises(ReflectionError, match=r"describes over|import over"):
+            await ask(target)

@@ -1,12 +1,20 @@
 """Where a back end is, and how a connection to it is opened."""
 
 import asyncio
+import os
+import re
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.config.model import TlsClient, Upstream
+from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
+
+_NEXT_ADDRESS_S = 0.25
+"""How long one address is waited for before the next is tried beside it (RFC 8305 section 5)."""
+_NUMBERS = re.compile(r"\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,14 @@ class Address:
     tls: ssl.SSLContext | None
     server_name: str
     keepalive: Keepalive | None = None
+    header_bytes: int = MAX_HEADER_BYTES
+    probe_after_s: float | None = None
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Http2Socket], None]
@@ -32,32 +48,52 @@ class Address:
         name = self.server_name if self.tls is not None else None
 
         def make() -> Http2Socket:
-            return Http2Socket(loop, on_change, self.keepalive)
+            return Http2Socket(
+                loop, on_change, self.keepalive, self.header_bytes, self.probe_after_s
+            )
 
         if self.path:
-            transport, socket = await loop.create_unix_connection(
+            transport, opened = await loop.create_unix_connection(
                 make, self.path, ssl=self.tls, server_hostname=name
             )
         else:
-            # Tries a name's addresses one after the other.
-            transport, socket = await loop.create_connection(
-                make, self.host, self.port, ssl=self.tls, server_hostname=name
+            # Tries a name's addresses of both families in turn, without waiting long for any.
+            transport, opened = await loop.create_connection(
+                make,
+                self.host,
+                self.port,
+                ssl=self.tls,
+                server_hostname=name,
+                happy_eyeballs_delay=_NEXT_ADDRESS_S,
+                interleave=1,
             )
         try:
-            await _greeted(transport, socket)
+            await _greeted(transport, opened)
         except BaseException:
             transport.abort()
             raise
-        return socket
+        return opened
 
 
-async def _greeted(transport: asyncio.BaseTransport, socket: Http2Socket) -> None:
+async def _greeted(transport: asyncio.BaseTransport, opened: Http2Socket) -> None:
     tls = transport.get_extra_info("ssl_object")
     if tls is not None and tls.selected_alpn_protocol() != "h2":
         raise ConnectionError("the server does not speak HTTP/2 over TLS (ALPN h2)")
-    await socket.greeted
-    if socket.connection.draining:
+    await opened.greeted
+    if opened.connection.draining:
         raise ConnectionError("the server left at once")
+
+
+def why(error: OSError) -> str:
+    """Why a connection could not be opened, without the addresses that asyncio repeats."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, socket.gaierror | ssl.SSLError):
+        return error.strerror or str(error)
+    numbers = [error.errno] if error.errno else [int(one) for one in _NUMBERS.findall(str(error))]
+    if numbers:
+        return ", ".join(dict.fromkeys(os.strerror(number) for number in numbers))
+    return str(error) or type(error).__name__
 
 
 def parse_target(upstream: Upstream) -> Address:
@@ -72,18 +108,28 @@ def parse_target(upstream: Upstream) -> Address:
     keepalive = None
     if upstream.keepalive_s is not None:
         keepalive = Keepalive(upstream.keepalive_s, upstream.keepalive_timeout_s)
+    more = (upstream.max_header_bytes, upstream.idle_check_s)
     target = upstream.target.removeprefix("dns:///")
     if target.startswith("unix:"):
         path = target.removeprefix("unix:").replace("//", "", 1)
         name = override or "localhost"
-        return Address("", 0, path, name, tls, name, keepalive)
+        return Address("", 0, path, name, tls, name, keepalive, *more)
     host, colon, port = target.rpartition(":")
     if not colon or not port.isdigit():
         host, port = target, "443" if tls is not None else "80"
     bare = host.removeprefix("[").removesuffix("]")
     if not bare or int(port) > 65_535:
         raise ValueError(f"{upstream.target!r} is no HOST:PORT")
-    return Address(bare, int(port), "", override or target, tls, override or bare, keepalive)
+    return Address(
+        bare,
+        int(port),
+        "",
+        override or target,
+        tls,
+        override or bare,
+        keepalive,
+        *more,
+    )
 
 
 def _context(tls: TlsClient) -> ssl.SSLContext:

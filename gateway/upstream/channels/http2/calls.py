@@ -14,10 +14,19 @@ from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.http2.stream import Listener, Stream
-from gateway.upstream.channels.status_details import deadline_exceeded, too_large, unavailable
+from gateway.upstream.channels.status_details import (
+    deadline_exceeded,
+    headers_too_large,
+    too_large,
+    unavailable,
+)
 
 _PREFIX_BYTES: Final = 5
 _GZIP_WINDOW: Final = 31
+_MANY: Final = 16
+"""More messages than this in one frame cost more than a frame should."""
+_TAKEN_AT_ONCE: Final = 64
+"""So many messages are handed out before other tasks get their turn, however many wait."""
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """How a stream ends that a back end gives up at its deadline; its connection may go with it."""
@@ -33,6 +42,7 @@ class RpcCall(Listener):
     __slots__ = (
         "_buffer",
         "_drained",
+        "_due_bytes",
         "_encoding",
         "_limit_bytes",
         "deadline_s",
@@ -60,6 +70,8 @@ class RpcCall(Listener):
         self.upstream = upstream
         self._limit_bytes = limit_bytes
         self._encoding = "identity"
+        # What the body still has to bring, negative where content-length does not say.
+        self._due_bytes = -1
         self._buffer: bytearray | None = None
         self._drained: asyncio.Future[None] | None = None
         self._begin()
@@ -81,6 +93,7 @@ class RpcCall(Listener):
                 self._on_trailers(headers)
             else:
                 self._encoding = headers.encoding
+                self._due_bytes = headers.content_length
                 self.metadata.extend(headers.metadata)
         elif ended or not headers.interim:
             self._finish(status.of_stranger(self.upstream, headers))
@@ -89,6 +102,11 @@ class RpcCall(Listener):
         """Cuts messages out of the body."""
         if self.ended:
             return
+        if self._due_bytes >= 0:
+            self._due_bytes -= len(data)
+            if self._due_bytes < 0:  # RFC 9113 section 8.1.1
+                self._finish(status.of_breach(self.upstream))
+                return
         size = len(data) - _PREFIX_BYTES
         if (
             self._buffer is None
@@ -117,6 +135,14 @@ class RpcCall(Listener):
         if self.stream.pending is not None and not self.ended:
             self._drained = self.socket.loop.create_future()
             await self._drained
+
+    def on_breach(self, code: ErrorCode) -> None:  # noqa: ARG002 - gRPC has one code for all
+        """The back end broke HTTP/2's rules on this stream: the call fails, and it alone."""
+        self._finish(status.of_breach(self.upstream))
+
+    def on_oversized(self, limit_bytes: int) -> None:
+        """Headers or trailers were over the limit: the call fails, and it alone."""
+        self._finish(headers_too_large(self.upstream, limit_bytes))
 
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset, or its connection is gone."""
@@ -157,7 +183,7 @@ class RpcCall(Listener):
         if headers.grpc_status != 0:
             trailers = list(headers.metadata)
             self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
-        elif self._buffer:
+        elif self._buffer or self._due_bytes > 0:
             self._finish(status.of_breach(self.upstream))
         else:
             self.trailers.extend(headers.metadata)
@@ -171,6 +197,7 @@ class RpcCall(Listener):
         if buffer is None:
             buffer = self._buffer = bytearray()
         buffer += data
+        count = 0
         while len(buffer) >= _PREFIX_BYTES and not self.ended:
             size = int.from_bytes(buffer[1:_PREFIX_BYTES], "big")
             packed = buffer[0]
@@ -183,11 +210,14 @@ class RpcCall(Listener):
             whole = _PREFIX_BYTES + size
             if len(buffer) < whole:
                 return
+            count += 1
             message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
             del buffer[:whole]
             self.on_message(Packed(message) if packed else message)
         if not buffer:
             self._buffer = None
+        if count > _MANY:
+            self.socket.connection.spend(count)
 
     def inflated(self, message: Packed) -> bytes:
         """A message decompressed, but no further than the limit.
@@ -244,6 +274,7 @@ class UnaryCall(RpcCall):
         size = len(data) - _PREFIX_BYTES
         if (
             headers.is_grpc
+            and headers.content_length < 0
             and trailers.grpc_status == 0
             and not (self.started or self.ended)
             and 0 <= size <= self._limit_bytes
@@ -283,11 +314,12 @@ class UnaryCall(RpcCall):
 class StreamingCall(RpcCall):
     """A call with many replies, which are taken one by one."""
 
-    __slots__ = ("_messages", "_owed", "_waiter")
+    __slots__ = ("_messages", "_owed", "_taken", "_waiter")
 
     def _begin(self) -> None:
         self._messages: deque[bytes] = deque()
         self._owed = 0
+        self._taken = 0
         self._waiter: asyncio.Future[None] | None = None
 
     def on_message(self, message: bytes) -> None:
@@ -313,7 +345,11 @@ class StreamingCall(RpcCall):
         Raises:
             StatusError: the call failed; all messages before that have been handed out.
         """
+        if self._taken >= _TAKEN_AT_ONCE:
+            self._taken = 0
+            await asyncio.sleep(0)
         while not self._messages:
+            self._taken = 0
             if self.ended:
                 if self.error is not None:
                     raise self.error
@@ -321,6 +357,7 @@ class StreamingCall(RpcCall):
             self._waiter = self.socket.loop.create_future()
             await self._waiter
             self._waiter = None
+        self._taken += 1
         message = self._messages.popleft()
         self._settle()
         if type(message) is not Packed:

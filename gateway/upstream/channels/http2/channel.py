@@ -25,7 +25,9 @@ from gateway.upstream.channels.status_details import (
 from gateway.upstream.channels.user_agent import USER_AGENT
 
 _MAX_ATTEMPTS: Final = 3
+"""How often a call is sent that no back end has looked at: as often as gRPC's own libraries may."""
 _SWEEP_EVERY_S: Final = 0.05
+"""How late a deadline may be noticed here; the back end keeps the exact one."""
 
 
 class Http2Channel:
@@ -42,7 +44,7 @@ class Http2Channel:
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
         self._frame = FRAMES[upstream.compression]
-        self._connections = Connections(name, address, self._loop)
+        self._connections = Connections(name, upstream, address, self._loop)
         self._calls: set[RpcCall] = set()
         self._sweeping = False
         self._all_over: asyncio.Future[None] | None = None

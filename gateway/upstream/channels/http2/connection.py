@@ -2,7 +2,8 @@
 
 Bytes received go into `receive`, which tells each stream's listener what happened; bytes to send
 pile up for `take_output`. A peer that breaks the protocol, or floods, ends the connection with a
-`ConnectionFailed` and a GOAWAY; every stream is told (RFC 9113).
+`ConnectionFailed` and a GOAWAY; every stream is told (RFC 9113). What is wrong with one stream
+ends that stream: a window of its own overrun or opened wrongly, headers that are too large.
 """
 
 import time
@@ -11,28 +12,43 @@ from typing import Final
 
 from gateway.upstream.channels.http2 import frames, incoming
 from gateway.upstream.channels.http2.frames import ErrorCode, unpack_head
-from gateway.upstream.channels.http2.headers import HeaderError, ResponseDecoder
+from gateway.upstream.channels.http2.headers import (
+    HeaderError,
+    HeadersTooLargeError,
+    ResponseDecoder,
+)
 from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
 from gateway.upstream.channels.http2.outgoing import Outgoing
 from gateway.upstream.channels.http2.stream import CONNECTION_WINDOW, Stream
 
 _MAX_UNANSWERED: Final = 1000
+"""The most answers that wait to be written: a peer that reads none of them gets no more."""
 _UNLIMITED: Final = 2**31
+_BLOCK_BYTES_A_FRAME: Final = 64
+"""So many bytes of headers that were never seen before cost about as much as a small frame."""
 
 
 class Connection(Outgoing):
     """The client's side of one connection."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        header_bytes: int = MAX_HEADER_BYTES,
+    ) -> None:
+        super().__init__(clock, header_bytes)
         self.settings_seen = 0
         """How often the peer has sent settings; its first are its greeting."""
         self.pings_too_often = False
         """Whether the peer has left because of our pings."""
         self.max_header_bytes = _UNLIMITED
         """The largest list of headers the peer says it takes."""
+        self.goodbye: ErrorCode | None = None
+        """What the peer said as it took its leave."""
         self._buffer = b""
-        self._decoder = ResponseDecoder(MAX_HEADER_BYTES)
+        self._header_bytes = header_bytes
+        self._decoder = ResponseDecoder(header_bytes)
+        self._work = 0
         self._known = self._decoder.known
         self._room = CONNECTION_WINDOW
         # The kind of frame that has to come next, where only one may.
@@ -51,13 +67,17 @@ class Connection(Outgoing):
             # A call that never left is sure not to have been processed.
             stream.listener.on_failed(None, unprocessed=stream.id >= self._unsent_id)
 
-    def receive(self, data: bytes) -> None:
-        """Takes what came from the peer.
+    def receive(self, data: bytes, work: int = _UNLIMITED) -> None:
+        """Takes what came from the peer, or some of it: `work` says how many frames.
+
+        Where that leaves any, `behind` is true, and the next `receive` goes on with them. What
+        costs more than a frame should counts as several.
 
         Raises:
             ConnectionFailed: the peer broke the protocol. All streams have been told, and a GOAWAY
                 is among the output.
         """
+        self._work = work
         try:
             self._receive(data)
         except ConnectionFailed as failure:
@@ -68,7 +88,12 @@ class Connection(Outgoing):
     def _receive(self, data: bytes) -> None:
         buffer = self._buffer + data if self._buffer else data
         at, end = 0, len(buffer)
+        self.behind = False
         while end - at >= frames.HEAD_BYTES:
+            self._work -= 1
+            if self._work < 0:
+                self.behind = True
+                break
             length_and_kind, flags, stream_id = unpack_head(buffer, at)
             length = length_and_kind >> 8
             if length > frames.DEFAULT_FRAME_SIZE:
@@ -117,7 +142,8 @@ class Connection(Outgoing):
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
             self._make_room()
-        self._patience.tried = 0
+        if self._patience.tried:
+            self._patience.relax()
         self._remote_ended(stream)
         stream.listener.on_whole(headers, buffer[at:ends], trailers)
         return over
@@ -147,10 +173,12 @@ class Connection(Outgoing):
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_was_open(stream_id)
+            self._on_late_data(size)
             return
         stream.room -= size
         if stream.room < 0:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window was overrun")
+            self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR)
+            return
         if flags & frames.PADDED:
             payload = incoming.unpadded(payload)
             stream.credit += size - len(payload)
@@ -158,10 +186,22 @@ class Connection(Outgoing):
             self._remote_ended(stream)
             stream.listener.on_data(payload, ended=True)
         elif payload:
-            self._patience.tried = 0
+            if self._patience.tried:
+                self._patience.relax()
             stream.listener.on_data(payload, ended=False)
         else:
             self._patience.try_it()
+
+    def _on_late_data(self, size: int) -> None:
+        """Drops data of a stream that is over: no more than may have been on its way is free."""
+        if 0 < size <= self._late_room:
+            self._late_room -= size
+        else:
+            self._patience.try_it()
+
+    def spend(self, work: int) -> None:
+        """Takes note of work that one frame caused beyond its own share."""
+        self._work -= work
 
     def _make_room(self) -> None:
         """Opens the connection's window again, whoever reads: one who is slow holds back no other.
@@ -180,7 +220,7 @@ class Connection(Outgoing):
         if flags & frames.END_HEADERS:
             self._on_block(stream_id, payload, ended=ended)
         else:
-            self._block = incoming.PartialBlock(stream_id, payload, ended=ended)
+            self._block = incoming.PartialBlock(stream_id, payload, self._header_bytes, ended=ended)
             self._due = frames.CONTINUATION
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -189,25 +229,50 @@ class Connection(Outgoing):
         self._block.add(stream_id, payload)
         if flags & frames.END_HEADERS:
             block, self._block, self._due = self._block, None, None
-            self._on_block(stream_id, bytes(block.text), ended=block.ended)
+            if block.too_large:
+                self._on_oversized(stream_id, ended=block.ended)
+            else:
+                self._on_block(stream_id, bytes(block.text), ended=block.ended)
 
     def _on_block(self, stream_id: int, block: bytes, *, ended: bool) -> None:
-        try:
-            headers = self._decoder.decode(block)
-        except HeaderError:
-            raise ConnectionFailed(
-                ErrorCode.COMPRESSION_ERROR, "headers are malformed or too large"
-            ) from None
         stream = self.streams.get(stream_id)
         if stream is None:
+            # With a header table of size 0 no other block depends on this one: it can be skipped.
             self._patience.try_it()
+            self._check_was_open(stream_id)
+            return
+        if self._known(block) is None:
+            self.spend(len(block) // _BLOCK_BYTES_A_FRAME)
+        try:
+            headers = self._decoder.decode(block)
+        except HeadersTooLargeError:
+            self._on_oversized(stream_id, ended=ended)
+            return
+        except HeaderError:
+            # Section 4.3 has the connection end, not the stream alone.
+            raise ConnectionFailed(ErrorCode.COMPRESSION_ERROR, "headers are malformed") from None
+        if ended:
+            self._remote_ended(stream)
+        elif headers.interim:
+            self._patience.try_it(1 + len(block) // _BLOCK_BYTES_A_FRAME)
+        stream.listener.on_headers(headers, ended=ended)
+
+    def _on_oversized(self, stream_id: int, *, ended: bool) -> None:
+        """Ends a stream whose headers or trailers are too large, and it alone.
+
+        They were skipped, or read in part. With a header table of size 0 no other block depends
+        on them, so both sides are still in step (RFC 7541 section 4.2).
+        """
+        self._patience.try_it()
+        stream = self.streams.get(stream_id)
+        if stream is None:
             self._check_was_open(stream_id)
             return
         if ended:
             self._remote_ended(stream)
-        elif headers.interim:
-            self._patience.try_it()
-        stream.listener.on_headers(headers, ended=ended)
+        else:
+            self.reset(stream)
+        stream.listener.on_oversized(self._header_bytes)
 
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         self._patience.try_it()
@@ -234,6 +299,7 @@ class Connection(Outgoing):
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
         if self._starved:
             self._starved = False
+            self.spend(len(self.streams))
             self._send_all_pending()
 
     def _on_reset(self, stream_id: int, payload: bytes) -> None:
@@ -267,6 +333,7 @@ class Connection(Outgoing):
     def _resize(self, window: int) -> None:
         """Changes every stream's window, even to less than nothing (RFC 9113 section 6.9.2)."""
         change, self._initial_send_window = window - self._initial_send_window, window
+        self.spend(len(self.streams))
         for stream in self.streams.values():
             stream.send_window += change
             if stream.send_window > frames.LARGEST_WINDOW:
@@ -279,8 +346,9 @@ class Connection(Outgoing):
             self._answer(frames.ping(payload, ack=True))
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
-        last, self.pings_too_often = incoming.read_goodbye(stream_id, payload)
+        last, self.goodbye, self.pings_too_often = incoming.read_goodbye(stream_id, payload)
         self.draining = True
+        self.spend(len(self.streams))
         for stream in [s for s in self.streams.values() if s.id > last]:
             del self.streams[stream.id]
             stream.listener.on_failed(None, unprocessed=True)
@@ -298,4 +366,4 @@ class Connection(Outgoing):
 
     def _fail(self, stream: Stream, code: ErrorCode) -> None:
         self.reset(stream, code)
-        stream.listener.on_failed(code, unprocessed=False)
+        stream.listener.on_breach(code)

@@ -7,15 +7,19 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gateway.config.model import Upstream
 from gateway.telemetry.logs.program import about
-from gateway.upstream.channels.http2.address import Address
+from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.status_details import deadline_exceeded, unavailable
+from gateway.upstream.channels.status_details import deadline_exceeded, overloaded, unavailable
+
+_MOST_SAID = 100
+"""How many different troubles are remembered, so that the log does not repeat them."""
 
 logger = logging.getLogger("gateway.upstream.channels.http2")
 
-MAX_CONNECTIONS = 8
-_CONNECT_TIMEOUT_S = 20.0
+_SAY_AGAIN_S = 60.0
+"""How often the log repeats what has not changed."""
 # gRPC's backoff (connection-backoff.md), with a cap that suits services that come back soon.
 _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5.0, 0.2
 
@@ -23,10 +27,13 @@ _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5
 class Connections:
     """Finds room for a call: on an open connection, on a new one, or as soon as there is some."""
 
-    def __init__(self, name: str, address: Address, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, name: str, upstream: Upstream, address: Address, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
         """Who waits for room, first come first."""
         self._name = name
+        self._upstream = upstream
         self._address = address
         self._loop = loop
         self._sockets: list[Http2Socket] = []
@@ -34,6 +41,7 @@ class Connections:
         self._closed = False
         self._failures = 0
         self._retry_at_s = 0.0
+        self._said: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -52,7 +60,8 @@ class Connections:
         """A connection with room for a call, opened or waited for.
 
         Raises:
-            StatusError: the back end cannot be reached, or the deadline came first.
+            StatusError: the back end cannot be reached, too many calls wait for it, or the
+                deadline came first.
         """
         returning = False
         try:
@@ -88,20 +97,29 @@ class Connections:
 
     def _open_another(self) -> None:
         """Starts one more connection, where none is on its way and another one may help."""
-        alive = sum(not socket.connection.draining for socket in self._sockets)
         if self._closed:
             raise unavailable(self._name)
-        if self._connecting is not None or alive >= MAX_CONNECTIONS:
+        open_ones = [socket for socket in self._sockets if not socket.connection.draining]
+        stale = [socket for socket in open_ones if socket.is_stale]
+        for socket in stale:
+            socket.probe()
+        if stale or self._connecting is not None:
             return
-        if self._loop.time() >= self._retry_at_s:
+        if len(open_ones) >= self._upstream.max_connections:
+            return
+        wait_s = self._retry_at_s - self._loop.time()
+        if wait_s <= 0:
             self._connecting = self._loop.create_task(self._connect())
-        elif not alive:
-            raise unavailable(self._name)
+        elif not open_ones:
+            raise unavailable(self._name, wait_s)
 
     async def _wait(self, *, returning: bool) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         if returning:
             self.waiting.appendleft(waiter)
+        elif len(self.waiting) >= self._upstream.max_pending:
+            self._say_full()
+            raise overloaded(self._name)
         else:
             self.waiting.append(waiter)
         try:
@@ -115,18 +133,22 @@ class Connections:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(self._upstream.connect_timeout_s):
                 socket = await self._address.connect(self._loop, self._changed)
         except TimeoutError:
-            self._back_off(f"no answer in {_CONNECT_TIMEOUT_S:g} s")
+            self._back_off(f"no answer in {self._upstream.connect_timeout_s:g} s")
         except OSError as error:
             # A lone reset says little, and whoever waits has sent nothing: the second try is now.
-            self._back_off(str(error), at_once=self._failures == 0)
+            self._back_off(why(error), at_once=self._failures == 0)
+        except ValueError:
+            # No resolver can be asked for it. Without a pause, waiting calls would try on and on.
+            self._back_off("it is not a host name")
         else:
             if not self._sockets:
                 extra = about("gateway.upstream.up", gateway__upstream=self._name)
                 logger.info("upstream %s is connected", self._name, extra=extra)
             self._failures = 0
+            self._said.clear()
             self._sockets.append(socket)
         finally:
             self._connecting = None
@@ -137,12 +159,22 @@ class Connections:
         jitter = random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)  # noqa: S311 - no secret
         self._failures += 1
         self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
-        logger.warning(
-            "upstream %s is unavailable: %s",
-            self._name,
-            reason,
-            extra=about("gateway.upstream.down", gateway__upstream=self._name),
-        )
+        self._warn("gateway.upstream.down", f"is unavailable: {self._address}: {reason}")
+
+    def _say_full(self) -> None:
+        most = self._upstream.max_pending
+        self._warn("gateway.upstream.full", f"is too slow: {most} calls wait (max_pending)")
+
+    def _warn(self, event: str, text: str) -> None:
+        """Logs what is wrong, but not again soon what has been said."""
+        now_s = self._loop.time()
+        if now_s < self._said.get(text, 0.0):
+            return
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said[text] = now_s + _SAY_AGAIN_S
+        extra = about(event, gateway__upstream=self._name, server__address=str(self._address))
+        logger.warning("upstream %s %s", self._name, text, extra=extra)
 
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:
@@ -151,8 +183,24 @@ class Connections:
                 self._ping_less()
             if socket.connection.unused and not self._closed:
                 # Saves calling again at once, and for ever, whoever hangs up on every caller.
-                self._back_off("it closed a connection before any call")
+                self._back_off(socket.failure or "it closed a connection before any call")
+            elif socket.failure and not self._closed:
+                self._say_lost(socket)
         self._wake_all()
+
+    def _say_lost(self, socket: Http2Socket) -> None:
+        """Logs why a connection ended, which ended every call on it."""
+        logger.warning(
+            "upstream %s: the connection to %s ended: %s",
+            self._name,
+            socket.peer,
+            socket.failure,
+            extra=about(
+                "gateway.upstream.connection_lost",
+                gateway__upstream=self._name,
+                server__address=socket.peer,
+            ),
+        )
 
     def _ping_less(self) -> None:
         """Waits twice as long before a ping on the connections to come (gRFC A8)."""

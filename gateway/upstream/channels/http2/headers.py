@@ -18,6 +18,7 @@ import hpack
 from gateway.call import Metadata
 from gateway.upstream.channels.status_details import DETAILS
 
+# What is remembered is a few hundred kilobytes a connection; then it starts anew.
 _REMEMBERED_BLOCKS: Final = 512
 _REMEMBERED_BLOCK_BYTES: Final = 512
 _REMEMBERED_PAIRS: Final = 1024
@@ -36,7 +37,7 @@ _SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"}
 _UNIQUE: Final = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
 """What is different in every call, or must not linger: not worth remembering."""
 _NAME: Final = re.compile(r"[0-9a-z_.\-]+")
-_NOT_METADATA: Final = frozenset({"content-type", "te", "date", "connection"})
+_NOT_METADATA: Final = frozenset({"content-length", "content-type", "te", "date", "connection"})
 _NEVER_SENT: Final = frozenset(
     {
         "connection",
@@ -52,7 +53,15 @@ _NEVER_SENT: Final = frozenset(
 )
 """Names that belong to the connection, or that the request states itself (RFC 9113 8.2.2)."""
 _GRPC_CONTENT: Final = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
+_RAW_NAME: Final = re.compile(rb":status|[!-9;-@\[-~]+")
+"""What a response's field can be called: no blanks, no capitals, one pseudo-header."""
+_BAD_VALUE: Final = re.compile(rb"[\0\r\n]")
+_FIELD_OVERHEAD: Final = 32
+"""What a field counts for beyond its bytes, in the size of a list (RFC 9113 section 6.5.2)."""
+_PIECE_BYTES: Final = 1024
+"""Blocks are decoded in pieces of about this size, to take time in proportion to theirs."""
 _STATUS: Final = re.compile(r"[0-9]{1,9}")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _LONG: Final = 127
 _LENGTHS: Final = [bytes((size,)) for size in range(_LONG)]
 """How many bytes follow, where one byte can say it."""
@@ -60,6 +69,10 @@ _LENGTHS: Final = [bytes((size,)) for size in range(_LONG)]
 
 class HeaderError(ValueError):
     """A header block that is malformed or too large."""
+
+
+class HeadersTooLargeError(HeaderError):
+    """A header block that is larger than allowed once decoded."""
 
 
 def _string(text: bytes) -> bytes:
@@ -234,12 +247,17 @@ class ResponseHeaders:
     """None where there is none, negative where it is malformed."""
     grpc_message: str
     metadata: tuple[tuple[str, str | bytes], ...]
+    malformed: bool = False
+    """Whether a name or a value is none (RFC 9113 section 8.2.1)."""
+    content_length: int = -1
+    """How many bytes the body has to have, negative where that is not said."""
 
 
 class ResponseDecoder:
     """Decodes blocks, and remembers the common ones by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._decoder = hpack.Decoder(max_header_list_size=max_bytes)
         self._decoder.max_allowed_table_size = 0
         self._decoder.header_table_size = 0
@@ -251,45 +269,114 @@ class ResponseDecoder:
         """What `block` says.
 
         Raises:
-            HeaderError: it is malformed, or larger than allowed once decoded.
+            HeadersTooLargeError: it is larger than allowed.
+            HeaderError: it is malformed.
         """
         known = self._known.get(block)
         if known is not None:
             return known
+        if len(block) > self._max_bytes:
+            raise HeadersTooLargeError("the block is too large")
         try:
-            headers = self._decoder.decode(block, raw=True)
+            headers = self._fields(block)
+        except hpack.OversizedHeaderListError:
+            raise HeadersTooLargeError("the list is too large") from None
         except (hpack.HPACKError, ValueError, IndexError) as error:
             raise HeaderError(type(error).__name__) from None
-        read = _read([(name, value) for name, value, *_ in headers])
+        read = _read(headers, self._max_bytes)
         if len(block) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._known) >= _REMEMBERED_BLOCKS:
                 self._known.clear()
             self._known[block] = read
         return read
 
+    def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        """The fields of a block, decoded piece by piece, as `hpack` copies what is left at each."""
+        fields: list[tuple[bytes, bytes]] = []
+        left, start = self._max_bytes, 0
+        while start < len(block):
+            end = _piece(block, start)
+            self._decoder.max_header_list_size = left
+            for name, value, *_ in self._decoder.decode(block[start:end], raw=True):
+                fields.append((name, value))
+                left -= len(name) + len(value) + _FIELD_OVERHEAD
+            start = end
+        return fields
 
-def _read(headers: Iterable[tuple[bytes, bytes]]) -> ResponseHeaders:
+
+def _piece(block: bytes, start: int) -> int:
+    """Where the field ends that is the first to reach `_PIECE_BYTES` behind `start`.
+
+    Raises:
+        IndexError: the block ends within an integer.
+        HeaderError: an integer is too large.
+    """
+    at, end = start, len(block)
+    if end - start <= _PIECE_BYTES:
+        return end
+    while at < end and at - start < _PIECE_BYTES:
+        first = block[at]
+        if first & 0x80:  # all of it is in the table (RFC 7541 section 6.1)
+            at = _integer(block, at, 0x7F)[1]
+        elif first & 0xE0 == 0x20:  # a change of the table's size (section 6.3)
+            at = _integer(block, at, 0x1F)[1]
+        else:  # literals (section 6.2), whose names may be in the table
+            index, at = _integer(block, at, 0x3F if first & 0x40 else 0x0F)
+            for _ in range(1 if index else 2):
+                length, at = _integer(block, at, 0x7F)
+                at += length
+    return min(at, end)
+
+
+def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
+    """An integer whose first bits are those of `mask`, and where it ends (section 5.1)."""
+    value = block[at] & mask
+    at += 1
+    if value < mask:
+        return value, at
+    for shift in range(0, 28, 7):
+        byte = block[at]
+        at += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise HeaderError("an integer is too large")
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]], max_bytes: int) -> ResponseHeaders:
     own: dict[str, str] = {}
     metadata: list[tuple[str, str | bytes]] = []
+    malformed = False
     for raw_name, raw_value in headers:
+        if not _RAW_NAME.fullmatch(raw_name) or _BAD_VALUE.search(raw_value):
+            malformed = True
+            continue
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         reserved = name.startswith((":", "grpc-")) and name != DETAILS
         if reserved or name in _NOT_METADATA:
             own[name] = value
         elif name.endswith("-bin"):
+            if value.count(",") * _FIELD_OVERHEAD > max_bytes:
+                raise HeadersTooLargeError("too many values in one field")
             metadata.extend((name, _binary(part)) for part in value.split(","))
         else:
             metadata.append((name, value))
     http_status, status = own.get(":status", ""), own.get("grpc-status")
     content_type = own.get("content-type", "")
+    length = own.get("content-length", "")
+    malformed = malformed or (length != "" and not _LENGTH.fullmatch(length))
     return ResponseHeaders(
         http_status,
         http_status.startswith("1"),
-        http_status == "200" and _GRPC_CONTENT.fullmatch(content_type) is not None,
+        http_status == "200"
+        and not malformed
+        and _GRPC_CONTENT.fullmatch(content_type) is not None,
         own.get("grpc-encoding", "identity"),
-        None if status is None else _status(status),
+        -1 if malformed else None if status is None else _status(status),
         _message(own.get("grpc-message", "")),
         tuple(metadata),
+        malformed,
+        int(length) if length and not malformed else -1,
     )
 
 

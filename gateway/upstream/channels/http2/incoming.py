@@ -8,12 +8,19 @@ from gateway.upstream.channels.http2 import frames
 from gateway.upstream.channels.http2.frames import ErrorCode
 
 MAX_HEADER_BYTES: Final = 64 * 1024
-"""The largest block of headers, as it comes and decoded."""
+"""The largest block of headers, as it comes and decoded, where no setting says otherwise."""
+_MAX_CONTINUATIONS: Final = 1024
+"""The most frames that continue one block. What is over the limit is dropped as it comes, so this
+bounds how long a block may hold up its connection: at 16 KiB a frame, for 16 MiB."""
 _MAX_SETTINGS: Final = 32
+"""The most entries of one SETTINGS frame; RFC 9113 and its extensions define about ten."""
 # How gRPC servers object to keepalive that is too eager (gRFC A8).
 _TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
 _MAX_IDLE_FRAMES: Final = 10_000
+"""How many frames that bring nothing are borne within `_IDLE_FRAMES_PERIOD_S`."""
 _IDLE_FRAMES_PERIOD_S: Final = 60.0
+_IDLE_FRAMES_EARNED: Final = 20
+"""How many of them one useful frame makes good: a peer may open windows and ping as data goes."""
 
 MISSING: Mapping[int, str] = {
     frames.SETTINGS: "no HTTP/2 server preface",
@@ -23,7 +30,11 @@ MISSING: Mapping[int, str] = {
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - reads as what happened
-    """The peer broke the protocol; the connection is over."""
+    """The peer broke the protocol; the connection is over.
+
+    Raised only for what leaves the state of all streams in doubt, or is a flood: what RFC 9113
+    calls a stream error ends its stream (`Connection._fail`).
+    """
 
     def __init__(self, code: ErrorCode, reason: str) -> None:
         super().__init__(reason)
@@ -51,12 +62,14 @@ def read_settings(payload: bytes) -> dict[int, int]:
     return values
 
 
-def read_goodbye(stream_id: int, payload: bytes) -> tuple[int, bool]:
-    """The last stream a GOAWAY says will be answered, and whether it objects to our pings."""
-    if stream_id or len(payload) < 8:
+def read_goodbye(stream_id: int, payload: bytes) -> tuple[int, ErrorCode, bool]:
+    """What a GOAWAY says: the last stream that is answered, why, and if pings were too many."""
+    if stream_id:
+        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a goodbye on a stream")
+    if len(payload) < 8:
         raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a goodbye is malformed")
-    is_upset = payload[4:] == _TOO_MANY_PINGS
-    return int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, is_upset
+    last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+    return last, known_code(payload[4:8]), payload[4:] == _TOO_MANY_PINGS
 
 
 def read_increment(payload: bytes) -> int:
@@ -67,10 +80,15 @@ def read_increment(payload: bytes) -> int:
 
 
 def read_reset(payload: bytes) -> ErrorCode:
-    """The code of a RST_STREAM; one that is not known is an INTERNAL_ERROR (section 7)."""
+    """The code of a RST_STREAM."""
     if len(payload) != 4:
         raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a reset has 4 bytes")
-    number = int.from_bytes(payload, "big")
+    return known_code(payload)
+
+
+def known_code(field: bytes) -> ErrorCode:
+    """The error code in four bytes; one that is not known is an INTERNAL_ERROR (section 7)."""
+    number = int.from_bytes(field, "big")
     return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
 
 
@@ -95,7 +113,9 @@ def whole_reply(buffer: bytes, at: int, stream_id: int) -> tuple[int, int] | Non
 
 def check_ping(stream_id: int, payload: bytes) -> None:
     """A PING belongs to no stream and has eight bytes."""
-    if stream_id or len(payload) != 8:
+    if stream_id:
+        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a ping on a stream")
+    if len(payload) != 8:
         raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a ping has 8 bytes")
 
 
@@ -120,26 +140,40 @@ def fragment(flags: int, payload: bytes) -> bytes:
 class PartialBlock:
     """A header block that comes in several frames."""
 
-    __slots__ = ("ended", "stream_id", "text")
+    __slots__ = ("_frames", "_limit_bytes", "ended", "stream_id", "text", "too_large")
 
-    def __init__(self, stream_id: int, start: bytes, *, ended: bool) -> None:
+    def __init__(self, stream_id: int, start: bytes, limit_bytes: int, *, ended: bool) -> None:
         self.stream_id = stream_id
         self.ended = ended
         self.text = bytearray(start)
+        self.too_large = False
+        """Whether it is over the limit; its text is dropped then."""
+        self._limit_bytes = limit_bytes
+        self._frames = 0
 
     def add(self, stream_id: int, payload: bytes) -> None:
         """Takes what a CONTINUATION brings."""
         if stream_id != self.stream_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted")
+        self._frames += 1
+        if self._frames > _MAX_CONTINUATIONS:
+            # A block cannot be left before its end: only the connection can.
+            raise ConnectionFailed(
+                ErrorCode.ENHANCE_YOUR_CALM, "headers are too large, or too many idle frames"
+            )
+        if self.too_large:
+            return
         self.text += payload
-        if len(self.text) > MAX_HEADER_BYTES:
-            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "headers are too large")
+        if len(self.text) > self._limit_bytes:
+            self.too_large = True
+            self.text.clear()
 
 
 class Patience:
     """Ends the connection of a peer that keeps us busy with frames that bring nothing.
 
-    `tried` goes back to nothing whenever something useful comes or goes, and after a minute.
+    `tried` falls with each useful frame that comes or goes, and is forgotten after a minute. It
+    does not fall to nothing at once, or a flood could go on for ever beside a few calls.
     """
 
     __slots__ = ("_clock", "_since_s", "tried")
@@ -149,9 +183,13 @@ class Patience:
         self._clock = clock
         self._since_s = clock()
 
-    def try_it(self) -> None:
-        """Takes note of one such frame."""
-        self.tried += 1
+    def relax(self) -> None:
+        """Takes note of a useful frame."""
+        self.tried = max(0, self.tried - _IDLE_FRAMES_EARNED)
+
+    def try_it(self, count: int = 1) -> None:
+        """Takes note of one such frame, or of one that costs as much as `count`."""
+        self.tried += count
         if self.tried > _MAX_IDLE_FRAMES:
             now_s = self._clock()
             if now_s - self._since_s < _IDLE_FRAMES_PERIOD_S:

@@ -16,20 +16,26 @@ from gateway.upstream.channels.http2.stream import (
 class Outgoing:
     """Streams, and the bytes to send for them, which pile up for `take_output`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        header_bytes: int = incoming.MAX_HEADER_BYTES,
+    ) -> None:
         self.streams: dict[int, Stream] = {}
         self.max_streams = 0
         """What the peer allows at once; nothing before its first settings."""
         self.draining = False
         """Whether no call may start here any more."""
-        self._out: list[bytes] = [
-            frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, incoming.MAX_HEADER_BYTES)
-        ]
+        self._out: list[bytes] = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
+        self.behind = False
+        """Whether whole frames may wait to be taken, after as much work as was allowed."""
         self._next_id = self._unsent_id = 1
         self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._starved = False
         self._unanswered = 0
         self._patience = incoming.Patience(clock)
+        # What a peer may still send on streams that were given up, as it has not heard of that.
+        self._late_room = 0
 
     @property
     def can_open(self) -> bool:
@@ -49,7 +55,8 @@ class Outgoing:
     def take_output(self) -> bytes:
         """The bytes to send, in order; they are not handed out again."""
         out, self._out = self._out, []
-        self._unanswered = 0
+        if not self.behind:  # what comes at once is one flood, however many turns it takes
+            self._unanswered = 0
         self._unsent_id = self._next_id
         return b"".join(out)
 
@@ -89,7 +96,8 @@ class Outgoing:
         stream.local_ended = True
         self._send_window -= size
         # What a peer says while we send, it may say in answer to that.
-        self._patience.tried = 0
+        if self._patience.tried:
+            self._patience.relax()
         self._out += (
             pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
             block,
@@ -102,7 +110,8 @@ class Outgoing:
         """Sends data, as far as the peer's windows allow; False if some must wait."""
         stream.local_ended = end
         # What a peer says while we send, it may say in answer to that.
-        self._patience.tried = 0
+        if self._patience.tried:
+            self._patience.relax()
         size = len(data)
         if (
             stream.pending is None
@@ -130,6 +139,8 @@ class Outgoing:
     def reset(self, stream: Stream, code: ErrorCode = ErrorCode.CANCEL) -> None:
         """Gives a call up; its listener is told nothing more."""
         if self.streams.pop(stream.id, None) is not None:
+            late = self._late_room + max(0, stream.room)
+            self._late_room = min(late, CONNECTION_WINDOW)
             self._out.append(frames.rst_stream(stream.id, code))
 
     def consumed(self, stream: Stream, size: int) -> None:
@@ -167,7 +178,8 @@ class Outgoing:
             flags = frames.END_STREAM if pending is None and stream.local_ended else 0
             stream.send_window -= len(piece)
             self._send_window -= len(piece)
-            self._patience.tried = 0
+            if self._patience.tried:
+                self._patience.relax()
             self._out += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
         stream.pending = pending
         if pending is None:

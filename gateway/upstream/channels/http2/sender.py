@@ -8,6 +8,7 @@ from gateway.upstream.channels.http2.calls import RpcCall, Unprocessed
 from gateway.upstream.channels.http2.messages import Frame
 
 _MOST_KEPT_BYTES = 64 * 1024
+"""How much of a streaming request is kept to be sent again: what a window lets out at first."""
 
 
 class Sender:

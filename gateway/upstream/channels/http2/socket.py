@@ -3,12 +3,24 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from math import inf
+from typing import Final, cast
 
 from gateway.upstream.channels.http2.connection import Connection
-from gateway.upstream.channels.http2.incoming import ConnectionFailed
+from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
 
-_LINGER_S = 1.0
+_LINGER_S: Final = 1.0
+"""How long a peer has to take what was written before its socket is closed all the same."""
+_WORK_A_TURN: Final = 500
+"""How many frames one connection has taken in one turn of the loop: one or two milliseconds."""
+_LONG_TURN_S: Final = 0.005
+"""Work that took longer all the same is followed by as long a pause, in which others run."""
+_PROBE_S: Final = 1.0
+"""How long a connection that was silent has to answer, before a new one is opened instead."""
+_PROBE_WITH_CALLS_S: Final = 300.0
+"""How long a connection with calls has to be silent at least: gRPC servers object to pings that
+come more often than every five minutes (gRFC A8), but for one after each answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,8 @@ class Keepalive:
 class Http2Socket(asyncio.Protocol):
     """Feeds a `Connection`, and writes what it has to say once in each turn of the loop.
 
-    `on_change` is told when there may be more, or no more, room for calls.
+    `on_change` is told when there may be more, or no more, room for calls. `probe_after_s` says how
+    long the peer may be silent before it is asked for a sign of life ahead of the next call.
     """
 
     def __init__(
@@ -30,12 +43,18 @@ class Http2Socket(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         on_change: Callable[["Http2Socket"], None],
         keepalive: Keepalive | None = None,
+        header_bytes: int = MAX_HEADER_BYTES,
+        probe_after_s: float | None = None,
     ) -> None:
         self.loop = loop
-        self.connection = Connection(loop.time)
+        self.connection = Connection(loop.time, header_bytes)
         self.greeted: asyncio.Future[None] = loop.create_future()
         """Done once the peer has sent its first settings; a ConnectionError if it never will."""
         self.lost = False
+        self.failure = ""
+        """Why the connection ended; nothing where it ended in good order."""
+        self.peer = ""
+        """The address that was reached."""
         self._on_change = on_change
         self._keepalive = keepalive
         self._transport: asyncio.Transport | None = None
@@ -45,15 +64,36 @@ class Http2Socket(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._heard = False
         self._asked = False
+        self._heard_at_s = self._began_s = loop.time()
+        self._probe_after_s = inf if probe_after_s is None else probe_after_s
+        self._probe: asyncio.TimerHandle | None = None
+        self._closed_by_us = False
 
     @property
     def can_open(self) -> bool:
         """Whether a call may start here now."""
-        return not self._paused and self.connection.can_open
+        return not self._paused and self.connection.can_open and not self.is_stale
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the peer was silent for so long that it has to give a sign of life first."""
+        silent_s = self.loop.time() - self._heard_at_s
+        if silent_s <= self._probe_after_s:
+            return False
+        return not self.connection.streams or silent_s > _PROBE_WITH_CALLS_S
+
+    def probe(self) -> None:
+        """Pings the peer, and leaves it if it does not answer soon."""
+        if self._probe is None and self._transport is not None:
+            self.connection.ping()
+            self.flush()
+            self._probe = self.loop.call_later(_PROBE_S, self._miss_answer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Sends the preface."""
         self._transport = cast("asyncio.Transport", transport)
+        self.peer = _written(transport.get_extra_info("peername"))
+        self._heard_at_s = self.loop.time()
         self.flush()
         if self._keepalive is not None:
             self._timer = self.loop.call_later(self._keepalive.after_s, self._check_peer)
@@ -61,12 +101,23 @@ class Http2Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hands bytes on; a peer that breaks the protocol is told so and left."""
         self._heard = True
+        self._heard_at_s = self._began_s = self.loop.time()
+        self._take(data)
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+            self._on_change(self)
+
+    def _take(self, data: bytes) -> None:
         connection = self.connection
         try:
-            connection.receive(data)
+            connection.receive(data, _WORK_A_TURN)
         except ConnectionFailed as failure:
+            self.failure = f"{failure} ({failure.code.name})"
             self._close(failure)
             return
+        if connection.behind:
+            self._go_on_later()
         if connection.has_output or connection.draining:
             self.flush_soon()
         if connection.settings_seen != self._settings_seen:
@@ -74,6 +125,25 @@ class Http2Socket(asyncio.Protocol):
             if not self.greeted.done():
                 self.greeted.set_result(None)
             self._on_change(self)
+
+    def _go_on_later(self) -> None:
+        """Lets others run before the rest of what came is taken, and reads no more until then."""
+        if self._transport is None:
+            return
+        self._transport.pause_reading()
+        took_s = self.loop.time() - self._began_s
+        if took_s < _LONG_TURN_S:
+            self.loop.call_soon(self._go_on)
+        else:
+            self.loop.call_later(took_s, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._began_s = self.loop.time()
+        self._take(b"")
+        if not self.connection.behind and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """The peer says no more, so no call may start; asyncio closes the transport."""
@@ -83,11 +153,52 @@ class Http2Socket(asyncio.Protocol):
         """Ends every call on this connection."""
         self._transport = None
         self.lost = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._probe):
+            if timer is not None:
+                timer.cancel()
+        if not self._closed_by_us and not self.failure:
+            self._take_the_rest()
+            self.failure = self._how_it_ended(exc)
         self.connection.lost()
         self._never_greeted(exc or ConnectionError("the peer closed the connection"))
         self._on_change(self)
+
+    def _take_the_rest(self) -> None:
+        """Takes what had come before the connection was lost, and was put off."""
+        if self.connection.behind:
+            try:
+                self.connection.receive(b"")
+            except ConnectionFailed as failure:
+                self.failure = f"{failure} ({failure.code.name})"
+
+    def _how_it_ended(self, exc: Exception | None) -> str:
+        """Why the connection was lost, in words; nothing if nobody was harmed."""
+        goodbye, calls = self.connection.goodbye, len(self.connection.streams)
+        if self.failure:
+            return self.failure
+        if goodbye is not None and goodbye is not ErrorCode.NO_ERROR:
+            return f"the back end said goodbye with {goodbye.name}"
+        if not calls:
+            return ""
+        if exc is None:
+            return f"the back end closed it with {calls} calls under way"
+        return f"{getattr(exc, 'strerror', None) or exc} with {calls} calls under way"
+
+    def _miss_answer(self) -> None:
+        """Takes no call any more; calls under way may still be answered, by a peer that is slow."""
+        self._probe = None
+        if not self.connection.streams:
+            self._give_up(_PROBE_S)
+            return
+        self.failure = f"a ping was not answered in {_PROBE_S:g} s"
+        self.connection.draining = True
+        self._on_change(self)
+
+    def _give_up(self, after_s: float) -> None:
+        """Leaves a peer that answered no ping."""
+        if self._transport is not None:
+            self.failure = f"a ping was not answered in {after_s:g} s"
+            self._transport.abort()
 
     def pause_writing(self) -> None:
         """The peer reads too slowly: output stays with the connection."""
@@ -117,6 +228,7 @@ class Http2Socket(asyncio.Protocol):
 
     def close(self) -> None:
         """Says goodbye, and closes."""
+        self._closed_by_us = True
         self.connection.close()
         self._close(ConnectionError("the channel was closed"))
 
@@ -145,7 +257,7 @@ class Http2Socket(asyncio.Protocol):
         if self._heard or not self.connection.streams:
             self._heard = self._asked = False
         elif self._asked:
-            self._transport.abort()
+            self._give_up(self._keepalive.timeout_s)
             return
         else:
             self._asked = True
@@ -153,3 +265,10 @@ class Http2Socket(asyncio.Protocol):
             self.flush()
             wait_s = self._keepalive.timeout_s
         self._timer = self.loop.call_later(wait_s, self._check_peer)
+
+
+def _written(name: object) -> str:
+    """A socket's address as text."""
+    if isinstance(name, tuple) and len(name) > 1:
+        return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
+    return f"unix:{name}" if name else "its address"

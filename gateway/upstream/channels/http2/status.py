@@ -52,6 +52,8 @@ def of_trailers(
 
 def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
     """The error of an answer that is not gRPC's: an intermediary's, most likely."""
+    if headers.malformed:
+        return of_breach(upstream)
     if headers.grpc_status is not None and headers.grpc_status > 0:
         return backend_error(headers.grpc_status, headers.grpc_message, [], list(headers.metadata))
     code = CODE_OF_HTTP.get(headers.http_status, Code.UNKNOWN)

@@ -32,6 +32,14 @@ class Listener(ABC):
         self.on_data(data, ended=False)
         self.on_headers(trailers, ended=True)
 
+    def on_breach(self, code: ErrorCode) -> None:
+        """The stream is over, for the peer broke HTTP/2's rules on it; it is told `code`."""
+        self.on_failed(code, unprocessed=False)
+
+    def on_oversized(self, limit_bytes: int) -> None:  # noqa: ARG002 - who needs it overrides
+        """The stream is over, for it brought headers or trailers over the limit."""
+        self.on_failed(ErrorCode.ENHANCE_YOUR_CALM, unprocessed=False)
+
     @abstractmethod
     def on_writable(self) -> None:
         """All that was handed in has been sent."""
