@@ -52,8 +52,8 @@ bench: $(READY) ## what a request costs, side by side with other gateways
 bench-quick: $(READY) ## the small GET alone, in under two minutes
 	$(BIN)/python -m benchmarks --quick
 
-corpus: $(READY) ## load and route every HTTP rule of a large published API set
-	$(BIN)/python -m tools.corpus
+corpus: $(READY) ## send a request to every HTTP rule of a large published API set (FOLDER=my/sets for yours)
+	$(BIN)/python -m tools.corpus $(FOLDER)
 
 pin: $(READY) ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/pip install --quiet uv

@@ -1,10 +1,14 @@
-"""Loads every HTTP rule of a large published API set, and routes a request to each.
+"""Loads every HTTP rule of published API sets, and sends a request to each.
 
-`python -m tools.corpus [DIR]` takes a folder of protos; without one it fetches the npm package
-`google-proto-files` into `.corpus/`. Exits 1 if a rule is refused or a request goes astray.
+`python -m tools.corpus [FOLDER]` takes a folder of descriptor sets, each an API set of its own, or
+a folder of protos; without one it fetches the npm package `google-proto-files` into `.corpus/`. A
+request for each binding goes through the router, and then through a gateway to a back end that
+answers any method (`tools.corpus_calls`). Exits 1 if a rule is refused, a request goes astray, or
+the RPC, the request message or the reply is not as it should be.
 """
 
 import argparse
+import asyncio
 import os
 import resource
 import shutil
@@ -30,9 +34,12 @@ from gateway.schema.sources import DescriptorFiles
 from gateway.transcoding.binding import Binding, Severity, bind, build_router
 from gateway.transcoding.routing.router import Router
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
+from tools.corpus_calls import Calls, call_all
 
 PACKAGE = "google-proto-files@5.0.3"
 FOLDER = Path(".corpus")
+SUFFIXES = frozenset({".binpb", ".pb", ".pbset", ".desc", ".protoset", ".fds"})
+"""How the name of a file ends that holds a descriptor set."""
 
 
 @dataclass
@@ -49,6 +56,13 @@ class Outcome:
     warnings: Counter[str] = field(default_factory=Counter)
     routed: Counter[str] = field(default_factory=Counter)
     astray: list[str] = field(default_factory=list)
+    calls: Calls | None = None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every rule is served, and every call came out right."""
+        wrong = self.calls.wrong if self.calls is not None else []
+        return not (self.errors or self.astray or wrong)
 
 
 def fetch() -> Path:
@@ -68,6 +82,18 @@ def fetch() -> Path:
             # Only a folder that is complete gets the name.
             Path(place, "package").rename(unpacked)
     return unpacked
+
+
+def descriptor_sets(folder: Path) -> list[Path]:
+    """The files of a folder, and of those in it, that hold descriptor sets."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+
+
+def read_set(path: Path) -> FileDescriptorSet:
+    """The files of one descriptor set, in an order in which they can be loaded."""
+    collected = DescriptorFiles()
+    collected.add_set(path)
+    return collected.complete()
 
 
 def compile_protos(folder: Path) -> tuple[FileDescriptorSet, int]:
@@ -191,7 +217,7 @@ def make_path(template: Template) -> str:
             segments += [f"zz{number}a", f"zz{number}b"]
         else:
             segments.append(f"zz{number}")
-    verb = f":{template.verb}" if template.verb else ""
+    verb = f":{Literal(template.verb)}" if template.verb else ""
     return f"/{'/'.join(segments)}{verb}"
 
 
@@ -222,20 +248,43 @@ def report(outcome: Outcome) -> str:
         *((f"warning: {text}", count) for text, count in outcome.warnings.most_common()),
         *((f"routed {where}", count) for where, count in outcome.routed.most_common()),
     ]
+    wrong: list[str] = []
+    if outcome.calls is not None:
+        wrong = outcome.calls.wrong
+        rows += [
+            ("called, with the right RPC, message and reply", outcome.calls.right),
+            ("called, with another outcome", len(wrong)),
+            ("not called, since another binding serves the path", outcome.calls.left_out),
+        ]
     lines = [f"{name:70} {value:>12}" for name, value in rows]
-    return "\n".join([*lines, *outcome.errors, *outcome.astray])
+    return "\n".join([*lines, *outcome.errors, *outcome.astray, *wrong])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="a folder of protos")
-    folder = parser.parse_args(arguments).folder or fetch()
-    files, skipped = compile_protos(folder)
-    outcome = check(files)
-    outcome.skipped = skipped
-    print(report(outcome))
-    return 1 if outcome.errors or outcome.astray else 0
+    parser.add_argument("folder", nargs="?", type=Path, help="descriptor sets, or protos")
+    parser.add_argument("--no-calls", action="store_true", help="load and route only")
+    given = parser.parse_args(arguments)
+    folder = given.folder or fetch()
+    is_well = True
+    for name, files, skipped in _api_sets(folder):
+        outcome = check(files)
+        outcome.skipped = skipped
+        if not given.no_calls:
+            outcome.calls = asyncio.run(call_all(files))
+        print(f"{name}\n{report(outcome)}")
+        is_well = is_well and outcome.is_well
+    return 0 if is_well else 1
+
+
+def _api_sets(folder: Path) -> Iterator[tuple[str, FileDescriptorSet, int]]:
+    """Each API set of a folder: its name, its files, and how many of them do not compile."""
+    sets = descriptor_sets(folder)
+    for path in sets:
+        yield str(path), read_set(path), 0
+    if not sets:
+        yield str(folder), *compile_protos(folder)
 
 
 if __name__ == "__main__":

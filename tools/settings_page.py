@@ -38,6 +38,14 @@ With the schema in a file, this first line of `gateway.yaml` makes editors compl
 
 This page is made from the settings' own words by `python -m tools.settings_page`.
 
+## Selectors
+
+Settings name methods and services in one grammar: `library.v1.LibraryService.GetBook` is a method,
+`library.v1.LibraryService.*` all methods of a service, `library.v1.*` a package with all below it,
+`*` everything. Where services are meant (`services`, `upstreams.<name>.services`), the full name of
+one is `library.v1.LibraryService`. The part before `.*` is made of whole names: `library.v1.Lib*`
+is refused. A selector that selects nothing keeps the gateway from starting, with the nearest name.
+
 """
 
 

@@ -50,9 +50,9 @@ async def open_gateway(
     the configured place, and writes to `logs` where they are open already.
 
     Raises:
-        SchemaError, RulesError, ReflectionError, PoolError, StoreUrlError, AuthError,
-            PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it cannot start;
-            the text says why.
+        SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
+            AuthError, PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it
+            cannot start; the text says why.
     """
     async with AsyncExitStack() as stack:
         if logs is None:

@@ -11,7 +11,8 @@ from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.guards import Guards
 from gateway.audit import Audit
 from gateway.call import Interceptor
-from gateway.config.model import Config
+from gateway.config.model import Config, OnError
+from gateway.config.selectors import check_selector
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
 from gateway.exchange.ring.filters import filter_gates
@@ -25,13 +26,13 @@ from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
 from gateway.policy.options import PolicyError
-from gateway.schema.catalog import HttpRule, Method, Schema, SchemaError, build_schema
-from gateway.schema.service_config import read_service_config
+from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
+from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
 from gateway.stores.opening import open_store
 from gateway.telemetry.logs.opening import Logs
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
-from gateway.upstream.pool import Pool, open_pool
+from gateway.upstream.pool import Pool, check_services, open_pool
 from gateway.upstream.reflection import ReflectionError, reflect
 
 
@@ -116,6 +117,7 @@ async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, 
 
     Raises:
         SchemaError: no source is given, or what they give does not fit together.
+        SelectorError: a deadline or an upstream selects nothing of it.
         ReflectionError: an upstream cannot be asked.
     """
     if not (config.descriptors or config.modules or config.reflect):
@@ -129,15 +131,16 @@ async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, 
     for module in config.modules:
         files.add_module(module)
     reflected = await _reflect(config, pool, files) if config.reflect else {}
-    overrides: dict[str, tuple[HttpRule, ...]] = {}
-    for path in config.service_config:
-        overrides |= read_service_config(path)
     schema = build_schema(
         files.complete(),
         services=config.services,
-        overrides=overrides,
+        overrides=read_service_configs(config.service_config),
         unannotated=config.routing.unannotated,
+        skip_unmatched=config.routing.on_error is OnError.SKIP,
     )
+    check_services(config.upstreams, schema.declared)
+    for number, rule in enumerate(config.deadlines.methods):
+        check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
     return schema, reflected
 
 

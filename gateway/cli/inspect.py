@@ -21,7 +21,8 @@ from gateway.status import StartUpError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.opening import open_store
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
-from gateway.transcoding.binding import Binding, Diagnostic, bind, build_router
+from gateway.transcoding.binding import Binding, Diagnostic, plan_routes
+from gateway.transcoding.reachability import never_reached
 from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
 from gateway.upstream.pool import open_pool
 
@@ -30,14 +31,16 @@ _NOBODY = {"upstream": Upstream(target="localhost:1")}
 
 
 def routes(config: Config) -> list[Mapping[str, str]]:
-    """Every route as a row: its HTTP method, its template, what it calls, and how.
+    """Every route that is served as a row: its HTTP method, its template, what it calls, and how.
 
     Raises:
         StartUpError: the configuration cannot be served.
     """
     schema = run(_schema(config))
     policies = effective_policies(schema, config.policies)
-    return [_row(binding, policies) for binding in build_transcoder(config, schema).bindings]
+    transcoder = build_transcoder(config, schema)
+    lost = never_reached(transcoder.router)
+    return [_row(binding, policies) for binding in transcoder.bindings if binding not in lost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,8 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
                 return found
             policies = effective_policies(schema, config.policies)
             if config.require_policy:
-                bindings, _ = bind(schema)
-                served = [binding.method for binding in bindings]
+                router, _ = plan_routes(schema, config.routing)
+                served = [binding.method for binding in router.targets]
                 found = replace(found, without_policy=without_policy(policies, served))
             check_rate_limits(policies)
             logs = await stack.enter_async_context(open_logs(NO_LOGS))
@@ -121,10 +124,9 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
 
 
 def _rules(config: Config, schema: Schema) -> Checked:
-    bindings, diagnostics = bind(schema)
-    _, conflicts = build_router(bindings, on_conflict=config.routing.on_conflict)
-    extent = f"{len(bindings)} routes of {len(schema.methods)} methods"
-    return Checked(extent, [*diagnostics, *conflicts])
+    router, diagnostics = plan_routes(schema, config.routing)
+    extent = f"{len(router.targets)} routes of {len(schema.methods)} methods"
+    return Checked(extent, [*diagnostics, *never_reached(router).values()])
 
 
 async def _check_parts(config: Config, faults: dict[str, None]) -> None:

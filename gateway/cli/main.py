@@ -80,7 +80,7 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         list[Path] | None, typer.Option(help="google.api.Service YAML with HTTP rules.")
     ] = None,
     on_conflict: Annotated[
-        OnConflict | None, typer.Option(help="Two methods on one route: refuse, or take the first.")
+        OnConflict | None, typer.Option(help="Two methods on one route: refuse, first, or last.")
     ] = None,
     unannotated: Annotated[
         bool | None,
@@ -214,13 +214,13 @@ def check(
 @configured
 def explain(
     settings: Config,
-    request: Annotated[str, typer.Argument(help="'METHOD /path?query'")],
+    request: Annotated[list[str], typer.Argument(help="METHOD '/path?query'")],
     data: Annotated[str, typer.Option("--data", "-d", help="The body, as JSON.")] = "",
 ) -> None:
     """Show what a request would become: its binding, its fields, its message. Calls no one."""
     from gateway.cli import inspect as inspection  # noqa: PLC0415 - see the module's docstring
 
-    explanation = inspection.explain(settings, request, data)
+    explanation = inspection.explain(settings, " ".join(request), data)
     for line in explanation.lines():
         typer.echo(visible(line))
     if explanation.error is not None:

@@ -19,4 +19,4 @@ class InterceptorOptions(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     """What the class is made with, by keyword."""
     selector: Selector = "*"
-    """The methods it stands before: a full name, a prefix with `.*`, or `*` for all."""
+    """The methods it stands before: a full name, `package.*`, `package.Service.*`, or `*`."""

@@ -55,7 +55,7 @@ class QueryOptions(Section):
 
     unknown: Unknown | tuple[str, ...] = Unknown.REJECT
     """Parameters no field has: reject, ignore, or a list of the names to ignore."""
-    max_parameters: Annotated[int, Field(gt=0)] = 200
+    max_parameters: Annotated[int, Field(gt=0)] = 1000
     """More parameters than this are refused with 400."""
     maps: bool = False
     """Accept `?labels[key]=value` for maps with scalar values."""
@@ -68,13 +68,27 @@ class OnConflict(StrEnum):
 
     REFUSE = "refuse"
     FIRST = "first"
+    LAST = "last"
+
+
+class OnError(StrEnum):
+    """What to do with an HTTP rule that cannot be served."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
 
 
 class RoutingOptions(Section):
     """How routes are made from HTTP rules."""
 
     on_conflict: OnConflict = OnConflict.REFUSE
-    """Two methods on one route: refuse to start, or serve the first and warn."""
+    """Two methods on one route: refuse to start, or serve the first or the last and warn."""
+    on_error: OnError = OnError.REFUSE
+    """A rule that cannot be served: refuse to start, or skip this rule and warn."""
+    prefer: tuple[str, ...] = ()
+    """Methods, by selector, that serve what others could as well; earlier ones come first."""
+    exclude: tuple[str, ...] = ()
+    """Methods, by selector, that get no routes."""
     unannotated: bool = False
     """Give methods without an HTTP rule the route `POST /package.Service/Method`."""
     allow_nul: bool = False
@@ -120,7 +134,7 @@ class Upstream(Section):
     target: Target
     """`host:port`, or `unix:/path`."""
     services: tuple[ServiceName, ...] = ()
-    """Full service names it serves, `package.*` allowed; empty for all that no other names."""
+    """Services it serves: a full name, `package.*`, or `*`; empty for all that no other names."""
     tls: TlsClient | None = None
     """Speak TLS; `{}` for the system's trust."""
     channel: ChannelKind = ChannelKind.HTTP2
@@ -155,7 +169,7 @@ class DeadlineRule(Section):
     """How long calls of some methods may take."""
 
     selector: Selector
-    """A method's full name, or a prefix with `.*`."""
+    """The methods it is for: a full name, `package.*`, `package.Service.*`, or `*`."""
     default_s: Seconds | None = None
     """The deadline when the caller states none."""
     ceiling_s: Seconds | None = None
@@ -265,7 +279,7 @@ class Config(Section):
     service_config: tuple[Annotated[Path, Words("a file", "http.yaml")], ...] = ()
     """google.api.Service YAML files, whose http rules override annotations."""
     services: tuple[ServiceName, ...] = ()
-    """Services to expose, `package.*` allowed; empty for all."""
+    """Services to expose: a full name, `package.*`, or `*`; empty for all."""
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
     """Back ends by name."""
     routing: RoutingOptions = RoutingOptions()

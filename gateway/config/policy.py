@@ -50,7 +50,7 @@ class PolicyRule(Section):
     """What some methods ask of their callers; what it leaves out, others before it say."""
 
     selector: Selector
-    """A method's full name, or a prefix with `.*`, or `*`; the last rule that selects counts."""
+    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`; the last rule counts."""
     anonymous: bool | None = None
     """Whether anyone may call, without showing who they are."""
     scopes: ScopesRule | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.call import Interceptor
 from gateway.config.extensions import InterceptorOptions
-from gateway.policy.effective import selects
+from gateway.config.selectors import complaint, matches
 from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 
@@ -31,7 +31,7 @@ class Own:
 
     def stands_before(self, method: Method) -> bool:
         """Whether calls of `method` pass it."""
-        return selects(self.selector, method.full_name)
+        return matches(self.selector, method.full_name)
 
 
 async def load_interceptors(
@@ -50,8 +50,9 @@ async def load_interceptors(
     loaded = []
     for number, options in enumerate(settings):
         where = f"interceptors[{number}]"
-        if names is not None and not any(selects(options.selector, name) for name in names):
-            raise InterceptorError(f"{where}.selector: no method is called {options.selector}")
+        reason = None if names is None else complaint(options.selector, names)
+        if reason is not None:
+            raise InterceptorError(f"{where}.selector: {reason}")
         made = _make(options, where)
         if isinstance(made, AbstractAsyncContextManager):
             if stack is None:

@@ -1,6 +1,7 @@
 """How long each call may take: what its caller asks for, within what its method allows."""
 
-from gateway.config.model import DeadlineOptions, DeadlineRule
+from gateway.config.model import DeadlineOptions
+from gateway.config.selectors import matches
 from gateway.schema.catalog import Method
 from gateway.transcoding.metadata import parse_timeout_s
 
@@ -33,26 +34,23 @@ class Deadlines:
         """
         if asked is not None:
             return self.timeout_s(method, asked)
-        stated = [r.default_s for r in self._options.methods if _selects(r, method.full_name)]
+        stated = [
+            r.default_s for r in self._options.methods if matches(r.selector, method.full_name)
+        ]
         return next((default_s for default_s in reversed(stated) if default_s is not None), None)
 
     def idle_s(self, method: Method) -> float | None:
         """How long a stream of this method may go without a message; None for any time."""
         if not (method.client_streaming or method.server_streaming):
             return None
-        stated = [r.idle_s for r in self._options.methods if _selects(r, method.full_name)]
+        stated = [r.idle_s for r in self._options.methods if matches(r.selector, method.full_name)]
         chosen = [idle_s for idle_s in reversed(stated) if idle_s is not None]
         return chosen[0] if chosen else self._options.stream_idle_s
 
     def _limits(self, name: str) -> tuple[float, float]:
         default_s, ceiling_s = self._options.default_s, self._options.ceiling_s
         for rule in self._options.methods:
-            if _selects(rule, name):
+            if matches(rule.selector, name):
                 default_s = rule.default_s or default_s
                 ceiling_s = rule.ceiling_s or ceiling_s
         return min(default_s, ceiling_s), ceiling_s
-
-
-def _selects(rule: DeadlineRule, name: str) -> bool:
-    prefix = rule.selector.removesuffix("*")
-    return rule.selector == name or (prefix != rule.selector and name.startswith(prefix))

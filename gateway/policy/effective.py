@@ -1,12 +1,12 @@
 """What each method asks of its callers, of what the protos and the configuration say."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
 from google.protobuf.descriptor import Descriptor
 
 from gateway.config.model import DeadlineOptions, DeadlineRule
 from gateway.config.policy import PolicyRule, RateLimitRule
+from gateway.config.selectors import complaint, matches
 from gateway.policy.options import (
     CountBy,
     LimitAlgorithm,
@@ -31,9 +31,10 @@ def effective_policies(schema: Schema, rules: Sequence[PolicyRule]) -> Policies:
     """
     parts = {method: list(said) for method, said in declared_parts(schema).items()}
     for number, rule in enumerate(rules):
-        selected = [method for method in parts if selects(rule.selector, method.full_name)]
-        if not selected:
-            raise PolicyError(_nothing_selected(rule.selector, number, schema.methods))
+        selected = [method for method in parts if matches(rule.selector, method.full_name)]
+        reason = complaint(rule.selector, schema.methods) if not selected else None
+        if reason is not None:
+            raise PolicyError(f"policies[{number}].selector: {reason}")
         part = _part(rule)
         check_part(part, f"policies[{number}]")
         for method in selected:
@@ -66,13 +67,6 @@ def with_timeouts(options: DeadlineOptions, policies: Policies) -> DeadlineOptio
     return options.model_copy(update={"methods": (*rules, *options.methods)})
 
 
-def selects(selector: str, name: str) -> bool:
-    """Whether a selector is the full name of a method, a prefix of it with `.*`, or `*`."""
-    prefix = selector.removesuffix("*")
-    is_prefix = prefix != selector and (not prefix or prefix.endswith("."))
-    return selector == name or (is_prefix and name.startswith(prefix))
-
-
 def in_words(policy: MethodPolicy) -> str:
     """A policy on one line."""
     words = []
@@ -94,13 +88,6 @@ def in_words(policy: MethodPolicy) -> str:
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)
-
-
-def _nothing_selected(selector: str, number: int, names: Iterable[str]) -> str:
-    known = list(names)
-    near = get_close_matches(selector.removesuffix(".*"), known, n=3) or known[:3]
-    which = ", ".join(near) or "none"
-    return f"policies[{number}].selector: no method is called {selector}; there are: {which}"
 
 
 def _check_redacted(method: Method, policy: MethodPolicy) -> None:

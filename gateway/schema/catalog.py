@@ -1,7 +1,7 @@
 """What can be called: one `FileDescriptorSet` in, a `Schema` out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor
@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from gateway.config.selectors import complaint, matches_service
 from gateway.status import StartUpError
 
 
@@ -117,6 +118,10 @@ class Schema:
     pool: DescriptorPool
     methods: Mapping[str, Method]
     """By full name, in the order of the files."""
+    declared: tuple[str, ...] = ()
+    """The full names of all services of the files, also those that are not exposed."""
+    unmatched: Mapping[str, tuple[Source, str]] = field(default_factory=dict)
+    """Names that rules outside the protos select though no method has them: where, and why not."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -135,26 +140,37 @@ def build_schema(
     services: Sequence[str] = (),
     overrides: RuleOverrides | None = None,
     unannotated: bool = False,
+    skip_unmatched: bool = False,
 ) -> Schema:
     """The schema of `files`, which come in dependency order.
 
-    `services` limits it to these (`package.*` allowed); `overrides` replace annotations;
-    `unannotated` gives methods without a rule `POST /package.Service/Method`.
+    `services` are selectors that limit it to what they select; `overrides` replace annotations;
+    `unannotated` gives methods without a rule `POST /package.Service/Method`; with
+    `skip_unmatched`, overrides of methods that are not there are left out and told.
 
     Raises:
-        SchemaError: the files do not fit together, or a name in `services` or `overrides` matches
-            nothing.
+        SchemaError: the files do not fit together, or a selector in `services` or a name in
+            `overrides` matches nothing.
     """
     pool = _build_pool(files)
     overrides = overrides or {}
     found = list(_methods(files, pool, overrides, unannotated=unannotated))
-    _refuse_unmatched(overrides, found)
+    unmatched = dict(_unmatched(overrides, found))
+    if unmatched and not skip_unmatched:
+        raise SchemaError("\n".join([f"{source}: {why}" for source, why in unmatched.values()]))
     exposed = [method for method in found if _is_exposed(method.service, services)]
-    for pattern in services:
-        if not any(_is_exposed(method.service, [pattern]) for method in found):
-            known = ", ".join(dict.fromkeys([m.service for m in found])) or "none"
-            raise SchemaError(f"no service is called {pattern}; there are: {known}")
-    return Schema(pool, {method.full_name: method for method in exposed})
+    for selector in services:
+        reason = complaint(selector, [method.service for method in found], kind="service")
+        if reason is not None:
+            raise SchemaError(reason)
+    declared = [
+        f"{file.package}.{service.name}".removeprefix(".")
+        for file in files.file
+        for service in file.service
+    ]
+    return Schema(
+        pool, {method.full_name: method for method in exposed}, tuple(declared), unmatched
+    )
 
 
 def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
@@ -169,19 +185,18 @@ def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
     return pool
 
 
-def _is_exposed(service: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(
-        pattern == service or (pattern.endswith(".*") and service.startswith(pattern[:-1]))
-        for pattern in patterns
-    )
+def _is_exposed(service: str, selectors: Sequence[str]) -> bool:
+    return not selectors or any(matches_service(selector, service) for selector in selectors)
 
 
-def _refuse_unmatched(overrides: RuleOverrides, methods: Sequence[Method]) -> None:
-    known = {method.full_name for method in methods}
+def _unmatched(
+    overrides: RuleOverrides, methods: Sequence[Method]
+) -> Iterator[tuple[str, tuple[Source, str]]]:
+    known = {method.full_name: None for method in methods}
     for selector, rules in overrides.items():
         if selector not in known:
-            source = rules[0].source if rules else "service config"
-            raise SchemaError(f"{source}: no method is called {selector}")
+            why = complaint(selector, known) or ""
+            yield selector, (rules[0].source if rules else Source("service config"), why)
 
 
 def _methods(
@@ -254,7 +269,9 @@ def flatten(
     rule: http_pb2.HttpRule, source: Source, *, fully_decode: bool = False
 ) -> Iterator[HttpRule]:
     """A rule and its additional bindings, each as one alternative."""
-    yield _alternative(rule, source, fully_decode=fully_decode, nested=False)
+    says_nothing = not (rule.WhichOneof("pattern") or rule.body or rule.response_body)
+    if not (says_nothing and rule.additional_bindings):
+        yield _alternative(rule, source, fully_decode=fully_decode, nested=False)
     for additional in rule.additional_bindings:
         yield _alternative(additional, source, fully_decode=fully_decode, nested=False)
         for inner in additional.additional_bindings:

@@ -5,6 +5,8 @@ Only what concerns HTTP is read: `http.rules` and `http.fully_decode_reserved_ex
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ class _LineLoader(yaml.SafeLoader):
 
 
 _LINE = "__line__"
+_ANYWHERE = Source("")
 _FULLY_DECODE = "fully_decode_reserved_expansion"
 _METHOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
@@ -78,6 +81,24 @@ def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
         selector, alternatives = _rule(path, number, rule, fully_decode=fully_decode)
         rules[selector] = alternatives
     return rules
+
+
+def read_service_configs(paths: Iterable[Path]) -> dict[str, tuple[HttpRule, ...]]:
+    """The rules of all these files by the method each selects.
+
+    Files add up: a method that several of them select has the bindings of each. One that is
+    written in two files alike counts once.
+
+    Raises:
+        SchemaError: as `read_service_config`.
+    """
+    rules: dict[str, dict[HttpRule, HttpRule]] = {}
+    for path in paths:
+        for selector, alternatives in read_service_config(path).items():
+            of_method = rules.setdefault(selector, {})
+            for rule in alternatives:
+                of_method.setdefault(replace(rule, source=_ANYWHERE), rule)
+    return {selector: tuple(of_method.values()) for selector, of_method in rules.items()}
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -5,18 +5,19 @@ bad one. Sources: google/api/http.proto (comments on HttpRule and Http), AIP-127
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.config.model import OnConflict
+from gateway.config.model import OnConflict, OnError, RoutingOptions
+from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
 from gateway.transcoding.http_body import is_http_body
-from gateway.transcoding.routing.router import Router, RouterBuilder
+from gateway.transcoding.routing.router import Conflict, Router, RouterBuilder
 from gateway.transcoding.routing.template import Template, TemplateError, parse_template
 
 WHOLE: Final = "*"
@@ -86,16 +87,47 @@ class _RuleError(ValueError):
     """A rule that cannot be served; the text says why and what would be right."""
 
 
-def bind(schema: Schema) -> tuple[list[Binding], list[Diagnostic]]:
-    """Every rule of `schema` as a binding, and what there is to say of them."""
+def plan_routes(
+    schema: Schema, options: RoutingOptions
+) -> tuple[Router[Binding], list[Diagnostic]]:
+    """The router over what `options` leave of `schema`, and what there is to say of its rules.
+
+    Raises:
+        SelectorError: a selector in `options` selects no method.
+    """
+    for name, selectors in (("prefer", options.prefer), ("exclude", options.exclude)):
+        for number, selector in enumerate(selectors):
+            check_selector(f"routing.{name}[{number}]", selector, schema.methods)
+    bindings, diagnostics = bind(schema, on_error=options.on_error, exclude=options.exclude)
+    router, conflicts = build_router(
+        bindings,
+        on_conflict=options.on_conflict,
+        allow_nul=options.allow_nul,
+        prefer=options.prefer,
+    )
+    return router, [*diagnostics, *conflicts]
+
+
+def bind(
+    schema: Schema, *, on_error: OnError = OnError.REFUSE, exclude: Sequence[str] = ()
+) -> tuple[list[Binding], list[Diagnostic]]:
+    """Every rule of `schema` as a binding, and what there is to say of them.
+
+    `exclude` are selectors of methods that get none.
+    """
     bindings: list[Binding] = []
-    diagnostics: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = [
+        Diagnostic(Severity.WARNING, f"{reason}; the rule is skipped", source, selector, "", "")
+        for selector, (source, reason) in schema.unmatched.items()
+    ]
     for method in schema.methods.values():
+        if _tier(method, exclude) < len(exclude):
+            continue
         for rule in method.rules:
             try:
                 binding = _bind(method, rule)
             except (_RuleError, TemplateError, FieldPathError) as error:
-                diagnostics.append(_diagnostic(Severity.ERROR, str(error), method, rule))
+                diagnostics.append(_refusal(str(error), method, rule, on_error))
             else:
                 bindings.append(binding)
                 diagnostics += [
@@ -105,30 +137,65 @@ def bind(schema: Schema) -> tuple[list[Binding], list[Diagnostic]]:
 
 
 def build_router(
-    bindings: Iterable[Binding], *, on_conflict: OnConflict, allow_nul: bool = False
+    bindings: Iterable[Binding],
+    *,
+    on_conflict: OnConflict,
+    allow_nul: bool = False,
+    prefer: Sequence[str] = (),
 ) -> tuple[Router[Binding], list[Diagnostic]]:
-    """The router over `bindings`, and a diagnostic for each route that two of them claim."""
-    builder: RouterBuilder[Binding] = RouterBuilder()
+    """The router over `bindings`, and a diagnostic for each route that two of them claim.
+
+    `prefer` are selectors of methods that serve what others could as well, the first of them first.
+    """
+    builder: RouterBuilder[Binding] = RouterBuilder(last_wins=on_conflict is OnConflict.LAST)
     for binding in bindings:
         builder.add(
             binding.http_method,
             binding.template,
             binding,
             fully_decode=binding.rule.fully_decode,
+            tier=_tier(binding.method, prefer),
         )
-    severity = Severity.ERROR if on_conflict is OnConflict.REFUSE else Severity.WARNING
-    diagnostics = [
-        _diagnostic(
-            severity,
-            f"the same route as {c.first.method.full_name} ({c.first.rule.source}), "
-            f"{c.first.http_method} {c.first.rule.template}"
-            + (", which serves it" if severity is Severity.WARNING else ""),
-            c.second.method,
-            c.second.rule,
-        )
-        for c in builder.conflicts
-    ]
+    diagnostics = [_of_conflict(conflict, on_conflict) for conflict in builder.conflicts]
     return builder.build(allow_nul=allow_nul), diagnostics
+
+
+def in_words(binding: Binding) -> str:
+    """The method of a binding, where its rule is written, and its route."""
+    route = f"{binding.http_method} {binding.rule.template}"
+    return f"{binding.method.full_name} ({binding.rule.source}), {route}"
+
+
+def _tier(method: Method, selectors: Sequence[str]) -> int:
+    """The place of the first selector that selects `method`; behind all of them if none does."""
+    for place, selector in enumerate(selectors):
+        if matches(selector, method.full_name):
+            return place
+    return len(selectors)
+
+
+def _of_conflict(conflict: Conflict[Binding], on_conflict: OnConflict) -> Diagnostic:
+    is_decided = conflict.is_preferred or on_conflict is not OnConflict.REFUSE
+    first, second = conflict.first, conflict.second
+    return _diagnostic(
+        Severity.WARNING if is_decided else Severity.ERROR,
+        f"the same route as {in_words(first)}" + (", which serves it" if is_decided else ""),
+        second.method,
+        second.rule,
+    )
+
+
+def _refusal(reason: str, method: Method, rule: HttpRule, on_error: OnError) -> Diagnostic:
+    """What is said of a rule that cannot be served."""
+    if not (rule.http_method or rule.template) and len(method.rules) > 1:
+        # The additional bindings of such a rule are served; only its own body leads nowhere.
+        reason = (
+            "a body without a pattern says nothing; additional bindings have bodies of their own"
+        )
+        return _diagnostic(Severity.WARNING, reason, method, rule)
+    if on_error is OnError.SKIP:
+        return _diagnostic(Severity.WARNING, f"{reason}; the rule is skipped", method, rule)
+    return _diagnostic(Severity.ERROR, reason, method, rule)
 
 
 def _bind(method: Method, rule: HttpRule) -> Binding:

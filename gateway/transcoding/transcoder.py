@@ -20,7 +20,7 @@ from gateway.status import (
     error_document,
     status_bytes,
 )
-from gateway.transcoding.binding import Binding, Diagnostic, Severity, bind, build_router
+from gateway.transcoding.binding import Binding, Diagnostic, Severity, plan_routes
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
@@ -81,15 +81,15 @@ class Transcoder:
         config: Config,
         codec: Codec,
         router: Router[Binding],
-        bindings: Sequence[Binding],
         warnings: Sequence[Diagnostic] = (),
     ) -> None:
-        self.bindings = bindings
+        self.bindings = router.targets
+        """What is served; of several bindings on one route, only the one that serves it."""
         self.warnings = warnings
         self.match = router.match
         self.matches = router.matches
         self.allowed_methods = router.allowed_methods
-        self._router = router
+        self.router = router
         self._config = config
         self._codec = codec
         self._shape = config.errors
@@ -231,7 +231,7 @@ class Transcoder:
 
     def explain_match(self, http_method: str, path: str) -> list[tuple[Binding, str]]:
         """For each binding: `matches`, or why it does not."""
-        return self._router.explain(http_method, path)
+        return self.router.explain(http_method, path)
 
     def explain_request(self, match: Match[Binding], query: str) -> list[tuple[str, str, str]]:
         """Which part of the URL went to which field."""
@@ -287,20 +287,15 @@ def build_transcoder(config: Config, schema: Schema) -> Transcoder:
     """The transcoder for `schema`; what is merely doubtful stands in its `warnings`.
 
     Raises:
-        RulesError: a rule cannot be served, or two claim one route and `on_conflict` is refuse.
+        RulesError: a rule cannot be served, or two claim one route, and the settings refuse that.
+        SelectorError: a selector of `routing` selects nothing.
     """
-    bindings, diagnostics = bind(schema)
-    router, conflicts = build_router(
-        bindings,
-        on_conflict=config.routing.on_conflict,
-        allow_nul=config.routing.allow_nul,
-    )
-    diagnostics += conflicts
+    router, diagnostics = plan_routes(schema, config.routing)
     errors = _with(Severity.ERROR, diagnostics)
     if errors:
         raise RulesError(errors)
     codec = Codec(schema.pool, config.json_, json_depth=config.limits.json_depth)
-    return Transcoder(config, codec, router, bindings, _with(Severity.WARNING, diagnostics))
+    return Transcoder(config, codec, router, _with(Severity.WARNING, diagnostics))
 
 
 def _with(severity: Severity, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

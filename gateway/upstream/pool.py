@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.model import ChannelKind, Upstream
+from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.status import StartUpError
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
 
 _GRACE_S = 5.0
 """How long calls may finish as their channel closes, after the front end has let its own finish."""
+_KNOWN_TO_THE_GATEWAY = ("gatewayapi.v1.AuthService",)
+"""Called by the gateway itself, also where no descriptors describe it."""
 
 
 class PoolError(StartUpError):
@@ -56,7 +59,7 @@ class Pool:
     ) -> dict[str, Channel]:
         """The channel of each service.
 
-        A configured name beats a longer pattern, that beats a shorter one, then comes what
+        A configured name beats a longer prefix, that beats a shorter one, then comes what
         `reflected` (service to upstream) says, then the one upstream that names no services.
 
         Raises:
@@ -82,13 +85,25 @@ class Pool:
         return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
-def _strength(pattern: str, service: str) -> int:
-    """How exactly `pattern` names `service`: 0 for not at all."""
-    if pattern == service:
+def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -> None:
+    """Refuses a selector in an upstream's services that selects none of the `declared` ones.
+
+    Raises:
+        SelectorError: there is one; the text names it and the nearest service.
+    """
+    known = [*declared, *_KNOWN_TO_THE_GATEWAY]
+    for name, upstream in upstreams.items():
+        for number, selector in enumerate(upstream.services):
+            if selector != EVERYTHING:
+                where = f"upstreams.{name}.services[{number}]"
+                check_selector(where, selector, known, kind="service")
+
+
+def _strength(selector: str, service: str) -> int:
+    """How exactly `selector` names `service`: 0 for not at all."""
+    if names_service(selector, service):
         return len(service) + 1
-    if pattern == "*" or (pattern.endswith(".*") and service.startswith(pattern[:-1])):
-        return len(pattern)
-    return 0
+    return len(selector) if matches_service(selector, service) else 0
 
 
 def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:

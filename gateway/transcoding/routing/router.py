@@ -2,7 +2,9 @@
 
 Precedence does not depend on load order. First, a path that ends in a verb some template declares
 is read with the verb, then with the colon as data. Then, segment by segment from the left, a
-literal beats `*` and `*` beats `**`; behind `**`, more segments beat fewer. Last, on one path an
+literal beats `*` and `*` beats `**`; behind `**`, more segments beat fewer. Where settings put
+routes into tiers, an earlier tier comes first among templates with their literals in the same
+places before any `**`: only wildcards tell those apart. Last, on one path an
 exact HTTP method beats the custom kind `*`, and HEAD without a binding of its own is served as GET.
 The search goes on until a binding fits in everything, the HTTP method included, so a more specific
 path never hides a less specific one that would serve.
@@ -41,28 +43,35 @@ class Match(Generic[T]):
 
 
 class Conflict(Generic[T]):
-    """Two targets on one route; the first serves it."""
+    """Two targets on one route: `first` serves it, `second` does not."""
 
-    __slots__ = ("first", "http_method", "second", "template")
+    __slots__ = ("first", "http_method", "is_preferred", "second", "template")
 
-    def __init__(self, http_method: str, template: Template, first: T, second: T) -> None:
+    def __init__(
+        self, http_method: str, template: Template, first: T, second: T, *, is_preferred: bool
+    ) -> None:
         self.http_method = http_method
         self.template = template
         self.first = first
         self.second = second
+        self.is_preferred = is_preferred
+        """Whether `first` serves it because its tier is an earlier one."""
 
 
 class _Entry(Generic[T]):
     """A route: what serves it, and how its variables are read."""
 
-    __slots__ = ("captures", "http_method", "plain", "target", "template")
+    __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
 
     def __init__(
-        self, template: Template, target: T, http_method: str, *, fully_decode: bool
+        self, template: Template, target: T, http_method: str, *, fully_decode: bool, tier: int
     ) -> None:
         self.template = template
         self.target = target
         self.http_method = http_method
+        self.tier = tier
+        self.order = (_literal_places(template), tier)
+        """Compares smaller for what comes first, before the order of the search counts."""
         self.captures = compile_captures(template, fully_decode=fully_decode)
         self.plain = plain_captures(template) or self.captures
         """The same, for paths without escapes that were found without a `**`."""
@@ -88,28 +97,58 @@ class _Node(Generic[T]):
 
 
 class RouterBuilder(Generic[T]):
-    """Collects routes; `build` makes the router."""
+    """Collects routes; `build` makes the router.
 
-    def __init__(self) -> None:
+    Of several targets on one route the one of the earliest tier serves it, and of those the first,
+    or with `last_wins` the last.
+    """
+
+    def __init__(self, *, last_wins: bool = False) -> None:
+        self._last_wins = last_wins
         # Variables are no part of the key: their names do not tell two routes apart.
-        self._entries: dict[tuple[str, tuple[Segment, ...], str], _Entry[T]] = {}
-        self.conflicts: list[Conflict[T]] = []
+        self._claims: dict[tuple[str, tuple[Segment, ...], str], list[_Entry[T]]] = {}
 
     def add(
-        self, http_method: str, template: Template, target: T, *, fully_decode: bool = False
+        self,
+        http_method: str,
+        template: Template,
+        target: T,
+        *,
+        fully_decode: bool = False,
+        tier: int = 0,
     ) -> None:
-        """Adds a route; one that is taken stays with its first target and counts as a conflict."""
-        key = (http_method, template.segments, template.verb)
-        taken = self._entries.get(key)
-        if taken is not None:
-            self.conflicts.append(Conflict(http_method, template, taken.target, target))
-            return
-        self._entries[key] = _Entry(template, target, http_method, fully_decode=fully_decode)
+        """Adds a route; more than one on the same route are conflicts."""
+        entry = _Entry(template, target, http_method, fully_decode=fully_decode, tier=tier)
+        self._claims.setdefault((http_method, template.segments, template.verb), []).append(entry)
+
+    @property
+    def conflicts(self) -> list[Conflict[T]]:
+        """Each target that does not serve its route, with the one that does."""
+        found: list[Conflict[T]] = []
+        for claims in self._claims.values():
+            winner = self._winner(claims)
+            found += [
+                Conflict(
+                    entry.http_method,
+                    entry.template,
+                    winner.target,
+                    entry.target,
+                    is_preferred=winner.tier < entry.tier,
+                )
+                for entry in claims
+                if entry is not winner
+            ]
+        return found
+
+    def _winner(self, claims: Sequence[_Entry[T]]) -> _Entry[T]:
+        tier = min([entry.tier for entry in claims])
+        best = [entry for entry in claims if entry.tier == tier]
+        return best[-1] if self._last_wins else best[0]
 
     def build(self, *, allow_nul: bool = False) -> "Router[T]":
         """The router over all routes added so far; it knows nothing of later ones."""
+        entries = [self._winner(claims) for claims in self._claims.values()]
         root: _Node[T] = _Node()
-        entries = list(self._entries.values())
         leaves = [_grow_leaf(root, entry.template) for entry in entries]
         for methods, entry in zip(leaves, entries, strict=True):
             methods[entry.http_method] = entry
@@ -125,11 +164,16 @@ class Router(Generic[T]):
 
     def __init__(self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool) -> None:
         self._entries = entries
+        self.targets: Sequence[T] = [entry.target for entry in entries]
+        """What is served, in the order in which it was added."""
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
         # A path starts with an empty segment; giving it a node saves cutting it off.
         self._start: _Node[T] = _Node()
         self._start.literals[""] = root
+        self._has_tiers = len({entry.tier for entry in entries}) > 1
+        # Where there are tiers, no plain way down is sure to be the right one.
+        self._plain_start: _Node[T] = _Node() if self._has_tiers else self._start
 
     def match(self, http_method: str, path: str) -> Match[T]:
         """The most specific target for `http_method` on `path`.
@@ -147,7 +191,7 @@ class Router(Generic[T]):
                 last, _, verb = segments[-1].rpartition(":")
                 verb = verb if verb in self._verbs else ""
                 segments[-1] = last if verb else segments[-1]
-            node = self._start
+            node = self._plain_start
             for segment in segments:
                 child = node.literals.get(segment) or node.wildcard
                 if child is None:
@@ -211,15 +255,24 @@ class Router(Generic[T]):
 
     def _search(self, http_method: str, path: str) -> Match[T]:
         missed: list[_Methods[T]] = []
+        found: tuple[_Entry[T], list[str]] | None = None
         for methods, segments in self._leaves(path):
             entry = methods.get(http_method) or methods.get(ANY_METHOD)
-            if entry is not None:
+            if entry is None:
+                missed.append(methods)
+            elif not self._has_tiers:
                 return Match(entry.target, entry.captures(segments))
-            missed.append(methods)
-        raise _no_match(http_method, path, _allowed(missed))
+            elif found is None or _comes_before(entry, found[0]):
+                found = (entry, segments)
+        if found is None:
+            raise _no_match(http_method, path, _allowed(missed))
+        return Match(found[0].target, found[0].captures(found[1]))
 
     def _leaves(self, path: str) -> Iterator[tuple[_Methods[T], list[str]]]:
-        """Each leaf that `path` reaches, the most specific first, with the raw segments."""
+        """Each leaf that `path` reaches, the most specific first, with the raw segments.
+
+        Those that read a verb come before all that do not.
+        """
         raw = path.split("/")
         texts = decode_segments(raw, allow_nul=self._allow_nul)
         if not path.startswith("/"):
@@ -243,6 +296,17 @@ class Router(Generic[T]):
             methods = node.leaves.get(verb)
             if methods is not None:
                 yield methods, raw
+
+
+def _literal_places(template: Template) -> str:
+    """Where a template has literals before any `**`, to compare: further left is smaller."""
+    places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]
+    return "".join(places).rstrip("1") + "2"
+
+
+def _comes_before(entry: _Entry[T], found: _Entry[T]) -> bool:
+    """Whether `entry` serves a path before `found`, to which the search came earlier."""
+    return entry.template.verb == found.template.verb and entry.order < found.order
 
 
 def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:

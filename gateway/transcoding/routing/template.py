@@ -1,14 +1,15 @@
 """Path templates: the grammar of google/api/http.proto, text to `Template`.
 
-    Template = "/" Segments [ Verb ] ;
+    Template = "/" [ Segments [ Verb ] ] ;
     Segments = Segment { "/" Segment } ;
     Segment  = "*" | "**" | LITERAL | Variable ;
     Variable = "{" FieldPath [ "=" Segments ] "}" ;
     FieldPath = IDENT { "." IDENT } ;
     Verb     = ":" LITERAL ;
 
-`**` matches any number of segments, even none, and closes a template but for the verb. Published
-APIs also have it before other segments; one such `**` is taken, and `Template.deep_inside` tells.
+`/` alone, which the grammar of http.proto leaves out, is the root. `**` matches any number of
+segments, even none, and closes a template but for the verb. Published APIs also have it before
+other segments; one such `**` is taken, and `Template.deep_inside` tells.
 """
 
 import re
@@ -117,6 +118,8 @@ class _Parser:
 
     def template(self) -> Template:
         self._expect("/", "a template starts with /")
+        if self._text == "/":
+            return Template((), ())
         self._parse_segments(inside_variable=False)
         verb = self._literal("a verb after the colon") if self._take(":") else ""
         if self._at < len(self._text):

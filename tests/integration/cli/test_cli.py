@@ -165,6 +165,35 @@ def test_explain_tells_why_a_request_would_be_refused(arguments: list[str], says
     assert says in done.stdout
 
 
+def test_explain_takes_method_and_path_apart_and_shows_the_five_nearest() -> None:
+    done = gateway("explain", "get", "/v1/shelfs/1/books", *SAMPLE)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "404 NOT_FOUND: no route for GET /v1/shelfs/1/books"
+    assert lines[1] == "nearest routes:"
+    assert lines[2] == "  GET /v1/{parent=shelves/*}/books: segment 2 is 'shelfs' and not 'shelves'"
+    assert len(lines) == 7
+
+
+def test_routes_lists_what_is_served_where_two_methods_claim_a_route(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "type: google.api.Service\nhttp: {rules: [\n"
+        "{selector: library.v1.LibraryService.GetShelf, get: '/v1/{name=same/*}'},\n"
+        "{selector: library.v1.LibraryService.GetBook, get: '/v1/{name=same/*}'}]}\n"
+    )
+    listed = {}
+    for on_conflict in ("first", "last"):
+        done = gateway("routes", "--json", "--on-conflict", on_conflict, *SAMPLE,
+                       "--service-config", str(rules))  # fmt: skip
+        rows = map(json.loads, done.stdout.splitlines())
+        listed[on_conflict] = [row["rpc"] for row in rows if "same" in row["template"]]
+    assert listed == {
+        "first": ["library.v1.LibraryService.GetShelf"],
+        "last": ["library.v1.LibraryService.GetBook"],
+    }
+
+
 def test_config_prints_a_json_schema() -> None:
     schema = json.loads(gateway("config", "--schema").stdout)
     assert schema["properties"]["listen"]["default"] == "127.0.0.1:8080"

@@ -68,7 +68,6 @@ def test_bindings_too_deep_are_kept_to_be_refused_with_their_rule(tmp_path: Path
     read(tmp_path, HEAD + f"http: {{rules: [{{selector: a.S.M, additional_bindings: [{deep}]}}]}}")
     rules = read_service_config(tmp_path / "service.yaml")["a.S.M"]
     assert [(rule.template, rule.nested) for rule in rules] == [
-        ("", False),
         ("/y", False),
         ("/z", True),
     ]

@@ -1,6 +1,8 @@
 """Queries made to confuse: clashes across nesting, hostile names, and memory that stays bounded."""
 
 from itertools import product
+from math import inf
+from time import process_time
 from typing import Any
 
 import pytest
@@ -232,6 +234,30 @@ def test_no_value_is_other_than_unicode(query: str) -> None:
 def test_empty_pieces_do_not_count_as_parameters() -> None:
     assert bind("&" * 500 + "name=x", max_parameters=1) == {"name": "x"}
     assert "more than 1 query parameters" in refusal("name=x&note=y", max_parameters=1)
+
+
+def test_a_thousand_parameters_are_taken_without_a_setting() -> None:
+    query = "&".join(f"tags=id{number}" for number in range(1000))
+    assert bind(query) == {"tags": [f"id{number}" for number in range(1000)]}
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["tags={}", "tags=%41+{}", "labels[k{}]=7", "sub.labels[k%20{}]=7", "nope{}=x"],
+)
+def test_many_parameters_take_time_in_proportion_to_their_number(parameter: str) -> None:
+    def seconds(many: int) -> float:
+        query = "&".join(parameter.format(number) for number in range(many))
+        subject = binder(maps=True, unknown="ignore", max_parameters=many)
+        best = inf
+        for _ in range(3):
+            started = process_time()
+            subject.bind(query)
+            best = min(best, process_time() - started)
+        return best
+
+    # In square time the larger would take 64 times as long.
+    assert seconds(16_000) < 24 * max(seconds(2_000), 0.001)
 
 
 def test_what_is_remembered_stays_bounded_and_never_keeps_others_out() -> None:

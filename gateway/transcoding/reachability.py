@@ -1,0 +1,87 @@
+"""Bindings that no request reaches, since others take every path of theirs.
+
+For one number of segments, a template covers all paths of another if it covers the one in which
+each segment that a wildcard takes is a word that stands in no template: a literal cannot match that
+word, so whatever does has a wildcard there and matches every other word as well. It is therefore
+enough to route one such path for each number of segments that a `**` can take. Beyond the length
+of the longest template, one more segment changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from gateway.status import StatusError
+from gateway.transcoding.binding import Binding, Diagnostic, Severity, in_words
+from gateway.transcoding.routing.router import ANY_METHOD, Router
+from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
+
+_NAMED = 3
+"""How many of the bindings that take a path are named in a message."""
+
+
+def never_reached(router: Router[Binding]) -> Mapping[Binding, Diagnostic]:
+    """Each binding of `router` that no request reaches, with a warning that says why."""
+    templates = [binding.template for binding in router.targets]
+    word = _new_word(
+        segment.text for t in templates for segment in t.segments if isinstance(segment, Literal)
+    )
+    longest = max([len(template.segments) for template in templates], default=0)
+    # What serves any HTTP method is reached if a method that no other binding has reaches it.
+    method = _new_word(binding.http_method for binding in router.targets)
+    found: dict[Binding, Diagnostic] = {}
+    for binding in router.targets:
+        http_method = method if binding.http_method == ANY_METHOD else binding.http_method
+        paths = sample_paths(binding.template, word, longest + 1)
+        reason = _why_not(router, binding, http_method, paths)
+        if reason:
+            found[binding] = _warning(binding, reason)
+    return found
+
+
+def sample_paths(template: Template, word: str, most: int) -> Iterator[str]:
+    """Paths of `template` in which `word` is what wildcards take: up to `most` of it for a `**`."""
+    verb = f":{Literal(template.verb)}" if template.verb else ""
+    for many in range(1 if template.deep_at is None else most + 1):
+        parts: list[str] = []
+        for segment in template.segments:
+            if isinstance(segment, Literal):
+                parts.append(str(segment))
+            else:
+                parts += [word] * (many if isinstance(segment, DeepWildcard) else 1)
+        yield f"/{'/'.join(parts)}{verb}"
+
+
+def _why_not(
+    router: Router[Binding], binding: Binding, http_method: str, paths: Iterable[str]
+) -> str:
+    """Why no request for one of `paths` reaches `binding`; empty if one does."""
+    takers: dict[Binding, None] = {}
+    for path in paths:
+        try:
+            found = router.match(http_method, path).target
+        except StatusError as error:
+            return error.message  # a template may hold what no path may
+        if found is binding:
+            return ""
+        takers[found] = None
+    named = [in_words(taker) for taker in takers][:_NAMED]
+    return f"every path of it goes to {' or '.join(named)}; see routing.prefer"
+
+
+def _warning(binding: Binding, reason: str) -> Diagnostic:
+    return Diagnostic(
+        Severity.WARNING,
+        f"no request reaches it: {reason}",
+        binding.rule.source,
+        binding.method.full_name,
+        binding.http_method,
+        binding.rule.template,
+    )
+
+
+def _new_word(words: Iterable[str]) -> str:
+    """A word that is none of these."""
+    taken = set(words)
+    number = 0
+    while f"x{number}" in taken:
+        number += 1
+    return f"x{number}"

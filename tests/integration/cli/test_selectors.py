@@ -1,0 +1,97 @@
+"""A selector that selects nothing keeps the gateway from starting, in every setting."""
+
+from typing import Any
+
+import pytest
+
+from gateway.app.gateway import open_gateway
+from gateway.cli.inspect import check
+from gateway.config.model import Config
+from gateway.status import StartUpError
+from tests.support.http import echo_gateway
+
+
+def config(**settings: Any) -> Config:
+    return Config.model_validate(
+        {"listen": "127.0.0.1:0", "modules": ["gen.echo.v1"], "log": {"access": "off"}} | settings
+    )
+
+
+def upstream(*services: str) -> dict[str, Any]:
+    return {"upstreams": {"echo": {"target": "127.0.0.1:1", "services": services}}}
+
+
+WRONG = [
+    pytest.param(
+        upstream() | {"policies": [{"selector": "echo.v1.EchoService.Ecko", "cost": 2}]},
+        "policies[0].selector: no method is called echo.v1.EchoService.Ecko; "
+        "there are: echo.v1.EchoService.Echo",
+        id="policies",
+    ),
+    pytest.param(
+        upstream() | {"deadlines": {"methods": [{"selector": "echo.v1.EchoServise.*"}]}},
+        "deadlines.methods[0].selector: no method is called echo.v1.EchoServise.*; "
+        "there are: echo.v1.EchoService.*",
+        id="deadlines",
+    ),
+    pytest.param(
+        upstream() | {"deadlines": {"methods": [{"selector": "echo.v1.Ech*", "default_s": 1}]}},
+        "such as echo.v1.EchoService.*",
+        id="deadlines in a form that was taken once",
+    ),
+    pytest.param(
+        upstream() | {"services": ["echo.v1.EchoServise"]},
+        "no service is called echo.v1.EchoServise; there are: echo.v1.EchoService",
+        id="services",
+    ),
+    pytest.param(
+        upstream("*", "echo.v1.EchoServise"),
+        "upstreams.echo.services[1]: no service is called echo.v1.EchoServise; "
+        "there are: echo.v1.EchoService",
+        id="upstreams",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), WRONG)
+async def test_a_typo_keeps_it_from_serving(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(StartUpError) as raised:
+        async with open_gateway(config(**settings)):
+            pass
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("settings", "says"), WRONG)
+def test_check_finds_it_too(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(StartUpError) as raised:
+        check(config(**settings))
+    assert says in str(raised.value)
+
+
+async def test_every_setting_takes_a_star_and_a_service_with_all_its_methods() -> None:
+    for selector in ("*", "echo.*", "echo.v1.EchoService.*"):
+        async with echo_gateway(
+            services=[selector],
+            policies=[{"selector": selector, "cost": 2}],
+            deadlines={"methods": [{"selector": selector, "default_s": 3}]},
+        ) as running:
+            assert running.transcoder.bindings
+
+
+async def test_an_upstream_may_be_for_the_authentication_server_alone() -> None:
+    both = upstream("*")["upstreams"] | {
+        "auth": {"target": "127.0.0.1:2", "services": ["gatewayapi.v1.*"]}
+    }
+    async with open_gateway(config(upstreams=both)) as running:
+        assert running.transcoder.bindings
+
+
+async def test_an_upstream_may_name_a_service_that_is_not_exposed() -> None:
+    settings = {
+        "modules": ["gen.echo.v1", "gen.library.v1"],
+        "services": ["echo.*"],
+        **upstream("echo.v1.EchoService", "library.v1.LibraryService"),
+    }
+    async with open_gateway(config(**settings)) as running:
+        assert running.transcoder.bindings
