@@ -58,6 +58,7 @@ class CertificateAuthenticator:
             raise _refusal(f"the client certificate has no name of these kinds: {wanted}")
         full_name = self._options.prefix + name
         try:
+            check_name("name", name)  # by itself too: no prefix makes one of nothing, or of a blank
             check_name("principal", full_name)
         except MalformedError:
             raise _refusal("the name in the client certificate is none") from None
@@ -75,7 +76,9 @@ class CertificateAuthenticator:
         for source in self._options.principal:
             found = _names(certificate, source)
             if found:
-                return found[0]
+                # Of several common names the most specific counts (RFC 6125 section 6.4.4), which
+                # is the last: directories put `CN=Users` before the one of the user.
+                return found[-1] if source is NameSource.CN else found[0]
         return None
 
 

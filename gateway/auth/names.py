@@ -12,14 +12,16 @@ class MalformedError(ValueError):
 
 
 def check_name(what: str, text: str) -> None:
-    """Refuses what would not be one name wherever it is shown: in a log, a table, a terminal.
+    """Refuses what would not be one name wherever it is shown: in a log, a table, metadata.
 
     Raises:
-        MalformedError: it is empty, very long, or has characters that are not printed.
+        MalformedError: it is empty, very long, begins or ends with a blank, or has characters that
+            are not printed.
     """
-    if not text.strip() or len(text) > _MOST_CHARACTERS or not text.isprintable():
+    if not text or len(text) > _MOST_CHARACTERS or not text.isprintable() or text != text.strip():
         raise MalformedError(
-            f"{what}: expected 1 to {_MOST_CHARACTERS} printable characters on one line"
+            f"{what}: expected 1 to {_MOST_CHARACTERS} printable characters on one line, "
+            "with no blank before or behind them"
         )
 
 

@@ -110,10 +110,15 @@ class IdentityOptions(Section):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it is told by, `*` at the end for any ending."""
-        claims = () if self.claims_prefix is None else (f"{self.claims_prefix}*",)
+        """The names that no client may set, `*` at the end for any ending.
+
+        They are those in use, what begins with one of them and a hyphen (such as `-bin`, which
+        makes bytes of it), and what begins so with `x-principal`, as documented.
+        """
         jwt = () if self.jwt is None else (self.jwt.metadata,)
-        return (self.principal, self.scopes, self.client, *claims, *jwt)
+        used = (self.principal, self.scopes, self.client, *jwt)
+        claims = () if self.claims_prefix is None else (f"{self.claims_prefix}*",)
+        return (*used, *(f"{name}-*" for name in used), *claims, "x-principal", "x-principal-*")
 
 
 class AuthOptions(Section):

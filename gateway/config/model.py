@@ -259,6 +259,26 @@ class ForwardedOptions(Section):
     """Networks whose `Forwarded` and `X-Forwarded-*` headers are believed and extended."""
     send: bool = True
     """Send x-forwarded-for, -host and -proto as metadata."""
+    withhold: tuple[str, ...] = (
+        "x-real-ip",
+        "true-client-ip",
+        "client-ip",
+        "x-client-ip",
+        "x-client-cert*",
+        "x-cluster-client-ip",
+        "cf-connecting-*",
+        "fastly-client-ip",
+        "x-envoy-*",
+        "x-original-*",
+        "x-rewrite-*",
+        "x-ssl-client-*",
+        "ssl-client-*",
+    )
+    """Request headers that no client can set for back ends, as none can set `x-forwarded-*`,
+    because they would be taken for a proxy's word; a trailing `*` for a prefix, `-` is `_`."""
+    hand_on: tuple[str, ...] = ()
+    """Of these and of `x-forwarded-*`, the headers that trusted proxies can set for back ends,
+    and so must overwrite in what clients send; a trailing `*` for a prefix."""
 
 
 class Config(Section):

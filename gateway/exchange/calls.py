@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
-from gateway.call import Call, Deadline, Handler, MessageSource
+from gateway.call import Call, Deadline, Handler, MessageSource, Metadata
 from gateway.http.client_certificate import CertificateOf
+from gateway.http.entity_tags import conditions_for_back_end, is_conditional
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
@@ -15,8 +16,12 @@ from gateway.status import Code
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer, Record
 from gateway.transcoding.binding import Binding
+from gateway.transcoding.http_body import is_http_body
+from gateway.transcoding.media import preferred
 from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.payload import JSON
 from gateway.transcoding.routing.router import Match
+from gateway.transcoding.streams.framing import choose_framing
 
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
@@ -28,16 +33,21 @@ class CallFactory:
     def __init__(
         self,
         chains: Mapping[Method, Handler],
+        *,
         rules: MetadataRules,
+        rules_of_proxies: MetadataRules,
         forwarding: Forwarding,
         deadlines: Deadlines,
         certificate_of: CertificateOf | None,
     ) -> None:
-        """`certificate_of` gives the certificate a request counts as; None where none counts."""
+        """`rules_of_proxies` are those for requests of trusted proxies; `certificate_of` gives the
+        certificate a request counts as, and is None where none counts.
+        """
         # A dict, not any mapping: machine code then asks it without a look-up.
         self.chains = dict(chains)
         """The chain of each method."""
         self._rules = rules
+        self._rules_of_proxies = rules_of_proxies
         self._forwarding = forwarding
         self._deadlines = deadlines
         self._certificate_of = certificate_of
@@ -63,14 +73,14 @@ class CallFactory:
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
-        if fields.metadata is None:
-            forwarded = self._forwarding.metadata(request.peer, request.headers)
-            fields.metadata = [*self._rules.to_metadata(fields.raw), *forwarded]
+        metadata = fields.metadata
+        if metadata is None:
+            metadata = self._metadata(request, method)
         call = Call(
             method,
             source=source,
             messages=messages,
-            metadata=[*fields.metadata, ("x-request-id", request.id)],
+            metadata=[*metadata, ("x-request-id", request.id)],
             headers=request.headers,
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
@@ -79,6 +89,20 @@ class CallFactory:
         if self._certificate_of is not None:
             call.certificate = self._certificate_of(request)
         return call
+
+    def _metadata(self, request: Request, method: Method) -> Metadata:
+        """The metadata made of a request's header fields, kept with them where it may be."""
+        fields, peer = request.fields, request.peer
+        # Fields are shared by requests of one connection alone, and so of one peer.
+        rules = self._rules_of_proxies if self._forwarding.believes(peer) else self._rules
+        forwarded = self._forwarding.metadata(peer, request.headers)
+        if not is_conditional(fields):
+            fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]
+            return fields.metadata
+        # What its tags mean is not of the fields alone.
+        reads = request.method in ("GET", "HEAD")
+        raw = conditions_for_back_end(fields, _selected(request, method), reads=reads)
+        return [*rules.to_metadata(raw), *forwarded]
 
 
 class RequestLog:
@@ -123,3 +147,14 @@ class RequestLog:
         )
         for ended in self._observers:
             ended(record)
+
+
+def _selected(request: Request, method: Method) -> str:
+    """The media type of what a request that is answered well will get; JSON also for raw bytes."""
+    accept = request.fields.accept
+    if is_http_body(method.output):
+        return JSON
+    if method.server_streaming:
+        framing = choose_framing(accept)
+        return JSON if framing is None else framing.media_type
+    return JSON if accept is None else preferred(accept) or JSON

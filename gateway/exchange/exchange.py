@@ -17,7 +17,7 @@ from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import take_credentials
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
-from gateway.http.header_fields import NO_FIELDS
+from gateway.http.header_fields import NO_FIELDS, Fields
 from gateway.http.messages import Request, Response
 from gateway.http.request_id import RequestIds
 from gateway.status import Code, StatusError
@@ -78,12 +78,18 @@ class Exchange:
                 match = dialect.match(request)
                 response = await dialect.answer(request, match, started_s)
             compression = site.compression
-            if compression.enabled and len(response.body) >= compression.min_bytes:
+            if (
+                compression.enabled
+                and len(response.body) >= compression.min_bytes
+                and response.status != 304
+            ):
                 accepted = request.headers.get("Accept-Encoding")
                 await compress(response, accepted, compression)
+            site.representations.describe(request, match, response)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - triaged in one place
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
+            site.representations.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
                 gone = error
         if not self._finish(site, request, response):
@@ -100,11 +106,18 @@ class Exchange:
             site.request_log.note(request, match, response.status, response.code, sent, started_s)
         return response
 
-    def refuse(self, error: StatusError, peer: str, method: str = "", path: str = "") -> Response:
+    def refuse(
+        self,
+        error: StatusError,
+        peer: str,
+        method: str = "",
+        path: str = "",
+        fields: Fields = NO_FIELDS,
+    ) -> Response:
         """The response to what was not even a request, recorded like any other."""
         site = self.site
         # Only a path is safe to write down: an absolute target can hold a password.
-        request = Request(method, path if path.startswith("/") else "", NO_FIELDS, peer)
+        request = Request(method, path if path.startswith("/") else "", fields, peer)
         request.id = self._ids.choose(None)
         response = site.rest.fail(error)
         if not self._finish(site, request, response):

@@ -47,7 +47,7 @@ class Rendering:
         response.body = payload.body
         response.headers += payload.headers
         if reply.trailers:
-            response.trailers = self._rules.to_headers(reply.trailers)
+            response.trailers = self._rules.to_trailers(reply.trailers)
         return response
 
     def head(self, metadata: Metadata, content_type: str) -> Response:
@@ -86,7 +86,7 @@ class Rendering:
             payload.body,
             payload.content_type,
             code=error.code,
-            trailers=self._rules.to_headers(error.trailers),
+            trailers=self._rules.to_trailers(error.trailers),
         )
 
     def record(self, error: StatusError) -> bytes:

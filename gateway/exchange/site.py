@@ -12,6 +12,7 @@ from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.rendering import Rendering
+from gateway.exchange.representations import Representations
 from gateway.exchange.ring.ring import Ring
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
@@ -50,15 +51,23 @@ class Site:
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         deadlines = deadlines or Deadlines(config.deadlines)
         masks = _masks(transcoder, policies or {})
-        rules = MetadataRules(config.metadata, config.auth.reserved_metadata)
+        reserved, withhold = config.auth.reserved_metadata, config.forwarded.withhold
+        rules = MetadataRules(config.metadata, reserved, withhold)
+        hand_on = config.forwarded.hand_on
         calls = CallFactory(
-            chains, rules, forwarding, deadlines, certificates_of(config.auth, forwarding)
+            chains,
+            rules=rules,
+            rules_of_proxies=MetadataRules(config.metadata, reserved, withhold, hand_on),
+            forwarding=forwarding,
+            deadlines=deadlines,
+            certificate_of=certificates_of(config.auth, forwarding),
         )
         rendering = Rendering(transcoder, rules, config.errors, config.limits.response_bytes)
         self.transcoder = transcoder
         self.policies = policies
         self.limits = config.limits
         self.compression = config.compression
+        self.representations = Representations(transcoder, config.compression)
         self.gates = tuple(ring.gates)
         self.finishes = tuple(ring.finishes)
         self.endpoints = endpoints or EndpointRegistry()

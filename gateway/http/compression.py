@@ -34,13 +34,17 @@ def _weight(parameter: str) -> float:
         return 0.0
 
 
+def is_compressible(content_type: str) -> bool:
+    """Whether bodies of this media type become smaller by gzip."""
+    return content_type.startswith(_COMPRESSIBLE)
+
+
 async def compress(
     response: Response, accept_encoding: str | None, options: CompressionOptions
 ) -> None:
     """Compresses the body of `response` in place if that is wanted and worth it."""
-    if not response.content_type.startswith(_COMPRESSIBLE):
+    if not is_compressible(response.content_type):
         return
-    response.headers.append(("Vary", "Accept-Encoding"))
     if accept_encoding is None or not accepts_gzip(accept_encoding):
         return
     if len(response.body) > _OFF_THE_LOOP_BYTES:

@@ -233,6 +233,8 @@ def origin_form(method: str, target: str) -> str:
             Code.INVALID_ARGUMENT, "expected a request target that starts with / or http://"
         )
     slash, question = rest.find("/"), rest.find("?")
+    if slash < 0 and question < 0 and method == "OPTIONS":
+        return "*"  # RFC 9112 section 3.2.4
     if slash < 0 or 0 <= question < slash:
         return "/" + (rest[question:] if question >= 0 else "")
     return rest[slash:]

@@ -1,7 +1,7 @@
 """Tells back ends who is calling, in metadata that no client can set."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.call import Call, Handler, Metadata, Principal, Reply
 from gateway.config.auth import IdentityOptions
@@ -51,7 +51,7 @@ class Identify:
         options = self._options
         told: Metadata = [
             (options.principal, _printable(principal.name)),
-            (options.scopes, _printable(" ".join(sorted(principal.scopes)))),
+            (options.scopes, _list_of(principal.scopes)),
         ]
         if principal.client:
             told.append((options.client, _printable(principal.client)))
@@ -62,9 +62,29 @@ class Identify:
         return told
 
 
-def _printable(text: str) -> str:
-    """`text` as metadata can carry it, percent-encoded where it cannot (RFC 3986 section 2.1)."""
-    return "".join(
-        c if " " <= c <= "~" and c != "%" else "".join(f"%{b:02X}" for b in c.encode())
-        for c in text
+def _list_of(scopes: Iterable[str]) -> str:
+    """Scopes parted by spaces; a comma in one is percent-encoded, for some part lists there."""
+    return " ".join(
+        _printable(scope).replace(",", "%2C").replace(" ", "%20") for scope in sorted(scopes)
     )
+
+
+def _printable(text: str) -> str:
+    """`text` as metadata can carry it, percent-encoded where it cannot (RFC 3986 section 2.1).
+
+    Blanks around a value are no part of it on the wire, so they are encoded as well.
+    """
+    inner = text.strip(" ")
+    if not inner:
+        return "%20" * len(text)
+    before, _, behind = text.partition(inner)
+    encoded = "".join(
+        c if " " <= c <= "~" and c != "%" else "".join(f"%{b:02X}" for b in _bytes(c))
+        for c in inner
+    )
+    return "%20" * len(before) + encoded + "%20" * len(behind)
+
+
+def _bytes(character: str) -> bytes:
+    """UTF-8, also of a lone surrogate, which JSON can hold and UTF-8 cannot."""
+    return character.encode("utf-8", "surrogatepass")

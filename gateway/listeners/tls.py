@@ -184,7 +184,9 @@ def _certificate(transport: asyncio.BaseTransport) -> Certificate | None:
         (_KINDS[kind], name) for kind, name in found.get("subjectAltName", ()) if kind in _KINDS
     ]
     for attributes in found.get("subject", ()):
-        names += [("cn", value) for kind, value in attributes if kind == "commonName"]
+        common = [value for kind, value in attributes if kind == "commonName"]
+        # Two in one relative name have no order: one that is empty is what nobody can be called.
+        names += [("cn", common[0] if len(common) == 1 else "")] if common else []
     return Certificate(
         tuple(names),
         sha256(encoded).hexdigest(),

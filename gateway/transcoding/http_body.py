@@ -23,7 +23,7 @@ def is_http_body(message: Descriptor | None) -> bool:
 
 def write_http_body(content_type: str, data: bytes) -> bytes:
     """The wire bytes of an HttpBody, or of a later piece of one, which states no media type."""
-    stated = length_delimited(1, content_type.encode()) if content_type else b""
+    stated = length_delimited(1, content_type.encode("utf-8", "replace")) if content_type else b""
     return stated + length_delimited(2, data)
 
 

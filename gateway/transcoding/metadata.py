@@ -9,7 +9,7 @@ from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.config.model import MetadataOptions
+from gateway.config.model import ForwardedOptions, MetadataOptions
 from gateway.status import invalid_argument
 
 Metadata = list[tuple[str, str | bytes]]
@@ -20,6 +20,7 @@ HOP_BY_HOP: Final = frozenset(
         "connection",
         "keep-alive",
         "proxy-authenticate",
+        "proxy-authentication-info",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -44,21 +45,46 @@ NOT_METADATA: Final = HOP_BY_HOP | {
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-forwarded-user-agent",
     "x-request-id",
+    "grpc-*",
+    "proxy-*",
+    # A browser's token can come in one of these.
+    "sec-websocket-*",
 }
-"""Request headers that never become metadata, whatever the rules say; nor does any `grpc-*`."""
+"""Request headers that never become metadata, whatever the rules say; `*` stands for any ending."""
+
+_PROXIES_WORD: Final = "x-forwarded-*"
 
 NOT_HEADERS: Final = HOP_BY_HOP | {
     "content-encoding",
     "content-length",
     "content-type",
     "date",
+    "grpc-*",
     "server",
     "x-http-code",
     "x-http-content-length",
     "x-request-id",
 }
-"""Metadata that never becomes a response header, whatever the rules say; nor does any `grpc-*`."""
+"""Metadata that never becomes a response header, whatever the rules say."""
+
+NOT_TRAILERS: Final = (
+    # Framing, routing, and how a recipient is to handle the response.
+    *("host", "max-forwards", "te", "range", "if-*", "expect", "refresh", "keep-alive"),
+    *("age", "cache-control", "clear-site-data", "date", "expires", "location", "pragma"),
+    *("retry-after", "vary", "warning", "allow", "accept-ranges", "alt-svc", "server"),
+    # Authentication and cookies.
+    *("authorization", "cookie", "set-cookie", "set-cookie2", "www-authenticate", "proxy-*"),
+    # What the content is, and what browsers may do with it.
+    *("content-*", "access-control-*", "cross-origin-*", "permissions-policy", "referrer-policy"),
+    *("strict-transport-security", "x-content-type-options", "x-frame-options", "nel"),
+    *("report-to", "reporting-endpoints", "timing-allow-origin", "origin-agent-cluster"),
+)
+"""Fields that must not be in trailers, for they are needed before the content.
+
+RFC 9110 section 6.5.1; `*` stands for any ending.
+"""
 
 RENAMED: Final = {"user-agent": "x-forwarded-user-agent"}
 """gRPC clients state their own user-agent, so the caller's travels under another name."""
@@ -76,27 +102,46 @@ _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 _TIMEOUT_UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]*={0,2}")
 _REMEMBERED_NAMES: Final = 1024
+_WITHHELD: Final = ForwardedOptions().withhold
 
 
 class MetadataRules:
     """Which headers become metadata under which name, and which metadata become headers."""
 
-    def __init__(self, options: MetadataOptions, reserved: Sequence[str] = ()) -> None:
-        """`reserved` names, `*` at the end for any ending, become no metadata under any name."""
+    def __init__(
+        self,
+        options: MetadataOptions,
+        reserved: Sequence[str] = (),
+        withhold: Sequence[str] = _WITHHELD,
+        hand_on: Sequence[str] = (),
+    ) -> None:
+        """`reserved` names, `*` at the end for any ending, become no metadata under any name.
+
+        Nor do `x-forwarded-*` and those of `withhold`, unless they are of `hand_on`. In all of them
+        `-` and `_` are one, for many servers make them one.
+        """
+        rename = {**RENAMED, **options.request_rename}
         self._to_metadata = _Names(
             options.request_allow,
-            [*options.request_deny, *reserved],
-            {**RENAMED, **options.request_rename},
-            reserved=NOT_METADATA,
+            options.request_deny,
+            rename,
+            reserved=[*NOT_METADATA, *reserved],
+            withhold=[_PROXIES_WORD, *withhold],
+            hand_on=hand_on,
+            own={source: target for source, target in RENAMED.items() if rename[source] == target},
             token=_METADATA_NAME,
         )
         self._to_headers = _Names(
             options.response_allow,
             options.response_deny,
             options.response_rename,
-            reserved=NOT_HEADERS,
+            reserved=list(NOT_HEADERS),
+            withhold=(),
+            hand_on=(),
+            own={},
             token=_HEADER_NAME,
         )
+        self._stays_out_of_trailers = _folded_pattern(NOT_TRAILERS)
         # Saves decoding, lowering and matching a name that was seen before.
         self._seen: dict[bytes, str | None] = {}
 
@@ -143,6 +188,18 @@ class MetadataRules:
                 headers.append((target, text))
         return headers
 
+    def to_trailers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
+        """The trailer fields for a reply's trailing metadata.
+
+        Fields that must not be in trailers are left out (RFC 9110 section 6.5.1).
+        """
+        forbidden = self._stays_out_of_trailers
+        return [
+            field
+            for field in self.to_headers(metadata)
+            if not forbidden.fullmatch(field[0].replace("_", "-"))
+        ]
+
     def _remember(self, raw_name: bytes) -> str | None:
         name = self._to_metadata[raw_name.decode("latin-1").lower()]
         if len(self._seen) < _REMEMBERED_NAMES:
@@ -159,13 +216,20 @@ class _Names:
         deny: Sequence[str],
         rename: Mapping[str, str],
         *,
-        reserved: frozenset[str],
+        reserved: Sequence[str],
+        withhold: Sequence[str],
+        hand_on: Sequence[str],
+        own: Mapping[str, str],
         token: re.Pattern[str],
     ) -> None:
+        """`own`: names and what they become, though a client could not set that by its name."""
         self._allow = _pattern(allow)
         self._deny = _pattern(deny)
         self._rename = {source.lower(): target.lower() for source, target in rename.items()}
-        self._reserved = reserved
+        self._reserved = _folded_pattern(reserved)
+        self._withhold = _folded_pattern(withhold)
+        self._hand_on = _folded_pattern(hand_on)
+        self._own = own
         self._token = token
         self._known: dict[str, str | None] = {}
 
@@ -179,19 +243,23 @@ class _Names:
             return target
 
     def _decide(self, name: str) -> str | None:
-        if self._is_reserved(name) or self._deny.fullmatch(name):
+        own = self._own.get(name)
+        if (own is None and self._is_reserved(name)) or self._deny.fullmatch(name):
             return None
         if not self._allow.fullmatch(name):
             return None
         target = self._rename.get(name, name)
-        if self._is_reserved(target) or self._deny.fullmatch(target):
+        if (target != own and self._is_reserved(target)) or self._deny.fullmatch(target):
             return None
         if not self._token.fullmatch(target):
             return None
         return target
 
     def _is_reserved(self, name: str) -> bool:
-        return name in self._reserved or name.startswith("grpc-")
+        folded = name.replace("_", "-")
+        if self._reserved.fullmatch(folded):
+            return True
+        return bool(self._withhold.fullmatch(folded)) and not self._hand_on.fullmatch(folded)
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[str]:
@@ -201,6 +269,11 @@ def _pattern(names: Sequence[str]) -> re.Pattern[str]:
         for name in names
     ]
     return re.compile("|".join(parts) if parts else r"(?!)")
+
+
+def _folded_pattern(names: Sequence[str]) -> re.Pattern[str]:
+    """`_pattern`, to be asked with names in which each `_` has become `-`."""
+    return _pattern([name.replace("_", "-") for name in names])
 
 
 def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:

@@ -94,6 +94,7 @@ class Issuer:
         if not isinstance(name, str):
             raise JwtError(f"the token has no text as its {options.principal}")
         try:
+            check_name("name", name)  # by itself too: no prefix makes one of nothing, or of a blank
             check_name("principal", options.prefix + name)
         except MalformedError:
             raise JwtError(f"the {options.principal} of the token is no name") from None

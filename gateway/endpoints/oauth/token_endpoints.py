@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from gateway.auth.names import MalformedError, check_name
 from gateway.auth.tokens.authentication_server import AuthenticationServer
 from gateway.auth.tokens.login_throttle import Attempt, Attempts, TooManyAttemptsError
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
@@ -172,8 +173,11 @@ class TokenEndpoints:
         scopes: frozenset[str],
         renewable: frozenset[str],
     ) -> Grant:
-        if not answer.principal:
-            raise _unavailable()  # it vouches for nobody, and nobody gets no token
+        try:
+            check_name("principal", answer.principal)
+        except MalformedError:
+            # It vouches for nobody, or for a name that back ends would get to know as another's.
+            raise _unavailable() from None
         options = self._options
         ttl = answer.time_to_live
         ttl_s = ttl.seconds + ttl.nanos / 1e9

@@ -18,6 +18,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from gateway.config.model import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
+from gateway.http.header_fields import Fields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.listeners.http1.client_connection import Wire
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
@@ -267,12 +268,14 @@ class HttpProtocol(Wire):
         if self._held and len(self._queue) < _MAX_PIPELINED // 2:
             self.go_on()
         if isinstance(waiting, StatusError):
-            self._send(self._exchange.refuse(waiting, self._arrivals.peer), "close")
+            broken = self._arrivals.broken
+            self._send(self._exchange.refuse(waiting, self._arrivals.peer, fields=broken), "close")
             return False
         request, message, body = waiting
         if isinstance(request, StatusError):
             refuse, peer = self._exchange.refuse, self._arrivals.peer
-            response = refuse(request, peer, message.method, message.path)
+            fields = Fields(message.headers, message.raw_headers)
+            response = refuse(request, peer, message.method, message.path, fields)
         else:
             self._request = request
             response = await self._exchange.answer(request)
@@ -314,7 +317,7 @@ class HttpProtocol(Wire):
         if not (connection or head_only) and is_plain(response) and self.transport is not None:
             self._outbox.add(self.transport, plain_response(response, self._port.date))
             return goes_on
-        accepted = message.headers.get("TE", "").lower() if response.trailers else ""
+        accepted = ",".join(message.headers.getall("TE", ())).lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
         self._send(response, connection, head_only=head_only, with_trailers=with_trailers)
         return goes_on

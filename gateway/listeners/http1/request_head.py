@@ -1,17 +1,42 @@
 """What is checked of a request's head before anything is done, and how each refusal is worded."""
 
+import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from itertools import chain
 from typing import Final, Protocol
 
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.config.model import Limits
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import NO_FIELDS, Fields
 from gateway.status import Code, StatusError
 
 # A little more than the limit, so that a target just over it is seen whole and its log line too.
 TARGET_SLACK_BYTES: Final = 255
+
+_HOST: Final = istr("Host")
+_TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
+# Those that are read here, or by what comes after: on several lines they are one list.
+_LISTS: Final = (
+    istr("Accept"),
+    istr("Accept-Encoding"),
+    istr("Access-Control-Request-Headers"),
+    istr("Content-Encoding"),
+    istr("Expect"),
+    istr("If-Match"),
+    istr("If-None-Match"),
+    istr("Upgrade"),
+)
+# RFC 3986 section 3.2.2, without the comma, which is how two hosts are made one list, and with the
+# port. An address in brackets is looked at by itself.
+_AUTHORITY: Final = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2}){0,255}+)"
+    r"(?::([0-9]{0,5}))?"
+)
+_ORIGIN: Final = re.compile(rb"\r\norigin:[ \t]*+([\x21-\x7e]{1,300}+)[ \t]*+\r\n", re.IGNORECASE)
+_GREATEST_PORT: Final = 65535
 
 
 class Head(Protocol):
@@ -21,18 +46,22 @@ class Head(Protocol):
     path: str
     """The request target, as it came."""
     version: tuple[int, int]
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     raw_headers: tuple[tuple[bytes, bytes], ...]
     should_close: bool
     upgrade: bool
     chunked: bool
 
+    def _replace(self, *, should_close: bool) -> "Head":
+        """The same with another answer to whether the connection is to be closed."""
+        ...
+
 
 def check_request_line(message: Head, limits: Limits) -> None:
-    """Refuses versions that are not served, and targets over the limit.
+    """Refuses versions and transfer codings that are not served, and targets over the limit.
 
     Raises:
-        StatusError: HTTP status 505 or 414.
+        StatusError: HTTP status 505, 501 or 414.
     """
     if message.version[0] != 1:
         raise StatusError(
@@ -40,18 +69,95 @@ def check_request_line(message: Head, limits: Limits) -> None:
         )
     if len(message.path) > limits.url_bytes:
         raise _too_long("request target", limits.url_bytes, 414)
+    # Where chunked is not the last coding, no body ends, and the parser has refused it (RFC 9112
+    # section 6.3): what is left are codings inside of the chunks.
+    if message.chunked and message.headers.get(_TRANSFER_ENCODING, "").lower() != "chunked":
+        raise StatusError(
+            Code.UNIMPLEMENTED,
+            "the only transfer coding served is chunked; expected Transfer-Encoding: chunked",
+            http_status=501,
+        )
+
+
+def framed(message: Head) -> Head:
+    """The head as it is to be obeyed: of an old version that is chunked, nothing follows.
+
+    RFC 9112 section 6.1: HTTP/1.0 knows no Transfer-Encoding, so where the body ends is in doubt.
+    """
+    if message.chunked and message.version < (1, 1):
+        return message._replace(should_close=True)
+    return message
 
 
 def read_fields(message: Head, limits: Limits) -> Fields:
     """The header fields of a request.
 
     Raises:
-        StatusError: HTTP status 431 for more than allowed.
+        StatusError: HTTP status 431 for more than allowed; 400 for a `Host` that is none.
     """
     total = sum(map(len, chain.from_iterable(message.raw_headers)))
     if total > limits.headers_total_bytes:
         raise _too_long("header section", limits.headers_total_bytes, 431)
-    return Fields(message.headers, message.raw_headers)
+    host = message.headers.get(_HOST)
+    if host is not None and not is_host(host):
+        raise _no_host("Host header")
+    return Fields(_with_whole_lists(message.headers), message.raw_headers)
+
+
+def is_host(text: str) -> bool:
+    """Whether this is a host, with or without a port (RFC 9110 section 7.2); it may be empty."""
+    found = _AUTHORITY.fullmatch(text)
+    if found is None or int(found[2] or 0) > _GREATEST_PORT:
+        return False
+    return found[1] is None or _is_ipv6(found[1])
+
+
+def with_host_of(target: str, fields: Fields) -> Fields:
+    """The fields as a request with an absolute target means them: the target's host is the host.
+
+    RFC 9112 section 3.2.2: what the Host header says then does not count.
+
+    Raises:
+        StatusError: HTTP status 400 for a host that is none.
+    """
+    rest = target.partition("://")[2]
+    authority = re.split("[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
+    if not authority or authority.startswith(":") or not is_host(authority):
+        raise _no_host("request target")
+    by_name = CIMultiDict(fields.by_name)
+    by_name[_HOST] = authority
+    raw = [one for one in fields.raw if one[0].lower() != b"host"]
+    return Fields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
+
+
+def fields_of_broken(data: bytes) -> Fields:
+    """What the answer to a request that cannot be parsed needs to know of it: its `Origin`."""
+    found = _ORIGIN.findall(data)
+    if len(found) != 1:
+        return NO_FIELDS
+    return Fields(CIMultiDictProxy(CIMultiDict({"Origin": found[0].decode()})), ())
+
+
+def _with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+    """The headers with each list in one value, however many lines it is on.
+
+    RFC 9110 section 5.3.
+    """
+    several = [name for name in _LISTS if len(headers.getall(name, ())) > 1]
+    if not several:
+        return headers
+    joined = CIMultiDict(headers)
+    for name in several:
+        joined[name] = ", ".join(headers.getall(name))
+    return CIMultiDictProxy(joined)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
@@ -62,17 +168,17 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     """
     if version < (1, 1):
         return False
-    if expectation.lower() == "100-continue":
+    if all(one.strip() == "100-continue" for one in expectation.lower().split(",")):
         return True
     raise StatusError(
         Code.INVALID_ARGUMENT, "the only expectation served is 100-continue", http_status=417
     )
 
 
-def asks_for_websocket(message: Head) -> bool:
+def asks_for_websocket(message: Head, fields: Fields) -> bool:
     """Whether this is the client's half of a WebSocket's handshake (RFC 6455 section 4.1)."""
-    stated = message.headers.get("Upgrade", "").lower()
-    return message.method == "GET" and message.version >= (1, 1) and stated == "websocket"
+    offered = [one.strip() for one in fields.by_name.get("Upgrade", "").lower().split(",")]
+    return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered
 
 
 def timed_out(part: str) -> StatusError:
@@ -95,6 +201,13 @@ def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
             http_status=431,
         )
     return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")
+
+
+def _no_host(where: str) -> StatusError:
+    return StatusError(
+        Code.INVALID_ARGUMENT,
+        f"the {where} names no host; expected one such as api.example.com:8080",
+    )
 
 
 def _too_long(what: str, limit_bytes: int, http_status: int) -> StatusError:

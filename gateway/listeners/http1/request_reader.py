@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
@@ -19,7 +20,10 @@ from gateway.listeners.http1.request_head import (
     asks_for_websocket,
     awaits_continue,
     check_request_line,
+    fields_of_broken,
+    framed,
     read_fields,
+    with_host_of,
 )
 from gateway.status import StatusError
 
@@ -40,6 +44,7 @@ class Arrivals:
         "_limits",
         "_repeats",
         "_websockets",
+        "broken",
         "certificate",
         "parser",
         "peer",
@@ -68,6 +73,8 @@ class Arrivals:
         self._websockets = websockets
         self._fields = NO_FIELDS
         """Those of the last request, for the next one most often says the same."""
+        self.broken = NO_FIELDS
+        """What is known of a request that no parser could read."""
         self.peer = ""
         self.certificate: Any = None
         """What the client has shown of itself, where it speaks TLS."""
@@ -87,7 +94,11 @@ class Arrivals:
             if body:
                 request.body = WholeBody(body)
             return ((request, self._repeats.message, EMPTY_PAYLOAD),), False, b""
-        messages, is_upgraded, early = self._feed(data)
+        try:
+            messages, is_upgraded, early = self._feed(data)
+        except HttpProcessingError:
+            self.broken = fields_of_broken(data)
+            raise
         if not messages:
             return (), is_upgraded, early
         before = self._fields
@@ -99,9 +110,9 @@ class Arrivals:
 
     def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> Arrival:
         try:
-            return self._request(message, body, upgraded=upgraded), message, body
+            return self._request(message, body, upgraded=upgraded), framed(message), body
         except StatusError as error:
-            return error, message, body
+            return error, framed(message), body
 
     def _request(self, message: Head, body: StreamReader, *, upgraded: bool) -> Request:
         limits = self._limits
@@ -111,6 +122,8 @@ class Arrivals:
             fields = self._fields = read_fields(message, limits)
         waits = fields.expect is not None and awaits_continue(fields.expect, message.version)
         target = origin_form(message.method, message.path)
+        if message.path[:1] not in ("/", "*"):
+            fields = with_host_of(message.path, fields)
         request = Request(message.method, target, fields, self.peer)
         if not body.is_eof() or body.total_bytes:
             request.body = IncomingBody(
@@ -118,7 +131,7 @@ class Arrivals:
             )
         request.certificate = self.certificate
         if upgraded and message.upgrade and self._websockets:
-            request.wants_websocket = asks_for_websocket(message)
+            request.wants_websocket = asks_for_websocket(message, fields)
         return request
 
 

@@ -166,3 +166,27 @@ async def _with_metadata(client: RawClient, name: str, value: str) -> Answer:
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     )
     return await client.answer()
+
+
+@pytest.mark.parametrize(
+    ("start", "fields", "status"),
+    [
+        pytest.param(f"GET {ECHO}?{'a' * 8200}", [], 414, id="a target that is a little too long"),
+        pytest.param(f"GET {ECHO}?{'a' * 20_000}", [], 414, id="a target that is far too long"),
+        pytest.param(f"GET {ECHO}", [f"X-A: {'a' * 20_000}"], 431, id="a long field"),
+        pytest.param(f"GET {ECHO}", [f"X-{n}: {'a' * 15_000}" for n in range(5)], 431, id="in all"),
+        pytest.param(f"GET {ECHO}", [f"X-{n}: a" for n in range(200)], 431, id="many fields"),
+        pytest.param(f"GET {ECHO}", ["Expect: a-cake"], 417, id="an expectation"),
+        pytest.param("GET nothing", [], 400, id="no target"),
+        pytest.param(f"GET {ECHO}", ["X : a"], 400, id="malformed"),
+    ],
+)
+@pytest.mark.parametrize(("origin", "may"), [(APP, True), ("https://evil.example", False)])
+async def test_a_page_may_read_why_its_request_was_none(
+    start: str, fields: list[str], status: int, origin: str, may: bool
+) -> None:
+    async with echo_gateway(cors={"origins": [APP]}) as gateway:
+        answer = await ask(gateway, start, f"Origin: {origin}", *fields)
+    assert answer.status == status
+    assert told(answer).get("allow-origin") == (APP if may else None)
+    assert "origin" in varies(answer)

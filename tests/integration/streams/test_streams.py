@@ -50,6 +50,16 @@ async def test_lines_of_json_are_the_default(client: RawClient) -> None:
     assert answer.body.endswith(b"\n")
 
 
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "text/event-stream", "application/x-protobuf"]
+)
+async def test_a_stream_says_that_it_depends_on_what_is_accepted(
+    client: RawClient, accept: str
+) -> None:
+    answer = await client.get("/v1/echo/a:repeat?count=1", f"Accept: {accept}")
+    assert [value for name, value in answer.headers if name == "Vary"] == ["Accept"]
+
+
 async def test_an_array_is_one_json_text(client: RawClient) -> None:
     answer = await client.get("/v1/echo/a:repeat?count=3", "Accept: application/json")
     assert answer.header("Content-Type") == "application/json"

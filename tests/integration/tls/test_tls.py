@@ -163,7 +163,38 @@ def _leaf(ca: trustme.CA, identity: str) -> trustme.LeafCert:
     return _with_uri(ca, x509.UniformResourceIdentifier(identity))
 
 
-def _with_uri(ca: trustme.CA, uri: Any) -> trustme.LeafCert:
+@pytest.mark.parametrize(
+    ("names", "principal"),
+    [
+        pytest.param([["Users"], ["ada"]], "ada", id="the most specific"),
+        pytest.param([["ada"]], "ada", id="the only one"),
+        pytest.param([["ada "]], None, id="a blank behind it"),
+        pytest.param([[" ada"]], None, id="a blank before it"),
+        pytest.param([["root"], ["ada", "bob"]], None, id="two in one relative name"),
+    ],
+)
+async def test_a_common_name_is_one_principal(
+    files: Files, names: list[list[str]], principal: str | None
+) -> None:
+    from cryptography import x509
+
+    subject = [
+        x509.RelativeDistinguishedName(
+            [x509.NameAttribute(x509.NameOID.COMMON_NAME, name) for name in relative]
+        )
+        for relative in names
+    ]
+    leaf = _with_uri(files.clients, x509.DNSName("a.test"), x509.Name(subject))
+    auth = {"certificates": {"principal": ["cn"]}}
+    async with echo_gateway(tls=files.trusting(), auth=auth) as gateway:
+        answer = await get(gateway, files.context(leaf))
+        if principal is None:
+            assert answer.status == 401
+        else:
+            assert seen(answer)["x-principal"] == principal
+
+
+def _with_uri(ca: trustme.CA, uri: Any, subject: Any = None) -> trustme.LeafCert:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -174,7 +205,7 @@ def _with_uri(ca: trustme.CA, uri: Any) -> trustme.LeafCert:
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
+        .subject_name(subject or x509.Name([]))
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -16,7 +16,7 @@ from gateway.auth.authenticator import AuthError
 from gateway.stores.opening import StoreUrlError
 from gateway.upstream.pool import PoolError
 from tests.integration.tokens.conftest import Open
-from tests.support.http import echo_gateway
+from tests.support.http import connected, echo_gateway
 from tests.support.redis_server import free_port, redis_server
 from tests.support.tokens import PASSWORD, SECRET, TokenGateway, token_gateway
 
@@ -201,6 +201,13 @@ async def test_a_server_says_where_its_endpoints_are(open_gateways: Open) -> Non
     named = await open_gateways("memory:", tokens={"issuer": "https://api.example.com"})
     async with named.session.get("/.well-known/oauth-authorization-server") as response:
         assert (await response.json())["issuer"] == "https://api.example.com"
+
+
+async def test_the_issuer_of_an_absolute_target_is_its_host(open_gateways: Open) -> None:
+    gateway = await open_gateways("memory:")
+    async with connected(gateway.gateway) as client:
+        answer = await client.get("http://real.test/.well-known/oauth-authorization-server")
+    assert answer.json()["issuer"] == "http://real.test"
 
 
 @pytest.mark.parametrize(

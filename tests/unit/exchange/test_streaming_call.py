@@ -45,10 +45,11 @@ def converse(
     config = Config()
     calls = CallFactory(
         dict.fromkeys(METHODS.values(), upstream),
-        MetadataRules(config.metadata),
-        Forwarding(config.forwarded),
-        Deadlines(config.deadlines),
-        None,
+        rules=MetadataRules(config.metadata),
+        rules_of_proxies=MetadataRules(config.metadata),
+        forwarding=Forwarding(config.forwarded),
+        deadlines=Deadlines(config.deadlines),
+        certificate_of=None,
     )
     request = Request("POST", "/", NO_FIELDS, "127.0.0.1")
     opened: dict[str, Any] = {"messages": source()}

@@ -72,7 +72,7 @@ def take_credentials(request: Request) -> None:
     if not tokens[0]:
         raise invalid_argument("", f"expected a token behind {BEARER}")
     headers["Authorization"] = f"Bearer {tokens[0]}"
-    raw.append((b"authorization", b"Bearer " + tokens[0].encode("latin-1")))
+    raw.append((b"authorization", b"Bearer " + tokens[0].encode("utf-8", "surrogateescape")))
 
 
 def shake_hands(request: Request, options: WebSocketOptions) -> Handshake:

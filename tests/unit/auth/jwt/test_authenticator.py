@@ -253,6 +253,10 @@ ATTACKS = [
     pytest.param(token(exp=[NOW_S]), "no number", id="expiring at a list"),
     pytest.param(token(sub=None), "no text as its sub", id="nobody"),
     pytest.param(token(sub=""), "is no name", id="an empty name"),
+    pytest.param(token(sub="   "), "is no name", id="a blank name"),
+    pytest.param(token(sub="ada "), "is no name", id="a blank behind a name"),
+    pytest.param(token(sub=" ada"), "is no name", id="a blank before a name"),
+    pytest.param(token(sub="ada\u2003"), "is no name", id="another blank behind a name"),
     pytest.param(token(sub="a\r\nx-principal: root"), "is no name", id="a name of two lines"),
     pytest.param(token(sub="a" * 257), "is no name", id="a very long name"),
     pytest.param(token(big="x" * 9000), "longer than 8192", id="a huge token"),
@@ -334,6 +338,12 @@ async def test_of_some_issuers_only_tokens_of_a_type_are_taken(
         assert (await known(text, by)).name == "ada"
     else:
         assert "of a type" in await refusal(text, by)
+
+
+@pytest.mark.parametrize("name", ["", " ", "ada ", " ada"])
+async def test_a_prefix_makes_no_name_of_nothing(name: str) -> None:
+    by = authenticator(issuer_of(public_jwk(private_key("P-256")), prefix="a/"))
+    assert "is no name" in await refusal(token(sub=name), by)
 
 
 async def test_tokens_of_one_issuer_are_not_checked_by_the_keys_of_another() -> None:

@@ -160,8 +160,9 @@ async def test_a_refusal_of_the_server_is_told_without_its_words(
     assert ("Retry-After" in dict(response.headers)) is (status == 503)
 
 
-async def test_a_server_that_vouches_for_nobody_gets_nobody_a_token() -> None:
-    response = await issue(endpoints(Server(principal="")))
+@pytest.mark.parametrize("name", ["", " ", "ada ", " ada", "a\nb"])
+async def test_a_server_that_vouches_for_nobody_gets_nobody_a_token(name: str) -> None:
+    response = await issue(endpoints(Server(principal=name)))
     assert response.status == 503
 
 
