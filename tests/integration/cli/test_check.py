@@ -79,7 +79,7 @@ JWT = {"issuer": "https://a.test", "audiences": ["a"]}
         ),
         pytest.param(
             {"upstreams": {"a": {"target": "a:1", "services": ["no.such"]}}},
-            "no upstream serves echo.v1.EchoService",
+            "no service is called no.such",
             id="upstream of nothing",
         ),
         pytest.param(
@@ -201,7 +201,7 @@ def test_a_good_configuration_leaves_no_trace(tmp_path: Path, files: Files) -> N
             "tls": files.settings(),
             "log": {"access": str(tmp_path / "access.log"), "audit": str(tmp_path / "audit.log")},
             "auth": {"store": f"sqlite:///{tmp_path}/tokens.db", "jwt": {"issuers": [JWT]}},
-            "interceptors": [{"use": "tests.integration.test_check:Opened"}],
+            "interceptors": [{"use": "tests.integration.cli.test_check:Opened"}],
         }
         before = set(tmp_path.iterdir())
         done = command("check", tmp_path, settings)

@@ -64,9 +64,7 @@ async def test_a_typo_keeps_it_from_serving(settings: dict[str, Any], says: str)
 
 @pytest.mark.parametrize(("settings", "says"), WRONG)
 def test_check_finds_it_too(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(StartUpError) as raised:
-        check(config(**settings))
-    assert says in str(raised.value)
+    assert any(says in fault for fault in check(config(**settings)).faults)
 
 
 async def test_every_setting_takes_a_star_and_a_service_with_all_its_methods() -> None:

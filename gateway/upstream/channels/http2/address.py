@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aiohappyeyeballs import start_connection
+
 from gateway.config.model import TlsClient, Upstream
 from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
@@ -57,15 +59,9 @@ class Address:
                 make, self.path, ssl=self.tls, server_hostname=name
             )
         else:
-            # Tries a name's addresses of both families in turn, without waiting long for any.
+            sock = await self._reach(loop)
             transport, opened = await loop.create_connection(
-                make,
-                self.host,
-                self.port,
-                ssl=self.tls,
-                server_hostname=name,
-                happy_eyeballs_delay=_NEXT_ADDRESS_S,
-                interleave=1,
+                make, sock=sock, ssl=self.tls, server_hostname=name
             )
         try:
             await _greeted(transport, opened)
@@ -73,6 +69,16 @@ class Address:
             transport.abort()
             raise
         return opened
+
+    async def _reach(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
+        """A socket connected to the first address of the host that answers.
+
+        Addresses of both families are tried in turn, without waiting long for any (RFC 8305).
+        """
+        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        return await start_connection(
+            found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop
+        )
 
 
 async def _greeted(transport: asyncio.BaseTransport, opened: Http2Socket) -> None:

@@ -143,6 +143,10 @@ class Connections:
         except ValueError:
             # No resolver can be asked for it. Without a pause, waiting calls would try on and on.
             self._back_off("it is not a host name")
+        except Exception:
+            # A fault of ours: without a pause, waiting calls would try on and on.
+            logger.exception("upstream %s: a connection could not be opened", self._name)
+            self._back_off("internal error")
         else:
             if not self._sockets:
                 extra = about("gateway.upstream.up", gateway__upstream=self._name)
