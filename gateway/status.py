@@ -6,6 +6,7 @@ Floor 0: knows nothing of HTTP servers, gRPC libraries or descriptors.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from http import HTTPStatus
 from typing import Any, Self
 
 from google.protobuf import any_pb2
@@ -59,6 +60,18 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.UNAUTHENTICATED: 401,
 }
 """The HTTP status of each code, as the comments of google/rpc/code.proto state it."""
+
+
+_PHRASES: Mapping[int, str] = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    # As RFC 9110 section 15.5 words them; Python does since 3.13.
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+    # No RFC has this one.
+    499: "Client Closed Request",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +182,8 @@ def error_document(
         case ErrorShape.PROBLEM:
             body = {
                 "type": "about:blank",
-                "title": error.code.name.replace("_", " ").capitalize(),
+                # RFC 9457 section 4.2.1: of about:blank the title is the phrase of the status.
+                "title": _PHRASES.get(error.http_status, "Error"),
                 "status": error.http_status,
                 "detail": error.message,
                 "code": error.code.name,

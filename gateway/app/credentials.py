@@ -21,7 +21,11 @@ from gateway.auth.tokens.tokens import Tokens
 from gateway.config.auth import IdentityOptions
 from gateway.config.credentials import CredentialKind, JwtOptions
 from gateway.config.model import Config
-from gateway.endpoints.oauth.token_endpoints import TokenEndpoints, publish_jwk_set
+from gateway.endpoints.oauth.token_endpoints import (
+    TOKEN_PATHS,
+    TokenEndpoints,
+    publish_jwk_set,
+)
 from gateway.exchange.ring.credentials import (
     credential_gate,
     refuse_doubled_credentials,
@@ -101,7 +105,7 @@ async def open_credentials(
     return Credentials(
         [made[kind] for kind in options.order if kind in made],
         identify,
-        [credential_gate(gates)],
+        [credential_gate(gates, TOKEN_PATHS & endpoints.keys())],
         endpoints,
         audit,
         is_open=False,

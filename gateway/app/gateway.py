@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from gateway.app.file_limit import fit_connections
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
@@ -54,6 +55,7 @@ async def open_gateway(
             AuthError, PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it
             cannot start; the text says why.
     """
+    config, warnings = fit_connections(config)
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
@@ -67,6 +69,6 @@ async def open_gateway(
             opened.schema,
             opened.transcoder,
             exchange,
-            opened.warnings,
+            [*opened.warnings, *warnings],
             config.scheme,
         )

@@ -16,7 +16,7 @@ from gateway.config.sections import Seconds, Section, Words
 
 # To the last @: whoever forgot to encode a password has it hidden too.
 _PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
-_PARAMETER = re.compile(r"([?&]password=)[^&]*")
+_PARAMETER = re.compile(r"([?&](?:sentinel_)?password=)[^&]*")
 _ISSUER = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
 _METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
 
@@ -125,7 +125,8 @@ class AuthOptions(Section):
     """Who is calling."""
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
-    """Where tokens and keys are kept: memory:, sqlite:///file.db or redis://host:6379/0."""
+    """Where tokens and keys are kept: memory:, sqlite:///file.db, redis://host:6379/0,
+    redis+sentinel://host:26379/master or redis+cluster://host:7000."""
     anonymous: bool = False
     """Who shows no credential may call what no policy speaks of; without any kind of credential
     everybody may."""

@@ -39,7 +39,7 @@ class KeyOptions(Section):
 
 
 class Algorithm(StrEnum):
-    """How a JWT may be signed (RFC 7518 section 3.1, RFC 8037)."""
+    """How a JWT may be signed (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
     RS256 = "RS256"
     RS384 = "RS384"
@@ -51,6 +51,7 @@ class Algorithm(StrEnum):
     ES384 = "ES384"
     ES512 = "ES512"
     EDDSA = "EdDSA"
+    ED25519 = "Ed25519"
     HS256 = "HS256"
     HS384 = "HS384"
     HS512 = "HS512"
@@ -80,7 +81,8 @@ class JwtIssuer(Section):
         Algorithm.ES256,
         Algorithm.EDDSA,
     )
-    """How tokens may be signed; HS256 and its kin take a shared secret, in a `keys_file`."""
+    """How tokens may be signed; EdDSA takes in Ed25519, its newer name; HS256 and its kin take a
+    shared secret, in a `keys_file`."""
     types: tuple[str, ...] = ()
     """What `typ` may be, such as at+jwt, so that no other JWT passes for a token; empty for all."""
     principal: str = "sub"

@@ -238,7 +238,8 @@ class Limits(Section):
     keep_alive_s: Seconds = 75.0
     """How long an idle connection is kept."""
     connections: Annotated[int, Field(gt=0)] = 10_000
-    """How many clients one worker has connected at once; more get a 503."""
+    """How many clients one worker has connected at once; more get a 503. Lowered where the process
+    may not have as many files open (RLIMIT_NOFILE)."""
 
 
 class CompressionOptions(Section):

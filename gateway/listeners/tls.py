@@ -11,6 +11,7 @@ from typing import Any
 from gateway.call import Certificate
 from gateway.config.model import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
+from gateway.files import read_file
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import StartUpError
 
@@ -119,8 +120,7 @@ def _files(options: TlsServer) -> list[tuple[str, Path]]:
 
 def _check_readable(setting: str, path: Path) -> None:
     try:
-        with path.open("rb"):
-            pass
+        read_file(path)
     except OSError as error:
         raise TlsError(f"tls.{setting}: {path}: cannot be read: {error.strerror}") from None
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,10 +10,11 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
-from gateway.process.allocator import keep_freed_memory
+from gateway.process.allocator import give_back_memory, keep_freed_memory
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import open_logs
 from gateway.telemetry.logs.program import about
@@ -22,7 +22,6 @@ from gateway.telemetry.logs.program import about
 logger = logging.getLogger("gateway")
 
 T = TypeVar("T")
-_MOST_FILES = 65_536
 # What a request makes is gone with it, hardly any of it in cycles. To look for cycles after ten
 # thousand objects instead of 700 saves 4 % of its instructions, and keeps a megabyte at most.
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
@@ -61,7 +60,7 @@ async def serve(
     if until is not None:
         loop.add_reader(until, stopped.set)
     keep_freed_memory()
-    _raise_file_limit()
+    raise_file_limit()
     async with open_logs(config.log) as logs:
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
@@ -72,7 +71,9 @@ async def serve(
                 _settle()
                 _announce(gateway)
                 started(gateway)
+                giving_back = asyncio.create_task(give_back_memory())
                 await stopped.wait()
+                giving_back.cancel()
                 if until is not None:
                     loop.remove_reader(until)
                 logger.info("finishing what is under way", extra=about("gateway.draining"))
@@ -124,11 +125,3 @@ def _levels_by_signal(levels: Levels) -> Iterator[None]:
 
 def _version() -> str:
     return version("grpc-rest-gateway")
-
-
-def _raise_file_limit() -> None:
-    """Every client is a file; what systems begin with is for programs that have a few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -187,7 +187,8 @@ class CounterStore(Protocol):
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters, of different keys, if all have as much, else from none.
 
-        In one round trip. Where one refuses, the others tell what is there untouched.
+        In one round trip. Where one refuses, the others tell what is there untouched. A cost below
+        zero gives back to a `TokenBucket` what was taken.
         """
         ...
 

@@ -21,6 +21,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from gateway.auth.authenticator import AuthError
 from gateway.call import Principal
 from gateway.config.auth import AssertionOptions
+from gateway.files import read_file
 
 _LEAST_RSA_BITS = 2048
 _MOST = 10_000
@@ -88,7 +89,7 @@ SigningKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 def _read_key(path: Path) -> tuple[SigningKey, str, dict[str, Any]]:
     """The key, its algorithm (RFC 7518 section 3.1, RFC 8037), and its public half as a JWK."""
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(read_file(path), None)
     except OSError as error:
         raise AuthError(
             f"auth.identity.jwt.key: {path}: cannot be read: {error.strerror}"

@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any, NoReturn
 
 from gateway.auth.authenticator import MUST_ASK, MustAsk
-from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError
+from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError, usual_name
 from gateway.auth.names import MalformedError, check_name, is_scope
 from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.tokens.authenticator import bearer
@@ -63,7 +63,9 @@ class Issuer:
     def __init__(self, options: JwtIssuer, keys: IssuerKeys) -> None:
         self.options = options
         self.keys = keys
-        self._algorithms = frozenset(map(str, options.algorithms))
+        names = set(map(str, options.algorithms))
+        # Who takes the wider name takes the narrower one (RFC 9864 section 2.2).
+        self._algorithms = names | {"Ed25519"} if "EdDSA" in names else names
         self._types = frozenset(map(_type, options.types))
         self._audiences = frozenset(options.audiences)
 
@@ -118,7 +120,7 @@ class Issuer:
             raise JwtError("the token has critical extensions, and none are known here")
         if self._types and _type(header.get("typ")) not in self._types:
             raise JwtError("the token is of a type that is not taken from its issuer")
-        return algorithm
+        return usual_name(algorithm)
 
     def _check_claims(self, claims: Mapping[str, Any], now_s: float) -> float:
         audience = claims.get("aud")

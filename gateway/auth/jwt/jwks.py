@@ -37,6 +37,8 @@ _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _EC = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 # RFC 7518 section 3.2: a secret is at least as long as the hash.
 _HMAC = {"HS256": 32, "HS384": 48, "HS512": 64}
+# RFC 9864 section 2.2 has a name of its own for EdDSA with this curve, which is the only one here.
+_SAME = {"Ed25519": "EdDSA"}
 _SIGNATURES: Mapping[str, Algorithm] = get_default_algorithms()
 # The members of a private key (RFC 7518 section 6): what checks needs none of them.
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
@@ -59,6 +61,11 @@ class VerificationKey:
         return algorithm in self.algorithms and bool(
             _SIGNATURES[algorithm].verify(signed, self._key, signature)
         )
+
+
+def usual_name(algorithm: str) -> str:
+    """The name that an algorithm has in `VerificationKey.algorithms`."""
+    return _SAME.get(algorithm, algorithm)
 
 
 def read_keys(document: bytes, *, allow_secrets: bool) -> list[VerificationKey]:
@@ -119,7 +126,7 @@ def _from_jwk(jwk: object, *, allow_secrets: bool) -> VerificationKey | None:
         return None
     algorithms, kid, alg = _algorithms_of(key), jwk.get("kid"), jwk.get("alg")
     if alg is not None:
-        algorithms &= {alg} if isinstance(alg, str) else frozenset()
+        algorithms &= {usual_name(alg)} if isinstance(alg, str) else frozenset()
     if not algorithms:
         return None
     return VerificationKey(algorithms, kid if isinstance(kid, str) else None, key)

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.auth.jwt.fetch import Fetch, FetchError
 from gateway.auth.jwt.jwks import KeySetError, VerificationKey, read_keys
 from gateway.config.credentials import JwtIssuer, check_is_private
+from gateway.files import read_file
 
 Load = Callable[[], Awaitable[Sequence[VerificationKey]]]
 """Gets keys, or raises `KeySetError` with the reason."""
@@ -33,12 +34,9 @@ def _from_file(path: Path, *, allow_secrets: bool) -> Load:
 
     async def load() -> Sequence[VerificationKey]:
         try:
-            with path.open("rb") as file:
-                document = file.read(_MOST_BYTES + 1)
+            document = read_file(path, _MOST_BYTES)
         except OSError as error:
             raise KeySetError(f"{path}: cannot be read: {error.strerror}") from None
-        if len(document) > _MOST_BYTES:
-            raise KeySetError(f"{path}: is longer than {_MOST_BYTES} bytes")
         return _read(str(path), document, allow_secrets=allow_secrets)
 
     return load

@@ -2,21 +2,30 @@
 
 Failures are counted by name and address together, and, ten times as many, by each alone: one that
 guesses cannot easily lock others out, and many that guess together are still slowed down.
+
+An attempt counts as failed from its beginning, in the store and so for all workers and nodes, and
+is given back when it was right. Else all that are checked at one moment could be guesses.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from hashlib import sha256
 from math import ceil
 
 from gateway.audit import Audit
 from gateway.auth.client_networks import network_of
 from gateway.config.auth import TokenOptions
-from gateway.stores.base import CounterStore, TokenBucket
+from gateway.stores.base import CounterStore, Demand, StoreUnavailableError, TokenBucket
 
 _WIDER = 10
+
+
+# An attempt that waits for others to end: how often it looks, and how long at most.
+_LOOK_EVERY_S = 0.05
+_PATIENCE_S = 5.0
+# What a worker that was killed has under way is forgotten after so long.
+_UNDER_WAY_S = 300.0
 
 
 class TooManyAttemptsError(Exception):
@@ -36,7 +45,7 @@ class Attempts:
         window_s = options.failure_window_s
         self._narrow = TokenBucket(options.failures, window_s)
         self._wide = TokenBucket(options.failures * _WIDER, window_s)
-        self._turns = _Turns()
+        self._lines = _Lines()
 
     @asynccontextmanager
     async def one(self, names: Sequence[str], peer: str) -> AsyncIterator["Attempt"]:
@@ -48,12 +57,17 @@ class Attempts:
         """
         by_name = {name: self._limits(name, peer) for name in names}
         limits = {key: limit for one in by_name.values() for key, limit in one.items()}
-        async with AsyncExitStack() as turns:
-            # In one order for all, from the narrowest: so nobody waits in a circle.
-            for key in sorted(limits, key=lambda key: (limits[key].limit, key)):
-                left = partial(self._left, key, limits[key])
-                await turns.enter_async_context(self._turns.one(key, left))
-            yield Attempt(self._counters, self._audit, peer, by_name)
+        attempt = Attempt(self._audit, peer, by_name)
+        async with AsyncExitStack() as heads:
+            # Those of one name and address wait in line, and only the first of them looks; in one
+            # order for all, so that none wait in a circle.
+            for key in sorted(key for key, limit in limits.items() if limit is self._narrow):
+                await heads.enter_async_context(self._lines.head(key))
+            await self._claim(limits)
+        try:
+            yield attempt
+        finally:
+            await self._give_back(limits, attempt.failed)
 
     def _limits(self, name: str, peer: str) -> dict[str, TokenBucket]:
         # A digest: what somebody typed as a name may be long, or a password.
@@ -64,24 +78,60 @@ class Attempts:
             f"login::{where}": self._wide,
         }
 
-    async def _left(self, key: str, limit: TokenBucket) -> int:
-        taken = await self._counters.take(key, limit, 0)
-        if taken.remaining < 1:
-            raise TooManyAttemptsError(max(1, ceil(limit.window_s / limit.limit)))
-        return taken.remaining
+    async def _claim(self, limits: Mapping[str, TokenBucket]) -> None:
+        """Counts an attempt as failed in advance, once there is room."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _PATIENCE_S
+        # Limits come before what is under way, in the same order.
+        demands: list[Demand] = [(key, limit, 1) for key, limit in limits.items()]
+        demands += [(_under_way(key), _pending(limit), 1) for key, limit in limits.items()]
+        while True:
+            taken = await self._counters.take_all(demands)
+            if all(one.allowed for one in taken):
+                return
+            # Only what is under way can still turn out to be no failure.
+            rows = zip(limits.values(), taken[: len(limits)], taken[len(limits) :], strict=True)
+            failed = [
+                limit
+                for limit, now, pending in rows
+                if not now.allowed and pending.remaining >= limit.limit
+            ]
+            if failed or loop.time() >= until_s:
+                longest = max(failed or limits.values(), key=_one_more_s)
+                raise TooManyAttemptsError(max(1, ceil(_one_more_s(longest))))
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _give_back(self, limits: Mapping[str, TokenBucket], failed: Collection[str]) -> None:
+        demands: list[Demand] = [
+            (_under_way(key), _pending(limit), -1) for key, limit in limits.items()
+        ]
+        demands += [(key, limit, -1) for key, limit in limits.items() if key not in failed]
+        # Where the store is away, what was claimed counts as failed until the window is over.
+        with suppress(StoreUnavailableError):
+            await self._counters.take_all(demands)
+
+
+def _under_way(key: str) -> str:
+    return f"{key}:under way"
+
+
+def _pending(limit: TokenBucket) -> TokenBucket:
+    return TokenBucket(limit.limit, _UNDER_WAY_S)
+
+
+def _one_more_s(limit: TokenBucket) -> float:
+    """How long it takes until one more attempt is allowed."""
+    return limit.window_s / limit.limit
 
 
 class Attempt:
     """An attempt under way."""
 
     def __init__(
-        self,
-        counters: CounterStore,
-        audit: Audit,
-        peer: str,
-        limits: Mapping[str, Mapping[str, TokenBucket]],
+        self, audit: Audit, peer: str, limits: Mapping[str, Mapping[str, TokenBucket]]
     ) -> None:
-        self._counters = counters
+        self.failed: set[str] = set()
+        """The counters in which this attempt stays."""
         self._audit = audit
         self._peer = peer
         self._limits = limits
@@ -89,33 +139,23 @@ class Attempt:
     async def fail(self, name: str, reason: str) -> None:
         """Counts and writes down that it was not `name`."""
         self._audit.record("login.failed", principal=name, peer=self._peer, reason=reason)
-        for key, limit in self._limits[name].items():
-            await self._counters.take(key, limit)
+        self.failed.update(self._limits[name])
 
 
-class _Turns:
-    """Lets through for each key as many at once as may still fail; the others wait in line.
-
-    So whoever guesses at once gets no more guesses, and who is right only waits for others.
-    """
+class _Lines:
+    """A line for each key, as long as somebody stands in it."""
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
 
     @asynccontextmanager
-    async def one(self, key: str, left: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
-        """A turn; `left` tells how many may still fail, or raises."""
+    async def head(self, key: str) -> AsyncIterator[None]:
+        """The head of a line, which one has at a time."""
         line = self._lines.setdefault(key, _Line())
         line.users += 1
         try:
-            async with line.head:
-                await _room(line, left)
-                line.under_way += 1
-            try:
+            async with line.lock:
                 yield
-            finally:
-                line.under_way -= 1
-                line.ended.set()
         finally:
             line.users -= 1
             if not line.users:
@@ -124,17 +164,5 @@ class _Turns:
 
 class _Line:
     def __init__(self) -> None:
-        self.head = asyncio.Lock()
-        self.ended = asyncio.Event()
-        self.under_way = 0
+        self.lock = asyncio.Lock()
         self.users = 0
-
-
-async def _room(line: _Line, left: Callable[[], Awaitable[int]]) -> None:
-    while True:
-        line.ended.clear()
-        # Before the question: whoever ends while it is asked may not be in the answer.
-        under_way = line.under_way
-        if await left() > under_way:
-            return
-        await line.ended.wait()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.auth.names import MalformedError, check_name
@@ -13,7 +14,9 @@ from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
-    parse_client,
+    broken,
+    check_credentials_are_clear,
+    parse_clients,
     read_form,
     scopes_of,
     well_formed,
@@ -31,6 +34,8 @@ from gatewayapi.v1.auth_pb2 import (
 )
 
 TOKEN, REVOKE, INTROSPECT = "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"
+TOKEN_PATHS = frozenset({TOKEN, REVOKE, INTROSPECT})
+"""Where refusals are in the words of RFC 6749, those of gates too."""
 METADATA = "/.well-known/oauth-authorization-server"
 JWK_SET = "/.well-known/jwks.json"
 
@@ -50,6 +55,13 @@ def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
         return Response(200, headers, body, "application/jwk-set+json")
 
     return {JWK_SET: {"GET": endpoint}}
+
+
+class _Names(NamedTuple):
+    """Whose secrets an attempt can be a guess of."""
+
+    clients: tuple[str, ...]
+    users: tuple[str, ...] = ()
 
 
 class TokenEndpoints:
@@ -85,13 +97,19 @@ class TokenEndpoints:
     def _guarded(self, answer: Asked) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
+                check_credentials_are_clear(request.fields)
                 form = await read_form(request)
-                client = parse_client(request.headers, form)
-                names = self._names(form, client)
-                async with self._attempts.one(names, request.client) as attempt:
-                    body = await _counted(answer(form, client, request.client), attempt, names)
+                clients = parse_clients(request.headers, form)
+                names = self._names(form, clients)
+                async with self._attempts.one(
+                    [*names.clients, *names.users], request.client
+                ) as attempt:
+                    asked = _by_either(answer, form, clients, request.client)
+                    body = await _counted(asked, attempt, names)
             except OAuthError as error:
                 return error.response
+            except StatusError as error:
+                return broken(error).response
             except InvalidTokenError as error:
                 return OAuthError("invalid_grant", str(error)).response
             except TooManyAttemptsError as error:
@@ -102,11 +120,10 @@ class TokenEndpoints:
 
         return endpoint
 
-    def _names(self, form: Form, client: Client) -> list[str]:
-        """Whose secrets an attempt can be a guess of."""
-        names = [f"client:{client.id}"]
+    def _names(self, form: Form, clients: Sequence[Client]) -> "_Names":
+        names = _Names(tuple(dict.fromkeys(f"client:{client.id}" for client in clients)))
         if self._options.allow_password and form.get("grant_type") == "password":
-            names.append(f"user:{form['username']}")
+            names = _Names(names.clients, (f"user:{form['username']}",))
         return names
 
     async def _token(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
@@ -232,23 +249,44 @@ class TokenEndpoints:
         return Response(200, headers, json.dumps(body).encode(), "application/json")
 
 
+async def _by_either(
+    answer: Asked, form: Form, clients: Sequence[Client], peer: str
+) -> Mapping[str, object]:
+    """The answer to the first of these clients that is who it says.
+
+    Those that are wrong are asked about one by one, so how long a refusal takes depends on what was
+    sent alone, and not on what is right.
+    """
+    *others, last = clients
+    for client in others:
+        try:
+            return await answer(form, client, peer)
+        except OAuthError as error:
+            if error.error != "invalid_client":
+                raise
+    return await answer(form, last, peer)
+
+
 async def _counted(
-    answer: Awaitable[Mapping[str, object]], attempt: Attempt, names: Sequence[str]
+    answer: Awaitable[Mapping[str, object]], attempt: Attempt, names: _Names
 ) -> Mapping[str, object]:
     """The answer; a failure that may be a wrong guess is counted.
 
     Of refresh tokens none are: 256 bits are not guessed, and a client whose users' tokens have
     expired guesses nothing.
     """
-    client_name, *user_names = names
+    wrong: Sequence[str] = ()
     try:
         return await answer
     except OAuthError as error:
         if error.error == "invalid_client":
-            await attempt.fail(client_name, error.error)
-        elif error.error == "invalid_grant" and user_names:
-            await attempt.fail(user_names[0], error.error)
-        raise
+            wrong = names.clients
+        elif error.error == "invalid_grant":
+            wrong = names.users
+        refusal = error
+    for name in wrong:
+        await attempt.fail(name, refusal.error)
+    raise refusal
 
 
 def _granted(answer: AuthenticateResponse, wanted: frozenset[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Checks of where in a request a credential is: in its header, once, and in no URL."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
 from gateway.auth.refusals import unclear
@@ -14,11 +14,11 @@ _SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 
 
-def credential_gate(gates: Sequence[FieldsGate]) -> Gate:
+def credential_gate(gates: Sequence[FieldsGate], token_paths: Collection[str] = ()) -> Gate:
     """One gate: no credential is in the URL, and `gates` let the header fields pass.
 
     Those are asked once for all requests that share their fields. There may be one such gate in a
-    ring.
+    ring. The endpoints on `token_paths` refuse most of this themselves, in RFC 6749's words.
 
     URLs are written down everywhere, so no credential is taken from one (RFC 9700 section 4.3.2).
     """
@@ -30,10 +30,13 @@ def credential_gate(gates: Sequence[FieldsGate]) -> Gate:
         if "gw" in path and _SECRET.search(path):
             request.path = _SECRET.sub("***", path)  # the access log is such a place
             raise _token_in_url()
+        is_token_path = path in token_paths
         if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(unquote(query))):
+            if is_token_path and request.method == "POST":
+                return  # they take nothing from a URL, and say so in their own words
             raise _token_in_url()
         fields = request.fields
-        if not fields.are_clear:
+        if not fields.are_clear and not is_token_path:
             for one in gates:
                 one(fields)
             fields.are_clear = True
@@ -41,9 +44,14 @@ def credential_gate(gates: Sequence[FieldsGate]) -> Gate:
     return gate
 
 
+def is_authorized_twice(fields: Fields) -> bool:
+    """Whether there are two `Authorization` headers."""
+    return [name.lower() for name, _ in fields.raw].count(b"authorization") > 1
+
+
 def refuse_doubled_credentials(fields: Fields) -> None:
     """Refuses two `Authorization` headers: some would believe the one and some the other."""
-    if [name.lower() for name, _ in fields.raw].count(b"authorization") > 1:
+    if is_authorized_twice(fields):
         raise unclear("the Authorization header is there twice")
 
 

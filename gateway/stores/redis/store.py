@@ -1,18 +1,16 @@
 """A store in Redis 7 or newer: for many nodes. An operation is one round trip, atomic by a script.
 
 Everything stands under one prefix. What expires does so by Redis' own clock, which is also the one
-that counts. The scripts touch keys of several names, so a cluster must keep the prefix in one slot,
-as `{gateway}:` does (redis.io, "Hash tags").
+that counts. The scripts touch keys of several names, so in a cluster the prefix has a hash tag, as
+`{gateway}:` does: everything is in one slot, on one master (redis.io, "Hash tags").
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.stores.base import (
@@ -29,10 +27,11 @@ from gateway.stores.base import (
 )
 from gateway.stores.batching import Batches
 from gateway.stores.redis import scripts
+from gateway.stores.redis.client import CONNECTIONS, close_client, hosts_of, make_client
 
-_TIMEOUT_S = 1.0
-_CONNECTIONS = 50
 _PAGE = 500
+# All of it together: a turn, a new connection, sentinels or nodes that are asked for the master.
+_PATIENCE_S = 3.0
 
 
 class RedisStore:
@@ -44,21 +43,13 @@ class RedisStore:
         Raises:
             TypeError, ValueError: the URL cannot be meant.
         """
-        self._host = urlsplit(url).hostname or "localhost"
-        # Who finds no connection free waits for one: many questions at once are no outage.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT_S,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            # Once more at once finds a connection that the server closed while it was idle.
-            retry=Retry(NoBackoff(), 1),
-        )
-        # Only here does the driver look at the names of options.
-        pool.connection_class(**pool.connection_kwargs)
-        self._redis: Redis = Redis.from_pool(pool)
+        self._host = hosts_of(url)
+        self._redis = make_client(url)
+        # A question that finds no connection free waits for one: many at once are no outage.
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._prefix = prefix
+        # A cluster sends a script to where its first key is.
+        self._keys = [prefix] if isinstance(self._redis, RedisCluster) else []
         self._takes = Batches(self._take_many)
         self._scripts = {
             text: self._redis.register_script(text)
@@ -112,8 +103,7 @@ class RedisStore:
         """The good tokens, of one principal or all."""
         cursor, pattern = 0, f"{_literal(self._prefix)}token:*"
         while True:
-            page = self._redis.scan(cursor, match=pattern, count=_PAGE)
-            cursor, names = await self._asked(page)
+            cursor, names = await self._asked(self._scan(cursor, pattern))
             texts = await self._asked(self._redis.mget(names)) if names else ()
             for record in (_token(text) for text in texts if text is not None):
                 if principal in (None, record.principal):
@@ -184,7 +174,7 @@ class RedisStore:
     async def close(self) -> None:
         """Gives up the connections."""
         await self._takes.close()
-        await self._redis.aclose()
+        await close_client(self._redis)
 
     async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
         arguments: list[str | int | float] = []
@@ -197,14 +187,30 @@ class RedisStore:
         return [[_taken(*one) for one in answer] for answer in answers]
 
     async def _run(self, script: str, *arguments: Any) -> Any:
-        return await self._asked(self._scripts[script](args=[self._prefix, *arguments]))
+        asked = self._scripts[script](self._keys, [self._prefix, *arguments])
+        return await self._asked(asked)
+
+    async def _scan(self, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
+        """A page of names that match, and where the next page begins; 0 where there is none."""
+        if not isinstance(self._redis, RedisCluster):
+            found: Any = await self._redis.scan(cursor, pattern, _PAGE)
+            return found[0], found[1]
+        cluster = await self._redis.initialize()
+        # A page of one node, or each would give one.
+        node: Any = cluster.get_node_from_key(self._prefix)
+        found = await cluster.scan(cursor, pattern, _PAGE, target_nodes=node)
+        return found[0][node.name], found[1]
 
     async def _asked(self, answer: Awaitable[Any]) -> Any:
         try:
-            return await answer
+            async with asyncio.timeout(_PATIENCE_S), self._turns:
+                return await answer
         except (RedisError, OSError) as error:
             reason = type(error).__name__
             raise StoreUnavailableError(f"redis at {self._host}: {reason}") from None
+        finally:
+            if isinstance(answer, Coroutine):
+                answer.close()  # it may not have had its turn
 
 
 def _arguments(records: Sequence[TokenRecord]) -> list[str | int]:

@@ -1,19 +1,18 @@
 """A store in one SQLite file: for one machine, however many workers it has.
 
-Statements run on a thread of their own, since a disk can be slow. The write-ahead log lets workers
-read while one writes; writers queue for as long as `_PATIENCE_S` (sqlite.org/wal.html).
+Statements run on threads of their own, since a disk can be slow: one writes, one reads. The
+write-ahead log lets all read while one writes; writers queue for as long as `PATIENCE_S` of
+`sqlite_file` (sqlite.org/wal.html).
 """
 
-import asyncio
 import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.stores import counting
 from gateway.stores.base import (
@@ -22,19 +21,16 @@ from gateway.stores.base import (
     KeyRecord,
     Limit,
     Rotation,
-    StoreUnavailableError,
     Taken,
     TokenKind,
     TokenRecord,
 )
 from gateway.stores.batching import Batches
+from gateway.stores.sqlite.file import SqliteThread
 from gateway.stores.sqlite.rows import KEY, TOKEN, joined, key_of, token_of
 
-T = TypeVar("T")
 _Outcome = tuple[Taken, counting.State]
 
-_PATIENCE_S = 5.0
-_CACHE_KB = 16 * 1024
 _PAGE = 500
 _SWEEP_EVERY_S = 60.0
 _SWEPT_AT_ONCE = 5000
@@ -69,8 +65,8 @@ class SqliteStore:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._connection: sqlite3.Connection | None = None
+        self._reads = SqliteThread(path, _SCHEMA)
+        self._writes = SqliteThread(path, _SCHEMA)
         self._swept_at_s = 0.0
         self._takes = Batches(self._take_many)
 
@@ -85,7 +81,7 @@ class SqliteStore:
                 _insert(connection, records)
                 self._sweep(connection)
 
-        await self._run(add)
+        await self._writes.run(add)
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """The token with this digest, if it is good."""
@@ -116,7 +112,7 @@ class SqliteStore:
                 self._sweep(connection)
                 return Rotation.DONE
 
-        return await self._run(rotate)
+        return await self._writes.run(rotate)
 
     async def find_used(self, digest: bytes) -> str | None:
         """Whose refresh token this was; see `TokenStore.find_used`."""
@@ -171,7 +167,7 @@ class SqliteStore:
                 self._sweep(connection)
                 return is_new
 
-        return await self._run(add)
+        return await self._writes.run(add)
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is good."""
@@ -201,7 +197,7 @@ class SqliteStore:
                 connection.execute("UPDATE api_keys SET digest = ? WHERE id = ?", (digest, key_id))
                 return replace(old, digest=digest)
 
-        return await self._run(swap)
+        return await self._writes.run(swap)
 
     async def revoke_key(self, key_id: str) -> KeyRecord | None:
         """Revokes a key."""
@@ -213,7 +209,7 @@ class SqliteStore:
                 connection.execute("DELETE FROM api_keys WHERE id = ?", (key_id,))
                 return old
 
-        return await self._run(revoke)
+        return await self._writes.run(revoke)
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
         """Notes when a key was last used."""
@@ -248,16 +244,20 @@ class SqliteStore:
             connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", rows)
             return outcomes
 
+        def look_many(connection: sqlite3.Connection) -> list[list[_Outcome]]:
+            return [look(connection, demands) for demands in asked]
+
         def take_many(connection: sqlite3.Connection) -> list[list[_Outcome]]:
-            if not any(cost for demands in asked for _, _, cost in demands):
-                # Whoever only asks need not queue with the writers.
-                return [look(connection, demands) for demands in asked]
             with _transaction(connection):
                 outcomes = [take(connection, demands) for demands in asked]
                 self._sweep(connection)
                 return outcomes
 
-        answers = await self._run(take_many)
+        if any(cost for demands in asked for _, _, cost in demands):
+            answers = await self._writes.run(take_many)
+        else:
+            # What only asks need not queue with the writers.
+            answers = await self._reads.run(look_many)
         return [[taken for taken, _ in outcomes] for outcomes in answers]
 
     async def ping(self) -> None:
@@ -267,13 +267,8 @@ class SqliteStore:
     async def close(self) -> None:
         """Closes the file."""
         await self._takes.close()
-
-        def close() -> None:
-            if self._connection is not None:
-                self._connection.close()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown()
+        await self._reads.close()
+        await self._writes.close()
 
     async def _revoke(self, which: str, value: str) -> int:
         # What was used up stays: whoever shows it again is still known to have stolen it.
@@ -281,43 +276,10 @@ class SqliteStore:
         return await self._change(query, value)
 
     async def _rows(self, query: str, *values: object) -> list[Any]:
-        return await self._run(lambda connection: connection.execute(query, values).fetchall())
+        return await self._reads.run(lambda one: one.execute(query, values).fetchall())
 
     async def _change(self, query: str, *values: object) -> int:
-        return await self._run(lambda connection: connection.execute(query, values).rowcount)
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def guarded() -> T:
-            try:
-                return work(self._open())
-            except (sqlite3.Error, OSError) as error:
-                self._forget()
-                reason = type(error).__name__
-                raise StoreUnavailableError(f"the file {self._path.name}: {reason}") from None
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            if not self._path.exists():
-                self._path.touch(mode=0o600)
-            self._connection = connection = sqlite3.connect(
-                self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            # Loses the last commits on a power cut, but never consistency: tokens are asked for
-            # again, and a revocation that must outlive that is rare beside a sync per request.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            # Digests are spread over the whole tree: with SQLite's 2 MB most writes read first.
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-            connection.executescript(_SCHEMA)
-        return self._connection
-
-    def _forget(self) -> None:
-        """After a failure the next operation starts afresh: the file may be another by then."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        return await self._writes.run(lambda one: one.execute(query, values).rowcount)
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
         """Deletes some of what has expired, now and then."""

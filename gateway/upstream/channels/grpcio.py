@@ -13,6 +13,7 @@ import grpc.aio
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, TlsClient, Upstream
+from gateway.files import read_file
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.logs.program import about
@@ -345,7 +346,7 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
 
 def _credentials(tls: TlsClient) -> grpc.ChannelCredentials:
     files: Sequence[bytes | None] = [
-        None if file is None else file.read_bytes()
+        None if file is None else read_file(file)
         for file in (tls.ca_file, tls.key_file, tls.cert_file)
     ]
     return grpc.ssl_channel_credentials(*files)

@@ -101,3 +101,15 @@ async def test_many_questions_at_once_are_no_outage(store: Store) -> None:
     finds = asyncio.gather(*(store.find_token(bytes(32)) for _ in range(400)))
     assert sum(taken.allowed for taken in await takes) == 300
     assert await finds == [None] * 400
+
+
+async def test_what_was_taken_can_be_given_back(store: Store) -> None:
+    limit = TokenBucket(3, 3600.0)
+    for _ in range(20):
+        taken = await store.take_all([("a", limit, 1), ("b", limit, 3)])
+        assert [one.allowed for one in taken] == [True, True]
+        await store.take_all([("a", limit, -1), ("b", limit, -3)])
+    assert (await store.take("a", limit, 0)).remaining == 3
+    await store.take("a", limit, -5)
+    assert (await store.take("a", limit, 3)).allowed
+    assert not (await store.take("a", limit, 1)).allowed

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import os
 import ssl
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from gateway.app.gateway import Gateway
 from gateway.config.model import Config
 from gateway.listeners.tls import TlsError
+from gateway.upstream.pool import PoolError, open_pool
 from tests.support.http import Answer, connected, echo_gateway
 from tests.support.tls import Files, secured
 
@@ -103,6 +105,45 @@ async def test_files_that_are_no_good_change_nothing(files: Files) -> None:
         files.key.write_text("half a ")
         await asyncio.sleep(1.1)
         assert (await get(gateway, files.context())).status == 200
+
+
+async def test_a_pipe_in_place_of_a_file_stops_nobody(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with echo_gateway(tls=files.trusting()) as gateway:
+        for path in (files.cert, files.key, files.client_ca):
+            path.unlink()
+            os.mkfifo(path)
+            until_s = time.monotonic() + 1.2
+            while time.monotonic() < until_s:
+                async with asyncio.timeout(1):
+                    assert (await get(gateway, files.context())).status == 200
+                await asyncio.sleep(0.1)
+    assert "is no regular file" in caplog.text
+
+
+@pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])
+async def test_a_pipe_keeps_the_gateway_from_starting(files: Files, setting: str) -> None:
+    os.mkfifo(files.folder / "pipe")
+    settings = files.trusting() | {setting: str(files.folder / "pipe")}
+    with pytest.raises(TlsError, match=rf"tls\.{setting}: .*is no regular file"):
+        async with asyncio.timeout(5), echo_gateway(tls=settings):
+            pass
+
+
+@pytest.mark.parametrize("channel", ["http2", "grpcio"])
+@pytest.mark.parametrize("setting", ["ca_file", "cert_file", "key_file"])
+async def test_a_pipe_among_an_upstreams_files_is_refused(
+    files: Files, setting: str, channel: str
+) -> None:
+    os.mkfifo(files.folder / "pipe")
+    tls = {"ca_file": str(files.client_ca), "cert_file": str(files.cert)}
+    tls |= {"key_file": str(files.key), setting: str(files.folder / "pipe")}
+    settings = {"u": {"target": "127.0.0.1:1", "tls": tls, "channel": channel}}
+    config = Config.model_validate({"upstreams": settings})
+    with pytest.raises(PoolError, match=r"pipe.*is no regular file"):
+        async with asyncio.timeout(5), open_pool(config.upstreams):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,59 @@ async def test_the_token_endpoint_refuses_in_the_words_of_the_rfc(
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"])
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        pytest.param("", [FORM, BASIC, BASIC], 400, id="two credentials"),
+        pytest.param("", [FORM, BASIC, "authorization: Bearer x"], 400, id="two kinds of them"),
+        pytest.param("?access_token=x", [FORM, BASIC], 400, id="a credential in the URL"),
+        pytest.param("", [FORM, BASIC, "Content-Encoding: br"], 415, id="an unknown coding"),
+        pytest.param("", [FORM, BASIC, "Content-Encoding: gzip"], 400, id="no gzip"),
+    ],
+)
+async def test_whatever_is_wrong_is_said_in_the_words_of_the_rfc(
+    gateway: TokenGateway, path: str, query: str, headers: list[str], status: int
+) -> None:
+    answer = await post(gateway, path + query, ISSUE, *headers)
+    assert (answer.status, answer.json()["error"]) == (status, "invalid_request")
+    assert answer.json()["error_description"]
+
+
+async def test_a_gate_that_token_endpoints_pass_holds_for_the_next_request(
+    gateway: TokenGateway,
+) -> None:
+    head = f"{BASIC}\r\n{BASIC}\r\nHost: test\r\n"
+    async with connected(gateway.gateway) as client:
+        sent = f"POST /oauth2/token HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n"
+        await client.send(sent)
+        assert (await client.answer()).json()["error"] == "invalid_request"
+        await client.send(f"GET /v1/echo/hello HTTP/1.1\r\n{head}\r\n")
+        assert (await client.answer()).status == 400
+
+
+@pytest.mark.parametrize("size", [1, 7, 4000])
+async def test_a_form_in_chunks_is_read(gateway: TokenGateway, size: int) -> None:
+    parts = [ISSUE[at : at + size] for at in range(0, len(ISSUE), size)]
+    chunks = "".join(f"{len(part):x}\r\n{part}\r\n" for part in parts)
+    head = "POST /oauth2/token HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n"
+    async with connected(gateway.gateway) as client:
+        await client.send(f"{head}{FORM}\r\n{BASIC}\r\n\r\n")
+        await client.send(f"{chunks}0\r\n\r\n")
+        answer = await client.answer()
+    assert answer.status == 200
+    assert answer.json()["access_token"].startswith("gwt_")
+
+
+async def test_a_form_in_chunks_is_no_longer_than_another(gateway: TokenGateway) -> None:
+    head = "POST /oauth2/token HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n"
+    async with connected(gateway.gateway) as client:
+        await client.send(f"{head}{FORM}\r\n{BASIC}\r\n\r\n")
+        await client.send(f"5000\r\na={'x' * 0x4FFE}\r\n")
+        answer = await client.answer()
+    assert (answer.status, answer.json()["error"]) == (413, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"])
 async def test_a_get_issues_nothing(gateway: TokenGateway, path: str) -> None:
     answer = await get(gateway, BASIC, path=path)
     assert (answer.status, answer.header("Allow")) == (405, "POST")

@@ -18,6 +18,11 @@ from gateway.config.model import Config
         ("redis://user:s3:cr@et@host/0", "redis://user:***@host/0"),
         ("redis://host/0?password=s3cret&prefix=a:", "redis://host/0?password=***&prefix=a:"),
         ("unix:///socket?prefix=a:&password=s3cret", "unix:///socket?prefix=a:&password=***"),
+        (
+            "redis+sentinel://:s3cret@a,b:26380/main?sentinel_password=s3cret",
+            "redis+sentinel://:***@a,b:26380/main?sentinel_password=***",
+        ),
+        ("redis+cluster://ann:s3cret@a:7000,b", "redis+cluster://ann:***@a:7000,b"),
     ],
 )
 def test_a_stores_url_is_printed_without_its_password(url: str, shown: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aiohappyeyeballs import start_connection
 
 from gateway.config.model import TlsClient, Upstream
+from gateway.files import read_file
 from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
@@ -141,7 +142,7 @@ def parse_target(upstream: Upstream) -> Address:
 def _context(tls: TlsClient) -> ssl.SSLContext:
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
-            file.read_bytes()  # its error names the file, the ssl module's does not
+            read_file(file)  # its error names the file, the ssl module's does not
     context = ssl.create_default_context(cafile=tls.ca_file)
     context.set_alpn_protocols(["h2"])
     if tls.cert_file is not None:

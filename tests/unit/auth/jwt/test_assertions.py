@@ -1,5 +1,6 @@
 """What back ends that trust nobody can check."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,9 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
         with pytest.raises(AuthError, match=why) as refused:
             Assertions(AssertionOptions(key=path))
         assert str(path) in str(refused.value)
+
+
+def test_a_pipe_in_place_of_a_key_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key.pem")
+    with pytest.raises(AuthError, match="cannot be read: it is no regular file"):
+        Assertions(AssertionOptions(key=tmp_path / "key.pem"))

@@ -110,6 +110,40 @@ async def test_every_algorithm_of_the_list_is_taken(algorithm: str) -> None:
     assert (await known(token(algorithm=algorithm), by)).name == "ada"
 
 
+def by_ed25519(alg: str) -> str:
+    """A token that is signed with Ed25519, whatever it calls that."""
+    parts = [json.dumps(part).encode() for part in ({"alg": alg}, claims(now_s=NOW_S))]
+    signed = ".".join(base64url(part) for part in parts)
+    return f"{signed}.{base64url(private_key('Ed25519').sign(signed.encode()))}"
+
+
+@pytest.mark.parametrize("members", [{}, {"alg": "EdDSA"}, {"alg": "Ed25519"}])
+@pytest.mark.parametrize(
+    ("algorithms", "alg"),
+    [(["EdDSA"], "EdDSA"), (["EdDSA"], "Ed25519"), (["Ed25519"], "Ed25519"), (None, "Ed25519")],
+)
+async def test_ed25519_has_two_names(
+    members: dict[str, str], algorithms: list[str] | None, alg: str
+) -> None:
+    options: dict[str, Any] = {} if algorithms is None else {"algorithms": algorithms}
+    by = authenticator(issuer_of(public_jwk(private_key("Ed25519"), **members), **options))
+    assert (await known(by_ed25519(alg), by)).name == "ada"
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "alg"),
+    [(["Ed25519"], "EdDSA"), (["ES256"], "Ed25519"), (["EdDSA"], "Ed448"), (["EdDSA"], "ed25519")],
+)
+async def test_a_name_that_is_not_taken_is_refused(algorithms: list[str], alg: str) -> None:
+    by = authenticator(issuer_of(public_jwk(private_key("Ed25519")), algorithms=algorithms))
+    assert "signed in a way" in await refusal(by_ed25519(alg), by)
+
+
+async def test_a_key_of_another_kind_signs_no_ed25519() -> None:
+    jwks = [public_jwk(private_key("P-256")), public_jwk(private_key("RSA"))]
+    assert "not signed" in await refusal(by_ed25519("Ed25519"), authenticator(issuer_of(*jwks)))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "opaque", "gwt_0123", "a.b", "a.b.c.d", "....."],

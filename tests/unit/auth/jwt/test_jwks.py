@@ -49,6 +49,15 @@ def test_alg_narrows_what_a_key_is_for_and_never_widens_it() -> None:
             read_keys(jwk_set(public_jwk(key, alg=alg)), allow_secrets=True)
 
 
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+def test_ed25519_is_one_algorithm_by_two_names(alg: str) -> None:
+    key = private_key("Ed25519")
+    [found] = read_keys(jwk_set(public_jwk(key, alg=alg)), allow_secrets=True)
+    assert found.algorithms == {"EdDSA"}
+    with pytest.raises(KeySetError, match="no key"):
+        read_keys(jwk_set(public_jwk(private_key("RSA"), alg=alg)), allow_secrets=True)
+
+
 @pytest.mark.parametrize(
     ("length", "algorithms"),
     [(31, None), (32, {"HS256"}), (48, {"HS256", "HS384"}), (64, {"HS256", "HS384", "HS512"})],

@@ -1,6 +1,7 @@
 """Where an issuer's keys are: files, URLs, and what OIDC says."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,17 @@ async def test_a_file_that_is_no_good_keeps_the_gateway_from_starting(
 async def test_an_issuer_that_is_down_keeps_nobody_from_starting() -> None:
     async with open_jwts(JwtOptions(issuers=(issuer(),)), fetching({}), print) as jwts:
         assert "1 issuers" in repr(jwts)
+
+
+async def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys.json")
+    load = load_from(issuer(keys_file=str(tmp_path / "keys.json")), fetching({}))
+    with pytest.raises(KeySetError, match=r"keys\.json: cannot be read: it is no regular file"):
+        await load()
+
+
+@pytest.mark.parametrize("kind", ["folder", "device"])
+async def test_what_else_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path if kind == "folder" else "/dev/zero"
+    with pytest.raises(KeySetError, match="cannot be read"):
+        await load_from(issuer(keys_file=str(path)), fetching({}))()

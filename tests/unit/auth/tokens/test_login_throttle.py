@@ -1,12 +1,14 @@
 """Guessing gets slow; being right does not."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from gateway.auth.tokens.login_throttle import Attempts, TooManyAttemptsError
 from gateway.config.auth import TokenOptions
 from gateway.stores.memory import MemoryStore
+from gateway.stores.sqlite.store import SqliteStore
 from tests.support.recording import Clock, Trail
 
 OPTIONS = TokenOptions(failures=3, failure_window_s=300.0)
@@ -101,6 +103,74 @@ async def test_guessing_at_once_gives_no_more_guesses(attempts: Attempts, clock:
     for _ in range(3):
         clock.now_s += OPTIONS.failure_window_s / OPTIONS.failures
         assert await guess_at_once(attempts) == 1
+
+
+async def guesses_at_once(attempts: Attempts) -> int:
+    """How many of fifty guesses are let through, which may be none."""
+    outcomes = await asyncio.gather(*(guess(attempts) for _ in range(50)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {type(None), TooManyAttemptsError}
+    return outcomes.count(None)
+
+
+async def test_guessing_on_many_workers_at_once_gives_no_more_guesses(
+    clock: Clock, trail: Trail
+) -> None:
+    store = MemoryStore(clock)
+    workers = [Attempts(store, trail, OPTIONS) for _ in range(4)]
+    assert sum(await asyncio.gather(*map(guesses_at_once, workers))) == OPTIONS.failures
+
+
+async def test_workers_of_one_machine_share_their_guesses(tmp_path: Path, trail: Trail) -> None:
+    stores = [SqliteStore(tmp_path / "gateway.db") for _ in range(3)]
+    workers = [Attempts(store, trail, OPTIONS) for store in stores]
+    assert sum(await asyncio.gather(*map(guesses_at_once, workers))) == OPTIONS.failures
+    for store in stores:
+        await store.close()
+
+
+async def test_those_that_are_right_on_many_workers_wait_and_are_all_served(
+    clock: Clock, trail: Trail
+) -> None:
+    store = MemoryStore(clock)
+    workers = [Attempts(store, trail, OPTIONS) for _ in range(4)]
+    at_once = most_at_once = 0
+
+    async def succeed_slowly(attempts: Attempts) -> None:
+        nonlocal at_once, most_at_once
+        async with attempts.one(["demo"], "10.0.0.1"):
+            at_once += 1
+            most_at_once = max(at_once, most_at_once)
+            await asyncio.sleep(0.01)
+            at_once -= 1
+
+    await asyncio.gather(*(succeed_slowly(one) for one in workers * 5))
+    assert most_at_once == OPTIONS.failures
+    await asyncio.gather(*(succeed(one) for one in workers))
+
+
+async def test_a_client_that_leaves_is_not_counted(attempts: Attempts) -> None:
+    for _ in range(10):
+        leaving = asyncio.create_task(asyncio.wait_for(_forever(attempts), 0.001))
+        with pytest.raises(TimeoutError):
+            await leaving
+    await succeed(attempts)
+
+
+async def _forever(attempts: Attempts) -> None:
+    async with attempts.one(["demo"], "10.0.0.1"):
+        await asyncio.Event().wait()
+
+
+async def test_what_a_killed_worker_had_under_way_is_forgotten(
+    attempts: Attempts, clock: Clock
+) -> None:
+    lost = [attempts.one(["demo"], "10.0.0.1") for _ in range(3)]
+    for one in lost:
+        await one.__aenter__()
+    clock.now_s += OPTIONS.failure_window_s
+    await succeed(attempts)
+    for one in lost:
+        await one.__aexit__(None, None, None)
 
 
 async def test_those_that_are_right_at_once_wait_for_each_other_and_are_all_served(

@@ -11,6 +11,7 @@ from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
     parse_client,
+    parse_clients,
     read_form,
     scopes_of,
 )
@@ -47,6 +48,14 @@ async def test_a_form_is_read(body: bytes, form: Mapping[str, str]) -> None:
     assert await read_form(request(body)) == form
 
 
+async def test_a_form_may_come_without_its_length() -> None:
+    assert await read_form(request(b"a=1", length=None)) == {"a": "1"}
+
+
+async def test_twenty_parameters_are_taken() -> None:
+    assert len(await read_form(request(b"&".join(b"p%d=1" % n for n in range(20))))) == 20
+
+
 async def test_a_charset_makes_no_difference() -> None:
     assert await read_form(request(b"a=1", f"{FORM}; charset=utf-8")) == {"a": "1"}
 
@@ -63,8 +72,13 @@ async def test_a_charset_makes_no_difference() -> None:
         pytest.param(request(b"a"), "well-formed", 400, id="no equals sign"),
         pytest.param(request(b"a=\xff"), "well-formed", 400, id="bytes beyond ASCII"),
         pytest.param(request(b"a=%ff"), "well-formed", 400, id="not UTF-8"),
-        pytest.param(request(b"a=1&" * 30), "well-formed", 400, id="too many fields"),
-        pytest.param(request(b"a=1", length=None), "Content-Length", 413, id="no length"),
+        pytest.param(request(b"a=1&" * 30), "20 parameters", 400, id="too many fields"),
+        pytest.param(request(b"a=1&"), "& with no parameter", 400, id="an & at the end"),
+        pytest.param(request(b"&a=1"), "& with no parameter", 400, id="an & at the beginning"),
+        pytest.param(request(b"a=1&&b=2"), "& with no parameter", 400, id="two & in a row"),
+        pytest.param(
+            request(b"a=" + b"1" * MOST_BYTES, length=None), "at most", 413, id="too long, unsaid"
+        ),
         pytest.param(request(b"a=1", length=MOST_BYTES + 1), "at most", 413, id="too long"),
         pytest.param(
             request(b"a=" + b"1" * MOST_BYTES, length=100), "at most", 413, id="too long unpacked"
@@ -97,6 +111,25 @@ def test_a_client_says_who_it_is(
 ) -> None:
     parsed = parse_client(headers, Form(form))
     assert (parsed.id, parsed.secret) == client
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "clients"),
+    [
+        pytest.param("demo:a+b", {}, [("demo", "a b"), ("demo", "a+b")], id="a plus"),
+        pytest.param("demo:50%", {}, [("demo", "50%")], id="a percent sign that escapes nothing"),
+        pytest.param("demo:a%2Bb", {}, [("demo", "a+b"), ("demo", "a%2Bb")], id="an escape"),
+        pytest.param("a+b:s", {}, [("a b", "s"), ("a+b", "s")], id="in the name"),
+        pytest.param("a+b:s", {"client_id": "a+b"}, [("a+b", "s")], id="a name that is said"),
+        pytest.param("a+b:s", {"client_id": "a b"}, [("a b", "s")], id="a name that is said, too"),
+        pytest.param("demo:s", {}, [("demo", "s")], id="nothing to read in two ways"),
+    ],
+)
+def test_what_basic_carries_is_read_encoded_and_as_it_is(
+    text: str, form: dict[str, str], clients: list[tuple[str, str]]
+) -> None:
+    parsed = parse_clients(basic(text), Form(form))
+    assert [(client.id, client.secret) for client in parsed] == clients
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The token endpoints before a scripted authentication server."""
 
 import json
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -11,7 +13,9 @@ from gateway.auth.tokens.login_throttle import Attempts
 from gateway.auth.tokens.tokens import Tokens
 from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.token_endpoints import (
+    INTROSPECT,
     METADATA,
+    REVOKE,
     TOKEN,
     TokenEndpoints,
     publish_jwk_set,
@@ -189,3 +193,42 @@ async def test_keys_are_published_as_they_are() -> None:
     [(path, by_method)] = publish_jwk_set({"keys": []}).items()
     response = await by_method["GET"](Request("GET", path, NO_FIELDS, "10.0.0.1"))
     assert (path, response.body) == ("/.well-known/jwks.json", b'{"keys": []}')
+
+
+class Keeper(Server):
+    """Knows one client by a secret."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self.secret = secret
+
+    async def __call__(self, request: AuthenticateRequest) -> AuthenticateResponse:
+        answer = await super().__call__(request)
+        if (request.client.id, request.client.secret) != ("demo", self.secret):
+            raise StatusError(Code.UNAUTHENTICATED, "no")
+        return answer
+
+
+async def ask_by_basic(server: TokenEndpoints, text: str, path: str = TOKEN) -> Response:
+    headers = {
+        "Authorization": f"Basic {b64encode(text.encode()).decode()}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    request = Request("POST", path, Fields(headers, ()), "10.0.0.1")
+    request.body = WholeBody(b"grant_type=client_credentials&token=x")
+    return await server.endpoints[path]["POST"](request)
+
+
+@pytest.mark.parametrize("secret", ["a+b/c=", "100%25", "%41", "+", "plain"])
+@pytest.mark.parametrize("path", [TOKEN, REVOKE, INTROSPECT])
+async def test_a_secret_is_taken_form_encoded_or_as_it_is(secret: str, path: str) -> None:
+    for sent in (quote_plus(secret), secret):
+        assert (await ask_by_basic(endpoints(Keeper(secret)), f"demo:{sent}", path)).status == 200
+
+
+async def test_both_readings_are_asked_about_and_count_as_one_attempt() -> None:
+    server = Keeper("right")
+    asked = endpoints(server, TokenOptions(failures=3))
+    answers = [(await ask_by_basic(asked, "demo:wr+ong")).status for _ in range(4)]
+    assert answers == [401, 401, 401, 429]
+    assert [one.client.secret for one in server.asked] == ["wr ong", "wr+ong"] * 3
