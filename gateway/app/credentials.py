@@ -16,7 +16,7 @@ from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.keys.authenticator import KeyAuthenticator
 from gateway.auth.refusals import Challenge
 from gateway.auth.tokens.authenticator import TokenAuthenticator
-from gateway.auth.tokens.login_throttle import Attempts
+from gateway.auth.tokens.login_throttle import LoginThrottle
 from gateway.auth.tokens.tokens import Tokens
 from gateway.config.auth import IdentityOptions
 from gateway.config.credentials import CredentialKind, JwtOptions
@@ -31,7 +31,7 @@ from gateway.exchange.ring.credentials import (
     refuse_doubled_credentials,
     refuse_unclear_keys,
 )
-from gateway.exchange.ring.ring import FieldsGate, Gate
+from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
 from gateway.http.messages import Endpoint, Endpoints
 from gateway.interceptors.identify import Identify
 from gateway.outbound.auth_service import authentication_server
@@ -54,7 +54,7 @@ class Credentials:
 
     authenticators: Sequence[Authenticator] = ()
     identify: Identify | None = None
-    gates: Sequence[Gate] = ()
+    gates: Sequence[RequestCheck] = ()
     endpoints: Endpoints = field(default_factory=dict)
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
@@ -82,7 +82,7 @@ async def open_credentials(
     if not options.takes_credentials:
         return Credentials(audit=audit, warnings=[_OPEN])
     identify, endpoints = _identify(options.identity)
-    gates: list[FieldsGate] = [refuse_doubled_credentials]
+    gates: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
     if options.store is not None:
         store = await stack.enter_async_context(open_store(options.store))
@@ -90,7 +90,7 @@ async def open_credentials(
         made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
         if options.tokens.auth_upstream is not None:
             server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
-            attempts = Attempts(store, audit, options.tokens)
+            attempts = LoginThrottle(store, audit, options.tokens)
             made_here = TokenEndpoints(options.tokens, server, tokens, attempts, config.scheme)
             endpoints |= made_here.endpoints
         if options.takes_keys:

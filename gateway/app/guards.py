@@ -9,7 +9,7 @@ from gateway.interceptors.authorize import authorize
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idle import IdleLimit
-from gateway.interceptors.loading import Own
+from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
@@ -26,7 +26,7 @@ class Guards:
         auth: Credentials,
         policies: Policies,
         limits: RateLimits,
-        own: Sequence[Own],
+        own: Sequence[SelectedInterceptor],
         deadlines: Deadlines,
     ) -> None:
         self._auth = auth

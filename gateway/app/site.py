@@ -15,12 +15,12 @@ from gateway.config.model import Config, OnError
 from gateway.config.selectors import check_selector
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
-from gateway.exchange.ring.filters import filter_gates
-from gateway.exchange.ring.ring import Finish, Gate, Ring
+from gateway.exchange.ring.filters import filter_checks
+from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
 from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
-from gateway.interceptors.loading import Own, load_interceptors
+from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.policy.deadlines import Deadlines
@@ -94,7 +94,7 @@ async def compose(  # noqa: PLR0917 - what a site is made of
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
     limits = await _open_limits(config, policies, auth.audit, stack)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += [Own(interceptor) for interceptor in interceptors]
+    own += [SelectedInterceptor(interceptor) for interceptor in interceptors]
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = EndpointRegistry(auth.endpoints)
     site = Site(
@@ -168,8 +168,8 @@ def _ring(
     forwarding: Forwarding,
 ) -> Ring:
     """The checks and headers that stand around all requests."""
-    gates: list[Gate] = [*filter_gates(config.filters, auth.audit)]
-    finishes: list[Finish] = []
+    gates: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
+    finishes: list[ResponseHook] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
         if config.forwarded.trusted_proxies:

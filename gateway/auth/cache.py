@@ -18,7 +18,7 @@ MAX_AGE_S = 0.5
 _MOST = 10_000
 
 
-class Remembered(Generic[V]):
+class TtlCache(Generic[V]):
     """What `ask` answered for a text, if that is recent; "nobody" is an answer too.
 
     Texts are secrets: they stay in this process, and are neither printed nor handed out.

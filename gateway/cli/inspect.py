@@ -13,7 +13,7 @@ from gateway.interceptors.loading import load_interceptors
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.listeners.sockets import check_listen
 from gateway.listeners.tls import TlsContexts
-from gateway.policy.effective import Policies, effective_policies, in_words, without_policy
+from gateway.policy.effective import Policies, effective_policies, summary, without_policy
 from gateway.process.serve import run
 from gateway.process.supervisor import check_shared
 from gateway.schema.catalog import Schema
@@ -191,5 +191,5 @@ def _row(binding: Binding, policies: Policies) -> dict[str, str]:
         "kind": binding.method.kind,
         "body": body if isinstance(body, str) else body.name if body else "",
         "response_body": binding.response_body.name if binding.response_body else "",
-        "policy": in_words(policies[binding.method]),
+        "policy": summary(policies[binding.method]),
     }

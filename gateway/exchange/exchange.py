@@ -17,7 +17,7 @@ from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import take_credentials
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
-from gateway.http.header_fields import NO_FIELDS, Fields
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, Response
 from gateway.http.request_id import RequestIds
 from gateway.status import Code, StatusError
@@ -112,7 +112,7 @@ class Exchange:
         peer: str,
         method: str = "",
         path: str = "",
-        fields: Fields = NO_FIELDS,
+        fields: HeaderFields = NO_FIELDS,
     ) -> Response:
         """The response to what was not even a request, recorded like any other."""
         site = self.site

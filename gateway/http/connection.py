@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 
-class StreamWire(Protocol):
+class StreamConnection(Protocol):
     """A client's connection, as far as a stream needs one."""
 
     transport: asyncio.Transport | None
@@ -23,13 +23,13 @@ class StreamWire(Protocol):
         ...
 
 
-class SocketWire(StreamWire, Protocol):
+class SocketConnection(StreamConnection, Protocol):
     """A client's connection, as far as a WebSocket needs one."""
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stops reading."""
         ...
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Reads again."""
         ...

@@ -13,7 +13,7 @@ from typing import Final
 from multidict import istr
 
 from gateway.http.compression import accepts_gzip
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Response
 from gateway.transcoding.media import media_type
 from gateway.transcoding.payload import JSON
@@ -31,13 +31,13 @@ _NEXT_TAG: Final = re.compile(r'[ \t,]*+((?:W/)?"[\x21\x23-\x7e\x80-\xff]*+")[ \
 _NOT_MODIFIED: Final = 304
 
 
-def is_conditional(fields: Fields) -> bool:
+def is_conditional(fields: HeaderFields) -> bool:
     """Whether a request has conditions that name entity tags."""
     return _IF_NONE_MATCH in fields.by_name or _IF_MATCH in fields.by_name
 
 
 def conditions_for_back_end(
-    fields: Fields, selected: str, *, reads: bool
+    fields: HeaderFields, selected: str, *, reads: bool
 ) -> Sequence[tuple[bytes, bytes]]:
     """The header fields with tags as the back end knows them.
 
@@ -70,7 +70,7 @@ def conditions_for_back_end(
     return found
 
 
-def distinguish(response: Response, fields: Fields, *, is_raw: bool) -> None:
+def distinguish(response: Response, fields: HeaderFields, *, is_raw: bool) -> None:
     """Gives the entity tag of a response, if it has one, the suffix of its representation.
 
     `is_raw` is whether its bytes and their media type are the back end's own.
@@ -85,7 +85,7 @@ def distinguish(response: Response, fields: Fields, *, is_raw: bool) -> None:
             headers[at] = (name, _with(tag, suffix))
 
 
-def _has_packed(response: Response, fields: Fields, tag: str) -> bool:
+def _has_packed(response: Response, fields: HeaderFields, tag: str) -> bool:
     """Whether this says of a representation in gzip that its client has it already."""
     get = fields.by_name.get
     return (

@@ -18,7 +18,7 @@ _TRACEPARENT: Final = istr("traceparent")
 _USER_AGENT: Final = istr("User-Agent")
 
 
-class Fields:
+class HeaderFields:
     """Header fields as they came, and by name.
 
     Requests of one connection share them as long as they say the same, as those of most clients do:
@@ -58,4 +58,4 @@ class Fields:
         """What back ends are told of them, once that is known; to be copied, not changed."""
 
 
-NO_FIELDS: Final = Fields({}, ())
+NO_FIELDS: Final = HeaderFields({}, ())

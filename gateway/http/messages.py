@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from gateway.call import Certificate, Principal
-from gateway.http.connection import SocketWire
-from gateway.http.header_fields import Fields
+from gateway.http.connection import SocketConnection
+from gateway.http.header_fields import HeaderFields
 from gateway.status import Code, StatusError
 
 Headers = list[tuple[str, str]]
@@ -74,7 +74,7 @@ class BodyStream(Protocol):
 class Takeover(Protocol):
     """Another protocol that takes a connection over once the response's head is ready."""
 
-    async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
+    async def run(self, wire: SocketConnection, head: bytes, early: bytes) -> None:
         """Sends `head`, takes `early`, which came behind the request, and serves to the end."""
 
     def receive(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class Request:
         self,
         method: str,
         target: str,
-        fields: Fields,
+        fields: HeaderFields,
         peer: str,
     ) -> None:
         self.method = method

@@ -23,7 +23,7 @@ class InterceptorError(StartUpError):
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class SelectedInterceptor:
     """An interceptor, and the methods it stands before."""
 
     interceptor: Interceptor
@@ -38,7 +38,7 @@ async def load_interceptors(
     settings: Sequence[InterceptorOptions],
     methods: Iterable[Method] | None,
     stack: AsyncExitStack | None,
-) -> list[Own]:
+) -> list[SelectedInterceptor]:
     """What the settings name, in order; what is an async context manager is left with `stack`.
 
     Without a stack none is opened, and without methods selectors may name any: for rehearsals.
@@ -59,7 +59,7 @@ async def load_interceptors(
                 continue  # what it opens to is known only then
             made = await stack.enter_async_context(made)
         _check(made, f"{where}: what {options.use} makes")
-        loaded.append(Own(made, options.selector))
+        loaded.append(SelectedInterceptor(made, options.selector))
     return loaded
 
 

@@ -85,7 +85,7 @@ class Listener:
             server.close()
         for one in self._sockets:
             one.close()
-        self.port.outbox.flush()
+        self.port.write_batch.flush()
         for connection in list(self.port.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()

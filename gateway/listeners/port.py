@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from gateway.listeners.http1.response_bytes import http_date
-from gateway.listeners.write_batch import Outbox
+from gateway.listeners.write_batch import WriteBatch
 from gateway.status import Code, StatusError
 
 _RETRY_AFTER_S = 1
@@ -18,7 +18,7 @@ class Port:
         """Each an `HttpProtocol`, which this module cannot name: connections import it."""
         self.date = http_date()
         """The value of the `Date` header, renewed while the port is open."""
-        self.outbox = Outbox(loop)
+        self.write_batch = WriteBatch(loop)
         self._most_connections = most_connections
 
     def admit(self, connection: asyncio.Protocol) -> StatusError | None:

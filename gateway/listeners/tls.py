@@ -141,7 +141,7 @@ class TlsProtocol(HttpProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, and has shown a certificate or has not."""
-        self._arrivals.certificate = _certificate(transport)
+        self._reader.certificate = _certificate(transport)
         super().connection_made(transport)
 
     def sweep(self, now_s: float, limits: Limits) -> None:

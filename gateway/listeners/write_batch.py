@@ -8,7 +8,7 @@ right after the other finds the client still awake.
 import asyncio
 
 
-class Outbox:
+class WriteBatch:
     """Holds bytes back until the turn ends, in order for each transport."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -67,7 +67,7 @@ def with_timeouts(options: DeadlineOptions, policies: Policies) -> DeadlineOptio
     return options.model_copy(update={"methods": (*rules, *options.methods)})
 
 
-def in_words(policy: MethodPolicy) -> str:
+def summary(policy: MethodPolicy) -> str:
     """A policy on one line."""
     words = []
     if policy.anonymous is not None:

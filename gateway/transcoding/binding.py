@@ -160,7 +160,7 @@ def build_router(
     return builder.build(allow_nul=allow_nul), diagnostics
 
 
-def in_words(binding: Binding) -> str:
+def summary(binding: Binding) -> str:
     """The method of a binding, where its rule is written, and its route."""
     route = f"{binding.http_method} {binding.rule.template}"
     return f"{binding.method.full_name} ({binding.rule.source}), {route}"
@@ -179,7 +179,7 @@ def _of_conflict(conflict: Conflict[Binding], on_conflict: OnConflict) -> Diagno
     first, second = conflict.first, conflict.second
     return _diagnostic(
         Severity.WARNING if is_decided else Severity.ERROR,
-        f"the same route as {in_words(first)}" + (", which serves it" if is_decided else ""),
+        f"the same route as {summary(first)}" + (", which serves it" if is_decided else ""),
         second.method,
         second.rule,
     )

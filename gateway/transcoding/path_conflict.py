@@ -36,7 +36,9 @@ class _Bound:
     """Field numbers and JSON path of each other member of a oneof along the path."""
 
 
-def clash_check(variables: Sequence[FieldPath], body: FieldDescriptor | None) -> ClashCheck | None:
+def path_conflict_check(
+    variables: Sequence[FieldPath], body: FieldDescriptor | None
+) -> ClashCheck | None:
     """The check for these path variables, or None if no body can touch them.
 
     `body` is the field the body fills, or None where it is the whole message.

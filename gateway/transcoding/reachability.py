@@ -10,7 +10,7 @@ of the longest template, one more segment changes nothing.
 from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.status import StatusError
-from gateway.transcoding.binding import Binding, Diagnostic, Severity, in_words
+from gateway.transcoding.binding import Binding, Diagnostic, Severity, summary
 from gateway.transcoding.routing.router import ANY_METHOD, Router
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
 
@@ -63,7 +63,7 @@ def _why_not(
         if found is binding:
             return ""
         takers[found] = None
-    named = [in_words(taker) for taker in takers][:_NAMED]
+    named = [summary(taker) for taker in takers][:_NAMED]
     return f"every path of it goes to {' or '.join(named)}; see routing.prefer"
 
 

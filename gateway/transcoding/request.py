@@ -12,7 +12,7 @@ from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
-from gateway.transcoding.path_conflict import ClashCheck, clash_check
+from gateway.transcoding.path_conflict import ClashCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
@@ -185,4 +185,4 @@ def _clash(binding: Binding, *, raw: bool) -> ClashCheck | None:
     if raw or (binding.body is None and not binding.method.client_streaming):
         return None
     field = binding.body if isinstance(binding.body, FieldDescriptor) else None
-    return clash_check(binding.variables, field)
+    return path_conflict_check(binding.variables, field)

@@ -35,11 +35,11 @@ from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Match, Router
 from gateway.transcoding.streams.decoder import (
-    FormIntake,
-    FramedIntake,
-    Intake,
+    FormStreamDecoder,
+    FramedStreamDecoder,
     MessageDecoder,
-    RawIntake,
+    RawStreamDecoder,
+    RequestStreamDecoder,
 )
 from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
 from gateway.transcoding.streams.form import is_form
@@ -154,9 +154,9 @@ class Transcoder:
         """
         return self._plan(match).decoder.decode(match.captures, query, content_type, body)
 
-    def intake(
+    def stream_decoder(
         self, match: Match[Binding], query: str, content_type: str | None, limit_bytes: int
-    ) -> Intake:
+    ) -> RequestStreamDecoder:
         """What takes the body of a stream of requests and gives the messages it holds.
 
         `limit_bytes` is how large one message may be. Where the rule knows no body, it takes none.
@@ -167,17 +167,17 @@ class Transcoder:
         decoder, captures = self._plan(match).decoder, match.captures
         form = decoder.form
         if form is not None and content_type is not None and is_form(content_type):
-            return FormIntake(
+            return FormStreamDecoder(
                 form,
                 content_type,
                 lambda fields: decoder.decode_form(form, captures, query, fields),
             )
         if decoder.takes_raw_body:
             url = decoder.decode_url(captures, query)
-            return RawIntake(lambda: url, decoder.raw_writer(), content_type or "")
+            return RawStreamDecoder(lambda: url, decoder.raw_writer(), content_type or "")
         deframer = _deframer(content_type, limit_bytes)
         protobuf = isinstance(deframer, Delimited)
-        return FramedIntake(deframer, self.message_decoder(match, query, protobuf=protobuf))
+        return FramedStreamDecoder(deframer, self.message_decoder(match, query, protobuf=protobuf))
 
     def message_decoder(
         self, match: Match[Binding], query: str, *, protobuf: bool

@@ -14,7 +14,7 @@ class Clock:
 
 
 @dataclass
-class Trail:
+class AuditLog:
     """Remembers every event with its fields."""
 
     events: list[tuple[str, dict[str, str]]] = field(default_factory=list)

@@ -14,7 +14,7 @@ from gateway.config.model import ForwardedOptions
 from gateway.http.client_certificate import parse_forwarded
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import fields_of_broken, is_host
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding import media
@@ -117,7 +117,7 @@ def _forwarding(text: str) -> object:
 
 def _conditions(text: str) -> object:
     raw = text.encode("utf-8", "surrogateescape")
-    fields = Fields({"If-None-Match": text}, ((b"If-None-Match", raw), (b"If-Match", raw)))
+    fields = HeaderFields({"If-None-Match": text}, ((b"If-None-Match", raw), (b"If-Match", raw)))
     return conditions_for_back_end(fields, "application/json", reads=True)
 
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.authenticator import MUST_ASK, MustAsk
-from gateway.auth.cache import Remembered
+from gateway.auth.cache import TtlCache
 from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.refusals import Challenge, cannot_check
 from gateway.auth.secrets import API_KEY, is_secret
@@ -36,7 +36,7 @@ class KeyAuthenticator:
         self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
         self._clock = clock
-        self._known = Remembered(self._find, lambda text: is_secret(text, API_KEY))
+        self._known = TtlCache(self._find, lambda text: is_secret(text, API_KEY))
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     def recall(self, call: Call) -> Principal | MustAsk | None:

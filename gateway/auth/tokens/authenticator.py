@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from multidict import istr
 
 from gateway.auth.authenticator import MUST_ASK, MustAsk
-from gateway.auth.cache import Remembered
+from gateway.auth.cache import TtlCache
 from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.secrets import ACCESS, is_secret
 from gateway.auth.tokens.tokens import Tokens
@@ -32,7 +32,7 @@ class TokenAuthenticator:
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._principals = Remembered(self._find, lambda text: is_secret(text, ACCESS))
+        self._principals = TtlCache(self._find, lambda text: is_secret(text, ACCESS))
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
         """Who showed a token, if that is known; see `Authenticator.recall`.

@@ -36,7 +36,7 @@ class TooManyAttemptsError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Attempts:
+class LoginThrottle:
     """Counts failures in a store, so that they count on every worker and node."""
 
     def __init__(self, counters: CounterStore, audit: Audit, options: TokenOptions) -> None:
@@ -48,7 +48,7 @@ class Attempts:
         self._lines = _Lines()
 
     @asynccontextmanager
-    async def one(self, names: Sequence[str], peer: str) -> AsyncIterator["Attempt"]:
+    async def one(self, names: Sequence[str], peer: str) -> AsyncIterator["LoginAttempt"]:
         """One attempt by someone at `peer` who says to be all of `names`.
 
         Raises:
@@ -57,7 +57,7 @@ class Attempts:
         """
         by_name = {name: self._limits(name, peer) for name in names}
         limits = {key: limit for one in by_name.values() for key, limit in one.items()}
-        attempt = Attempt(self._audit, peer, by_name)
+        attempt = LoginAttempt(self._audit, peer, by_name)
         async with AsyncExitStack() as heads:
             # Those of one name and address wait in line, and only the first of them looks; in one
             # order for all, so that none wait in a circle.
@@ -124,7 +124,7 @@ def _one_more_s(limit: TokenBucket) -> float:
     return limit.window_s / limit.limit
 
 
-class Attempt:
+class LoginAttempt:
     """An attempt under way."""
 
     def __init__(

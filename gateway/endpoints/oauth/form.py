@@ -10,7 +10,7 @@ from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote_plus
 
 from gateway.exchange.ring.credentials import is_authorized_twice
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError
 from gatewayapi.v1.auth_pb2 import Client
@@ -143,7 +143,7 @@ def broken(error: StatusError) -> OAuthError:
     )
 
 
-def check_credentials_are_clear(fields: Fields) -> None:
+def check_credentials_are_clear(fields: HeaderFields) -> None:
     """Refuses two `Authorization` headers: some would believe the one and some the other.
 
     Raises:

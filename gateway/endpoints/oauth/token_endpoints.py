@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.auth.names import MalformedError, check_name
 from gateway.auth.tokens.authentication_server import AuthenticationServer
-from gateway.auth.tokens.login_throttle import Attempt, Attempts, TooManyAttemptsError
+from gateway.auth.tokens.login_throttle import LoginAttempt, LoginThrottle, TooManyAttemptsError
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.form import (
@@ -72,7 +72,7 @@ class TokenEndpoints:
         options: TokenOptions,
         server: AuthenticationServer,
         tokens: Tokens,
-        attempts: Attempts,
+        attempts: LoginThrottle,
         scheme: str = "http",
     ) -> None:
         self._options = options
@@ -268,7 +268,7 @@ async def _by_either(
 
 
 async def _counted(
-    answer: Awaitable[Mapping[str, object]], attempt: Attempt, names: _Names
+    answer: Awaitable[Mapping[str, object]], attempt: LoginAttempt, names: _Names
 ) -> Mapping[str, object]:
     """The answer; a failure that may be a wrong guess is counted.
 

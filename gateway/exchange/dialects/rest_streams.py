@@ -67,13 +67,15 @@ class RestStreams:
         body = request.body
         # Of nothing it does not matter what it says it is.
         content_type = request.fields.content_type if body is not None else None
-        intake = self._transcoder.intake(match, request.query, content_type, self._limit_bytes)
+        stream_decoder = self._transcoder.stream_decoder(
+            match, request.query, content_type, self._limit_bytes
+        )
         if body is not None:
-            async for data in body.pieces(lambda: intake.is_midway):
+            async for data in body.pieces(lambda: stream_decoder.is_midway):
                 request.body_bytes += len(data)
-                for message in intake.feed(data):
+                for message in stream_decoder.feed(data):
                     yield message
-        for message in intake.finish():
+        for message in stream_decoder.finish():
             yield message
 
     async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
 from gateway.auth.refusals import unclear
-from gateway.exchange.ring.ring import FieldsGate, Gate
-from gateway.http.header_fields import Fields
+from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.status import StatusError
 
@@ -14,7 +14,9 @@ _SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 
 
-def credential_gate(gates: Sequence[FieldsGate], token_paths: Collection[str] = ()) -> Gate:
+def credential_gate(
+    gates: Sequence[HeaderCheck], token_paths: Collection[str] = ()
+) -> RequestCheck:
     """One gate: no credential is in the URL, and `gates` let the header fields pass.
 
     Those are asked once for all requests that share their fields. There may be one such gate in a
@@ -44,25 +46,25 @@ def credential_gate(gates: Sequence[FieldsGate], token_paths: Collection[str] = 
     return gate
 
 
-def is_authorized_twice(fields: Fields) -> bool:
+def is_authorized_twice(fields: HeaderFields) -> bool:
     """Whether there are two `Authorization` headers."""
     return [name.lower() for name, _ in fields.raw].count(b"authorization") > 1
 
 
-def refuse_doubled_credentials(fields: Fields) -> None:
+def refuse_doubled_credentials(fields: HeaderFields) -> None:
     """Refuses two `Authorization` headers: some would believe the one and some the other."""
     if is_authorized_twice(fields):
         raise unclear("the Authorization header is there twice")
 
 
-def refuse_unclear_keys(header: str) -> FieldsGate:
+def refuse_unclear_keys(header: str) -> HeaderCheck:
     """A gate: of two credentials some would believe the one and some the other.
 
     RFC 6750 section 2 says the same of tokens.
     """
     name = header.lower().encode()
 
-    def gate(fields: Fields) -> None:
+    def gate(fields: HeaderFields) -> None:
         if header not in fields.by_name:
             return
         if [raw.lower() for raw, _ in fields.raw].count(name) > 1:

@@ -15,7 +15,7 @@ from gateway.audit import Audit
 from gateway.config.filters import FilterRule
 from gateway.config.patterns import Matches, compile_pattern, compile_patterns
 from gateway.config.sections import Network
-from gateway.exchange.ring.ring import Gate
+from gateway.exchange.ring.ring import RequestCheck
 from gateway.http.messages import Request
 from gateway.status import Code, StatusError
 
@@ -29,9 +29,9 @@ _MOST_NOTED = 1024
 _NOTED_FOR_S = 1.0
 
 
-def filter_gates(
+def filter_checks(
     rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
-) -> Sequence[Gate]:
+) -> Sequence[RequestCheck]:
     """A gate for each rule, in order."""
     noted: dict[tuple[str, str], float] = {}
     return [_gate(rule, audit, noted, clock) for rule in rules]
@@ -42,7 +42,7 @@ def _gate(
     audit: Audit,
     noted: dict[tuple[str, str], float],
     clock: Callable[[], float],
-) -> Gate:
+) -> RequestCheck:
     holds = _any_spelling(rule.paths) if rule.paths else None
     checks = list(_checks(rule))
 

@@ -7,14 +7,14 @@ as a call; then the finishes add what they have to add to the response, a failur
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response
 
-Gate = Callable[[Request], None]
+RequestCheck = Callable[[Request], None]
 """Lets a request pass, or raises `StatusError` to refuse it. It may not wait."""
-FieldsGate = Callable[[Fields], None]
+HeaderCheck = Callable[[HeaderFields], None]
 """A gate that looks at the header fields and at nothing else."""
-Finish = Callable[[Request, Response], None]
+ResponseHook = Callable[[Request, Response], None]
 """Adds headers to a response. It may not wait and may not raise."""
 
 
@@ -22,5 +22,5 @@ Finish = Callable[[Request, Response], None]
 class Ring:
     """What stands around the calls."""
 
-    gates: Sequence[Gate] = ()
-    finishes: Sequence[Finish] = ()
+    gates: Sequence[RequestCheck] = ()
+    finishes: Sequence[ResponseHook] = ()

@@ -7,7 +7,7 @@ of these names is taken at its word: it knows what it sends.
 from collections.abc import Callable, Mapping
 
 from gateway.config.headers import SecurityHeaderOptions
-from gateway.exchange.ring.ring import Finish
+from gateway.exchange.ring.ring import ResponseHook
 from gateway.http.messages import Headers, Request, Response
 
 IsSecure = Callable[[Request], bool]
@@ -19,7 +19,7 @@ _HSTS = "Strict-Transport-Security"
 def security_headers(
     options: SecurityHeaderOptions,
     is_secure: IsSecure | bool,  # noqa: FBT001 - a name says it, not the value
-) -> Finish:
+) -> ResponseHook:
     """What adds them to each response; `is_secure` may be known of all clients."""
     named = {
         "X-Content-Type-Options": options.content_type_options,

@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
 
@@ -64,7 +64,7 @@ class IncomingBody:
     def __init__(
         self,
         stream: StreamReader,
-        fields: Fields,
+        fields: HeaderFields,
         limits: Limits,
         begin: Begin,
     ) -> None:

@@ -4,15 +4,15 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from gateway.listeners.http1.peer_closed import has_hung_up
-from gateway.listeners.write_batch import Outbox
+from gateway.listeners.http1.peer_closed import peer_has_closed
+from gateway.listeners.write_batch import WriteBatch
 
 JOINED_UP_TO_BYTES: Final = 64 * 1024
 """Joining head and body saves a system call, and the client a wake-up; up to here."""
 _LINGER_S: Final = 2.0
 
 
-class Wire(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client connection.
 
     What aiohttp's bodies ask of it is `connected`, `pause_reading` and `resume_reading`: a body of
@@ -21,37 +21,37 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
-        "_deaf",
+        "_discarding",
         "_drain",
-        "_held",
         "_linger_until_s",
         "_loop",
-        "_outbox",
         "_parser",
+        "_paused",
         "_reading_paused",
         "_unsent_bytes",
         "_unsent_since_s",
+        "_write_batch",
         "transport",
         "writing_paused",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, write_batch: WriteBatch) -> None:
         self.transport: asyncio.Transport | None = None
         """None before the connection is made, and once it is lost."""
         self.writing_paused = False
         """Whether the client is slow to take what is there for it."""
         self._loop = loop
-        self._outbox = outbox
+        self._write_batch = write_batch
         self._parser: Any = None
         """What stops parsing while a body is full."""
         self._drain: asyncio.Future[None] | None = None
         self._reading_paused = False
         """Whether a body is full."""
-        self._held = False
+        self._paused = False
         """Whether nothing is read for another reason."""
         self._closing = False
         """Whether no further request is taken."""
-        self._deaf = False
+        self._discarding = False
         """Whether nothing is looked at any more."""
         self._linger_until_s = 0.0
         self._unsent_bytes = 0
@@ -115,9 +115,9 @@ class Wire(asyncio.Protocol):
         if self.transport is None:
             return
         if len(body) <= JOINED_UP_TO_BYTES and not is_last:
-            self._outbox.add(self.transport, head + body)
+            self._write_batch.add(self.transport, head + body)
         else:
-            self._outbox.flush()
+            self._write_batch.flush()
             self._unsent_bytes = 0
             self.transport.writelines((head, body))
 
@@ -129,7 +129,7 @@ class Wire(asyncio.Protocol):
         """
         if self.transport is None:
             raise ConnectionResetError
-        self._outbox.flush()
+        self._write_batch.flush()
         self.transport.write(data)
 
     async def drained(self) -> None:
@@ -145,14 +145,14 @@ class Wire(asyncio.Protocol):
                 self._drain = self._loop.create_future()
             await self._drain
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Stops reading; that the client leaves is looked for all the same."""
-        self._held = True
+        self._paused = True
         self._read_no_more()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Reads again."""
-        self._held = False
+        self._paused = False
         self._read_again()
 
     def _read_no_more(self) -> None:
@@ -161,11 +161,11 @@ class Wire(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def _read_again(self) -> None:
-        if self.transport is not None and not self._reading_paused and not self._held:
+        if self.transport is not None and not self._reading_paused and not self._paused:
             with suppress(RuntimeError):
                 self.transport.resume_reading()
 
-    def is_forsaken(self, now_s: float, patience_s: float) -> bool:
+    def has_stalled(self, now_s: float, patience_s: float) -> bool:
         """Whether the client has left, or takes nothing of what is there for it."""
         if self.transport is None:
             return False
@@ -174,7 +174,7 @@ class Wire(asyncio.Protocol):
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
         if now_s - self._unsent_since_s > patience_s:
             return True
-        if (self._reading_paused or self._held) and has_hung_up(self.transport):
+        if (self._reading_paused or self._paused) and peer_has_closed(self.transport):
             return True
         if unsent_bytes and self.is_lingering:
             self._linger_until_s = now_s + _LINGER_S
@@ -186,12 +186,12 @@ class Wire(asyncio.Protocol):
         Closing a socket with unread bytes resets it, and the answer may be lost (RFC 9112 section
         9.6): the sending side is closed first, and what still comes is dropped for a while.
         """
-        self._closing = self._deaf = True
+        self._closing = self._discarding = True
         if self.transport is None or self.transport.is_closing():
             return
         with suppress(OSError, NotImplementedError):  # the client may be gone already; TLS has none
             self.transport.write_eof()
-        if self._reading_paused or self._held:
-            self._reading_paused = self._held = False
+        if self._reading_paused or self._paused:
+            self._reading_paused = self._paused = False
             self._read_again()
         self._linger_until_s = self._loop.time() + _LINGER_S

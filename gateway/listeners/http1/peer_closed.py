@@ -11,7 +11,7 @@ import select
 _CLOSED = getattr(select, "POLLRDHUP", 0)
 
 
-def has_hung_up(transport: asyncio.Transport) -> bool:
+def peer_has_closed(transport: asyncio.Transport) -> bool:
     """Asks the system, without waiting and without taking anything off the connection."""
     poller = select.poll()
     poller.register(transport.get_extra_info("socket").fileno(), _CLOSED)

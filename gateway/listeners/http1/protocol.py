@@ -18,11 +18,11 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from gateway.config.model import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
-from gateway.listeners.http1.client_connection import Wire
+from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
-from gateway.listeners.http1.request_reader import Arrival, Arrivals
+from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.listeners.http1.response_bytes import is_plain, plain_response, response_bytes
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
@@ -36,11 +36,10 @@ _MAX_PIPELINED: Final = 16
 _OVERDUE_AFTER_S: Final = 0.25
 
 
-class HttpProtocol(Wire):
+class HttpProtocol(ClientConnection):
     """One client connection."""
 
     __slots__ = (
-        "_arrivals",
         "_body",
         "_early",
         "_exchange",
@@ -49,6 +48,7 @@ class HttpProtocol(Wire):
         "_incoming",
         "_port",
         "_queue",
+        "_reader",
         "_received_s",
         "_request",
         "_task",
@@ -58,8 +58,8 @@ class HttpProtocol(Wire):
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
-        super().__init__(loop, port.outbox)
-        self._arrivals = Arrivals(
+        super().__init__(loop, port.write_batch)
+        self._reader = RequestReader(
             self,
             loop,
             exchange.limits,
@@ -67,10 +67,10 @@ class HttpProtocol(Wire):
             self._invite,
             websockets=exchange.speaks_websocket,
         )
-        self._parser = self._arrivals.parser
+        self._parser = self._reader.parser
         self._exchange = exchange
         self._port = port
-        self._queue: deque[Arrival | StatusError] = deque()
+        self._queue: deque[ReceivedRequest | StatusError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         """What the task waits for, while there is nothing to serve."""
@@ -100,18 +100,18 @@ class HttpProtocol(Wire):
         """A client has connected."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self._arrivals.peer = name[0] if isinstance(name, tuple) else "unix"
+        self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
         refusal = self._port.admit(self)
         if refusal is not None:
-            self._closing = self._deaf = True
-            self._send(self._exchange.refuse(refusal, self._arrivals.peer), "close")
+            self._closing = self._discarding = True
+            self._send(self._exchange.refuse(refusal, self._reader.peer), "close")
             self.transport.close()  # type: ignore[union-attr]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what is being done for it is cancelled."""
         super().connection_lost(exc)
         self._queue.clear()
-        self._closing = self._deaf = True
+        self._closing = self._discarding = True
         if self._task is None:
             self._port.connections.discard(self)
         else:
@@ -121,21 +121,21 @@ class HttpProtocol(Wire):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come; whole heads are queued, bodies go to who reads them."""
-        if self._deaf:
+        if self._discarding:
             if self._upgrade is not None:
                 self._upgrade.receive(data)
             return
         self._received_s = self._loop.time()
         try:
-            arrivals, upgraded, early = self._arrivals.read(data)
+            arrivals, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
             self._stop_reading_after(malformed(error, self._exchange.limits))
             return
         if upgraded:
             # The parser has stopped: what follows is no HTTP, or never looked at where the upgrade
             # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
-            self._deaf, self._early = True, bytes(early)
-            self.hold()
+            self._discarding, self._early = True, bytes(early)
+            self.pause()
         if arrivals:
             self._take(arrivals)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
@@ -149,7 +149,7 @@ class HttpProtocol(Wire):
         """Ends what takes too long; called every now and then."""
         if self.transport is None:
             return
-        if self.is_forsaken(now_s, limits.body_timeout_s):
+        if self.has_stalled(now_s, limits.body_timeout_s):
             self.transport.abort()
         elif self.is_lingering:
             pass  # what it sends is dropped for a while
@@ -197,7 +197,7 @@ class HttpProtocol(Wire):
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
-    def _take(self, arrivals: Sequence[Arrival]) -> None:
+    def _take(self, arrivals: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
         self._incoming = arrivals[-1][2]
         if self._closing:
@@ -206,11 +206,11 @@ class HttpProtocol(Wire):
         if not self._is_serving:
             self._wake()
         elif len(self._queue) > _MAX_PIPELINED:
-            self.hold()
+            self.pause()
 
     def _stop_reading_after(self, error: StatusError) -> None:
         """Looks at nothing more: `error` is the last answer, or what ends a body that broke."""
-        self._closing = self._deaf = True
+        self._closing = self._discarding = True
         if self._incoming is not None and not self._incoming.is_eof():
             self._incoming.set_exception(error)
             return
@@ -231,9 +231,9 @@ class HttpProtocol(Wire):
         self._idle_since_s = self._loop.time()
         if self._head_since_s:
             self._head_since_s = self._idle_since_s
-        if self._closing or self._deaf:
+        if self._closing or self._discarding:
             if self.transport is not None:
-                self._port.outbox.flush()
+                self._port.write_batch.flush()
                 self.transport.close()
             return None
         self._waiter = self._loop.create_future()
@@ -263,18 +263,18 @@ class HttpProtocol(Wire):
         self._queue.clear()
         self.linger()
 
-    async def _serve_one(self, waiting: Arrival | StatusError) -> bool:
+    async def _serve_one(self, waiting: ReceivedRequest | StatusError) -> bool:
         """Answers a request; tells whether the connection can be used for another."""
-        if self._held and len(self._queue) < _MAX_PIPELINED // 2:
-            self.go_on()
+        if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
+            self.resume()
         if isinstance(waiting, StatusError):
-            broken = self._arrivals.broken
-            self._send(self._exchange.refuse(waiting, self._arrivals.peer, fields=broken), "close")
+            broken = self._reader.broken
+            self._send(self._exchange.refuse(waiting, self._reader.peer, fields=broken), "close")
             return False
         request, message, body = waiting
         if isinstance(request, StatusError):
-            refuse, peer = self._exchange.refuse, self._arrivals.peer
-            fields = Fields(message.headers, message.raw_headers)
+            refuse, peer = self._exchange.refuse, self._reader.peer
+            fields = HeaderFields(message.headers, message.raw_headers)
             response = refuse(request, peer, message.method, message.path, fields)
         else:
             self._request = request
@@ -290,20 +290,20 @@ class HttpProtocol(Wire):
             if self.writing_paused:
                 await self.drained()
             return goes_on
-        goes_on, connection = self._fate(message, body)
+        goes_on, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
             goes_on, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
         await self._write_stream(response, response.stream, connection, head_only=head_only)
         return goes_on
 
-    def _fate(self, message: Head, body: StreamReader) -> tuple[bool, str]:
+    def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Whether the connection can be used for another request, and what its header says of it.
 
         What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came before
         the connection was told to close is still answered.
         """
-        is_last = (self._closing or self._deaf) and not self._queue
+        is_last = (self._closing or self._discarding) and not self._queue
         # Most requests have no body, and all share one of nothing.
         is_owed = body is not EMPTY_PAYLOAD and not body.is_eof()
         if message.should_close or is_last or is_owed:
@@ -312,10 +312,10 @@ class HttpProtocol(Wire):
 
     def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
         """Sends a response that is whole; tells whether the connection can be used for another."""
-        goes_on, connection = self._fate(message, body)
+        goes_on, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
         if not (connection or head_only) and is_plain(response) and self.transport is not None:
-            self._outbox.add(self.transport, plain_response(response, self._port.date))
+            self._write_batch.add(self.transport, plain_response(response, self._port.date))
             return goes_on
         accepted = ",".join(message.headers.getall("TE", ())).lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
@@ -325,7 +325,7 @@ class HttpProtocol(Wire):
     def _invite(self, body: StreamReader, *, whole: bool) -> None:
         """A body is to be read that the client holds back until it is told to go on."""
         if self.transport is not None and not body.total_bytes:
-            self._port.outbox.add(self.transport, _CONTINUE)
+            self._port.write_batch.add(self.transport, _CONTINUE)
         self._begin(body, whole=whole)
 
     def _begin(self, body: StreamReader, *, whole: bool) -> None:
@@ -365,5 +365,5 @@ class HttpProtocol(Wire):
         self._upgrade = upgrade
         if self._closing:
             upgrade.shut_down()
-        self.go_on()
+        self.resume()
         await upgrade.run(self, head, self._early)

@@ -16,7 +16,7 @@ from aiohttp import StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.model import Limits
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import Head
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
@@ -29,11 +29,11 @@ _TARGET: Final = (
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.IGNORECASE).search
 _NUMBER: Final = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
 
-Repeated = tuple[str, str, Fields, bytes]
+Repeated = tuple[str, str, HeaderFields, bytes]
 """A request of which all is there: method, target, fields, body."""
 
 
-class Repeats:
+class RepeatedHead:
     """What is remembered of one connection's last request, while the next may be like it."""
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Repeats:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._target_bytes = limits.url_bytes
-        self._fields: Fields | None = None
+        self._fields: HeaderFields | None = None
         """None while nothing is known."""
         self._head = b""
         """All that stands between request line and body."""
@@ -61,7 +61,7 @@ class Repeats:
         """What stands there before and behind the body's length; empty if there is none."""
         self._length = 0
 
-    def learn(self, data: bytes, message: Head, body: StreamReader, fields: Fields) -> None:
+    def learn(self, data: bytes, message: Head, body: StreamReader, fields: HeaderFields) -> None:
         """Remembers the request that the parser made of `data`, if another can be known by it."""
         at, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
         length = len(data) - end
@@ -108,7 +108,7 @@ class Repeats:
         self._fields = None
         return None
 
-    def _of_another_length(self, data: bytes, at: int, fields: Fields) -> Fields | None:
+    def _of_another_length(self, data: bytes, at: int, fields: HeaderFields) -> HeaderFields | None:
         """The fields at `at`, if the body's length is all that differs; they are known then."""
         number = _NUMBER(data, at + len(self._before))
         if number is None or not data.startswith(self._before, at):
@@ -142,9 +142,9 @@ def _line(data: bytes, end: int) -> tuple[str, str] | None:
     return method, target.decode()
 
 
-def _with_length(fields: Fields, length: bytes) -> Fields:
+def _with_length(fields: HeaderFields, length: bytes) -> HeaderFields:
     """The same fields, but for a body of another length."""
     by_name = CIMultiDict(fields.by_name)
     by_name["Content-Length"] = length.decode()
     raw = [(name, length if name.lower() == b"content-length" else was) for name, was in fields.raw]
-    return Fields(CIMultiDictProxy(by_name), tuple(raw))
+    return HeaderFields(CIMultiDictProxy(by_name), tuple(raw))

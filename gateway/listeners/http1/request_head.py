@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.config.model import Limits
-from gateway.http.header_fields import NO_FIELDS, Fields
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.status import Code, StatusError
 
 # A little more than the limit, so that a target just over it is seen whole and its log line too.
@@ -89,7 +89,7 @@ def framed(message: Head) -> Head:
     return message
 
 
-def read_fields(message: Head, limits: Limits) -> Fields:
+def read_fields(message: Head, limits: Limits) -> HeaderFields:
     """The header fields of a request.
 
     Raises:
@@ -101,7 +101,7 @@ def read_fields(message: Head, limits: Limits) -> Fields:
     host = message.headers.get(_HOST)
     if host is not None and not is_host(host):
         raise _no_host("Host header")
-    return Fields(_with_whole_lists(message.headers), message.raw_headers)
+    return HeaderFields(_with_whole_lists(message.headers), message.raw_headers)
 
 
 def is_host(text: str) -> bool:
@@ -112,7 +112,7 @@ def is_host(text: str) -> bool:
     return found[1] is None or _is_ipv6(found[1])
 
 
-def with_host_of(target: str, fields: Fields) -> Fields:
+def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
     """The fields as a request with an absolute target means them: the target's host is the host.
 
     RFC 9112 section 3.2.2: what the Host header says then does not count.
@@ -127,15 +127,15 @@ def with_host_of(target: str, fields: Fields) -> Fields:
     by_name = CIMultiDict(fields.by_name)
     by_name[_HOST] = authority
     raw = [one for one in fields.raw if one[0].lower() != b"host"]
-    return Fields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
+    return HeaderFields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
 
 
-def fields_of_broken(data: bytes) -> Fields:
+def fields_of_broken(data: bytes) -> HeaderFields:
     """What the answer to a request that cannot be parsed needs to know of it: its `Origin`."""
     found = _ORIGIN.findall(data)
     if len(found) != 1:
         return NO_FIELDS
-    return Fields(CIMultiDictProxy(CIMultiDict({"Origin": found[0].decode()})), ())
+    return HeaderFields(CIMultiDictProxy(CIMultiDict({"Origin": found[0].decode()})), ())
 
 
 def _with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
@@ -175,7 +175,7 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     )
 
 
-def asks_for_websocket(message: Head, fields: Fields) -> bool:
+def asks_for_websocket(message: Head, fields: HeaderFields) -> bool:
     """Whether this is the client's half of a WebSocket's handshake (RFC 6455 section 4.1)."""
     offered = [one.strip() for one in fields.by_name.get("Upgrade", "").lower().split(",")]
     return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered

@@ -13,7 +13,7 @@ from gateway.config.model import Limits
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.body import Begin, BrokenBodyError, IncomingBody, WholeBody
-from gateway.listeners.http1.repeated_head import Repeats
+from gateway.listeners.http1.repeated_head import RepeatedHead
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -27,13 +27,13 @@ from gateway.listeners.http1.request_head import (
 )
 from gateway.status import StatusError
 
-Arrival = tuple[Request | StatusError, Head, StreamReader]
+ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
 """A request, or why it is refused; what the parser made of it; and what its body comes in."""
 
 _BUFFER_BYTES: Final = 64 * 1024
 
 
-class Arrivals:
+class RequestReader:
     """Reads requests with aiohttp's parser; those that repeat one another, without."""
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Arrivals:
         "_fields",
         "_invite",
         "_limits",
-        "_repeats",
+        "_repeated_head",
         "_websockets",
         "broken",
         "certificate",
@@ -69,7 +69,7 @@ class Arrivals:
         self._limits = limits
         self._begin = begin
         self._invite = invite
-        self._repeats = Repeats(limits)
+        self._repeated_head = RepeatedHead(limits)
         self._websockets = websockets
         self._fields = NO_FIELDS
         """Those of the last request, for the next one most often says the same."""
@@ -79,13 +79,13 @@ class Arrivals:
         self.certificate: Any = None
         """What the client has shown of itself, where it speaks TLS."""
 
-    def read(self, data: bytes) -> tuple[Sequence[Arrival], bool, bytes]:
+    def read(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
         """The requests whose heads are whole now; whether another protocol is asked for; its bytes.
 
         Raises:
             HttpProcessingError: what comes is no HTTP, and nothing behind it can be read.
         """
-        repeated = self._repeats.read(data)
+        repeated = self._repeated_head.read(data)
         if repeated is not None:
             method, target, fields, body = repeated
             self._fields = fields
@@ -93,7 +93,7 @@ class Arrivals:
             request.certificate = self.certificate
             if body:
                 request.body = WholeBody(body)
-            return ((request, self._repeats.message, EMPTY_PAYLOAD),), False, b""
+            return ((request, self._repeated_head.message, EMPTY_PAYLOAD),), False, b""
         try:
             messages, is_upgraded, early = self._feed(data)
         except HttpProcessingError:
@@ -105,10 +105,10 @@ class Arrivals:
         arrivals = [self._arrival(*each, upgraded=is_upgraded) for each in messages]
         first, *more = arrivals
         if not more and isinstance(first[0], Request) and first[0].fields is before:
-            self._repeats.learn(data, first[1], first[2], before)
+            self._repeated_head.learn(data, first[1], first[2], before)
         return arrivals, is_upgraded, early
 
-    def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> Arrival:
+    def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> ReceivedRequest:
         try:
             return self._request(message, body, upgraded=upgraded), framed(message), body
         except StatusError as error:

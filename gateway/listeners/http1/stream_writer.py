@@ -6,7 +6,7 @@ from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
 
 from gateway.exchange.stream_body import StreamBrokenError
-from gateway.http.connection import StreamWire
+from gateway.http.connection import StreamConnection
 from gateway.http.messages import BodyStream, Response
 from gateway.listeners.http1.response_bytes import stream_head
 
@@ -23,7 +23,7 @@ class StreamWriter:
     connection (RFC 9112 section 6.3).
     """
 
-    def __init__(self, wire: StreamWire, pieces: BodyStream) -> None:
+    def __init__(self, wire: StreamConnection, pieces: BodyStream) -> None:
         self._wire = wire
         self._pieces = pieces
         self._chunked = self._until_close = False

@@ -22,7 +22,7 @@ from gateway.telemetry.logs.line_format import (
     seconds,
     text_line,
 )
-from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
 from gateway.transcoding.binding import Binding
@@ -123,8 +123,8 @@ class AccessLines:
 class AccessLog:
     """Has a line written of every request that has ended."""
 
-    def __init__(self, scribe: Scribe[Record]) -> None:
-        self.ended: Callable[[Record], None] = scribe.add
+    def __init__(self, writer: LogWriter[Record]) -> None:
+        self.ended: Callable[[Record], None] = writer.add
         """Takes the record of a request; its line is written soon."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.audit import ORIGIN
 from gateway.telemetry.logs.access import Style
 from gateway.telemetry.logs.line_format import Value, json_line, pairs, plain, text_line
-from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Record
 
@@ -30,19 +30,19 @@ _NAMES = {
 """OpenTelemetry's names for what is recorded; others are `gateway.` and their own."""
 
 
-class Trail:
+class AuditLog:
     """An `Audit` that writes lines."""
 
     def __init__(
         self,
-        scribe: Scribe[Record],
+        writer: LogWriter[Record],
         style: Style,
         clock: Callable[[], float] = time.time,
         *,
         by: str | None = None,
     ) -> None:
         """`by` is the user of this machine who does it all, where it is no request that does."""
-        self._scribe = scribe
+        self._writer = writer
         self._style = style
         self._clock = clock
         self._by = by
@@ -50,8 +50,8 @@ class Trail:
 
     def record(self, event: str, /, **fields: str) -> None:
         """Has an event written at once, in another thread."""
-        self._scribe.add(self._line(event, fields))
-        self._scribe.hurry()
+        self._writer.add(self._line(event, fields))
+        self._writer.hurry()
 
     def _line(self, event: str, fields: dict[str, str]) -> str:
         request_id, client = ORIGIN.get()

@@ -11,13 +11,20 @@ from pathlib import Path
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
-from gateway.telemetry.logs import audit as trail
+from gateway.telemetry.logs import audit as audit_log
 from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
-from gateway.telemetry.logs.audit import Trail
+from gateway.telemetry.logs.audit import AuditLog
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import Value, json_line
 from gateway.telemetry.logs.program import ProgramHandler, taken_over
-from gateway.telemetry.logs.writer import FileSink, LogError, Scribe, Sink, StreamSink, stream_sink
+from gateway.telemetry.logs.writer import (
+    FileSink,
+    LogError,
+    LogWriter,
+    Sink,
+    StreamSink,
+    stream_sink,
+)
 from gateway.telemetry.record import Observer, Record
 
 _NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
@@ -36,7 +43,7 @@ class Logs:
         """How much of it is written."""
         self._options = options
         self._sinks: dict[Destination, Sink] = {}
-        self._scribes: dict[Destination, Scribe[Record]] = {}
+        self._writers: dict[Destination, LogWriter[Record]] = {}
         try:
             self._open(options)
         except BaseException:
@@ -48,18 +55,18 @@ class Logs:
         for destination in (options.access, options.events, options.audit):
             self._sink(destination)
         self._lines = AccessLines(options, self.levels, self._style(options.access))
-        access = self._scribe(options.access)
+        access = self._writer(options.access)
         self.observers: list[Observer] = [] if access is None else [AccessLog(access)]
         """Take the record of every request: the access log, unless it is off."""
         self.handler = ProgramHandler(
-            self._scribe(options.events), self.levels, self._style(options.events)
+            self._writer(options.events), self.levels, self._style(options.events)
         )
         """Takes down what the program says."""
-        self._audit_scribe = self._open_audit_scribe(options.audit)
+        self._audit_writer = self._open_audit_writer(options.audit)
         self.audit: Audit = NO_AUDIT
         """Takes down what is done to credentials and policy."""
-        if self._audit_scribe is not None:
-            self.audit = Trail(self._audit_scribe, self._style(options.audit))
+        if self._audit_writer is not None:
+            self.audit = AuditLog(self._audit_writer, self._style(options.audit))
 
     @contextmanager
     def speaking_for_program(self) -> Iterator[None]:
@@ -69,11 +76,11 @@ class Logs:
 
     def close(self) -> None:
         """Writes what waits, and closes files."""
-        scribes = [*self._scribes.values()]
-        if self._audit_scribe is not None:
-            scribes.append(self._audit_scribe)
-        written = [scribe.close() for scribe in scribes]
-        if self._audit_scribe is not None and not written[-1]:
+        writers = [*self._writers.values()]
+        if self._audit_writer is not None:
+            writers.append(self._audit_writer)
+        written = [writer.close() for writer in writers]
+        if self._audit_writer is not None and not written[-1]:
             print("gateway: the end of the audit trail could not be written", file=sys.stderr)
         if all(written):
             self._close_sinks()
@@ -93,20 +100,20 @@ class Logs:
                 self._sinks[destination] = stream_sink(destination)
         return self._sinks[destination]
 
-    def _scribe(self, destination: Destination) -> Scribe[Record] | None:
+    def _writer(self, destination: Destination) -> LogWriter[Record] | None:
         sink = self._sink(destination)
         if sink is None:
             return None
-        if destination not in self._scribes:
-            self._scribes[destination] = Scribe(sink, self._lines.line, _lost)
-        return self._scribes[destination]
+        if destination not in self._writers:
+            self._writers[destination] = LogWriter(sink, self._lines.line, _lost)
+        return self._writers[destination]
 
-    def _open_audit_scribe(self, destination: Destination) -> Scribe[Record] | None:
+    def _open_audit_writer(self, destination: Destination) -> LogWriter[Record] | None:
         """One of its own, even where others write to the same place: it must not lose lines."""
         sink = self._sink(destination)
         if sink is None:
             return None
-        return Scribe(sink, self._lines.line, trail.lost, must_keep=True)
+        return LogWriter(sink, self._lines.line, audit_log.lost, must_keep=True)
 
     def _style(self, destination: Destination) -> Style:
         sink = self._sink(destination)
@@ -177,11 +184,11 @@ def open_command_audit(options: LogOptions) -> Iterator[Audit]:
         yield NO_AUDIT
         return
     sink = FileSink(options.audit, sync=options.audit_fsync)
-    scribe: Scribe[Record] = Scribe(sink, lambda _: "", trail.lost, must_keep=True)
+    writer: LogWriter[Record] = LogWriter(sink, lambda _: "", audit_log.lost, must_keep=True)
     try:
-        yield Trail(scribe, Style(), by=_user())
+        yield AuditLog(writer, Style(), by=_user())
     finally:
-        if scribe.close():
+        if writer.close():
             sink.close()
         else:
             print(_NOT_WRITTEN, file=sys.stderr)

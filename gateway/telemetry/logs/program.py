@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from gateway.telemetry.logs.access import Style
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import SEVERITIES, Value, json_line, pairs, plain, text_line
-from gateway.telemetry.logs.writer import Scribe
+from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Record
 
@@ -29,18 +29,18 @@ def about(event: str, **fields: Value) -> dict[str, object]:
 class ProgramHandler(logging.Handler):
     """Writes log records as lines."""
 
-    def __init__(self, scribe: Scribe[Record] | None, levels: Levels, style: Style) -> None:
+    def __init__(self, writer: LogWriter[Record] | None, levels: Levels, style: Style) -> None:
         super().__init__()
-        self._scribe = scribe
+        self._writer = writer
         self._levels = levels
         self._style = style
 
     def emit(self, record: logging.LogRecord) -> None:
         """Has a record written soon."""
-        if self._scribe is None or record.levelno < self._levels.number:
+        if self._writer is None or record.levelno < self._levels.number:
             return
         try:
-            self._scribe.add(self._line(record))
+            self._writer.add(self._line(record))
         except Exception:  # noqa: BLE001 - what logs must not raise (logging.Handler)
             self.handleError(record)
 

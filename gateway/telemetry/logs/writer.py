@@ -144,7 +144,7 @@ def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool]) -> 
                 raise
 
 
-class Scribe(Generic[T]):
+class LogWriter(Generic[T]):
     """Takes lines, or what lines are made of, from any thread, and never keeps it waiting.
 
     A sink that fails loses what it was to write, which is counted and said as soon as it works

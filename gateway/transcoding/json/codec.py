@@ -45,19 +45,19 @@ from gateway.transcoding.field_masks import (
     reveal_in_wire,
 )
 from gateway.transcoding.json.checker import Checker, has_own_form
-from gateway.transcoding.json.failure import unprintable
+from gateway.transcoding.json.failure import json_failure
 from gateway.transcoding.json.lax_spellings import (
     Contents,
-    Suspicion,
+    SpellingTest,
     field_contents,
+    lax_spelling_test,
     message_contents,
-    suspicion,
 )
 from gateway.transcoding.json.polish import Polish, default_json, indented, polish
 from gateway.transcoding.json.printer import Printing, printer
 from gateway.transcoding.json.report import At, Check, run
 from gateway.transcoding.json.text import check_depth, dump, parse
-from gateway.transcoding.json.type_copies import JsonName, Replicas, entry_fields
+from gateway.transcoding.json.type_copies import JsonName, TypeCopies, entry_fields
 
 Transform = Callable[[bytes], bytes]
 """Takes one encoded message, gives the other encoding; raises `StatusError`."""
@@ -242,10 +242,10 @@ class Codec:
 
         return explain
 
-    def _doubt(self, held: Contents, message: Descriptor | None) -> Suspicion:
+    def _doubt(self, held: Contents, message: Descriptor | None) -> SpellingTest:
         if message is not None and has_own_form(message):
             return _always
-        return suspicion(held)
+        return lax_spelling_test(held)
 
     def _write(
         self,
@@ -280,7 +280,7 @@ class Codec:
                 with suppress(_UnprintableError, DecodeError, ValueError):
                     hidden = hide_in_wire(message, wire, self.find)
                     return reveal_in_text(show(hidden).decode())
-            raise unprintable(message, wire, self.find, why)
+            raise json_failure(message, wire, self.find, why)
 
         return printer(decode, how, steps, show_masks)
 
@@ -311,7 +311,7 @@ class _Types:
     def __init__(self, find: Callable[[str], Descriptor | None], json_name: JsonName) -> None:
         self._find = find
         self._made = Registry()
-        self._replicas = Replicas(json_name)
+        self._replicas = TypeCopies(json_name)
         self._holders = 0
         # The library asks a registry only the three questions answered below.
         self.registry = cast("Registry", self)

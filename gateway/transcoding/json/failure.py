@@ -20,7 +20,7 @@ _TIMESTAMP_S = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999
 _DURATION_S = range(-315_576_000_000, 315_576_000_001)
 
 
-def unprintable(
+def json_failure(
     message: Descriptor, wire: bytes, find: Find, why: str | None = None
 ) -> UnreadableReplyError:
     """The error for a back end's message that cannot be written as JSON; `why`, if it is known."""

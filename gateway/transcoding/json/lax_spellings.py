@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields, parts_of
 from gateway.transcoding.json.values import MASK_PATH
 
-Suspicion = Callable[[bytes], bool]
+SpellingTest = Callable[[bytes], bool]
 
 _F = FieldDescriptor
 _INTEGERS = {
@@ -104,7 +104,7 @@ def _contents(fields: Iterable[FieldDescriptor], found: Contents) -> Contents:
     return found
 
 
-def suspicion(found: Contents) -> Suspicion:
+def lax_spelling_test(found: Contents) -> SpellingTest:
     """The test for bodies of a type with these contents."""
     odd = _odd_values(found)
     members = _members(found.choices)

@@ -59,7 +59,7 @@ WRAPPERS = frozenset(
 """The messages of google/protobuf/wrappers.proto, whose JSON is that of their one field."""
 
 
-class Replicas:
+class TypeCopies:
     """Makes the files; remembers which types are in those it made."""
 
     def __init__(self, json_name: JsonName) -> None:

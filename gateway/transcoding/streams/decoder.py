@@ -44,7 +44,7 @@ class MessageDecoder:
         return self._url if self._url and not self.count else None
 
 
-class Intake(Protocol):
+class RequestStreamDecoder(Protocol):
     """Takes a body piece by piece and gives the messages it holds, as wire bytes."""
 
     @property
@@ -69,7 +69,7 @@ class Intake(Protocol):
         ...
 
 
-class FramedIntake:
+class FramedStreamDecoder:
     """A body of many messages, each decoded when its turn comes."""
 
     def __init__(self, deframer: Deframer, decoder: MessageDecoder) -> None:
@@ -104,7 +104,7 @@ class FramedIntake:
             yield decoder.decode(payload)
 
 
-class RawIntake:
+class RawStreamDecoder:
     """A body that travels as it is, in pieces; only the first states the media type."""
 
     is_midway = True
@@ -133,7 +133,7 @@ class RawIntake:
             yield from self.feed(b"")
 
 
-class FormIntake:
+class FormStreamDecoder:
     """A form: its fields go into the first message, its file travels as a raw body does.
 
     Fields come before the file: the first message has left when the file's second piece comes.
@@ -153,7 +153,7 @@ class FormIntake:
         self._write = fields.write
         self._decode = decode
         self._fields: list[tuple[str, str]] = []
-        self._file: RawIntake | None = None
+        self._file: RawStreamDecoder | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The pieces of the file in these bytes."""
@@ -164,7 +164,7 @@ class FormIntake:
                         raise invalid_argument(name, "comes behind the file: put it before")
                     self._fields.append((name, value))
                 case File(content_type=stated):
-                    self._file = RawIntake(self._bound, self._write, stated)
+                    self._file = RawStreamDecoder(self._bound, self._write, stated)
                 case bytes() if self._file is not None:
                     yield from self._file.feed(event)
 

@@ -11,7 +11,7 @@ from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
-from tests.support.recording import Trail
+from tests.support.recording import AuditLog
 from tests.support.upstream import Upstream
 
 ADA, BOB = Principal("users/ada"), Principal("users/bob")
@@ -49,45 +49,45 @@ def upstream() -> Upstream:
 
 
 async def test_the_first_that_knows_who_it_is_decides(upstream: Upstream) -> None:
-    guard = Authenticate([Scripted(None), Scripted(ADA), Scripted(BOB)], Trail())
+    guard = Authenticate([Scripted(None), Scripted(ADA), Scripted(BOB)], AuditLog())
     assert await guard(call(), upstream) is OK
     assert upstream.calls[0].principal is ADA
 
 
 async def test_who_shows_nothing_is_nobody_and_goes_on(upstream: Upstream) -> None:
-    trail = Trail()
-    await Authenticate([Scripted(None)], trail)(call(), upstream)
+    audit_log = AuditLog()
+    await Authenticate([Scripted(None)], audit_log)(call(), upstream)
     assert upstream.calls[0].principal is None
-    assert trail.events == []
+    assert audit_log.events == []
 
 
 async def test_a_bad_credential_is_refused_even_before_one_that_is_good(upstream: Upstream) -> None:
-    trail = Trail()
-    guard = Authenticate([Scripted(unauthenticated("it has expired")), Scripted(ADA)], trail)
+    audit_log = AuditLog()
+    guard = Authenticate([Scripted(unauthenticated("it has expired")), Scripted(ADA)], audit_log)
     with pytest.raises(StatusError, match="expired"):
         await guard(call(), upstream)
     assert upstream.calls == []
     fields = {"peer": "10.0.0.1", "rpc": "front.v1.Front/GetItem", "reason": "it has expired"}
-    assert trail.events == [("login.failed", fields)]
+    assert audit_log.events == [("login.failed", fields)]
 
 
 async def test_credentials_that_nobody_knows_are_refused(upstream: Upstream) -> None:
     with pytest.raises(StatusError) as refused:
-        await Authenticate([Scripted(None)], Trail())(call(Authorization="Basic YTpi"), upstream)
+        await Authenticate([Scripted(None)], AuditLog())(call(Authorization="Basic YTpi"), upstream)
     assert refused.value.code is Code.UNAUTHENTICATED
     assert "YTpi" not in refused.value.message
 
 
 async def test_that_nobody_can_tell_is_no_failed_login(upstream: Upstream) -> None:
-    trail = Trail()
+    audit_log = AuditLog()
     with pytest.raises(StatusError) as refused:
-        await Authenticate([Scripted(cannot_check())], trail)(call(), upstream)
+        await Authenticate([Scripted(cannot_check())], audit_log)(call(), upstream)
     assert refused.value.code is Code.UNAVAILABLE
-    assert trail.events == []
+    assert audit_log.events == []
 
 
 def stream_guard(authenticators: Sequence[Authenticator]) -> AuthenticateStream:
-    return AuthenticateStream(authenticators, Trail(), check_every_s=0.01)
+    return AuthenticateStream(authenticators, AuditLog(), check_every_s=0.01)
 
 
 class Streaming:

@@ -9,7 +9,7 @@ from gateway.interceptors.authorize import authorize
 from gateway.policy.options import MethodPolicy
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
-from tests.support.recording import Trail
+from tests.support.recording import AuditLog
 
 METHOD = schema().methods["front.v1.Front.GetItem"]
 OK = Reply(b"ok")
@@ -20,11 +20,15 @@ async def answer(_: Call) -> Reply:
 
 
 async def outcome(
-    policy: MethodPolicy, principal: Principal | None, trail: Trail, *, anonymous: bool = False
+    policy: MethodPolicy,
+    principal: Principal | None,
+    audit_log: AuditLog,
+    *,
+    anonymous: bool = False,
 ) -> Reply:
     call = Call(METHOD, message=b"", peer="192.0.2.7")
     call.principal = principal
-    guards = authorize(METHOD, policy, trail, anonymous=anonymous)
+    guards = authorize(METHOD, policy, audit_log, anonymous=anonymous)
     return await guards[0](call, answer) if guards else await answer(call)
 
 
@@ -49,9 +53,9 @@ BOTH = MethodPolicy(scopes_all=frozenset({"a"}), scopes_any=frozenset({"b", "c"}
 async def test_whoever_was_granted_enough_may_call(
     policy: MethodPolicy, scopes: tuple[str, ...]
 ) -> None:
-    trail = Trail()
-    assert await outcome(policy, who(*scopes), trail) is OK
-    assert trail.events == []
+    audit_log = AuditLog()
+    assert await outcome(policy, who(*scopes), audit_log) is OK
+    assert audit_log.events == []
 
 
 @pytest.mark.parametrize(
@@ -67,9 +71,9 @@ async def test_whoever_was_granted_enough_may_call(
 async def test_whoever_was_not_is_told_what_would_be_enough(
     policy: MethodPolicy, scopes: tuple[str, ...], wanted: str
 ) -> None:
-    trail, info = Trail(), ErrorInfo()
+    audit_log, info = AuditLog(), ErrorInfo()
     with pytest.raises(StatusError) as refused:
-        await outcome(policy, who(*scopes), trail)
+        await outcome(policy, who(*scopes), audit_log)
     error = refused.value
     assert error.code is Code.PERMISSION_DENIED
     assert error.headers == [
@@ -77,7 +81,7 @@ async def test_whoever_was_not_is_told_what_would_be_enough(
     ]
     assert error.details[0].Unpack(info)
     assert (info.reason, info.metadata["scopes"]) == ("INSUFFICIENT_SCOPE", wanted)
-    ((name, event),) = trail.events
+    ((name, event),) = audit_log.events
     assert name == "policy.refused"
     assert (event["principal"], event["credential"]) == ("users/ada", "c1")
     assert event["rpc"] == "front.v1.Front/GetItem"
@@ -93,14 +97,14 @@ async def test_whoever_was_not_is_told_what_would_be_enough(
 )
 async def test_nobody_is_asked_to_show_a_credential(policy: MethodPolicy, anonymous: bool) -> None:
     with pytest.raises(StatusError) as refused:
-        await outcome(policy, None, Trail(), anonymous=anonymous)
+        await outcome(policy, None, AuditLog(), anonymous=anonymous)
     assert refused.value.code is Code.UNAUTHENTICATED
     assert refused.value.headers == [("WWW-Authenticate", "Bearer")]
 
 
 async def test_nobody_is_told_of_each_kind_that_would_do_once() -> None:
     key = Challenge('ApiKey header="X-Key"', "X-Key")
-    (guard,) = authorize(METHOD, ALL, Trail(), [BEARER, key, BEARER], anonymous=False)
+    (guard,) = authorize(METHOD, ALL, AuditLog(), [BEARER, key, BEARER], anonymous=False)
     with pytest.raises(StatusError, match=r"send Authorization: Bearer or X-Key$") as refused:
         await guard(Call(METHOD, message=b""), answer)
     assert refused.value.headers == [
@@ -117,4 +121,4 @@ async def test_nobody_is_told_of_each_kind_that_would_do_once() -> None:
 def test_where_everyone_may_call_nothing_stands_in_the_way(
     policy: MethodPolicy, anonymous: bool
 ) -> None:
-    assert authorize(METHOD, policy, Trail(), anonymous=anonymous) == ()
+    assert authorize(METHOD, policy, AuditLog(), anonymous=anonymous) == ()

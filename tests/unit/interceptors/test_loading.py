@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config.extensions import InterceptorOptions
-from gateway.interceptors.loading import InterceptorError, Own, load_interceptors
+from gateway.interceptors.loading import InterceptorError, SelectedInterceptor, load_interceptors
 from tests.support.front_end import schema
 
 MODULE = """
@@ -55,7 +55,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     sys.modules.pop(name, None)
 
 
-async def load(**options: Any) -> Own:
+async def load(**options: Any) -> SelectedInterceptor:
     settings = [InterceptorOptions.model_validate(options)]
     async with AsyncExitStack() as stack:
         (own,) = await load_interceptors(settings, schema().methods.values(), stack)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from gateway.config.model import DeadlineOptions
 from gateway.config.policy import PolicyRule
 from gateway.policy.deadlines import Deadlines
-from gateway.policy.effective import effective_policies, in_words, with_timeouts, without_policy
+from gateway.policy.effective import effective_policies, summary, with_timeouts, without_policy
 from gateway.policy.options import CountBy, MethodPolicy, PolicyError, RateLimit
 from gateway.schema.catalog import build_schema
 from tests.support.schema import descriptor_set
@@ -132,8 +132,8 @@ def test_a_policy_can_be_read_on_one_line() -> None:
         timeout_s=1.5,
         redact=frozenset({"name"}),
     )
-    assert in_words(policy) == (
+    assert summary(policy) == (
         "not anonymous; scopes a+b; scope c|d; 10/60s by principal; 1/0.5s by x-tenant; "
         "cost 2; 4 at once; 1.5s; redacts name"
     )
-    assert in_words(MethodPolicy()) == ""
+    assert summary(MethodPolicy()) == ""

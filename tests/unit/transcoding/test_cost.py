@@ -18,7 +18,7 @@ from gateway.status import StatusError
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding.json import polish as json_polish
 from gateway.transcoding.json import values as json_values
-from gateway.transcoding.json.lax_spellings import message_contents, suspicion
+from gateway.transcoding.json.lax_spellings import lax_spelling_test, message_contents
 from gateway.transcoding.json.polish import polish
 from gateway.transcoding.json.text import check_depth, deeper_than
 from gateway.transcoding.streams import deframing
@@ -30,7 +30,7 @@ TIME = 8 * 4
 MEMORY = 4
 LEAST_S = 0.0005  # less is not measured well
 
-doubt = suspicion(message_contents(rich.message("rich.Book")))
+doubt = lax_spelling_test(message_contents(rich.message("rich.Book")))
 tidy = polish("_mark", integers=True)
 assert tidy is not None
 

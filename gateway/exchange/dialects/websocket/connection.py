@@ -16,7 +16,7 @@ from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
-from gateway.http.connection import SocketWire
+from gateway.http.connection import SocketConnection
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
 
@@ -92,12 +92,12 @@ class WebSocket:
         self._takes = takes
         self._limit_bytes = limit_bytes
         self._session: Session | None = None
-        self._wire: SocketWire | None = None
+        self._wire: SocketConnection | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._unread = b""
-        self._held = False
+        self._paused = False
         self._is_half_closed = False
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -117,7 +117,7 @@ class WebSocket:
 
     def beat(self, now_s: float) -> None:
         """Asks a silent client whether it is there; called every now and then."""
-        if self._held or not self._frames.is_open:
+        if self._paused or not self._frames.is_open:
             return  # what it has said is not looked at
         if self._pinged_s:
             if now_s - self._pinged_s > self._options.ping_timeout_s:
@@ -138,7 +138,7 @@ class WebSocket:
             while self._waiting:
                 payload = self._waiting.popleft()
                 self._waiting_bytes -= len(payload) + _OVERHEAD_BYTES
-                if self._held and self._waiting_bytes < _WAITING_BYTES // 2:
+                if self._paused and self._waiting_bytes < _WAITING_BYTES // 2:
                     self._read()
                 yield payload
             if self._is_half_closed:
@@ -150,7 +150,7 @@ class WebSocket:
         """Takes the call to carry, before it runs."""
         self._session = session
 
-    async def run(self, wire: SocketWire, head: bytes, early: bytes) -> None:
+    async def run(self, wire: SocketConnection, head: bytes, early: bytes) -> None:
         """Serves the call to its end, tells of it, and waits a while for the client to close.
 
         Raises:
@@ -238,13 +238,13 @@ class WebSocket:
             self._reader = None
 
     def _hold(self, *, is_full: bool) -> None:
-        if is_full != self._held and self._wire is not None:
-            self._held = is_full
+        if is_full != self._paused and self._wire is not None:
+            self._paused = is_full
             if is_full:
-                self._wire.hold()
+                self._wire.pause()
             else:
                 self._heard_s = self._loop.time()
-                self._wire.go_on()
+                self._wire.resume()
 
     def _reply(self) -> None:
         """Sends what the protocol has to say, if the client takes anything.

@@ -15,7 +15,7 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from gateway.config.websocket import WebSocketOptions
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.status import Code, StatusError, invalid_argument
 
@@ -63,7 +63,7 @@ def take_credentials(request: Request) -> None:
         headers[_OFFERS] = ", ".join(rest)
     elif tokens:
         headers[_OFFERS] = ""
-    request.fields = Fields(CIMultiDictProxy(headers), raw)
+    request.fields = HeaderFields(CIMultiDictProxy(headers), raw)
     request.headers = request.fields.by_name
     if not tokens:
         return

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.call import Metadata, Reply
 from gateway.status import StatusError
 from gateway.upstream.channels.http2 import status
-from gateway.upstream.channels.http2.compressed_message import Packed
+from gateway.upstream.channels.http2.compressed_message import CompressedMessage
 from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
@@ -213,13 +213,13 @@ class RpcCall(Listener):
             count += 1
             message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
             del buffer[:whole]
-            self.on_message(Packed(message) if packed else message)
+            self.on_message(CompressedMessage(message) if packed else message)
         if not buffer:
             self._buffer = None
         if count > _MANY:
             self.socket.connection.spend(count)
 
-    def inflated(self, message: Packed) -> bytes:
+    def inflated(self, message: CompressedMessage) -> bytes:
         """A message decompressed, but no further than the limit.
 
         Raises:
@@ -265,7 +265,9 @@ class UnaryCall(RpcCall):
             self._finish(status.of_breach(self.upstream))
             return
         try:
-            self._message = self.inflated(message) if type(message) is Packed else message
+            self._message = (
+                self.inflated(message) if type(message) is CompressedMessage else message
+            )
         except StatusError as error:
             self._finish(error)
 
@@ -360,7 +362,7 @@ class StreamingCall(RpcCall):
         self._taken += 1
         message = self._messages.popleft()
         self._settle()
-        if type(message) is not Packed:
+        if type(message) is not CompressedMessage:
             return message
         try:
             return self.inflated(message)

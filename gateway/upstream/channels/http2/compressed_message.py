@@ -4,7 +4,7 @@ In a module of its own, for what derives from a built-in type is not compiled.
 """
 
 
-class Packed(bytes):
+class CompressedMessage(bytes):
     """A message as it came: compressed."""
 
     __slots__ = ()

@@ -169,7 +169,7 @@ class PartialBlock:
             self.text.clear()
 
 
-class Patience:
+class FloodGuard:
     """Ends the connection of a peer that keeps us busy with frames that bring nothing.
 
     `tried` falls with each useful frame that comes or goes, and is forgotten after a minute. It

@@ -33,7 +33,7 @@ class Outgoing:
         self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._starved = False
         self._unanswered = 0
-        self._patience = incoming.Patience(clock)
+        self._patience = incoming.FloodGuard(clock)
         # What a peer may still send on streams that were given up, as it has not heard of that.
         self._late_room = 0
 

@@ -7,7 +7,7 @@ from gateway.auth.names import MalformedError
 from gateway.auth.secrets import ACCESS, API_KEY, digest, is_secret, new_secret
 from gateway.stores.base import KeyRecord
 from gateway.stores.memory import MemoryStore
-from tests.support.recording import Clock, Trail
+from tests.support.recording import AuditLog, Clock
 
 ACME = KeyRequest("partners/acme", frozenset({"read"}), 60.0, ("10.0.0.0/8",))
 
@@ -105,21 +105,21 @@ async def test_keys_are_listed_by_id_with_what_they_are() -> None:
 
 
 async def test_what_is_done_to_keys_is_written_down_without_their_secrets() -> None:
-    trail = Trail()
-    keys = ApiKeys(MemoryStore(), trail)
+    audit_log = AuditLog()
+    keys = ApiKeys(MemoryStore(), audit_log)
     made = await keys.create(ACME)
     rotated = await keys.rotate(made.record.id)
     await keys.revoke(made.record.id)
     await keys.rotate("key-of-nobody")
     await keys.revoke("key-of-nobody")
     who = {"credential": made.record.id, "principal": "partners/acme", "scopes": "read"}
-    assert trail.events == [
+    assert audit_log.events == [
         ("key.created", who),
         ("key.rotated", who),
         ("key.revoked", who),
     ]
     assert rotated is not None
-    assert not [one for one in (made, rotated) if one.secret in repr(trail)]
+    assert not [one for one in (made, rotated) if one.secret in repr(audit_log)]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gateway.status import Code, StatusError
 from gateway.stores.base import KeyRecord, StoreUnavailableError
 from gateway.stores.memory import MemoryStore
 from tests.support.front_end import schema
-from tests.support.recording import Trail
+from tests.support.recording import AuditLog
 
 HEADER = "X-API-Key"
 
@@ -47,8 +47,8 @@ class Setup:
         self.store = store
         self.made = made
         self.keys = ApiKeys(store)
-        self.trail = Trail()
-        self.authenticator = KeyAuthenticator(self.keys, HEADER, self.trail)
+        self.audit_log = AuditLog()
+        self.authenticator = KeyAuthenticator(self.keys, HEADER, self.audit_log)
 
     async def refusal(self, call: Call) -> StatusError:
         with pytest.raises(StatusError) as refused:
@@ -162,10 +162,10 @@ async def test_a_key_from_elsewhere_is_written_down_and_is_no_use_of_it() -> Non
     setup = await set_up("10.0.0.0/8")
     await setup.refusal(call(setup.made.secret, "192.0.2.1"))
     await setup.authenticator.close()
-    assert setup.trail.names == ["policy.refused"]
-    fields = setup.trail.events[0][1]
+    assert setup.audit_log.names == ["policy.refused"]
+    fields = setup.audit_log.events[0][1]
     assert (fields["credential"], fields["peer"]) == (setup.made.record.id, "192.0.2.1")
-    assert setup.made.secret not in repr(setup.trail)
+    assert setup.made.secret not in repr(setup.audit_log)
     assert setup.store.touched == []
 
 

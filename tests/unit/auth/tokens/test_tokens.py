@@ -9,7 +9,7 @@ from gateway.auth.secrets import ACCESS, REFRESH, digest, new_secret
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.stores.base import TokenRecord
 from gateway.stores.memory import MemoryStore
-from tests.support.recording import Clock, Trail
+from tests.support.recording import AuditLog, Clock
 
 GRANT = Grant("users/ada", "demo", frozenset({"read", "write"}), 60.0, {"tenant": "t1"}, 600.0)
 
@@ -20,13 +20,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def trail() -> Trail:
-    return Trail()
+def audit_log() -> AuditLog:
+    return AuditLog()
 
 
 @pytest.fixture
-def tokens(clock: Clock, trail: Trail) -> Tokens:
-    return Tokens(MemoryStore(clock), trail, clock)
+def tokens(clock: Clock, audit_log: AuditLog) -> Tokens:
+    return Tokens(MemoryStore(clock), audit_log, clock)
 
 
 async def renewed(tokens: Tokens, refresh_token: str | None, grant: Grant = GRANT) -> Issued:
@@ -91,7 +91,7 @@ async def test_a_refresh_token_gives_new_ones_once(tokens: Tokens) -> None:
         assert await tokens.verify(issued.access_token) is not None
 
 
-async def test_shown_again_it_costs_the_whole_login(tokens: Tokens, trail: Trail) -> None:
+async def test_shown_again_it_costs_the_whole_login(tokens: Tokens, audit_log: AuditLog) -> None:
     first = await tokens.issue(GRANT)
     second = await renewed(tokens, first.refresh_token)
     elsewhere = await tokens.issue(GRANT)
@@ -100,8 +100,8 @@ async def test_shown_again_it_costs_the_whole_login(tokens: Tokens, trail: Trail
     for text in (first.access_token, second.access_token, second.refresh_token):
         assert await tokens.find(str(text)) is None
     assert await tokens.verify(elsewhere.access_token) is not None
-    assert trail.names == ["token.issued", "token.refreshed", "token.issued", "token.reuse"]
-    logins = [fields["family"] for _, fields in trail.events]
+    assert audit_log.names == ["token.issued", "token.refreshed", "token.issued", "token.reuse"]
+    logins = [fields["family"] for _, fields in audit_log.events]
     assert logins == [first.family, first.family, elsewhere.family, first.family]
 
 
@@ -146,7 +146,7 @@ async def both(tokens: Tokens, issued: Issued) -> tuple[TokenRecord, TokenRecord
 
 
 async def test_revoking_a_token_revokes_its_login_and_no_other(
-    tokens: Tokens, trail: Trail
+    tokens: Tokens, audit_log: AuditLog
 ) -> None:
     mine, other = await tokens.issue(GRANT), await tokens.issue(GRANT)
     access, _ = await both(tokens, mine)
@@ -154,34 +154,36 @@ async def test_revoking_a_token_revokes_its_login_and_no_other(
     assert await tokens.find(mine.access_token) is None
     assert await tokens.find(str(mine.refresh_token)) is None
     assert await tokens.find(other.access_token) is not None
-    assert trail.events[-1] == (
+    assert audit_log.events[-1] == (
         "token.revoked",
         {"principal": "users/ada", "client": "demo", "family": access.family},
     )
 
 
-async def test_no_secret_is_in_the_audit_trail(tokens: Tokens, trail: Trail) -> None:
+async def test_no_secret_is_in_the_audit_trail(tokens: Tokens, audit_log: AuditLog) -> None:
     first = await tokens.issue(GRANT)
     second = await renewed(tokens, first.refresh_token)
     with pytest.raises(InvalidTokenError):
         await renewed(tokens, first.refresh_token)
-    written = repr(trail.events)
+    written = repr(audit_log.events)
     for issued in (first, second):
         assert issued.access_token[4:] not in written
         assert str(issued.refresh_token)[4:] not in written
 
 
-async def test_an_administrator_ends_a_login_by_its_name(tokens: Tokens, trail: Trail) -> None:
+async def test_an_administrator_ends_a_login_by_its_name(
+    tokens: Tokens, audit_log: AuditLog
+) -> None:
     issued = await tokens.issue(GRANT)
     assert await tokens.verify(issued.access_token)
     assert await tokens.revoke_family(issued.family) == 2  # with the refresh token
     assert await tokens.verify(issued.access_token) is None
     assert await tokens.revoke_family(issued.family) == 0
-    assert trail.names == ["token.issued", "token.revoked"]
+    assert audit_log.names == ["token.issued", "token.revoked"]
 
 
 async def test_an_administrator_lists_and_ends_all_that_somebody_has(
-    tokens: Tokens, trail: Trail
+    tokens: Tokens, audit_log: AuditLog
 ) -> None:
     ada = {(await tokens.issue(GRANT)).family for _ in range(2)}
     bob = (await tokens.issue(replace(GRANT, principal="users/bob"))).family
@@ -190,5 +192,5 @@ async def test_an_administrator_lists_and_ends_all_that_somebody_has(
     assert await tokens.revoke_principal("users/ada") == 4
     assert await tokens.revoke_principal("users/ada") == 0
     assert {record.family async for record in tokens.list_all()} == {bob}
-    assert trail.events[-1] == ("token.revoked", {"principal": "users/ada"})
-    assert trail.names.count("token.revoked") == 1
+    assert audit_log.events[-1] == ("token.revoked", {"principal": "users/ada"})
+    assert audit_log.names.count("token.revoked") == 1

@@ -15,7 +15,7 @@ from gateway.endpoints.oauth.form import (
     read_form,
     scopes_of,
 )
-from gateway.http.header_fields import Fields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.listeners.http1.body import WholeBody
 from gateway.status import Code
@@ -29,7 +29,7 @@ def request(
     headers = {"Content-Type": content_type}
     if length is not None:
         headers["Content-Length"] = str(len(body) if length < 0 else length)
-    made = Request("POST", f"/oauth2/token{query}", Fields(headers, ()), "10.0.0.1")
+    made = Request("POST", f"/oauth2/token{query}", HeaderFields(headers, ()), "10.0.0.1")
     made.body = WholeBody(body) if body else None
     return made
 

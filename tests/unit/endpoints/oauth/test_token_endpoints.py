@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.audit import NO_AUDIT
-from gateway.auth.tokens.login_throttle import Attempts
+from gateway.auth.tokens.login_throttle import LoginThrottle
 from gateway.auth.tokens.tokens import Tokens
 from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.token_endpoints import (
@@ -20,7 +20,7 @@ from gateway.endpoints.oauth.token_endpoints import (
     TokenEndpoints,
     publish_jwk_set,
 )
-from gateway.http.header_fields import NO_FIELDS, Fields
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, Response
 from gateway.listeners.http1.body import WholeBody
 from gateway.status import Code, StatusError
@@ -49,7 +49,7 @@ class Server:
 def endpoints(server: Server, options: TokenOptions = OPTIONS) -> TokenEndpoints:
     store = MemoryStore(Clock())
     tokens = Tokens(store, NO_AUDIT, Clock())
-    return TokenEndpoints(options, server, tokens, Attempts(store, NO_AUDIT, options))
+    return TokenEndpoints(options, server, tokens, LoginThrottle(store, NO_AUDIT, options))
 
 
 async def issue(server: TokenEndpoints, form: str = "grant_type=client_credentials") -> Response:
@@ -58,7 +58,7 @@ async def issue(server: TokenEndpoints, form: str = "grant_type=client_credentia
         "Content-Type": "application/x-www-form-urlencoded",
         "Content-Length": str(len(body)),
     }
-    request = Request("POST", TOKEN, Fields(headers, ()), "10.0.0.1")
+    request = Request("POST", TOKEN, HeaderFields(headers, ()), "10.0.0.1")
     request.body = WholeBody(body)
     return await server.endpoints[TOKEN]["POST"](request)
 
@@ -183,7 +183,7 @@ async def test_a_server_that_vouches_for_nobody_gets_nobody_a_token(name: str) -
 async def test_what_a_client_calls_us_is_repeated_to_that_client_alone(
     host: str, issuer: str
 ) -> None:
-    request = Request("GET", METADATA, Fields({"Host": host}, ()), "10.0.0.1")
+    request = Request("GET", METADATA, HeaderFields({"Host": host}, ()), "10.0.0.1")
     response = await endpoints(Server()).endpoints[METADATA]["GET"](request)
     assert json.loads(response.body)["issuer"] == issuer
     assert ("Cache-Control", "no-store") in response.headers
@@ -214,7 +214,7 @@ async def ask_by_basic(server: TokenEndpoints, text: str, path: str = TOKEN) -> 
         "Authorization": f"Basic {b64encode(text.encode()).decode()}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    request = Request("POST", path, Fields(headers, ()), "10.0.0.1")
+    request = Request("POST", path, HeaderFields(headers, ()), "10.0.0.1")
     request.body = WholeBody(b"grant_type=client_credentials&token=x")
     return await server.endpoints[path]["POST"](request)
 

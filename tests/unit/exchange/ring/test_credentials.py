@@ -3,26 +3,26 @@
 import pytest
 
 from gateway.exchange.ring.credentials import credential_gate, refuse_doubled_credentials
-from gateway.http.header_fields import NO_FIELDS, Fields
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request
 from gateway.status import Code, StatusError
 
 
 def test_what_has_passed_is_not_asked_again_and_what_was_refused_is() -> None:
-    asked: list[Fields] = []
+    asked: list[HeaderFields] = []
 
-    def refuse_b(fields: Fields) -> None:
+    def refuse_b(fields: HeaderFields) -> None:
         asked.append(fields)
         if "B" in fields.by_name:
             raise StatusError(Code.INVALID_ARGUMENT, "no B here")
 
     gate = credential_gate([refuse_b])
-    good, bad = Fields({"A": "1"}, ()), Fields({"B": "1"}, ())
+    good, bad = HeaderFields({"A": "1"}, ()), HeaderFields({"B": "1"}, ())
     for _ in range(2):
         gate(Request("GET", "/", good, ""))
         with pytest.raises(StatusError, match="no B"):
             gate(Request("GET", "/", bad, ""))
-    gate(Request("GET", "/", Fields({"A": "1"}, ()), ""))
+    gate(Request("GET", "/", HeaderFields({"A": "1"}, ()), ""))
     assert [fields.by_name for fields in asked] == [{"A": "1"}, {"B": "1"}, {"B": "1"}, {"A": "1"}]
 
 
@@ -38,7 +38,7 @@ def test_what_has_passed_is_not_asked_again_and_what_was_refused_is() -> None:
 )
 def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool) -> None:
     headers = {"Authorization": "Bearer x"} if names else {}
-    fields = Fields(headers, [(name, b"x") for name in names])
+    fields = HeaderFields(headers, [(name, b"x") for name in names])
     if passes:
         refuse_doubled_credentials(fields)
         return

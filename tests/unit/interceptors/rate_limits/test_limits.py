@@ -22,7 +22,7 @@ from tests.support.rate_limits import (
     read_details,
     refusal,
 )
-from tests.support.recording import Clock, Trail
+from tests.support.recording import AuditLog, Clock
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def clock() -> Clock:
 def limits(request: pytest.FixtureRequest, clock: Clock) -> RateLimits:
     """The same promises wherever the counters are."""
     counters = MemoryStore(clock) if request.param == "local" else Remote(clock)
-    return RateLimits(counters, RateLimitOptions(), Trail(), clock)
+    return RateLimits(counters, RateLimitOptions(), AuditLog(), clock)
 
 
 @pytest.mark.parametrize("algorithm", LimitAlgorithm)
@@ -250,7 +250,7 @@ async def test_headers_can_be_left_out(clock: Clock) -> None:
     options = RateLimitOptions(headers=False)
     for counters in (MemoryStore(clock), Remote(clock)):
         one = call(ADA)
-        await handler(RateLimits(counters, options, Trail(), clock), RateLimit(5))(one)
+        await handler(RateLimits(counters, options, AuditLog(), clock), RateLimit(5))(one)
         assert one.response_headers == []
 
 
@@ -302,13 +302,13 @@ async def test_a_refusal_names_whose_calls_were_counted_and_shows_no_secret(
 
 
 async def test_who_knocks_a_thousand_times_is_written_down_once(clock: Clock) -> None:
-    trail = Trail()
-    limits = RateLimits(MemoryStore(clock), RateLimitOptions(), trail, clock)
+    audit_log = AuditLog()
+    limits = RateLimits(MemoryStore(clock), RateLimitOptions(), audit_log, clock)
     handle = handler(limits, RateLimit(1, 60.0, name="books"))
     await handle(call(ADA))
     for _ in range(1000):
         await passes(handle, call(ADA))
-    assert trail.events == [
+    assert audit_log.events == [
         (
             "policy.refused",
             {
@@ -323,20 +323,20 @@ async def test_who_knocks_a_thousand_times_is_written_down_once(clock: Clock) ->
     clock.now_s += 61
     await handle(call(ADA))
     assert not await passes(handle, call(ADA))
-    assert len(trail.events) == 2
+    assert len(audit_log.events) == 2
 
 
 async def test_a_guard_takes_any_handler(limits: RateLimits) -> None:
     """Guards may be plain functions; what stands behind them need not know."""
     seen: list[str] = []
 
-    class Own:
+    class SelectedInterceptor:
         async def __call__(self, call: Call, proceed: Handler) -> Reply:
             seen.append(call.method.name)
             return await proceed(call)
 
     policy = MethodPolicy(rate_limits=(RateLimit(1, 60.0),))
-    guards: list[Interceptor] = [*limits.guards(METHOD, policy), Own()]
+    guards: list[Interceptor] = [*limits.guards(METHOD, policy), SelectedInterceptor()]
     handle = chain(guards, answer)
     assert await passes(handle, call(ADA))
     assert not await passes(handle, call(ADA))

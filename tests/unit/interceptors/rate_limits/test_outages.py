@@ -23,7 +23,7 @@ from tests.support.rate_limits import (
     read_details,
     refusal,
 )
-from tests.support.recording import Clock, Trail
+from tests.support.recording import AuditLog, Clock
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def clock() -> Clock:
 
 def shared(store: Remote, clock: Clock, **options: Any) -> Handler:
     settings = RateLimitOptions.model_validate(options)
-    limits = RateLimits(store, settings, Trail(), clock)
+    limits = RateLimits(store, settings, AuditLog(), clock)
     return handler(limits, RateLimit(1, 60.0), RateLimit(9, 60.0, CountBy.ADDRESS))
 
 

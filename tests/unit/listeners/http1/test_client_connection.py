@@ -5,13 +5,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from gateway.listeners.http1.client_connection import Wire
-from gateway.listeners.write_batch import Outbox
+from gateway.listeners.http1.client_connection import ClientConnection
+from gateway.listeners.write_batch import WriteBatch
 
 
-def connected() -> Wire:
+def connected() -> ClientConnection:
     loop = asyncio.get_running_loop()
-    wire = Wire(loop, Outbox(loop))
+    wire = ClientConnection(loop, WriteBatch(loop))
     wire.connection_made(Mock(spec=asyncio.Transport))
     return wire
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.listeners.http1.peer_closed import has_hung_up
+from gateway.listeners.http1.peer_closed import peer_has_closed
 from gateway.listeners.http1.stream_writer import reset
 
 Ends = tuple[asyncio.Transport, asyncio.Transport]
@@ -36,7 +36,7 @@ async def test_who_is_there_is_there(ends: Ends) -> None:
     ours, theirs = ends
     theirs.write(b"x" * 1000)
     await asyncio.sleep(0.05)
-    assert not has_hung_up(ours)
+    assert not peer_has_closed(ours)
 
 
 async def test_who_closes_behind_what_it_has_sent_is_gone(ends: Ends) -> None:
@@ -44,7 +44,7 @@ async def test_who_closes_behind_what_it_has_sent_is_gone(ends: Ends) -> None:
     theirs.write(b"x" * 1000)
     theirs.close()
     await asyncio.sleep(0.05)
-    assert has_hung_up(ours)
+    assert peer_has_closed(ours)
 
 
 async def test_who_breaks_off_is_gone(ends: Ends) -> None:
@@ -52,4 +52,4 @@ async def test_who_breaks_off_is_gone(ends: Ends) -> None:
     theirs.write(b"x" * 1000)
     reset(theirs)
     await asyncio.sleep(0.05)
-    assert has_hung_up(ours)
+    assert peer_has_closed(ours)

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gateway.config.model import Limits
 from gateway.http.messages import Request
 from gateway.listeners.http1.body import WholeBody
-from gateway.listeners.http1.request_reader import Arrival, Arrivals
+from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.status import StatusError
 from tests.support.front_end import chunked, get, post
 
@@ -25,9 +25,9 @@ UPGRADE = get("/v1/items/a", "Connection: Upgrade", "Upgrade: websocket")
 BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
 
 
-def arrivals(limits: Limits | None = None) -> Arrivals:
+def arrivals(limits: Limits | None = None) -> RequestReader:
     loop = asyncio.get_running_loop()
-    return Arrivals(
+    return RequestReader(
         BaseProtocol(loop), loop, limits or Limits(), _ignore, _ignore, websockets=False
     )
 
@@ -36,7 +36,7 @@ def _ignore(body: object, *, whole: bool) -> None:
     """What would be told to the connection."""
 
 
-def knowing(first: bytes, limits: Limits | None = None) -> Arrivals:
+def knowing(first: bytes, limits: Limits | None = None) -> RequestReader:
     """What has read a request twice, and remembers it."""
     made = arrivals(limits)
     made.read(first)
@@ -44,7 +44,7 @@ def knowing(first: bytes, limits: Limits | None = None) -> Arrivals:
     return made
 
 
-def unknowing(first: bytes) -> Arrivals:
+def unknowing(first: bytes) -> RequestReader:
     """The same without the memory: what comes in two pieces is not learned."""
     made = arrivals()
     for _ in range(2):
@@ -53,7 +53,7 @@ def unknowing(first: bytes) -> Arrivals:
     return made
 
 
-def told(arrival: Arrival) -> object:
+def told(arrival: ReceivedRequest) -> object:
     """All that can be asked of a request, but how its body comes."""
     request, message, body = arrival
     if isinstance(request, StatusError):
@@ -68,7 +68,7 @@ def told(arrival: Arrival) -> object:
     )
 
 
-def outcome(reader: Arrivals, *pieces: bytes) -> list[object]:
+def outcome(reader: RequestReader, *pieces: bytes) -> list[object]:
     """What is read from these pieces, up to what is no HTTP."""
     found: list[object] = []
     for piece in pieces:
@@ -80,9 +80,9 @@ def outcome(reader: Arrivals, *pieces: bytes) -> list[object]:
     return found
 
 
-def is_repeated(reader: Arrivals, data: bytes) -> bool:
+def is_repeated(reader: RequestReader, data: bytes) -> bool:
     """Whether a request was read without the parser, whose messages are always new ones."""
-    learned = getattr(reader._repeats, "message", None)
+    learned = getattr(reader._repeated_head, "message", None)
     try:
         read, _, _ = reader.read(data)
     except HttpProcessingError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.telemetry.logs.writer import FileSink, LogError, Scribe, Sink, StreamSink
+from gateway.telemetry.logs.writer import FileSink, LogError, LogWriter, Sink, StreamSink
 
 
 class Disk:
@@ -36,8 +36,8 @@ class Disk:
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def scribe(sink: Sink, *, must_keep: bool = False, most: int = 1000) -> Scribe[int]:
-    return Scribe(
+def writer(sink: Sink, *, must_keep: bool = False, most: int = 1000) -> LogWriter[int]:
+    return LogWriter(
         sink,
         lambda number: f"{number}\n",
         lambda count: f"lost {count}\n",
@@ -56,7 +56,7 @@ def until(happened: Callable[[], bool]) -> None:
 
 def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
     disk = Disk()
-    writing = scribe(disk)
+    writing = writer(disk)
     for number in range(900):
         writing.add(number)
     writing.add("as it is\n")
@@ -66,7 +66,7 @@ def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
 
 def test_lines_are_written_without_being_asked_for() -> None:
     disk = Disk()
-    writing = scribe(disk)
+    writing = writer(disk)
     writing.add(1)
     until(lambda: disk.text == "1\n")
     writing.close()
@@ -74,7 +74,7 @@ def test_lines_are_written_without_being_asked_for() -> None:
 
 def test_a_hurried_line_does_not_wait() -> None:
     disk = Disk()
-    writing = scribe(disk)
+    writing = writer(disk)
     started_s = time.monotonic()
     writing.add(1)
     writing.hurry()
@@ -85,7 +85,7 @@ def test_a_hurried_line_does_not_wait() -> None:
 
 def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> None:
     disk = Disk()
-    writing = scribe(disk, most=10)
+    writing = writer(disk, most=10)
     disk.free.clear()
     writing.add(0)
     writing.hurry()
@@ -102,7 +102,7 @@ def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> No
 
 def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
     disk = Disk()
-    writing = scribe(disk)
+    writing = writer(disk)
     disk.error = FULL
     for number in range(3):
         writing.add(number)
@@ -116,7 +116,7 @@ def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
 
 def test_lines_that_must_be_kept_are_written_when_they_can_be() -> None:
     disk = Disk()
-    writing = scribe(disk, must_keep=True)
+    writing = writer(disk, must_keep=True)
     disk.error = FULL
     for number in range(300):
         writing.add(number)
@@ -130,14 +130,14 @@ def test_lines_that_must_be_kept_are_written_when_they_can_be() -> None:
 def test_lines_that_must_be_kept_but_cannot_be_are_told_of_in_the_end() -> None:
     disk = Disk()
     disk.error = FULL
-    writing = scribe(disk, must_keep=True)
+    writing = writer(disk, must_keep=True)
     writing.add(1)
     assert not writing.close()
 
 
 def test_a_line_that_cannot_be_made_spoils_no_other() -> None:
     disk = Disk()
-    writing: Scribe[int] = Scribe(disk, lambda number: f"{1 // number}\n", str)
+    writing: LogWriter[int] = LogWriter(disk, lambda number: f"{1 // number}\n", str)
     for number in (1, 0, 1):
         writing.add(number)
     writing.close()
@@ -147,7 +147,7 @@ def test_a_line_that_cannot_be_made_spoils_no_other() -> None:
 def test_a_file_is_continued(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_text("before\n")
-    writing = scribe(FileSink(file))
+    writing = writer(FileSink(file))
     writing.add(1)
     writing.close()
     assert file.read_text() == "before\n1\n"
@@ -156,7 +156,7 @@ def test_a_file_is_continued(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sync", [False, True])
 def test_a_rotated_file_is_made_anew_and_no_line_is_lost(tmp_path: Path, sync: bool) -> None:
     file = tmp_path / "a.log"
-    writing = scribe(FileSink(file, sync=sync))
+    writing = writer(FileSink(file, sync=sync))
     for turn in range(5):
         for number in range(40):
             writing.add(turn * 40 + number)
@@ -223,7 +223,7 @@ def test_a_pipe_that_nobody_reads_does_not_keep_a_gateway_from_stopping() -> Non
 def test_a_closed_pipe_fails_no_one() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    one = scribe(StreamSink(writing))
+    one = writer(StreamSink(writing))
     one.add(1)
     one.hurry()
     until(lambda: one.dropped == 1)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.model import Config
 from gateway.status import Code, StatusError
-from gateway.transcoding.streams.decoder import PIECE_BYTES, Intake
+from gateway.transcoding.streams.decoder import PIECE_BYTES, RequestStreamDecoder
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.transcoding.wire import varint
 from tests.support.stream_backend import message, parsed, schema
@@ -23,12 +23,14 @@ def transcoder() -> Transcoder:
     return build_transcoder(Config(), schema())
 
 
-def intake(transcoder: Transcoder, target: str, content_type: str | None = NDJSON) -> Intake:
+def stream_decoder(
+    transcoder: Transcoder, target: str, content_type: str | None = NDJSON
+) -> RequestStreamDecoder:
     path, _, query = target.partition("?")
-    return transcoder.intake(transcoder.match("POST", path), query, content_type, 1000)
+    return transcoder.stream_decoder(transcoder.match("POST", path), query, content_type, 1000)
 
 
-def taken(one: Intake, body: bytes, name: str = "Say") -> list[Any]:
+def taken(one: RequestStreamDecoder, body: bytes, name: str = "Say") -> list[Any]:
     return [parsed(name, wire) for wire in [*one.feed(body), *one.finish()]]
 
 
@@ -63,17 +65,19 @@ def delimited(*messages: Any) -> bytes:
 def test_the_path_binds_into_the_first_message(
     transcoder: Transcoder, content_type: str | None, body: bytes
 ) -> None:
-    messages = taken(intake(transcoder, "/v1/t/up", content_type), body)
+    messages = taken(stream_decoder(transcoder, "/v1/t/up", content_type), body)
     assert said(messages) == [("t", "a", 0), ("", "b", 0)]
 
 
 def test_the_query_binds_into_the_first_message(transcoder: Transcoder) -> None:
-    messages = taken(intake(transcoder, "/v1/t/texts?number=4"), b'"a"\n"b"')
+    messages = taken(stream_decoder(transcoder, "/v1/t/texts?number=4"), b'"a"\n"b"')
     assert said(messages) == [("t", "a", 4), ("", "b", 0)]
 
 
 def test_one_json_value_is_a_stream_of_one(transcoder: Transcoder) -> None:
-    assert said(taken(intake(transcoder, "/v1/t/up", JSON), b'{"text":"a"}')) == [("t", "a", 0)]
+    assert said(taken(stream_decoder(transcoder, "/v1/t/up", JSON), b'{"text":"a"}')) == [
+        ("t", "a", 0)
+    ]
 
 
 @pytest.mark.parametrize("content_type", [NDJSON, JSON, PROTOBUF])
@@ -83,7 +87,7 @@ def test_a_stream_without_messages_is_what_the_url_says(
 ) -> None:
     if body and content_type != JSON:
         body = b""
-    assert said(taken(intake(transcoder, "/v1/t/up", content_type), body)) == [("t", "", 0)]
+    assert said(taken(stream_decoder(transcoder, "/v1/t/up", content_type), body)) == [("t", "", 0)]
 
 
 def test_a_rule_without_a_body_takes_whole_messages_one_by_one(transcoder: Transcoder) -> None:
@@ -107,7 +111,7 @@ def test_a_rule_without_a_body_takes_whole_messages_one_by_one(transcoder: Trans
 def test_no_message_contradicts_the_path(
     transcoder: Transcoder, content_type: str, body: bytes
 ) -> None:
-    one = intake(transcoder, "/v1/t/up", content_type)
+    one = stream_decoder(transcoder, "/v1/t/up", content_type)
     with pytest.raises(StatusError) as raised:
         taken(one, body)
     assert raised.value.code is Code.INVALID_ARGUMENT
@@ -129,7 +133,7 @@ def test_no_message_contradicts_the_path(
 def test_a_bad_message_is_named_by_its_number(
     transcoder: Transcoder, content_type: str, body: bytes, number: int
 ) -> None:
-    one = intake(transcoder, "/v1/t/both", content_type)
+    one = stream_decoder(transcoder, "/v1/t/both", content_type)
     fine: list[bytes] = []
     with pytest.raises(StatusError) as raised:
         fine.extend(wire for step in (one.feed(body), one.finish()) for wire in step)
@@ -137,7 +141,7 @@ def test_a_bad_message_is_named_by_its_number(
 
 
 def test_messages_before_a_bad_one_are_handed_on(transcoder: Transcoder) -> None:
-    messages = intake(transcoder, "/v1/t/up").feed(b'{"text":"a"}\nnonsense\n')
+    messages = stream_decoder(transcoder, "/v1/t/up").feed(b'{"text":"a"}\nnonsense\n')
     assert parsed("Say", next(messages)).text == "a"
     with pytest.raises(StatusError):
         next(messages)
@@ -150,19 +154,19 @@ def test_protobuf_that_would_swallow_the_path_is_refused(transcoder: Transcoder)
     with pytest.raises(StatusError, match=r"not a streams\.v1\.Say"):
         transcoder.decode(match, "", PROTOBUF, swallowing)
     with pytest.raises(StatusError, match="message 1: "):
-        taken(intake(transcoder, "/v1/t/up", PROTOBUF), b"\x03" + swallowing)
+        taken(stream_decoder(transcoder, "/v1/t/up", PROTOBUF), b"\x03" + swallowing)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/event-stream", "application/xml"])
 def test_any_other_type_is_415(transcoder: Transcoder, content_type: str) -> None:
     with pytest.raises(StatusError) as raised:
-        intake(transcoder, "/v1/t/up", content_type)
+        stream_decoder(transcoder, "/v1/t/up", content_type)
     assert raised.value.http_status == 415
     assert NDJSON in dict(raised.value.headers)["Accept"]
 
 
 def test_a_raw_body_travels_in_pieces_and_the_first_says_what_it_is(transcoder: Transcoder) -> None:
-    one = intake(transcoder, "/v1/t/file?number=2", "image/png")
+    one = stream_decoder(transcoder, "/v1/t/file?number=2", "image/png")
     body = json.dumps(["a"] * 40_000).encode()
     first, *rest = taken(one, body, "Upload")
     assert (first.topic, first.number, first.file.content_type) == ("t", 2, "image/png")
@@ -172,5 +176,5 @@ def test_a_raw_body_travels_in_pieces_and_the_first_says_what_it_is(transcoder: 
 
 
 def test_an_empty_raw_body_is_one_empty_piece(transcoder: Transcoder) -> None:
-    (only,) = taken(intake(transcoder, "/v1/t/file", "image/png"), b"", "Upload")
+    (only,) = taken(stream_decoder(transcoder, "/v1/t/file", "image/png"), b"", "Upload")
     assert (only.topic, only.file.content_type, only.file.data) == ("t", "image/png", b"")

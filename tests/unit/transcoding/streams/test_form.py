@@ -42,9 +42,13 @@ def decode(transcoder: Transcoder, path: str, body: bytes, content_type: str = F
 def stream(transcoder: Transcoder, path: str, body: bytes, size: int = 1 << 20) -> list[Any]:
     """A form sent to a method that takes it in pieces."""
     target, _, query = path.partition("?")
-    intake = transcoder.intake(transcoder.match("POST", target), query, FORM, 1000)
-    found = [wire for at in range(0, len(body), size) for wire in intake.feed(body[at : at + size])]
-    return [parsed("Upload", wire) for wire in [*found, *intake.finish()]]
+    stream_decoder = transcoder.stream_decoder(transcoder.match("POST", target), query, FORM, 1000)
+    found = [
+        wire
+        for at in range(0, len(body), size)
+        for wire in stream_decoder.feed(body[at : at + size])
+    ]
+    return [parsed("Upload", wire) for wire in [*found, *stream_decoder.finish()]]
 
 
 def refused(
