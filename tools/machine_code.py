@@ -54,14 +54,21 @@ def compile_modules(place: Path) -> list[Path]:
     work = place.with_name(f"{place.name}-work")
     arguments = ["--config-file=pyproject.toml", f"--cache-dir={work / 'types'}", *modules()]
     with chdir(ROOT):  # modules are named by where they are from here
+        _report(f"1 of 2: translating {len(modules())} modules to C ...")
         extensions = mypycify(
             arguments, opt_level="1", debug_level="0", target_dir=str(work), group_name=_GROUP
         )
+        _report("2 of 2: compiling the C, which takes the longest ...")
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = str(place), str(work), True
         command.ensure_finalized()
         command.run()
     return sorted(place.rglob("*.so"))
+
+
+def _report(stage: str) -> None:
+    """Reports progress on standard error: a build shows nothing else for a minute or longer."""
+    print(f"machine code, {stage}", file=sys.stderr, flush=True)
 
 
 def lacking() -> str:
@@ -97,7 +104,7 @@ def unpack(place: Path) -> None:
     """Puts the compiled gateway into a folder, for PYTHONPATH, unless it is there."""
     if is_fresh(place):
         return
-    print("compiling; about a minute ...", file=sys.stderr)
+    print("compiling; one minute on a fast machine, several on a slow one ...", file=sys.stderr)
     with zipfile.ZipFile(build_wheel(place, compiled=True)) as archive:
         archive.extractall(place)
 
@@ -111,7 +118,9 @@ def main() -> int:
     place, missing = options.place.resolve(), lacking()
     if options.wheel:
         if missing:
-            print(f"a wheel of plain Python, for {missing}", file=sys.stderr)
+            print(f"a wheel of plain Python, because {missing}", file=sys.stderr)
+        else:
+            print("building a wheel with machine code; a minute or more ...", file=sys.stderr)
         print(build_wheel(place, compiled=not missing))
     elif missing:
         print(missing, file=sys.stderr)

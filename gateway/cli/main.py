@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from gateway.cli import key, token
+from gateway.cli import key, protos, token
 from gateway.cli.route_lines import route_lines
 from gateway.cli.tables import visible
 from gateway.config.loader import load_config
@@ -242,6 +242,9 @@ def show_config(
         # JSON leaves some characters as they are that would move a terminal's cursor.
         shown = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
         typer.echo("".join(shown))
+
+
+app.command("protos")(protos.show)
 
 
 @app.command()

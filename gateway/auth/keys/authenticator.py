@@ -18,6 +18,7 @@ from gateway.status import Code, StatusError
 from gateway.stores.base import KeyRecord, StoreUnavailableError
 
 _NOTE_EVERY_S = 60.0
+_REFUSED = "the API key is unknown, has expired, was revoked, or may not be used from here"
 
 
 class KeyAuthenticator:
@@ -53,6 +54,8 @@ class KeyAuthenticator:
         text = call.headers.get(self._header)
         if text is None:
             return None
+        if not text:
+            raise self._refusal(f"the header {self._header} is empty")
         key = self._known.recent(text)
         if key is None:
             key = await self._look_up(text)
@@ -88,10 +91,10 @@ class KeyAuthenticator:
         record = await self._keys.verify(text)
         return None if record is None else _Key(record, self._clock())
 
-    def _refusal(self) -> StatusError:
+    def _refusal(self, message: str = _REFUSED) -> StatusError:
         return StatusError(
             Code.UNAUTHENTICATED,
-            "the API key is unknown, has expired, was revoked, or may not be used from here",
+            message,
             headers=[("WWW-Authenticate", self.challenge.scheme)],
         )
 
