@@ -74,8 +74,8 @@ $(READY): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Preparing $(VENV), once: downloads and installs packages; 20 s on a fast machine, some minutes on a slow one"
-	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-color --progress-bar off \
-	  --require-hashes -r requirements.txt | awk '/^Collecting/ { print "  package " ++n ": " $$2; fflush() } \
-	  /^Installing/ { print "  installing " n " packages ..."; fflush() }'
+	@set -o pipefail; PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	  --require-hashes -r requirements.txt | while read -r word what _; do case $$word in \
+	    Collecting) echo "  package $$((n += 1)): $$what" ;; Installing) echo "  installing $$n packages ..." ;; esac; done
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

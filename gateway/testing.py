@@ -108,6 +108,7 @@ def _without_event_loop() -> NoReturn:
     )
 
 
+gateway_client: Any
 try:
     import pytest_asyncio
 except ImportError:
