@@ -23,7 +23,7 @@ run: $(READY) ## start the sample back ends and the gateway, and print requests 
 try: $(READY) ## print more requests to try while `make run` serves
 	@$(BIN)/python -m services.demo --more
 
-protos: $(READY) ## generate $(GEN)/ from $(PROTOS)/ (for your own: PROTOS=my/protos GEN=my_gen)
+protos: $(READY) ## generate gen/ from protos/ (for your own: PROTOS=my/protos GEN=my_gen)
 	@$(BIN)/python -m tools.protos --protos $(PROTOS) --out $(GEN)
 
 check: $(READY) ## check format, lint, types, import contracts and generated code
