@@ -19,9 +19,6 @@ from gateway.listeners.sockets import ListenError
 from services import auth, echo, library
 from services.serving import Register, serve, settle
 
-_URL = "http://127.0.0.1:8080"
-"""Where the demo serves unless GATEWAY_LISTEN says otherwise."""
-
 _FIRST = """
 The gateway serves {url}. Try, in another terminal:
 
@@ -136,10 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the demo, or prints more to try; an error that prevents its start is one line."""
     parser = ArgumentParser(description="Serves the sample back ends through a gateway.")
     parser.add_argument("--more", action="store_true", help="print more to try, and serve nothing")
-    if parser.parse_args(arguments).more:
-        print(_MORE.format(url=_URL, ws=_URL.replace("http", "ws", 1)))
-        return 0
+    more = parser.parse_args(arguments).more
     try:
+        if more:
+            # The address of the running demo, if both have the same settings.
+            address = load_config(None, os.environ, {}).listen
+            print(_MORE.format(url=f"http://{address}", ws=f"ws://{address}"))
+            return 0
         asyncio.run(run())
     except (ConfigError, ListenError) as error:
         print(error, file=sys.stderr)

@@ -24,6 +24,14 @@ def test_more_is_printed_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ws://127.0.0.1:8080/" in text
 
 
+def test_more_is_for_the_address_of_the_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN", "127.0.0.1:9191")
+    assert demo.main(["--more"]) == 0
+    assert "curl http://127.0.0.1:9191/v1/" in capsys.readouterr().out
+
+
 def test_each_line_is_a_shell_command_with_every_variable_set(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
