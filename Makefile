@@ -73,7 +73,7 @@ $(READY): requirements.txt pyproject.toml
 	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "Preparing $(VENV), once: downloads and installs packages; 20 s on a fast machine, some minutes on a slow one"
+	@echo "Preparing $(VENV), once: downloads and installs packages: half a minute to several minutes, by machine and network"
 	@set -o pipefail; PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 	  --require-hashes -r requirements.txt | while read -r word what _; do case $$word in \
 	    Collecting) echo "  package $$((n += 1)): $$what" ;; Installing) echo "  installing $$n packages ..." ;; esac; done
