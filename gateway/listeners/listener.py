@@ -23,7 +23,7 @@ class Listener:
 
     def __init__(self, exchange: Exchange, address: str, tls: TlsContexts | None = None) -> None:
         self.address = address
-        self.port = Port(asyncio.get_running_loop(), exchange.limits.connections)
+        self.port = Port(asyncio.get_running_loop(), exchange.limits)
         self._exchange = exchange
         self._servers: list[asyncio.AbstractServer] = []
         self._tls = tls
@@ -78,6 +78,7 @@ class Listener:
             now_s = loop.time()
             for connection in list(self.port.connections):
                 connection.sweep(now_s, limits)
+            self.port.slow.sweep(now_s)
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
         """Accepts no more, lets requests under way finish for a while, then ends them."""
