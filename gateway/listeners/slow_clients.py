@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from gateway.config.model import Limits
-from gateway.telemetry.logs.program import about
+from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")
 

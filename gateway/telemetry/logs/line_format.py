@@ -11,12 +11,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
+from gateway.telemetry.event import Value
 from gateway.telemetry.masking import mask_credentials
 
 LIMIT: Final = 1024
 """A text that is longer is cut; a client decides how long most of them are."""
 
-Value = str | int | float | bool | None
 
 SEVERITIES: Final = {
     logging.DEBUG: "DEBUG",

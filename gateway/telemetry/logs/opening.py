@@ -11,11 +11,12 @@ from pathlib import Path
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
+from gateway.telemetry.event import Value
 from gateway.telemetry.logs import audit as audit_log
 from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
 from gateway.telemetry.logs.audit import AuditLog
 from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.line_format import Value, json_line
+from gateway.telemetry.logs.line_format import json_line
 from gateway.telemetry.logs.program import ProgramHandler, taken_over
 from gateway.telemetry.logs.writer import (
     FileSink,

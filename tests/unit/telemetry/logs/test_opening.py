@@ -12,8 +12,8 @@ import pytest
 
 from gateway.audit import NO_AUDIT, ORIGIN
 from gateway.config.log import LogFormat, LogOptions
+from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_command_audit, open_logs
-from gateway.telemetry.logs.program import about
 from gateway.telemetry.logs.writer import LogError
 from gateway.telemetry.masking import PathMasks
 from tests.support.entries import bindings, entry
