@@ -19,6 +19,7 @@ from gateway.config.policy import PolicyRule
 from gateway.config.rate_limits import RateLimitOptions
 from gateway.config.sections import Bytes, Network, Seconds, Section, Selector, Words
 from gateway.config.streams import StreamOptions
+from gateway.config.supervisor import SupervisorOptions
 from gateway.config.targets import Target, check_target
 from gateway.config.tls import TlsServer
 from gateway.config.websocket import WebSocketOptions
@@ -298,7 +299,9 @@ class Config(Section):
     tls: TlsServer | None = None
     """Speak TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
-    """Processes that serve the port together; 0 for one on each core."""
+    """Processes that serve the port together; 0 for one on each core, as far as affinity and the
+    container's CPU quota allow."""
+    supervisor: SupervisorOptions = SupervisorOptions()
     descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()
     """FileDescriptorSet files: protoc's, or buf images."""
     modules: tuple[Annotated[str, Words("a module", "gen.library.v1")], ...] = ()

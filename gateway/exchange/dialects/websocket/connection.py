@@ -201,6 +201,8 @@ class WebSocket:
         try:
             async for message in session.call:
                 payload = await transcoded(session.encode, message)
+                if not self._frames.is_open:  # the client has closed while this was on its way
+                    return Ending(StatusError(Code.CANCELLED, "the client has closed"))
                 self._send(frame(payload.body))
                 if self._wire.writing_paused:
                     await self._wire.drained()
