@@ -36,6 +36,11 @@ def test_none_asked_for_is_one_for_each_core_we_may_use() -> None:
     assert worker_count(Config(workers=0)) == len(os.sched_getaffinity(0))
 
 
+def test_none_asked_for_minds_the_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.process.supervisor.usable_cpus", lambda: 7)
+    assert worker_count(Config(workers=0)) == 7
+
+
 def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
     with pytest.raises(StartUpError, match=r"auth\.store: memory: is one worker's own"):
@@ -44,7 +49,7 @@ def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
 
 def test_who_watches_over_workers_imports_nothing_that_serves() -> None:
     code = (
-        "import sys, gateway.cli.main; "
+        "import sys, gateway.cli.main, gateway.process.supervisor; "
         "heavy = {'aiohttp', 'grpc', 'uvloop', 'asyncio', 'gateway.app.gateway'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
