@@ -80,7 +80,7 @@ async def test_the_oldest_is_forgotten_when_there_are_too_many() -> None:
     for text in ("a", "b", "c", "c", "a"):
         await remembered(text)
     assert asked.texts == ["a", "b", "c", "a"]
-    assert repr(remembered) == "<Remembered, 2 answers>"
+    assert repr(remembered) == "<TtlCache, 2 entries>"
 
 
 async def test_what_cannot_be_a_secret_is_neither_asked_nor_remembered() -> None:
@@ -89,7 +89,7 @@ async def test_what_cannot_be_a_secret_is_neither_asked_nor_remembered() -> None
     for number in range(10):
         assert await remembered(f"made up {number}") is None
     assert asked.texts == []
-    assert "0 answers" in repr(remembered)
+    assert "0 entries" in repr(remembered)
 
 
 async def test_many_at_once_cost_one_question() -> None:
