@@ -66,7 +66,9 @@ def _keys_url(url: str, document: bytes, issuer: JwtIssuer) -> str:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("jwks_uri"), str):
-        raise KeySetError(f"{url}: is not an OpenID configuration: expected a jwks_uri")
+        raise KeySetError(
+            f"{url}: is not an OpenID configuration: expected an object with jwks_uri"
+        )
     # Section 4.3: otherwise one issuer could publish keys for another.
     if found.get("issuer") != issuer.issuer:
         raise KeySetError(f"{url}: is the configuration of another issuer")

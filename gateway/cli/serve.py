@@ -1,0 +1,45 @@
+"""`gateway serve`: runs the gateway.
+
+What serves is imported by the command only when it is needed: neither the supervisor of several
+workers nor `--help` needs it.
+"""
+
+import gc
+from typing import TYPE_CHECKING
+
+from gateway.cli.flags import configured
+from gateway.cli.messages import fail, say
+from gateway.config.model import Config
+from gateway.process.supervisor import serve_workers
+
+if TYPE_CHECKING:
+    from gateway.app.gateway import Gateway
+
+
+@configured
+def serve_command(settings: Config) -> None:
+    """Serve a REST API for gRPC back ends."""
+    if not settings.upstreams:
+        fail("no back end to call: give --upstream HOST:PORT")
+    if settings.workers != 1:
+        serve_workers(settings, say)
+        return
+    # No garbage collection during start-up: it creates hundreds of thousands of objects that all
+    # stay, and searching them takes as long as creating them. `serve` turns it on again.
+    gc.disable()
+    try:
+        from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
+
+        run(serve(settings, started=_announce, stopping=_announce_end))
+    finally:
+        gc.enable()
+
+
+def _announce(gateway: "Gateway") -> None:
+    for warning in gateway.warnings:
+        say(warning)
+    say(f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}")
+
+
+def _announce_end() -> None:
+    say("finishing what is under way")
