@@ -58,7 +58,7 @@ def _guards(rounds: int) -> dict[str, float]:
     try:
         return guards.run(rounds)
     except MissingError as missing:
-        print(f"left out: what guards add: {missing}", file=sys.stderr)
+        print(f"left out: the cost of guards: {missing}", file=sys.stderr)
         return {}
 
 

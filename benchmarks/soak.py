@@ -129,10 +129,10 @@ class Account:
     def audit(self, ledger: mmap.mmap) -> None:
         """Compares the results of the callers with the records of the back end."""
         for number in range(1, self.next_id + 1):
-            done, told = ledger[number % LEDGER_BYTES], self.outcomes[number % LEDGER_BYTES]
+            done, outcome = ledger[number % LEDGER_BYTES], self.outcomes[number % LEDGER_BYTES]
             if done > 1:
                 self.fault(f"call {number} was answered {done} times")
-            if told == _OK and not done:
+            if outcome == _OK and not done:
                 self.fault(f"call {number} succeeded without the back end")
 
 
@@ -211,7 +211,7 @@ async def _call_on(channel: Channel, back_end: BackEnd, account: Account, until_
     while (now_s := time.monotonic()) < until_s:
         name = account.new_id()
         (act,) = random.choices(ACTS, _WEIGHTS)
-        told = _FAILED
+        outcome = _FAILED
         try:
             async with asyncio.timeout(_LOST_AFTER_S):
                 is_right = await act(channel, name)
@@ -224,12 +224,12 @@ async def _call_on(channel: Channel, back_end: BackEnd, account: Account, until_
         except TimeoutError:
             account.fault(f"{act.__name__}: lost")
         else:
-            told = _OK
+            outcome = _OK
             account.codes["OK"] += 1
             if not is_right:
                 account.fault(f"{act.__name__}: the answer of another call")
         if act not in (_cancel, _run_late):
-            account.outcomes[call_id(name) % LEDGER_BYTES] = told
+            account.outcomes[call_id(name) % LEDGER_BYTES] = outcome
 
 
 async def _weigh(account: Account) -> None:
@@ -261,17 +261,17 @@ async def _background(*jobs: Awaitable[None]) -> AsyncIterator[None]:
 
 async def soak(seconds: float, kind: ChannelKind, ledgers: Path) -> Account:
     """Runs callers for this many seconds, then closes the channel and checks the results."""
-    files = [ledgers / "done", ledgers / "told"]
+    files = [ledgers / "done", ledgers / "outcomes"]
     for file in files:
         with file.open("wb") as empty:
             empty.truncate(LEDGER_BYTES)
     with (
         files[0].open("r+b") as done_file,
-        files[1].open("r+b") as told_file,
+        files[1].open("r+b") as outcomes_file,
         mmap.mmap(done_file.fileno(), LEDGER_BYTES) as done,
-        mmap.mmap(told_file.fileno(), LEDGER_BYTES) as told,
+        mmap.mmap(outcomes_file.fileno(), LEDGER_BYTES) as outcomes,
     ):
-        account = Account(told, seconds=seconds)
+        account = Account(outcomes, seconds=seconds)
         await _load(account, BackEnd(files[0]), kind)
         account.audit(done)
     return account

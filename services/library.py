@@ -156,7 +156,7 @@ class LibraryService(rpc.LibraryServiceServicer):
         parent = ""
         books = []
         async for request in requests:
-            parent = _settled("parent", parent, request.parent)
+            parent = _unchanged("parent", parent, request.parent)
             check_shelf_name("parent", parent)
             books.append((request.book, request.book_id))
         if not books:
@@ -203,7 +203,7 @@ class LibraryService(rpc.LibraryServiceServicer):
         name, content_type = "", ""
         data = bytearray()
         async for request in requests:
-            name = check_book_name("name", _settled("name", name, request.name))
+            name = check_book_name("name", _unchanged("name", name, request.name))
             content_type = content_type or request.cover.content_type
             data += request.cover.data
         if not name:
@@ -225,7 +225,7 @@ class LibraryService(rpc.LibraryServiceServicer):
             if first.text:
                 self._holdings.say(first.name, first.author, first.text)
             async for request in requests:
-                _settled("name", first.name, request.name)
+                _unchanged("name", first.name, request.name)
                 self._holdings.say(first.name, request.author or first.author, request.text)
         except Refusal as refusal:
             heard.end(refusal)
@@ -248,12 +248,12 @@ async def _asked_part(cover: HttpBody, context: Context) -> tuple[int, int]:
     metadata = dict(context.invocation_metadata())
     asked = _RANGE.fullmatch(str(metadata.get("range", "")))
     first, last = 0, size - 1
-    told = [("accept-ranges", "bytes")]
+    described = [("accept-ranges", "bytes")]
     if asked is not None and int(asked[1]) < size:
         first, last = int(asked[1]), min(int(asked[2] or last), last)
-        told += [("x-http-code", "206"), ("content-range", f"bytes {first}-{last}/{size}")]
+        described += [("x-http-code", "206"), ("content-range", f"bytes {first}-{last}/{size}")]
     await context.send_initial_metadata(
-        (*told, ("x-http-content-length", str(max(0, last + 1 - first))))
+        (*described, ("x-http-content-length", str(max(0, last + 1 - first))))
     )
     return first, last
 
@@ -271,12 +271,12 @@ def _paths(request: pb.UpdateBookRequest) -> list[str]:
         return [field.name for field, _ in request.book.ListFields()]
     paths = list(request.update_mask.paths)
     for path in paths:
-        if path != "*" and not _leads_somewhere(path):
+        if path != "*" and not _is_field_path(path):
             raise invalid(("update_mask", f"{path} is not a field of a book"))
     return paths
 
 
-def _leads_somewhere(path: str) -> bool:
+def _is_field_path(path: str) -> bool:
     *parents, last = path.split(".")
     scope = pb.Book.DESCRIPTOR
     for parent in parents:
@@ -287,7 +287,7 @@ def _leads_somewhere(path: str) -> bool:
     return last in scope.fields_by_name
 
 
-def _settled(field: str, known: str, sent: str) -> str:
+def _unchanged(field: str, known: str, sent: str) -> str:
     """The value that the first message of a stream sets; later ones may only repeat it."""
     if known and sent not in ("", known):
         raise invalid((field, "differs from the first message's"))

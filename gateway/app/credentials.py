@@ -42,7 +42,7 @@ from gateway.upstream.pool import Pool, PoolError
 
 logger = logging.getLogger("gateway")
 
-_OPEN = (
+_OPEN_WARNING = (
     "warning: no kind of credential is set under auth, "
     "so every client may call every method, whatever scopes policies require"
 )
@@ -80,7 +80,7 @@ async def open_credentials(
     """
     options = config.auth
     if not options.takes_credentials:
-        return Credentials(audit=audit, warnings=[_OPEN])
+        return Credentials(audit=audit, warnings=[_OPEN_WARNING])
     identify, endpoints = _identify(options.identity)
     gates: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
@@ -91,8 +91,10 @@ async def open_credentials(
         if options.tokens.auth_upstream is not None:
             server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
             attempts = LoginThrottle(store, audit, options.tokens)
-            made_here = TokenEndpoints(options.tokens, server, tokens, attempts, config.scheme)
-            endpoints |= made_here.endpoints
+            token_endpoints = TokenEndpoints(
+                options.tokens, server, tokens, attempts, config.scheme
+            )
+            endpoints |= token_endpoints.endpoints
         if options.takes_keys:
             keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
             stack.push_async_callback(keys.close)

@@ -27,9 +27,9 @@ def fit_connections(config: Config) -> tuple[Config, Sequence[str]]:
     if files == resource.RLIM_INFINITY or wanted <= room:
         return config, ()
     limits = config.limits.model_copy(update={"connections": room})
-    said = (
+    warning = (
         f"warning: limits.connections is {room} instead of {wanted}: this process may have "
         f"{files} files open (RLIMIT_NOFILE, ulimit -n), and {files - room} are kept for "
         "upstreams, stores and logs"
     )
-    return config.model_copy(update={"limits": limits}), (said,)
+    return config.model_copy(update={"limits": limits}), (warning,)

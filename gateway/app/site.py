@@ -77,7 +77,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     *,
     rehearsal: bool = False,
 ) -> OpenSite:
-    """Composes a site from its parts; what it opens is closed with `stack`.
+    """Composes a site from its parts; its parts are closed with `stack`.
 
     A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
     and creates interceptors without opening them.

@@ -44,7 +44,7 @@ class TtlCache(Generic[V]):
     def __repr__(self) -> str:
         return f"<TtlCache, {len(self._known)} entries>"
 
-    def recent(self, text: str) -> V | None:
+    def cached(self, text: str) -> V | None:
         """The cached value for `text`; None if there is none, or if it was a miss."""
         known = self._known.get(text)
         return known[1] if known is not None and known[0] > self._clock() else None
@@ -59,17 +59,17 @@ class TtlCache(Generic[V]):
         asking = self._asking.get(text)
         if asking is None:
             # Many requests with the same token cause one lookup in the store.
-            asking = self._asking[text] = asyncio.ensure_future(self._learn(text))
-            asking.add_done_callback(lambda done: self._over(text, done))
+            asking = self._asking[text] = asyncio.ensure_future(self._fetch(text))
+            asking.add_done_callback(lambda done: self._finished(text, done))
         # Shielded: a caller that is cancelled must not cancel the lookup for the others.
         return await asyncio.shield(asking)
 
-    def _over(self, text: str, done: asyncio.Future[V | None]) -> None:
+    def _finished(self, text: str, done: asyncio.Future[V | None]) -> None:
         del self._asking[text]
         if not done.cancelled():
             done.exception()  # marks it as retrieved: all callers may have been cancelled
 
-    async def _learn(self, text: str) -> V | None:
+    async def _fetch(self, text: str) -> V | None:
         # The age counts from before the lookup: the value may be that old.
         until_s = self._clock() + self._max_age_s
         answer = await self._ask(text)

@@ -12,7 +12,7 @@ from gateway.status import Code, StatusError
 
 _MOST = 10_000
 _SPIFFE = "spiffe://"
-# RFC 9110 section 15.5.2 wants a challenge, and no scheme for certificates is registered.
+# RFC 9110 section 15.5.2 requires a challenge, and no scheme for certificates is registered.
 _CHALLENGE = Challenge("ClientCertificate", "a client certificate")
 
 

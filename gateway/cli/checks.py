@@ -57,7 +57,7 @@ async def _check(config: Config, *, online: bool) -> Checked:
     faults: dict[str, None] = {}
     notes = []
     for look in (check_shared, lambda _: check_listen(config.listen), _check_tls, _check_logs):
-        with _noted(faults):
+        with _collecting(faults):
             look(config)
     if online:
         await _check_stores(config, faults)
@@ -82,7 +82,7 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
     """Checks each rule, and then, if the schema is `whole`, the site that they result in."""
     found = Checked("0 routes of 0 methods")
     async with AsyncExitStack() as stack:
-        with _noted(faults):
+        with _collecting(faults):
             pool = await stack.enter_async_context(open_pool(config.upstreams))
             schema, reflected = await load_schema(config, pool)
             found = _rules(config, schema)
@@ -109,13 +109,13 @@ def _rules(config: Config, schema: Schema) -> Checked:
 async def _check_parts(config: Config, faults: dict[str, None]) -> None:
     """Checks the parts that do not depend on the schema, each alone, to report all errors."""
     async with AsyncExitStack() as stack:
-        with _noted(faults):
+        with _collecting(faults):
             pool = await stack.enter_async_context(open_pool(config.upstreams))
-            with _noted(faults):
+            with _collecting(faults):
                 await open_credentials(config, pool, NO_AUDIT, stack, rehearsal=True)
-        with _noted(faults):
+        with _collecting(faults):
             await stack.enter_async_context(open_store(counters_url(config)))
-        with _noted(faults):
+        with _collecting(faults):
             await load_interceptors(config.interceptors, None, None)
 
 
@@ -125,7 +125,7 @@ async def _check_stores(config: Config, faults: dict[str, None]) -> None:
     for setting, url in urls.items():
         if url is None or url.startswith(("memory:", "sqlite:")):
             continue
-        with _noted(faults):
+        with _collecting(faults):
             async with open_store(url) as store:
                 try:
                     await store.ping()
@@ -143,7 +143,7 @@ def _check_logs(config: Config) -> None:
 
 
 @contextmanager
-def _noted(faults: dict[str, None]) -> Iterator[None]:
+def _collecting(faults: dict[str, None]) -> Iterator[None]:
     try:
         yield
     except StartUpError as error:

@@ -21,7 +21,7 @@ from gateway.cli.store_commands import (
     settings_of,
     with_store,
 )
-from gateway.cli.tables import duration_s, end, instant, lifetime_s, print_table
+from gateway.cli.tables import duration_s, expiry, instant, lifetime_s, print_table
 from gateway.stores.base import KeyRecord, Store
 
 app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
@@ -134,7 +134,7 @@ def _show(made: MadeKey, *, as_json: bool) -> None:
         typer.echo(json.dumps({"key": made.secret} | _as_json(record)))
         return
     typer.echo(made.secret)
-    say(f"{record.id} of {record.owner}; expires: {end(record.expires_at_s)}")
+    say(f"{record.id} of {record.owner}; expires: {expiry(record.expires_at_s)}")
     say("store it now: the gateway keeps only a digest, and cannot show it again")
     if record.expires_at_s is not None and record.expires_at_s <= time.time():
         say("warning: this key has expired; create another with `gateway key create`")
@@ -159,7 +159,7 @@ def _as_row(record: KeyRecord) -> tuple[str, ...]:
         " ".join(sorted(record.scopes)),
         " ".join(record.networks) or "anywhere",
         instant(record.created_at_s) or "",
-        end(record.expires_at_s),
+        expiry(record.expires_at_s),
         instant(record.last_used_at_s) or "never",
     )
 

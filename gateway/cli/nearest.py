@@ -1,4 +1,4 @@
-"""Measures how similar a request is to a route that it does not match, to find mistyped paths."""
+"""Measures the similarity of a request and a route, to find the routes nearest to a typo."""
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher

@@ -1,7 +1,7 @@
 """`gateway serve`: runs the gateway.
 
-What serves is imported by the command only when it is needed: neither the supervisor of several
-workers nor `--help` needs it.
+The command imports the code of the gateway only when it runs one in this process: neither the
+supervisor of several workers nor `--help` needs it.
 """
 
 import gc

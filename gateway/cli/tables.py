@@ -35,7 +35,7 @@ def instant(at_s: float | None) -> str | None:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def end(expires_at_s: float | None) -> str:
+def expiry(expires_at_s: float | None) -> str:
     """The expiry of a record, for people."""
     if expires_at_s is None:
         return "never"

@@ -20,7 +20,7 @@ from gateway.cli.store_commands import (
     settings_of,
     with_store,
 )
-from gateway.cli.tables import end, instant, lifetime_s, print_table
+from gateway.cli.tables import expiry, instant, lifetime_s, print_table
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import Store, TokenRecord
 
@@ -167,5 +167,5 @@ def _as_row(record: TokenRecord) -> tuple[str, ...]:
         record.client,
         " ".join(sorted(record.scopes)),
         instant(record.issued_at_s) or "",
-        end(record.expires_at_s),
+        expiry(record.expires_at_s),
     )

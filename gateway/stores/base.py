@@ -2,7 +2,7 @@
 
 Times are seconds since 1970. Of a secret only the digest is kept, so a copy of the store reveals
 none. Every operation is atomic, also between processes. An expired record counts as missing, and
-is deleted without being asked to.
+is deleted by the store.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

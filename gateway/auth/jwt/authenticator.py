@@ -100,12 +100,12 @@ class Issuer:
             check_name("principal", options.prefix + name)
         except MalformedError:
             raise JwtError(f"the {options.principal} of the token is not a valid name") from None
-        told = {name: _claim(claims, path) for name, path in options.claims.items()}
+        values = {name: _claim(claims, path) for name, path in options.claims.items()}
         client = claims.get("client_id", claims.get("azp"))  # RFC 9068 section 2.2; OIDC Core 2
         return Principal(
             options.prefix + name,
             frozenset(scope for path in options.scopes for scope in _scopes(_claim(claims, path))),
-            {name: _text(value) for name, value in told.items() if value is not None},
+            {name: _text(value) for name, value in values.items() if value is not None},
             client if isinstance(client, str) else "",
             "jwt",
             sha256(text.encode()).hexdigest()[:16],

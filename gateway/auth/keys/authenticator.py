@@ -32,7 +32,7 @@ class KeyAuthenticator:
     ) -> None:
         self._keys = keys
         self._header = header
-        # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
+        # RFC 9110 section 15.5.2 requires a challenge, and no scheme for keys is registered.
         self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
         self._clock = clock
@@ -44,7 +44,7 @@ class KeyAuthenticator:
         text = call.headers.get(self._header)
         if text is None:
             return None
-        key = self._known.recent(text)
+        key = self._known.cached(text)
         # All other checks of a key are left to `authenticate`.
         return MUST_ASK if key is None or key.networks or key.use_is_news else key.principal
 
@@ -53,7 +53,7 @@ class KeyAuthenticator:
         text = call.headers.get(self._header)
         if text is None:
             return None
-        key = self._known.recent(text)
+        key = self._known.cached(text)
         if key is None:
             key = await self._look_up(text)
         if key.networks and not key.admits(call.peer):
@@ -100,10 +100,10 @@ class KeyAuthenticator:
         key.use_is_news = False
         key_id = key.principal.credential
         if key_id not in self._noting:
-            task = self._noting[key_id] = asyncio.create_task(self._tell(key_id))
+            task = self._noting[key_id] = asyncio.create_task(self._record_use(key_id))
             task.add_done_callback(lambda _: self._noting.pop(key_id))
 
-    async def _tell(self, key_id: str) -> None:
+    async def _record_use(self, key_id: str) -> None:
         with suppress(StoreUnavailableError):
             await self._keys.note_use(key_id)
 

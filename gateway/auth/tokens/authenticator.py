@@ -42,7 +42,7 @@ class TokenAuthenticator:
         text = bearer(call.headers)
         if text is None or not text.startswith(_PREFIX):
             return None
-        return self._principals.recent(text) or MUST_ASK
+        return self._principals.cached(text) or MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
         """The principal of the token; see `Authenticator.authenticate`."""

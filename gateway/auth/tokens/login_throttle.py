@@ -45,7 +45,7 @@ class LoginThrottle:
         window_s = options.failure_window_s
         self._narrow = TokenBucket(options.failures, window_s)
         self._wide = TokenBucket(options.failures * _WIDER, window_s)
-        self._lines = _Lines()
+        self._queues = _Queues()
 
     @asynccontextmanager
     async def attempt(self, names: Sequence[str], peer: str) -> AsyncIterator["LoginAttempt"]:
@@ -58,11 +58,11 @@ class LoginThrottle:
         by_name = {name: self._limits(name, peer) for name in names}
         limits = {key: limit for one in by_name.values() for key, limit in one.items()}
         attempt = LoginAttempt(self._audit, peer, by_name)
-        async with AsyncExitStack() as heads:
+        async with AsyncExitStack() as turns:
             # Attempts with one name and address queue, and only the first looks at the counters.
             # All queue in the same order, so that no deadlock is possible.
             for key in sorted(key for key, limit in limits.items() if limit is self._narrow):
-                await heads.enter_async_context(self._lines.head(key))
+                await turns.enter_async_context(self._queues.turn(key))
             await self._claim(limits)
         try:
             yield attempt
@@ -71,11 +71,11 @@ class LoginThrottle:
 
     def _limits(self, name: str, peer: str) -> dict[str, TokenBucket]:
         # A digest: the text sent as a name may be long, or a password.
-        who, where = sha256(name.encode()).hexdigest()[:32], network_of(peer)
+        name_digest, network = sha256(name.encode()).hexdigest()[:32], network_of(peer)
         return {
-            f"login:{who}:{where}": self._narrow,
-            f"login:{who}:": self._wide,
-            f"login::{where}": self._wide,
+            f"login:{name_digest}:{network}": self._narrow,
+            f"login:{name_digest}:": self._wide,
+            f"login::{network}": self._wide,
         }
 
     async def _claim(self, limits: Mapping[str, TokenBucket]) -> None:
@@ -84,7 +84,7 @@ class LoginThrottle:
         until_s = loop.time() + _MOST_WAIT_S
         # The limits come first, then the attempts in progress, both in the same order.
         demands: list[Demand] = [(key, limit, 1) for key, limit in limits.items()]
-        demands += [(_under_way(key), _pending(limit), 1) for key, limit in limits.items()]
+        demands += [(_in_progress(key), _pending(limit), 1) for key, limit in limits.items()]
         while True:
             taken = await self._counters.take_all(demands)
             if all(one.allowed for one in taken):
@@ -103,7 +103,7 @@ class LoginThrottle:
 
     async def _give_back(self, limits: Mapping[str, TokenBucket], failed: Collection[str]) -> None:
         demands: list[Demand] = [
-            (_under_way(key), _pending(limit), -1) for key, limit in limits.items()
+            (_in_progress(key), _pending(limit), -1) for key, limit in limits.items()
         ]
         demands += [(key, limit, -1) for key, limit in limits.items() if key not in failed]
         # If the store is unavailable, the claim counts as failed until the window ends.
@@ -111,7 +111,7 @@ class LoginThrottle:
             await self._counters.take_all(demands)
 
 
-def _under_way(key: str) -> str:
+def _in_progress(key: str) -> str:
     return f"{key}:under way"
 
 
@@ -142,27 +142,27 @@ class LoginAttempt:
         self.failed.update(self._limits[name])
 
 
-class _Lines:
+class _Queues:
     """A queue for each key, kept while it is in use."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
 
     @asynccontextmanager
-    async def head(self, key: str) -> AsyncIterator[None]:
+    async def turn(self, key: str) -> AsyncIterator[None]:
         """Waits for the head of the queue, and holds it while the block runs."""
-        line = self._lines.setdefault(key, _Line())
-        line.users += 1
+        queue = self._queues.setdefault(key, _Queue())
+        queue.users += 1
         try:
-            async with line.lock:
+            async with queue.lock:
                 yield
         finally:
-            line.users -= 1
-            if not line.users:
-                del self._lines[key]
+            queue.users -= 1
+            if not queue.users:
+                del self._queues[key]
 
 
-class _Line:
+class _Queue:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0

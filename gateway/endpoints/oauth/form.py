@@ -136,14 +136,14 @@ def _too_large() -> OAuthError:
     )
 
 
-def broken(error: StatusError) -> OAuthError:
+def body_error(error: StatusError) -> OAuthError:
     """The error for a body that could not be read, in the format of the RFC."""
     return OAuthError(
         "invalid_request", error.message, http_status=error.http_status, headers=error.headers
     )
 
 
-def check_credentials_are_clear(fields: HeaderFields) -> None:
+def refuse_two_authorizations(fields: HeaderFields) -> None:
     """Rejects two `Authorization` headers: servers differ in which of them they use.
 
     Raises:
@@ -166,7 +166,7 @@ def parse_clients(headers: Mapping[str, str], form: Form) -> Sequence[Client]:
     basic = headers.get("Authorization")
     if basic is None:
         return [client]
-    literal = _basic(basic, decoded=False)
+    literal = _parse_basic(basic, decoded=False)
     is_other = literal != (client.id, client.secret) and _CLIENT_ID.fullmatch(literal[0])
     if not is_other or form.get("client_id", literal[0]) != literal[0]:
         return [client]
@@ -192,32 +192,33 @@ def _client(basic: str | None, form: Form) -> Client:
         return Client(id=form["client_id"], secret=form.get("client_secret", ""))
     if "client_secret" in form:
         raise OAuthError("invalid_request", "client credentials are sent twice")
-    client_id, secret = _basic(basic)
-    if form.get("client_id") == _basic(basic, decoded=False)[0] != client_id:
-        client_id, secret = _basic(basic, decoded=False)  # the form says which reading is meant
+    client_id, secret = _parse_basic(basic)
+    if form.get("client_id") == _parse_basic(basic, decoded=False)[0] != client_id:
+        # The form states which reading is meant.
+        client_id, secret = _parse_basic(basic, decoded=False)
     if form.get("client_id", client_id) != client_id:
         raise OAuthError("invalid_request", "client_id differs from the one in Authorization")
     return Client(id=client_id, secret=secret)
 
 
-def scopes_of(form: Form) -> frozenset[str]:
+def requested_scopes(form: Form) -> frozenset[str]:
     """The requested scopes; empty for all that can be granted (RFC 6749 section 3.3).
 
     Raises:
         OAuthError: one is malformed.
     """
     scopes = form["scope"].split(" ") if "scope" in form else []
-    if len(well_formed(scopes)) < len(set(scopes)):
+    if len(valid_scopes(scopes)) < len(set(scopes)):
         raise OAuthError("invalid_scope", "expected scopes in ASCII, separated by one space")
     return frozenset(scopes)
 
 
-def well_formed(scopes: Sequence[str]) -> frozenset[str]:
+def valid_scopes(scopes: Sequence[str]) -> frozenset[str]:
     """Those that are valid scopes (RFC 6749 appendix A.4); one with a space would be two."""
     return frozenset(scope for scope in scopes if _SCOPE.fullmatch(scope))
 
 
-def _basic(value: str, *, decoded: bool = True) -> tuple[str, str]:
+def _parse_basic(value: str, *, decoded: bool = True) -> tuple[str, str]:
     scheme, _, rest = value.partition(" ")
     try:
         client_id, colon, secret = b64decode(rest.strip(), validate=True).decode().partition(":")

@@ -14,12 +14,12 @@ from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
-    broken,
-    check_credentials_are_clear,
+    body_error,
     parse_clients,
     read_form,
-    scopes_of,
-    well_formed,
+    refuse_two_authorizations,
+    requested_scopes,
+    valid_scopes,
 )
 from gateway.http.messages import Endpoints, Request, Response
 from gateway.status import Code, StatusError
@@ -97,7 +97,7 @@ class TokenEndpoints:
     def _guarded(self, answer: _Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                check_credentials_are_clear(request.fields)
+                refuse_two_authorizations(request.fields)
                 form = await read_form(request)
                 clients = parse_clients(request.headers, form)
                 names = self._names(form, clients)
@@ -109,7 +109,7 @@ class TokenEndpoints:
             except OAuthError as error:
                 return error.response
             except StatusError as error:
-                return broken(error).response
+                return body_error(error).response
             except InvalidTokenError as error:
                 return OAuthError("invalid_grant", str(error)).response
             except TooManyAttemptsError as error:
@@ -143,13 +143,13 @@ class TokenEndpoints:
         return _issued(issued)
 
     async def _issue(self, form: Form, asked: AuthenticateRequest, peer: str) -> Issued:
-        wanted = scopes_of(form)
+        wanted = requested_scopes(form)
         answer = await self._ask(asked, wanted, peer)
         granted = _granted(answer, wanted)
         return await self._tokens.issue(self._grant(answer, asked.client.id, granted, granted))
 
     async def _renew(self, form: Form, client: Client, peer: str) -> Issued:
-        text, wanted = form["refresh_token"], scopes_of(form)
+        text, wanted = form["refresh_token"], requested_scopes(form)
         record = await self._tokens.find_refresh(text)
         if record is None or record.client != client.id:
             # The fault of a token is reported to authenticated clients only.
@@ -163,7 +163,7 @@ class TokenEndpoints:
             raise OAuthError("invalid_grant", "the owner of the token is no longer known")
         # RFC 6749 section 6: a client may request fewer scopes than were granted, never more, and
         # the scopes of this request do not narrow those of the next.
-        renewable = well_formed(answer.granted_scopes) & record.scopes
+        renewable = valid_scopes(answer.granted_scopes) & record.scopes
         if not wanted <= renewable:
             raise OAuthError("invalid_scope", "a requested scope was not granted")
         grant = self._grant(answer, client.id, wanted or renewable, renewable)
@@ -291,7 +291,7 @@ async def _counted(
 
 def _granted(answer: AuthenticateResponse, wanted: frozenset[str]) -> frozenset[str]:
     """The scopes that are both granted and wanted; all granted ones if none is wanted."""
-    granted = well_formed(answer.granted_scopes)
+    granted = valid_scopes(answer.granted_scopes)
     if wanted and not granted & wanted:
         raise OAuthError("invalid_scope", "none of these scopes can be granted")
     return granted & wanted if wanted else granted

@@ -76,7 +76,7 @@ class RedisStore:
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """The token with this digest, if it is valid."""
-        text = await self._asked(self._redis.get(f"{self._prefix}token:{digest.hex()}"))
+        text = await self._execute(self._redis.get(f"{self._prefix}token:{digest.hex()}"))
         return None if text is None else _token(text)
 
     async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
@@ -86,7 +86,7 @@ class RedisStore:
 
     async def find_used(self, digest: bytes) -> str | None:
         """The login of a refresh token that was used up; see `TokenStore.find_used`."""
-        family = await self._asked(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
+        family = await self._execute(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
         return None if family is None else str(family.decode())
 
     async def revoke_family(self, family: str) -> int:
@@ -96,15 +96,15 @@ class RedisStore:
     async def revoke_principal(self, principal: str) -> int:
         """Revokes all tokens of a principal."""
         key = f"{self._prefix}principal:{principal}"
-        families = await self._asked(self._redis.zrange(key, 0, -1))
+        families = await self._execute(self._redis.zrange(key, 0, -1))
         return sum([await self.revoke_family(family.decode()) for family in families])
 
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
         """The valid tokens, of one principal or all."""
-        cursor, pattern = 0, f"{_literal(self._prefix)}token:*"
+        cursor, pattern = 0, f"{_escape_pattern(self._prefix)}token:*"
         while True:
-            cursor, names = await self._asked(self._scan(cursor, pattern))
-            texts = await self._asked(self._redis.mget(names)) if names else ()
+            cursor, names = await self._execute(self._scan(cursor, pattern))
+            texts = await self._execute(self._redis.mget(names)) if names else ()
             for record in (_token(text) for text in texts if text is not None):
                 if principal in (None, record.principal):
                     yield record
@@ -153,7 +153,7 @@ class RedisStore:
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
-        names = await self._asked(self._redis.smembers(f"{self._prefix}keys"))
+        names = await self._execute(self._redis.smembers(f"{self._prefix}keys"))
         for name in sorted(name.decode() for name in names):
             parts = await self._run(scripts.READ_KEY, name)
             if parts[0] is not None:
@@ -169,7 +169,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Returns if Redis answers."""
-        await self._asked(self._redis.ping())
+        await self._execute(self._redis.ping())
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -188,7 +188,7 @@ class RedisStore:
 
     async def _run(self, script: str, *arguments: Any) -> Any:
         asked = self._scripts[script](self._keys, [self._prefix, *arguments])
-        return await self._asked(asked)
+        return await self._execute(asked)
 
     async def _scan(self, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
         """A page of matching names, and the cursor of the next page; 0 after the last one."""
@@ -201,7 +201,7 @@ class RedisStore:
         found = await cluster.scan(cursor, pattern, _PAGE, target_nodes=node)
         return found[0][node.name], found[1]
 
-    async def _asked(self, answer: Awaitable[Any]) -> Any:
+    async def _execute(self, answer: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(_OPERATION_TIMEOUT_S), self._turns:
                 return await answer
@@ -265,6 +265,6 @@ def _taken(allowed: int, remaining: int, wait_s: bytes, reset_s: bytes) -> Taken
     return Taken(bool(allowed), remaining, float(wait_s), float(reset_s))
 
 
-def _literal(text: str) -> str:
+def _escape_pattern(text: str) -> str:
     """`text` as a pattern that matches only itself (redis.io, SCAN)."""
     return "".join(f"\\{c}" if c in "*?[]\\" else c for c in text)

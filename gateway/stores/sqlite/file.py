@@ -49,7 +49,7 @@ class SqliteThread:
             try:
                 return work(self._open())
             except (sqlite3.Error, OSError) as error:
-                self._forget()
+                self._disconnect()
                 reason = type(error).__name__
                 raise StoreUnavailableError(f"the file {self._path.name}: {reason}") from None
 
@@ -57,7 +57,7 @@ class SqliteThread:
 
     async def close(self) -> None:
         """Closes the file."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
     def _open(self) -> sqlite3.Connection:
@@ -65,7 +65,7 @@ class SqliteThread:
             return self._connection
         with _OPENING:
             if self._connection is not None:
-                self._leave_replaced()
+                self._close_replaced()
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -88,19 +88,19 @@ class SqliteThread:
         self._companions = {log: _identity(log), index: _identity(index)}
         return connection
 
-    def _leave_replaced(self) -> None:
+    def _close_replaced(self) -> None:
         """Closes a file that was replaced, and removes the log it left next to the new one.
 
         SQLite leaves the log of a moved file in place, and would apply it to the new file, to which
         it does not belong (sqlite.org/howtocorrupt.html, section 1.4).
         """
-        self._forget()
+        self._disconnect()
         for path, seen in self._companions.items():
             # Another worker may have done this already; then these files belong to the new one.
             if seen is not None and _identity(path) == seen:
                 path.unlink(missing_ok=True)
 
-    def _forget(self) -> None:
+    def _disconnect(self) -> None:
         """Closes the connection after a failure; the next operation reopens the file."""
         connection, self._connection = self._connection, None
         if connection is not None:

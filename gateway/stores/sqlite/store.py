@@ -132,15 +132,15 @@ class SqliteStore:
 
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
         """The valid tokens; read in pages, so that writers need not wait."""
-        who = "" if principal is None else "AND principal = ?"
+        condition = "" if principal is None else "AND principal = ?"
         query = (
             f"SELECT {TOKEN} FROM tokens WHERE (issued_at_s, digest) > (?, ?) AND used = 0 "  # noqa: S608 - constants
-            f"AND expires_at_s > ? {who} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
+            f"AND expires_at_s > ? {condition} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
         )
         after: tuple[float, bytes] = (float("-inf"), b"")
         while True:
-            of_whom = () if principal is None else (principal,)
-            rows = await self._rows(query, *after, self._clock(), *of_whom)
+            principals = () if principal is None else (principal,)
+            rows = await self._rows(query, *after, self._clock(), *principals)
             for row in rows:
                 yield token_of(row)
             if len(rows) < _PAGE:

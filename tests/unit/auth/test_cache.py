@@ -50,7 +50,7 @@ async def test_what_is_revoked_is_good_for_less_than_a_second_more() -> None:
     assert await remembered("good") == "ada"
     asked.answer = lambda _: None
     clock.now_s += 0.99
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
     assert await remembered("good") is None
 
 
@@ -63,15 +63,15 @@ async def test_the_age_counts_from_before_the_question() -> None:
     clock.now_s += MAX_AGE_S + 0.01
     asked.go.set()
     assert await asking == "ada"
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
 
 
 async def test_only_who_is_somebody_is_there_without_waiting() -> None:
     remembered = TtlCache(Asked(), clock=Clock())
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
     await remembered("good")
     await remembered("bad")
-    assert (remembered.recent("good"), remembered.recent("bad")) == ("ada", None)
+    assert (remembered.cached("good"), remembered.cached("bad")) == ("ada", None)
 
 
 async def test_the_oldest_is_forgotten_when_there_are_too_many() -> None:
