@@ -44,7 +44,7 @@ logger = logging.getLogger("gateway")
 
 _OPEN_WARNING = (
     "warning: no kind of credential is set under auth, "
-    "so every client may call every method, whatever scopes policies require"
+    "so every client may call everything, whatever scopes policies require"
 )
 
 
