@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.app.gateway import open_gateway
-from gateway.cli.inspect import check
+from gateway.cli.checks import check
 from gateway.config.model import Config
 from gateway.status import StartUpError
 from tests.support.http import echo_gateway

@@ -129,7 +129,7 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
     (tmp_path / "locked").mkdir()
     for path, why in {
         tmp_path / "none.pem": "cannot be read",
-        text: "no private key in PEM",
+        text: "not a private key in PEM",
         written(small, tmp_path / "small"): "2048 bits",
         written(ed25519.Ed25519PrivateKey.generate(), tmp_path / "locked", locked): "without",
         written(ec.generate_private_key(ec.SECP384R1()), tmp_path): "EC P-256",
