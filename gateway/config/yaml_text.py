@@ -209,7 +209,7 @@ class _Builder:
                 raise _refused(key_node, "a key is text, and no list or map")
             key, line = str(_scalar(key_node, is_key=True)), key_node.start_mark.line + 1
             if key in lines:
-                raise _refused(key_node, f"{key} stands here twice, first in line {lines[key]}")
+                raise _refused(key_node, f"{key} appears twice, first in line {lines[key]}")
             lines[key] = line
             if key == _MERGE and key_node.tag == _PLAIN:
                 merged += _merged(value_node)

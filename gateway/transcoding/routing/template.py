@@ -157,7 +157,7 @@ class _Parser:
         start = len(self._segments)
         path = self._field_path()
         if any(variable.field_path == path for variable in self._variables):
-            raise self._error(f"the variable {path} stands here twice", back=len(path))
+            raise self._error(f"the variable {path} appears twice", back=len(path))
         if self._take("="):
             self._parse_segments(inside_variable=True)
         else:

@@ -86,7 +86,7 @@ def test_yes_and_no_are_still_taken_for_switches() -> None:
         ("forwarded: {trusted_proxies: [x]}", "expected an address, or a network such as"),
         (
             "filters: []\nlisten: a\nfilters: []",
-            "line 3: filters stands here twice, first in line 1",
+            "line 3: filters appears twice, first in line 1",
         ),
         ("auth: {tokens: {auth_upstream: x}}", "line 1: auth: tokens.auth_upstream needs a store"),
     ],

@@ -146,7 +146,9 @@ def test_shared_files_of_two_versions_do_not_clash() -> None:
 
 
 def test_what_is_no_file_descriptor_is_told_so() -> None:
-    with pytest.raises(SchemaError, match="upstream a: gave something that is no file descriptor"):
+    with pytest.raises(
+        SchemaError, match="upstream a: returned data that is not a file descriptor"
+    ):
         DescriptorFiles().add_serialized([b"\xff\xff"], "upstream a")
 
 

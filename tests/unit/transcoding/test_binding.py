@@ -62,7 +62,7 @@ def schema(**rules: HttpRule | tuple[HttpRule, ...]) -> Schema:
         ("GET /v1/{labels}", "a list or map cannot be a path variable"),
         ("GET /v1/{book}", "a message cannot be a path variable"),
         ("GET /v1/{book.authors.name}", "authors is a list or map, which has no path"),
-        ("GET /v1/{id}/{id}", "the variable id stands here twice"),
+        ("GET /v1/{id}/{id}", "the variable id appears twice"),
         ("GET v1/{id}", "a template starts with /"),
         ("GET /v1//x", "expected a segment"),
         ("GET /v1/{id", "expected } to close"),

@@ -58,7 +58,7 @@ def test_a_template_is_parsed(text: str, template: Template) -> None:
         ("/v1/{a=", "column 8: expected a segment"),
         ("/v1/{a=*", "column 9: expected }"),
         ("/v1/{a={b}}", "column 8: a variable cannot stand inside another"),
-        ("/v1/{a}/{a}", "the variable a stands here twice"),
+        ("/v1/{a}/{a}", "the variable a appears twice"),
         ("/v1/{a}{b}", "column 8: unexpected '{'"),
         ("/v1/x{a}", "column 6: unexpected '{'"),
         ("/v1/{a}x", "column 8: unexpected 'x'"),
