@@ -1,8 +1,8 @@
-"""How deep and how large messages inside google.protobuf.Any may be: asked before they are printed.
+"""Limits the depth and size of messages inside google.protobuf.Any before they are printed.
 
-The JSON library holds each Any's content beside the bytes of the message around it. An Any in an
-Any in an Any ... therefore costs its size once for each level, and a reply of 4 MB a hundred times
-that. So what all Anys hold together is bounded by the size of the message.
+The JSON library keeps each Any's content in memory together with the bytes of the message around
+it. Nested Anys therefore cost their size once per level, and a reply of 4 MB up to a hundred times
+that. So the content of all Anys together is limited by the size of the message.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from gateway.transcoding.wire import MAX_DEPTH
 _ANY = "google.protobuf.Any"
 _FREE_BYTES = 1 << 20
 _TIMES = 3
-"""What all Anys of a message may hold together: so many times the message, and 1 MiB."""
+"""The limit for the content of all Anys in a message: this many times the message, plus 1 MiB."""
 
 
 class AnyBounds:
-    """Looks for messages whose Anys are nested too deep, or hold too much; `find` knows types."""
+    """Finds messages whose Anys are nested too deep, or hold too much; `find` resolves types."""
 
     def __init__(self, find: Find) -> None:
         self._find = find
@@ -31,9 +31,9 @@ class AnyBounds:
         self._ways: dict[str, list[FieldDescriptor]] = {}
 
     def flaw(self, message: Descriptor, wire: bytes) -> str | None:
-        """What is wrong with the Anys in a message, or None. Memory and time grow as its size."""
+        """The reason why the Anys in a message are not accepted, or None; linear in its size."""
         if MAX_DEPTH * len(wire) <= _FREE_BYTES:
-            return None  # as most: whatever they hold, it is little, and printing bounds its depth
+            return None  # the usual case: the content is small, and printing limits its depth
         left = _TIMES * len(wire) + _FREE_BYTES
         waiting = [(message, wire, 0)]
         while waiting:
@@ -41,21 +41,21 @@ class AnyBounds:
             try:
                 decoded = GetMessageClass(kind).FromString(content)
             except DecodeError:
-                continue  # printing it fails with better words
+                continue  # printing fails too, with a better message
             for holder, level in self._anys(decoded, depth):
                 if level > MAX_DEPTH:
                     return f"it is nested deeper than {MAX_DEPTH} levels"
                 value = holder.value
                 left -= len(value)
                 if left < 0:
-                    return "what is nested in google.protobuf.Any is far larger than the message"
+                    return "the nested google.protobuf.Any together are far larger than the message"
                 held = self._find(holder.type_url.rpartition("/")[2])
                 if held is not None and self._leads_to_any(held):
                     waiting.append((held, value, level + 1))
         return None
 
     def _anys(self, message: Any, depth: int) -> Iterator[tuple[Any, int]]:
-        """Each Any in a message, not looked into, and how deep it is."""
+        """Yields each Any in a message, without entering it, and its depth."""
         waiting = [(message, depth)]
         while waiting:
             each, level = waiting.pop()
@@ -86,7 +86,7 @@ class AnyBounds:
         return self._ways[name]
 
     def _leads_to_any(self, message: Descriptor) -> bool:
-        """Whether an Any can be anywhere below a message."""
+        """True if an Any can be anywhere below a message."""
         known = self._leads.get(message.full_name)
         if known is not None:
             return known

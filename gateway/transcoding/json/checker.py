@@ -194,7 +194,7 @@ def _choose(member: _Member, chosen: dict[str, str], at: At, report: Report) -> 
     assert member.oneof is not None  # noqa: S101 # the caller's condition, for the type checker
     first = chosen.setdefault(member.oneof, member.name)
     if first != member.name:
-        report.add(at, f"cannot be set beside {first}")
+        report.add(at, f"cannot be set together with {first}")
     elif member.oneof + "\0" in chosen:
         report.add(at, "set twice")
     chosen[member.oneof + "\0"] = ""

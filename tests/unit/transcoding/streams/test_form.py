@@ -167,5 +167,5 @@ def test_a_field_behind_a_streamed_file_is_refused(transcoder: Transcoder) -> No
 
 
 def test_with_the_whole_message_as_the_body_the_query_sets_nothing(transcoder: Transcoder) -> None:
-    with pytest.raises(StatusError, match="belongs into the body"):
+    with pytest.raises(StatusError, match="belongs in the body"):
         stream(transcoder, "/v1/t/form?note=x", form(part(FILE, b"d")))
