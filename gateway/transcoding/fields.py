@@ -85,8 +85,7 @@ def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> Fiel
             scope = _scope_of(fields, path)
         field = _field(scope, step, json_names=json_names)
         if field is None:
-            # Suggest names to operators only: it is slow, and JSON names come from clients, maybe
-            # hostile ones.
+            # Suggest names to operators only: it is slow, and clients may be hostile.
             near = [] if json_names else get_close_matches(step, list(scope.fields_by_name), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise FieldPathError(

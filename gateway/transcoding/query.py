@@ -65,9 +65,8 @@ class QueryBinder:
         if isinstance(body, FieldDescriptor):
             taken += FieldPath((body,)).choices()
         self._taken = dict(taken)
-        # Cache resolved names. The cache is limited in number and depth, holds only names that
-        # exist,
-        # and is cleared when full: no client can use up memory or keep others' names out.
+        # Cache resolved names, but only names that exist, with limits in number and depth; a full
+        # cache is cleared. So no client can use up memory or keep others' names out.
         self._known: dict[str, _Parameter] = {}
 
     def bind(self, query: str) -> bytes:

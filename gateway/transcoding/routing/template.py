@@ -149,8 +149,7 @@ class _Parser:
         start = self._at
         text = self._literal("a segment: a literal, *, ** or {field}")
         if text in (".", ".."):
-            # Reject it, because no path reaches it: the router rejects dot segments (RFC 3986
-            # section 5.2.4).
+            # Reject it: the router rejects dot segments in paths (RFC 3986 section 5.2.4).
             raise self._error("the segments . and .. are never served", back=self._at - start)
         return Literal(text)
 
