@@ -39,7 +39,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller, as one of the gateway's own guards established it."""
+    """The caller, as established by one of the gateway's guards."""
 
     name: str
     scopes: frozenset[str] = frozenset()

@@ -198,7 +198,7 @@ def _refusal(reason: str, method: Method, rule: HttpRule, on_error: OnError) -> 
 
 def _bind(method: Method, rule: HttpRule) -> Binding:
     if rule.nested:
-        raise _RuleError("additional bindings cannot have additional bindings of their own")
+        raise _RuleError("an additional binding cannot have additional bindings")
     if not rule.template:
         raise _RuleError("the rule has no pattern: give it get, put, post, delete, patch or custom")
     if not _HTTP_METHOD.fullmatch(rule.http_method):

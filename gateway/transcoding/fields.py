@@ -103,7 +103,7 @@ def _scope_of(fields: tuple[FieldDescriptor, ...], path: str) -> Descriptor:
     if last.is_repeated:
         why = f"{last.name} is a list or map, which has no path"
     elif scope is None:
-        why = f"{last.name} has no fields of its own"
+        why = f"{last.name} has no fields"
     elif not has_members(scope):
         why = f"{last.name} is a {scope.full_name}, which has no members in JSON"
     else:

@@ -128,7 +128,9 @@ class MetadataRules:
             reserved=[*NOT_METADATA, *reserved],
             withhold=[_SET_BY_PROXIES, *withhold],
             hand_on=hand_on,
-            own={source: target for source, target in RENAMED.items() if rename[source] == target},
+            exempt={
+                source: target for source, target in RENAMED.items() if rename[source] == target
+            },
             token=_METADATA_NAME,
         )
         self._to_headers = _Names(
@@ -138,7 +140,7 @@ class MetadataRules:
             reserved=list(NOT_HEADERS),
             withhold=(),
             hand_on=(),
-            own={},
+            exempt={},
             token=_HEADER_NAME,
         )
         self._not_in_trailers = _folded_pattern(NOT_TRAILERS)
@@ -219,17 +221,17 @@ class _Names:
         reserved: Sequence[str],
         withhold: Sequence[str],
         hand_on: Sequence[str],
-        own: Mapping[str, str],
+        exempt: Mapping[str, str],
         token: re.Pattern[str],
     ) -> None:
-        """`own` maps names to reserved targets, which a client could not set directly."""
+        """`exempt` maps names to reserved targets, which a client could not set directly."""
         self._allow = _pattern(allow)
         self._deny = _pattern(deny)
         self._rename = {source.lower(): target.lower() for source, target in rename.items()}
         self._reserved = _folded_pattern(reserved)
         self._withhold = _folded_pattern(withhold)
         self._hand_on = _folded_pattern(hand_on)
-        self._own = own
+        self._exempt = exempt
         self._token = token
         self._known: dict[str, str | None] = {}
 
@@ -243,13 +245,13 @@ class _Names:
             return target
 
     def _decide(self, name: str) -> str | None:
-        own = self._own.get(name)
-        if (own is None and self._is_reserved(name)) or self._deny.fullmatch(name):
+        exempt = self._exempt.get(name)
+        if (exempt is None and self._is_reserved(name)) or self._deny.fullmatch(name):
             return None
         if not self._allow.fullmatch(name):
             return None
         target = self._rename.get(name, name)
-        if (target != own and self._is_reserved(target)) or self._deny.fullmatch(target):
+        if (target != exempt and self._is_reserved(target)) or self._deny.fullmatch(target):
             return None
         if not self._token.fullmatch(target):
             return None

@@ -20,7 +20,7 @@ from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.wire import last_value
 
 ConflictCheck = Callable[[bytes | None, bytes, Sequence[bytes]], Sequence[bytes]]
-"""Takes a body's JSON, if it is JSON, its wire bytes and each capture's.
+"""Compares a body (its JSON, if it is JSON, and its wire bytes) with the wire bytes of captures.
 
 Returns the captures that must still be appended; raises `StatusError` on a conflict.
 """

@@ -138,7 +138,7 @@ def read_double(text: str) -> bytes:
 
 
 def read_float(text: str) -> bytes:
-    """As a double, within single precision."""
+    """Reads a number like a double, within single precision."""
     # Half a step above the largest float still rounds down to it.
     value = _number(text, 3.4028235677973366e38)
     if math.isfinite(value) and abs(value) > _FLOAT_MAX:
@@ -147,7 +147,7 @@ def read_float(text: str) -> bytes:
 
 
 def read_timestamp(text: str) -> bytes:
-    """RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
+    """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         raise _expected("a time such as 2024-01-31T12:00:00Z", text)

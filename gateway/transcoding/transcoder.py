@@ -84,7 +84,7 @@ class Transcoder:
         warnings: Sequence[Diagnostic] = (),
     ) -> None:
         self.bindings = router.targets
-        """What is served; of several bindings on one route, only the one that serves it."""
+        """The bindings that are served; of several on one route, only the one that serves it."""
         self.warnings = warnings
         self.match = router.match
         self.matches = router.matches

@@ -116,7 +116,7 @@ class Codec:
             check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
+            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
                 return explain(body, None)
             return explain(body, wire) if needs_check(body) else wire
 
@@ -142,7 +142,7 @@ class Codec:
             check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
+            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
                 return explain(body, None)
             # Test the value as a member, so that it is found under the field's name.
             return explain(body, wire) if needs_check(named + body) else wire
@@ -314,7 +314,7 @@ class _Types:
         self._made = Registry()
         self._replicas = TypeCopies(json_name)
         self._holders = 0
-        # The library calls only the three methods below of a registry.
+        # Of a registry, the library calls only the methods below.
         self.registry = cast("Registry", self)
 
     def load(self, message: Descriptor) -> type[Message]:

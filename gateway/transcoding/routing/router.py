@@ -168,7 +168,7 @@ class Router(Generic[T]):
         """The targets that serve a route, in the order in which they were added."""
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
-        # Give the empty first segment of a path a node of its own, to avoid slicing it off.
+        # Add a node for the empty first segment of a path, to avoid slicing it off.
         self._start: _Node[T] = _Node()
         self._start.literals[""] = root
         self._has_tiers = len({entry.tier for entry in entries}) > 1

@@ -204,20 +204,20 @@ class ArrayItems:
         over = len(self._buffer) > self._limit_bytes
         return message_too_large(self._limit_bytes) if over else None
 
-    def _sign(self) -> str:
+    def _next_character(self) -> str:
         """Returns the next character that is not white space, or "" if there is none yet."""
         self._at = _end_of(_BLANKS, self._buffer, self._at)
         return chr(self._buffer[self._at]) if self._at < len(self._buffer) else ""
 
     def _start(self) -> bool:
-        sign = self._sign()
-        if sign == "[":
+        character = self._next_character()
+        if character == "[":
             self._at += 1
             self._step = self._first
-        elif sign:
+        elif character:
             self._begin = self._at
             self._step = self._single
-        return sign == "["
+        return character == "["
 
     def _single(self) -> bool:
         """In a body that is not an array: its end is the message's end."""
@@ -225,13 +225,13 @@ class ArrayItems:
 
     def _first(self) -> bool:
         """After the opening bracket: an element, or the end of an empty array."""
-        sign = self._sign()
-        if sign == "]":
+        character = self._next_character()
+        if character == "]":
             self._at += 1
             self._step = self._end
-        elif sign:
+        elif character:
             self._step = self._element
-        return bool(sign)
+        return bool(character)
 
     def _element(self) -> bool:
         """At the start of an element."""
@@ -239,15 +239,15 @@ class ArrayItems:
         while whole := _WHOLE.match(self._buffer, self._at):
             self._hand_on(whole[1])
             self._at = whole.end()
-        sign = self._sign()
-        if not sign:
+        character = self._next_character()
+        if not character:
             return False
-        if sign in ",]}:":
-            raise invalid_argument("", f"expected an element of the array, got {sign}")
+        if character in ",]}:":
+            raise invalid_argument("", f"expected an element of the array, got {character}")
         self._begin = self._at
-        if sign in '"[{':
+        if character in '"[{':
             self._at += 1
-            self._depth = int(sign != '"')
+            self._depth = int(character != '"')
             self._step = self._bracketed if self._depth else self._string
         else:
             self._step = self._scalar
@@ -262,13 +262,13 @@ class ArrayItems:
             self._at = _end_of(_TO_BRACKET, buffer, self._at)
             if self._at == len(buffer):
                 return False
-            sign = chr(buffer[self._at])
+            character = chr(buffer[self._at])
             self._at += 1
-            if sign == '"':
+            if character == '"':
                 # The pattern skips complete strings, so this one continues in the next piece.
                 self._in_string = True
                 return self._close_string()
-            self._depth += 1 if sign in "[{" else -1
+            self._depth += 1 if character in "[{" else -1
             if self._depth > _DEEPEST:
                 raise invalid_argument("", f"the message is nested deeper than {_DEEPEST} levels")
             if not self._depth:
@@ -303,17 +303,17 @@ class ArrayItems:
 
     def _after_element(self) -> bool:
         """After an element: a comma, or the end."""
-        sign = self._sign()
-        if not sign:
+        character = self._next_character()
+        if not character:
             return False
-        if sign not in ",]":
+        if character not in ",]":
             raise invalid_argument("", "expected a comma or ] after an element of the array")
         self._at += 1
-        self._step = self._element if sign == "," else self._end
+        self._step = self._element if character == "," else self._end
         return True
 
     def _end(self) -> bool:
-        if self._sign():
+        if self._next_character():
             raise invalid_argument("", "expected nothing after the end of the array")
         return False
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.kinds import Kind, example, expected, fitted
+from gateway.config.kinds import Kind, converted, example, expected
 from gateway.config.loader import ConfigError, load_config
 from gateway.config.model import Config
 from gateway.config.sections import Section
@@ -135,7 +135,7 @@ def problem(file: Path) -> str:
 def test_the_example_of_each_setting_is_right(path: str, field: Any) -> None:
     kind = Kind(field.annotation, field.metadata, None if field.is_required() else field.default)
     assert expected(kind) != "a value"
-    value = fitted(kind, read_yaml(example(kind)).value)
+    value = converted(kind, read_yaml(example(kind)).value)
     *parents, leaf = path.split(".")
     tree: dict[str, Any] = {leaf: value}
     for parent in reversed(parents):

@@ -91,7 +91,7 @@ def test_additional_bindings_have_none_of_their_own() -> None:
     rules = (rule("GET /v1"), rule("GET /v2", nested=True))
     bindings, diagnostics = bind(schema(Unary=rules))
     assert len(bindings) == 1
-    assert "additional bindings cannot have additional bindings" in diagnostics[0].message
+    assert "additional binding cannot have additional bindings" in diagnostics[0].message
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_json_name_of_its_own_replaces_the_derived_one() -> None:
         ("books.name", "books is a list or map"),
         ("shelf.value", "shelf is a list or map"),
         ("tags.x", "tags is a list or map"),
-        ("name.x", "name has no fields of its own"),
+        ("name.x", "name has no fields"),
         ("time.seconds", "time is a google.protobuf.Timestamp, which has no members in JSON"),
         ("wrapped.value", "wrapped is a google.protobuf.Int32Value"),
         ("any.type_url", "any is a google.protobuf.Any"),

@@ -162,7 +162,7 @@ def test_a_streamed_form_with_an_empty_file_or_none_is_one_message(transcoder: T
 
 
 def test_a_field_behind_a_streamed_file_is_refused(transcoder: Transcoder) -> None:
-    with pytest.raises(StatusError, match="put it before"):
+    with pytest.raises(StatusError, match="send it before"):
         stream(transcoder, "/v1/t/file", form(part(FILE, b"d"), field("note", "n")))
 
 
