@@ -48,7 +48,7 @@ def _header(name: str) -> str:
 
 
 class LogOptions(Section):
-    """Logs."""
+    """The access log, the events, and the audit trail."""
 
     access: Destination = "stdout"
     """The destination of the line for each request: off, stdout, stderr, or a file."""

@@ -4,7 +4,7 @@ from gateway.config.sections import Seconds, Section
 
 
 class StreamOptions(Section):
-    """Responses that are streams."""
+    """Streaming responses."""
 
     head_after_s: Seconds = 1.0
     """The time without a message after which a response begins with its headers only."""

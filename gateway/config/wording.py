@@ -23,7 +23,7 @@ from gateway.config.yaml_text import Place, Steps
 
 ENVIRONMENT, FLAGS = "environment", "flags"
 PREFIX = "GATEWAY_"
-_MOST_SHOWN = 40
+_MAX_QUOTED = 40
 """The longest wrong value that is quoted: enough to find it."""
 _FLAGS: Mapping[str, str] = {
     "modules": "--module",
@@ -150,7 +150,7 @@ def _quoted(kind: Kind, value: object) -> str:
         return f"; did you mean {near[0]}?"
     is_number = any(one.annotation in (int, float, bool) for one in kind.alternatives)
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"; not {text}" if (is_number or words) and len(text) <= _MOST_SHOWN else ""
+    return f"; not {text}" if (is_number or words) and len(text) <= _MAX_QUOTED else ""
 
 
 def _unknown_key(layer: Layer, at: Found) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-MOST_LEVELS = 50
+MAX_LEVELS = 50
 """The nesting limit of lists and maps: settings need ten, and reading is recursive."""
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 """The limit of values in a text, with repetitions by aliases: few lines can name millions."""
 
 Steps = tuple[str | int, ...]
@@ -33,8 +33,8 @@ _OCTAL, _HEXADECIMAL = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 # Below the limit of int() (sys.get_int_max_str_digits), and far above any setting.
-_MOST_DIGITS = 400
-_WORDS: Mapping[str, str] = {
+_MAX_DIGITS = 400
+_EXPLANATIONS: Mapping[str, str] = {
     "mapping values are not allowed": "put text that contains a colon and a space in quotes",
     "cannot start any token": "use spaces for indentation, and put text that begins with "
     "one of @ ` % in quotes",
@@ -100,7 +100,7 @@ def read_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise YamlError(_in_words(error), line, column) from None
+        raise YamlError(_explanation(error), line, column) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError("a character that YAML does not allow", line) from None
@@ -118,7 +118,7 @@ def core_value(text: str) -> bool | int | float | str | None:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    if len(text) <= _MOST_DIGITS:
+    if len(text) <= _MAX_DIGITS:
         if _INTEGER.fullmatch(text):
             return int(text)
         if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
@@ -152,10 +152,10 @@ class _Composer(yaml.BaseLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Composes a node and all nodes below it."""
-        if self.levels == MOST_LEVELS:
+        if self.levels == MAX_LEVELS:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise YamlError(
-                f"nested deeper than {MOST_LEVELS} levels", mark.line + 1, mark.column + 1
+                f"nested deeper than {MAX_LEVELS} levels", mark.line + 1, mark.column + 1
             )
         self.levels += 1
         try:
@@ -175,10 +175,10 @@ class _Builder:
     def value(self, node: yaml.Node, at: Steps, line: int) -> object:
         """Converts the node at the path `at`, whose key is in `line`."""
         self._count += 1
-        if self._count > MOST_VALUES:
-            raise _refused(node, f"more than {MOST_VALUES} values, with aliases expanded")
-        if len(self._open) > MOST_LEVELS:  # by aliases
-            raise _refused(node, f"nested deeper than {MOST_LEVELS} levels")
+        if self._count > MAX_VALUES:
+            raise _refused(node, f"more than {MAX_VALUES} values, with aliases expanded")
+        if len(self._open) > MAX_LEVELS:  # by aliases
+            raise _refused(node, f"nested deeper than {MAX_LEVELS} levels")
         if id(node) in self._open:
             raise _refused(node, "an alias is inside its own anchor")
         self.places[at] = Place(line, node.start_mark.line + 1)
@@ -279,7 +279,10 @@ def _refused(node: yaml.Node, problem: str) -> YamlError:
     return YamlError(problem, mark.line + 1, syntax=False)
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
+def _explanation(error: yaml.MarkedYAMLError) -> str:
     text = f"{error.context or ''} {error.problem or ''}"
     default = "it ends the value before it, or should be in quotes"
-    return next((ours for theirs, ours in _WORDS.items() if theirs in text), default)
+    return next(
+        (text_for_users for pattern, text_for_users in _EXPLANATIONS.items() if pattern in text),
+        default,
+    )

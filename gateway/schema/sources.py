@@ -43,7 +43,7 @@ class DescriptorFiles:
             files = FileDescriptorSet.FromString(content).file
         except DecodeError:
             raise SchemaError(
-                f"{path}: is no descriptor set; make one with "
+                f"{path}: is not a descriptor set; make one with "
                 "protoc --include_imports --descriptor_set_out=FILE, or buf build -o FILE"
             ) from None
         if not files:

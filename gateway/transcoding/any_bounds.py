@@ -27,8 +27,8 @@ class AnyBounds:
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._leads: dict[str, bool] = {_ANY: True}
-        self._ways: dict[str, list[FieldDescriptor]] = {}
+        self._holders: dict[str, bool] = {_ANY: True}
+        self._fields: dict[str, list[FieldDescriptor]] = {}
 
     def flaw(self, message: Descriptor, wire: bytes) -> str | None:
         """The reason why the Anys in a message are not accepted, or None; linear in its size."""
@@ -50,7 +50,7 @@ class AnyBounds:
                 if left < 0:
                     return "the nested google.protobuf.Any together are far larger than the message"
                 held = self._find(holder.type_url.rpartition("/")[2])
-                if held is not None and self._leads_to_any(held):
+                if held is not None and self._can_hold_any(held):
                     waiting.append((held, value, level + 1))
         return None
 
@@ -62,7 +62,7 @@ class AnyBounds:
             if each.DESCRIPTOR.full_name == _ANY:
                 yield each, level
                 continue
-            for field in self._ways_to_any(each.DESCRIPTOR):
+            for field in self._fields_to_any(each.DESCRIPTOR):
                 if field.is_extension:
                     held = each.Extensions[field]
                 elif not field.is_repeated and not each.HasField(field.name):
@@ -75,19 +75,19 @@ class AnyBounds:
                     held = (held,)
                 waiting += [(one, level + 1) for one in held]
 
-    def _ways_to_any(self, message: Descriptor) -> list[FieldDescriptor]:
+    def _fields_to_any(self, message: Descriptor) -> list[FieldDescriptor]:
         name = message.full_name
-        if name not in self._ways:
-            self._ways[name] = [
+        if name not in self._fields:
+            self._fields[name] = [
                 part
                 for part in parts_of(message)
-                if part.message_type is not None and self._leads_to_any(part.message_type)
+                if part.message_type is not None and self._can_hold_any(part.message_type)
             ]
-        return self._ways[name]
+        return self._fields[name]
 
-    def _leads_to_any(self, message: Descriptor) -> bool:
+    def _can_hold_any(self, message: Descriptor) -> bool:
         """True if an Any can be anywhere below a message."""
-        known = self._leads.get(message.full_name)
+        known = self._holders.get(message.full_name)
         if known is not None:
             return known
         seen = {message.full_name}
@@ -97,11 +97,11 @@ class AnyBounds:
                 inner = part.message_type
                 if inner is None or inner.full_name in seen:
                     continue
-                if self._leads.get(inner.full_name):
-                    self._leads[message.full_name] = True
+                if self._holders.get(inner.full_name):
+                    self._holders[message.full_name] = True
                     return True
-                if inner.full_name not in self._leads:
+                if inner.full_name not in self._holders:
                     seen.add(inner.full_name)
                     waiting.append(inner)
-        self._leads.update(dict.fromkeys(seen, False))
+        self._holders.update(dict.fromkeys(seen, False))
         return False

@@ -24,6 +24,7 @@ MAX_PATHS = 10_000
 """The limit of paths in one mask where they are processed one by one."""
 
 Find = Callable[[str], Descriptor | None]
+"""Finds a message type by its full name; None if it is unknown."""
 
 # Possessive throughout: no character is read twice, whatever a client sends.
 _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
@@ -47,13 +48,13 @@ def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
     while text:
         found = _PATH.match(text, at)
         if found is None or (camel_case and "_" in _STEP.sub(_names_only, found[0])):
-            raise ValueError("it is no field mask")
+            raise ValueError("it is not a field mask")
         paths.append(_STEP.sub(_snake_case, found[0]))
         at = found.end()
         if at == len(text):
             break
         if text[at] != ",":
-            raise ValueError("it is no field mask")
+            raise ValueError("it is not a field mask")
         if len(paths) == MAX_PATHS:
             raise ValueError(f"it has more than {MAX_PATHS} paths")
         at += 1

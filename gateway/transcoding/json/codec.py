@@ -154,7 +154,7 @@ class Codec:
         held = message_contents(message)
         types = self._types_for(held)
         library, step = types.load(message), self._polish(held)
-        return self._write(library, types, message, step, bounded=held.anys)
+        return self._write(library, types, message, step, bounded=held.has_any)
 
     def field_writer(self, field: FieldDescriptor) -> Transform:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
@@ -172,7 +172,7 @@ class Codec:
             # The library writes {"v":...}, or {} if the field is not set.
             return text[5:-1] if text != "{}" else default
 
-        return self._write(library, types, _owner(field), cut, bounded=held.anys, ignore=True)
+        return self._write(library, types, _owner(field), cut, bounded=held.has_any, ignore=True)
 
     def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:
         """Converts each detail of an error as `any_to_json` does; never fails.
@@ -296,11 +296,11 @@ class Codec:
         return decode_bounded
 
     def _types_for(self, held: Contents) -> "_Types":
-        return self._marked if held.floats or held.anys else self._types
+        return self._marked if held.has_floats or held.has_any else self._types
 
     def _polish(self, held: Contents) -> Polish | None:
-        floats = held.floats or held.anys
-        return polish(self._mark if floats else None, integers=held.free or held.anys)
+        floats = held.has_floats or held.has_any
+        return polish(self._mark if floats else None, integers=held.has_free_json or held.has_any)
 
 
 class _Types:

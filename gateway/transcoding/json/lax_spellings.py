@@ -57,8 +57,8 @@ _HUGE = re.compile(rb"[eE]\+?\d{3}|(?<!\d)\d{300}").search
 class Contents:
     """The possible content of fields, at any depth, as far as it matters for their JSON."""
 
-    floats: bool = False
-    extensions: bool = False
+    has_floats: bool = False
+    has_extensions: bool = False
     messages: set[str] = field(default_factory=set)
     spellings: dict[str, set[str]] = field(default_factory=dict)
     """By field name, the patterns of plain values of the fields with that name."""
@@ -66,17 +66,17 @@ class Contents:
     """By member name, the oneofs that it belongs to."""
 
     @property
-    def free(self) -> bool:
+    def has_free_json(self) -> bool:
         """True if a google.protobuf.Value is possible."""
         return not self.messages.isdisjoint(_FREE)
 
     @property
     def has_unlisted_types(self) -> bool:
         """True if types or fields are possible that the schema types do not name."""
-        return self.anys or self.extensions
+        return self.has_any or self.has_extensions
 
     @property
-    def anys(self) -> bool:
+    def has_any(self) -> bool:
         """True if a google.protobuf.Any is possible."""
         return _ANY in self.messages
 
@@ -112,7 +112,7 @@ def lax_spelling_test(found: Contents) -> SpellingTest:
     ascii_names = all(name.isascii() for name in (*found.spellings, *found.choices))
     escaped = _ESCAPED_NAME if ascii_names else _ESCAPED
     by_name = odd is not None or members is not None
-    free = found.free or found.anys
+    free = found.has_free_json or found.has_any
 
     def may_be_lax(body: bytes) -> bool:
         if odd is not None and odd(body):
@@ -141,11 +141,11 @@ def value_spelling(part: FieldDescriptor) -> str | None:
 
 def _note(found: Contents, part: FieldDescriptor) -> None:
     names = {f"[{part.full_name}]"} if part.is_extension else {part.name, part.json_name}
-    found.extensions |= part.is_extension
-    found.floats |= part.type == _F.TYPE_FLOAT
+    found.has_extensions |= part.is_extension
+    found.has_floats |= part.type == _F.TYPE_FLOAT
     entry = entry_fields(part)
     if entry is not None:
-        found.floats |= entry[1].type == _F.TYPE_FLOAT
+        found.has_floats |= entry[1].type == _F.TYPE_FLOAT
     spelling = value_spelling(part)
     if spelling is not None:
         for name in names:
@@ -192,7 +192,7 @@ def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
     }
     names = _by_first_letter({name: f"{_NAME_END}(?:{tail})" for name, tail in odd.items()})
     tries = [names] if odd else []
-    if found.anys:
+    if found.has_any:
         tries.append('@type"')
     if found.has_unlisted_types:
         # The library accepts an extension of any message in any other.

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from gateway.status import Code, StatusError, invalid_argument
 
-_BLANK = b" \t\r\n"
-_LONGEST_VARINT = 10
+_WHITE_SPACE = b" \t\r\n"
+_MAX_VARINT_BYTES = 10
 
 _FAST_DEPTH = 3
-_DEEPEST = 100  # no message may be nested deeper, whatever `limits.json_depth` is
+_MAX_DEPTH = 100  # the nesting limit of messages, for any `limits.json_depth`
 
 
 def _balanced(depth: int) -> bytes:
@@ -27,7 +27,7 @@ def _balanced(depth: int) -> bytes:
 # Possessive throughout: no character is read twice, whatever a client sends.
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_SPACES = re.compile(rb"[ \t\r\n]*+")
 _TO_BRACKET = re.compile(_balanced(2), re.DOTALL)
 _TO_SCALAR_END = re.compile(rb"[^,\]\s]*+")
 _WHOLE = re.compile(
@@ -86,7 +86,7 @@ class Lines:
         for line in lines:
             if len(line) > self._limit_bytes:
                 raise message_too_large(self._limit_bytes)
-            if line.strip(_BLANK):
+            if line.strip(_WHITE_SPACE):
                 yield line
         self._begin(rest[-1])
 
@@ -94,7 +94,7 @@ class Lines:
         """Yields the last line, which needs no line feed."""
         last = bytes(self._begun)
         self._begun.clear()
-        if last.strip(_BLANK):
+        if last.strip(_WHITE_SPACE):
             yield last
 
     def _begin(self, data: bytes) -> None:
@@ -137,14 +137,14 @@ class Delimited:
     def _head(self, at: int) -> tuple[int, int] | None:
         """Returns the start and end of the message whose length is at `at`, if it is known."""
         size = 0
-        for number, byte in enumerate(self._buffer[at : at + _LONGEST_VARINT]):
+        for number, byte in enumerate(self._buffer[at : at + _MAX_VARINT_BYTES]):
             size |= (byte & 127) << 7 * number
             if byte < 128:
                 if size > self._limit_bytes:
                     raise message_too_large(self._limit_bytes)
                 start = at + number + 1
                 return start, start + size
-        if len(self._buffer) - at >= _LONGEST_VARINT:
+        if len(self._buffer) - at >= _MAX_VARINT_BYTES:
             raise invalid_argument("", "expected the length of a message, as a varint")
         return None
 
@@ -206,7 +206,7 @@ class ArrayItems:
 
     def _next_character(self) -> str:
         """Returns the next character that is not white space, or "" if there is none yet."""
-        self._at = _end_of(_BLANKS, self._buffer, self._at)
+        self._at = _end_of(_SPACES, self._buffer, self._at)
         return chr(self._buffer[self._at]) if self._at < len(self._buffer) else ""
 
     def _start(self) -> bool:
@@ -269,8 +269,8 @@ class ArrayItems:
                 self._in_string = True
                 return self._close_string()
             self._depth += 1 if character in "[{" else -1
-            if self._depth > _DEEPEST:
-                raise invalid_argument("", f"the message is nested deeper than {_DEEPEST} levels")
+            if self._depth > _MAX_DEPTH:
+                raise invalid_argument("", f"the message is nested deeper than {_MAX_DEPTH} levels")
             if not self._depth:
                 return self._take()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.yaml_text import MOST_LEVELS, YamlError, read_yaml, resolved
+from gateway.config.yaml_text import MAX_LEVELS, YamlError, read_yaml, resolved
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: Any) -> None:
         pytest.param("\n!!int x", 2, "the tag !!int does not fit", id="not of its tag"),
         pytest.param("a: !!binary eA==", 1, "is not supported here", id="a tag"),
         pytest.param("a: !!python/name:os.system x", 1, "is not supported here", id="code"),
-        pytest.param("[" * 20_000, 1, f"deeper than {MOST_LEVELS}", id="deep lists"),
-        pytest.param("- " * 3_000 + "a", 1, f"deeper than {MOST_LEVELS}", id="deep blocks"),
-        pytest.param("{a: " * 3_000, 1, f"deeper than {MOST_LEVELS}", id="deep maps"),
+        pytest.param("[" * 20_000, 1, f"deeper than {MAX_LEVELS}", id="deep lists"),
+        pytest.param("- " * 3_000 + "a", 1, f"deeper than {MAX_LEVELS}", id="deep blocks"),
+        pytest.param("{a: " * 3_000, 1, f"deeper than {MAX_LEVELS}", id="deep maps"),
         pytest.param("a: &a [*a]", 1, "inside its own anchor", id="an alias of itself"),
         pytest.param("a: &a {<<: *a}", 1, "inside its own anchor", id="merged into itself"),
         pytest.param("? [a]\n: b", 1, "a key must be text", id="a list as key"),
@@ -85,7 +85,7 @@ def test_aliases_that_multiply_are_bounded() -> None:
     with pytest.raises(YamlError, match="more than 100000 values"):
         read_yaml("a0: &a0 x\n" + levels)
     chain = "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 3000))
-    with pytest.raises(YamlError, match=f"deeper than {MOST_LEVELS}"):
+    with pytest.raises(YamlError, match=f"deeper than {MAX_LEVELS}"):
         read_yaml("a0: &a0 x\n" + chain)
 
 

@@ -188,7 +188,7 @@ def test_files_that_import_each_other_are_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        pytest.param(b"syntax = 'proto3';", "is no descriptor set; make one with", id="a .proto"),
+        pytest.param(b"syntax = 'proto3';", "is not a descriptor set; make one", id="a .proto"),
         pytest.param(b"", "holds no files", id="empty"),
         pytest.param(None, "cannot be read: No such file", id="missing"),
     ],
