@@ -36,7 +36,7 @@ WRONG = [
     ),
     pytest.param(
         upstream() | {"deadlines": {"methods": [{"selector": "echo.v1.Ech*", "default_s": 1}]}},
-        "such as echo.v1.EchoService.*",
+        "for example echo.v1.EchoService.*",
         id="deadlines in a form that was taken once",
     ),
     pytest.param(
