@@ -141,5 +141,5 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
 
 def test_a_pipe_in_place_of_a_key_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key.pem")
-    with pytest.raises(AuthError, match="cannot be read: it is no regular file"):
+    with pytest.raises(AuthError, match="cannot be read: it is not a regular file"):
         Assertions(AssertionOptions(key=tmp_path / "key.pem"))

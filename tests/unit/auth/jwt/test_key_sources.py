@@ -124,7 +124,7 @@ async def test_an_issuer_that_is_down_keeps_nobody_from_starting() -> None:
 async def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys.json")
     load = load_from(issuer(keys_file=str(tmp_path / "keys.json")), fetching({}))
-    with pytest.raises(KeySetError, match=r"keys\.json: cannot be read: it is no regular file"):
+    with pytest.raises(KeySetError, match=r"keys\.json: cannot be read: it is not a regular file"):
         await load()
 
 
