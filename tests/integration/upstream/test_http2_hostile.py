@@ -12,8 +12,9 @@ import pytest
 import trustme
 
 from gateway.config.model import TlsClient, Upstream
+from gateway.http2 import frames
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.grpc_backend import bytes_backend, method
 from tests.support.http2_server import Script, Scripted

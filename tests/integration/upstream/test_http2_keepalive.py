@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.config.model import Upstream
+from gateway.http2 import frames
 from gateway.status import Code
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method

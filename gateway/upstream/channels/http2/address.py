@@ -12,7 +12,7 @@ from aiohappyeyeballs import start_connection
 
 from gateway.config.model import TlsClient, Upstream
 from gateway.files import read_file
-from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES
+from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
 _NEXT_ADDRESS_S = 0.25

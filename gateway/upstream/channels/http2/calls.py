@@ -7,13 +7,13 @@ from collections import deque
 from typing import Final
 
 from gateway.call import Metadata, Reply
+from gateway.http2.frames import ErrorCode
+from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage
-from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.stream import Listener, Stream
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     headers_too_large,
@@ -36,7 +36,7 @@ class Unprocessed(Exception):  # noqa: N818 - reads as what happened
     """The back end is sure to have done nothing: the call may be sent again."""
 
 
-class RpcCall(Listener):
+class RpcCall(Listener[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (

@@ -6,17 +6,18 @@ from typing import Final
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
+from gateway.http2.headers import HeaderError, fits
+from gateway.http2.stream import NOBODY
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall, Unprocessed
 from gateway.upstream.channels.http2.connections import Connections
-from gateway.upstream.channels.http2.headers import HeaderError, RequestHeaders, fits
+from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
 from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.stream import NOBODY
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     metadata_too_large,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, cast
 
-from gateway.upstream.channels.http2.connection import Connection
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
+from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.http2.incoming import ConnectionFailed
+from gateway.upstream.channels.http2.headers import ResponseDecoder
 
 _LINGER_S: Final = 1.0
 """How long a peer has to take what was written before its socket is closed all the same."""
@@ -47,7 +49,7 @@ class Http2Socket(asyncio.Protocol):
         probe_after_s: float | None = None,
     ) -> None:
         self.loop = loop
-        self.connection = Connection(loop.time, header_bytes)
+        self.connection = Connection(ResponseDecoder(header_bytes), loop.time)
         self.greeted: asyncio.Future[None] = loop.create_future()
         """Done once the peer has sent its first settings; a ConnectionError if it never will."""
         self.lost = False

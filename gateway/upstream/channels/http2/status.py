@@ -7,8 +7,8 @@ http-grpc-status-mapping.md.
 from collections.abc import Mapping
 
 from gateway.call import Metadata
+from gateway.http2.frames import ErrorCode
 from gateway.status import Code, StatusError, UnreadableReplyError
-from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.status_details import backend_error
 

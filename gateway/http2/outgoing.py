@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-from gateway.upstream.channels.http2 import frames, incoming
-from gateway.upstream.channels.http2.frames import ErrorCode, pack_head
-from gateway.upstream.channels.http2.stream import (
+from gateway.http2 import frames, incoming
+from gateway.http2.frames import ErrorCode, pack_head
+from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.http2.stream import (
     CONNECTION_WINDOW,
     STREAM_WINDOW,
     Listener,
@@ -19,7 +21,7 @@ class Outgoing:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        header_bytes: int = incoming.MAX_HEADER_BYTES,
+        header_bytes: int = MAX_HEADER_BYTES,
     ) -> None:
         self.streams: dict[int, Stream] = {}
         self.max_streams = 0
@@ -60,7 +62,7 @@ class Outgoing:
         self._unsent_id = self._next_id
         return b"".join(out)
 
-    def open(self, block: bytes, listener: Listener) -> Stream:
+    def open(self, block: bytes, listener: Listener[Any]) -> Stream:
         """Starts a call with its encoded headers."""
         stream_id = self._next_id
         self._next_id = stream_id + 2
@@ -75,7 +77,7 @@ class Outgoing:
             self._out.append(frames.headers(stream_id, block))
         return stream
 
-    def open_whole(self, block: bytes, data: bytes, listener: Listener) -> Stream:
+    def open_whole(self, block: bytes, data: bytes, listener: Listener[Any]) -> Stream:
         """Starts a call of which all is there; in one step, if it fits into one frame each."""
         size = len(data)
         if (

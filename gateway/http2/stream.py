@@ -1,10 +1,10 @@
 """One call on the wire, and who is told of what happens to it."""
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Any, Final, Generic
 
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import Block, HeaderBlock
 
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 """How much of all streams together a peer may send before we have looked at it."""
@@ -13,20 +13,20 @@ STREAM_WINDOW: Final = 1024 * 1024
 """How much of one stream a peer may send ahead of who reads it."""
 
 
-class Listener(ABC):
+class Listener(ABC, Generic[Block]):
     """Who is told of what happens on one stream."""
 
     __slots__ = ()
 
     @abstractmethod
-    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+    def on_headers(self, headers: Block, *, ended: bool) -> None:
         """Headers or trailers have come."""
 
     @abstractmethod
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Part of the body has come."""
 
-    def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
+    def on_whole(self, headers: Block, data: bytes, trailers: Block) -> None:
         """All that a stream ever brings has come at once: headers, the body, trailers."""
         self.on_headers(headers, ended=False)
         self.on_data(data, ended=False)
@@ -57,7 +57,7 @@ class Stream:
 
     __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
 
-    def __init__(self, stream_id: int, listener: Listener, send_window: int) -> None:
+    def __init__(self, stream_id: int, listener: Listener[Any], send_window: int) -> None:
         self.id = stream_id
         self.listener = listener
         self.send_window = send_window
@@ -67,12 +67,12 @@ class Stream:
         self.credit = 0
 
 
-class _Nobody(Listener):
+class _Nobody(Listener[HeaderBlock]):
     """Listens to a stream that is over, of which nothing more is told."""
 
     __slots__ = ()
 
-    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+    def on_headers(self, headers: HeaderBlock, *, ended: bool) -> None:
         """Does nothing."""
 
     def on_data(self, data: bytes, *, ended: bool) -> None:

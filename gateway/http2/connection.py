@@ -8,18 +8,19 @@ ends that stream: a window of its own overrun or opened wrongly, headers that ar
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from gateway.upstream.channels.http2 import frames, incoming
-from gateway.upstream.channels.http2.frames import ErrorCode, unpack_head
-from gateway.upstream.channels.http2.headers import (
+from gateway.http2 import frames, incoming
+from gateway.http2.frames import ErrorCode, unpack_head
+from gateway.http2.headers import (
+    HeaderBlock,
+    HeaderDecoder,
     HeaderError,
     HeadersTooLargeError,
-    ResponseDecoder,
 )
-from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
-from gateway.upstream.channels.http2.outgoing import Outgoing
-from gateway.upstream.channels.http2.stream import CONNECTION_WINDOW, Stream
+from gateway.http2.incoming import ConnectionFailed
+from gateway.http2.outgoing import Outgoing
+from gateway.http2.stream import CONNECTION_WINDOW, Stream
 
 _MAX_UNANSWERED: Final = 1000
 """The most answers that wait to be written: a peer that reads none of them gets no more."""
@@ -33,10 +34,10 @@ class Connection(Outgoing):
 
     def __init__(
         self,
+        decoder: HeaderDecoder[Any],
         clock: Callable[[], float] = time.monotonic,
-        header_bytes: int = MAX_HEADER_BYTES,
     ) -> None:
-        super().__init__(clock, header_bytes)
+        super().__init__(clock, decoder.max_bytes)
         self.settings_seen = 0
         """How often the peer has sent settings; its first are its greeting."""
         self.pings_too_often = False
@@ -46,8 +47,8 @@ class Connection(Outgoing):
         self.goodbye: ErrorCode | None = None
         """What the peer said as it took its leave."""
         self._buffer = b""
-        self._header_bytes = header_bytes
-        self._decoder = ResponseDecoder(header_bytes)
+        self._header_bytes = decoder.max_bytes
+        self._decoder = decoder
         self._work = 0
         self._known = self._decoder.known
         self._room = CONNECTION_WINDOW
@@ -244,7 +245,7 @@ class Connection(Outgoing):
         if self._known(block) is None:
             self.spend(len(block) // _BLOCK_BYTES_A_FRAME)
         try:
-            headers = self._decoder.decode(block)
+            headers: HeaderBlock = self._decoder.decode(block)
         except HeadersTooLargeError:
             self._on_oversized(stream_id, ended=ended)
             return

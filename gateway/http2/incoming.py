@@ -4,11 +4,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.upstream.channels.http2 import frames
-from gateway.upstream.channels.http2.frames import ErrorCode
+from gateway.http2 import frames
+from gateway.http2.frames import ErrorCode
 
-MAX_HEADER_BYTES: Final = 64 * 1024
-"""The largest block of headers, as it comes and decoded, where no setting says otherwise."""
 _MAX_CONTINUATIONS: Final = 1024
 """The most frames that continue one block. What is over the limit is dropped as it comes, so this
 bounds how long a block may hold up its connection: at 16 KiB a frame, for 16 MiB."""
