@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.config.model import ChannelKind, Upstream
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.status import StartUpError
+from gateway.upstream.attempts import Repeating
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
 
@@ -28,7 +29,7 @@ def _grpcio(name: str, upstream: Upstream) -> Channel:
 def _http2(name: str, upstream: Upstream) -> Channel:
     from gateway.upstream.channels.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
 
-    return Http2Channel(name, upstream)
+    return Repeating(Http2Channel(name, upstream))
 
 
 CHANNELS: Mapping[ChannelKind, Callable[[str, Upstream], Channel]] = {

@@ -15,6 +15,7 @@ class Channel(Protocol):
 
     Every failure is a `StatusError` with the back end's code, message and details (from
     grpc-status-details-bin), its metadata and trailers; an unreachable endpoint is UNAVAILABLE.
+    `failures.progress_of` says of each how far the call came.
     Cancelling the awaiting task, or closing a reply's generator, cancels the RPC.
     """
 

@@ -18,6 +18,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.logs.program import about
 from gateway.upstream.channels.channel import QUIET_S
+from gateway.upstream.channels.failures import Progress, lost, unreachable
 from gateway.upstream.channels.status_details import (
     backend_error,
     deadline_exceeded,
@@ -64,6 +65,12 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
 }
 """How the C core speaks of failures of its own, by code. It marks them in no other way, not in the
 debug string either; but a status without trailers whose text has such words is taken to be its."""
+_NEVER_SENT = re.compile(
+    r"[Ff]ailed to connect|DNS|errors resolving|address list|[Hh]andshake|[Cc]hannel (?:is )?closed"
+)
+"""How the C core says that a call found no connection."""
+_REFUSED = re.compile(r"RST_STREAM with error code 7\b")
+"""How it says that a stream was refused (REFUSED_STREAM)."""
 _WRITE_FAILED = "Internal error from Core"
 
 
@@ -95,7 +102,7 @@ class GrpcioChannel:
         try:
             rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(metadata))
         except grpc.aio.UsageError:  # the channel is closed
-            raise unavailable(self._name) from None
+            raise unreachable(self._name) from None
         sending = None if isinstance(request, bytes) else _Sending(rpc, request)
         if method.server_streaming:
             return await self._stream(rpc, sending)
@@ -220,9 +227,20 @@ class GrpcioChannel:
                 return StatusError(Code.CANCELLED, "the call was cancelled")
             case Code.UNAVAILABLE:
                 self._say_unavailable(text)
-                return unavailable(self._name)
+                return self._unavailable(text)
             case _:
                 return self._breach(code)
+
+    def _unavailable(self, text: str) -> StatusError:
+        """UNAVAILABLE, with the progress that the C core's text shows.
+
+        A stream above a goodbye's last one reads like one that was lost: it counts as seen.
+        """
+        if _NEVER_SENT.search(text):
+            return unreachable(self._name)
+        if _REFUSED.search(text):
+            return lost(self._name, Progress.REFUSED)
+        return unavailable(self._name)
 
     def _say_unavailable(self, text: str) -> None:
         """Logs the C core's reason, but the same one not for each call that it fails."""

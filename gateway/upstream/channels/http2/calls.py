@@ -10,6 +10,7 @@ from gateway.call import Metadata, Reply
 from gateway.http2.frames import ErrorCode
 from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
+from gateway.upstream.channels.failures import Progress, lost
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage
 from gateway.upstream.channels.http2.headers import ResponseHeaders
@@ -30,10 +31,6 @@ _TAKEN_AT_ONCE: Final = 64
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """How a stream ends that a back end gives up at its deadline; its connection may go with it."""
-
-
-class Unprocessed(Exception):  # noqa: N818 - reads as what happened
-    """The back end is sure to have done nothing: the call may be sent again."""
 
 
 class RpcCall(Listener[ResponseHeaders]):
@@ -147,7 +144,8 @@ class RpcCall(Listener[ResponseHeaders]):
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset, or its connection is gone."""
         if unprocessed and not self.started:
-            self._finish(Unprocessed())
+            refused = code is not None or self.socket.connection.goodbye is not None
+            self._finish(lost(self.upstream, Progress.REFUSED if refused else Progress.UNSENT))
         elif code in _SAYS_LITTLE and self.is_late(self.socket.loop.time()):
             self._finish(deadline_exceeded())
         elif code is None:

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Final
+from typing import Final, cast
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import NOBODY
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.upstream.channels.failures import (
+    HeldRequest,
+    metadata_too_large,
+    unsendable_metadata,
+)
 from gateway.upstream.channels.http2.address import parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall, Unprocessed
+from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
@@ -20,13 +24,10 @@ from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
-    metadata_too_large,
     unavailable,
 )
 from gateway.upstream.channels.user_agent import USER_AGENT
 
-_MAX_ATTEMPTS: Final = 3
-"""How often a call is sent that no back end has looked at: as often as gRPC's own libraries may."""
 _SWEEP_EVERY_S: Final = 0.05
 """How late a deadline may be noticed here; the back end keeps the exact one."""
 
@@ -56,48 +57,45 @@ class Http2Channel:
     def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once; see `Channel.call`."""
+        """Calls `method` once; see `Channel.call`.
+
+        A streaming request of a call that was not processed is held by the failure
+        (`Unprocessed.request`), and may be passed to another call or has to be stopped.
+        """
         try:
             block = self._headers.block(method.path, metadata, timeout_s)
         except HeaderError as error:
-            raise StatusError(Code.INTERNAL, f"metadata cannot be sent: {error}") from None
+            raise unsendable_metadata(str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
             return self._call(method, block, self._frame(request), deadline_s)
-        sender = Sender(request, self._frame)
+        if isinstance(request, Sender):  # a failure of another call held it
+            sender = request
+        else:
+            sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
         return sender.until_answered(self._call(method, block, sender, deadline_s))
 
     async def _call(
         self, method: Method, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> Reply:
-        """Sends a call, and again where the back end has not even looked at it.
-
-        That is no second try (gRFC A6, transparent retries).
-        """
-        for _ in range(_MAX_ATTEMPTS):
-            socket = self._connections.ready() or await self._connections.room(deadline_s)
-            try:
-                if method.server_streaming:
-                    return await self._stream(socket, block, request, deadline_s)
-                # In a coroutine of its own this would cost a microsecond more.
-                call = UnaryCall(self._name, self._limit_bytes, socket)
-                self._start(call, block, request, deadline_s)
-                try:
-                    await call.done
-                except asyncio.CancelledError:
-                    call.give_up()
-                    raise
-                finally:
-                    self._over(call)
-                return call.reply()
-            except Unprocessed:
-                if isinstance(request, Sender) and not request.can_repeat:
-                    break
-        raise unavailable(self._name)
+        socket = self._connections.ready() or await self._connections.room(deadline_s)
+        if method.server_streaming:
+            return await self._stream(socket, block, request, deadline_s)
+        # In a coroutine of its own this would cost a microsecond more.
+        call = UnaryCall(self._name, self._limit_bytes, socket)
+        self._start(call, block, request, deadline_s)
+        try:
+            await call.done
+        except asyncio.CancelledError:
+            call.give_up()
+            raise
+        finally:
+            self._over(call)
+        return call.reply()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Takes no more calls, lets those under way finish for `grace_s`, then ends them."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from gateway.config.model import Upstream
 from gateway.telemetry.logs.program import about
+from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.status_details import deadline_exceeded, overloaded, unavailable
 
 _MOST_SAID = 100
 """How many different troubles are remembered, so that the log does not repeat them."""
@@ -72,7 +72,7 @@ class Connections:
                     returning = True
                 return socket
         except TimeoutError:
-            raise deadline_exceeded() from None
+            raise late_before_sending() from None
 
     def wake_one(self) -> None:
         """Lets whoever waits longest look for room."""
@@ -98,7 +98,7 @@ class Connections:
     def _open_another(self) -> None:
         """Starts one more connection, where none is on its way and another one may help."""
         if self._closed:
-            raise unavailable(self._name)
+            raise unreachable(self._name)
         open_ones = [socket for socket in self._sockets if not socket.connection.draining]
         stale = [socket for socket in open_ones if socket.is_stale]
         for socket in stale:
@@ -111,7 +111,7 @@ class Connections:
         if wait_s <= 0:
             self._connecting = self._loop.create_task(self._connect())
         elif not open_ones:
-            raise unavailable(self._name, wait_s)
+            raise unreachable(self._name, wait_s)
 
     async def _wait(self, *, returning: bool) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()

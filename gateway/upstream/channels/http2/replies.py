@@ -6,9 +6,9 @@ from contextlib import suppress
 from types import TracebackType
 
 from gateway.upstream.channels.channel import QUIET_S
-from gateway.upstream.channels.http2.calls import StreamingCall, Unprocessed
+from gateway.upstream.channels.failures import Unprocessed
+from gateway.upstream.channels.http2.calls import StreamingCall
 from gateway.upstream.channels.http2.sender import Sender
-from gateway.upstream.channels.status_details import unavailable
 
 
 class Replies(AsyncGenerator[bytes]):
@@ -60,10 +60,6 @@ class Replies(AsyncGenerator[bytes]):
         try:
             if message is None:
                 message = await self._call.next()
-        except Unprocessed:
-            # This reply is in someone's hands already: the call cannot be made again.
-            await self.aclose()
-            raise unavailable(self._call.upstream) from None
         except BaseException:
             await self.aclose()
             raise

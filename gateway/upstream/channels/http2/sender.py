@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 
 from gateway.call import Reply
-from gateway.upstream.channels.http2.calls import RpcCall, Unprocessed
+from gateway.upstream.channels.failures import HeldRequest, Unprocessed
+from gateway.upstream.channels.http2.calls import RpcCall
 from gateway.upstream.channels.http2.messages import Frame
 
 _MOST_KEPT_BYTES = 64 * 1024
 """How much of a streaming request is kept to be sent again: what a window lets out at first."""
 
 
-class Sender:
+class Sender(HeldRequest):
     """Sends messages as they come; once more from the start where a call was sure to be unheard.
 
     For that they are kept, until the back end begins to answer or they become too many.
@@ -28,11 +29,6 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
         self._is_done = False
         self._failure: Exception | None = None
-
-    @property
-    def can_repeat(self) -> bool:
-        """Whether all that was sent can be sent again."""
-        return self._kept is not None
 
     def send_on(self, call: RpcCall) -> None:
         """Sends the messages on `call`: from now on, and those that went to one unheard."""
@@ -55,9 +51,18 @@ class Sender:
             self._task.cancel()
 
     async def until_answered(self, answer: Awaitable[Reply]) -> Reply:
-        """The answer to the call; behind a failure, or one that is whole, no message is sent."""
+        """The answer to the call; after a failure, or one that is whole, no message is sent.
+
+        A call that was not processed leaves the request to the next one, if all of it is kept.
+        """
         try:
             reply = await answer
+        except Unprocessed as failure:
+            if self._kept is not None:
+                failure.request = self
+                raise
+            await self.stop()
+            raise
         except BaseException:
             await self.stop()
             raise
