@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.http2 import frames, incoming
-from gateway.http2.frames import ErrorCode, unpack_head
+from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import (
     HeaderBlock,
     HeaderDecoder,
@@ -82,7 +82,7 @@ class Connection(Outgoing):
         try:
             self._receive(data)
         except ConnectionFailed as failure:
-            self._out.append(frames.goaway(failure.code))
+            self.output.append(frames.goaway(failure.code))
             self.lost()
             raise
 
@@ -95,16 +95,20 @@ class Connection(Outgoing):
             if self._work < 0:
                 self.behind = True
                 break
-            length_and_kind, flags, stream_id = unpack_head(buffer, at)
-            length = length_and_kind >> 8
+            # A frame's head (RFC 9113 section 4.1), read byte by byte: as machine code this takes a
+            # tenth of what `struct` does.
+            length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
             if length > frames.DEFAULT_FRAME_SIZE:
                 raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
             start = at + frames.HEAD_BYTES
             if start + length > end:
                 break
+            kind, flags = buffer[at + 3], buffer[at + 4]
+            # The first bit of the id is reserved, and ignored.
+            stream_id = (buffer[at + 5] & 127) << 24 | buffer[at + 6] << 16
+            stream_id |= buffer[at + 7] << 8 | buffer[at + 8]
             at = start + length
-            kind, payload = length_and_kind & 255, buffer[start:at]
-            stream_id &= 0x7FFFFFFF
+            payload = buffer[start:at]
             if self._due is not None and kind != self._due:
                 raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, incoming.MISSING[self._due])
             if kind == frames.HEADERS and flags == frames.END_HEADERS:
@@ -211,7 +215,7 @@ class Connection(Outgoing):
         """
         if self._room < 0:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window was overrun")
-        self._out.append(frames.window_update(0, CONNECTION_WINDOW - self._room))
+        self.output.append(frames.window_update(0, CONNECTION_WINDOW - self._room))
         self._room = CONNECTION_WINDOW
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -243,7 +247,7 @@ class Connection(Outgoing):
             self._check_was_open(stream_id)
             return
         if self._known(block) is None:
-            self.spend(len(block) // _BLOCK_BYTES_A_FRAME)
+            self._work -= len(block) // _BLOCK_BYTES_A_FRAME
         try:
             headers: HeaderBlock = self._decoder.decode(block)
         except HeadersTooLargeError:
@@ -359,7 +363,7 @@ class Connection(Outgoing):
         self._unanswered += 1
         if self._unanswered > _MAX_UNANSWERED:
             raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer")
-        self._out.append(frame)
+        self.output.append(frame)
 
     def _check_was_open(self, stream_id: int) -> None:
         if stream_id % 2 == 0 or stream_id >= self._next_id:

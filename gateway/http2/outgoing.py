@@ -28,7 +28,8 @@ class Outgoing:
         """What the peer allows at once; nothing before its first settings."""
         self.draining = False
         """Whether no call may start here any more."""
-        self._out: list[bytes] = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
+        self.output = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
+        """The bytes to send, in order; `take_output` hands them out."""
         self.behind = False
         """Whether whole frames may wait to be taken, after as much work as was allowed."""
         self._next_id = self._unsent_id = 1
@@ -49,14 +50,9 @@ class Outgoing:
         """Whether no call ever started here."""
         return self._next_id == 1
 
-    @property
-    def has_output(self) -> bool:
-        """Whether there are bytes to send."""
-        return bool(self._out)
-
     def take_output(self) -> bytes:
         """The bytes to send, in order; they are not handed out again."""
-        out, self._out = self._out, []
+        out, self.output = self.output, []
         if not self.behind:  # what comes at once is one flood, however many turns it takes
             self._unanswered = 0
         self._unsent_id = self._next_id
@@ -72,9 +68,9 @@ class Outgoing:
         size = len(block)
         if size <= frames.DEFAULT_FRAME_SIZE:
             head = pack_head(size << 8 | frames.HEADERS, frames.END_HEADERS, stream_id)
-            self._out += (head, block)
+            self.output += (head, block)
         else:
-            self._out.append(frames.headers(stream_id, block))
+            self.output.append(frames.headers(stream_id, block))
         return stream
 
     def open_whole(self, block: bytes, data: bytes, listener: Listener[Any]) -> Stream:
@@ -100,7 +96,7 @@ class Outgoing:
         # What a peer says while we send, it may say in answer to that.
         if self._patience.tried:
             self._patience.relax()
-        self._out += (
+        self.output += (
             pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
             block,
             pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
@@ -125,7 +121,7 @@ class Outgoing:
             self._send_window -= size
             stream.send_window -= size
             flags = frames.END_STREAM if end else 0
-            self._out += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
+            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
             return True
         if stream.pending is not None:
             data = bytes(stream.pending) + data
@@ -143,31 +139,31 @@ class Outgoing:
         if self.streams.pop(stream.id, None) is not None:
             late = self._late_room + max(0, stream.room)
             self._late_room = min(late, CONNECTION_WINDOW)
-            self._out.append(frames.rst_stream(stream.id, code))
+            self.output.append(frames.rst_stream(stream.id, code))
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Lets the peer send as much more as someone has taken."""
         stream.credit += size
         # Half a window is early enough, and saves many small updates.
         if stream.credit >= STREAM_WINDOW // 2 and stream.id in self.streams:
-            self._out.append(frames.window_update(stream.id, stream.credit))
+            self.output.append(frames.window_update(stream.id, stream.credit))
             stream.room += stream.credit
             stream.credit = 0
 
     def ping(self) -> None:
         """Asks the peer for a sign of life; whatever it sends next is one."""
-        self._out.append(frames.ping(bytes(8), ack=False))
+        self.output.append(frames.ping(bytes(8), ack=False))
 
     def close(self) -> None:
         """Says goodbye."""
         self.draining = True
-        self._out.append(frames.goaway(ErrorCode.NO_ERROR))
+        self.output.append(frames.goaway(ErrorCode.NO_ERROR))
 
     def _remote_ended(self, stream: Stream) -> None:
         """The peer is done with a stream; what we still had to send nobody wants."""
         del self.streams[stream.id]
         if not stream.local_ended or stream.pending is not None:
-            self._out.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self.output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
 
     def _send_pending(self, stream: Stream) -> None:
         pending = stream.pending
@@ -182,7 +178,7 @@ class Outgoing:
             self._send_window -= len(piece)
             if self._patience.tried:
                 self._patience.relax()
-            self._out += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
+            self.output += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
         stream.pending = pending
         if pending is None:
             stream.listener.on_writable()

@@ -374,5 +374,5 @@ class StreamingCall(RpcCall):
         if self._owed and not self._messages:
             self.took(self._owed)
             self._owed = 0
-            if self.socket.connection.has_output:
+            if self.socket.connection.output:
                 self.socket.flush_soon()

@@ -41,7 +41,7 @@ class Http2Channel:
         self._loop = asyncio.get_running_loop()
         address = parse_target(upstream)
         tls = address.tls is not None
-        gzip = upstream.compression is RequestCompression.GZIP
+        self._gzips = gzip = upstream.compression is RequestCompression.GZIP
         self._headers = RequestHeaders(
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
@@ -72,7 +72,11 @@ class Http2Channel:
             raise unsendable_metadata(str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
-            return self._call(method, block, self._frame(request), deadline_s)
+            if self._gzips:
+                body = self._frame(request)
+            else:  # gRPC's prefix: not compressed, and the length
+                body = len(request).to_bytes(5, "big") + request
+            return self._call(method, block, body, deadline_s)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:

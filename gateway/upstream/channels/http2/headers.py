@@ -99,8 +99,9 @@ class RequestHeaders:
         """
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
-        pairs = self._pairs
-        return b"".join([start, timeout, *[pairs.encoded(name, value) for name, value in metadata]])
+        parts = [start, timeout]
+        self._pairs.encode(metadata, parts)
+        return b"".join(parts)
 
     def _start_of(self, path: str) -> bytes:
         block = self._start + _PATH + string(path.encode()) + self._rest
@@ -122,24 +123,35 @@ class Pairs:
     def __len__(self) -> int:
         return self._count
 
-    def encoded(self, name: str, value: str | bytes) -> bytes:
-        """A field of a header block.
+    def encode(self, metadata: Metadata, parts: list[bytes]) -> None:
+        """Appends the fields of a header block to `parts`.
 
         Raises:
             HeaderError: metadata that gRPC cannot carry.
         """
-        values = self._known.get(name)
-        if values is not None:
-            known = values.get(value)
-            if known is not None:
-                return known
-        return self._encode(name, value)
+        known = self._known
+        for name, value in metadata:
+            values = known.get(name)
+            field = None if values is None else values.get(value)
+            parts.append(self.encoded(name, value) if field is None else field)
 
-    def _encode(self, name: str, value: str | bytes) -> bytes:
+    def encoded(self, name: str, value: str | bytes) -> bytes:
+        """One field of a header block, which is remembered if it may come again.
+
+        Raises:
+            HeaderError: metadata that gRPC cannot carry.
+        """
         start = self._names.get(name)
         if start is None:
             start = self._start_of(name)
-        elif name in _UNIQUE and isinstance(value, str) and _is_plain(value):
+        elif (
+            name in _UNIQUE
+            and isinstance(value, str)
+            and 0 < len(value) < LONG
+            and value.isascii()
+            and value.isprintable()
+            and value[0] != " " != value[-1]
+        ):
             # Saves half of what it takes to send what is different in every call.
             return start + LENGTHS[len(value)] + value.encode()
         if isinstance(value, bytes) is not name.endswith("-bin"):
@@ -172,29 +184,23 @@ class Pairs:
         return self._names.setdefault(name, kind + string(name.encode("ascii")))
 
 
-def _is_plain(value: str) -> bool:
-    """Whether a value can be sent as it is, and is short."""
-    return (
-        0 < len(value) < LONG
-        and value.isascii()
-        and value.isprintable()
-        and value[0] != " " != value[-1]
-    )
-
-
 def encode_timeout(timeout_s: float) -> bytes:
     """The field grpc-timeout, of at most eight digits and never shorter than asked."""
     if timeout_s < 1:
-        return _TIMEOUT + string(b"%du" % max(1, ceil(timeout_s * 1e6)))
+        return _timeout(b"%du" % max(1, ceil(timeout_s * 1e6)))
     return _timeout_of(ceil(timeout_s * 1e3))
 
 
-# Most calls have the default deadline, and leave at once: saves writing the same few numbers anew.
+# Remembers the fields of recent timeouts: most calls have the default one, and leave at once.
 @lru_cache(maxsize=1024)
 def _timeout_of(milliseconds: int) -> bytes:
     if milliseconds < _NINE_DIGITS:
-        return _TIMEOUT + string(b"%dm" % milliseconds)
-    return _TIMEOUT + string(b"%dS" % min(_NINE_DIGITS - 1, ceil(milliseconds / 1000)))
+        return _timeout(b"%dm" % milliseconds)
+    return _timeout(b"%dS" % min(_NINE_DIGITS - 1, ceil(milliseconds / 1000)))
+
+
+def _timeout(digits: bytes) -> bytes:
+    return _TIMEOUT + LENGTHS[len(digits)] + digits
 
 
 _TIMEOUT: Final = _NEW_NAME + string(b"grpc-timeout")

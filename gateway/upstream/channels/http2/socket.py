@@ -74,7 +74,9 @@ class Http2Socket(asyncio.Protocol):
     @property
     def can_open(self) -> bool:
         """Whether a call may start here now."""
-        return not self._paused and self.connection.can_open and not self.is_stale
+        if self._paused or not self.connection.can_open:
+            return False
+        return self.loop.time() - self._heard_at_s <= self._probe_after_s or not self.is_stale
 
     @property
     def is_stale(self) -> bool:
@@ -120,7 +122,7 @@ class Http2Socket(asyncio.Protocol):
             return
         if connection.behind:
             self._go_on_later()
-        if connection.has_output or connection.draining:
+        if connection.output or connection.draining:
             self.flush_soon()
         if connection.settings_seen != self._settings_seen:
             self._settings_seen = connection.settings_seen
@@ -223,7 +225,7 @@ class Http2Socket(asyncio.Protocol):
         self._flush_is_due = False
         if self._transport is None:
             return
-        if self.connection.has_output and not self._paused:
+        if self.connection.output and not self._paused:
             self._transport.write(self.connection.take_output())
         if self.connection.draining and not self.connection.streams:
             self._end_transport()
