@@ -1,4 +1,4 @@
-"""HTTP/2 frames: their numbers, and the building of those a client sends (RFC 9113 section 6)."""
+"""HTTP/2 frames: their numbers, and builders for those a client sends (RFC 9113 section 6)."""
 
 import struct
 from enum import IntEnum
@@ -42,7 +42,7 @@ pack_head: Final = struct.Struct(">LBL").pack
 
 
 class ErrorCode(IntEnum):
-    """Why a stream or a connection ended (RFC 9113 section 7)."""
+    """The reason why a stream or a connection ended (RFC 9113 section 7)."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -107,10 +107,10 @@ def headers(stream_id: int, block: bytes) -> bytes:
 
 
 def greeting(stream_window: int, connection_window: int, header_bytes: int) -> bytes:
-    """What a client says first: preface, settings, and the connection's larger window."""
+    """The start of a client's connection: preface, settings, and the larger window."""
     ours = settings(
         {
-            # Size 0 makes every block we receive mean the same by itself.
+            # Size 0: no block that we receive depends on another.
             HEADER_TABLE_SIZE: 0,
             ENABLE_PUSH: 0,
             INITIAL_WINDOW_SIZE: stream_window,

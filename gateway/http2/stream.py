@@ -1,4 +1,4 @@
-"""One call on the wire, and who is told of what happens to it."""
+"""One stream of a connection, and the listener that receives its events."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Final, Generic
@@ -7,14 +7,14 @@ from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Block, HeaderBlock
 
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
-"""How much of all streams together a peer may send before we have looked at it."""
+"""Bytes of all streams together that a peer may send before they are processed."""
 
 STREAM_WINDOW: Final = 1024 * 1024
-"""How much of one stream a peer may send ahead of who reads it."""
+"""Bytes of one stream that a peer may send before they are read."""
 
 
 class Listener(ABC, Generic[Block]):
-    """Who is told of what happens on one stream."""
+    """Receives the events of one stream."""
 
     __slots__ = ()
 
@@ -27,33 +27,33 @@ class Listener(ABC, Generic[Block]):
         """Part of the body has come."""
 
     def on_whole(self, headers: Block, data: bytes, trailers: Block) -> None:
-        """All that a stream ever brings has come at once: headers, the body, trailers."""
+        """The whole content of a stream has come at once: headers, the body, trailers."""
         self.on_headers(headers, ended=False)
         self.on_data(data, ended=False)
         self.on_headers(trailers, ended=True)
 
     def on_breach(self, code: ErrorCode) -> None:
-        """The stream is over, for the peer broke HTTP/2's rules on it; it is told `code`."""
+        """The stream was reset with `code`, because the peer broke HTTP/2's rules on it."""
         self.on_failed(code, unprocessed=False)
 
-    def on_oversized(self, limit_bytes: int) -> None:  # noqa: ARG002 - who needs it overrides
-        """The stream is over, for it brought headers or trailers over the limit."""
+    def on_oversized(self, limit_bytes: int) -> None:  # noqa: ARG002 - for overriding methods
+        """The stream is over because its headers or trailers are over the limit."""
         self.on_failed(ErrorCode.ENHANCE_YOUR_CALM, unprocessed=False)
 
     @abstractmethod
     def on_writable(self) -> None:
-        """All that was handed in has been sent."""
+        """All data given has been sent."""
 
     @abstractmethod
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset with `code`, or its connection is gone, which is None.
 
-        `unprocessed` says that the peer is sure to have done nothing.
+        `unprocessed` is true if the peer has certainly not processed the call.
         """
 
 
 class Stream:
-    """One call on the wire."""
+    """One stream: its id, its windows, and the data that waits to be sent."""
 
     __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
 
@@ -67,8 +67,8 @@ class Stream:
         self.credit = 0
 
 
-class _Nobody(Listener[HeaderBlock]):
-    """Listens to a stream that is over, of which nothing more is told."""
+class _NoListener(Listener[HeaderBlock]):
+    """Listens to a stream that is over, and ignores its events."""
 
     __slots__ = ()
 
@@ -85,5 +85,5 @@ class _Nobody(Listener[HeaderBlock]):
         """Does nothing."""
 
 
-NOBODY: Final = _Nobody()
-"""Parts a stream from who listened to it."""
+NO_LISTENER: Final = _NoListener()
+"""Replaces the listener of a stream that is over, so that both can be freed."""

@@ -1,6 +1,6 @@
 """Sends a call again that no back end has processed (gRFC A6, transparent retries).
 
-That is no second try of a call: `Unprocessed` says that the first one did not happen.
+No call is processed twice by that: `Unprocessed` is raised only if the first attempt was not.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""How far a call came before it failed, so that others can decide if it may be sent again."""
+"""The progress of calls that failed, from which others decide if a call may be sent again."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from gateway.upstream.channels.status_details import LATE, retry_after, unavaila
 
 
 class Progress(StrEnum):
-    """How far a failed call came, as far as its channel can know."""
+    """The progress of a failed call, as far as its channel can know."""
 
     UNSENT = "unsent"
     """It never left the gateway."""
@@ -53,7 +53,7 @@ class Unprocessed(StatusError):  # noqa: N818 - reads as what happened
 
 
 def progress_of(error: BaseException) -> Progress:
-    """How far the call came that failed with `error`; `SEEN` if nothing is known."""
+    """The progress of the call that failed with `error`; `SEEN` if nothing is known."""
     return error.progress if isinstance(error, Unprocessed) else Progress.SEEN
 
 
@@ -64,7 +64,7 @@ def lost(upstream: str, progress: Progress) -> Unprocessed:
 
 
 def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:
-    """A call that found no connection; it may be worth another try after so many seconds."""
+    """A call that found no connection; another try may succeed after so many seconds."""
     text, headers = unavailable_text(upstream), retry_after(retry_after_s)
     return Unprocessed(Code.UNAVAILABLE, text, headers=headers)
 

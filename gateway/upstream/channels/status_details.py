@@ -1,4 +1,4 @@
-"""What a back end says of a failure, whichever channel heard it."""
+"""Errors of calls to back ends, in the same words for each kind of channel."""
 
 import logging
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ DETAILS = "grpc-status-details-bin"
 _DEADLINE_WORDS = frozenset(
     {"deadline exceeded", "context deadline exceeded", "deadline%20exceeded"}
 )
-"""How gRPC libraries at the back end speak of the deadline that we gave them, in any case; grpc-js
-escapes its words twice."""
+"""Messages with which gRPC libraries of back ends report our deadline, in lower case; grpc-js
+escapes its message twice."""
 LATE = "the call did not finish in time"
 
 
 def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
     """The error a back end ended a call with.
 
-    The status of the trailers counts; of grpc-status-details-bin only the details are taken, and
-    bytes that are no google.rpc.Status are kept whole as one detail.
+    The code and message are those of the trailers; only details are taken from
+    grpc-status-details-bin, and bytes that are not a google.rpc.Status are kept as one detail.
     """
     if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
         message = LATE
@@ -57,7 +57,7 @@ def unavailable_text(upstream: str) -> str:
 
 
 def retry_after(seconds: float = 1.0) -> list[tuple[str, str]]:
-    """The HTTP header that says after how many seconds another try may be worth it."""
+    """The HTTP header with the seconds after which another try may succeed."""
     return [("Retry-After", str(max(1, ceil(seconds))))]
 
 
@@ -67,7 +67,7 @@ def unavailable(upstream: str) -> StatusError:
 
 
 def deadline_exceeded() -> StatusError:
-    """A call whose time is up."""
+    """A call whose deadline has passed."""
     return StatusError(Code.DEADLINE_EXCEEDED, LATE)
 
 
@@ -81,9 +81,9 @@ def too_large(limit_bytes: int) -> StatusError:
 
 
 def headers_too_large(upstream: str, limit_bytes: int) -> StatusError:
-    """A reply whose headers or trailers are over the limit, which the log says too.
+    """A reply whose headers or trailers are over the limit; logs a warning.
 
-    Not 429, its code's HTTP status: trying again would not help.
+    The HTTP status is not 429, that of its code, because another try would fail in the same way.
     """
     logger.warning(
         "upstream %s: a reply's headers or trailers are larger than %d bytes "

@@ -414,11 +414,11 @@ def test_no_more_is_taken_at_once_than_was_allowed(connection: Connection) -> No
     stream, ear = start(connection)
     connection.receive(peer.response(stream.id) + peer.data(stream.id, b"x") * 500, 100)
     assert len(ear.told) == 100
-    assert connection.behind
+    assert connection.has_more
     for _ in range(5):
         connection.receive(b"", 100)
     assert len(ear.told) == 501
-    assert not connection.behind
+    assert not connection.has_more
 
 
 def test_a_peer_that_does_not_speak_http_2_is_left() -> None:

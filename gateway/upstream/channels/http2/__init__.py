@@ -4,8 +4,8 @@ Theory of operation. `gateway.http2` is a state machine without I/O: it takes by
 listeners of streams, and collects the bytes to send. `socket.py` puts it on an asyncio transport,
 `calls.py` listens for gRPC, `channel.py` finds each call a connection. What makes it cheap:
 
-* It advertises a header table of size 0, so that every block it receives means the same by itself,
-  and a block seen before need not be decoded again.
+* It advertises a header table of size 0, so that each block it receives has one meaning, and a
+  block seen before is not decoded again.
 * A method's request headers are encoded once; a call appends its own metadata.
 * All calls that start in one turn of the event loop leave in one write.
 * Frames are cut from the buffer by integer arithmetic; a unary call is one future and one object.

@@ -1,4 +1,4 @@
-"""The channel: calls to one back end, on whatever connection has room for them."""
+"""The channel: calls to one back end, each on a connection that has room for it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
@@ -7,7 +7,7 @@ from typing import Final, cast
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
-from gateway.http2.stream import NOBODY
+from gateway.http2.stream import NO_LISTENER
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     HeldRequest,
@@ -29,7 +29,7 @@ from gateway.upstream.channels.status_details import (
 from gateway.upstream.channels.user_agent import USER_AGENT
 
 _SWEEP_EVERY_S: Final = 0.05
-"""How late a deadline may be noticed here; the back end keeps the exact one."""
+"""Seconds by which a deadline may be noticed late here; the back end has the exact one."""
 
 
 class Http2Channel:
@@ -89,7 +89,7 @@ class Http2Channel:
         socket = self._connections.ready() or await self._connections.room(deadline_s)
         if method.server_streaming:
             return await self._stream(socket, block, request, deadline_s)
-        # In a coroutine of its own this would cost a microsecond more.
+        # Not in a separate coroutine: that would cost a microsecond more.
         call = UnaryCall(self._name, self._limit_bytes, socket)
         self._start(call, block, request, deadline_s)
         try:
@@ -102,14 +102,14 @@ class Http2Channel:
         return call.reply()
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Takes no more calls, lets those under way finish for `grace_s`, then ends them."""
+        """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
         await self._connections.close()
         if self._calls and grace_s:
             self._all_over = self._loop.create_future()
             await asyncio.wait([self._all_over], timeout=grace_s)
         for call in list(self._calls):
             call.fail(unavailable(self._name))
-        self._connections.hang_up()
+        self._connections.close_all()
         await asyncio.sleep(0)
 
     async def _stream(
@@ -127,7 +127,7 @@ class Http2Channel:
     ) -> None:
         socket = call.socket
         limit_bytes = socket.connection.max_header_bytes
-        # Saves reading nearly every block: no list is three times as large as its block.
+        # Decodes hardly any block: a list is never three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
         if isinstance(request, bytes):
@@ -146,16 +146,16 @@ class Http2Channel:
     def _over(self, call: RpcCall) -> None:
         if call in self._calls:
             self._calls.remove(call)
-            # They know each other. Parted they go now, the reply with them, and not only when
-            # garbage is looked for.
-            call.stream.listener = NOBODY
+            # Breaks the cycle of call and stream, so that both are freed now, with the reply, and
+            # not only by the garbage collector.
+            call.stream.listener = NO_LISTENER
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
             self._all_over.set_result(None)
 
     def _sweep_soon(self) -> None:
-        # Saves a timer for each call: the back end keeps the exact deadline, we look now and then.
+        # One timer for all calls is cheaper than one each; the back end has the exact deadlines.
         self._sweeping = True
         self._loop.call_later(_SWEEP_EVERY_S, self._sweep)
 

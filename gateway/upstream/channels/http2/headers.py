@@ -40,7 +40,7 @@ _NEVER_INDEXED: Final = b"\x10"
 
 _SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _UNIQUE: Final = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
-"""What is different in every call, or must not linger: not worth remembering."""
+"""Fields that differ in each call, or are secret: their values are not remembered."""
 _NAME: Final = re.compile(r"[0-9a-z_.\-]+")
 _NOT_METADATA: Final = frozenset({"content-length", "content-type", "te", "date", "connection"})
 _NEVER_SENT: Final = frozenset(
@@ -59,7 +59,7 @@ _NEVER_SENT: Final = frozenset(
 """Names that belong to the connection, or that the request states itself (RFC 9113 8.2.2)."""
 _GRPC_CONTENT: Final = re.compile(r"application/grpc(?:[+;].*)?", re.DOTALL)
 _RAW_NAME: Final = re.compile(rb":status|[!-9;-@\[-~]+")
-"""What a response's field can be called: no blanks, no capitals, one pseudo-header."""
+"""The valid names of response fields: no blanks, no capitals, one pseudo-header."""
 _BAD_VALUE: Final = re.compile(rb"[\0\r\n]")
 _STATUS: Final = re.compile(r"[0-9]{1,9}")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -86,9 +86,9 @@ class RequestHeaders:
         )
         if encoding != "identity":
             self._rest += _NEW_NAME + string(b"grpc-encoding") + string(encoding.encode())
-        # Saves encoding what does not change between a method's calls ...
+        # Keeps the part that all calls of a method share, encoded once ...
         self._methods: dict[str, bytes] = {}
-        # ... and the headers that most clients send alike.
+        # ... and the headers that many clients send with the same value.
         self._pairs = Pairs()
 
     def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
@@ -109,15 +109,15 @@ class RequestHeaders:
 
 
 class Pairs:
-    """Metadata as it is sent, each pair encoded when it is first asked for."""
+    """Encodes metadata, and remembers the pairs that may come again."""
 
     __slots__ = ("_count", "_known", "_names")
 
     def __init__(self) -> None:
-        # By name, then by value: a pair would be hashed anew each time.
+        # By name, then by value: the hash of a tuple would be computed each time.
         self._known: dict[str, dict[str | bytes, bytes]] = {}
         self._count = 0
-        # Saves checking a name again whose value is always another.
+        # Names that passed the check, for fields whose value differs each time.
         self._names: dict[str, bytes] = {}
 
     def __len__(self) -> int:
@@ -152,7 +152,7 @@ class Pairs:
             and value.isprintable()
             and value[0] != " " != value[-1]
         ):
-            # Saves half of what it takes to send what is different in every call.
+            # The value needs no other check, and is not remembered: half of the usual cost.
             return start + LENGTHS[len(value)] + value.encode()
         if isinstance(value, bytes) is not name.endswith("-bin"):
             raise HeaderError(f"{name} has a value of the wrong kind: bytes go with -bin")
