@@ -10,11 +10,11 @@ from gatewayapi.v1 import auth_pb2
 from gatewayapi.v1.auth_pb2 import AuthenticateRequest, AuthenticateResponse
 
 _TIMEOUT_S = 10.0
-"""How long the server may take: a client waits for its token, and would not wait much longer."""
+"""Seconds for the server to answer: a client that asks for a token would not wait much longer."""
 
 
 def authentication_server(channel: Channel, timeout_s: float = _TIMEOUT_S) -> AuthenticationServer:
-    """The server behind `channel`."""
+    """The authentication server on `channel`."""
     service = auth_pb2.DESCRIPTOR.services_by_name["AuthService"]
     described = service.methods_by_name["Authenticate"]
     method = Method(

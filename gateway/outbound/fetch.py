@@ -1,4 +1,4 @@
-"""Fetching the documents of others: small ones, from places the configuration names."""
+"""Fetches small documents (key sets) from URLs that the configuration names."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,15 +8,17 @@ from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, D
 from gateway.auth.jwt.fetch import Fetch, FetchError
 
 _TIMEOUT_S = 10.0
+"""Seconds for a whole document to arrive."""
 _MOST_BYTES = 1024 * 1024
+"""The largest document."""
 
 
 @asynccontextmanager
 async def open_fetch() -> AsyncIterator[Fetch]:
-    """What fetches, while the block runs.
+    """Opens a function that fetches documents, for as long as the block runs.
 
-    It follows no redirect, for that would be to a place nobody has configured, keeps no cookie, and
-    checks certificates by the system's trust.
+    It follows no redirect, because its target is not in the configuration, keeps no cookie, and
+    checks certificates with the system's authorities.
     """
     headers = {"Accept": "application/json", "User-Agent": "grpc-rest-gateway"}
     timeout = ClientTimeout(total=_TIMEOUT_S)

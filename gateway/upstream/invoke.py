@@ -11,7 +11,7 @@ Clock = Callable[[], float]
 
 
 def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
-    """The handler that answers calls with what `channel`'s back end answers, in the time left.
+    """The handler that sends each call on `channel`, with the time left as its time-out.
 
     The one message of a call has been decoded by the stage before (`interceptors/decode.py`).
     """

@@ -1,4 +1,4 @@
-"""Owns the channels, and knows which one serves a service."""
+"""Owns the channels, and finds the one that serves a service."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -6,17 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.config.model import ChannelKind, Upstream
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.status import StartUpError
+from gateway.upstream.attempts import Repeating
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
 
 _GRACE_S = 5.0
-"""How long calls may finish as their channel closes, after the front end has let its own finish."""
+"""Seconds for calls to finish when their channel closes, after the listeners have drained."""
 _KNOWN_TO_THE_GATEWAY = ("gatewayapi.v1.AuthService",)
-"""Called by the gateway itself, also where no descriptors describe it."""
+"""Services that the gateway itself calls, even if no descriptors describe them."""
 
 
 class PoolError(StartUpError):
-    """Services and upstreams do not fit each other; the text names them."""
+    """Services and upstreams do not match; the message names them."""
 
 
 def _grpcio(name: str, upstream: Upstream) -> Channel:
@@ -28,14 +29,14 @@ def _grpcio(name: str, upstream: Upstream) -> Channel:
 def _http2(name: str, upstream: Upstream) -> Channel:
     from gateway.upstream.channels.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
 
-    return Http2Channel(name, upstream)
+    return Repeating(Http2Channel(name, upstream))
 
 
 CHANNELS: Mapping[ChannelKind, Callable[[str, Upstream], Channel]] = {
     ChannelKind.GRPCIO: _grpcio,
     ChannelKind.HTTP2: _http2,
 }
-"""How each kind of channel is opened."""
+"""Opens a channel of each kind."""
 
 
 class Pool:
@@ -59,11 +60,11 @@ class Pool:
     ) -> dict[str, Channel]:
         """The channel of each service.
 
-        A configured name beats a longer prefix, that beats a shorter one, then comes what
-        `reflected` (service to upstream) says, then the one upstream that names no services.
+        The order is: a configured name, a longer prefix, a shorter prefix, the upstream that
+        `reflected` (service to upstream) gives, the one upstream that names no services.
 
         Raises:
-            PoolError: no upstream serves a service, or several claim it alike.
+            PoolError: no upstream serves a service, or several claim it equally.
         """
         reflected = reflected or {}
         able = {service: self._able(service, reflected.get(service)) for service in services}
@@ -72,7 +73,7 @@ class Pool:
         return {service: self._channels[names[0]] for service, names in able.items()}
 
     def _able(self, service: str, reflected: str | None) -> list[str]:
-        """The upstreams with the best claim to a service: one, if all is well."""
+        """The upstreams with the strongest claim to a service: one if the settings are valid."""
         claims: dict[int, list[str]] = {}
         for name, upstream in self._upstreams.items():
             strength = max((_strength(p, service) for p in upstream.services), default=0)
@@ -100,7 +101,7 @@ def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -
 
 
 def _strength(selector: str, service: str) -> int:
-    """How exactly `selector` names `service`: 0 for not at all."""
+    """The strength of a selector's claim to `service`: 0 if it does not select it."""
     if names_service(selector, service):
         return len(service) + 1
     return len(selector) if matches_service(selector, service) else 0
@@ -123,10 +124,10 @@ def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:
 
 @asynccontextmanager
 async def open_pool(upstreams: Mapping[str, Upstream]) -> AsyncIterator[Pool]:
-    """A channel for each upstream, closed in the end. None connects before its first call.
+    """Opens a channel for each upstream, and closes them at the end. None connects before a call.
 
     Raises:
-        PoolError: a TLS file cannot be read, or holds something else.
+        PoolError: a TLS file cannot be read, or does not hold what it should.
     """
     async with AsyncExitStack() as stack:
         channels: dict[str, Channel] = {}

@@ -23,7 +23,7 @@ from gateway.upstream.channels.channel import Channel
 _VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 _OWN = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 _TIMEOUT_S = 20.0
-"""How long a back end may take to describe itself, as the gateway waits for it to start."""
+"""Seconds for a back end to describe itself: the gateway cannot start before."""
 # A server chooses what it answers, so all of it is bounded; Google's whole public API has about
 # 9,000 files of 30 MB in all.
 _MAX_FILES = 50_000
@@ -32,7 +32,7 @@ _MAX_BYTES = 128 * 1024 * 1024
 
 
 class ReflectionError(StartUpError):
-    """A back end could not be asked; the text says which and why."""
+    """Reflection failed; the message names the upstream and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Reflected:
 
 
 async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S) -> Reflected:
-    """What the back end behind `channel` serves, without the services of gRPC's own tooling.
+    """The services of the back end on `channel`, without those of gRPC's own tooling.
 
     Raises:
         ReflectionError: the upstream called `name` is unreachable, offers no reflection, or has
-            not told all within `timeout_s`.
+            not answered completely within `timeout_s`.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -71,7 +71,7 @@ async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S)
 
 
 async def _reflect_any(channel: Channel) -> Reflected:
-    """By the first version that is implemented there."""
+    """Uses the first version of the service that is implemented there."""
     try:
         return await _reflect(_method(_VERSIONS[0]), channel)
     except StatusError as error:
@@ -124,7 +124,7 @@ async def _files(conversation: "_Conversation", services: Sequence[str]) -> tupl
 
 
 class _Files:
-    """The files found so far, no more of them than a schema can sensibly have."""
+    """The files found so far, limited in number and size."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
@@ -134,11 +134,11 @@ class _Files:
         self._total_bytes = 0
 
     def add(self, serialized: bytes) -> Sequence[str]:
-        """Takes a file, and tells what it imports; nothing for one that was seen before.
+        """Adds a file and returns its imports; nothing for one that was seen before.
 
         Raises:
-            DecodeError: it is no descriptor.
-            StatusError: it is one too many.
+            DecodeError: it is not a descriptor.
+            StatusError: there are too many files or bytes.
         """
         if serialized in self._seen:  # servers send a file again with each service that needs it
             return ()
@@ -159,8 +159,8 @@ class _Files:
 def _refuse_unknown_symbol(
     request: ServerReflectionRequest, answer: ServerReflectionResponse
 ) -> None:
-    # Some servers leave out imports such as the well-known types. Those can be had elsewhere, and
-    # where not, whoever puts the files together names what is missing.
+    # Some servers leave out imports such as the well-known types. Those may come from elsewhere; if
+    # not, building the schema reports the missing file.
     if not request.file_by_filename:
         code = Code.of(answer.error_response.error_code)
         raise StatusError(code, f"it lists {request.file_containing_symbol} but cannot describe it")
@@ -195,7 +195,7 @@ class _Conversation:
 
 
 def _method(version: str) -> Method:
-    # Channels look at names and kind only, so any message type will do here.
+    # Channels use names and kind only, so any message type is enough here.
     empty = EMPTY.message_types_by_name["Empty"]
     return Method(
         service=f"{version}.ServerReflection",

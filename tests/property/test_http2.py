@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.upstream.channels.http2 import frames
-from gateway.upstream.channels.http2.connection import Connection
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.headers import ResponseHeaders
-from gateway.upstream.channels.http2.incoming import ConnectionFailed
-from gateway.upstream.channels.http2.stream import Listener
+from gateway.http2 import frames
+from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
+from gateway.http2.incoming import ConnectionFailed
+from gateway.http2.stream import Listener
+from gateway.upstream.channels.http2.headers import ResponseDecoder, ResponseHeaders
 from tests.support import http2_peer as peer
 
 BLOCKS = st.sampled_from(
@@ -30,7 +30,7 @@ FRAMES = st.builds(
 OPENING = st.sampled_from([peer.settings(), b""])
 
 
-class Ending(Listener):
+class Ending(Listener[ResponseHeaders]):
     """Counts how often a stream ends."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ def started(connection: Connection) -> list[Ending]:
 def test_every_stream_ends_once_whatever_comes_and_however_it_is_cut(
     opening: bytes, sent: list[bytes], size: int
 ) -> None:
-    connection = Connection()
+    connection = Connection(ResponseDecoder())
     endings = started(connection)
     everything = opening + b"".join(sent)
     try:
@@ -81,7 +81,7 @@ def test_every_stream_ends_once_whatever_comes_and_however_it_is_cut(
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_noise_is_taken_or_refused(noise: bytes) -> None:
-    connection = Connection()
+    connection = Connection(ResponseDecoder())
     endings = started(connection)
     try:
         connection.receive(peer.settings() + noise)

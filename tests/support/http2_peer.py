@@ -4,7 +4,7 @@ import struct
 
 import hpack
 
-from gateway.upstream.channels.http2 import frames
+from gateway.http2 import frames
 
 
 def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:

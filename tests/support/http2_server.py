@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from gateway.upstream.channels.http2 import frames
-from gateway.upstream.channels.http2.frames import PREFACE
+from gateway.http2 import frames
+from gateway.http2.frames import PREFACE
 from tests.support import http2_peer as peer
 
 Script = Callable[[int], bytes]

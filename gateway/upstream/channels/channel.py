@@ -7,14 +7,15 @@ from gateway.call import Metadata, Reply
 from gateway.schema.catalog import Method
 
 QUIET_S = 1.0
-"""How long a streaming reply may be quiet before it is handed out without its first message."""
+"""Seconds without a message after which a streaming reply is returned without its first one."""
 
 
 class Channel(Protocol):
-    """Sends a call's wire bytes to one endpoint and brings back its reply's.
+    """Sends the wire bytes of a call to one endpoint and returns those of the reply.
 
     Every failure is a `StatusError` with the back end's code, message and details (from
     grpc-status-details-bin), its metadata and trailers; an unreachable endpoint is UNAVAILABLE.
+    `failures.progress_of` gives the progress of the failed call.
     Cancelling the awaiting task, or closing a reply's generator, cancels the RPC.
     """
 
@@ -27,13 +28,13 @@ class Channel(Protocol):
     ) -> Awaitable[Reply]:
         """Calls `method` once; `request` is a generator where the method streams its request.
 
-        A reply that streams is returned as soon as its first message, its end, or a failure is
-        there, so that a failure before the first message is raised here and not by the generator;
-        but one that stays quiet is returned after `QUIET_S`, and its metadata comes later.
+        A reply that streams is returned as soon as its first message, its end, or a failure has
+        arrived, so that a failure before the first message is raised here and not by the generator.
+        One that stays quiet is returned after `QUIET_S`, and its metadata comes later.
         An exception of the `request` generator cancels the RPC and is raised as it is.
         """
         ...
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Takes no more calls, lets those under way finish for `grace_s`, then ends them."""
+        """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
         ...

@@ -1,4 +1,4 @@
-"""A channel over grpcio: the C core, with all that it alone can do."""
+"""A channel over grpcio: the C core, with its resolvers, proxies and xDS."""
 
 import asyncio
 import logging
@@ -18,6 +18,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
+from gateway.upstream.channels.failures import Progress, lost, unreachable
 from gateway.upstream.channels.status_details import (
     backend_error,
     deadline_exceeded,
@@ -30,9 +31,9 @@ from gateway.upstream.channels.user_agent import USER_AGENT
 _LOG = logging.getLogger(__name__)
 
 _SAY_AGAIN_S = 60.0
-"""How often the log repeats what has not changed."""
+"""Seconds until the log repeats an unchanged reason."""
 _CLOCK_SLACK_S = 0.02
-"""By how much the C core's clock and the back end's may differ over one deadline."""
+"""Seconds by which the C core's clock and the back end's may differ over one deadline."""
 
 _COMPRESSIONS: Mapping[RequestCompression, grpc.Compression] = {
     RequestCompression.NONE: grpc.Compression.NoCompression,
@@ -62,13 +63,19 @@ _OWN_WORDS: Mapping[Code, re.Pattern[str]] = {
         r"|[Cc]hannel (?:closed|is closed)|http2 header with status|ipv[46]:|unix:|too_many_pings"
     ),
 }
-"""How the C core speaks of failures of its own, by code. It marks them in no other way, not in the
-debug string either; but a status without trailers whose text has such words is taken to be its."""
+"""Words of the C core for failures that it found itself, by code. Nothing else marks them, so a
+status without trailers that has such words is taken for one."""
+_NEVER_SENT = re.compile(
+    r"[Ff]ailed to connect|DNS|errors resolving|address list|[Hh]andshake|[Cc]hannel (?:is )?closed"
+)
+"""Words of the C core for a call that found no connection."""
+_REFUSED = re.compile(r"RST_STREAM with error code 7\b")
+"""Words of the C core for a stream that was refused (REFUSED_STREAM)."""
 _WRITE_FAILED = "Internal error from Core"
 
 
 class GrpcioChannel:
-    """Calls one back end through `grpc.aio`, handing bytes through unread."""
+    """Calls one back end through `grpc.aio`, which passes bytes through unread."""
 
     def __init__(self, name: str, upstream: Upstream) -> None:
         self._name = name
@@ -77,7 +84,7 @@ class GrpcioChannel:
         self._say_again_at_s = 0.0
         self._limit_header_bytes = upstream.max_header_bytes
         self._channel = _open(upstream)
-        # Saves making a multi-callable for every call.
+        # Keeps one multi-callable for each method: making it for each call would cost time.
         self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
@@ -95,7 +102,7 @@ class GrpcioChannel:
         try:
             rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(metadata))
         except grpc.aio.UsageError:  # the channel is closed
-            raise unavailable(self._name) from None
+            raise unreachable(self._name) from None
         sending = None if isinstance(request, bytes) else _Sending(rpc, request)
         if method.server_streaming:
             return await self._stream(rpc, sending)
@@ -118,7 +125,7 @@ class GrpcioChannel:
         )
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Lets calls under way finish for `grace_s` seconds, then ends them."""
+        """Lets calls in progress finish for `grace_s` seconds, then ends them."""
         await self._channel.close(grace_s or None)
 
     def _callable(self, method: Method) -> Callable[..., Any]:
@@ -137,22 +144,22 @@ class GrpcioChannel:
             (True, False): self._channel.stream_unary,
             (True, True): self._channel.stream_stream,
         }
-        # No serializers: what goes in and comes out are wire bytes.
+        # No serializers: requests and replies are wire bytes.
         return makers[method.client_streaming, method.server_streaming](method.path)  # type: ignore[no-any-return]
 
     async def _stream(self, rpc: Any, sending: "_Sending | None") -> Reply:
-        """The reply once its first message, its end, or its failure is there, or it is quiet."""
+        """The reply, after its first message, its end, or its failure, or once it stays quiet."""
         reply = Reply()
         reply.messages = self._messages(rpc, sending, reply)
-        # Runs up to where that is known. It also has to have started: closing a
-        # generator that never ran would leave the RPC running.
+        # Runs until that is known. The generator also has to be started: closing one that never ran
+        # would leave the RPC running.
         await anext(reply.messages)
         return reply
 
     async def _messages(
         self, rpc: Any, sending: "_Sending | None", reply: Reply
     ) -> AsyncGenerator[bytes]:
-        """The messages of a streaming reply, behind an empty one that says it has begun."""
+        """The messages of a streaming reply, after an empty one that marks its start."""
         messages = aiter(rpc)
         fetching = asyncio.ensure_future(_first(messages))
         try:
@@ -182,7 +189,7 @@ class GrpcioChannel:
     def _interruption(
         self, cancelled: asyncio.CancelledError, sending: "_Sending | None"
     ) -> BaseException:
-        """What cancelled an RPC: its task, its request's failure, or else the channel's closing.
+        """The reason for which an RPC was cancelled: its task, its request's failure, or closing.
 
         grpcio raises CancelledError for all three.
         """
@@ -208,7 +215,7 @@ class GrpcioChannel:
         return backend_error(code, text, metadata, trailers)
 
     def _local_error(self, code: Code, text: str) -> StatusError:
-        """A failure that grpcio found itself, in our words: its own name addresses."""
+        """A failure that grpcio found itself, in our words, because its own contain addresses."""
         match code:
             case Code.DEADLINE_EXCEEDED:
                 return deadline_exceeded()
@@ -220,12 +227,23 @@ class GrpcioChannel:
                 return StatusError(Code.CANCELLED, "the call was cancelled")
             case Code.UNAVAILABLE:
                 self._say_unavailable(text)
-                return unavailable(self._name)
+                return self._unavailable(text)
             case _:
                 return self._breach(code)
 
+    def _unavailable(self, text: str) -> StatusError:
+        """UNAVAILABLE, with the progress that the C core's text shows.
+
+        A stream above the last one of a GOAWAY has the text of a lost one: it counts as seen.
+        """
+        if _NEVER_SENT.search(text):
+            return unreachable(self._name)
+        if _REFUSED.search(text):
+            return lost(self._name, Progress.REFUSED)
+        return unavailable(self._name)
+
     def _say_unavailable(self, text: str) -> None:
-        """Logs the C core's reason, but the same one not for each call that it fails."""
+        """Logs the C core's reason, but not again for each call that fails for the same one."""
         now_s = time.monotonic()
         if text != self._said or now_s >= self._say_again_at_s:
             self._said, self._say_again_at_s = text, now_s + _SAY_AGAIN_S
@@ -240,12 +258,12 @@ class GrpcioChannel:
 
 
 def _meant(code: Code, text: str, remaining_s: float | None) -> Code:
-    """What a failure that grpcio found means when so much of the call's time is left."""
+    """The code of a failure that grpcio found, given the call's remaining time."""
     if remaining_s is None or remaining_s >= _CLOCK_SLACK_S:
         return code
-    # The back end kept the deadline, by a clock that was a little ahead of the C core's, and may
+    # The back end applied the deadline, by a clock that was a little ahead of the C core's, and may
     # have closed a connection that it was draining, on which the call was the last; or the core was
-    # too late to send at all, which it calls an internal error.
+    # too late to send at all, which it reports as an internal error.
     was_closed = code is Code.UNAVAILABLE and text.startswith("Stream removed")
     if was_closed or code in (Code.CANCELLED, Code.INTERNAL):
         return Code.DEADLINE_EXCEEDED
@@ -253,21 +271,21 @@ def _meant(code: Code, text: str, remaining_s: float | None) -> Code:
 
 
 class _Sending:
-    """Writes a request's messages to an RPC, and knows why they stopped if they failed.
+    """Writes a request's messages to an RPC, and keeps the reason if they fail.
 
-    grpcio could do it, but forgets the reason, and waits on for messages when the RPC has ended.
+    grpcio could do it, but drops the reason, and still waits for messages after the RPC has ended.
     """
 
     def __init__(self, rpc: Any, messages: AsyncGenerator[bytes]) -> None:
         self.failure: Exception | None = None
         self.ending: grpc.aio.AioRpcError | None = None
-        """How the RPC ended. A write that comes too late has grpcio say INTERNAL ever after."""
+        """The end of the RPC. After a write that comes too late grpcio would report INTERNAL."""
         self._rpc = rpc
         rpc.add_done_callback(self._note_ending)
         self._task = asyncio.create_task(self._send(messages))
 
     async def stop(self) -> None:
-        """Reads no further message, and returns once the generator is at rest."""
+        """Reads no further message, and returns once the generator is closed."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -285,24 +303,24 @@ class _Sending:
         try:
             async for message in messages:
                 await self._rpc.write(message)
-            # Where it fails the core has ended the RPC, whose status, on its way, says why.
+            # If it fails, the core has ended the RPC; the status that follows has the reason.
             with suppress(grpc.aio.InternalError):
                 await self._rpc.done_writing()
         except Exception as error:  # noqa: BLE001 - it is raised where the reply is awaited
-            # Where the RPC ended first, its own ending says why.
+            # If the RPC ended first, its status has the reason.
             if not self._rpc.done():
                 self.failure = error
                 self._rpc.cancel()
 
 
 def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns that has nothing to wait for."""
+    """The result of a coroutine that does not wait."""
     try:
         reading.send(None)
     except StopIteration as done:
         return done.value
     reading.close()
-    raise RuntimeError("grpcio calls an RPC done whose end it does not know")
+    raise RuntimeError("grpcio reports an RPC as done without its status")
 
 
 async def _first(messages: AsyncIterator[bytes]) -> bytes | None:
@@ -321,8 +339,8 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
         ("grpc.max_metadata_size", upstream.max_header_bytes),
         ("grpc.absolute_max_metadata_size", upstream.max_header_bytes),
         ("grpc.primary_user_agent", USER_AGENT),
-        # Retries that a back end's name would configure are nobody's decision here. Those of calls
-        # that no back end has seen stay on: a connection may say goodbye just as one is sent.
+        # Retries configured through DNS are off: the operator has not chosen them. Transparent ones
+        # of calls that no back end has seen stay on: a GOAWAY may cross a call.
         ("grpc.service_config_disable_resolution", 1),
         # A back end that is up again is noticed in seconds; the default waits up to two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),

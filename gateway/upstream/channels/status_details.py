@@ -1,4 +1,4 @@
-"""What a back end says of a failure, whichever channel heard it."""
+"""Errors of calls to back ends, in the same words for each kind of channel."""
 
 import logging
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ DETAILS = "grpc-status-details-bin"
 _DEADLINE_WORDS = frozenset(
     {"deadline exceeded", "context deadline exceeded", "deadline%20exceeded"}
 )
-"""How gRPC libraries at the back end speak of the deadline that we gave them, in any case; grpc-js
-escapes its words twice."""
-_LATE = "the call did not finish in time"
+"""Messages with which gRPC libraries of back ends report our deadline, in lower case; grpc-js
+escapes its message twice."""
+LATE = "the call did not finish in time"
 
 
 def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
     """The error a back end ended a call with.
 
-    The status of the trailers counts; of grpc-status-details-bin only the details are taken, and
-    bytes that are no google.rpc.Status are kept whole as one detail.
+    The code and message are those of the trailers; only details are taken from
+    grpc-status-details-bin, and bytes that are not a google.rpc.Status are kept as one detail.
     """
     if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
-        message = _LATE
+        message = LATE
     return StatusError(
         Code.of(code),
         message,
@@ -51,27 +51,24 @@ def _details(trailers: Metadata) -> Sequence[any_pb2.Any]:
     return ()
 
 
-def unavailable(upstream: str, retry_after_s: float = 1.0) -> StatusError:
-    """A back end that cannot be reached; it may be worth another try after so many seconds."""
-    return StatusError(
-        Code.UNAVAILABLE,
-        f'upstream "{upstream}" is unavailable',
-        headers=[("Retry-After", str(max(1, ceil(retry_after_s))))],
-    )
+def unavailable_text(upstream: str) -> str:
+    """The words for a back end that cannot be reached."""
+    return f'upstream "{upstream}" is unavailable'
 
 
-def overloaded(upstream: str) -> StatusError:
-    """A back end for which too many calls wait already."""
-    return StatusError(
-        Code.UNAVAILABLE,
-        f'too many calls wait for upstream "{upstream}"',
-        headers=[("Retry-After", "1")],
-    )
+def retry_after(seconds: float = 1.0) -> list[tuple[str, str]]:
+    """The HTTP header with the seconds after which another try may succeed."""
+    return [("Retry-After", str(max(1, ceil(seconds))))]
+
+
+def unavailable(upstream: str) -> StatusError:
+    """A call that its back end may have seen, and did not answer."""
+    return StatusError(Code.UNAVAILABLE, unavailable_text(upstream), headers=retry_after())
 
 
 def deadline_exceeded() -> StatusError:
-    """A call whose time is up."""
-    return StatusError(Code.DEADLINE_EXCEEDED, _LATE)
+    """A call whose deadline has passed."""
+    return StatusError(Code.DEADLINE_EXCEEDED, LATE)
 
 
 def too_large(limit_bytes: int) -> StatusError:
@@ -84,9 +81,9 @@ def too_large(limit_bytes: int) -> StatusError:
 
 
 def headers_too_large(upstream: str, limit_bytes: int) -> StatusError:
-    """A reply whose headers or trailers are over the limit, which the log says too.
+    """A reply whose headers or trailers are over the limit; logs a warning.
 
-    Not 429, its code's HTTP status: trying again would not help.
+    The HTTP status is not 429, that of its code, because another try would fail in the same way.
     """
     logger.warning(
         "upstream %s: a reply's headers or trailers are larger than %d bytes "
@@ -100,13 +97,4 @@ def headers_too_large(upstream: str, limit_bytes: int) -> StatusError:
         Code.RESOURCE_EXHAUSTED,
         f"the headers of the back end's reply are larger than {limit_bytes} bytes",
         http_status=500,
-    )
-
-
-def metadata_too_large(limit_bytes: int) -> StatusError:
-    """A call with more metadata than its back end takes."""
-    return StatusError(
-        Code.RESOURCE_EXHAUSTED,
-        f"the headers are larger than the {limit_bytes} bytes that the back end takes",
-        http_status=431,
     )

@@ -1,4 +1,4 @@
-"""The files of TLS towards back ends, looked at before anything is opened with them."""
+"""Checks the TLS files of an upstream before a channel is opened with them."""
 
 import ssl
 
@@ -7,11 +7,11 @@ from gateway.files import read_file
 
 
 def check_tls_files(tls: TlsClient) -> None:
-    """Sees that every file is what its setting says, whichever client is to use it.
+    """Checks that each file holds what its setting names, for either kind of channel.
 
     Raises:
         OSError: one cannot be read; it names the file.
-        ValueError: one holds something else; the text says which, and what is expected.
+        ValueError: one holds something else; the message names it, and what is expected.
     """
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
@@ -25,10 +25,10 @@ def check_tls_files(tls: TlsClient) -> None:
     if tls.cert_file is None or tls.key_file is None:
         return
     try:
-        # Asked for a password, there is none: nobody sits at a prompt.
+        # An empty password: without it the ssl module would prompt on the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
     except ssl.SSLError as error:
-        # Not always a text, whatever its type says.
+        # Not always a string, in spite of its declared type.
         reason: object = getattr(error, "reason", None)
         if reason == "KEY_VALUES_MISMATCH":
             raise ValueError(

@@ -5,8 +5,8 @@ import gzip
 import hpack
 import pytest
 
+from gateway.http2 import frames
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.http2 import frames
 from tests.support import http2_peer as peer
 from tests.support.calls import Open, sent
 from tests.support.grpc_backend import Backend, method

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from gateway.http2 import frames
 from gateway.status import Code
-from gateway.upstream.channels.http2 import frames
 from tests.support import http2_peer as peer
 from tests.support.calls import Open, failure
 from tests.support.grpc_backend import method

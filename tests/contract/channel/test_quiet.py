@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from gateway.http2 import frames
 from gateway.status import Code, StatusError
 from gateway.upstream.channels import grpcio as grpcio_channel
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.http2 import frames, replies
+from gateway.upstream.channels.http2 import replies
 from tests.support import http2_peer as peer
 from tests.support.calls import Open, failure
 from tests.support.grpc_backend import Backend, method

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from gateway.config.model import Upstream
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.http2 import frames
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.grpc_backend import bytes_backend, method
 

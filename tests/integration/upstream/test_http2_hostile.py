@@ -12,8 +12,10 @@ import pytest
 import trustme
 
 from gateway.config.model import TlsClient, Upstream
+from gateway.http2 import frames
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.upstream.attempts import Repeating
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.grpc_backend import bytes_backend, method
 from tests.support.http2_server import Script, Scripted
@@ -35,7 +37,8 @@ def answer(stream_id: int, *more: tuple[str, str]) -> bytes:
 
 
 async def call(channel: Http2Channel) -> bytes:
-    return (await asyncio.wait_for(channel.call(method("M"), b"x", [], 5), 10)).message
+    repeating = Repeating(channel)
+    return (await asyncio.wait_for(repeating.call(method("M"), b"x", [], 5), 10)).message
 
 
 def code(number: int) -> bytes:

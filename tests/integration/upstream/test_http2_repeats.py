@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.config.model import Upstream
+from gateway.http2 import frames
 from gateway.status import Code, StatusError
+from gateway.upstream.attempts import MAX_ATTEMPTS, Repeating, repeats
+from gateway.upstream.channels.channel import Channel
+from gateway.upstream.channels.failures import Progress, lost, progress_of, unreachable
 from gateway.upstream.channels.grpcio import GrpcioChannel
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
@@ -38,9 +42,9 @@ def answer(stream_id: int) -> bytes:
 
 
 @asynccontextmanager
-async def channel_to(server: Scripted) -> AsyncIterator[Http2Channel]:
+async def channel_to(server: Scripted) -> AsyncIterator[Channel]:
     async with server.running() as target:
-        channel = Http2Channel("library", Upstream(target=target))
+        channel = Repeating(Http2Channel("library", Upstream(target=target)))
         try:
             yield channel
         finally:
@@ -167,3 +171,30 @@ async def test_a_back_end_that_always_refuses_a_stream_is_unavailable() -> None:
         error = await failure(channel.call(COLLECT, request.messages(), [], 5))
     assert error.code is Code.UNAVAILABLE
     assert server.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "progress"),
+    [
+        pytest.param(refuse, Progress.REFUSED, id="refused"),
+        pytest.param(leave, Progress.REFUSED, id="left out by a goodbye"),
+        pytest.param(
+            lambda s: peer.response(s) + refuse(s), Progress.SEEN, id="refused after headers"
+        ),
+    ],
+)
+async def test_the_channel_alone_sends_a_call_once_and_says_how_far_it_came(
+    script: Script, progress: Progress
+) -> None:
+    server = Scripted(script)
+    async with server.running() as target:
+        channel = Http2Channel("library", Upstream(target=target))
+        error = await failure(channel.call(GET, b"one", [], 5))
+        await channel.close()
+    assert (progress_of(error), server.calls) == (progress, 1)
+
+
+def test_only_what_the_same_endpoint_may_take_is_repeated_and_not_for_ever() -> None:
+    assert repeats(lost("library", Progress.UNSENT), MAX_ATTEMPTS - 1)
+    assert not repeats(lost("library", Progress.REFUSED), MAX_ATTEMPTS)
+    assert not repeats(unreachable("library"), 1)

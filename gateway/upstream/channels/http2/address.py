@@ -1,4 +1,4 @@
-"""Where a back end is, and how a connection to it is opened."""
+"""The address of a back end, and the opening of a connection to it."""
 
 import asyncio
 import os
@@ -12,17 +12,17 @@ from aiohappyeyeballs import start_connection
 
 from gateway.config.model import TlsClient, Upstream
 from gateway.files import read_file
-from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES
+from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
 _NEXT_ADDRESS_S = 0.25
-"""How long one address is waited for before the next is tried beside it (RFC 8305 section 5)."""
+"""Seconds to wait for one address before the next is tried as well (RFC 8305 section 5)."""
 _NUMBERS = re.compile(r"\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to connect, and what to call it."""
+    """The place to connect to, and its name in TLS and in requests."""
 
     host: str
     port: int
@@ -43,10 +43,10 @@ class Address:
     async def connect(
         self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Http2Socket], None]
     ) -> Http2Socket:
-        """A connection on which the server has said that it speaks HTTP/2.
+        """Opens a connection and waits until the server has sent HTTP/2 settings.
 
         Raises:
-            OSError: nobody is there, or not with HTTP/2.
+            OSError: the server cannot be reached, or does not speak HTTP/2.
         """
         name = self.server_name if self.tls is not None else None
 
@@ -92,7 +92,7 @@ async def _greeted(transport: asyncio.BaseTransport, opened: Http2Socket) -> Non
 
 
 def why(error: OSError) -> str:
-    """Why a connection could not be opened, without the addresses that asyncio repeats."""
+    """The reason why a connection could not be opened, without the addresses asyncio repeats."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
     if isinstance(error, socket.gaierror | ssl.SSLError):
@@ -107,7 +107,7 @@ def parse_target(upstream: Upstream) -> Address:
     """The address that an upstream's target names: `host:port`, `[::1]:port` or `unix:/path`.
 
     Raises:
-        ValueError: it names none.
+        ValueError: it is not a valid address.
         OSError: a TLS file cannot be read.
     """
     tls = None if upstream.tls is None else _context(upstream.tls)
@@ -142,7 +142,7 @@ def parse_target(upstream: Upstream) -> Address:
 def _context(tls: TlsClient) -> ssl.SSLContext:
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
-            read_file(file)  # its error names the file, the ssl module's does not
+            read_file(file)  # its error names the file; that of the ssl module does not
     context = ssl.create_default_context(cafile=tls.ca_file)
     context.set_alpn_protocols(["h2"])
     if tls.cert_file is not None:

@@ -1,4 +1,4 @@
-"""What listens to a stream for gRPC's sake: frames of messages in, a reply or an error out."""
+"""One gRPC call as the listener of a stream: events in, a reply or an error out."""
 
 import asyncio
 import zlib
@@ -7,13 +7,14 @@ from collections import deque
 from typing import Final
 
 from gateway.call import Metadata, Reply
+from gateway.http2.frames import ErrorCode
+from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
+from gateway.upstream.channels.failures import Progress, lost
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage
-from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.stream import Listener, Stream
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     headers_too_large,
@@ -24,19 +25,15 @@ from gateway.upstream.channels.status_details import (
 _PREFIX_BYTES: Final = 5
 _GZIP_WINDOW: Final = 31
 _MANY: Final = 16
-"""More messages than this in one frame cost more than a frame should."""
+"""Messages in one frame above which it counts as more than one frame of work."""
 _TAKEN_AT_ONCE: Final = 64
-"""So many messages are handed out before other tasks get their turn, however many wait."""
+"""Messages that are handed out before other tasks get their turn."""
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
-"""How a stream ends that a back end gives up at its deadline; its connection may go with it."""
+"""Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
 
 
-class Unprocessed(Exception):  # noqa: N818 - reads as what happened
-    """The back end is sure to have done nothing: the call may be sent again."""
-
-
-class RpcCall(Listener):
+class RpcCall(Listener[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (
@@ -66,11 +63,11 @@ class RpcCall(Listener):
         self.error: Exception | None = None
         self.ended = False
         self.started = False
-        """Whether the back end has begun to answer."""
+        """True once the back end has started to answer."""
         self.upstream = upstream
         self._limit_bytes = limit_bytes
         self._encoding = "identity"
-        # What the body still has to bring, negative where content-length does not say.
+        # The bytes of the body still to come, negative without a content-length.
         self._due_bytes = -1
         self._buffer: bytearray | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -78,7 +75,7 @@ class RpcCall(Listener):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Makes ready what a kind of call has of its own; saves a call of `super`."""
+        """Sets the fields of one kind of call; a call from `__init__` is cheaper than `super`."""
 
     def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
         """Takes headers, or the trailers that close the call."""
@@ -114,7 +111,7 @@ class RpcCall(Listener):
             and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
             and self.started
         ):
-            # Saves copying a message that comes whole in one frame, as most do.
+            # Takes a message that comes whole in one frame, as most do, without copying it twice.
             self.on_message(data[_PREFIX_BYTES:])
         else:
             self._cut(data)
@@ -126,12 +123,12 @@ class RpcCall(Listener):
         """One message is complete."""
 
     def on_writable(self) -> None:
-        """All that was handed in has been sent."""
+        """All data given has been sent."""
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
     async def writable(self) -> None:
-        """Waits until what was handed in has been sent, or the call is over."""
+        """Waits until all data given has been sent, or the call is over."""
         if self.stream.pending is not None and not self.ended:
             self._drained = self.socket.loop.create_future()
             await self._drained
@@ -147,7 +144,8 @@ class RpcCall(Listener):
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset, or its connection is gone."""
         if unprocessed and not self.started:
-            self._finish(Unprocessed())
+            refused = code is not None or self.socket.connection.goaway_code is not None
+            self._finish(lost(self.upstream, Progress.REFUSED if refused else Progress.UNSENT))
         elif code in _SAYS_LITTLE and self.is_late(self.socket.loop.time()):
             self._finish(deadline_exceeded())
         elif code is None:
@@ -156,7 +154,7 @@ class RpcCall(Listener):
             self._finish(status.of_reset(self.upstream, code))
 
     def is_late(self, now_s: float) -> bool:
-        """Whether the call has run out of time."""
+        """True if the call's deadline has passed."""
         return self.deadline_s is not None and now_s >= self.deadline_s
 
     @abstractmethod
@@ -164,7 +162,7 @@ class RpcCall(Listener):
         """The next message, or the end, has come."""
 
     def took(self, size: int) -> None:
-        """So much of the body is out of the way: the peer may send as much again."""
+        """Lets the peer send as many bytes as have been taken."""
         self.socket.connection.consumed(self.stream, size)
 
     def fail(self, error: Exception) -> None:
@@ -173,7 +171,7 @@ class RpcCall(Listener):
         self.socket.flush_soon()
 
     def give_up(self) -> None:
-        """Tells the back end that nobody waits any more."""
+        """Cancels the call at the back end."""
         if not self.ended:
             self.ended = True
             self.socket.connection.reset(self.stream)
@@ -220,10 +218,10 @@ class RpcCall(Listener):
             self.socket.connection.spend(count)
 
     def inflated(self, message: CompressedMessage) -> bytes:
-        """A message decompressed, but no further than the limit.
+        """A message, decompressed up to the limit.
 
         Raises:
-            StatusError: it is too large, or not what the reply's headers promised.
+            StatusError: it is too large, or not compressed as the reply's headers state.
         """
         if self._encoding != "gzip":
             raise status.of_breach(self.upstream)
@@ -272,7 +270,7 @@ class UnaryCall(RpcCall):
             self._finish(error)
 
     def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
-        """As for any call; what nearly every reply is takes a third of the steps."""
+        """Takes a whole reply in a third of the steps, if it is of the common form."""
         size = len(data) - _PREFIX_BYTES
         if (
             headers.is_grpc
@@ -292,13 +290,13 @@ class UnaryCall(RpcCall):
             super().on_whole(headers, data, trailers)
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
-        """As for any call; the message is bounded, so the peer may send on at once."""
+        """Takes part of the body; the message is limited, so the peer may send more at once."""
         super().on_data(data, ended=ended)
         if self._message is None:
             self.took(len(data))
 
     def changed(self) -> None:
-        """Wakes who waits for the end."""
+        """Wakes the task that waits for the end."""
         if not self.done.done():
             self.done.set_result(None)
 
@@ -325,19 +323,19 @@ class StreamingCall(RpcCall):
         self._waiter: asyncio.Future[None] | None = None
 
     def on_message(self, message: bytes) -> None:
-        """Queues a message as it came: what is packed is inflated only when it is taken."""
+        """Queues a message as it came; a compressed one is decompressed when it is taken."""
         self._messages.append(message)
         if self._waiter is not None:
             self.changed()
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
-        """As for any call; while messages wait to be taken, the peer is held back."""
+        """Takes part of the body; while messages wait to be taken, the peer is held back."""
         super().on_data(data, ended=ended)
         self._owed += len(data)
         self._settle()
 
     def changed(self) -> None:
-        """Wakes who waits for the next message, or the end."""
+        """Wakes the task that waits for the next message, or the end."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -367,7 +365,7 @@ class StreamingCall(RpcCall):
         try:
             return self.inflated(message)
         except StatusError as error:
-            # What comes behind a message that cannot be read is not handed out.
+            # Messages after one that cannot be read are dropped.
             self._messages.clear()
             self.fail(error)
             raise
@@ -376,5 +374,5 @@ class StreamingCall(RpcCall):
         if self._owed and not self._messages:
             self.took(self._owed)
             self._owed = 0
-            if self.socket.connection.has_output:
+            if self.socket.connection.output:
                 self.socket.flush_soon()

@@ -1,33 +1,35 @@
-"""The channel: calls to one back end, on whatever connection has room for them."""
+"""The channel: calls to one back end, each on a connection that has room for it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Final
+from typing import Final, cast
 
 from gateway.call import Metadata, Reply
 from gateway.config.model import RequestCompression, Upstream
+from gateway.http2.headers import HeaderError, fits
+from gateway.http2.stream import NO_LISTENER
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.upstream.channels.failures import (
+    HeldRequest,
+    metadata_too_large,
+    unsendable_metadata,
+)
 from gateway.upstream.channels.http2.address import parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall, Unprocessed
+from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections
-from gateway.upstream.channels.http2.headers import HeaderError, RequestHeaders, fits
+from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
 from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.stream import NOBODY
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
-    metadata_too_large,
     unavailable,
 )
 from gateway.upstream.channels.user_agent import USER_AGENT
 
-_MAX_ATTEMPTS: Final = 3
-"""How often a call is sent that no back end has looked at: as often as gRPC's own libraries may."""
 _SWEEP_EVERY_S: Final = 0.05
-"""How late a deadline may be noticed here; the back end keeps the exact one."""
+"""Seconds by which a deadline may be noticed late here; the back end has the exact one."""
 
 
 class Http2Channel:
@@ -39,7 +41,7 @@ class Http2Channel:
         self._loop = asyncio.get_running_loop()
         address = parse_target(upstream)
         tls = address.tls is not None
-        gzip = upstream.compression is RequestCompression.GZIP
+        self._gzips = gzip = upstream.compression is RequestCompression.GZIP
         self._headers = RequestHeaders(
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
@@ -55,58 +57,59 @@ class Http2Channel:
     def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once; see `Channel.call`."""
+        """Calls `method` once; see `Channel.call`.
+
+        A streaming request of a call that was not processed is held by the failure
+        (`Unprocessed.request`), and may be passed to another call or has to be stopped.
+        """
         try:
             block = self._headers.block(method.path, metadata, timeout_s)
         except HeaderError as error:
-            raise StatusError(Code.INTERNAL, f"metadata cannot be sent: {error}") from None
+            raise unsendable_metadata(str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
-            return self._call(method, block, self._frame(request), deadline_s)
-        sender = Sender(request, self._frame)
+            if self._gzips:
+                body = self._frame(request)
+            else:  # gRPC's prefix: not compressed, and the length
+                body = len(request).to_bytes(5, "big") + request
+            return self._call(method, block, body, deadline_s)
+        if isinstance(request, Sender):  # a failure of another call held it
+            sender = request
+        else:
+            sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
         return sender.until_answered(self._call(method, block, sender, deadline_s))
 
     async def _call(
         self, method: Method, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> Reply:
-        """Sends a call, and again where the back end has not even looked at it.
-
-        That is no second try (gRFC A6, transparent retries).
-        """
-        for _ in range(_MAX_ATTEMPTS):
-            socket = self._connections.ready() or await self._connections.room(deadline_s)
-            try:
-                if method.server_streaming:
-                    return await self._stream(socket, block, request, deadline_s)
-                # In a coroutine of its own this would cost a microsecond more.
-                call = UnaryCall(self._name, self._limit_bytes, socket)
-                self._start(call, block, request, deadline_s)
-                try:
-                    await call.done
-                except asyncio.CancelledError:
-                    call.give_up()
-                    raise
-                finally:
-                    self._over(call)
-                return call.reply()
-            except Unprocessed:
-                if isinstance(request, Sender) and not request.can_repeat:
-                    break
-        raise unavailable(self._name)
+        socket = self._connections.ready() or await self._connections.room(deadline_s)
+        if method.server_streaming:
+            return await self._stream(socket, block, request, deadline_s)
+        # Not in a separate coroutine: that would cost a microsecond more.
+        call = UnaryCall(self._name, self._limit_bytes, socket)
+        self._start(call, block, request, deadline_s)
+        try:
+            await call.done
+        except asyncio.CancelledError:
+            call.give_up()
+            raise
+        finally:
+            self._over(call)
+        return call.reply()
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Takes no more calls, lets those under way finish for `grace_s`, then ends them."""
+        """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
         await self._connections.close()
         if self._calls and grace_s:
             self._all_over = self._loop.create_future()
             await asyncio.wait([self._all_over], timeout=grace_s)
         for call in list(self._calls):
             call.fail(unavailable(self._name))
-        self._connections.hang_up()
+        self._connections.close_all()
         await asyncio.sleep(0)
 
     async def _stream(
@@ -124,7 +127,7 @@ class Http2Channel:
     ) -> None:
         socket = call.socket
         limit_bytes = socket.connection.max_header_bytes
-        # Saves reading nearly every block: no list is three times as large as its block.
+        # Decodes hardly any block: a list is never three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
         if isinstance(request, bytes):
@@ -143,16 +146,16 @@ class Http2Channel:
     def _over(self, call: RpcCall) -> None:
         if call in self._calls:
             self._calls.remove(call)
-            # They know each other. Parted they go now, the reply with them, and not only when
-            # garbage is looked for.
-            call.stream.listener = NOBODY
+            # Breaks the cycle of call and stream, so that both are freed now, with the reply, and
+            # not only by the garbage collector.
+            call.stream.listener = NO_LISTENER
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
             self._all_over.set_result(None)
 
     def _sweep_soon(self) -> None:
-        # Saves a timer for each call: the back end keeps the exact deadline, we look now and then.
+        # One timer for all calls is cheaper than one each; the back end has the exact deadlines.
         self._sweeping = True
         self._loop.call_later(_SWEEP_EVERY_S, self._sweep)
 

@@ -1,6 +1,6 @@
-"""A message that came compressed, and has not been looked at yet.
+"""A message that came compressed, and has not been decompressed yet.
 
-In a module of its own, for what derives from a built-in type is not compiled.
+It has a module of its own because mypyc does not compile a class derived from a built-in type.
 """
 
 

@@ -9,29 +9,29 @@ from dataclasses import replace
 
 from gateway.config.model import Upstream
 from gateway.telemetry.event import about
+from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.status_details import deadline_exceeded, overloaded, unavailable
 
-_MOST_SAID = 100
-"""How many different troubles are remembered, so that the log does not repeat them."""
+_MOST_WARNINGS = 100
+"""The most different warnings remembered, so that the log does not repeat them."""
 
 logger = logging.getLogger("gateway.upstream.channels.http2")
 
-_SAY_AGAIN_S = 60.0
-"""How often the log repeats what has not changed."""
+_WARN_AGAIN_S = 60.0
+"""Seconds until the log repeats an unchanged warning."""
 # gRPC's backoff (connection-backoff.md), with a cap that suits services that come back soon.
 _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5.0, 0.2
 
 
 class Connections:
-    """Finds room for a call: on an open connection, on a new one, or as soon as there is some."""
+    """Finds a connection with room for a call: an open one, a new one, or the next to be free."""
 
     def __init__(
         self, name: str, upstream: Upstream, address: Address, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
-        """Who waits for room, first come first."""
+        """Calls that wait for room, in order of arrival."""
         self._name = name
         self._upstream = upstream
         self._address = address
@@ -41,7 +41,7 @@ class Connections:
         self._closed = False
         self._failures = 0
         self._retry_at_s = 0.0
-        self._said: dict[str, float] = {}
+        self._warned: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -50,7 +50,7 @@ class Connections:
         return iter(self._sockets)
 
     def ready(self) -> Http2Socket | None:
-        """A connection with room for a call, if there is one."""
+        """A connection with room for a call, or None."""
         for socket in self._sockets:
             if socket.can_open:
                 return socket
@@ -72,10 +72,10 @@ class Connections:
                     returning = True
                 return socket
         except TimeoutError:
-            raise deadline_exceeded() from None
+            raise late_before_sending() from None
 
     def wake_one(self) -> None:
-        """Lets whoever waits longest look for room."""
+        """Lets the call that waits longest look for room."""
         while self.waiting:
             waiter = self.waiting.popleft()
             if not waiter.done():
@@ -83,22 +83,22 @@ class Connections:
                 return
 
     async def close(self) -> None:
-        """Opens no connection any more; whoever waits for one is told."""
+        """Opens no more connections; calls that wait for one fail."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
         self._wake_all()
 
-    def hang_up(self) -> None:
-        """Says goodbye on every connection."""
+    def close_all(self) -> None:
+        """Closes all connections, each with a GOAWAY."""
         for socket in list(self._sockets):
             socket.close()
 
     def _open_another(self) -> None:
-        """Starts one more connection, where none is on its way and another one may help."""
+        """Starts one more connection, if none is being opened and the limit allows it."""
         if self._closed:
-            raise unavailable(self._name)
+            raise unreachable(self._name)
         open_ones = [socket for socket in self._sockets if not socket.connection.draining]
         stale = [socket for socket in open_ones if socket.is_stale]
         for socket in stale:
@@ -111,14 +111,14 @@ class Connections:
         if wait_s <= 0:
             self._connecting = self._loop.create_task(self._connect())
         elif not open_ones:
-            raise unavailable(self._name, wait_s)
+            raise unreachable(self._name, wait_s)
 
     async def _wait(self, *, returning: bool) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         if returning:
             self.waiting.appendleft(waiter)
         elif len(self.waiting) >= self._upstream.max_pending:
-            self._say_full()
+            self._warn_full()
             raise overloaded(self._name)
         else:
             self.waiting.append(waiter)
@@ -128,7 +128,7 @@ class Connections:
             if waiter in self.waiting:
                 self.waiting.remove(waiter)
             elif waiter.done() and not waiter.cancelled():
-                self.wake_one()  # it was this one's turn, and must not be lost
+                self.wake_one()  # this call was woken: pass its turn on
             raise
 
     async def _connect(self) -> None:
@@ -138,13 +138,13 @@ class Connections:
         except TimeoutError:
             self._back_off(f"no answer in {self._upstream.connect_timeout_s:g} s")
         except OSError as error:
-            # A lone reset says little, and whoever waits has sent nothing: the second try is now.
+            # One reset is no sign of an outage, and waiting calls were not sent: try again at once.
             self._back_off(why(error), at_once=self._failures == 0)
         except ValueError:
-            # No resolver can be asked for it. Without a pause, waiting calls would try on and on.
+            # No resolver takes the name. Back off, or waiting calls would retry in a tight loop.
             self._back_off("it is not a host name")
         except Exception:
-            # A fault of ours: without a pause, waiting calls would try on and on.
+            # A fault of ours. Back off, or waiting calls would retry in a tight loop.
             logger.exception("upstream %s: a connection could not be opened", self._name)
             self._back_off("internal error")
         else:
@@ -152,7 +152,7 @@ class Connections:
                 extra = about("gateway.upstream.up", gateway__upstream=self._name)
                 logger.info("upstream %s is connected", self._name, extra=extra)
             self._failures = 0
-            self._said.clear()
+            self._warned.clear()
             self._sockets.append(socket)
         finally:
             self._connecting = None
@@ -165,18 +165,18 @@ class Connections:
         self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
         self._warn("gateway.upstream.down", f"is unavailable: {self._address}: {reason}")
 
-    def _say_full(self) -> None:
+    def _warn_full(self) -> None:
         most = self._upstream.max_pending
         self._warn("gateway.upstream.full", f"is too slow: {most} calls wait (max_pending)")
 
     def _warn(self, event: str, text: str) -> None:
-        """Logs what is wrong, but not again soon what has been said."""
+        """Logs a warning, but the same one at most once in `_WARN_AGAIN_S`."""
         now_s = self._loop.time()
-        if now_s < self._said.get(text, 0.0):
+        if now_s < self._warned.get(text, 0.0):
             return
-        if len(self._said) >= _MOST_SAID:
-            self._said.clear()
-        self._said[text] = now_s + _SAY_AGAIN_S
+        if len(self._warned) >= _MOST_WARNINGS:
+            self._warned.clear()
+        self._warned[text] = now_s + _WARN_AGAIN_S
         extra = about(event, gateway__upstream=self._name, server__address=str(self._address))
         logger.warning("upstream %s %s", self._name, text, extra=extra)
 
@@ -186,13 +186,14 @@ class Connections:
             if socket.connection.pings_too_often:
                 self._ping_less()
             if socket.connection.unused and not self._closed:
-                # Saves calling again at once, and for ever, whoever hangs up on every caller.
+                # Back off from a peer that closes every connection at once: otherwise we would
+                # redial in a tight loop.
                 self._back_off(socket.failure or "it closed a connection before any call")
             elif socket.failure and not self._closed:
-                self._say_lost(socket)
+                self._warn_lost(socket)
         self._wake_all()
 
-    def _say_lost(self, socket: Http2Socket) -> None:
+    def _warn_lost(self, socket: Http2Socket) -> None:
         """Logs why a connection ended, which ended every call on it."""
         logger.warning(
             "upstream %s: the connection to %s ended: %s",

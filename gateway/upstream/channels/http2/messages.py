@@ -1,4 +1,4 @@
-"""A message as gRPC puts it into a stream: a flag, its length, itself, compressed or not."""
+"""Frames gRPC messages for a stream: a flag, the length, the message, compressed or not."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ Frame = Callable[[bytes], bytes]
 
 _GZIP: Final = 31
 _LEAST_BYTES: Final = 1024
-"""Below this, what gzip saves is not worth what it costs."""
+"""Below this size, gzip costs more than it saves."""
 _FASTEST: Final = 1
 
 
@@ -33,4 +33,4 @@ FRAMES: Mapping[RequestCompression, Frame] = {
     RequestCompression.NONE: _plain,
     RequestCompression.GZIP: _gzipped,
 }
-"""How messages are framed under each setting."""
+"""Frames messages as each setting asks."""

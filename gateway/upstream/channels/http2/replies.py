@@ -6,15 +6,15 @@ from contextlib import suppress
 from types import TracebackType
 
 from gateway.upstream.channels.channel import QUIET_S
-from gateway.upstream.channels.http2.calls import StreamingCall, Unprocessed
+from gateway.upstream.channels.failures import Unprocessed
+from gateway.upstream.channels.http2.calls import StreamingCall
 from gateway.upstream.channels.http2.sender import Sender
-from gateway.upstream.channels.status_details import unavailable
 
 
 class Replies(AsyncGenerator[bytes]):
     """The messages of a reply. Closing it cancels the call, read or not, unlike a generator's.
 
-    `over` is told when the call has ended and nothing sends for it any more.
+    `over` is called when the call has ended and nothing is sent for it any more.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Replies(AsyncGenerator[bytes]):
         self._closed = False
 
     def __del__(self) -> None:
-        # Nobody closed it, as nobody has to close a generator: the back end shall not send on.
+        # Closing a generator is optional, so it may be dropped unclosed: stop the back end here.
         if not self._closed and not self._call.socket.loop.is_closed():
             self._end()
 
     async def fetch_first(self) -> None:
-        """Waits for the first message, the end, or the failure; not long if none comes.
+        """Waits for the first message, the end, or the failure, for at most `QUIET_S`.
 
         Raises:
             Unprocessed: the call may be sent again, by the same sender; this reply is over.
@@ -60,10 +60,6 @@ class Replies(AsyncGenerator[bytes]):
         try:
             if message is None:
                 message = await self._call.next()
-        except Unprocessed:
-            # This reply is in someone's hands already: the call cannot be made again.
-            await self.aclose()
-            raise unavailable(self._call.upstream) from None
         except BaseException:
             await self.aclose()
             raise

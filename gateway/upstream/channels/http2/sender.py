@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 
 from gateway.call import Reply
-from gateway.upstream.channels.http2.calls import RpcCall, Unprocessed
+from gateway.upstream.channels.failures import HeldRequest, Unprocessed
+from gateway.upstream.channels.http2.calls import RpcCall
 from gateway.upstream.channels.http2.messages import Frame
 
 _MOST_KEPT_BYTES = 64 * 1024
-"""How much of a streaming request is kept to be sent again: what a window lets out at first."""
+"""The bytes of a streaming request kept for sending it again: about a first window (65,535)."""
 
 
-class Sender:
-    """Sends messages as they come; once more from the start where a call was sure to be unheard.
+class Sender(HeldRequest):
+    """Sends messages as they come; again from the start if a call was certainly not processed.
 
-    For that they are kept, until the back end begins to answer or they become too many.
+    For that it keeps them, until the back end starts to answer or they become too many.
     """
 
     __slots__ = ("_call", "_failure", "_frame", "_is_done", "_kept", "_messages", "_moved", "_task")
@@ -29,13 +30,8 @@ class Sender:
         self._is_done = False
         self._failure: Exception | None = None
 
-    @property
-    def can_repeat(self) -> bool:
-        """Whether all that was sent can be sent again."""
-        return self._kept is not None
-
     def send_on(self, call: RpcCall) -> None:
-        """Sends the messages on `call`: from now on, and those that went to one unheard."""
+        """Sends the messages on `call`: first those kept from an earlier call, then new ones."""
         self._call = call
         if self._task is None:
             self._task = call.socket.loop.create_task(self._send_all())
@@ -55,9 +51,18 @@ class Sender:
             self._task.cancel()
 
     async def until_answered(self, answer: Awaitable[Reply]) -> Reply:
-        """The answer to the call; behind a failure, or one that is whole, no message is sent."""
+        """The answer to the call; after a failure, or one that is whole, no message is sent.
+
+        A call that was not processed leaves the request to the next one, if all of it is kept.
+        """
         try:
             reply = await answer
+        except Unprocessed as failure:
+            if self._kept is not None:
+                failure.request = self
+                raise
+            await self.stop()
+            raise
         except BaseException:
             await self.stop()
             raise
@@ -66,7 +71,7 @@ class Sender:
         return reply
 
     async def stop(self) -> None:
-        """Takes no further message, and returns once the generator is at rest."""
+        """Takes no further message, and returns once the generator is closed."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -77,14 +82,14 @@ class Sender:
                 if not await self._send(self._frame(message)):
                     return
             self._end()
-        except Exception as error:  # noqa: BLE001 - whatever made the request fail is the call's failure
+        except Exception as error:  # noqa: BLE001 - any error of the request fails the call
             self._failure = error
             self._current().fail(error)
         finally:
             await self._messages.aclose()
 
     async def _send(self, framed: bytes) -> bool:
-        """Sends one message; False if nobody wants more."""
+        """Sends one message; False if no more are wanted."""
         call = self._current()
         self._keep(framed, call)
         if call.ended:
@@ -109,7 +114,7 @@ class Sender:
                 self._kept = None
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
-        """Waits until what is kept has gone to another call, where there will be one."""
+        """Waits until another call has been sent the kept messages; False if none can be."""
         if type(call.error) is not Unprocessed or self._kept is None:
             return False
         self._moved = call.socket.loop.create_future()

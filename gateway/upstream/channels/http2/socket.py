@@ -1,4 +1,4 @@
-"""A connection on a socket: bytes between an asyncio transport and the state machine."""
+"""Connects an asyncio transport and the HTTP/2 state machine."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,36 +6,38 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, cast
 
-from gateway.upstream.channels.http2.connection import Connection
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.incoming import MAX_HEADER_BYTES, ConnectionFailed
+from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.http2.incoming import ConnectionFailed
+from gateway.upstream.channels.http2.headers import ResponseDecoder
 
 _LINGER_S: Final = 1.0
-"""How long a peer has to take what was written before its socket is closed all the same."""
+"""Seconds for a peer to take the last bytes before its socket is closed anyway."""
 _WORK_A_TURN: Final = 500
-"""How many frames one connection has taken in one turn of the loop: one or two milliseconds."""
+"""The most frames taken from one connection in one turn of the loop: one or two milliseconds."""
 _LONG_TURN_S: Final = 0.005
-"""Work that took longer all the same is followed by as long a pause, in which others run."""
+"""Work that took longer than this is followed by a pause of the same length for others."""
 _PROBE_S: Final = 1.0
-"""How long a connection that was silent has to answer, before a new one is opened instead."""
+"""Seconds for a silent connection to answer a ping, before a new one replaces it."""
 _PROBE_WITH_CALLS_S: Final = 300.0
-"""How long a connection with calls has to be silent at least: gRPC servers object to pings that
-come more often than every five minutes (gRFC A8), but for one after each answer."""
+"""Seconds of silence before a connection with calls is pinged: gRPC servers object to pings more
+often than every five minutes (gRFC A8), except for one after each answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """When to ask a silent peer whether it is there, and how long to wait for its answer."""
+    """Seconds of silence before a peer is pinged, and seconds to wait for its answer."""
 
     after_s: float
     timeout_s: float
 
 
 class Http2Socket(asyncio.Protocol):
-    """Feeds a `Connection`, and writes what it has to say once in each turn of the loop.
+    """Feeds a `Connection`, and writes its output once in each turn of the loop.
 
-    `on_change` is told when there may be more, or no more, room for calls. `probe_after_s` says how
-    long the peer may be silent before it is asked for a sign of life ahead of the next call.
+    `on_change` is called when there may be more, or no more, room for calls. After `probe_after_s`
+    of silence the peer is pinged, and has to answer before the next call.
     """
 
     def __init__(
@@ -47,12 +49,12 @@ class Http2Socket(asyncio.Protocol):
         probe_after_s: float | None = None,
     ) -> None:
         self.loop = loop
-        self.connection = Connection(loop.time, header_bytes)
+        self.connection = Connection(ResponseDecoder(header_bytes), loop.time)
         self.greeted: asyncio.Future[None] = loop.create_future()
-        """Done once the peer has sent its first settings; a ConnectionError if it never will."""
+        """Done once the peer has sent its first settings; fails if the connection ends before."""
         self.lost = False
         self.failure = ""
-        """Why the connection ended; nothing where it ended in good order."""
+        """The reason why the connection ended; empty if it ended in order."""
         self.peer = ""
         """The address that was reached."""
         self._on_change = on_change
@@ -71,19 +73,21 @@ class Http2Socket(asyncio.Protocol):
 
     @property
     def can_open(self) -> bool:
-        """Whether a call may start here now."""
-        return not self._paused and self.connection.can_open and not self.is_stale
+        """True if a call may start here now."""
+        if self._paused or not self.connection.can_open:
+            return False
+        return self.loop.time() - self._heard_at_s <= self._probe_after_s or not self.is_stale
 
     @property
     def is_stale(self) -> bool:
-        """Whether the peer was silent for so long that it has to give a sign of life first."""
+        """True if the peer was silent for so long that it has to answer a ping first."""
         silent_s = self.loop.time() - self._heard_at_s
         if silent_s <= self._probe_after_s:
             return False
         return not self.connection.streams or silent_s > _PROBE_WITH_CALLS_S
 
     def probe(self) -> None:
-        """Pings the peer, and leaves it if it does not answer soon."""
+        """Pings the peer, and closes the connection if no answer comes soon."""
         if self._probe is None and self._transport is not None:
             self.connection.ping()
             self.flush()
@@ -99,7 +103,7 @@ class Http2Socket(asyncio.Protocol):
             self._timer = self.loop.call_later(self._keepalive.after_s, self._check_peer)
 
     def data_received(self, data: bytes) -> None:
-        """Hands bytes on; a peer that breaks the protocol is told so and left."""
+        """Passes bytes on; a peer that breaks the protocol gets a GOAWAY, and is closed."""
         self._heard = True
         self._heard_at_s = self._began_s = self.loop.time()
         self._take(data)
@@ -116,9 +120,9 @@ class Http2Socket(asyncio.Protocol):
             self.failure = f"{failure} ({failure.code.name})"
             self._close(failure)
             return
-        if connection.behind:
-            self._go_on_later()
-        if connection.has_output or connection.draining:
+        if connection.has_more:
+            self._resume_later()
+        if connection.output or connection.draining:
             self.flush_soon()
         if connection.settings_seen != self._settings_seen:
             self._settings_seen = connection.settings_seen
@@ -126,27 +130,27 @@ class Http2Socket(asyncio.Protocol):
                 self.greeted.set_result(None)
             self._on_change(self)
 
-    def _go_on_later(self) -> None:
-        """Lets others run before the rest of what came is taken, and reads no more until then."""
+    def _resume_later(self) -> None:
+        """Lets others run before the remaining frames are taken, and stops reading until then."""
         if self._transport is None:
             return
         self._transport.pause_reading()
         took_s = self.loop.time() - self._began_s
         if took_s < _LONG_TURN_S:
-            self.loop.call_soon(self._go_on)
+            self.loop.call_soon(self._resume)
         else:
-            self.loop.call_later(took_s, self._go_on)
+            self.loop.call_later(took_s, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         self._began_s = self.loop.time()
         self._take(b"")
-        if not self.connection.behind and not self._transport.is_closing():
+        if not self.connection.has_more and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def eof_received(self) -> None:
-        """The peer says no more, so no call may start; asyncio closes the transport."""
+        """The peer sends no more, so no call may start; asyncio closes the transport."""
         self.connection.draining = True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -164,20 +168,20 @@ class Http2Socket(asyncio.Protocol):
         self._on_change(self)
 
     def _take_the_rest(self) -> None:
-        """Takes what had come before the connection was lost, and was put off."""
-        if self.connection.behind:
+        """Takes the frames that came before the connection was lost, and were put off."""
+        if self.connection.has_more:
             try:
                 self.connection.receive(b"")
             except ConnectionFailed as failure:
                 self.failure = f"{failure} ({failure.code.name})"
 
     def _how_it_ended(self, exc: Exception | None) -> str:
-        """Why the connection was lost, in words; nothing if nobody was harmed."""
-        goodbye, calls = self.connection.goodbye, len(self.connection.streams)
+        """The reason why the connection was lost; empty if no call was affected."""
+        code, calls = self.connection.goaway_code, len(self.connection.streams)
         if self.failure:
             return self.failure
-        if goodbye is not None and goodbye is not ErrorCode.NO_ERROR:
-            return f"the back end said goodbye with {goodbye.name}"
+        if code is not None and code is not ErrorCode.NO_ERROR:
+            return f"the back end sent GOAWAY with {code.name}"
         if not calls:
             return ""
         if exc is None:
@@ -185,7 +189,7 @@ class Http2Socket(asyncio.Protocol):
         return f"{getattr(exc, 'strerror', None) or exc} with {calls} calls under way"
 
     def _miss_answer(self) -> None:
-        """Takes no call any more; calls under way may still be answered, by a peer that is slow."""
+        """Takes no more calls; a slow peer may still answer those in progress."""
         self._probe = None
         if not self.connection.streams:
             self._give_up(_PROBE_S)
@@ -195,39 +199,39 @@ class Http2Socket(asyncio.Protocol):
         self._on_change(self)
 
     def _give_up(self, after_s: float) -> None:
-        """Leaves a peer that answered no ping."""
+        """Closes the connection to a peer that did not answer a ping."""
         if self._transport is not None:
             self.failure = f"a ping was not answered in {after_s:g} s"
             self._transport.abort()
 
     def pause_writing(self) -> None:
-        """The peer reads too slowly: output stays with the connection."""
+        """The peer reads too slowly: output is kept in the connection."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """The peer has caught up."""
+        """The peer reads again: writes the kept output."""
         self._paused = False
         self.flush()
         self._on_change(self)
 
     def flush_soon(self) -> None:
-        """Writes at the end of this turn of the loop, together with what else comes up."""
+        """Writes at the end of this turn of the loop, together with other output of the turn."""
         if not self._flush_is_due:
             self._flush_is_due = True
             self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Writes what there is; closes when all calls of a connection that takes no more ended."""
+        """Writes the output; closes a connection that takes no more calls after its last one."""
         self._flush_is_due = False
         if self._transport is None:
             return
-        if self.connection.has_output and not self._paused:
+        if self.connection.output and not self._paused:
             self._transport.write(self.connection.take_output())
         if self.connection.draining and not self.connection.streams:
             self._end_transport()
 
     def close(self) -> None:
-        """Says goodbye, and closes."""
+        """Sends a GOAWAY, and closes."""
         self._closed_by_us = True
         self.connection.close()
         self._close(ConnectionError("the channel was closed"))
@@ -240,17 +244,17 @@ class Http2Socket(asyncio.Protocol):
     def _never_greeted(self, reason: Exception) -> None:
         if not self.greeted.done():
             self.greeted.set_exception(ConnectionError(str(reason)))
-            self.greeted.exception()  # whoever waited for it may have gone
+            self.greeted.exception()  # marks it as read: the waiting task may be gone
 
     def _end_transport(self) -> None:
         transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.close()
-            # A peer that reads nothing would keep the socket open for ever.
+            # Without a limit, a peer that reads nothing would keep the socket open for ever.
             self.loop.call_later(_LINGER_S, transport.abort)
 
     def _check_peer(self) -> None:
-        """Pings a peer that has calls but is silent, and leaves one that does not answer."""
+        """Pings a silent peer that has calls, and closes the connection if it does not answer."""
         if self._keepalive is None or self._transport is None:
             return
         wait_s = self._keepalive.after_s

@@ -1,4 +1,4 @@
-"""What a call's end on the wire means as a status, and in whose words.
+"""Maps the end of a call on the wire to a status.
 
 Sources: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), its table "HTTP2 Transport Mapping", and
 http-grpc-status-mapping.md.
@@ -7,8 +7,8 @@ http-grpc-status-mapping.md.
 from collections.abc import Mapping
 
 from gateway.call import Metadata
+from gateway.http2.frames import ErrorCode
 from gateway.status import Code, StatusError, UnreadableReplyError
-from gateway.upstream.channels.http2.frames import ErrorCode
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.status_details import backend_error
 
@@ -18,7 +18,7 @@ CODE_OF_RESET: Mapping[ErrorCode, Code] = {
     ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
     ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
 }
-"""How a stream's reset reads as a status; any other code is INTERNAL."""
+"""The status of a stream that was reset; any other code is INTERNAL."""
 
 CODE_OF_HTTP: Mapping[str, Code] = {
     "400": Code.INTERNAL,
@@ -30,7 +30,7 @@ CODE_OF_HTTP: Mapping[str, Code] = {
     "503": Code.UNAVAILABLE,
     "504": Code.UNAVAILABLE,
 }
-"""How an intermediary's HTTP status reads as a gRPC status; any other is UNKNOWN."""
+"""The gRPC status for an intermediary's HTTP status; any other is UNKNOWN."""
 
 
 def of_reset(upstream: str, code: ErrorCode) -> StatusError:
@@ -42,7 +42,7 @@ def of_reset(upstream: str, code: ErrorCode) -> StatusError:
 def of_trailers(
     upstream: str, headers: ResponseHeaders, metadata: Metadata, trailers: Metadata
 ) -> StatusError:
-    """The error that trailers tell of."""
+    """The error that trailers report."""
     if headers.grpc_status is None:
         return StatusError(Code.UNKNOWN, f'upstream "{upstream}" ended the call without a status')
     if headers.grpc_status < 0:
@@ -51,7 +51,7 @@ def of_trailers(
 
 
 def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
-    """The error of an answer that is not gRPC's: an intermediary's, most likely."""
+    """The error of an answer that is not gRPC, most likely from an intermediary."""
     if headers.malformed:
         return of_breach(upstream)
     if headers.grpc_status is not None and headers.grpc_status > 0:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.config.model import Upstream
+from gateway.http2 import frames
 from gateway.status import Code
-from gateway.upstream.channels.http2 import Http2Channel, frames
+from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
@@ -184,7 +185,7 @@ async def test_a_connection_that_is_alive_after_a_long_silence_is_used_on() -> N
         ),
         pytest.param(
             lambda _: peer.frame(frames.GOAWAY, 0, 0, b"\x7f\xff\xff\xff\0\0\0\2"),
-            "the back end said goodbye with INTERNAL_ERROR",
+            "the back end sent GOAWAY with INTERNAL_ERROR",
             id="goodbye",
         ),
         pytest.param(lambda _: b"", "the back end closed it with 3 calls under way", id="closed"),

@@ -3,13 +3,12 @@
 import hpack
 import pytest
 
+from gateway.http2.headers import HeaderError, fits
 from gateway.upstream.channels.http2.headers import (
-    HeaderError,
     Pairs,
     RequestHeaders,
     ResponseDecoder,
     encode_timeout,
-    fits,
 )
 from tests.support import http2_peer as peer
 

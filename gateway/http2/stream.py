@@ -1,63 +1,63 @@
-"""One call on the wire, and who is told of what happens to it."""
+"""One stream of a connection, and the listener that receives its events."""
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Any, Final, Generic
 
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import Block, HeaderBlock
 
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
-"""How much of all streams together a peer may send before we have looked at it."""
+"""Bytes of all streams together that a peer may send before they are processed."""
 
 STREAM_WINDOW: Final = 1024 * 1024
-"""How much of one stream a peer may send ahead of who reads it."""
+"""Bytes of one stream that a peer may send before they are read."""
 
 
-class Listener(ABC):
-    """Who is told of what happens on one stream."""
+class Listener(ABC, Generic[Block]):
+    """Receives the events of one stream."""
 
     __slots__ = ()
 
     @abstractmethod
-    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+    def on_headers(self, headers: Block, *, ended: bool) -> None:
         """Headers or trailers have come."""
 
     @abstractmethod
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Part of the body has come."""
 
-    def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
-        """All that a stream ever brings has come at once: headers, the body, trailers."""
+    def on_whole(self, headers: Block, data: bytes, trailers: Block) -> None:
+        """The whole content of a stream has come at once: headers, the body, trailers."""
         self.on_headers(headers, ended=False)
         self.on_data(data, ended=False)
         self.on_headers(trailers, ended=True)
 
     def on_breach(self, code: ErrorCode) -> None:
-        """The stream is over, for the peer broke HTTP/2's rules on it; it is told `code`."""
+        """The stream was reset with `code`, because the peer broke HTTP/2's rules on it."""
         self.on_failed(code, unprocessed=False)
 
-    def on_oversized(self, limit_bytes: int) -> None:  # noqa: ARG002 - who needs it overrides
-        """The stream is over, for it brought headers or trailers over the limit."""
+    def on_oversized(self, limit_bytes: int) -> None:  # noqa: ARG002 - for overriding methods
+        """The stream is over because its headers or trailers are over the limit."""
         self.on_failed(ErrorCode.ENHANCE_YOUR_CALM, unprocessed=False)
 
     @abstractmethod
     def on_writable(self) -> None:
-        """All that was handed in has been sent."""
+        """All data given has been sent."""
 
     @abstractmethod
     def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
         """The stream was reset with `code`, or its connection is gone, which is None.
 
-        `unprocessed` says that the peer is sure to have done nothing.
+        `unprocessed` is true if the peer has certainly not processed the call.
         """
 
 
 class Stream:
-    """One call on the wire."""
+    """One stream: its id, its windows, and the data that waits to be sent."""
 
     __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
 
-    def __init__(self, stream_id: int, listener: Listener, send_window: int) -> None:
+    def __init__(self, stream_id: int, listener: Listener[Any], send_window: int) -> None:
         self.id = stream_id
         self.listener = listener
         self.send_window = send_window
@@ -67,12 +67,12 @@ class Stream:
         self.credit = 0
 
 
-class _Nobody(Listener):
-    """Listens to a stream that is over, of which nothing more is told."""
+class _NoListener(Listener[HeaderBlock]):
+    """Listens to a stream that is over, and ignores its events."""
 
     __slots__ = ()
 
-    def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
+    def on_headers(self, headers: HeaderBlock, *, ended: bool) -> None:
         """Does nothing."""
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
@@ -85,5 +85,5 @@ class _Nobody(Listener):
         """Does nothing."""
 
 
-NOBODY: Final = _Nobody()
-"""Parts a stream from who listened to it."""
+NO_LISTENER: Final = _NoListener()
+"""Replaces the listener of a stream that is over, so that both can be freed."""

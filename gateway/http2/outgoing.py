@@ -1,11 +1,13 @@
-"""The half of a connection that talks: calls started, data sent as far as windows allow."""
+"""The sending half of a connection: starts calls, and sends data as far as windows allow."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-from gateway.upstream.channels.http2 import frames, incoming
-from gateway.upstream.channels.http2.frames import ErrorCode, pack_head
-from gateway.upstream.channels.http2.stream import (
+from gateway.http2 import frames, incoming
+from gateway.http2.frames import ErrorCode, pack_head
+from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.http2.stream import (
     CONNECTION_WINDOW,
     STREAM_WINDOW,
     Listener,
@@ -14,53 +16,49 @@ from gateway.upstream.channels.http2.stream import (
 
 
 class Outgoing:
-    """Streams, and the bytes to send for them, which pile up for `take_output`."""
+    """Streams, and the bytes to send for them, which collect for `take_output`."""
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        header_bytes: int = incoming.MAX_HEADER_BYTES,
+        header_bytes: int = MAX_HEADER_BYTES,
     ) -> None:
         self.streams: dict[int, Stream] = {}
         self.max_streams = 0
-        """What the peer allows at once; nothing before its first settings."""
+        """The most streams that the peer allows at once; 0 before its first settings."""
         self.draining = False
-        """Whether no call may start here any more."""
-        self._out: list[bytes] = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
-        self.behind = False
-        """Whether whole frames may wait to be taken, after as much work as was allowed."""
+        """True if no call may start here any more."""
+        self.output = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
+        """The bytes to send, in order; `take_output` hands them out."""
+        self.has_more = False
+        """True if whole frames may remain, because the allowed work was done."""
         self._next_id = self._unsent_id = 1
         self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._starved = False
         self._unanswered = 0
-        self._patience = incoming.FloodGuard(clock)
-        # What a peer may still send on streams that were given up, as it has not heard of that.
+        self._flood_guard = incoming.FloodGuard(clock)
+        # Bytes a peer may still send on streams that were reset, before it receives the reset.
         self._late_room = 0
 
     @property
     def can_open(self) -> bool:
-        """Whether another call may start here now."""
+        """True if another call may start here now."""
         return not self.draining and len(self.streams) < self.max_streams
 
     @property
     def unused(self) -> bool:
-        """Whether no call ever started here."""
+        """True if no call ever started here."""
         return self._next_id == 1
-
-    @property
-    def has_output(self) -> bool:
-        """Whether there are bytes to send."""
-        return bool(self._out)
 
     def take_output(self) -> bytes:
         """The bytes to send, in order; they are not handed out again."""
-        out, self._out = self._out, []
-        if not self.behind:  # what comes at once is one flood, however many turns it takes
+        out, self.output = self.output, []
+        if not self.has_more:  # bytes received at once are one flood, even over many turns
             self._unanswered = 0
         self._unsent_id = self._next_id
         return b"".join(out)
 
-    def open(self, block: bytes, listener: Listener) -> Stream:
+    def open(self, block: bytes, listener: Listener[Any]) -> Stream:
         """Starts a call with its encoded headers."""
         stream_id = self._next_id
         self._next_id = stream_id + 2
@@ -70,13 +68,13 @@ class Outgoing:
         size = len(block)
         if size <= frames.DEFAULT_FRAME_SIZE:
             head = pack_head(size << 8 | frames.HEADERS, frames.END_HEADERS, stream_id)
-            self._out += (head, block)
+            self.output += (head, block)
         else:
-            self._out.append(frames.headers(stream_id, block))
+            self.output.append(frames.headers(stream_id, block))
         return stream
 
-    def open_whole(self, block: bytes, data: bytes, listener: Listener) -> Stream:
-        """Starts a call of which all is there; in one step, if it fits into one frame each."""
+    def open_whole(self, block: bytes, data: bytes, listener: Listener[Any]) -> Stream:
+        """Starts a call with its whole request; in one step, if each part fits into one frame."""
         size = len(data)
         if (
             size > self._send_window
@@ -95,10 +93,10 @@ class Outgoing:
         self.streams[stream_id] = stream
         stream.local_ended = True
         self._send_window -= size
-        # What a peer says while we send, it may say in answer to that.
-        if self._patience.tried:
-            self._patience.relax()
-        self._out += (
+        # Frames that a peer sends while we send may answer ours: they do not count as a flood.
+        if self._flood_guard.idle_frames:
+            self._flood_guard.note_useful()
+        self.output += (
             pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
             block,
             pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
@@ -109,9 +107,9 @@ class Outgoing:
     def send(self, stream: Stream, data: bytes, *, end: bool) -> bool:
         """Sends data, as far as the peer's windows allow; False if some must wait."""
         stream.local_ended = end
-        # What a peer says while we send, it may say in answer to that.
-        if self._patience.tried:
-            self._patience.relax()
+        # Frames that a peer sends while we send may answer ours: they do not count as a flood.
+        if self._flood_guard.idle_frames:
+            self._flood_guard.note_useful()
         size = len(data)
         if (
             stream.pending is None
@@ -119,11 +117,11 @@ class Outgoing:
             and size <= self._send_window
             and size <= frames.DEFAULT_FRAME_SIZE
         ):
-            # Saves the general path for what nearly every message is: one frame, room enough.
+            # The short way for nearly every message: one frame, and room enough for it.
             self._send_window -= size
             stream.send_window -= size
             flags = frames.END_STREAM if end else 0
-            self._out += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
+            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
             return True
         if stream.pending is not None:
             data = bytes(stream.pending) + data
@@ -132,40 +130,40 @@ class Outgoing:
         return stream.pending is None
 
     def end(self, stream: Stream) -> None:
-        """Says that no more data follows."""
+        """Ends the request: no more data follows."""
         if not stream.local_ended:
             self.send(stream, b"", end=True)
 
     def reset(self, stream: Stream, code: ErrorCode = ErrorCode.CANCEL) -> None:
-        """Gives a call up; its listener is told nothing more."""
+        """Cancels a call; its listener receives no more events."""
         if self.streams.pop(stream.id, None) is not None:
             late = self._late_room + max(0, stream.room)
             self._late_room = min(late, CONNECTION_WINDOW)
-            self._out.append(frames.rst_stream(stream.id, code))
+            self.output.append(frames.rst_stream(stream.id, code))
 
     def consumed(self, stream: Stream, size: int) -> None:
-        """Lets the peer send as much more as someone has taken."""
+        """Lets the peer send as many bytes as have been taken."""
         stream.credit += size
-        # Half a window is early enough, and saves many small updates.
+        # Waits for half a window: early enough, and avoids many small updates.
         if stream.credit >= STREAM_WINDOW // 2 and stream.id in self.streams:
-            self._out.append(frames.window_update(stream.id, stream.credit))
+            self.output.append(frames.window_update(stream.id, stream.credit))
             stream.room += stream.credit
             stream.credit = 0
 
     def ping(self) -> None:
-        """Asks the peer for a sign of life; whatever it sends next is one."""
-        self._out.append(frames.ping(bytes(8), ack=False))
+        """Pings the peer; any frame that it sends next shows that it is alive."""
+        self.output.append(frames.ping(bytes(8), ack=False))
 
     def close(self) -> None:
-        """Says goodbye."""
+        """Sends a GOAWAY."""
         self.draining = True
-        self._out.append(frames.goaway(ErrorCode.NO_ERROR))
+        self.output.append(frames.goaway(ErrorCode.NO_ERROR))
 
     def _remote_ended(self, stream: Stream) -> None:
-        """The peer is done with a stream; what we still had to send nobody wants."""
+        """The peer ended a stream: data that still waits to be sent is dropped."""
         del self.streams[stream.id]
         if not stream.local_ended or stream.pending is not None:
-            self._out.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self.output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
 
     def _send_pending(self, stream: Stream) -> None:
         pending = stream.pending
@@ -178,9 +176,9 @@ class Outgoing:
             flags = frames.END_STREAM if pending is None and stream.local_ended else 0
             stream.send_window -= len(piece)
             self._send_window -= len(piece)
-            if self._patience.tried:
-                self._patience.relax()
-            self._out += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
+            if self._flood_guard.idle_frames:
+                self._flood_guard.note_useful()
+            self.output += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
         stream.pending = pending
         if pending is None:
             stream.listener.on_writable()

@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.upstream.channels.http2 import frames
-from gateway.upstream.channels.http2.connection import Connection
-from gateway.upstream.channels.http2.frames import ErrorCode
-from gateway.upstream.channels.http2.headers import ResponseHeaders
-from gateway.upstream.channels.http2.incoming import ConnectionFailed
-from gateway.upstream.channels.http2.stream import (
+from gateway.http2 import frames
+from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
+from gateway.http2.incoming import ConnectionFailed
+from gateway.http2.stream import (
     CONNECTION_WINDOW,
     STREAM_WINDOW,
     Listener,
     Stream,
 )
+from gateway.upstream.channels.http2.headers import ResponseDecoder, ResponseHeaders
 from tests.support import http2_peer as peer
 
 
-class Ear(Listener):
+class Ear(Listener[ResponseHeaders]):
     """Notes what a stream's listener is told."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Ear(Listener):
 
 @pytest.fixture
 def connection() -> Connection:
-    subject = Connection()
+    subject = Connection(ResponseDecoder())
     subject.receive(peer.settings())
     subject.take_output()
     return subject
@@ -58,7 +58,7 @@ def sent(connection: Connection) -> list[tuple[int, int, int, bytes]]:
 
 
 def test_a_client_greets_and_acknowledges_settings() -> None:
-    connection = Connection()
+    connection = Connection(ResponseDecoder())
     greeting = connection.take_output()
     assert greeting.startswith(frames.PREFACE)
     (settings, window) = peer.split(greeting)
@@ -414,17 +414,17 @@ def test_no_more_is_taken_at_once_than_was_allowed(connection: Connection) -> No
     stream, ear = start(connection)
     connection.receive(peer.response(stream.id) + peer.data(stream.id, b"x") * 500, 100)
     assert len(ear.told) == 100
-    assert connection.behind
+    assert connection.has_more
     for _ in range(5):
         connection.receive(b"", 100)
     assert len(ear.told) == 501
-    assert not connection.behind
+    assert not connection.has_more
 
 
 def test_a_peer_that_does_not_speak_http_2_is_left() -> None:
     for greeting in (b"HTTP/1.1 400 Bad Request\r\n\r\n", peer.data(1, b"x"), b"SSH-2.0-OpenSSH\n"):
         with pytest.raises(ConnectionFailed):
-            Connection().receive(greeting)
+            Connection(ResponseDecoder()).receive(greeting)
 
 
 def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
@@ -454,7 +454,7 @@ def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
 def test_what_comes_at_once_is_told_as_if_it_came_in_bits(rest: Callable[[int], bytes]) -> None:
     told = []
     for size in (1, 100_000):
-        connection = Connection()
+        connection = Connection(ResponseDecoder())
         connection.receive(peer.settings())
         ears = []
         for _ in range(2):  # the second time all header blocks are known

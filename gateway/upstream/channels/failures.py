@@ -1,0 +1,91 @@
+"""The progress of calls that failed, from which others decide if a call may be sent again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import StrEnum
+
+from gateway.status import Code, StatusError
+from gateway.upstream.channels.status_details import LATE, retry_after, unavailable_text
+
+
+class Progress(StrEnum):
+    """The progress of a failed call, as far as its channel can know."""
+
+    UNSENT = "unsent"
+    """It never left the gateway."""
+    REFUSED = "refused"
+    """The back end refused it before any processing (RFC 9113 section 8.7: REFUSED_STREAM, or a
+    stream above the last one of a GOAWAY)."""
+    SEEN = "seen"
+    """The back end may have processed it."""
+
+
+class HeldRequest(ABC):
+    """A streaming request that can be sent again from its start, by another call."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Drops the request: takes no further message of it, and returns once that is done."""
+
+
+class Unprocessed(StatusError):  # noqa: N818 - reads as what happened
+    """The back end is certain not to have processed the call.
+
+    `may_repeat_here` is true if the same endpoint may take the call at once; where it is false,
+    another endpoint may. `request` holds a streaming request that can be sent again: pass it to
+    another `Http2Channel.call`, or stop it.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        progress: Progress = Progress.UNSENT,
+        *,
+        may_repeat_here: bool = False,
+        http_status: int | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(code, message, http_status=http_status, headers=headers)
+        self.progress = progress
+        self.may_repeat_here = may_repeat_here
+        self.request: HeldRequest | None = None
+
+
+def progress_of(error: BaseException) -> Progress:
+    """The progress of the call that failed with `error`; `SEEN` if nothing is known."""
+    return error.progress if isinstance(error, Unprocessed) else Progress.SEEN
+
+
+def lost(upstream: str, progress: Progress) -> Unprocessed:
+    """A call whose connection ended, or whose stream was refused, before it was processed."""
+    text, headers = unavailable_text(upstream), retry_after()
+    return Unprocessed(Code.UNAVAILABLE, text, progress, may_repeat_here=True, headers=headers)
+
+
+def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:
+    """A call that found no connection; another try may succeed after so many seconds."""
+    text, headers = unavailable_text(upstream), retry_after(retry_after_s)
+    return Unprocessed(Code.UNAVAILABLE, text, headers=headers)
+
+
+def overloaded(upstream: str) -> Unprocessed:
+    """A call to a back end for which too many calls wait already."""
+    text = f'too many calls wait for upstream "{upstream}"'
+    return Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+
+
+def late_before_sending() -> Unprocessed:
+    """A call whose time was up before a connection was free."""
+    return Unprocessed(Code.DEADLINE_EXCEEDED, LATE)
+
+
+def unsendable_metadata(reason: str) -> Unprocessed:
+    """A call with metadata that gRPC cannot carry."""
+    return Unprocessed(Code.INTERNAL, f"metadata cannot be sent: {reason}")
+
+
+def metadata_too_large(limit_bytes: int) -> Unprocessed:
+    """A call with more metadata than its back end takes."""
+    text = f"the headers are larger than the {limit_bytes} bytes that the back end takes"
+    return Unprocessed(Code.RESOURCE_EXHAUSTED, text, http_status=431)
