@@ -97,8 +97,7 @@ class Exchange:
         goes_on = response.stream is not None or response.upgrade is not None
         ending = _end_call(request, code, goes_on=goes_on)
         if ending is not None:
-            left = await _wait_for(request, ending)
-            gone = gone or left
+            gone = await _wait_for(request, ending) or gone
         if gone is not None:
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
