@@ -1,4 +1,4 @@
-"""A site before a scripted back end, requests without a listener, and the records of how they end."""
+"""A site before a scripted back end, requests without a listener, and records of their ends."""
 
 from collections.abc import Sequence
 from typing import Any
