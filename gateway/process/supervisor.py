@@ -133,8 +133,11 @@ class Worker:
         if self.process is not None and self.process.pid is not None and self.process.is_alive():
             os.kill(self.process.pid, number)
 
-    def ended(self, now_s: float) -> str:
-        """Takes note that the process has ended; says how."""
+    def ended(self, now_s: float, *, could_start: bool = True) -> str:
+        """Takes note that the process has ended; says how.
+
+        The life of one that could not start was short, however long a busy machine took over it.
+        """
         assert self.process is not None  # noqa: S101 - only what runs can end
         self.process.join()  # its pipe closes a moment before it is gone
         code = self.process.exitcode or 0
@@ -142,7 +145,8 @@ class Worker:
         if self.reports is not None:
             self.reports.close()
         self.process = self.reports = None
-        self.failures = 1 if now_s - self.started_s > _SETTLED_AFTER_S else self.failures + 1
+        settled = could_start and now_s - self.started_s > _SETTLED_AFTER_S
+        self.failures = 1 if settled else self.failures + 1
         self.due_s = now_s + restart_delay_s(self.failures)
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
@@ -217,7 +221,7 @@ class Supervisor:
 
     def _bury(self, worker: Worker) -> None:
         report = _last(worker.reports)
-        how = worker.ended(time.monotonic())
+        how = worker.ended(time.monotonic(), could_start=not isinstance(report, Failed))
         if isinstance(report, Failed):
             how = f"cannot start: {report.reason}"
         worker.fate = f"worker {worker.number} {how}"

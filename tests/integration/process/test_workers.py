@@ -204,7 +204,7 @@ async def test_a_worker_that_cannot_start_again_is_tried_until_it_can(
         shutil.move(descriptors, tmp_path / "away")
         os.kill(min(gateway.workers), signal.SIGKILL)
         await gateway.until(
-            r"worker \d cannot start: .*api.binpb: cannot be read.*started in 0.5 s"
+            r"worker \d cannot start: .*api.binpb: cannot be read.*started in 0.5 s", within_s=40
         )
         shutil.move(tmp_path / "away", descriptors)
         await gateway.answering(2)
