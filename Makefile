@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run protos check format test test-compiled wheel bench bench-quick corpus pin clean
+.PHONY: help run protos check format test test-quick test-compiled wheel bench bench-quick corpus pin clean
 
 help: ## what you can type
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -37,6 +37,9 @@ format: $(READY) ## put the code into shape
 
 test: $(READY) ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: $(READY) ## the rules alone, in under a minute: no servers, no compiler, few examples of each property
+	$(BIN)/python -m pytest -n 2 -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
 
 wheel: $(READY) ## dist/*.whl for this Python and platform, with machine code where it can be made
 	$(BIN)/python -m tools.machine_code --wheel dist

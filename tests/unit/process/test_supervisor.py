@@ -73,6 +73,7 @@ def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
         serve_workers(config, lambda _line: None)
 
 
+@pytest.mark.slow
 def test_who_watches_over_workers_imports_nothing_that_serves() -> None:
     code = (
         "import sys, gateway.cli.main; "
