@@ -9,7 +9,7 @@ from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
 from gateway.exchange.exchange import Exchange
-from gateway.listeners.listener import open_listener
+from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.telemetry.logs.opening import Logs, open_logs
@@ -29,6 +29,8 @@ class Gateway:
     warnings: Sequence[str] = ()
     """What whoever started it should know, a line each."""
     scheme: str = "http"
+    listener: Listener | None = None
+    """What accepts the connections."""
 
     @property
     def url(self) -> str:
@@ -47,8 +49,8 @@ async def open_gateway(
     """A gateway that serves while the block runs; all it opened is closed in reverse.
 
     Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
-    leave for their back end. It serves on `sockets` where they are given, which listen already at
-    the configured place, and writes to `logs` where they are open already.
+    leave for their back end. It serves on `sockets` where they are given, which are bound to the
+    configured place already, and writes to `logs` where they are open already.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -71,4 +73,5 @@ async def open_gateway(
             exchange,
             [*opened.warnings, *warnings],
             config.scheme,
+            listener,
         )

@@ -24,6 +24,7 @@ from gateway.cli.route_lines import route_lines
 from gateway.cli.tables import visible
 from gateway.config.loader import load_config
 from gateway.config.model import Config, OnConflict
+from gateway.process.announcements import are_in_log
 from gateway.process.supervisor import serve_workers
 from gateway.status import StartUpError
 
@@ -88,7 +89,7 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
     ] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT to serve on.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that serve it; 0 for one on each core.")
+        int | None, typer.Option(help="Processes that serve it; 0 for one on each core it may use.")
     ] = None,
 ) -> Config:
     """The configuration with these flags on top; a flag that was not given changes nothing."""
@@ -156,7 +157,9 @@ def serve(settings: Config) -> None:
     try:
         from gateway.process import serve as serving  # noqa: PLC0415 - see the module's docstring
 
-        serving.run(serving.serve(settings, started=_announce, stopping=_announce_end))
+        is_told = are_in_log(settings.log)
+        started, stopping = (_nothing, _nothing) if is_told else (_announce, _announce_end)
+        serving.run(serving.serve(settings, started=started, stopping=stopping))
     finally:
         gc.enable()
 
@@ -278,6 +281,10 @@ def _announce(gateway: "Gateway") -> None:
     for warning in gateway.warnings:
         _say(warning)
     _say(f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}")
+
+
+def _nothing(*_: object) -> None:
+    """Says what the log has said already."""
 
 
 def _announce_end() -> None:

@@ -19,6 +19,7 @@ from gateway.config.policy import PolicyRule
 from gateway.config.rate_limits import RateLimitOptions
 from gateway.config.sections import Bytes, Network, Seconds, Section, Selector, Words
 from gateway.config.streams import StreamOptions
+from gateway.config.supervisor import SupervisorOptions
 from gateway.config.targets import Target, check_target
 from gateway.config.tls import TlsServer
 from gateway.config.websocket import WebSocketOptions
@@ -211,9 +212,9 @@ class MetadataOptions(Section):
 class Limits(Section):
     """The largest things a client can send or cause."""
 
-    body_bytes: Bytes = 8 * 1024 * 1024
+    body_bytes: Bytes = 4 * 1024 * 1024
     """A larger request body, after decompression, is 413."""
-    stream_message_bytes: Bytes = 8 * 1024 * 1024
+    stream_message_bytes: Bytes = 4 * 1024 * 1024
     """A larger message of a request that streams is 413; `body_bytes` does not apply to it."""
     stream_bytes: Bytes | None = None
     """More bytes of a request that streams, all in all, are 413; unset for no limit."""
@@ -229,6 +230,8 @@ class Limits(Section):
     """More header fields are 431."""
     json_depth: Annotated[int, Field(gt=0, le=100)] = 100
     """Deeper nested JSON is 400."""
+    json_values: Annotated[int, Field(gt=0)] = 150_000
+    """A body or message with more JSON values is 413: each keeps all other requests waiting."""
     decompression_ratio: Annotated[int, Field(gt=1)] = 100
     """A gzip body that grows by more than this is 413."""
     header_timeout_s: Seconds = 10.0
@@ -240,6 +243,12 @@ class Limits(Section):
     connections: Annotated[int, Field(gt=0)] = 10_000
     """How many clients one worker has connected at once; more get a 503. Lowered where the process
     may not have as many files open (RLIMIT_NOFILE)."""
+    connection_requests_per_s: Annotated[int, Field(gt=0)] | None = None
+    """More requests on one connection within a second are 429, and it is closed; unset for any."""
+    unsent_bytes: Bytes = 256 * 1024 * 1024
+    """When more waits in one worker for clients that read slowly, the slowest are cut off."""
+    reading_bytes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1024.0
+    """A client that takes less of what waits for it, over `body_timeout_s`, is cut off."""
 
 
 class CompressionOptions(Section):
@@ -290,7 +299,9 @@ class Config(Section):
     tls: TlsServer | None = None
     """Speak TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
-    """Processes that serve the port together; 0 for one on each core."""
+    """Processes that serve the port together; 0 for one on each core, as far as affinity and the
+    container's CPU quota allow."""
+    supervisor: SupervisorOptions = SupervisorOptions()
     descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()
     """FileDescriptorSet files: protoc's, or buf images."""
     modules: tuple[Annotated[str, Words("a module", "gen.library.v1")], ...] = ()

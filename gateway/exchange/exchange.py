@@ -85,11 +85,11 @@ class Exchange:
             ):
                 accepted = request.headers.get("Accept-Encoding")
                 await compress(response, accepted, compression)
-            site.representations.describe(request, match, response)
+            site.rendering.describe(request, match, response)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - triaged in one place
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
-            site.representations.describe_failure(request, response)
+            site.rendering.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
                 gone = error
         if not self._finish(site, request, response):

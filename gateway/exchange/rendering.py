@@ -1,32 +1,44 @@
-"""Replies and failures as responses: status, headers, body."""
+"""Replies and failures as responses: status, headers, body, and what they depend on.
+
+Sources of the latter: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
+"""
 
 import logging
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.call import Metadata, Reply
+from gateway.config.model import Config
 from gateway.exchange.unreadable import log_unreadable
-from gateway.http.messages import Headers, Response
+from gateway.http.compression import is_compressible
+from gateway.http.entity_tags import distinguish
+from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, ErrorShape, StatusError
+from gateway.transcoding.binding import Binding
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encode
+from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
+
+_BY_ACCEPT: Final = ("Vary", "Accept")
+_BY_CODING: Final = ("Vary", "Accept-Encoding")
+_BY_BOTH: Final = ("Vary", "Accept, Accept-Encoding")
 
 
 class Rendering:
     """Makes the responses of one gateway."""
 
-    def __init__(
-        self, transcoder: Transcoder, rules: MetadataRules, shape: ErrorShape, limit_bytes: int
-    ) -> None:
-        """`limit_bytes` is how large the body of a unary reply may be."""
+    def __init__(self, transcoder: Transcoder, rules: MetadataRules, config: Config) -> None:
         self._transcoder = transcoder
         self._rules = rules
-        self._shape = shape
-        self._limit_bytes = limit_bytes
+        self._shape = config.errors
+        self._limit_bytes = config.limits.response_bytes
+        self._compresses = config.compression.enabled
+        self._varies = _BY_BOTH if self._compresses else _BY_ACCEPT
 
     def reply(self, reply: Reply, encode: Encode) -> Response:
         """The response to a reply of one message.
@@ -93,6 +105,26 @@ class Rendering:
         """A failure as the last record of a stream: an object with the one member `error`."""
         body = self._transcoder.encode_error(error).body
         return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
+
+    def describe(self, request: Request, match: Match[Binding] | None, response: Response) -> None:
+        """Describes the response of a call, or of an endpoint where there is no `match`."""
+        is_raw = match is None or self._transcoder.answers_raw(match)
+        if response.headers:  # most back ends send none, and so no tag
+            distinguish(response, request.fields, is_raw=is_raw)
+        if response.upgrade is not None:
+            return
+        if not is_raw:
+            response.headers.append(self._varies if response.stream is None else _BY_ACCEPT)
+        elif (
+            self._compresses and response.stream is None and is_compressible(response.content_type)
+        ):
+            response.headers.append(_BY_CODING)
+
+    def describe_failure(self, request: Request, response: Response) -> None:
+        """Describes the response that tells of a failure."""
+        if response.status != 204:
+            distinguish(response, request.fields, is_raw=False)
+            response.headers.append(self._varies)
 
 
 def stated_length(metadata: Metadata) -> int | None:

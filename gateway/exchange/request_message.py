@@ -1,5 +1,6 @@
 """The one message of a request that streams nothing: of its body, if it has one, and its URL."""
 
+from gateway.exchange.offloading import transcoded
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import Binding
@@ -18,7 +19,7 @@ class RequestMessage:
         self._match = match
 
     def take(self) -> bytes | None:
-        """The message, or None while its body is still to come.
+        """The message, or None where its body is still to come, or large.
 
         Raises:
             StatusError: the request is not what its method takes.
@@ -28,7 +29,7 @@ class RequestMessage:
         if body is None:
             return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
         refuse_needless_body(request, match)
-        if not body.is_whole:
+        if not body.is_at_hand:
             return None
         return self._decode(body.take())
 
@@ -39,9 +40,13 @@ class RequestMessage:
             StatusError: as `take`.
         """
         body = self._request.body
-        if body is not None:
-            refuse_needless_body(self._request, self._match)
-        return self._decode(b"" if body is None else await body.read())
+        if body is None:
+            return self._decode(b"")
+        refuse_needless_body(self._request, self._match)
+        data = await body.read()
+        if self._transcoder.takes_raw(self._match):  # which is only copied
+            return self._decode(data)
+        return await transcoded(self._decode, data)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request

@@ -12,7 +12,6 @@ from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.rendering import Rendering
-from gateway.exchange.representations import Representations
 from gateway.exchange.ring.ring import Ring
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
@@ -62,12 +61,12 @@ class Site:
             deadlines=deadlines,
             certificate_of=certificates_of(config.auth, forwarding),
         )
-        rendering = Rendering(transcoder, rules, config.errors, config.limits.response_bytes)
+        rendering = Rendering(transcoder, rules, config)
+        self.rendering = rendering
         self.transcoder = transcoder
         self.policies = policies
         self.limits = config.limits
         self.compression = config.compression
-        self.representations = Representations(transcoder, config.compression)
         self.gates = tuple(ring.gates)
         self.finishes = tuple(ring.finishes)
         self.endpoints = endpoints or EndpointRegistry()

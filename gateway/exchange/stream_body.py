@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from gateway.exchange.offloading import transcoded
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.status import Code, StatusError
@@ -75,7 +76,7 @@ class ResponseStream:
 
     async def _next(self) -> bytes:
         try:
-            return self._framed(await anext(self._call))
+            return await self._framed(await anext(self._call))
         except StopAsyncIteration:
             return await self._finish()
         except StatusError as error:
@@ -87,9 +88,11 @@ class ResponseStream:
             logger.exception("a stream failed")
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
 
-    def _framed(self, message: bytes) -> bytes:
-        payload = self._encode(message).body
-        if self._framing is not None:
+    async def _framed(self, message: bytes) -> bytes:
+        if self._framing is None:  # raw bytes, which are cut out of the message
+            payload = self._encode(message).body
+        else:
+            payload = (await transcoded(self._encode, message)).body
             payload = self._framing.message(payload, self.count)
         self.count += 1
         return payload

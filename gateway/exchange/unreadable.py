@@ -4,7 +4,7 @@ import logging
 
 from gateway.audit import ORIGIN
 from gateway.status import StatusError, UnreadableReplyError
-from gateway.telemetry.logs.program import about
+from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")
 

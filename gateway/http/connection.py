@@ -1,6 +1,7 @@
 """A client's connection as those see it that write to it, whatever protocol it speaks."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -32,4 +33,8 @@ class SocketConnection(StreamConnection, Protocol):
 
     def resume(self) -> None:
         """Reads again."""
+        ...
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Does `work` in a later turn of the loop, after others have had theirs."""
         ...

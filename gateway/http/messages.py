@@ -18,11 +18,11 @@ class Body(Protocol):
     """The body of a request, which nobody reads before it is asked for."""
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all of it is there, as it is to be read, so that it can be taken."""
+    def is_at_hand(self) -> bool:
+        """Whether all of it is there, as it is to be read, and small enough to be read at once."""
 
     def take(self) -> bytes:
-        """All of a body that is whole.
+        """All of a body that is at hand.
 
         Raises:
             StatusError: it is too large, or broke off.

@@ -10,12 +10,21 @@ from gateway.exchange.exchange import Exchange
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.listeners.http1.response_bytes import http_date
 from gateway.listeners.port import Port
-from gateway.listeners.sockets import BACKLOG, Sockets, address_of, open_sockets
+from gateway.listeners.sockets import (
+    BACKLOG,
+    ListenError,
+    Sockets,
+    address_of,
+    keep_rebindable,
+    open_sockets,
+    why_not,
+)
 from gateway.listeners.tls import TlsContexts, TlsProtocol
 
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
+_OWN = 0
 
 
 class Listener:
@@ -23,46 +32,77 @@ class Listener:
 
     def __init__(self, exchange: Exchange, address: str, tls: TlsContexts | None = None) -> None:
         self.address = address
-        self.port = Port(asyncio.get_running_loop(), exchange.limits.connections)
+        self.port = Port(asyncio.get_running_loop(), exchange.limits)
         self._exchange = exchange
-        self._servers: list[asyncio.AbstractServer] = []
         self._tls = tls
-        self._sockets: Sockets = []
-        """What listens for TLS, whatever certificate is shown."""
+        self._sockets: dict[int, Sockets] = {}
+        """What is accepted from: the sockets of its own, and those of workers it stands in for."""
+        self._servers: dict[int, list[asyncio.AbstractServer]] = {}
 
     async def start(self, sockets: Sockets) -> None:
-        """Serves on sockets that listen, and owns them from now on."""
-        if self._tls is not None:
-            self._sockets = sockets
-            self._servers = await self._open_tls(self._tls)
-            return
+        """Serves on sockets that are bound, and owns them from now on.
+
+        Raises:
+            ListenError: another has begun to listen there.
+        """
+        try:
+            await self.accept_from(_OWN, sockets)
+        except OSError as error:
+            raise ListenError(why_not(self.address, error)) from None
+        keep_rebindable(sockets)
+
+    async def accept_from(self, number: int, sockets: Sockets) -> None:
+        """Accepts connections of these sockets as well, which it does not own, until told to cease.
+
+        `number` names them: 1 or more.
+        """
+        self._sockets[number] = sockets
+        self._servers[number] = await self._open(sockets)
+
+    def cease(self, number: int) -> None:
+        """Accepts no more connections of sockets that `accept_from` was given."""
+        for server in self._servers.pop(number, ()):
+            server.close()
+        self._sockets.pop(number, None)
+
+    async def _open(self, sockets: Sockets) -> list[asyncio.AbstractServer]:
+        """Servers of these sockets, with the TLS context of now; connections keep what they have.
+
+        A server closes its socket in the end, so each has a duplicate.
+        """
         loop = asyncio.get_running_loop()
-
-        def connect() -> HttpProtocol:
-            return HttpProtocol(loop, self._exchange, self.port)
-
+        exchange, port = self._exchange, self.port
+        if self._tls is not None:
+            return [
+                await loop.create_server(
+                    lambda: TlsProtocol(loop, exchange, port),
+                    sock=one.dup(),
+                    backlog=BACKLOG,
+                    ssl=self._tls.context,
+                    ssl_handshake_timeout=exchange.limits.header_timeout_s,
+                    ssl_shutdown_timeout=exchange.limits.body_timeout_s,
+                )
+                for one in sockets
+            ]
+        servers: list[asyncio.AbstractServer] = []
         for one in sockets:
             opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
-            self._servers.append(await opening(connect, sock=one, backlog=BACKLOG))
-
-    async def _open_tls(self, tls: TlsContexts) -> list[asyncio.AbstractServer]:
-        """Servers of the same sockets with the context of now; connections keep what they have."""
-        loop = asyncio.get_running_loop()
-        return [
-            await loop.create_server(
-                lambda: TlsProtocol(loop, self._exchange, self.port),
-                sock=one.dup(),
-                backlog=BACKLOG,
-                ssl=tls.context,
-                ssl_handshake_timeout=self._exchange.limits.header_timeout_s,
-                ssl_shutdown_timeout=self._exchange.limits.body_timeout_s,
+            servers.append(
+                await opening(
+                    lambda: HttpProtocol(loop, exchange, port), sock=one.dup(), backlog=BACKLOG
+                )
             )
-            for one in self._sockets
-        ]
+        return servers
 
     async def _renew_tls(self) -> None:
-        if self._tls is not None and self._tls.renewed():
-            before, self._servers = self._servers, await self._open_tls(self._tls)
+        if self._tls is None or not self._tls.renewed():
+            return
+        for number, sockets in list(self._sockets.items()):
+            before, opened = self._servers.get(number, []), await self._open(sockets)
+            if number not in self._sockets:  # it was told to cease meanwhile
+                before = opened
+            else:
+                self._servers[number] = opened
             for server in before:
                 server.close()
 
@@ -78,12 +118,14 @@ class Listener:
             now_s = loop.time()
             for connection in list(self.port.connections):
                 connection.sweep(now_s, limits)
+            self.port.slow.sweep(now_s)
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
         """Accepts no more, lets requests under way finish for a while, then ends them."""
-        for server in self._servers:
-            server.close()
-        for one in self._sockets:
+        own = self._sockets.get(_OWN, ())
+        for number in list(self._sockets):
+            self.cease(number)
+        for one in own:
             one.close()
         self.port.write_batch.flush()
         for connection in list(self.port.connections):
@@ -107,7 +149,7 @@ async def open_listener(
 ) -> AsyncIterator[Listener]:
     """A port that serves while the block runs; requests under way are finished in the end.
 
-    It is that of `listen`, or that of `sockets`, which listen there already. Several can be open
+    It is that of `listen`, or that of `sockets`, which are bound to it already. Several can be open
     at once, each with an exchange, and so with endpoints, of its own.
 
     Raises:

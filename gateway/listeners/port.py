@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
+from gateway.config.model import Limits
+from gateway.http.turns import Turns
 from gateway.listeners.http1.response_bytes import http_date
+from gateway.listeners.slow_clients import SlowClients
 from gateway.listeners.write_batch import WriteBatch
 from gateway.status import Code, StatusError
 
@@ -13,13 +16,17 @@ _RETRY_AFTER_S = 1
 class Port:
     """The open connections of a port, the date, and the batch of small writes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, most_connections: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self.connections: set[Any] = set()
         """Each an `HttpProtocol`, which this module cannot name: connections import it."""
         self.date = http_date()
         """The value of the `Date` header, renewed while the port is open."""
         self.write_batch = WriteBatch(loop)
-        self._most_connections = most_connections
+        self.turns = Turns(loop)
+        """Work that waits for a later turn of the loop."""
+        self.slow = SlowClients(loop, limits)
+        """The clients that have more to read than their connections hold."""
+        self._most_connections = limits.connections
 
     def admit(self, connection: asyncio.Protocol) -> StatusError | None:
         """Takes a new connection on, or returns the reason to refuse it."""

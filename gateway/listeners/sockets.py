@@ -1,4 +1,7 @@
-"""Ports: listening sockets, made before there is anything that serves on them.
+"""Ports: sockets bound before there is anything that serves on them.
+
+Those that several processes share do not listen yet: a client is refused, or sent to another
+process, until the process that is to answer it can. `listen(2)` is left to that one.
 
 Imports nothing that serves, so that a process which only hands sockets on stays small.
 """
@@ -37,14 +40,24 @@ def open_sockets(listen: str) -> Sockets:
     Raises:
         ListenError: it is taken, or is none of this machine's.
     """
-    return open_shared(listen, 1)[0]
+    opened = open_shared(listen, 1)[0]
+    try:
+        for one in opened:
+            one.listen(BACKLOG)
+    except OSError as error:
+        for one in opened:
+            one.close()
+        raise ListenError(why_not(listen, error)) from None
+    keep_rebindable(opened)
+    return opened
 
 
 def open_shared(listen: str, count: int) -> list[Sockets]:
-    """As `open_sockets`, for each of `count` processes that serve one port together.
+    """Sockets that do not listen yet, for each of `count` processes that serve one port together.
 
-    Each has sockets of its own, so that the kernel spreads connections evenly, and keeps those that
-    wait for a process while that is replaced. Where the kernel cannot, all have the same.
+    Each has sockets of its own, so that the kernel spreads connections evenly: of one socket that
+    all share, the process that wakes first may take nearly all of a burst. Connections that wait
+    for a process stay while it is replaced. Where the kernel cannot spread, all have the same.
 
     Raises:
         ListenError: it is taken, or is none of this machine's.
@@ -62,7 +75,7 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
             ]
             more = [_beside(first, undo) if share else first for _ in range(count - 1)]
         except (OSError, UnicodeError) as error:
-            raise ListenError(_why(listen, error)) from None
+            raise ListenError(why_not(listen, error)) from None
         undo.pop_all()
         return [first, *more]
 
@@ -84,7 +97,7 @@ def check_listen(listen: str) -> None:
         host.encode("idna")
         _check_address(host)
     except (OSError, UnicodeError) as error:
-        raise ListenError(_why(listen, error)) from None
+        raise ListenError(why_not(listen, error)) from None
 
 
 def _check_path(path: Path) -> None:
@@ -125,6 +138,16 @@ def address_of(listen: str, sockets: Sockets) -> str:
     return f"{name}:{sockets[0].getsockname()[1]}"
 
 
+def keep_rebindable(sockets: Sockets) -> None:
+    """Lets a successor have the port of sockets that listen while old connections fade away.
+
+    Before, they must not share it (see `_bound`).
+    """
+    for one in sockets:
+        if one.family != socket.AF_UNIX:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def parse_address(listen: str) -> tuple[str, int]:
     """The host and port of `host:port`; an IPv6 address stands in brackets.
 
@@ -146,7 +169,6 @@ def _listening_at(path: Path) -> socket.socket:
     opened = socket.socket(socket.AF_UNIX)
     try:
         opened.bind(str(path))
-        opened.listen(BACKLOG)
     except OSError:
         opened.close()
         raise
@@ -178,27 +200,42 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
 
 def _beside(first: Sockets, undo: ExitStack) -> Sockets:
     """More sockets on the ports of `first`."""
-    return [undo.enter_context(_bound(s.family, s.getsockname(), share=True)) for s in first]
+    return [
+        undo.enter_context(_bound(s.family, s.getsockname(), share=True, beside=True))
+        for s in first
+    ]
 
 
-def _bound(family: int, address: Any, *, share: bool) -> socket.socket:
+def _bound(family: int, address: Any, *, share: bool, beside: bool = False) -> socket.socket:
+    """A socket on an address; `beside` others of ours."""
+    try:
+        # Without SO_REUSEADDR nobody else gets the port before we listen on it ...
+        return _bound_once(family, address, share=share, reuse=beside)
+    except OSError as error:
+        if beside or error.errno != errno.EADDRINUSE:
+            raise
+    # ... but a port in TIME_WAIT after the last run is free all the same.
+    return _bound_once(family, address, share=share, reuse=True)
+
+
+def _bound_once(family: int, address: Any, *, share: bool, reuse: bool) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A port in TIME_WAIT after the last run is free all the same.
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind(address)
-        opened.listen(BACKLOG)
     except OSError:
         opened.close()
         raise
     return opened
 
 
-def _why(listen: str, error: OSError | UnicodeError) -> str:
+def why_not(listen: str, error: OSError | UnicodeError) -> str:
+    """The reason, in words, that a place cannot be listened on."""
     is_unix = listen.startswith(_UNIX)
     reasons = {
         errno.EADDRINUSE: "something else than a socket has this name"

@@ -6,6 +6,10 @@ right after the other finds the client still awake.
 """
 
 import asyncio
+from typing import Final
+
+JOINED_UP_TO_BYTES: Final = 64 * 1024
+"""Joining head and body saves a system call, and the client a wake-up; up to here."""
 
 
 class WriteBatch:

@@ -15,9 +15,10 @@ from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
+from gateway.process.worker_process import Post, Watched
+from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import open_logs
-from gateway.telemetry.logs.program import about
 
 logger = logging.getLogger("gateway")
 
@@ -43,12 +44,9 @@ async def serve(
     started: Callable[[Gateway], None],
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
-    until: int | None = None,
-    before: str = "",
+    watched: Watched | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, or until the pipe `until` is closed at its other end.
-
-    `before` is what became of the process that this one replaces; it is written down.
+    """Serves until SIGINT or SIGTERM, or until the supervisor is gone that watches this process.
 
     Raises:
         StartUpError: it cannot start; the text says why.
@@ -57,25 +55,22 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    if until is not None:
-        loop.add_reader(until, stopped.set)
+    if watched is not None:
+        watched.attach(loop, stopped.set)
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
-            if before:
-                logger.error("%s", before, extra=about("gateway.worker.lost"))
-            logger.info("starting", extra=about("gateway.started", service__version=_version()))
+            post = None if watched is None else watched.post
+            _announce_start(post)
             async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
                 _settle()
-                _announce(gateway)
+                _announce(gateway, post)
                 started(gateway)
                 giving_back = asyncio.create_task(give_back_memory())
                 await stopped.wait()
                 giving_back.cancel()
-                if until is not None:
-                    loop.remove_reader(until)
                 logger.info("finishing what is under way", extra=about("gateway.draining"))
                 stopping()
             served_s = round(time.monotonic() - since_s, 3)
@@ -90,7 +85,21 @@ def _settle() -> None:
     gc.enable()
 
 
-def _announce(gateway: Gateway) -> None:
+def _announce_start(post: Post | None) -> None:
+    """Tells that a gateway starts, or what became of the worker that this one replaces."""
+    if post is not None and post.fate:
+        lost = about("gateway.worker.lost", gateway__worker__stack=post.stack or None)
+        logger.error("%s", post.fate, extra=lost)
+    if post is None or post.is_first:
+        logger.info("starting", extra=about("gateway.started", service__version=_version()))
+
+
+def _announce(gateway: Gateway, post: Post | None) -> None:
+    """Tells what is served; of several workers the first does, and the others name themselves."""
+    if post is not None and not post.is_first:
+        said = about("gateway.worker.started", gateway__worker__number=post.number)
+        logger.info("worker %d serves", post.number, extra=said)
+        return
     for warning in gateway.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
     count = len(gateway.transcoder.bindings)

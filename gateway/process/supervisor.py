@@ -1,38 +1,40 @@
-"""Several processes that serve one port: started, watched, replaced when they die, drained.
+"""Several processes that serve one port: started, watched, replaced when they die or hang, drained.
 
 Workers are spawned, not forked, and this process never imports what serves: it opens no channel and
-no loop that a child could inherit half-alive. It only holds the listening sockets, one set a
-worker, so that connections which wait for a dead worker are served by its successor.
+no loop that a child could inherit half-alive. It only holds the bound sockets, one set a worker, so
+that connections which wait for a worker outlive it. A worker listens once it can answer. While one
+is dead, hung or not there yet, its neighbours accept from its sockets as well (`StandIn`).
 """
 
-import gc
-import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING
+from typing import Final
 
 from gateway.config.model import Config
-from gateway.listeners.sockets import Sockets, address_of, open_shared
+from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
+from gateway.process.announcements import are_in_log
+from gateway.process.cpus import usable_cpus
+from gateway.process.pulse import LATE_S
+from gateway.process.worker import Worker, restart_delay_s
 from gateway.status import StartUpError
 
-if TYPE_CHECKING:
-    from gateway.app.gateway import Gateway
+__all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
 
 Say = Callable[[str], None]
 """Takes a line for whoever runs the gateway."""
 
-_SPAWN = get_context("spawn")
 # Longer than a gateway gives its last requests.
 _GRACE_S = 30.0
-_SETTLED_AFTER_S = 10.0
-_LONGEST_DELAY_S = 15.0
+_LOOK_EVERY_S: Final = 0.5
+"""How often it is looked whether every worker has shown life."""
+_MOST_FIRST_STARTS: Final = 5
+"""So often the first worker may die while it starts before the gateway gives up."""
+_MOST_NEIGHBOURS: Final = 3
+"""So many workers accept for one that cannot; each of them holds its sockets."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
@@ -69,86 +71,7 @@ def worker_count(config: Config) -> int:
     """How many processes are to serve."""
     if config.workers:
         return config.workers
-    # What this process may use: a container has fewer cores than its machine.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def restart_delay_s(failures: int) -> float:
-    """Seconds to wait before replacing a worker whose last `failures` lives were short."""
-    return 0.0 if failures < 2 else min(_LONGEST_DELAY_S, 0.25 * 2 ** min(failures - 1, 16))
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What a worker reports when it serves."""
-
-    routes: int
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What a worker reports when it cannot start."""
-
-    reason: str
-
-
-class Worker:
-    """The place of one worker: its sockets, and the process that serves them now, if there is."""
-
-    def __init__(self, number: int, sockets: Sockets) -> None:
-        self.number = number
-        self.sockets = sockets
-        self.process: SpawnProcess | None = None
-        self.reports: Connection | None = None
-        self.started_s = 0.0
-        self.due_s = 0.0
-        self.failures = 0
-        self.fate = ""
-        """What became of the process before this one, until its successor has taken it down."""
-
-    def __repr__(self) -> str:
-        pid = None if self.process is None else self.process.pid
-        return f"<Worker {self.number}, pid {pid}, {self.failures} failures>"
-
-    def start(self, config: Config, now_s: float) -> None:
-        """Starts a process for this place."""
-        ours, theirs = _SPAWN.Pipe()
-        process = _SPAWN.Process(
-            target=_work,
-            args=(config, self.sockets, theirs, self.fate),
-            name=f"gateway worker {self.number}",
-        )
-        # Inherited: Ctrl-C is for every process of a terminal, and would break off an import.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        theirs.close()
-        self.process, self.reports, self.started_s = process, ours, now_s
-
-    def signal(self, number: int) -> None:
-        """Sends a signal to the process."""
-        if self.process is not None and self.process.pid is not None and self.process.is_alive():
-            os.kill(self.process.pid, number)
-
-    def ended(self, now_s: float, *, could_start: bool = True) -> str:
-        """Takes note that the process has ended; says how.
-
-        The life of one that could not start was short, however long a busy machine took over it.
-        """
-        assert self.process is not None  # noqa: S101 - only what runs can end
-        self.process.join()  # its pipe closes a moment before it is gone
-        code = self.process.exitcode or 0
-        self.process.close()
-        if self.reports is not None:
-            self.reports.close()
-        self.process = self.reports = None
-        settled = could_start and now_s - self.started_s > _SETTLED_AFTER_S
-        self.failures = 1 if settled else self.failures + 1
-        self.due_s = now_s + restart_delay_s(self.failures)
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return usable_cpus()
 
 
 class Supervisor:
@@ -158,10 +81,17 @@ class Supervisor:
         self, config: Config, sockets: Sequence[Sockets], heard: socket.socket, say: Say
     ) -> None:
         self._config = config
-        self._workers = [Worker(number, own) for number, own in enumerate(sockets, 1)]
+        self._workers = [
+            Worker(number, own, _neighbours(sockets, number))
+            for number, own in enumerate(sockets, 1)
+        ]
         self._heard = heard
         self._say = say
-        self._serving = 0
+        self._url = ""
+        self._is_first = True
+        """Whether no worker has served yet."""
+        self._first_starts = 0
+        self._looked_s = time.monotonic()
         self._ending = False
 
     def run(self, url: str) -> None:
@@ -170,64 +100,100 @@ class Supervisor:
         Raises:
             StartUpError: the first worker cannot start, so none can.
         """
+        self._url = url
         try:
-            first = self._start_first()
-            for worker in self._workers[1:]:
-                worker.start(self._config, time.monotonic())
-            if first is not None:
-                for warning in first.warnings:
-                    self._say(warning)
-                many = f"{len(self._workers)} workers"
-                self._say(f"serving {first.routes} routes on {url} with {many}")
             while not self._ending:
                 self._watch()
         finally:
             self._drain()
 
-    def _start_first(self) -> Started | None:
-        """Starts one worker, to learn whether they can; None if a signal ended that."""
-        worker = self._workers[0]
-        worker.start(self._config, time.monotonic())
-        assert worker.process is not None  # noqa: S101 - it has just been started
-        assert worker.reports is not None  # noqa: S101
-        while not self._ending:
-            ready = wait([self._heard, worker.reports])
-            if self._heard in ready:
-                self._listen()
-            if worker.reports in ready:
-                report = _received(worker.reports)
-                if isinstance(report, Started):
-                    return report
-                raise StartUpError(
-                    report.reason if report else "a worker died while it was starting"
-                )
-        return None
-
     def _watch(self) -> None:
         """Waits until something happens, and sees to it."""
         now_s = time.monotonic()
-        for worker in self._workers:
+        # The first worker learns whether they can start at all.
+        wanted = self._workers[:1] if self._is_first else self._workers
+        for worker in wanted:
             if worker.process is None and worker.due_s <= now_s:
-                worker.start(self._config, now_s)
-        due_s = [worker.due_s for worker in self._workers if worker.process is None]
-        sentinels = {w.process.sentinel: w for w in self._workers if w.process is not None}
-        timeout_s = max(0.0, min(due_s) - now_s) if due_s else None
-        ready = wait([self._heard, *sentinels], timeout_s)
+                worker.start(self._config, now_s, is_first=self._is_first)
+        ready = self._wait(wanted, now_s)
+        now_s = time.monotonic()
         if self._heard in ready:
             self._listen()
-        for sentinel, worker in sentinels.items():
-            if sentinel in ready and not self._ending:
+        for worker in self._workers:
+            if worker.pulse is not None and worker.pulse.connection in ready:
+                worker.pulse.hear(now_s)
+            if worker.reports in ready:
+                self._hear(worker)
+            is_dead = worker.process is not None and worker.process.sentinel in ready
+            if is_dead and not self._ending:
                 self._bury(worker)
+        self._look_after(now_s)
+
+    def _wait(self, wanted: Sequence[Worker], now_s: float) -> list[object]:
+        """Waits for what workers say, for their end, for a signal, or for the next thing to do."""
+        due_s = [now_s + _LOOK_EVERY_S]
+        due_s += [worker.due_s for worker in wanted if worker.process is None]
+        waited: list[Connection | socket.socket | int] = [self._heard]
+        for worker in self._workers:
+            if worker.process is not None:
+                waited.append(worker.process.sentinel)
+            if worker.pulse is not None and not worker.pulse.is_over:
+                waited.append(worker.pulse.connection)
+            if worker.reports is not None and not worker.is_mute:
+                waited.append(worker.reports)
+        return list(wait(waited, max(0.0, min(due_s) - now_s)))
+
+    def _hear(self, worker: Worker) -> None:
+        """Takes what a worker reports; the first that serves is announced."""
+        report = worker.hear()
+        if report is None or not self._is_first:
+            return
+        self._is_first = False
+        # It listens: from now on strangers are kept from the port by that.
+        keep_rebindable([one for each in self._workers for one in each.sockets])
+        if not are_in_log(self._config.log):
+            for warning in report.warnings:
+                self._say(warning)
+            count = f"{len(self._workers)} workers"
+            self._say(f"serving {report.routes} routes on {self._url} with {count}")
 
     def _bury(self, worker: Worker) -> None:
-        report = _last(worker.reports)
-        how = worker.ended(time.monotonic(), could_start=not isinstance(report, Failed))
-        if isinstance(report, Failed):
-            how = f"cannot start: {report.reason}"
+        worker.hear()
+        how = worker.ended(time.monotonic())
         worker.fate = f"worker {worker.number} {how}"
+        if self._is_first:
+            self._first_starts += 1
+            if worker.failure:
+                raise StartUpError(worker.failure)
+            if self._first_starts >= _MOST_FIRST_STARTS:
+                raise StartUpError(
+                    f"no worker can start: {worker.fate} at the last of {self._first_starts} starts"
+                )
         delay_s = max(0.0, worker.due_s - time.monotonic())
         again = f"in {delay_s:.1f} s" if delay_s else "now"
         self._say(f"{worker.fate}; another is started {again}")
+        if worker.stack:
+            self._say(worker.stack)
+
+    def _look_after(self, now_s: float) -> None:
+        """Ends workers that hang, and has neighbours accept for those that do not answer."""
+        if now_s - self._looked_s > LATE_S:
+            # This process itself was held up, and has not heard what there was to hear.
+            for worker in self._workers:
+                if worker.pulse is not None:
+                    worker.pulse.heard_s = now_s
+        self._looked_s = now_s
+        options = self._config.supervisor
+        for worker in self._workers:
+            worker.look_after(now_s, options.hang_s, options.start_s)
+        absent = frozenset(
+            worker.number
+            for worker in self._workers
+            if worker.has_served and not worker.answers(now_s)
+        )
+        for worker in self._workers:
+            if worker.is_serving:
+                worker.stand_in(absent.intersection(worker.neighbours))
 
     def _listen(self) -> None:
         """Does what the signals heard ask for."""
@@ -245,7 +211,7 @@ class Supervisor:
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
         alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
-        if alive:
+        if alive and not are_in_log(self._config.log):
             self._say("finishing what is under way")
         until_s = time.monotonic() + _GRACE_S
         for worker in alive:
@@ -253,6 +219,16 @@ class Supervisor:
             worker.process.join(max(0.0, until_s - time.monotonic()))
             worker.signal(signal.SIGKILL)
             worker.process.join()
+
+
+def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
+    """Sockets of the next few places, by their numbers; none where all have the same sockets."""
+    found = {}
+    for step in range(1, min(_MOST_NEIGHBOURS, len(sockets) - 1) + 1):
+        at = (number - 1 + step) % len(sockets)
+        if sockets[at] is not sockets[number - 1] and sockets[at] != sockets[number - 1]:
+            found[at + 1] = sockets[at]
+    return found
 
 
 @contextmanager
@@ -274,45 +250,3 @@ def _signals() -> Iterator[socket.socket]:
 
 def _noted(_number: int, _frame: object) -> None:
     """Python itself writes the number of a signal that has a handler (signal.set_wakeup_fd)."""
-
-
-def _received(reports: "Connection") -> Started | Failed | None:
-    """The next report, or None if the worker died without one."""
-    try:
-        report = reports.recv()
-    except (EOFError, OSError):
-        return None
-    return report if isinstance(report, Started | Failed) else None
-
-
-def _last(reports: "Connection | None") -> Started | Failed | None:
-    """The last report of a worker that has ended."""
-    report = None
-    while reports is not None and reports.poll() and (found := _received(reports)):
-        report = found
-    return report
-
-
-def _work(config: Config, sockets: Sockets, reports: "Connection", before: str) -> None:
-    """What a worker does; `before` is what became of the one in its place."""
-    gc.disable()  # until it serves, as in a process of its own
-    from gateway.process.serve import run, serve  # noqa: PLC0415 - for workers alone
-
-    def started(gateway: "Gateway") -> None:
-        warnings = tuple(gateway.warnings)
-        reports.send(Started(len(gateway.transcoder.bindings), warnings))
-
-    try:
-        run(
-            serve(
-                config,
-                started=started,
-                stopping=lambda: None,
-                sockets=sockets,
-                until=reports.fileno(),
-                before=before,
-            )
-        )
-    except StartUpError as error:
-        reports.send(Failed(str(error)))
-        raise SystemExit(1) from None

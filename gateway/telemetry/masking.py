@@ -24,15 +24,38 @@ _CREDENTIAL: Final = re.compile(
 
 The last alternative takes what only begins as a JWT does, or each `eyJ` in it would be a start.
 """
+_PERCENT: Final = re.compile(r"%(?:25)++(?=[0-9A-Fa-f]{2})")
+_MOST_DECODINGS: Final = 8
 _MOST_NAMES: Final = 16
 _LONGEST_NAME: Final = 128
 
 
 def mask_credentials(text: str) -> str:
-    """A text without what looks like a credential."""
+    """A text without what looks like a credential, percent-encoded or not."""
+    text = _mask_plain(text)
+    return _mask_encoded(text) if "%" in text else text
+
+
+def _mask_plain(text: str) -> str:
     if "gw" in text or "eyJ" in text:
         return _CREDENTIAL.sub(_masked, text)
     return text
+
+
+def _mask_encoded(text: str) -> str:
+    """A text that hides no credential behind percent-encoding, applied once or many times.
+
+    A text that has one is shown decoded, with the mask in its place; any other stays as it is. One
+    that is encoded more often than anybody does by mistake is not shown at all.
+    """
+    decoded = text
+    for _ in range(_MOST_DECODINGS):
+        # A percent sign that was encoded again and again is one: its depth costs no round.
+        before, decoded = decoded, unquote(_PERCENT.sub("%", decoded))
+        if decoded == before:
+            masked = _mask_plain(decoded)
+            return text if masked == decoded else masked
+    return MASK
 
 
 def _masked(found: re.Match[str]) -> str:

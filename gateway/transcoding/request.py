@@ -11,6 +11,7 @@ from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
+from gateway.transcoding.json.count import refuse_too_many_values
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
 from gateway.transcoding.path_conflict import ClashCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
@@ -25,11 +26,15 @@ BodyReader = Callable[[bytes, str | None], bytes]
 class RequestDecoder:
     """Makes the request messages of one binding."""
 
-    def __init__(self, binding: Binding, codec: Codec, query: QueryOptions) -> None:
+    def __init__(
+        self, binding: Binding, codec: Codec, query: QueryOptions, json_values: int
+    ) -> None:
+        """`json_values` is how many values a JSON text may have."""
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
         self.form = form_fields(binding, query)
         self._codec = codec
+        self._json_values = json_values
         self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
         self._query = QueryBinder(
             binding.method.input, bound=binding.variables, body=binding.body, options=query
@@ -147,6 +152,9 @@ class RequestDecoder:
                 if isinstance(field, FieldDescriptor)
                 else self._codec.reader(self.binding.method.input)
             )
+        # A value has two characters at least, with what separates it from the next.
+        if len(body) > 2 * self._json_values:
+            refuse_too_many_values(body, self._json_values)
         return self._json(body)
 
     def _read_protobuf(self, body: bytes) -> bytes:

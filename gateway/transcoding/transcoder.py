@@ -248,7 +248,8 @@ class Transcoder:
             return self._compile(match.target)
 
     def _compile(self, binding: Binding) -> _Plan:
-        decoder = RequestDecoder(binding, self._codec, self._config.query)
+        config = self._config
+        decoder = RequestDecoder(binding, self._codec, config.query, config.limits.json_values)
         encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan

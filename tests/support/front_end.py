@@ -167,14 +167,19 @@ class FrontEnd:
 
 @asynccontextmanager
 async def open_front_end(
-    upstream: Upstream | None = None, *, log: Path | None = None, **settings: Any
+    upstream: Upstream | None = None,
+    *,
+    log: Path | None = None,
+    serves: Schema | None = None,
+    **settings: Any,
 ) -> AsyncIterator[FrontEnd]:
     """A front end with these settings; without `log` nothing is written down."""
     upstream = upstream or Upstream()
+    served = serves or schema()
     access = {"access": "off" if log is None else log}
     config = Config.model_validate({"listen": "127.0.0.1:0", "log": access} | settings)
-    transcoder = build_transcoder(config, schema())
-    handlers = dict.fromkeys(schema().methods.values(), upstream)
+    transcoder = build_transcoder(config, served)
+    handlers = dict.fromkeys(served.methods.values(), upstream)
     async with open_logs(config.log) as logs:
         exchange = Exchange(Site(config, transcoder, handlers, observers=logs.observers))
         async with open_listener(config.listen, exchange, tls=config.tls) as listener:

@@ -1,10 +1,12 @@
 """REST: methods called by the HTTP rules of their protos (google/api/http.proto)."""
 
+from functools import partial
 from typing import Final
 
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.endpoints import options_answer
+from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.request_message import RequestMessage
 from gateway.http.messages import Request, Response
@@ -59,7 +61,9 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
-        return self._rendering.reply(reply, encode)
+        if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
+            return self._rendering.reply(reply, encode)
+        return await in_thread(partial(self._rendering.reply, reply, encode))
 
 
 def _without_path(error: StatusError) -> StatusError:

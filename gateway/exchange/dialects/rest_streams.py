@@ -3,15 +3,19 @@
 What comes back begins as soon as there is something to say, even while the request is being read.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
+from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering, stated_length
 from gateway.exchange.request_message import RequestMessage, refuse_needless_body
 from gateway.exchange.stream_body import ResponseStream
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
+from gateway.http.turns import MESSAGES_AT_ONCE
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
@@ -70,19 +74,24 @@ class RestStreams:
         stream_decoder = self._transcoder.stream_decoder(
             match, request.query, content_type, self._limit_bytes
         )
+        size = 0
         if body is not None:
             async for data in body.pieces(lambda: stream_decoder.is_midway):
                 request.body_bytes += len(data)
-                for message in stream_decoder.feed(data):
+                size += len(data)
+                async for message in _each(stream_decoder.feed(data), is_large=size > LARGE_BYTES):
+                    size = 0
                     yield message
-        for message in stream_decoder.finish():
+        async for message in _each(stream_decoder.finish(), is_large=size > LARGE_BYTES):
             yield message
 
     async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
         """The response to a stream of requests that is answered once."""
         reply = await call.reply()
         assert reply is not None  # noqa: S101 - it is waited for
-        return self._rendering.reply(reply, encode)
+        render = partial(self._rendering.reply, reply, encode)
+        is_large = len(reply.message) > LARGE_BYTES
+        return await in_thread(render) if is_large else render()
 
     async def _raw(
         self,
@@ -141,3 +150,18 @@ class RestStreams:
         )
         response.stream = pieces
         return response
+
+
+async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[bytes]:
+    """The messages of a piece of a body; `is_large` where the first ends one of many pieces."""
+    at_once = 0
+    while True:
+        find = partial(next, found, None)
+        message = await in_thread(find) if is_large else find()
+        if message is None:
+            return
+        is_large = False
+        yield message
+        at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
+        if not at_once:
+            await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
+from gateway.exchange.offloading import LARGE_BYTES
 from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
@@ -36,11 +37,11 @@ class Begin(Protocol):
 class WholeBody:
     """A body that came with its head, is within the limits, and is not packed."""
 
-    __slots__ = ("_data",)
-    is_whole = True
+    __slots__ = ("_data", "is_at_hand")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.is_at_hand = len(data) < LARGE_BYTES
 
     def take(self) -> bytes:
         """All of it."""
@@ -74,9 +75,10 @@ class IncomingBody:
         self._begin = begin
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all of it has come, and nothing is packed."""
-        return self._stream.is_eof() and not self._fields.is_coded
+    def is_at_hand(self) -> bool:
+        """Whether all of it has come, it is small, and nothing is packed."""
+        stream = self._stream
+        return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_coded
 
     async def read(self) -> bytes:
         """See `Body.read`."""

@@ -1,14 +1,14 @@
 """What a client's connection can do whatever is spoken on it: send, hold back, and end well."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from gateway.listeners.http1.peer_closed import peer_has_closed
-from gateway.listeners.write_batch import WriteBatch
+from gateway.listeners.port import Port
+from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
 
-JOINED_UP_TO_BYTES: Final = 64 * 1024
-"""Joining head and body saves a system call, and the client a wake-up; up to here."""
 _LINGER_S: Final = 2.0
 
 
@@ -28,20 +28,27 @@ class ClientConnection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_reading_paused",
+        "_slow",
+        "_turns",
         "_unsent_bytes",
         "_unsent_since_s",
         "_write_batch",
+        "peer",
         "transport",
         "writing_paused",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, write_batch: WriteBatch) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         self.transport: asyncio.Transport | None = None
         """None before the connection is made, and once it is lost."""
+        self.peer = ""
+        """The client's address."""
         self.writing_paused = False
         """Whether the client is slow to take what is there for it."""
         self._loop = loop
-        self._write_batch = write_batch
+        self._write_batch = port.write_batch
+        self._turns = port.turns
+        self._slow = port.slow
         self._parser: Any = None
         """What stops parsing while a body is full."""
         self._drain: asyncio.Future[None] | None = None
@@ -73,6 +80,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: nobody waits for it any more."""
+        self._slow.discard(self.transport)
         self.transport = None
         if self._drain is not None and not self._drain.done():
             if exc is None:
@@ -80,13 +88,20 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._drain.set_exception(ConnectionResetError())
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Does `work` in a later turn of the loop, after others have had theirs."""
+        self._turns.later(work)
+
     def pause_writing(self) -> None:
         """The client takes what is sent too slowly."""
         self.writing_paused = True
+        if self.transport is not None:
+            self._slow.add(self.transport, self.peer)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.writing_paused = False
+        self._slow.discard(self.transport)
         drain, self._drain = self._drain, None
         if drain is not None and not drain.done():
             drain.set_result(None)

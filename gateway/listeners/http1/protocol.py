@@ -20,8 +20,9 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
-from gateway.listeners.http1.client_connection import ClientConnection
+from gateway.listeners.http1.pacing import PacedConnection
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
+from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.listeners.http1.response_bytes import is_plain, plain_response, response_bytes
 from gateway.listeners.http1.stream_writer import StreamWriter
@@ -32,11 +33,13 @@ logger = logging.getLogger("gateway")
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_PIPELINED: Final = 16
+# How many requests of one connection are answered before others have their turn.
+_AT_ONCE: Final = 4
 # What a back end says of a deadline is better than what we say, so it gets the first word.
 _OVERDUE_AFTER_S: Final = 0.25
 
 
-class HttpProtocol(ClientConnection):
+class HttpProtocol(PacedConnection):
     """One client connection."""
 
     __slots__ = (
@@ -48,6 +51,7 @@ class HttpProtocol(ClientConnection):
         "_incoming",
         "_port",
         "_queue",
+        "_rate",
         "_reader",
         "_received_s",
         "_request",
@@ -58,7 +62,7 @@ class HttpProtocol(ClientConnection):
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
-        super().__init__(loop, port.write_batch)
+        super().__init__(loop, port)
         self._reader = RequestReader(
             self,
             loop,
@@ -84,6 +88,8 @@ class HttpProtocol(ClientConnection):
         self._upgrade: Takeover | None = None
         self._early = b""
         """What came behind the head that asks for an upgrade."""
+        most = exchange.limits.connection_requests_per_s
+        self._rate = None if most is None else RequestRate(most)
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
 
     @property
@@ -100,7 +106,7 @@ class HttpProtocol(ClientConnection):
         """A client has connected."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
+        self.peer = self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
         refusal = self._port.admit(self)
         if refusal is not None:
             self._closing = self._discarding = True
@@ -126,6 +132,9 @@ class HttpProtocol(ClientConnection):
                 self._upgrade.receive(data)
             return
         self._received_s = self._loop.time()
+        super().data_received(data)
+
+    def _read(self, data: bytes) -> None:
         try:
             arrivals, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
@@ -134,10 +143,13 @@ class HttpProtocol(ClientConnection):
         if upgraded:
             # The parser has stopped: what follows is no HTTP, or never looked at where the upgrade
             # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
-            self._discarding, self._early = True, bytes(early)
+            self._discarding, self._early = True, bytes(early) + self._unread
             self.pause()
         if arrivals:
-            self._take(arrivals)
+            if self._rate is None:
+                self._take(arrivals)
+            else:
+                self._take_some(arrivals, self._rate)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
@@ -197,6 +209,10 @@ class HttpProtocol(ClientConnection):
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
+    def _has_room(self) -> bool:
+        """See `PacedConnection._has_room`."""
+        return len(self._queue) <= _MAX_PIPELINED
+
     def _take(self, arrivals: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
         self._incoming = arrivals[-1][2]
@@ -207,6 +223,15 @@ class HttpProtocol(ClientConnection):
             self._wake()
         elif len(self._queue) > _MAX_PIPELINED:
             self.pause()
+
+    def _take_some(self, arrivals: Sequence[ReceivedRequest], rate: RequestRate) -> None:
+        """Takes as many as may come in a second; more are not answered, and end the connection."""
+        room = rate.room_for(len(arrivals), self._received_s)
+        if room:
+            self._take(arrivals[:room])
+        if room < len(arrivals):
+            self._incoming = None
+            self._stop_reading_after(rate.refusal)
 
     def _stop_reading_after(self, error: StatusError) -> None:
         """Looks at nothing more: `error` is the last answer, or what ends a body that broke."""
@@ -242,13 +267,23 @@ class HttpProtocol(ClientConnection):
     async def _serve(self) -> None:
         """Serves what comes. One task for all of a connection's requests saves 3 µs for each."""
         goes_on = True
+        at_once = 0
         try:
             while goes_on:
                 if self._queue:
+                    if at_once == _AT_ONCE:
+                        at_once = 0
+                        await asyncio.sleep(0)
+                        continue
+                    at_once += 1
                     goes_on = await self._serve_one(self._queue.popleft())
+                    # Here nothing keeps the answer's bytes that a slow client has not taken yet.
+                    if self.writing_paused and self._upgrade is None:
+                        await self.drained()
                 elif (waiter := self._rest()) is None:
                     return
                 else:
+                    at_once = 0
                     await waiter
         except StreamBrokenError:
             pass
@@ -266,7 +301,7 @@ class HttpProtocol(ClientConnection):
     async def _serve_one(self, waiting: ReceivedRequest | StatusError) -> bool:
         """Answers a request; tells whether the connection can be used for another."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
-            self.resume()
+            self._read_on()
         if isinstance(waiting, StatusError):
             broken = self._reader.broken
             self._send(self._exchange.refuse(waiting, self._reader.peer, fields=broken), "close")
@@ -286,10 +321,7 @@ class HttpProtocol(ClientConnection):
             await self._hand_over(response, response.upgrade)
             return False
         if response.stream is None:
-            goes_on = self._respond(message, response, body)
-            if self.writing_paused:
-                await self.drained()
-            return goes_on
+            return self._respond(message, response, body)
         goes_on, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
             goes_on, connection = False, "close-delimited"

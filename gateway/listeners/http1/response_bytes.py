@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gateway.http.messages import Response
-from gateway.listeners.http1.client_connection import JOINED_UP_TO_BYTES
+from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus

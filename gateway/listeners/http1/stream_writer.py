@@ -8,6 +8,7 @@ from struct import pack
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.connection import StreamConnection
 from gateway.http.messages import BodyStream, Response
+from gateway.http.turns import MESSAGES_AT_ONCE
 from gateway.listeners.http1.response_bytes import stream_head
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
@@ -50,11 +51,15 @@ class StreamWriter:
             self._write_head(response, date, connection)
             has_content = response.status not in _WITHOUT_CONTENT
             if not head_only:
+                at_once = 0
                 async for piece in self._pieces:
                     if has_content:
                         self._send(piece)
                     if self._wire.writing_paused:
                         await self._wire.drained()
+                    at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
+                    if not at_once:
+                        await asyncio.sleep(0)
             self._finish(has_content=has_content and not head_only)
         except StreamBrokenError:
             self._flush()

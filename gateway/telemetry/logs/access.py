@@ -16,6 +16,7 @@ from gateway.status import Code
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
+    coloured_status,
     instant,
     plain,
     quoted,
@@ -110,10 +111,11 @@ class AccessLines:
         rpc = "-" if record.binding is None else record.binding.method.path[1:]
         caller = "" if record.principal is None else f"{record.principal.name}@"
         caller = plain(mask_credentials(caller + record.client))
+        status = coloured_status(record.status) if self._style.colour else str(record.status)
         return text_line(
             record.at_s,
             severity,
-            f"{plain(record.method)} {plain(path + query)} {record.status} {record.code.name} "
+            f"{plain(record.method)} {plain(path + query)} {status} {record.code.name} "
             f"{record.duration_s * 1000:.1f} ms {rpc} {caller} "
             f"{plain(mask_credentials(record.request_id))}",
             colour=self._style.colour,

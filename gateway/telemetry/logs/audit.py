@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 
 from gateway.audit import ORIGIN
+from gateway.telemetry.event import Value
 from gateway.telemetry.logs.access import Style
-from gateway.telemetry.logs.line_format import Value, json_line, pairs, plain, text_line
+from gateway.telemetry.logs.line_format import json_line, pairs, plain, text_line
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Record

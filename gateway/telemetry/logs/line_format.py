@@ -11,12 +11,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
+from gateway.telemetry.event import Value
 from gateway.telemetry.masking import mask_credentials
 
 LIMIT: Final = 1024
 """A text that is longer is cut; a client decides how long most of them are."""
 
-Value = str | int | float | bool | None
 
 SEVERITIES: Final = {
     logging.DEBUG: "DEBUG",
@@ -28,6 +28,7 @@ SEVERITIES: Final = {
 """Names of OpenTelemetry's log data model (SeverityText) by `logging`'s numbers."""
 
 _MILLISECONDS: Final = [f".{number:03}Z" for number in range(1000)]
+_CLASS_COLOURS: Final = {1: "2", 2: "32", 3: "36", 4: "33", 5: "31"}
 _COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "31;1"}
 
 
@@ -80,7 +81,13 @@ def text_line(at_s: float, severity: str, text: str, *, colour: bool) -> str:
     shown = f"{severity:5}"
     if colour:
         shown = f"\x1b[{_COLOURS[severity]}m{shown}\x1b[0m"
-    return f"{instant(at_s)[11:-1]} {shown} {text}\n"
+    return f"{instant(at_s)} {shown} {text}\n"
+
+
+def coloured_status(status: int) -> str:
+    """The status of an HTTP response for a terminal, coloured by its class."""
+    colour = _CLASS_COLOURS.get(status // 100)
+    return str(status) if colour is None else f"\x1b[{colour}m{status}\x1b[0m"
 
 
 def pairs(fields: Mapping[str, Value]) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
+from gateway.telemetry.event import Value
 from gateway.telemetry.logs import audit as audit_log
 from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
 from gateway.telemetry.logs.audit import AuditLog
 from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.line_format import Value, json_line
+from gateway.telemetry.logs.line_format import json_line
 from gateway.telemetry.logs.program import ProgramHandler, taken_over
 from gateway.telemetry.logs.writer import (
     FileSink,
@@ -27,6 +28,8 @@ from gateway.telemetry.logs.writer import (
 )
 from gateway.telemetry.record import Observer, Record
 
+_TERMINAL_EVERY_S = 0.01
+"""On a terminal, lines of several workers come in order, but for this."""
 _NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
 
 
@@ -76,12 +79,12 @@ class Logs:
 
     def close(self) -> None:
         """Writes what waits, and closes files."""
-        writers = [*self._writers.values()]
-        if self._audit_writer is not None:
-            writers.append(self._audit_writer)
-        written = [writer.close() for writer in writers]
-        if self._audit_writer is not None and not written[-1]:
-            print("gateway: the end of the audit trail could not be written", file=sys.stderr)
+        written = [writer.close() for writer in self._writers.values()]
+        audit = self._audit_writer
+        if audit is not None:
+            written.append(audit.close())  # a second time does no harm
+            if not written[-1]:
+                print(_NOT_WRITTEN, file=sys.stderr)
         if all(written):
             self._close_sinks()
 
@@ -105,14 +108,24 @@ class Logs:
         if sink is None:
             return None
         if destination not in self._writers:
-            self._writers[destination] = LogWriter(sink, self._lines.line, _lost)
+            if _is_terminal(sink):
+                self._writers[destination] = LogWriter(
+                    sink, self._lines.line, _lost, every_s=_TERMINAL_EVERY_S
+                )
+            else:
+                self._writers[destination] = LogWriter(sink, self._lines.line, _lost)
         return self._writers[destination]
 
     def _open_audit_writer(self, destination: Destination) -> LogWriter[Record] | None:
-        """One of its own, even where others write to the same place: it must not lose lines."""
+        """One of its own, even where others write to the same place: it must not lose lines.
+
+        On a terminal it is that of the others: people read the lines in the order of what happened.
+        """
         sink = self._sink(destination)
         if sink is None:
             return None
+        if _is_terminal(sink):
+            return self._writer(destination)
         return LogWriter(sink, self._lines.line, audit_log.lost, must_keep=True)
 
     def _style(self, destination: Destination) -> Style:
@@ -192,6 +205,10 @@ def open_command_audit(options: LogOptions) -> Iterator[Audit]:
             sink.close()
         else:
             print(_NOT_WRITTEN, file=sys.stderr)
+
+
+def _is_terminal(sink: Sink) -> bool:
+    return isinstance(sink, StreamSink) and sink.is_terminal
 
 
 def _user() -> str:

@@ -6,24 +6,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gateway.telemetry.event import Value
 from gateway.telemetry.logs.access import Style
 from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.line_format import SEVERITIES, Value, json_line, pairs, plain, text_line
+from gateway.telemetry.logs.line_format import SEVERITIES, json_line, pairs, plain, text_line
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Record
 
 _PID = os.getpid()
 _MOST_FRAMES = 20
-
-
-def about(event: str, **fields: Value) -> dict[str, object]:
-    """What a log record says beside its words: `logger.info("...", extra=about("...", ...))`.
-
-    Of a field's name, two underscores are a dot: `server__address`.
-    """
-    named = {name.replace("__", "."): value for name, value in fields.items()}
-    return {"gateway_event": event, "gateway_fields": named}
 
 
 class ProgramHandler(logging.Handler):

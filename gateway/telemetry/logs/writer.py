@@ -3,6 +3,7 @@
 import logging
 import os
 import select
+import stat
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ _MOST_WAITING = 65_536
 _CLOSING_S = 5.0
 _RETRY_S = 0.5
 _PATIENCE_S = 0.25
+_SETTLING_S: Final = 0.002
+_LINE_FEED: Final = 0x0A
 
 logger = logging.getLogger("gateway.telemetry.logs")
 
@@ -50,12 +53,20 @@ class Sink(Protocol):
         ...
 
 
+class Line:
+    """How far what was written has come: it may have ended amid a line."""
+
+    def __init__(self) -> None:
+        self.is_torn = False
+
+
 class StreamSink:
     """Standard output or standard error; left open in the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._turn = threading.Lock()  # a pipe tears long writes of two threads apart
+        self._line = Line()
 
     @property
     def is_terminal(self) -> bool:
@@ -68,7 +79,7 @@ class StreamSink:
     def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
         """Writes to a terminal, a pipe or whatever it is."""
         with self._turn:
-            _write_all(self._descriptor, data, is_closing)
+            _write_all(self._descriptor, data, is_closing, self._line)
 
     def close(self) -> None:
         """Does nothing: others may use it still."""
@@ -86,6 +97,7 @@ class FileSink:
         self._path = path
         self._sync = sync
         self._turn = threading.Lock()
+        self._line = Line()
         try:
             self._descriptor = self._open()
         except OSError as error:
@@ -95,7 +107,9 @@ class FileSink:
         """Appends, to the file that has the name now."""
         with self._turn:
             self._follow()
-            _write_all(self._descriptor, data, is_closing)
+            if _ends_amid_line(self._descriptor):
+                self._line.is_torn = True
+            _write_all(self._descriptor, data, is_closing, self._line)
             if self._sync:
                 os.fsync(self._descriptor)
 
@@ -105,8 +119,12 @@ class FileSink:
 
     def _open(self) -> int:
         # Appending: each worker has the file open, and none may write over another's lines.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o640)
+        flags = os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        # Reading is for how a file ends; it may not be allowed, and a pipe is not to be read.
+        if self._path.is_file() or not self._path.exists():
+            with suppress(PermissionError):
+                return os.open(self._path, flags | os.O_RDWR, 0o640)
+        return os.open(self._path, flags | os.O_WRONLY, 0o640)
 
     def _follow(self) -> None:
         ours = os.fstat(self._descriptor)
@@ -121,6 +139,7 @@ class FileSink:
             opened = self._open()
             os.close(self._descriptor)
             self._descriptor = opened
+            self._line.is_torn = False
 
 
 def stream_sink(name: str) -> StreamSink:
@@ -132,16 +151,38 @@ def stream_sink(name: str) -> StreamSink:
         return StreamSink(2 if name == "stderr" else 1)
 
 
-def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool]) -> None:
-    rest = memoryview(data)
+def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool], line: Line) -> None:
+    """Writes lines; what follows a line that was torn begins with a line feed of its own."""
+    rest = memoryview(b"\n" + data if line.is_torn else data)
     while rest:
         try:
             written = os.write(descriptor, rest)
+            line.is_torn = rest[written - 1] != _LINE_FEED
             rest = rest[written:]
         except BlockingIOError:
             # Whoever shares a pipe with us can have made it non-blocking.
             if not select.select([], [descriptor], [], _PATIENCE_S)[1] and is_closing():
                 raise
+
+
+def _ends_amid_line(descriptor: int) -> bool:
+    """Whether a file ends without a line feed: a disk was full, or a process was killed."""
+    size = _torn_size(descriptor)
+    if size == 0:
+        return False
+    time.sleep(_SETTLING_S)  # or another worker is writing at this moment
+    return _torn_size(descriptor) == size
+
+
+def _torn_size(descriptor: int) -> int:
+    """The size of a regular file that ends amid a line; 0 if it does not, or cannot be read."""
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
+            return 0
+        return 0 if os.pread(descriptor, 1, found.st_size - 1) == b"\n" else found.st_size
+    except OSError:
+        return 0
 
 
 class LogWriter(Generic[T]):
@@ -159,7 +200,9 @@ class LogWriter(Generic[T]):
         *,
         must_keep: bool = False,
         most: int = _MOST_WAITING,
+        every_s: float = _EVERY_S,
     ) -> None:
+        """What has been added is written `every_s` seconds at the latest, if the sink is free."""
         self.waiting: deque[T | str] = deque()
         """What is to be written: whole lines, or what `render` makes them of."""
         self.most = most
@@ -170,6 +213,7 @@ class LogWriter(Generic[T]):
         self._render = render
         self._notice = notice
         self._must_keep = must_keep
+        self._every_s = every_s
         self._is_failing = False
         self._closing = False
         self._wake = threading.Event()
@@ -201,7 +245,7 @@ class LogWriter(Generic[T]):
 
     def _run(self) -> None:
         while not self._closing:
-            self._wake.wait(_EVERY_S)
+            self._wake.wait(self._every_s)
             self._wake.clear()
             self._empty()
         self._empty()

@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from threading import RLock
 from typing import Any, cast
 
 from google.protobuf import (
@@ -313,25 +314,29 @@ class _Types:
         self._made = Registry()
         self._replicas = TypeCopies(json_name)
         self._holders = 0
+        # Large messages are read and written in threads; two must not make one class.
+        self._lock = RLock()
         # The library asks a registry only the three questions answered below.
         self.registry = cast("Registry", self)
 
     def load(self, message: Descriptor) -> type[Message]:
         """The library's class of `message`."""
-        self._add(self._replicas.file_with(message))
-        return self._class(message.full_name)
+        with self._lock:
+            self._add(self._replicas.file_with(message))
+            return self._class(message.full_name)
 
     def hold(self, field: FieldDescriptor, name: str, json_name: str) -> type[Message]:
         """A class with that field alone, under other names."""
         entry = entry_fields(field)
         # A map's entry must come with the message it is declared in, never alone.
         inner = (entry[1] if entry else field).message_type
-        if inner is not None:
-            self.load(inner)
-        self._holders += 1
-        holder = f"holder{self._holders}"
-        self._add(self._replicas.holder(holder, field, name, json_name))
-        return self._class(holder)
+        with self._lock:
+            if inner is not None:
+                self.load(inner)
+            self._holders += 1
+            holder = f"holder{self._holders}"
+            self._add(self._replicas.holder(holder, field, name, json_name))
+            return self._class(holder)
 
     def message(self, name: str) -> DescMessage | None:
         """The type an Any names."""

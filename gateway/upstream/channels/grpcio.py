@@ -16,7 +16,7 @@ from gateway.config.model import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
-from gateway.telemetry.logs.program import about
+from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.status_details import (
     backend_error,

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 
 from gateway.call import Metadata
 from gateway.status import Code, StatusError
-from gateway.telemetry.logs.program import about
+from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway.upstream")
 

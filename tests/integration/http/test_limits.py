@@ -71,7 +71,7 @@ async def test_a_declared_length_over_the_limit_is_refused_unread(front_end: Fro
     request = get("/v1/items", f"Content-Length: {10**12}", "Expect: 100-continue", method="POST")
     answer = await front_end.ask(request)
     assert (answer.status, answer.closes) == (413, True)
-    assert answer.json["error"]["message"] == "the request body is larger than 8388608 bytes"
+    assert answer.json["error"]["message"] == "the request body is larger than 4194304 bytes"
 
 
 async def test_a_reply_over_the_limit_is_an_error_that_says_so() -> None:

@@ -90,6 +90,16 @@ PLACES = [
     pytest.param(f"GET /v1/holders/ada?access_token={SECRET} HTTP/1.1", id="token in the query"),
     pytest.param(f"GET /v1/holders/{TOKEN} HTTP/1.1", id="token in the path"),
     pytest.param(f"GET /v1/holders/{TOKEN.replace('_', '%5F')} HTTP/1.1", id="token escaped"),
+    pytest.param(f"GET /v1/holders/%67{TOKEN[1:]} HTTP/1.1", id="token's first letter escaped"),
+    pytest.param(f"GET /v1/holders/%2567{TOKEN[1:]} HTTP/1.1", id="token escaped twice"),
+    pytest.param(f"GET /v1/holders/%25252567{TOKEN[1:]} HTTP/1.1", id="escaped four times"),
+    pytest.param(
+        f"GET /v1/holders/a HTTP/1.1\r\nUser-Agent: gwt%5F{TOKEN[4:]}", id="escaped user agent"
+    ),
+    pytest.param(
+        f"GET /v1/holders/a HTTP/1.1\r\nX-Shown: {quote(quote(TOKEN)).replace('gw', '%2567w')}",
+        id="escaped twice in a shown header",
+    ),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Bearer {TOKEN}", id="bad token"),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Bearer {JWT}", id="bad JWT"),
     pytest.param(f"GET /v1/holders/a HTTP/1.1\r\nAuthorization: Basic {SECRET}", id="basic"),

@@ -57,9 +57,20 @@ def test_anything_else_is_refused(listen: str) -> None:
         parse_address(listen)
 
 
-def test_a_socket_listens_before_anything_serves() -> None:
-    with opened("127.0.0.1:0") as [[only]], socket.create_connection(only.getsockname()):
+def test_a_socket_of_one_process_listens_before_anything_serves() -> None:
+    (only,) = open_sockets("127.0.0.1:0")
+    with only, socket.create_connection(only.getsockname()):
         assert address_of("127.0.0.1:0", [only]) == f"127.0.0.1:{only.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_port_for_several_refuses_clients_until_one_can_answer(count: int) -> None:
+    with opened("127.0.0.1:0", count) as sockets:
+        address = sockets[0][0].getsockname()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        sockets[-1][0].listen()
+        socket.create_connection(address).close()
 
 
 @spreads
@@ -72,6 +83,8 @@ def test_each_process_has_a_socket_of_its_own_on_one_port() -> None:
 @spreads
 def test_connections_are_spread_over_the_processes() -> None:
     with opened("127.0.0.1:0", 2) as [[first], [second]]:
+        first.listen()
+        second.listen()
         clients = [socket.create_connection(first.getsockname()) for _ in range(64)]
         for one in (first, second):
             one.settimeout(2)

@@ -41,7 +41,7 @@ class Dead:
 
 
 @pytest.mark.parametrize(
-    ("lived_s", "could_start", "delays_s"),
+    ("lived_s", "served", "delays_s"),
     [
         pytest.param(1.0, True, [0.0, 0.5, 1.0], id="short lives"),
         pytest.param(60.0, True, [0.0, 0.0, 0.0], id="long lives"),
@@ -49,12 +49,13 @@ class Dead:
     ],
 )
 def test_only_a_worker_that_has_served_for_long_is_replaced_at_once_again(
-    lived_s: float, could_start: bool, delays_s: list[float]
+    lived_s: float, served: bool, delays_s: list[float]
 ) -> None:
     worker, seen = Worker(1, []), []
     for _ in delays_s:
         worker.process, worker.started_s = Dead(), 100.0  # type: ignore[assignment]
-        worker.ended(100.0 + lived_s, could_start=could_start)
+        worker.has_started = served
+        worker.ended(100.0 + lived_s)
         seen.append(worker.due_s - 100.0 - lived_s)
     assert seen == delays_s
 
@@ -67,6 +68,11 @@ def test_none_asked_for_is_one_for_each_core_we_may_use() -> None:
     assert worker_count(Config(workers=0)) == len(os.sched_getaffinity(0))
 
 
+def test_none_asked_for_minds_the_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.process.supervisor.usable_cpus", lambda: 7)
+    assert worker_count(Config(workers=0)) == 7
+
+
 def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
     with pytest.raises(StartUpError, match=r"auth\.store: memory: is one worker's own"):
@@ -76,7 +82,7 @@ def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
 @pytest.mark.slow
 def test_who_watches_over_workers_imports_nothing_that_serves() -> None:
     code = (
-        "import sys, gateway.cli.main; "
+        "import sys, gateway.cli.main, gateway.process.supervisor; "
         "heavy = {'aiohttp', 'grpc', 'uvloop', 'asyncio', 'gateway.app.gateway'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -1,5 +1,8 @@
 """What no line shows, wherever a client puts it."""
 
+import math
+import time
+
 import pytest
 
 from gateway.telemetry.masking import PathMasks, mask_credentials, query_names
@@ -120,3 +123,47 @@ def test_of_a_query_nobody_reads_nothing_is_shown() -> None:
 )
 def test_what_looks_like_a_credential_is_hidden_anywhere(text: str, shown: str) -> None:
     assert mask_credentials(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param(f"/a/%67{TOKEN[1:]}", "/a/***", id="a letter"),
+        pytest.param(f"/a/gwt%5F{TOKEN[4:]}", "/a/***", id="the underscore"),
+        pytest.param(f"/a/%2567{TOKEN[1:]}/b", "/a/***/b", id="twice"),
+        pytest.param(f"/a/%25252567{TOKEN[1:]}", "/a/***", id="four times"),
+        pytest.param(f"/a/%{'25' * 1000}67{TOKEN[1:]}", "/a/***", id="a thousand times"),
+        pytest.param("/%65yJhbGciOiJub25l%2EeyJz", "/***", id="a JWT"),
+        pytest.param("/a%2Fb/%25/100%", "/a%2Fb/%25/100%", id="nothing to hide"),
+        pytest.param("/%zz%2", "/%zz%2", id="no encoding"),
+    ],
+)
+def test_a_credential_is_hidden_however_often_it_is_encoded(text: str, shown: str) -> None:
+    assert mask_credentials(text) == shown
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "eyJ",
+        "gwt_",
+        "%25",
+        "%2",
+        "%2525%",
+        "eyJaaaaaaaa.",
+        "%65yJ",
+        "%25%32",
+        "gwt_0123456789abcde.",
+    ],
+)
+def test_looking_for_credentials_takes_time_in_proportion(piece: str) -> None:
+    def cost_s(size: int) -> float:
+        text = piece * (size // len(piece))
+        best = math.inf
+        for _ in range(3):
+            before_s = time.process_time()
+            mask_credentials(text)
+            best = min(best, time.process_time() - before_s)
+        return best
+
+    assert cost_s(80_000) < 0.02 + cost_s(8_000) * 30

@@ -10,13 +10,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import NamedTuple
 
 from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
+from gateway.exchange.offloading import transcoded
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.http.connection import SocketConnection
+from gateway.http.turns import AT_ONCE_S, MESSAGES_AT_ONCE
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
 
@@ -98,6 +101,7 @@ class WebSocket:
         self._reader: asyncio.Future[None] | None = None
         self._unread = b""
         self._paused = False
+        self._is_reading_later = False
         self._is_half_closed = False
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -113,7 +117,11 @@ class WebSocket:
         """Takes bytes of the client's; more than can be used wait, and so does the client."""
         self._heard_s, self._pinged_s = self._loop.time(), 0.0
         self._unread = self._unread + data if self._unread else data
-        self._read()
+        if len(self._unread) <= self._frames.piece_bytes:
+            self._read()
+        else:
+            self._hold(is_full=True)
+            self._read_later()
 
     def beat(self, now_s: float) -> None:
         """Asks a silent client whether it is there; called every now and then."""
@@ -134,6 +142,7 @@ class WebSocket:
 
     async def payloads(self) -> AsyncGenerator[bytes]:
         """What the client sends, until it has no more to say."""
+        at_once = 0
         while True:
             while self._waiting:
                 payload = self._waiting.popleft()
@@ -141,6 +150,9 @@ class WebSocket:
                 if self._paused and self._waiting_bytes < _WAITING_BYTES // 2:
                     self._read()
                 yield payload
+                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
+                if not at_once:
+                    await asyncio.sleep(0)
             if self._is_half_closed:
                 return
             self._reader = self._loop.create_future()
@@ -185,11 +197,18 @@ class WebSocket:
         """Sends the replies, no faster than the client takes them."""
         assert self._wire is not None  # noqa: S101 - it runs
         frame = self._frames.binary if self._is_protobuf else self._frames.text
+        at_once = 0
         try:
             async for message in session.call:
-                self._send(frame(session.encode(message).body))
+                payload = await transcoded(session.encode, message)
+                if not self._frames.is_open:  # the client has closed while this was on its way
+                    return Ending(StatusError(Code.CANCELLED, "the client has closed"))
+                self._send(frame(payload.body))
                 if self._wire.writing_paused:
                     await self._wire.drained()
+                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
+                if not at_once:
+                    await asyncio.sleep(0)
         except StatusError as error:
             log_unreadable(error)
             return Ending(error)
@@ -219,8 +238,15 @@ class WebSocket:
 
     def _read(self) -> None:
         """Looks at what has come, as far as there is room for it."""
+        if not self._is_reading_later:  # or it has used up its time in this turn
+            self._read_parts()
+
+    def _read_parts(self) -> None:
+        """Looks at it part by part; others have their turn before it takes long."""
+        self._is_reading_later = False
         frames = self._frames
-        while self._unread and (self._waiting_bytes < _WAITING_BYTES or self._cut.done()):
+        until_s = perf_counter() + AT_ONCE_S
+        while self._unread and self._has_room():
             if len(self._unread) <= frames.piece_bytes:
                 piece, self._unread = self._unread, b""
             else:
@@ -231,11 +257,24 @@ class WebSocket:
             self._reply()
             if frames.has_left:
                 self._leave()
-        self._hold(is_full=self._waiting_bytes >= _WAITING_BYTES and not self._cut.done())
+            if perf_counter() > until_s:
+                break
+        if self._unread and self._has_room():
+            self._read_later()
+        self._hold(is_full=self._is_reading_later or not self._has_room())
         if self._reader is not None and (self._waiting or self._is_half_closed):
             if not self._reader.done():
                 self._reader.set_result(None)
             self._reader = None
+
+    def _read_later(self) -> None:
+        if not self._is_reading_later and self._wire is not None:
+            self._is_reading_later = True
+            self._wire.later(self._read_parts)
+
+    def _has_room(self) -> bool:
+        """Whether more can be looked at; when the call has ended, it is only dropped."""
+        return self._waiting_bytes < _WAITING_BYTES or self._cut.done()
 
     def _hold(self, *, is_full: bool) -> None:
         if is_full != self._paused and self._wire is not None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import shake_hands
+from gateway.exchange.offloading import transcoded
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
@@ -126,7 +128,7 @@ class WebSocketDialect:
     ) -> AsyncGenerator[bytes]:
         decoder = self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         async for payload in socket.payloads():
-            yield decoder.decode(payload)
+            yield await transcoded(decoder.decode, payload)
         instead = decoder.instead()
         if instead is not None:
             yield instead
@@ -147,7 +149,9 @@ class WebSocketDialect:
             async with aclosing(socket.payloads()) as payloads:
                 payload = await anext(payloads, b"")
         kind = PROTOBUF_TYPES[0] if protobuf else JSON
-        return self._transcoder.decode(match, request.query, kind, payload)
+        return await transcoded(
+            partial(self._transcoder.decode, match, request.query, kind), payload
+        )
 
 
 def _takes(match: Match[Binding]) -> int | None:

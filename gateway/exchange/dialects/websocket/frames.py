@@ -17,7 +17,11 @@ from websockets.server import ServerProtocol
 _log = logging.getLogger("gateway.frames")
 _log.setLevel(logging.WARNING)
 
-_PIECE_BYTES = 64 * 1024
+# All frames of a piece are looked at in one go. A ping has six bytes; where there are few frames,
+# larger pieces cost less.
+_LEAST_PIECE_BYTES = 512
+_PIECE_BYTES = 8 * 1024
+_FEW_FRAMES = 8
 # One read of compressed bytes could become a thousand times as much before anybody looks at it.
 _COMPRESSED_PIECE_BYTES = 1024
 _RATIO_FREE_BYTES = 64 * 1024
@@ -44,8 +48,9 @@ class Frames:
         protocol.extensions = list(extensions)
         self._protocol = protocol
         self._is_compressed = bool(protocol.extensions)
-        self.piece_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _PIECE_BYTES
-        """How much is fed at a time."""
+        self._most_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _PIECE_BYTES
+        self.piece_bytes = _LEAST_PIECE_BYTES
+        """How much is to be fed at a time."""
         self._ratio = ratio
         self._taken = self._given = 0
         self._parts: bytearray | None = None
@@ -72,7 +77,12 @@ class Frames:
         protocol = self._protocol
         protocol.receive_data(data)
         messages: list[Message] = []
-        for event in protocol.events_received():
+        events = protocol.events_received()
+        if len(events) > _FEW_FRAMES:
+            self.piece_bytes = _LEAST_PIECE_BYTES
+        elif self.piece_bytes < self._most_bytes and len(data) == self.piece_bytes:
+            self.piece_bytes *= 2
+        for event in events:
             if isinstance(event, Frame) and event.opcode in _DATA:
                 self._collect(event, messages)
         if self._is_compressed:

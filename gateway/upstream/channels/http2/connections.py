@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gateway.config.model import Upstream
-from gateway.telemetry.logs.program import about
+from gateway.telemetry.event import about
 from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.status_details import deadline_exceeded, overloaded, unavailable

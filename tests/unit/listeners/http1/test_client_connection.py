@@ -5,14 +5,17 @@ from unittest.mock import Mock
 
 import pytest
 
+from gateway.config.model import Limits
 from gateway.listeners.http1.client_connection import ClientConnection
-from gateway.listeners.write_batch import WriteBatch
+from gateway.listeners.port import Port
 
 
 def connected() -> ClientConnection:
     loop = asyncio.get_running_loop()
-    wire = ClientConnection(loop, WriteBatch(loop))
-    wire.connection_made(Mock(spec=asyncio.Transport))
+    wire = ClientConnection(loop, Port(loop, Limits()))
+    transport = Mock(spec=asyncio.Transport)
+    transport.get_write_buffer_size.return_value = 0
+    wire.connection_made(transport)
     return wire
 
 

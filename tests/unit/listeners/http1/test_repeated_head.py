@@ -59,7 +59,7 @@ def told(arrival: ReceivedRequest) -> object:
     if isinstance(request, StatusError):
         return request.http_status, message.method, message.path
     fields = request.fields
-    whole = request.body.take() if request.body and request.body.is_whole else None
+    whole = request.body.take() if request.body and request.body.is_at_hand else None
     return (
         *(request.method, request.path, request.query, request.peer),
         *(list(request.headers.items()), tuple(fields.raw), fields.accept, fields.content_type),

@@ -194,14 +194,29 @@ def test_people_read_a_line_at_a_glance() -> None:
     shown = entry(binding=CARD, path="/v1/cards/1", query="holder=x", principal=Principal("ada"))
     made = lines(Style(text=True))
     assert made.line(shown) == (
-        "00:00:01.500 INFO  GET /v1/cards/1?holder=*** 200 OK 1.2 ms logged.v1.Cards/GetCard "
-        "ada@192.0.2.1 id\n"
+        "1970-01-01T00:00:01.500Z INFO  GET /v1/cards/1?holder=*** 200 OK 1.2 ms "
+        "logged.v1.Cards/GetCard ada@192.0.2.1 id\n"
     )
 
 
 def test_colours_are_for_terminals() -> None:
     assert "\x1b[32mINFO" in lines(Style(text=True, colour=True)).line(entry())
     assert "\x1b[31mERROR" in lines(Style(text=True, colour=True)).line(entry(status=500))
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        pytest.param(101, "\x1b[2m101\x1b[0m", id="informational"),
+        pytest.param(204, "\x1b[32m204\x1b[0m", id="successful"),
+        pytest.param(304, "\x1b[36m304\x1b[0m", id="redirection"),
+        pytest.param(404, "\x1b[33m404\x1b[0m", id="client error"),
+        pytest.param(503, "\x1b[31m503\x1b[0m", id="server error"),
+    ],
+)
+def test_a_status_is_coloured_by_its_class(status: int, shown: str) -> None:
+    assert f" {shown} " in lines(Style(text=True, colour=True)).line(entry(status=status))
+    assert f" {status} " in lines(Style(text=True)).line(entry(status=status))
 
 
 @pytest.mark.parametrize(

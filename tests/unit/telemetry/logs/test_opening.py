@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pty
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 
 from gateway.audit import NO_AUDIT, ORIGIN
 from gateway.config.log import LogFormat, LogOptions
+from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_command_audit, open_logs
-from gateway.telemetry.logs.program import about
 from gateway.telemetry.logs.writer import LogError
 from gateway.telemetry.masking import PathMasks
 from tests.support.entries import bindings, entry
@@ -88,14 +89,15 @@ async def test_a_record_brings_the_masks_of_its_path(tmp_path: Path) -> None:
 
 
 async def shown_on_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, form: LogFormat = LogFormat.AUTO
+    monkeypatch: pytest.MonkeyPatch, form: LogFormat = LogFormat.AUTO, times: int = 1
 ) -> str:
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w") as stream:
         monkeypatch.setattr("sys.stdout", stream)
         async with open_logs(options(access="stdout", audit="stdout", format=form)) as logs:
-            logs.observers[0].ended(entry())
-            logs.audit.record("key.created", principal="ada")
+            for _ in range(times):
+                logs.observers[0].ended(entry())
+                logs.audit.record("key.created", principal="ada")
         os.set_blocking(leader, False)
         shown = ""
         with suppress(BlockingIOError):
@@ -109,8 +111,17 @@ async def test_a_terminal_is_for_people(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     shown = await shown_on_a_terminal(monkeypatch)
-    assert "\x1b[32mINFO \x1b[0m GET /v1/holders/ada 200 OK" in shown
+    assert "\x1b[32mINFO \x1b[0m GET /v1/holders/ada \x1b[32m200\x1b[0m OK" in shown
     assert "audit key.created" in shown
+
+
+async def test_a_terminal_shows_lines_in_order_and_dated(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = await shown_on_a_terminal(monkeypatch, times=20)
+    words = ["audit" if " audit " in line else "access" for line in shown.splitlines()]
+    assert words == ["access", "audit"] * 20
+    assert all(
+        re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", one) for one in shown.splitlines()
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
@@ -133,7 +144,7 @@ async def test_a_file_can_have_text_but_the_audit_trail_stays_json(tmp_path: Pat
     async with open_logs(options(access=access, audit=audit, format=LogFormat.TEXT)) as logs:
         logs.observers[0].ended(entry())
         logs.audit.record("key.created")
-    assert access.read_text().startswith("00:00:01.500 INFO  GET ")
+    assert access.read_text().startswith("1970-01-01T00:00:01.500Z INFO  GET ")
     assert lines(audit)[0]["event.name"] == "key.created"
 
 

@@ -2,9 +2,12 @@
 
 import errno
 import os
+import resource
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -222,3 +225,93 @@ def test_a_closed_pipe_fails_no_one() -> None:
     until_sync(lambda: one.dropped == 1)
     one.close()
     os.close(writing)
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """While the block runs no file can grow beyond a size; a write that would is cut there."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_line_behind_a_torn_one_begins_on_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    sink = FileSink(file)
+    sink.write(b"one\n", lambda: False)
+    with disk_of(6), pytest.raises(OSError, match="File too large"):
+        sink.write(b"two\n", lambda: False)
+    sink.write(b"three\n", lambda: False)
+    sink.write(b"four\n", lambda: False)
+    assert file.read_text() == "one\ntw\nthree\nfour\n"
+
+
+def test_no_line_is_empty_where_a_write_failed_between_two(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    sink = FileSink(file)
+    sink.write(b"one\n", lambda: False)
+    with disk_of(4), pytest.raises(OSError, match="File too large"):
+        sink.write(b"two\n", lambda: False)
+    sink.write(b"three\n", lambda: False)
+    assert file.read_text() == "one\nthree\n"
+
+
+def test_lines_torn_by_another_process_are_seen(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_text("before it was killed it wro")
+    sink = FileSink(file)
+    sink.write(b"one\n", lambda: False)
+    with file.open("a") as other:
+        other.write("another worker's li")
+    sink.write(b"two\n", lambda: False)
+    assert file.read_text().splitlines() == [
+        "before it was killed it wro",
+        "one",
+        "another worker's li",
+        "two",
+    ]
+
+
+def test_a_file_that_may_only_be_written_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    sink = FileSink(tmp_path / "a.log")
+    with disk_of(2), pytest.raises(OSError, match="File too large"):
+        sink.write(b"one\n", lambda: False)
+    sink.write(b"two\n", lambda: False)
+    assert (tmp_path / "a.log").read_text() == "on\ntwo\n"
+
+
+def test_a_line_torn_on_its_way_to_a_pipe_ends(tmp_path: Path) -> None:
+    file = tmp_path / "stdout"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
+    sink = StreamSink(descriptor)
+    with disk_of(2), pytest.raises(OSError, match="File too large"):
+        sink.write(b"one\n", lambda: False)
+    sink.write(b"two\n", lambda: False)
+    os.close(descriptor)
+    assert file.read_text() == "on\ntwo\n"
+
+
+def test_lines_that_must_be_kept_are_whole_after_a_torn_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    writing = writer(FileSink(file), must_keep=True)
+    with disk_of(1):
+        writing.add(10)
+        writing.hurry()
+        until_sync(lambda: file.stat().st_size == 1)
+    assert writing.close()
+    assert file.read_text() == "1\n10\n"
