@@ -186,7 +186,8 @@ def test_no_two_tests_of_a_file_have_one_name() -> None:
 
 def repeated_tests(module: ast.Module) -> list[str]:
     """The tests that a later one of the same name hides, so that they never run."""
-    scopes = [module, *[node for node in module.body if isinstance(node, ast.ClassDef)]]
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    scopes: list[ast.Module | ast.ClassDef] = [module, *classes]
     return [
         name
         for scope in scopes

@@ -14,12 +14,13 @@ from tests.support.shelves import bindings, parsed, schema, wire
 GET, PUT = "GET /v1/{name=books/*}", "PUT /v1/{name=books/*}"
 PATCH, FILE = "PATCH /v1/{name=books/*}", "PUT /v1/{name=files/*}"
 ADD = "POST /v1/{name=books/*}:add"
+MOST_VALUES = 100
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
 
 def decoder(route: str) -> RequestDecoder:
     codec = Codec(schema().pool, JsonOptions(), json_depth=20)
-    return RequestDecoder(bindings()[route], codec, QueryOptions())
+    return RequestDecoder(bindings()[route], codec, QueryOptions(), MOST_VALUES)
 
 
 def decode(
@@ -104,6 +105,11 @@ def test_a_request_that_contradicts_its_rule_is_refused(
     error = refused(route, query, body)
     assert error.code is Code.INVALID_ARGUMENT
     assert says in error.message + str(error.details)
+
+
+def test_a_body_of_more_values_than_allowed_is_refused() -> None:
+    tags = json.dumps({"tags": ["x"] * MOST_VALUES}).encode()
+    assert refused(PUT, "", tags).http_status == 413
 
 
 def test_a_body_may_repeat_what_the_path_says() -> None:
