@@ -171,8 +171,8 @@ def _content(file: FileDescriptorProto) -> bytes:
     Comments and positions do not, nor what buf adds, nor JSON names that follow from the field's:
     protoc writes those into descriptor sets but not into generated modules.
     """
-    bare = FileDescriptorProto()
-    bare.CopyFrom(file)
+    # Read anew: an option is unknown to a file that was read before a module declared the option.
+    bare = FileDescriptorProto.FromString(file.SerializeToString())
     bare.ClearField("source_code_info")
     bare.DiscardUnknownFields()
     for field in _fields(bare):
