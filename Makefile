@@ -1,4 +1,4 @@
-# Everything a developer types. `make help` is made from the comments behind the targets.
+# The commands of a developer. `make help` prints the comments after the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -12,18 +12,21 @@ PYTEST_ARGS ?=
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run protos check format test test-quick test-compiled wheel bench bench-quick corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled wheel bench bench-quick corpus pin clean
 
-help: ## what you can type
+help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-run: $(READY) ## the sample back ends and the gateway, with lines to try
+run: $(READY) ## start the sample back ends and the gateway, and print requests to try
 	@$(BIN)/python -m services.demo
 
-protos: $(READY) ## generate $(GEN)/ from $(PROTOS)/ (PROTOS=my/protos GEN=my_gen for your own)
+try: $(READY) ## print more requests to try while `make run` serves
+	@$(BIN)/python -m services.demo --more
+
+protos: $(READY) ## generate gen/ from protos/ (for your own: PROTOS=my/protos GEN=my_gen)
 	@$(BIN)/python -m tools.protos --protos $(PROTOS) --out $(GEN)
 
-check: $(READY) ## format, lint, types, import contracts, fresh generated code
+check: $(READY) ## check format, lint, types, import contracts and generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -31,49 +34,51 @@ check: $(READY) ## format, lint, types, import contracts, fresh generated code
 	$(BIN)/python -m tools.protos --check
 	$(BIN)/python -m tools.settings_page --check
 
-format: $(READY) ## put the code into shape
+format: $(READY) ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(READY) ## the test suite
+test: $(READY) ## run the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-quick: $(READY) ## the rules alone, in under a minute: no servers, no compiler, few examples of each property
+test-quick: $(READY) ## run the quick tests, in under a minute: no servers, no compiler, few examples
 	$(BIN)/python -m pytest -n 2 -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
 
-wheel: $(READY) ## dist/*.whl for this Python and platform, with machine code where it can be made
+wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler
 	$(BIN)/python -m tools.machine_code --wheel dist
 
-test-compiled: $(READY) ## what goes over sockets, and every rule, against the gateway as machine code
+test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway
 	$(BIN)/python -m tools.machine_code $(COMPILED)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 
-bench: $(READY) ## what a request costs, side by side with other gateways
+bench: $(READY) ## measure the cost of a request, side by side with other gateways
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(READY) ## the small GET alone, in under two minutes
+bench-quick: $(READY) ## measure only the small GET, in less than two minutes
 	$(BIN)/python -m benchmarks --quick
 
-corpus: $(READY) ## send a request to every HTTP rule of a large published API set (FOLDER=my/sets for yours)
+corpus: $(READY) ## send a request to every HTTP rule of a large published API set (for your own: FOLDER=my/sets)
 	$(BIN)/python -m tools.corpus $(FOLDER)
 
-pin: $(READY) ## resolve requirements.txt anew from pyproject.toml
+pin: $(READY) ## resolve requirements.txt again from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade -o requirements.txt
 
-clean: ## remove what the other targets made
+clean: ## remove everything that the other targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp stands for the whole environment: it is made anew when the pins or the project change.
+# One file stands for the whole environment: it is made again when the pins or the project change.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "Preparing $(VENV) (once; about half a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@echo "Preparing $(VENV), once: downloads and installs packages: half a minute to several minutes, by machine and network"
+	@set -o pipefail; PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	  --require-hashes -r requirements.txt | while read -r word what _; do case $$word in \
+	    Collecting) echo "  package $$((n += 1)): $$what" ;; Installing) echo "  installing $$n packages ..." ;; esac; done
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

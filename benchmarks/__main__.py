@@ -1,4 +1,4 @@
-"""`make bench`: the pure path, the loading of schemas, and this gateway beside its peers."""
+"""`make bench`: measures the pure path, the loading of schemas, and this gateway and its peers."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ _QUICK = Effort(rounds=2, load_s=2, paced_s=1.0)
 
 
 def main() -> int:
-    """Runs all, or what the options name, and prints the tables."""
+    """Runs all benchmarks, or those that the options select, and prints the tables."""
     options = read_options()
     console = Console(width=120)
     whole = not (options.quick or options.only)
@@ -29,7 +29,7 @@ def main() -> int:
     effort = _QUICK if options.quick else Effort(rounds=options.rounds)
     began = report.Moment.now()
     try:
-        # Saved after each round: whoever ends it early has what came before.
+        # Saved after each round, so that an interrupted run keeps its results so far.
         run = Run(scenarios_of(options), effort)
         results = run.run(lambda so_far: report.save(so_far, {}, began))
         console.print(report.table(results))
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def scenarios_of(options: argparse.Namespace) -> tuple[Scenario, ...]:
-    """What is to be measured side by side."""
+    """The scenarios to compare."""
     if options.quick:
         return (SMALL_GET,)
     return tuple(
@@ -58,7 +58,7 @@ def _guards(rounds: int) -> dict[str, float]:
     try:
         return guards.run(rounds)
     except MissingError as missing:
-        print(f"left out: what guards add: {missing}", file=sys.stderr)
+        print(f"left out: the cost of guards: {missing}", file=sys.stderr)
         return {}
 
 
@@ -74,22 +74,25 @@ def _save(
 
 
 def read_options() -> argparse.Namespace:
-    """The command line's words, which go together."""
+    """Parses the command line, and checks that its options fit together."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the small GET end to end, no more")
+    parser.add_argument("--quick", action="store_true", help="only the small GET, end to end")
     parser.add_argument("--pure", action="store_true", help="no servers, no peers")
     parser.add_argument(
-        "--only", action="append", metavar="TEXT", help="requests whose name has this; repeatable"
+        "--only",
+        action="append",
+        metavar="TEXT",
+        help="scenarios with this in the name; repeatable",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each scenario")
     parser.add_argument("--publish", action="store_true", help="put the figures into docs/")
     options = parser.parse_args()
     if options.publish and (options.quick or options.only or options.pure):
-        parser.error("--publish wants the whole run, not a part of it")
+        parser.error("--publish needs the whole run, not a part of it")
     for part in options.only or ():
         if not any(part in scenario.name for scenario in SCENARIOS):
             names = ", ".join(scenario.name for scenario in SCENARIOS)
-            parser.error(f"no request is called {part}; there are {names}")
+            parser.error(f"no scenario has {part} in its name; expected one of: {names}")
     return options
 
 

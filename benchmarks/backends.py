@@ -1,4 +1,4 @@
-"""Back ends that a benchmark brings along, each in a process of its own."""
+"""The back ends of single benchmarks, each in its own process."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def started(module: str) -> Iterator[str]:
-    """What `python -m MODULE backend` serves; yields the address that it prints, and ends it."""
+    """Runs `python -m MODULE backend`; yields the address that it prints, and ends it."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, "backend"],
         stdout=subprocess.PIPE,

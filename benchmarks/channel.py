@@ -1,4 +1,4 @@
-"""What a unary call costs a channel alone: `python -m benchmarks.channel`.
+"""Measures the cost of a unary call in a channel alone: `python -m benchmarks.channel`.
 
 Calls go to the back end of `make bench`, 32 at a time; rounds of the two channels alternate.
 """
@@ -34,7 +34,7 @@ _METADATA: Metadata = [("accept", "application/json"), ("x-request-id", "5f0c0e0
 
 @contextmanager
 def _back_end() -> Iterator[str]:
-    """The back end; yields where it listens."""
+    """Runs the back end; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -60,7 +60,7 @@ def _wait_for(target: str) -> None:
 
 
 async def _cost_us(channel: Channel, seconds: float) -> tuple[float, float]:
-    """The processor time of a call in µs, and calls a second."""
+    """The processor time of a call in µs, and calls per second."""
     method = schema().methods["bench.v1.Bench.GetItem"]
     request = message("GetItemRequest", {"shelf": "7", "item": "42"})
     count, until_s = 0, time.perf_counter() + seconds
@@ -77,7 +77,7 @@ async def _cost_us(channel: Channel, seconds: float) -> tuple[float, float]:
 
 
 def _cpu_s() -> float:
-    """Processor time of the whole process: grpcio works in threads of its own."""
+    """Processor time of the whole process: grpcio works in its own threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 

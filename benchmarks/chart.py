@@ -1,4 +1,4 @@
-"""A bar chart as SVG: for each kind of request, what it costs in each gateway."""
+"""A bar chart as SVG: the cost of each kind of request in each gateway."""
 
 from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape
@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 _WIDTH, _NAME_WIDTH, _BAR_WIDTH = 760, 190, 460
 _ROW, _GAP, _TOP, _BOTTOM = 18, 34, 62, 30
 _OURS_COLOUR, _PEER_COLOUR = "#1f6feb", "#9aa4b2"
-# Readable on light and dark pages alike, which a chart in a README has to be.
+# Readable on light and dark pages, because a README is shown on both.
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#24292f}.title{font-size:16px;font-weight:600}"
     ".request{font-weight:600}.note{fill:#57606a;font-size:11px}"
@@ -14,11 +14,11 @@ _STYLE = (
 )
 
 Costs = Mapping[str, Mapping[str, float]]
-"""Microseconds, by the names of request and gateway; the first gateway is ours."""
+"""Microseconds, by the names of scenario and gateway; the first gateway is ours."""
 
 
 def draw(costs: Costs, date: str) -> str:
-    """The chart; in each group the longest bar is the dearest gateway."""
+    """The chart; in each group the longest bar is the most expensive gateway."""
     height = _TOP + sum(_GAP + _ROW * len(group) for group in costs.values()) + _BOTTOM
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     lines = [

@@ -1,7 +1,7 @@
-"""This gateway and its peers side by side, in one run on one machine.
+"""Measures this gateway and its peers in one run on one machine.
 
-CPU microseconds a request is the steady measure: user and system time of the gateway's processes
-over the requests they answered. Rounds are interleaved, medians reported.
+CPU microseconds per request are the steady measure: user and system time of the gateway's
+processes over the requests they answered. Rounds are interleaved; results are medians.
 """
 
 import sys
@@ -29,23 +29,23 @@ from benchmarks.peers import OURS, Peer, backend, peers, running
 from benchmarks.scenarios import SMALL_GET, Scenario, Setup
 
 _FEW = 100
-# What a gateway can do to whoever measures it: not start, hang up, or never answer.
+# The ways in which a gateway can fail: it does not start, closes the connection, or never answers.
 _BROKEN = (MissingError, OSError, HTTPException, SubprocessError)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one round of one scenario cost; latencies are at half of the saturated rate."""
+    """The results of one round of one scenario; latencies are at half of the saturated rate."""
 
     cpu_us: float
-    """By the scenario's unit: a request, or a message of a stream."""
+    """Per unit of the scenario: a request, or a message of a stream."""
     rate: float
-    """Units a second."""
+    """Units per second."""
     busy: float
-    """The share of its core that the gateway used; below 0.9 the load was the tighter end."""
+    """The share of its core that the gateway used; below 0.9 the load generator was the limit."""
     p50_ms: float
     p99_ms: float
-    """Not a number where fewer than a hundred requests were asked."""
+    """NaN if there were fewer than a hundred requests."""
     peak_mb: float
 
 
@@ -55,7 +55,7 @@ Results = dict[str, dict[str, Sample]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure."""
+    """The duration of the measurements."""
 
     rounds: int = 3
     load_s: int = 2
@@ -63,7 +63,7 @@ class Effort:
 
 
 class Run:
-    """Rounds of measurements, as far as they have come."""
+    """The rounds of a measurement so far."""
 
     def __init__(self, scenarios: Sequence[Scenario], effort: Effort) -> None:
         self._scenarios = scenarios
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def results(self) -> Results:
-        """The medians of the rounds so far, for each scenario and gateway that can do it."""
+        """The medians of the rounds so far, for each scenario and the gateways that support it."""
         return {
             scenario.name: {name: _median(found) for name, found in by_peer.items()}
             for scenario in self._scenarios
@@ -81,7 +81,7 @@ class Run:
         }
 
     def run(self, after_round: Callable[[Results], object] = lambda _: None) -> Results:
-        """Measures; hands the results on after each round. Who cannot is left out with a word.
+        """Measures, and passes on the results after each round; reports gateways it leaves out.
 
         Raises:
             MissingError: wrk is missing, or this gateway itself does not start.
@@ -116,7 +116,7 @@ class Run:
                     self._samples[scenario.name][peer.name].append(sample)
 
     def _serves(self, peer: Peer, scenario: Scenario) -> bool:
-        """Whether a gateway does what the scenario is about; looked at before each measurement."""
+        """True if a gateway answers the scenario correctly; checked before each measurement."""
         objection = scenario.objection(*ask(peer.port, scenario))
         if objection:
             self._leave_out(f"{peer.name}, {scenario.name}: {objection}")
@@ -166,6 +166,6 @@ def _median(samples: list[Sample]) -> Sample:
 
 
 def _middle(values: Iterable[float]) -> float:
-    """The median of what was measured; not a number has no place in an order."""
+    """The median of the values without NaN, which cannot be sorted."""
     known = [value for value in values if not isnan(value)]
     return median(known) if known else nan

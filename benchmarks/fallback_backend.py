@@ -1,4 +1,4 @@
-"""The back end in Python, for machines without Go: correct, but slower than what it feeds.
+"""The back end in Python, for machines without Go: correct, but slower than some gateways.
 
 `python -m benchmarks.fallback_backend -listen HOST:PORT`.
 """
@@ -22,7 +22,7 @@ def _list(count: int) -> bytes:
 
 
 class Servicer(grpc.GenericRpcHandler):
-    """Answers bench.v1.Bench with ready bytes."""
+    """Answers bench.v1.Bench with prepared bytes."""
 
     def __init__(self) -> None:
         self._item = message("Item", ITEM)
@@ -78,7 +78,7 @@ class Servicer(grpc.GenericRpcHandler):
 
 
 async def serve(listen: str) -> None:
-    """Serves until it is ended."""
+    """Serves until it is killed."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", _LARGEST),
                                       ("grpc.max_send_message_length", _LARGEST)])  # fmt: skip
     server.add_generic_rpc_handlers((Servicer(),))

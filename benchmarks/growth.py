@@ -1,4 +1,4 @@
-"""How this gateway's costs grow: with routes, connections, the size of a message, and workers.
+"""Measures how this gateway's costs grow: with routes, connections, message size, and workers.
 
 `python -m benchmarks.growth [--publish]` takes about four minutes.
 """
@@ -32,36 +32,36 @@ _SECONDS, _AT_LEAST = 2, 3
 _IDLE = (1, 1_000, 10_000)
 _BYTES = (100, 10_000, 1_000_000, 10_000_000, 50_000_000)
 _ITEM_BYTES = 127
-# The defaults refuse what is larger than a REST API should send; here they would end the curve.
+# The default limits reject very large messages; here they would cut off the curve.
 _LIMITS = {"response_bytes": 256_000_000, "body_bytes": 256_000_000}
 _MAX_MESSAGE_BYTES = 128_000_000
 
 
 @dataclass
 class Curve:
-    """How something grows, a row a point."""
+    """A table of one kind of growth, with one row per point."""
 
     title: str
     columns: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def table(self) -> Table:
-        """For a terminal."""
+        """The table for a terminal."""
         table = Table(*self.columns, title=self.title, box=None)
         for row in self.rows:
             table.add_row(*row)
         return table
 
     def markdown(self) -> str:
-        """For a page."""
+        """The table for a page."""
         return f"**{self.title}**\n\n{markdown(self.columns, self.rows)}"
 
 
 def main() -> int:
-    """Prints a table for each kind of growth, and publishes them if that is asked for."""
+    """Prints a table for each kind of growth, and publishes them on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--publish", action="store_true", help="put the figures into docs/")
-    parser.add_argument("--only", choices=[one.__name__ for one in _MEASURES], help="this alone")
+    parser.add_argument("--only", choices=[one.__name__ for one in _MEASURES], help="only this one")
     options = parser.parse_args()
     console = Console(width=120)
     curves = []
@@ -69,7 +69,7 @@ def main() -> int:
     try:
         need_wrk()
         with backend() as address:
-            os.sched_setaffinity(0, {int(LOAD_CORE)})  # what asks here is load, too
+            os.sched_setaffinity(0, {int(LOAD_CORE)})  # this process is part of the load
             for measure in _MEASURES:
                 if options.only in (None, measure.__name__):
                     curves.append(measure(address))
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def start_up(address: str) -> Curve:
-    """How long it takes from nothing to the first answer, and what a process then holds."""
+    """The time from a cold start to the first answer, and the memory used then."""
     columns = (
         "",
         "seconds to the first answer",
@@ -112,7 +112,7 @@ def start_up(address: str) -> Curve:
 
 
 def workers(address: str) -> Curve:
-    """What more processes serve; on few cores they share them with the load and the back end."""
+    """The throughput of more workers; on few cores they share these with load and back end."""
     columns = ("workers", "requests/s", "CPU µs", "MB in all")
     curve = Curve("Workers, on as many cores", columns)
     cores = os.cpu_count() or 1
@@ -120,7 +120,7 @@ def workers(address: str) -> Curve:
         command, port = gateway(address, {"workers": count})
         with running(command, port, f"0-{min(count, cores) - 1}") as pid:
             ask(port, SMALL_GET)
-            saturate(port, SMALL_GET, 2)  # by then all of them are there
+            saturate(port, SMALL_GET, 2)  # until all of them have started
             before_s = cpu_s(pid)
             answers = saturate(port, SMALL_GET, _SECONDS)
             cost_us = (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
@@ -131,7 +131,7 @@ def workers(address: str) -> Curve:
 
 
 def routes(address: str) -> Curve:
-    """What a small GET costs beside ever more routes."""
+    """The cost of a small GET among more and more routes."""
     curve = Curve("A small GET among many routes", ("routes", "CPU µs", "MB"))
     costs: dict[int, list[float]] = {size: [] for size in SIZES}
     peaks: dict[int, float] = {}
@@ -152,7 +152,7 @@ def routes(address: str) -> Curve:
 
 
 def idle_connections(address: str) -> Curve:
-    """What a connection that has asked once and waits takes of memory, and of time."""
+    """The memory of an idle connection, and its effect on the cost of a request."""
     columns = ("idle connections", "kB each", "MB in all", "CPU µs of a small GET beside them")
     curve = Curve("Idle keep-alive connections", columns)
     room = _files_allowed()
@@ -174,7 +174,7 @@ def idle_connections(address: str) -> Curve:
 
 
 def messages(address: str) -> Curve:
-    """What a message costs by its size, raw and as JSON, one request at a time."""
+    """The cost of a message by its size, raw and as JSON, one request at a time."""
     columns = ("bytes", "as", "CPU µs", "ns a byte", "peak MB", "peak MB / MB of message")
     curve = Curve("The size of a message, one request at a time", columns)
     kinds: Mapping[str, Callable[[int], Scenario]] = {
@@ -184,7 +184,7 @@ def messages(address: str) -> Curve:
     }
     for name, scenario_of in kinds.items():
         for size in _BYTES:
-            # A process for each size, since a peak does not come down again.
+            # A process for each size: the peak of a process never falls.
             command, port = gateway(
                 address, {"limits": _LIMITS}, max_message_bytes=_MAX_MESSAGE_BYTES
             )
@@ -218,7 +218,7 @@ def _up(size: int) -> Scenario:
 
 
 def _listed(size: int) -> Scenario:
-    """A list whose wire bytes, not its JSON, have the size."""
+    """A list whose wire bytes, not its JSON, have this size."""
     return Scenario("list", f"/v1/items?count={max(1, size // _ITEM_BYTES)}", connections=1)
 
 
@@ -230,7 +230,7 @@ def _cost_us(pid: int, port: int, scenario: Scenario) -> float:
 
 
 def _cost_one_by_one_us(pid: int, port: int, scenario: Scenario) -> float:
-    """The same for requests of which wrk may not see one through in its time."""
+    """The same for requests that may take longer than wrk runs."""
     before_s, count = cpu_s(pid), 0
     stop_s = monotonic() + _SECONDS
     with keeping(port) as ask_again:

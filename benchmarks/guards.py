@@ -1,7 +1,8 @@
-"""What guards add to a small GET: the access log, a token, a rate limit.
+"""Measures the cost of guards for a small GET: the access log, a token, a rate limit.
 
-`python -m benchmarks.guards [ROUNDS]`. A few microseconds are less than what minutes differ by, so
-gateways with ever more guards run at once on one core and are loaded in turns, a second each.
+`python -m benchmarks.guards [ROUNDS]`. The cost is a few microseconds, less than the variation from
+minute to minute. So the gateways, each with one guard more, all run on one core and are loaded in
+turns of a second.
 """
 
 import asyncio
@@ -30,12 +31,12 @@ _GRANT = Grant("users/ada", "bench", frozenset({"read"}), 86400.0, {}, 86400.0)
 
 @dataclass(frozen=True)
 class Kind:
-    """A gateway with one guard more than the one before it."""
+    """A gateway with one guard more than the previous one."""
 
     guard: str
     settings: Mapping[str, Any]
     sign: str = ""
-    """The header, in lower case, by which a guard that lets all pass can be seen to work."""
+    """The header, in lower case, that shows that a guard works which rejects nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Guarded:
 
 
 def kinds() -> Sequence[Kind]:
-    """All that are compared, the open one first."""
+    """The gateways to compare, the one without guards first."""
     logged = {"log": {"access": str(OUT / "guards.log")}}
     known = logged | {"auth": {"store": _STORE, "anonymous": False}}
-    limit = {"limit": 100_000_000, "by": "principal"}  # which nobody reaches
+    limit = {"limit": 100_000_000, "by": "principal"}  # too high to be reached
     limited = {
         "policies": [{"selector": "*", "rate_limits": [limit]}],
         "rate_limits": {"store": "memory:"},
@@ -69,7 +70,7 @@ def run(rounds: int) -> dict[str, float]:
     """Microseconds that each guard adds, and all of them together.
 
     Raises:
-        MissingError: wrk is missing, or a gateway does not start or refuses.
+        MissingError: wrk is missing, or a gateway does not start or rejects requests.
     """
     need_wrk()
     token = asyncio.run(_issue())
@@ -82,14 +83,14 @@ def run(rounds: int) -> dict[str, float]:
             except MissingError as missing:
                 print(f"left out: {missing}", file=sys.stderr)
         for turn in range(rounds * _TURNS_A_ROUND):
-            # The other way round every second time, so that none always follows the same.
+            # In reverse order every second time, so that none always follows the same one.
             for one in contestants if turn % 2 else reversed(contestants):
                 costs.setdefault(one.kind.guard, []).append(_cost_us(one))
     return added([(one.kind.guard, costs[one.kind.guard]) for one in contestants])
 
 
 def added(costs: Sequence[tuple[str, Sequence[float]]]) -> dict[str, float]:
-    """What each adds to the one before it, as the median over the turns, and all in all."""
+    """The cost of each compared to the previous one, as the median over the turns, and in total."""
     steps = {
         name: median(more - less for less, more in zip(before, after, strict=True))
         for (_, before), (name, after) in pairwise(costs)
@@ -99,7 +100,7 @@ def added(costs: Sequence[tuple[str, Sequence[float]]]) -> dict[str, float]:
 
 
 def table(costs: Mapping[str, float]) -> Table:
-    """A row for each guard."""
+    """A table with a row for each guard."""
     rows = Table("guard", "CPU µs", title="What guards add to a small GET", box=None)
     for name, cost in costs.items():
         rows.add_row(name, f"{cost:+.1f}")
@@ -107,7 +108,7 @@ def table(costs: Mapping[str, float]) -> Table:
 
 
 async def _issue() -> str:
-    """An access token that the gateways will find in their store."""
+    """Issues an access token, which the gateways find in their store."""
     OUT.mkdir(exist_ok=True)
     async with open_store(_STORE) as store:
         return (await Tokens(store).issue(_GRANT)).access_token
@@ -116,7 +117,7 @@ async def _issue() -> str:
 def _start(kind: Kind, token: str, address: str, held: ExitStack) -> Guarded:
     command, port = gateway(address, kind.settings)
     pid = held.enter_context(running(command, port))
-    # All show the token: what it costs to read a longer request is not the guard's.
+    # All send the token: the guard must not be charged for the longer request.
     scenario = replace(SMALL_GET, token=token)
     objection = scenario.objection(*ask(port, scenario))
     if not objection and kind.sign and kind.sign not in names_of_headers(port, scenario):

@@ -1,4 +1,4 @@
-"""Load on one gateway, and what it costs: requests from wrk, processor time from /proc."""
+"""Puts load on one gateway with wrk, and reads its processor time and memory from /proc."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ _CLOCK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Answers:
-    """What wrk counted."""
+    """The counts that wrk reports."""
 
     requests: int
     rate: float
@@ -41,7 +41,7 @@ Ask = Callable[[Scenario], tuple[int, bytes]]
 
 @contextmanager
 def keeping(port: int) -> Iterator[Ask]:
-    """What asks over one connection that is kept."""
+    """Yields a function that sends requests over one kept connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(scenario: Scenario) -> tuple[int, bytes]:
@@ -57,13 +57,13 @@ def keeping(port: int) -> Iterator[Ask]:
 
 
 def ask(port: int, scenario: Scenario) -> tuple[int, bytes]:
-    """One request: status and body."""
+    """Sends one request; returns status and body."""
     with keeping(port) as ask_once:
         return ask_once(scenario)
 
 
 def names_of_headers(port: int, scenario: Scenario) -> set[str]:
-    """The headers that an answer has, in lower case."""
+    """The names of the headers of an answer, in lower case."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(
             scenario.method, scenario.target, scenario.body or None, scenario.headers
@@ -72,7 +72,7 @@ def names_of_headers(port: int, scenario: Scenario) -> set[str]:
 
 
 def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
-    """As many requests as the gateway can answer."""
+    """Sends as many requests as the gateway can answer."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
     command += [f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
     for name, value in scenario.headers.items():
@@ -85,12 +85,12 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     others = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
     if requests is None or rate is None:
-        raise MissingError(f"wrk said something unexpected:\n{done.stdout}")
+        raise MissingError(f"unexpected output of wrk:\n{done.stdout}")
     return Answers(int(requests[1]), float(rate[1]), int(others[1]) if others else 0)
 
 
 def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
-    """As `saturate`, for what takes long: none that was begun is left out of the count."""
+    """Like `saturate`, for slow requests: counts each that was started."""
     rate = f"{scenario.connections} at once"
     said = _paced(port, scenario, rate, seconds)
     if said is None:
@@ -100,13 +100,13 @@ def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
 
 
 def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:
-    """The latency of the middle and of the slowest hundredth, at a constant rate."""
+    """The median and the 99th percentile of the latency, at a constant rate."""
     p50_ms, p99_ms = _paced(port, scenario, f"{rate:.3f}", seconds) or (nan, nan)
     return p50_ms, p99_ms
 
 
 def _paced(port: int, scenario: Scenario, rate: str, seconds: float) -> list[float] | None:
-    """What `benchmarks.paced` prints; None, with a word, if the gateway did not play along."""
+    """The output of `benchmarks.paced`; None, with a message, if it failed."""
     request = OUT / "request.http"
     head = f"{scenario.method} {scenario.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
     head += "".join([f"{name}: {value}\r\n" for name, value in scenario.headers.items()])
@@ -130,24 +130,24 @@ def _lua_script(scenario: Scenario) -> Path:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system seconds of a process and all it has started."""
+    """User and system seconds of a process and its descendants."""
     return sum(_ticks(one) for one in _family(pid)) / _CLOCK
 
 
 def forget_peak(pid: int) -> None:
-    """Lets the peak of memory begin anew at what is held now (proc(5), clear_refs)."""
+    """Resets the peak of memory to the current use (proc(5), clear_refs)."""
     for one in _family(pid):
-        with suppress(OSError):  # not every kernel has it; then peaks are those since the start
+        with suppress(OSError):  # not every kernel supports it; then peaks count from the start
             Path(f"/proc/{one}/clear_refs").write_text("5")
 
 
 def peak_mb(pid: int) -> float:
-    """The most memory a process and those it has started have held since `forget_peak`."""
+    """The peak of memory of a process and its descendants since `forget_peak`."""
     return sum(_status_mb(one, "VmHWM") for one in _family(pid))
 
 
 def resident_mb(pid: int) -> float:
-    """The memory they hold now."""
+    """The current memory of a process and its descendants."""
     return sum(_status_mb(one, "VmRSS") for one in _family(pid))
 
 

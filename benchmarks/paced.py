@@ -1,13 +1,13 @@
-"""Requests at a constant rate, for latencies that a slow server cannot flatter.
+"""Sends requests at a constant rate, so that the latencies of a slow server are not hidden.
 
-A request's clock starts when it is due, not when a connection is free to send it. One thread around
-`select`, whose timer is finer than an event loop's millisecond. It takes as little time as it can,
-since the back end shares its core, and who waits for that waits for the answer.
+The time of a request starts when it is due, not when a connection is free to send it. One thread
+runs `select`, whose timer is finer than an event loop's millisecond. It uses as little time as it
+can, because the back end shares its core, and a slow back end would delay the answers.
 
 `python -m benchmarks.paced PORT RATE SECONDS REQUEST_FILE` prints p50 and p99 in milliseconds.
-With a whole number of connections and `at once` in the place of RATE, it prints instead how many
-requests they had answered one after another, to the last that was begun, how many of them with
-200, and in how many seconds.
+With a whole number of connections and `at once` in the place of RATE, it prints instead the number
+of requests answered one after another, including those in progress at the end, the number with
+status 200, and the seconds that it took.
 """
 
 import re
@@ -23,38 +23,38 @@ from time import perf_counter
 
 _CONNECTIONS = 32
 _PATIENCE_S = 20.0
-# Below what the allocator takes from the system anew each time.
+# Below the size for which the allocator asks the system each time.
 _PIECE_BYTES = 1 << 16
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
 
 class Connection:
-    """A keep-alive connection with at most one request on its way."""
+    """A keep-alive connection with at most one request in progress."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due_s = 0.0
         self._left: int | None = None
-        """Body bytes to come; below zero for a body that says itself where it ends."""
+        """Body bytes to come; negative for a body that marks its own end."""
         self._tail = b""
         self.is_good = False
 
     def fileno(self) -> int:
-        """For `select`."""
+        """The descriptor, for `select`."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._socket.close()
 
     def send(self, request: bytes, due_s: float) -> None:
-        """Sends a request; what counts is when it was due."""
+        """Sends a request; its latency counts from when it was due."""
         self.due_s, self._left, self._tail = due_s, None, b""
         self._socket.sendall(request)
 
     def has_all(self) -> bool:
-        """Takes what has come; tells whether the response is complete."""
+        """Reads the available bytes; returns True if the response is complete."""
         data = self._socket.recv(_PIECE_BYTES)
         if not data:
             raise SystemExit("the gateway closed a connection")
@@ -73,15 +73,15 @@ class Connection:
 
 
 def content_length(head: bytes) -> int:
-    """The length of a response's body; -1 if it comes in chunks."""
+    """The length of a response's body; -1 for a chunked body."""
     found = _LENGTH(head)
     return int(found[1]) if found else -1
 
 
 class Ready:
-    """Those of many connections that have something to read.
+    """Waits for the connections that have something to read.
 
-    `epoll` does not look at all of them each time, and `select` on it waits to the microsecond.
+    `epoll` does not check all connections each time, and `select` on it waits to the microsecond.
     """
 
     def __init__(self, connections: Iterable[Connection]) -> None:
@@ -91,7 +91,7 @@ class Ready:
             self._poll.register(number, select.EPOLLIN)
 
     def wait(self, patience_s: float) -> list[Connection]:
-        """Waits for some, but no longer than this."""
+        """Waits for readable connections, but no longer than this."""
         if not select.select((self._poll,), (), (), patience_s)[0]:
             return []
         return [self._by_number[number] for number, _ in self._poll.poll(0)]
@@ -99,7 +99,7 @@ class Ready:
 
 @contextmanager
 def connected(port: int, count: int) -> Iterator[list[Connection]]:
-    """So many connections, closed in the end."""
+    """Opens connections, and closes them at the end."""
     with ExitStack() as held:
         yield [held.enter_context(closing(Connection(port))) for _ in range(count)]
 
@@ -138,7 +138,7 @@ def _paced(
 
 
 def exhaust(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, int, float]:
-    """How many requests were answered, how many of them with 200, and in how many seconds."""
+    """The number of answers, the number of these with 200, and the seconds that it took."""
     with connected(port, connections) as opened:
         return _exhausted(opened, seconds, request)
 
@@ -160,7 +160,7 @@ def _exhausted(
                 continue
             answered += 1
             good += connection.is_good
-            # What is under way at the end is waited for: cut off, it would cost and not count.
+            # Requests in progress at the end are awaited: cut off, they would cost but not count.
             if perf_counter() - started_s < seconds:
                 connection.send(request, perf_counter())
             else:
@@ -169,7 +169,7 @@ def _exhausted(
 
 
 def main(port: str, rate: str, seconds: str, file: str) -> None:
-    """Prints what was asked for."""
+    """Prints the requested figures."""
     request = Path(file).read_bytes()
     connections = re.fullmatch(r"(\d+) at once", rate)
     if connections:

@@ -1,4 +1,4 @@
-"""The gateways under test and their back end: how each is started, and ended by its pid."""
+"""Starts the gateways under test and their back end, and ends each by its pid."""
 
 import os
 import socket
@@ -36,22 +36,22 @@ _GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 
 @dataclass(frozen=True)
 class Peer:
-    """A gateway under test, and the command that starts it on a port before a back end."""
+    """A gateway under test, and the command that starts it on a port for a back end."""
 
     name: str
     setups: frozenset[Setup]
-    """Which scenarios it is for."""
+    """The setups of the scenarios it is for."""
     command: Sequence[str]
     port: int
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """The URL it serves."""
         return f"http://127.0.0.1:{self.port}"
 
 
 def peers(backend: str, wanted: Collection[Setup]) -> list[Peer]:
-    """All gateways that can be had here, ours first; the others are left out with a word."""
+    """The gateways that are available here, ours first; reports those that are not."""
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("gateway-*.yaml"):
         old.unlink()
@@ -71,9 +71,9 @@ Start = tuple[Sequence[str], int]
 
 
 def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream: object) -> Start:
-    """This gateway with its default settings, other than where things are.
+    """This gateway with its default settings, except for addresses and files.
 
-    It runs as machine code, where that can be made.
+    It runs as machine code, if that can be compiled.
     """
     command, port = _python_gateway(backend, settings, **upstream)
     place = _machine_code()
@@ -151,7 +151,7 @@ _ENVOY_STREAMS = {
     Setup.EVENTS: {"stream_sse_style_delimited": True},
 }
 _JWT_AUTHN = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-# Any key will do: nobody shows a token.
+# Any key will do: no request sends a token.
 _KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0"}]}'
 _ENVOY_GUARD = {
     "name": "envoy.filters.http.jwt_authn",
@@ -177,14 +177,14 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
 
 @contextmanager
 def backend() -> Iterator[str]:
-    """The back end, running on the load's core; yields its address."""
+    """Runs the back end on the load's core; yields its address."""
     port = free_port()
     listen = f"127.0.0.1:{port}"
     command = [str(BACKEND), "-listen", listen]
     try:
         build_go()
     except MissingError as missing:
-        print(f"the back end is Python's, and limits the rates: {missing}", file=sys.stderr)
+        print(f"the back end is in Python, which limits the rates: {missing}", file=sys.stderr)
         command = [sys.executable, "-m", "benchmarks.fallback_backend", "-listen", listen]
     with running(command, port, LOAD_CORE):
         yield listen
@@ -192,11 +192,11 @@ def backend() -> Iterator[str]:
 
 @contextmanager
 def running(command: Sequence[str], port: int, core: str = GATEWAY_CORE) -> Iterator[int]:
-    """A process pinned to a core, answering on its port; yields its pid and ends it."""
+    """Runs a process on a core until it answers on its port; yields its pid, and ends it."""
     OUT.mkdir(exist_ok=True)
-    (OUT / "access.log").write_bytes(b"")  # a hundred megabytes a run would stay
+    (OUT / "access.log").write_bytes(b"")  # emptied: it grows by a hundred megabytes per run
     environment = os.environ | {"GOMAXPROCS": "1", "PYTHONPATH": str(HERE.parent)}
-    # As it is for installed programs: compiled once, not at each start.
+    # As for installed programs: Python files are compiled once, not at each start.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = OUT / "process.log"
     with log.open("ab") as output:
@@ -222,16 +222,16 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     for _ in range(600):
         if process.poll() is not None:
-            raise MissingError(f"{process.args!r} ended early; its words are in {log}")
+            raise MissingError(f"{process.args!r} ended early; its output is in {log}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise MissingError(f"{process.args!r} does not answer; its words are in {log}")
+    raise MissingError(f"{process.args!r} does not answer; its output is in {log}")
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

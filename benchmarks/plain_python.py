@@ -1,4 +1,4 @@
-"""The plain way in Python, as a user would write it: aiohttp routes, grpc.aio, json_format.
+"""A gateway in plain Python, as a user would write it: aiohttp, grpc.aio, json_format.
 
 `python -m benchmarks.plain_python PORT BACKEND`.
 """
@@ -19,7 +19,7 @@ _PIECE_BYTES = 64 * 1024
 
 
 class Stub:
-    """The methods of bench.v1.Bench, as generated code has them."""
+    """The methods of bench.v1.Bench, like those of generated code."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.get_item = self._unary(channel, "GetItem", "Item")
@@ -63,7 +63,7 @@ def as_json(message: Any) -> str:
 
 
 def answer(message: Any) -> web.Response:
-    """A response of JSON."""
+    """A response with JSON."""
     return web.Response(text=as_json(message), content_type="application/json")
 
 
@@ -128,7 +128,7 @@ async def upload_blob(request: web.Request) -> web.Response:
 
 
 def application(backend: str) -> web.Application:
-    """A REST API over the back end, route by route."""
+    """A REST API for the back end, route by route."""
 
     async def connect(app: web.Application) -> AsyncIterator[None]:
         options = [("grpc.max_receive_message_length", -1)]

@@ -1,4 +1,4 @@
-"""Puts what was measured into docs/: the files as they are, the tables between their marks."""
+"""Puts results into docs/: copies files, and writes tables between marks of pages."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ _NAMES = {
     "plain Python": "plain",
 }
 _LEADING = (OURS, _GO, _ENVOY)
-# What is wanted of each: at most so much of grpc-gateway's cost, and of Envoy's.
+# The goals: the highest cost compared to grpc-gateway's, and to Envoy's.
 _WANTED: Sequence[tuple[str, str, float, float]] = (
     (SMALL_GET.name, "cpu_us", 0.75, 0.5),
     (POST.name, "cpu_us", 0.75, 0.5),
@@ -43,7 +43,7 @@ def publish(
     began: Moment,
     page: Path = PAGE,
 ) -> None:
-    """Copies the files beside the page, and writes the page's tables anew."""
+    """Copies the files next to the page, and replaces the page's tables."""
     for file in files:
         shutil.copy(file, page.parent)
     sections = [
@@ -62,7 +62,7 @@ def publish(
 
 
 def costs(results: Results) -> Rows:
-    """CPU time of each gateway, and ours over theirs."""
+    """CPU time of each gateway, and the ratio of ours to theirs."""
     return [
         (
             scenario,
@@ -75,7 +75,7 @@ def costs(results: Results) -> Rows:
 
 
 def latencies(results: Results) -> Rows:
-    """Latencies and memory of ours and the two that are used most."""
+    """Latencies and memory of ours and of the two most used gateways."""
     rows = []
     for scenario, by_peer in results.items():
         row = [scenario]
@@ -92,7 +92,7 @@ def latencies(results: Results) -> Rows:
 
 
 def goals(results: Results) -> Rows:
-    """Each goal with what came of it."""
+    """Each goal with its result."""
     return [
         (
             f"{scenario}, {'CPU' if of == 'cpu_us' else 'p99 at half load'}",
@@ -106,13 +106,13 @@ def goals(results: Results) -> Rows:
 
 
 def markdown(head: Sequence[str], rows: Rows) -> str:
-    """A table of a page."""
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write_between(mark: str, text: str, page: Path = PAGE) -> None:
-    """Replaces what stands between `<!-- mark -->` and `<!-- /mark -->`.
+    """Replaces the text between `<!-- mark -->` and `<!-- /mark -->`.
 
     Raises:
         SystemExit: the page has no such marks.
@@ -121,5 +121,5 @@ def write_between(mark: str, text: str, page: Path = PAGE) -> None:
     pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
     page_text, count = pattern.subn(lambda _: f"{start}\n\n{text}\n\n{end}", page.read_text())
     if count != 1:
-        raise SystemExit(f"{page.name}: {start} ... {end} is there {count} times, not once")
+        raise SystemExit(f"{page.name}: expected {start} ... {end} once, found it {count} times")
     page.write_text(page_text)

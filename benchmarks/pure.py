@@ -1,4 +1,4 @@
-"""What a request costs between the edges: match, decode, encode, and all three in a row."""
+"""Measures the cost of transcoding without I/O: match, decode, encode, and all three."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,14 +21,14 @@ def measure(work: Callable[[], object]) -> float:
 
 
 def measure_all(works: Sequence[Callable[[], object]]) -> list[float]:
-    """The same for each of several, in turns, so that a bad moment strikes all of them."""
+    """Like `measure` for each of several, in turns, so that other load affects all of them."""
     counts = [_count(work) for work in works]
     rounds = [list(map(_round, works, counts)) for _ in range(_ROUNDS)]
     return [median(costs) for costs in zip(*rounds, strict=True)]
 
 
 def _count(work: Callable[[], object]) -> int:
-    """How often to call it for a round to last long enough."""
+    """The number of calls that make a round long enough."""
     work()
     count, spent_s = 1, 0.0
     while spent_s < _SECONDS_A_ROUND / 4:
@@ -45,7 +45,7 @@ def _round(work: Callable[[], object], count: int) -> float:
 
 
 def run() -> list[Row]:
-    """Each part's cost for each kind of request, in microseconds."""
+    """The cost of each part for each kind of request, in microseconds."""
     transcoder = build_transcoder(Config(), schema())
     item = message("Item", ITEM)
     hundred = message("ListItemsResponse", {"items": [ITEM] * 100})

@@ -1,4 +1,4 @@
-"""What was measured: a table, a JSON file, a chart."""
+"""Reports results as a table, a JSON file and a chart."""
 
 import json
 import os
@@ -34,15 +34,15 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run began, and how busy the machine was with other things."""
+    """The time of a run, and the load of the machine before it."""
 
     at: datetime
     load: float
-    """Processes that wanted a core, as the mean of a minute."""
+    """The processes that were waiting for a core, as the mean of a minute."""
 
     @classmethod
     def now(cls) -> "Moment":
-        """This one."""
+        """The current moment."""
         return cls(datetime.now(UTC), os.getloadavg()[0])
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Moment:
 
 
 def table(results: Results) -> Table:
-    """A row for each request and gateway."""
+    """A table with a row for each scenario and gateway."""
     rows = Table(*_COLUMNS, title="Side by side, one core each", box=None)
     for scenario, by_peer in results.items():
         for number, (name, sample) in enumerate(by_peer.items()):
@@ -70,7 +70,7 @@ def table(results: Results) -> Table:
 
 
 def ratio(results: Results, scenario: str, peer: str, of: str = "cpu_us") -> str:
-    """What ours needs over what a peer needs; empty where one of the two was not measured."""
+    """The ratio of our cost to a peer's; empty if one of the two was not measured."""
     by_peer = results.get(scenario, {})
     if OURS not in by_peer or peer not in by_peer:
         return ""
@@ -79,7 +79,7 @@ def ratio(results: Results, scenario: str, peer: str, of: str = "cpu_us") -> str
 
 
 def figure(value: float) -> str:
-    """A number with as many digits as mean something."""
+    """A number with its significant digits."""
     if isnan(value):
         return ""
     if value < 10:
@@ -89,8 +89,8 @@ def figure(value: float) -> str:
 
 @cache
 def machine() -> str:
-    """Where this runs, as far as it matters to a figure."""
-    # How an interpreter was built it does not say, but it shows: the best of many short tries.
+    """The hardware and the Python, as far as they affect the figures."""
+    # The best of many short runs shows how well the interpreter was optimised when it was built.
     sum_us = min(repeat("sum(range(1000))", repeat=50, number=100)) / 100 * 1e6
     python = f"Python {platform.python_version()} that sums range(1000) in {sum_us:.1f} µs"
     return f"{os.cpu_count()} cores of {_processor()}, {python}"
@@ -106,7 +106,7 @@ def _processor() -> str:
 
 
 def save(results: Results, guards: Mapping[str, float], began: Moment) -> list[Path]:
-    """Writes the JSON and the chart; `guards` are microseconds that each adds to a request."""
+    """Writes the JSON and the chart; `guards` are the microseconds that each guard adds."""
     document = {
         "measured": began.at.isoformat(timespec="minutes"),
         "machine": machine(),
@@ -131,7 +131,7 @@ def save(results: Results, guards: Mapping[str, float], began: Moment) -> list[P
 
 
 def _headlines(results: Results) -> dict[str, dict[str, float]]:
-    """What a chart has room for: the requests that matter most, and each gateway once."""
+    """The results for the chart: the main scenarios, and each gateway once."""
     costs = {
         scenario.name: {
             name: sample.cpu_us

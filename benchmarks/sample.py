@@ -33,25 +33,25 @@ ITEM: dict[str, Any] = {
 
 
 def include_options() -> list[str]:
-    """Where protoc finds google's protos."""
+    """The protoc options with the folders of Google's protos."""
     api = Path(next(iter(google.api.__path__))).parents[1]
     return [f"-I{HERE}", f"-I{package_files('grpc_tools').joinpath('_proto')}", f"-I{api}"]
 
 
 @cache
 def descriptor_set() -> FileDescriptorSet:
-    """bench.proto and all it imports."""
+    """bench.proto and all its imports."""
     with TemporaryDirectory() as place:
         out = Path(place, "set.binpb")
         arguments = [*include_options(), "--include_imports", f"--descriptor_set_out={out}"]
         if protoc.main(["protoc", *arguments, "bench.proto"]):
-            raise SystemExit("protoc refused bench.proto")
+            raise SystemExit("protoc rejected bench.proto")
         return FileDescriptorSet.FromString(out.read_bytes())
 
 
 @cache
 def schema() -> Schema:
-    """bench.proto, ready to be transcoded."""
+    """The schema of bench.proto."""
     return build_schema(descriptor_set())
 
 

@@ -1,4 +1,4 @@
-"""The kinds of request that are measured, and what a right answer to each is."""
+"""The kinds of request that are measured, and the checks of their answers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,12 +7,12 @@ from benchmarks.sample import item_of_1_kb
 
 _MEGABYTE = 1_000_000
 _STREAMED = 10_000
-# The sample's int64, which ProtoJSON writes as a string: no other member looks like it.
+# The sample's int64, which ProtoJSON writes as a string, so that it counts items.
 _SERIAL = b'"9007199254740993"'
 
 
 class Setup(Enum):
-    """What a gateway is set up for; some do two things only in two processes."""
+    """The setup of a gateway for a scenario; some gateways need one process for each."""
 
     PLAIN = "plain"
     LINES = "lines"
@@ -23,7 +23,7 @@ class Setup(Enum):
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of request, and the answer that is right."""
+    """One kind of request, and its expected answer."""
 
     name: str
     target: str
@@ -31,27 +31,27 @@ class Scenario:
     content_type: str = ""
     accept: str = ""
     token: str = ""
-    """A bearer token to show."""
+    """The bearer token to send."""
     setup: Setup = Setup.PLAIN
     status: int = 200
     items: int = 0
-    """How many items the answer has."""
+    """The number of items in the answer."""
     answer_bytes: int = 0
-    """How long it is at the least."""
+    """The least size of the answer."""
     connections: int = 32
     slow: bool = False
-    """Whether a second sees so few that none may be lost from the count."""
+    """True if there are so few per second that every one must be counted."""
     units: int = 1
-    """What costs are told by: of a stream, one of its messages."""
+    """The divisor of costs: for a stream, the number of its messages."""
 
     @property
     def method(self) -> str:
-        """POST where there is a body."""
+        """POST for a request with a body, else GET."""
         return "POST" if self.body else "GET"
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is sent beside Host and Content-Length."""
+        """The headers besides Host and Content-Length."""
         headers = {
             "Content-Type": self.content_type,
             "Accept": self.accept,
@@ -60,7 +60,7 @@ class Scenario:
         return {name: value for name, value in headers.items() if value}
 
     def objection(self, status: int, body: bytes) -> str:
-        """What is wrong with an answer; empty if nothing is."""
+        """The reason why an answer is wrong; empty if it is right."""
         if status != self.status:
             return f"answers {status}"
         found = body.count(_SERIAL)
@@ -100,7 +100,7 @@ LIST_10_000 = Scenario(
 )
 LINES = _stream(Setup.LINES, "application/x-ndjson")
 HEADLINES = (SMALL_GET, POST, LIST_100, LIST_10_000, LINES)
-"""What a chart shows at a glance."""
+"""The scenarios of the chart."""
 SCENARIOS = (
     SMALL_GET,
     POST,

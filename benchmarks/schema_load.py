@@ -1,6 +1,6 @@
-"""How loading grows with the schema: time and memory for 10, 1,000 and 10,000 bindings.
+"""Measures the loading of schemas: time and memory for 10, 1,000 and 10,000 bindings.
 
-Each size runs in a process of its own: `python -m benchmarks.schema_load N` prints one line.
+Each size runs in its own process: `python -m benchmarks.schema_load N` prints one line.
 """
 
 import os
@@ -23,7 +23,7 @@ _METHODS_A_FILE = 50
 
 
 def synthetic(bindings: int) -> FileDescriptorSet:
-    """An API with so many bindings, fifty methods a file, two messages a method."""
+    """An API with this many bindings: fifty methods per file, two messages per method."""
     files = DescriptorFiles()
     files.add_module("google.api.annotations_pb2")
     result = files.complete()
@@ -58,7 +58,7 @@ def _message(name: str) -> DescriptorProto:
 
 
 def line(bindings: int) -> str:
-    """Seconds and megabytes that loading takes, and microseconds of one look-up."""
+    """Seconds and megabytes of loading, and microseconds of one look-up."""
     files = synthetic(bindings)
     before_mb = resident_mb(os.getpid())
     started = process_time()
@@ -72,7 +72,7 @@ def line(bindings: int) -> str:
 
 
 def run() -> list[list[str]]:
-    """A row for each size: bindings, seconds, MB gained, MB in all, microseconds a look-up."""
+    """A row for each size: bindings, seconds, MB gained, total MB, microseconds per look-up."""
     rows = []
     for size in SIZES:
         command = [sys.executable, "-m", "benchmarks.schema_load", str(size)]

@@ -1,8 +1,8 @@
-"""A soak of a channel: full load, cancels, deadlines, goodbyes and restarts, and then the account.
+"""A soak test of a channel: full load, cancels, deadlines, GOAWAYs and restarts, then checks.
 
 `python -m benchmarks.soak --seconds 300`. No call may be lost, answered twice or mixed up; nothing
-may be left in the end; our own channel's memory stays flat. A call may fail only when the back end
-was just killed, or when its own deadline or its caller ended it.
+may be left at the end; our channel's memory must not grow. A call may fail only if the back end was
+just killed, or if its deadline or its caller ended it.
 """
 
 import argparse
@@ -36,11 +36,11 @@ _CALLERS = 64
 _DEADLINE_S = 10.0
 _LOST_AFTER_S = _DEADLINE_S + 5.0
 _RECOVERY_S = 6.0
-"""How long after a restart a call may still fail: the longest that connecting is put off."""
+"""Seconds after a restart in which calls may still fail: the longest delay of a reconnect."""
 _OK, _FAILED = 1, 2
 _MOST_GROWTH_MB = 8.0
 _FLAT = (ChannelKind.HTTP2,)
-"""Whose memory is judged. grpcio loses some with each call that is cancelled (grpc/grpc#43360)."""
+"""The channels whose memory is checked. grpcio leaks some per cancelled call (grpc/grpc#43360)."""
 
 
 def _method(name: str, *, asks: bool = False, answers: bool = False) -> Method:
@@ -55,7 +55,7 @@ TALK = _method("Talk", asks=True, answers=True)
 
 
 class BackEnd:
-    """The back end's process, which is killed or drained and comes back on the same port."""
+    """The back end's process, which is killed or drained and restarted on the same port."""
 
     def __init__(self, ledger: Path) -> None:
         with socket.socket() as probe:
@@ -76,13 +76,13 @@ class BackEnd:
         await self._process.stdout.readline()
 
     async def stop(self, number: signal.Signals) -> None:
-        """Ends it, and waits until it has gone."""
+        """Ends it, and waits until it has exited."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
             await self._process.wait()
 
     async def restart_now_and_then(self, every_s: float) -> None:
-        """Kills it, then drains it, and so on."""
+        """Kills it, then drains it, and so on, in turn."""
         while True:
             await asyncio.sleep(every_s)
             self._calm_at_s = float("inf")
@@ -92,13 +92,13 @@ class BackEnd:
             self._calm_at_s = time.monotonic() + _RECOVERY_S
 
     def is_to_blame(self, started_s: float) -> bool:
-        """Whether a call that started then may have failed because of a restart."""
+        """True if a call that started then may have failed because of a restart."""
         return started_s < self._calm_at_s
 
 
 @dataclass
 class Account:
-    """What became of the calls."""
+    """The results of the calls."""
 
     outcomes: mmap.mmap
     codes: Counter[str] = field(default_factory=Counter)
@@ -109,17 +109,17 @@ class Account:
     restarts: int = 0
 
     def new_id(self) -> bytes:
-        """The name of the next call."""
+        """The id of the next call."""
         self.next_id += 1
         return self.next_id.to_bytes(8, "big")
 
     def fault(self, text: str) -> None:
-        """Takes note of what must not be; a few examples are enough."""
+        """Records a fault; only the first few texts are kept."""
         if len(self.faults) < 20:
             self.faults.append(text)
 
     def growth_mb(self) -> float:
-        """How much more memory the last quarter took than the second one."""
+        """The increase of memory from the second quarter to the last."""
         quarter = len(self.memory_mb) // 4
         if not quarter:
             return 0.0
@@ -127,21 +127,21 @@ class Account:
         return sum(late) / len(late) - sum(early) / len(early)
 
     def audit(self, ledger: mmap.mmap) -> None:
-        """Compares what callers were told with what the back end did."""
+        """Compares the results of the callers with the records of the back end."""
         for number in range(1, self.next_id + 1):
-            done, told = ledger[number % LEDGER_BYTES], self.outcomes[number % LEDGER_BYTES]
+            done, outcome = ledger[number % LEDGER_BYTES], self.outcomes[number % LEDGER_BYTES]
             if done > 1:
                 self.fault(f"call {number} was answered {done} times")
-            if told == _OK and not done:
+            if outcome == _OK and not done:
                 self.fault(f"call {number} succeeded without the back end")
 
 
 Act = Callable[[Channel, bytes], Awaitable[bool]]
-"""Makes a call by this id; returns whether its answer is right."""
+"""Makes a call with this id; returns True if its answer is right."""
 
 
 async def _echo(channel: Channel, name: bytes) -> bool:
-    # Mostly small; now and then larger than a window.
+    # Mostly small; sometimes larger than a flow-control window.
     size = random.choice((10, 100, 1000, 1000, 20_000, 200_000) if name[-1] % 8 == 0 else (50,))
     message = name + bytes(size)
     return (await channel.call(ECHO, message, [("x-call", name.hex())], _DEADLINE_S)).message == (
@@ -207,11 +207,11 @@ _WEIGHTS = (70, 6, 3, 5, 5, 8, 3)
 
 
 async def _call_on(channel: Channel, back_end: BackEnd, account: Account, until_s: float) -> None:
-    """Calls, one call after the other, and books what became of each."""
+    """Makes one call after the other, and records the result of each."""
     while (now_s := time.monotonic()) < until_s:
         name = account.new_id()
         (act,) = random.choices(ACTS, _WEIGHTS)
-        told = _FAILED
+        outcome = _FAILED
         try:
             async with asyncio.timeout(_LOST_AFTER_S):
                 is_right = await act(channel, name)
@@ -224,16 +224,16 @@ async def _call_on(channel: Channel, back_end: BackEnd, account: Account, until_
         except TimeoutError:
             account.fault(f"{act.__name__}: lost")
         else:
-            told = _OK
+            outcome = _OK
             account.codes["OK"] += 1
             if not is_right:
-                account.fault(f"{act.__name__}: another answer than its own")
+                account.fault(f"{act.__name__}: the answer of another call")
         if act not in (_cancel, _run_late):
-            account.outcomes[call_id(name) % LEDGER_BYTES] = told
+            account.outcomes[call_id(name) % LEDGER_BYTES] = outcome
 
 
 async def _weigh(account: Account) -> None:
-    """Notes our memory twice a second."""
+    """Records the memory of this process twice a second."""
     page_mb = os.sysconf("SC_PAGE_SIZE") / 1e6
     while True:
         await asyncio.sleep(0.5)
@@ -260,18 +260,18 @@ async def _background(*jobs: Awaitable[None]) -> AsyncIterator[None]:
 
 
 async def soak(seconds: float, kind: ChannelKind, ledgers: Path) -> Account:
-    """Lets callers call for so long, then closes the channel and draws up the account."""
-    files = [ledgers / "done", ledgers / "told"]
+    """Runs callers for this many seconds, then closes the channel and checks the results."""
+    files = [ledgers / "done", ledgers / "outcomes"]
     for file in files:
         with file.open("wb") as empty:
             empty.truncate(LEDGER_BYTES)
     with (
         files[0].open("r+b") as done_file,
-        files[1].open("r+b") as told_file,
+        files[1].open("r+b") as outcomes_file,
         mmap.mmap(done_file.fileno(), LEDGER_BYTES) as done,
-        mmap.mmap(told_file.fileno(), LEDGER_BYTES) as told,
+        mmap.mmap(outcomes_file.fileno(), LEDGER_BYTES) as outcomes,
     ):
-        account = Account(told, seconds=seconds)
+        account = Account(outcomes, seconds=seconds)
         await _load(account, BackEnd(files[0]), kind)
         account.audit(done)
     return account
@@ -301,7 +301,7 @@ async def _load(account: Account, back_end: BackEnd, kind: ChannelKind) -> None:
 
 
 def main() -> int:
-    """Soaks, prints the account, and returns 1 if it is not in order."""
+    """Runs the soak test, prints the results, and returns 1 if there are faults."""
     parser = argparse.ArgumentParser(description="Soak a channel.")
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--channel", type=ChannelKind, default=ChannelKind.HTTP2)

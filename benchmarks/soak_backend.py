@@ -1,4 +1,4 @@
-"""The back end of the soak: it notes in a shared file how often it answered each call.
+"""The back end of the soak test: counts its answers to each call in a shared file.
 
 `python -m benchmarks.soak_backend PORT LEDGER`; prints a line when it serves, drains on SIGTERM.
 """
@@ -14,18 +14,18 @@ import grpc.aio
 
 SERVICE = "soak.v1.Soak"
 LEDGER_BYTES = 64 * 1024 * 1024
-"""One byte for each call; what was never touched takes no room."""
+"""One byte for each call; untouched pages of the file use no space."""
 STREAMED = 20
 _AGE_MS, _GRACE_MS, _DRAIN_S = 700, 10_000, 0.5
 
 
 def call_id(message: bytes) -> int:
-    """Which call a message belongs to: its first eight bytes."""
+    """The id of a message's call: its first eight bytes."""
     return int.from_bytes(message[:8], "big")
 
 
 class Soak:
-    """Answers calls, and writes down that it did."""
+    """Answers calls, and records that it did."""
 
     def __init__(self, ledger: mmap.mmap) -> None:
         self._ledger = ledger
@@ -78,7 +78,7 @@ def _handler(soak: Soak) -> grpc.GenericRpcHandler:
 
 
 async def serve(port: int, ledger: mmap.mmap) -> None:
-    """Serves until it is told to drain; says goodbye on each connection again and again."""
+    """Serves until SIGTERM, then drains; sends GOAWAY on each connection regularly."""
     options = [("grpc.max_connection_age_ms", _AGE_MS),
                ("grpc.max_connection_age_grace_ms", _GRACE_MS),
                ("grpc.max_concurrent_streams", 100)]  # fmt: skip
@@ -86,10 +86,10 @@ async def serve(port: int, ledger: mmap.mmap) -> None:
     server.add_generic_rpc_handlers((_handler(Soak(ledger)),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     print("serving", flush=True)
-    await told.wait()
+    await stopping.wait()
     await server.stop(_DRAIN_S)
 
 

@@ -1,7 +1,7 @@
-"""What streams cost: a gigabyte up and down, and many messages in each format.
+"""Measures streams: a gigabyte up and down, and many messages in each format.
 
-`python -m benchmarks.streams` takes about a minute. The gateway and the back end run in processes
-of their own; figures are those of the gateway.
+`python -m benchmarks.streams` takes about a minute. The gateway and the back end run in separate
+processes; figures are those of the gateway.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def serve_backend() -> None:
     """Serves until it is killed; prints its address first."""
     found = schema()
     item = GetMessageClass(found.pool.FindMessageTypeByName("streams.v1.Item"))
-    # What is sent is made once: the back end is not what is measured.
+    # Messages are created once: the back end is not measured.
     body = GetMessageClass(found.pool.FindMessageTypeByName("google.api.HttpBody"))
     piece = body(data=_PIECE).SerializeToString()
     one = item(number=1, text="x" * 60).SerializeToString()
@@ -103,7 +103,7 @@ async def serve_backend() -> None:
 
 
 def send(port: int, head: str, body: Iterator[bytes]) -> bytes:
-    """Sends a request whose body comes in chunks, and reads its answer to the end."""
+    """Sends a request with a chunked body, and reads the whole answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as sock:
         sock.sendall(f"{head}\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for piece in body:
@@ -113,7 +113,7 @@ def send(port: int, head: str, body: Iterator[bytes]) -> bytes:
 
 
 def fetch(port: int, path: str, accept: str) -> int:
-    """How many bytes the answer to a GET has."""
+    """The number of bytes in the answer to a GET."""
     total = 0
     with socket.create_connection(("127.0.0.1", port), timeout=120) as sock:
         sock.sendall(f"GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode())
@@ -129,7 +129,7 @@ def upload(port: int, kind: str, pieces: Iterator[bytes]) -> None:
     assert b" 200 OK" in answer, answer
 
 
-def gigabyte_of_items(array: bool) -> Iterator[bytes]:  # noqa: FBT001 - a benchmark's own
+def gigabyte_of_items(array: bool) -> Iterator[bytes]:  # noqa: FBT001 - internal to the benchmark
     """A gigabyte of JSON messages, as lines or as one array."""
     block = (_ITEM + (b"," if array else b"\n")) * 3
     if array:

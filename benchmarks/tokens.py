@@ -1,7 +1,7 @@
-"""What tokens cost: `python -m benchmarks.tokens [--tokens 1000000] [--store URL]`.
+"""Measures tokens: `python -m benchmarks.tokens [--tokens 1000000] [--store URL]`.
 
-Hot: a token that was shown within the last half second. Cold: one that only the store knows. Both
-with a store as full as --tokens says, by default a SQLite file in a folder that is gone afterwards.
+Hot: a token that was used within the last half second. Cold: one that only the store has. Both with
+as many tokens in the store as --tokens says, by default a SQLite file in a temporary folder.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Row = tuple[str, str]
 
 
 async def run(url: str, count: int) -> list[Row]:
-    """What was measured, a row each."""
+    """The results, one per row."""
     async with open_store(url) as store:
         started_s = time.perf_counter()
         await _fill(store, count)
@@ -95,7 +95,7 @@ async def _cold(store: Store, count: int) -> list[Row]:
 
 
 async def _issue(store: Store) -> list[Row]:
-    """Pairs of tokens a second: one after another, and sixteen clients at once."""
+    """Pairs of tokens per second: one after another, and with sixteen clients at once."""
     tokens = Tokens(store)
     rows = []
     for clients in (1, 16):
@@ -114,7 +114,7 @@ async def _issue_until(tokens: Tokens, until_s: float) -> int:
 
 
 async def _hot(tokens: Tokens) -> list[Row]:
-    """What the guards add to a call whose token is remembered."""
+    """The cost of the guards for a call with a cached token."""
     issued = await tokens.issue(_GRANT)
     headers = CIMultiDictProxy(
         CIMultiDict(
@@ -140,21 +140,21 @@ async def _hot(tokens: Tokens) -> list[Row]:
     chains: dict[str, list[Interceptor]] = {
         "open": [],
         "authenticated": [authenticate],
-        "told on": [authenticate, identify],
+        "identified": [authenticate, identify],
     }
     costs_us = dict.fromkeys(chains, math.inf)
-    for name, guards in [*chains.items()] * _HOT_ROUNDS:  # in turns: a busy moment hits all alike
+    for name, guards in [*chains.items()] * _HOT_ROUNDS:  # in turns: other load affects all
         costs_us[name] = min(costs_us[name], await _cost_us(chain(guards, answer), call))
     authenticated_us = costs_us["authenticated"] - costs_us["open"]
-    told_us = costs_us["told on"] - costs_us["authenticated"]
+    identified_us = costs_us["identified"] - costs_us["authenticated"]
     return [
-        ("hot: to know who it is", f"{authenticated_us:.2f} µs"),
-        ("hot: to tell the back end", f"{told_us:.2f} µs"),
+        ("hot: to authenticate", f"{authenticated_us:.2f} µs"),
+        ("hot: to identify to the back end", f"{identified_us:.2f} µs"),
     ]
 
 
 async def _cost_us(handler: Handler, call: Call) -> float:
-    """CPU for one call."""
+    """The CPU time of one call."""
     started_s = time.process_time()
     for _ in range(_HOT_CALLS):
         call.metadata = []
@@ -174,8 +174,8 @@ def _store_url(given: str | None) -> Iterator[str]:
 def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, default=1_000_000, help="how full the store is")
-    parser.add_argument("--store", help="a store's URL; it is filled, and not emptied")
+    parser.add_argument("--tokens", type=int, default=1_000_000, help="tokens in the store")
+    parser.add_argument("--store", help="a store's URL; tokens are added and not removed")
     options = parser.parse_args()
     table = Table("what", "measured", title="Tokens", box=None)
     with _store_url(options.store) as url:

@@ -1,7 +1,8 @@
-"""Small requests through this gateway and its peers, loaded in turns of a second.
+"""Measures small requests through this gateway and its peers, in turns of a second.
 
-`python -m benchmarks.turns [TURNS]`. Minutes differ by more than two gateways do: what is compared
-here runs at once on one core, and the ratio is the median over pairs of neighbouring seconds.
+`python -m benchmarks.turns [TURNS]`. Results vary more from minute to minute than between two
+gateways. So all run at once on one core, and the ratio is the median over pairs of neighbouring
+seconds.
 """
 
 import sys
@@ -19,14 +20,14 @@ from benchmarks.scenarios import POST, SMALL_GET, Scenario, Setup
 _TURNS = 15
 
 Costs = dict[str, list[float]]
-"""CPU µs a request of each turn, by gateway."""
+"""CPU µs per request of each turn, by gateway."""
 
 
 def run(turns: int) -> dict[str, Costs]:
     """The costs of each scenario.
 
     Raises:
-        MissingError: wrk is missing, or a gateway cannot be had.
+        MissingError: wrk is missing, or a gateway is not available.
     """
     need_wrk()
     with backend() as address, ExitStack() as held:
@@ -40,8 +41,8 @@ def run(turns: int) -> dict[str, Costs]:
 
 def _costs(places: dict[str, tuple[int, int]], scenario: Scenario, turns: int) -> Costs:
     costs: Costs = {name: [] for name in places}
-    for turn in range(-1, turns):  # the first to warm up
-        # The other way round every second time, so that none always follows the same.
+    for turn in range(-1, turns):  # the first is a warm-up
+        # In reverse order every second time, so that none always follows the same one.
         for name in list(places) if turn % 2 else reversed(places):
             pid, port = places[name]
             before_s = cpu_s(pid)
@@ -52,7 +53,7 @@ def _costs(places: dict[str, tuple[int, int]], scenario: Scenario, turns: int) -
 
 
 def table(results: dict[str, Costs]) -> Table:
-    """A row for each gateway and scenario."""
+    """A table with a row for each gateway and scenario."""
     rows = Table("request", "gateway", "CPU µs", "ours / its", title="In turns", box=None)
     for scenario, costs in results.items():
         ours = costs[OURS]

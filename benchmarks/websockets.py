@@ -1,7 +1,7 @@
-"""What WebSockets cost: a thousand that echo; CPU a message and memory a connection.
+"""Measures a thousand WebSockets that echo: CPU per message and memory per connection.
 
 `python -m benchmarks.websockets` takes about half a minute. The gateway and the back end run in
-processes of their own; figures are those of the gateway.
+separate processes; figures are those of the gateway.
 """
 
 import asyncio

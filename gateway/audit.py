@@ -1,24 +1,24 @@
-"""The audit trail's one verb: who did what to credentials and policy, written down for ever.
+"""The audit interface: records changes to credentials and policy.
 
-Floor 0: anyone may record; who writes it where is decided by the composition root.
+Floor 0: any module may record events; the composition root decides where they are written.
 """
 
 from contextvars import ContextVar
 from typing import Protocol
 
 ORIGIN: ContextVar[tuple[str, str]] = ContextVar("ORIGIN", default=("", ""))
-"""The id of the request that is being answered, and the address it came from."""
+"""The id of the current request, and the client address it came from."""
 
 
 class Audit(Protocol):
-    """Takes down events; none of their fields may hold a secret.
+    """Records events; their fields must not contain secrets.
 
     Events: token.issued, token.refreshed, token.revoked, token.reuse, key.created, key.rotated,
     key.revoked, login.failed, policy.refused.
     """
 
     def record(self, event: str, /, **fields: str) -> None:
-        """Notes an event with what is known of it. It may not wait and may not raise."""
+        """Records an event with its fields. It must not wait and must not raise."""
         ...
 
 
@@ -28,4 +28,4 @@ class _NoAudit:
 
 
 NO_AUDIT: Audit = _NoAudit()
-"""For where nobody wants to know."""
+"""Discards all events."""

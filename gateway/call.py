@@ -1,7 +1,7 @@
-"""One RPC in flight: the call, its reply, and the one shape of everything that handles it.
+"""One RPC in progress: the call, its reply, and the one type of everything that handles it.
 
-Both edges meet here and only here: the front end opens a `Call`, the upstream answers a `Reply`,
-and neither knows the other. What crosses is protobuf wire bytes.
+The front end and the upstream meet only here: the front end opens a `Call`, the upstream returns a
+`Reply`, and neither imports the other. Messages cross as protobuf wire bytes.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -17,9 +17,9 @@ Metadata = metadata_rules.Metadata
 
 
 class Deadline:
-    """The instant, on the monotonic clock, after which nobody wants the answer."""
+    """The instant, on the monotonic clock, after which the reply is no longer wanted."""
 
-    # A plain class: a frozen dataclass costs half a microsecond more, at every call.
+    # A plain class: a frozen dataclass costs half a microsecond more per call.
     __slots__ = ("at_s",)
 
     def __init__(self, at_s: float) -> None:
@@ -33,31 +33,31 @@ class Deadline:
         return max(0.0, self.at_s - now_s)
 
     def has_passed(self, now_s: float) -> bool:
-        """Whether it is too late."""
+        """True if the deadline is over."""
         return now_s >= self.at_s
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling, as one of the gateway's own guards established it."""
+    """The caller, as established by one of the gateway's guards."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, str] = field(default_factory=dict)
     client: str = ""
-    """The OAuth client that acts for the principal, where there is one."""
+    """The OAuth client that acts for the principal, if any."""
     kind: str = ""
-    """What was shown: token, key, jwt, certificate."""
+    """The kind of the credential: token, key, jwt, certificate."""
     credential: str = ""
-    """Which one was shown: a name for it that is no secret."""
+    """A name of the credential, which is not secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A client's certificate, signed by somebody who is believed."""
+    """A client's certificate, signed by a trusted authority."""
 
     names: tuple[tuple[str, str], ...]
-    """The names it vouches for, each after its kind: uri, dns, email or cn."""
+    """The names in it, each after its kind: uri, dns, email or cn."""
     fingerprint: str
     """Its SHA-256, in hexadecimal digits."""
     expires_at_s: float
@@ -67,15 +67,15 @@ class MessageSource(Protocol):
     """The one request message of a call, before it has been read and decoded."""
 
     def take(self) -> bytes | None:
-        """The message, or None where it must be waited for.
+        """The message, or None if it has not arrived yet.
 
         Raises:
-            StatusError: the request is not what its method takes.
+            StatusError: the request is not valid for its method.
         """
         ...
 
     async def read(self) -> bytes:
-        """The message, once all of it is there.
+        """The message, after waiting until it is complete.
 
         Raises:
             StatusError: as `take`.
@@ -84,12 +84,12 @@ class MessageSource(Protocol):
 
 
 class Call:
-    """One RPC on its way: its method, its request, its caller and its deadline.
+    """One RPC: its method, its request, its caller and its deadline.
 
-    The request is lazy so that no guard waits for a body: the one message of a call is decoded by
-    the stage of the chain that is named so (`interceptors/decode.py`), or when an interceptor first
-    awaits `message()`. A call that streams its request hands out `messages`, a generator that it
-    closes when it ends. `end` is called exactly once, with the code the caller was told.
+    The request is lazy, so that guards do not wait for a body: the message of a unary call is
+    decoded by the stage `interceptors/decode.py`, or when an interceptor first awaits `message()`.
+    A call that streams its request has `messages`, a generator that is closed when the call ends.
+    `end` is called exactly once, with the code that the client received.
     """
 
     __slots__ = (
@@ -133,9 +133,9 @@ class Call:
         self.response_headers: list[tuple[str, str]] = (
             [] if response_headers is None else response_headers
         )
-        """What guards add to the HTTP response, however the call goes; nobody else is heard on it.
+        """Headers that guards add to the HTTP response, also when the call fails.
 
-        It is to be there before the guard hands the call on: a stream's response begins early.
+        A guard must add them before it passes the call on: a stream's response begins early.
         """
         self._message = message
         self._source = source
@@ -156,27 +156,28 @@ class Call:
         return message
 
     def message_at_hand(self) -> bytes | None:
-        """The same, or None where it must be waited for; without waiting a call costs less."""
+        """The message, or None if it has not arrived yet; avoids the cost of a coroutine."""
         if self._message is None and self._source is not None:
             self._message = self._source.take()
         return self._message
 
     @property
     def decoded(self) -> bytes:
-        """The same, once it has been decoded: the last stages of the chain may count on it."""
+        """The decoded message; always set in the stages of the chain after `decode`."""
         if self._message is None:
             raise RuntimeError(f"the request of {self!r} has not been decoded")
         return self._message
 
     def on_end(self, hook: Callable[[Code], None]) -> None:
-        """Has `hook` told how the call ended. It may not wait and may not raise."""
+        """Calls `hook` with the final code when the call ends. It must not wait and must not
+        raise."""
         if self._hooks is None:
             self._hooks = [hook]
         else:
             self._hooks.append(hook)
 
     def end(self, code: Code) -> None:
-        """Ends the call; the first ending counts, later ones are ignored."""
+        """Ends the call. Only the first code counts; later ones are ignored."""
         if self._ended is not None:
             return
         self._ended = code
@@ -186,15 +187,15 @@ class Call:
 
     @property
     def ended(self) -> Code | None:
-        """How the call ended, or None while it is under way."""
+        """The code with which the call ended, or None while it is in progress."""
         return self._ended
 
 
 class Reply:
-    """What the back end answered: one message, or an async generator of them.
+    """The back end's reply: one message, or an async generator of messages.
 
-    `metadata` is what it sent first. `trailers` is complete once the message, or the last of the
-    messages, is there. A failed call is a `StatusError`, raised instead or by the generator.
+    `metadata` is the initial metadata. `trailers` is complete when the message, or the last of the
+    messages, has arrived. A failed call raises a `StatusError`, directly or from the generator.
     """
 
     __slots__ = ("message", "messages", "metadata", "trailers")
@@ -214,18 +215,18 @@ class Reply:
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
-"""Answers a call, or raises `StatusError`."""
+"""Returns the reply to a call, or raises `StatusError`."""
 
 
 class Interceptor(Protocol):
-    """Stands between front end and back end: passes a call on, refuses it, or watches it.
+    """A stage between front end and back end: passes a call on, rejects it, or observes it.
 
-    Usually `async def`. One that need not wait may be a plain function that returns what `proceed`
-    does, which saves a coroutine for each call.
+    Usually `async def`. One that does not wait can be a plain function that returns the result of
+    `proceed`, which avoids one coroutine per call.
     """
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers `call`, usually with what `proceed(call)` answers."""
+        """Returns the reply to `call`, usually the result of `proceed(call)`."""
         ...
 
 

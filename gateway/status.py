@@ -1,6 +1,6 @@
-"""The words for failure: canonical codes, the one error type, and its three JSON shapes.
+"""Failures: the canonical codes, the one error type, and its three JSON shapes.
 
-Floor 0: knows nothing of HTTP servers, gRPC libraries or descriptors.
+Floor 0: imports no HTTP server, gRPC library or descriptors.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,33 +64,33 @@ HTTP_STATUS: Mapping[Code, int] = {
 
 _PHRASES: Mapping[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
-    # As RFC 9110 section 15.5 words them; Python does since 3.13.
+    # The names of RFC 9110 section 15.5; Python uses them since 3.13.
     413: "Content Too Large",
     414: "URI Too Long",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
-    # No RFC has this one.
+    # Not in any RFC; nginx introduced it.
     499: "Client Closed Request",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One field of a request that is wrong: its JSON path, and what would be right."""
+    """An invalid field of a request: its JSON path, and a valid value or form."""
 
     field: str
     description: str
 
 
 class StartUpError(Exception):
-    """What keeps the gateway from starting; the text is for who starts it, a line a reason."""
+    """The gateway cannot start. The message is for the operator, one reason per line."""
 
 
 class StatusError(Exception):
-    """A failure anywhere in the gateway or behind it; rendered once, by `Transcoder.encode_error`.
+    """A failure in the gateway or in a back end; rendered once, by `Transcoder.encode_error`.
 
-    `http_status` stands in for the table's where HTTP has a finer word (405, 413 ...); `headers`
-    are HTTP headers to send along; `metadata` and `trailers` are what a back end sent before.
+    `http_status` replaces the table's status where HTTP has a more specific one (405, 413 ...);
+    `headers` are sent with the response; `metadata` and `trailers` came from the back end.
     """
 
     def __init__(
@@ -118,19 +118,19 @@ class StatusError(Exception):
 
 
 class UnreadableReplyError(StatusError):
-    """INTERNAL: a back end's reply breaks the rules of its format; the log is told of it."""
+    """INTERNAL: a back end's reply breaks the rules of its format; the log reports it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.INTERNAL, message)
 
 
 def invalid_argument(field: str, description: str) -> StatusError:
-    """The error for one bad field: `field` is its JSON path, or "" for the whole body."""
+    """The error for one invalid field: `field` is its JSON path, or "" for the whole body."""
     return invalid_fields([FieldViolation(field, description)])
 
 
 def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
-    """INVALID_ARGUMENT with a google.rpc.BadRequest detail that names every bad field (AIP-193)."""
+    """INVALID_ARGUMENT with a google.rpc.BadRequest detail for each invalid field (AIP-193)."""
     bad_request = error_details_pb2.BadRequest()
     texts: list[str] = []
     for violation in violations:
@@ -143,15 +143,15 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
 
 
 def status_bytes(error: StatusError) -> bytes:
-    """A google.rpc.Status that says what `error` does, in protobuf."""
-    # Back ends can put lone surrogates into a message; they are no UTF-8.
+    """The google.rpc.Status of `error`, in protobuf."""
+    # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
     message = error.message.encode("utf-8", "replace").decode("utf-8")
     status = status_pb2.Status(code=error.code, message=message, details=error.details)
     return bytes(status.SerializeToString())
 
 
 class ErrorShape(StrEnum):
-    """The JSON body of a failure."""
+    """The form of a failure's JSON body."""
 
     AIP193 = "aip193"
     STATUS = "status"
@@ -182,7 +182,7 @@ def error_document(
         case ErrorShape.PROBLEM:
             body = {
                 "type": "about:blank",
-                # RFC 9457 section 4.2.1: of about:blank the title is the phrase of the status.
+                # RFC 9457 section 4.2.1: with about:blank, the title is the phrase of the status.
                 "title": _PHRASES.get(error.http_status, "Error"),
                 "status": error.http_status,
                 "detail": error.message,

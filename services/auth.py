@@ -1,6 +1,6 @@
 """An authentication server: gatewayapi.v1.AuthService over clients and users in a file.
 
-`python -m services.auth --hash` asks for a secret and prints what to write into the file.
+`python -m services.auth --hash` prompts for a secret and prints the hash for the file.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Account:
 
     name: str
     secret: str = field(repr=False)
-    """As argon2 hashed it."""
+    """Its argon2 hash."""
     scopes: frozenset[str]
     claims: Mapping[str, str]
     refreshable: bool
@@ -43,19 +43,19 @@ class Account:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Everyone there is."""
+    """All clients and users."""
 
     clients: Mapping[str, Account]
     users: Mapping[str, Account]
 
     def find(self, principal: str) -> Account | None:
-        """Whom a principal's name means."""
+        """The client or user with a principal's name."""
         kind, _, name = principal.partition("/")
         return {"clients": self.clients, "users": self.users}.get(kind, {}).get(name)
 
 
 def read_accounts(path: Path) -> Accounts:
-    """The clients and users of a file."""
+    """Reads clients and users from a file."""
     parts: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return Accounts(
         **{
@@ -87,10 +87,10 @@ class AuthService(rpc.AuthServiceServicer):
     async def Authenticate(
         self, request: pb.AuthenticateRequest, context: Context
     ) -> pb.AuthenticateResponse:
-        """Whom the credentials belong to, and what they may do."""
+        """Checks credentials, and returns their owner and granted scopes."""
         client = self._accounts.clients.get(request.client.id)
         if not await self._is_right(client, request.client.secret) or client is None:
-            raise Refusal(code_pb2.UNAUTHENTICATED, "the client is not known by these credentials")
+            raise Refusal(code_pb2.UNAUTHENTICATED, "the client's credentials are invalid")
         match request.WhichOneof("credentials"):
             case "password":
                 user = self._accounts.users.get(request.password.username)
@@ -101,11 +101,11 @@ class AuthService(rpc.AuthServiceServicer):
             case _:
                 user = client
         if user is None:
-            raise Refusal(code_pb2.INVALID_ARGUMENT, "the user is not known by these credentials")
+            raise Refusal(code_pb2.INVALID_ARGUMENT, "the user's credentials are invalid")
         return _vouched(user, client, frozenset(request.requested_scopes))
 
     async def _is_right(self, account: Account | None, secret: str) -> bool:
-        """Whether this is the secret; takes as long for no account as for a wrong secret."""
+        """True for the right secret; an unknown account takes as long as a wrong secret."""
         known = self._nobodys if account is None else account.secret
         async with self._turns:
             right = await asyncio.to_thread(self._verify, known, secret)
@@ -119,7 +119,7 @@ class AuthService(rpc.AuthServiceServicer):
 
 
 def _like(accounts: Accounts) -> PasswordHasher:
-    """What hashes like the accounts', so that a name nobody has takes as long as theirs."""
+    """A hasher with the accounts' parameters, so that an unknown name takes as long to check."""
     known = [*accounts.clients.values(), *accounts.users.values()]
     if not known:
         return PasswordHasher()
@@ -127,7 +127,7 @@ def _like(accounts: Accounts) -> PasswordHasher:
 
 
 def _vouched(user: Account, client: Account, asked: frozenset[str]) -> pb.AuthenticateResponse:
-    """Nobody gets more through a client than the client may have."""
+    """Grants to a user only scopes that the client may have, too."""
     granted = user.scopes & client.scopes
     answer = pb.AuthenticateResponse(
         principal=user.name,
@@ -150,7 +150,7 @@ def register(
 
 
 def main(arguments: list[str]) -> int:
-    """Serves, or hashes a secret that is typed in and so is in no shell's history."""
+    """Serves, or hashes a secret that is typed in, so that no shell history contains it."""
     if arguments == ["--hash"]:
         print(PasswordHasher().hash(getpass.getpass("Secret: ")))
         return 0

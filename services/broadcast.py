@@ -1,4 +1,4 @@
-"""Hands what happens on a topic to everyone who listens to it."""
+"""Delivers the events of a topic to all of its listeners."""
 
 import asyncio
 from collections import defaultdict
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 class Listener(Generic[T]):
-    """One who listens: an async iterator over what comes, until it ends."""
+    """A subscription: an async iterator over the items, until the topic ends."""
 
     def __init__(self) -> None:
         self._coming: asyncio.Queue[T | _End] = asyncio.Queue()
 
     def put(self, item: T) -> None:
-        """Adds an item, after those still waiting."""
+        """Appends an item to the queue."""
         self._coming.put_nowait(item)
 
     def end(self, failure: Exception | None = None) -> None:
-        """Ends the iteration after the items still waiting, with a failure if one is given."""
+        """Ends the iteration after the queued items, with a failure if one is given."""
         self._coming.put_nowait(_End(failure))
 
     def __aiter__(self) -> Self:
@@ -34,7 +34,7 @@ class Listener(Generic[T]):
 
 
 class Broadcast(Generic[T]):
-    """Topics by name, and who listens to each."""
+    """Topics by name, with their listeners."""
 
     def __init__(self) -> None:
         self._listeners: defaultdict[str, set[Listener[T]]] = defaultdict(set)
@@ -44,7 +44,7 @@ class Broadcast(Generic[T]):
 
     @contextmanager
     def listen(self, topic: str) -> Iterator[Listener[T]]:
-        """Listens to a topic for as long as the `with` lasts."""
+        """Subscribes to a topic while the `with` block runs."""
         listener: Listener[T] = Listener()
         self._listeners[topic].add(listener)
         try:
@@ -55,12 +55,12 @@ class Broadcast(Generic[T]):
                 del self._listeners[topic]
 
     def send(self, topic: str, item: T) -> None:
-        """Hands an item to everyone who listens to the topic now."""
+        """Delivers an item to all current listeners of the topic."""
         for listener in self._listeners.get(topic, ()):
             listener.put(item)
 
     def end(self, topic: str, failure: Exception) -> None:
-        """Ends the topic for everyone who listens to it now."""
+        """Ends the topic for all current listeners."""
         for listener in self._listeners.get(topic, ()):
             listener.end(failure)
 

@@ -1,10 +1,14 @@
-"""`make run`: the sample back ends and a gateway in front of them, in one process."""
+"""`make run`: the sample back ends and a gateway in front of them, in one process.
+
+`make try`, or `python -m services.demo --more`, prints more requests to try.
+"""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,50 +19,71 @@ from gateway.listeners.sockets import ListenError
 from services import auth, echo, library
 from services.serving import Register, serve, settle
 
-_TRY = """
-The gateway serves {url}, in front of the library on {library} and the echo service on {echo}.
-Try:
+_FIRST = """
+The gateway serves {url}. Try, in another terminal:
 
   curl {url}/v1/shelves
-  curl {url}/v1/shelves/fiction/books
   curl '{url}/v1/books?genre=FICTION&page_size=2'
+  curl -i {url}/v1/shelves/nowhere
+  curl -N '{url}/v1/echo/tick:repeat?count=3&interval=1s'
+
+More to try (writing, streams, files, tokens): make try
+Ctrl-C ends it. Requests are logged below.
+"""
+
+_MORE = """
+Each block works as it stands, in the order given, while `make run` serves {url}.
+
+Read and write:
+
+  curl {url}/v1/shelves/fiction/books
   curl --json '{{"title": "Emma", "authors": ["Jane Austen"]}}' \\
     '{url}/v1/shelves/fiction/books?book_id=emma'
   curl -X PATCH --json '{{"title": "Emma (1815)"}}' {url}/v1/shelves/fiction/books/emma
-  curl -i {url}/v1/shelves/nowhere
   curl '{url}/v1/echo/hello?number=7&words=a&words=b'
+
+Streams: JSON lines, server-sent events (Ctrl-C ends them), an array up, both ways at once:
+
   curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
-  curl -N -H 'Accept: text/event-stream' '{url}/v1/shelves/fiction/books:watch?existing=true'
+  curl -N -m 5 -H 'Accept: text/event-stream' '{url}/v1/shelves/fiction/books:watch?existing=true'
   curl --json '[{{"book": {{"title": "Ode"}}}}, {{"book": {{"title": "Elegy"}}}}]' \\
     {url}/v1/shelves/poetry/books:import
-  curl -N -T . -X POST -H 'Content-Type: application/x-ndjson' \\
-    '{url}/v1/shelves/fiction/books/solaris:discuss'             then type {{"text": "Hello"}}
-  .venv/bin/python -m websockets {ws}/v1/shelves/fiction/books/solaris:discuss
-                                                              the same by WebSocket
-  curl --data-binary @picture.png -H 'Content-Type: image/png' \\
+  echo '{{"text": "Hello"}}' | curl -N -T - -X POST -H 'Content-Type: application/x-ndjson' \\
+    {url}/v1/shelves/fiction/books/solaris:discuss
+  (echo '{{"text": "Hello"}}'; sleep 1) | .venv/bin/python -m websockets \\
+    {ws}/v1/shelves/fiction/books/solaris:discuss
+
+Files, up as a body or a form, and down; protobuf instead of JSON:
+
+  curl --data-binary @docs/benchmark.svg -H 'Content-Type: image/svg+xml' \\
     {url}/v1/shelves/fiction/books/solaris/cover:upload
-  curl -F cover=@picture.png {url}/v1/shelves/fiction/books/solaris/cover:upload
-  curl -o cover.png {url}/v1/shelves/fiction/books/solaris/cover:download
-  curl -H 'Accept: application/x-protobuf' {url}/v1/shelves | protoc --decode_raw
+  curl -F 'cover=@docs/benchmark.svg;type=image/svg+xml' \\
+    {url}/v1/shelves/fiction/books/solaris/cover:upload
+  curl -o /tmp/cover.svg {url}/v1/shelves/fiction/books/solaris/cover:download
+  curl -s -H 'Accept: application/x-protobuf' {url}/v1/shelves | \\
+    .venv/bin/python -m grpc_tools.protoc --decode_raw
 
-Tokens: the authentication server on {auth} knows the client demo and the user ada, see
-services/accounts.yaml; what is issued is kept in {store}.
+Tokens (the client demo and the user ada are in services/accounts.yaml):
 
-  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=client_credentials -d scope=books.write
-  TOKEN=...  REFRESH=...                                       from its answer
-  curl -H "Authorization: Bearer $TOKEN" {url}/v1/echo/hello   x-principal is what back ends see
-  curl -i -X DELETE {url}/v1/shelves/fiction/books/emma         401: it needs the scope books.write
+  ANSWER=$(curl -s -u demo:demo-secret {url}/oauth2/token \\
+    -d grant_type=client_credentials -d scope=books.write)
+  TOKEN=$(echo "$ANSWER" | grep -o 'gwt_[0-9A-Za-z]*')
+  REFRESH=$(echo "$ANSWER" | grep -o 'gwr_[0-9A-Za-z]*')
+  curl -H "Authorization: Bearer $TOKEN" {url}/v1/echo/hello   # see x-principal in the answer
+  curl -i -X DELETE {url}/v1/shelves/fiction/books/emma        # 401: it needs a token
   curl -X DELETE -H "Authorization: Bearer $TOKEN" {url}/v1/shelves/fiction/books/emma
   curl -u demo:demo-secret {url}/oauth2/introspect -d token=$TOKEN
-  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=refresh_token -d refresh_token=$REFRESH
+  curl -u demo:demo-secret {url}/oauth2/token -d grant_type=refresh_token \\
+    -d refresh_token=$REFRESH
   curl -u demo:demo-secret {url}/oauth2/revoke -d token=$TOKEN
-  curl -i -H "Authorization: Bearer $TOKEN" {url}/v1/shelves   401 within a second
+  sleep 1; curl -i -H "Authorization: Bearer $TOKEN" {url}/v1/shelves   # 401: revoked
   curl {url}/.well-known/oauth-authorization-server
 
-  gateway routes --descriptors gen/descriptors.binpb          every route
-  gateway explain 'GET /v1/shelves/fiction/books/emma' --descriptors gen/descriptors.binpb
+Routes, and the way of one request:
 
-Ctrl-C ends it. Requests are logged below.
+  .venv/bin/gateway routes --descriptors gen/descriptors.binpb
+  .venv/bin/gateway explain 'GET /v1/shelves/fiction/books/emma' \\
+    --descriptors gen/descriptors.binpb
 """
 
 
@@ -98,18 +123,23 @@ async def run() -> None:
         }
         config = load_config(None, os.environ, flags)
         gateway = await stack.enter_async_context(open_gateway(config))
-        print(
-            _TRY.format(url=gateway.url, ws=f"ws://{gateway.address}", store=store, **addresses),
-            flush=True,
-        )
+        print(_FIRST.format(url=gateway.url), flush=True)
         await stopped.wait()
         print("Finishing what is under way.", flush=True)
     await settle()
 
 
-def main() -> int:
-    """Runs the demo; what keeps it from starting is one line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the demo, or prints more to try; an error that prevents its start is one line."""
+    parser = ArgumentParser(description="Serves the sample back ends through a gateway.")
+    parser.add_argument("--more", action="store_true", help="print more to try, and serve nothing")
+    more = parser.parse_args(arguments).more
     try:
+        if more:
+            # The address of the running demo, if both have the same settings.
+            address = load_config(None, os.environ, {}).listen
+            print(_MORE.format(url=f"http://{address}", ws=f"ws://{address}"))
+            return 0
         asyncio.run(run())
     except (ConfigError, ListenError) as error:
         print(error, file=sys.stderr)

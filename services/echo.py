@@ -1,4 +1,4 @@
-"""The echo service: answers with what it was sent, fails, dawdles and decorates as told."""
+"""The echo service: returns its input, and fails, waits or adds metadata on request."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ class EchoService(rpc.EchoServiceServicer):
     """echo.v1.EchoService."""
 
     async def Echo(self, request: pb.EchoRequest, context: Context) -> pb.EchoResponse:
-        """Returns the request and what came with it."""
+        """Returns the request and its metadata."""
         response = _response(context, request.text)
         response.rest = request.rest
         response.number = request.number
@@ -34,7 +34,7 @@ class EchoService(rpc.EchoServiceServicer):
         return response
 
     async def Fail(self, request: pb.FailRequest, context: Context) -> pb.EchoResponse:
-        """Fails as told."""
+        """Fails with the requested status."""
         raise _failure(request.code, request.message, request.reason, request.details)
 
     async def Sleep(self, request: pb.SleepRequest, context: Context) -> pb.SleepResponse:
@@ -48,7 +48,7 @@ class EchoService(rpc.EchoServiceServicer):
     async def SendMetadata(
         self, request: pb.SendMetadataRequest, context: Context
     ) -> pb.EchoResponse:
-        """Answers with metadata as told."""
+        """Answers with the requested metadata."""
         headers, trailers = _pairs(request.headers), _pairs(request.trailers)
         check_metadata("headers", headers)
         check_metadata("trailers", trailers)
@@ -59,7 +59,7 @@ class EchoService(rpc.EchoServiceServicer):
     async def Repeat(
         self, request: pb.RepeatRequest, context: Context
     ) -> AsyncIterator[pb.EchoResponse]:
-        """Answers many times, then ends as told."""
+        """Answers many times, then ends with the requested status."""
         if not 0 <= request.count <= REPEAT_LIMIT:
             raise invalid(("count", f"expected 0 to {REPEAT_LIMIT}"))
         pause_s = _pause_s("interval", request.interval)

@@ -1,7 +1,7 @@
-"""What the library has: shelves, books, covers and talk, in memory; knows nothing of gRPC calls.
+"""The library's data: shelves, books, covers and discussions, in memory, without gRPC.
 
-Every change is made in one synchronous step, so that no call sees half of another. Books are never
-changed in place: a new one takes the place of the old.
+Every change is one synchronous step, so no call sees an unfinished one. Books are never modified
+in place: a new object replaces the old one.
 """
 
 import time
@@ -24,9 +24,9 @@ from services.refusal import (
 )
 
 Clock = Callable[[], int]
-"""Nanoseconds since 1970."""
+"""Returns nanoseconds since 1970."""
 
-# What a client cannot change; AIP-203 has it ignored where it is sent all the same.
+# Fields that clients cannot change; AIP-203 requires that they are ignored if sent.
 _KEPT = frozenset({"name", "etag", "create_time", "update_time"})
 
 
@@ -54,14 +54,14 @@ class Holdings:
         return [self.shelf(name) for name in sorted(self._shelves)]
 
     def shelf(self, name: str) -> Shelf:
-        """The shelf, as it is now."""
+        """The shelf with this name."""
         theme = self._shelves.get(name)
         if theme is None:
             raise not_found("Shelf", name)
         return Shelf(name=name, theme=theme, book_count=len(self.books_on(name)))
 
     def add_shelf(self, theme: str, shelf_id: str = "") -> Shelf:
-        """Puts up a shelf."""
+        """Creates a shelf."""
         if not theme:
             raise invalid(("shelf.theme", "is required"))
         name = self._new_name("shelves", "shelf_id", shelf_id, self._shelves)
@@ -71,7 +71,7 @@ class Holdings:
         return self.shelf(name)
 
     def remove_shelf(self, name: str, *, force: bool) -> None:
-        """Takes a shelf down, with its books only if forced."""
+        """Deletes a shelf; one with books only if forced."""
         books = self.books_on(self.shelf(name).name)
         if books and not force:
             raise failed_precondition("NOT_EMPTY", name, f"holds books: {len(books)}")
@@ -81,7 +81,7 @@ class Holdings:
         self.events.end(name, not_found("Shelf", name))
 
     def merge_shelves(self, name: str, other: str) -> Shelf:
-        """Moves all books of the other shelf, then takes that down."""
+        """Moves all books of the other shelf, then deletes that shelf."""
         self.shelf(name)
         self.shelf(other)
         if name == other:
@@ -103,12 +103,12 @@ class Holdings:
         return [book for name, book in self._books.items() if shelf_of(name) == shelf]
 
     def existing_on(self, shelf: str) -> list[BookEvent]:
-        """The books of one shelf, by name, each as an event."""
+        """One event for each book of a shelf, by name."""
         books = sorted(self.books_on(shelf), key=lambda book: book.name)
         return [BookEvent(kind=BookEvent.EXISTING, book=b, time=self._now()) for b in books]
 
     def book(self, name: str) -> Book:
-        """The book."""
+        """The book with this name."""
         book = self._books.get(name)
         if book is None:
             raise not_found("Book", name)
@@ -119,7 +119,7 @@ class Holdings:
         return self.add_books(shelf, [(book, book_id)])[0]
 
     def add_books(self, shelf: str, books: Iterable[tuple[Book, str]]) -> list[Book]:
-        """Puts books on a shelf: all or, if one is refused, none."""
+        """Puts books on a shelf: all or, if one is rejected, none."""
         self.shelf(shelf)
         new: dict[str, Book] = {}
         for book, book_id in books:
@@ -132,7 +132,7 @@ class Holdings:
         return [self._create(name, book) for name, book in new.items()]
 
     def change_book(self, book: Book, paths: Iterable[str]) -> Book:
-        """Changes the fields at `paths`, which lead somewhere; `*` stands for all of them."""
+        """Changes the fields at `paths`, which must exist; `*` stands for all of them."""
         current = self.book(book.name)
         self._check_etag(current, book.etag)
         changed = Book()
@@ -143,7 +143,7 @@ class Holdings:
         return self._store(changed, BookEvent.UPDATED)
 
     def remove_book(self, name: str, etag: str = "") -> None:
-        """Removes a book, its cover and its discussion."""
+        """Deletes a book, its cover and its discussion."""
         book = self.book(name)
         self._check_etag(book, etag)
         self._forget(name)
@@ -151,7 +151,7 @@ class Holdings:
         self._tell(BookEvent.DELETED, book)
 
     def move_book(self, name: str, shelf: str) -> Book:
-        """Puts a book on another shelf, with its cover."""
+        """Moves a book to another shelf, with its cover."""
         book = self.book(name)
         self.shelf(shelf)
         if shelf_of(name) == shelf:
@@ -175,14 +175,14 @@ class Holdings:
         return cover
 
     def set_cover(self, name: str, content_type: str, data: bytes) -> None:
-        """Gives a book its cover."""
+        """Sets a book's cover."""
         self.book(name)
         if not data:
             raise invalid(("cover", "is empty"))
         self._covers[name] = HttpBody(content_type=content_type, data=data)
 
     def say(self, name: str, author: str, text: str) -> None:
-        """Hands a remark to everyone in the discussion of a book."""
+        """Delivers a remark to all participants in a book's discussion."""
         self.book(name)
         number = self._remarks[name] = self._remarks.get(name, 0) + 1
         self.talk.send(name, Remark(number=number, author=author, text=text, time=self._now()))
@@ -247,7 +247,7 @@ def _writable(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _copy_path(source: Message, target: Message, path: str) -> None:
-    """Makes the field at `path` of the target what it is in the source: set, or not at all."""
+    """Copies the field at `path` from source to target; clears it if it is unset."""
     first, _, rest = path.partition(".")
     if rest:
         _copy_path(getattr(source, first), getattr(target, first), rest)

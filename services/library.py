@@ -1,4 +1,4 @@
-"""The library service: library.v1.LibraryService over what `services.holdings` keeps."""
+"""The library service: library.v1.LibraryService over the data in `services.holdings`."""
 
 import asyncio
 import hashlib
@@ -46,17 +46,17 @@ class LibraryService(rpc.LibraryServiceServicer):
         return self._holdings.shelf(check_shelf_name("name", request.name))
 
     async def CreateShelf(self, request: pb.CreateShelfRequest, context: Context) -> pb.Shelf:
-        """A new shelf."""
+        """Creates a shelf."""
         return self._holdings.add_shelf(request.shelf.theme, request.shelf_id)
 
     async def DeleteShelf(self, request: pb.DeleteShelfRequest, context: Context) -> Empty:
-        """A shelf less."""
+        """Deletes a shelf."""
         name = check_shelf_name("name", request.name)
         self._holdings.remove_shelf(name, force=request.force)
         return Empty()
 
     async def MergeShelves(self, request: pb.MergeShelvesRequest, context: Context) -> pb.Shelf:
-        """The shelf that took the other's books."""
+        """Merges two shelves, and returns the one that remains."""
         name = check_shelf_name("name", request.name)
         other = check_shelf_name("other_shelf", request.other_shelf)
         return self._holdings.merge_shelves(name, other)
@@ -64,7 +64,7 @@ class LibraryService(rpc.LibraryServiceServicer):
     async def ListBooks(
         self, request: pb.ListBooksRequest, context: Context
     ) -> pb.ListBooksResponse:
-        """One page of the books that were asked for."""
+        """One page of the matching books."""
         if request.parent in ("", ANY_SHELF):
             books = self._holdings.books()
         else:
@@ -80,24 +80,24 @@ class LibraryService(rpc.LibraryServiceServicer):
         return await _tagged(book, context)
 
     async def CreateBook(self, request: pb.CreateBookRequest, context: Context) -> pb.Book:
-        """A new book."""
+        """Creates a book."""
         parent = check_shelf_name("parent", request.parent)
         return await _tagged(
             self._holdings.add_book(parent, request.book, request.book_id), context
         )
 
     async def UpdateBook(self, request: pb.UpdateBookRequest, context: Context) -> pb.Book:
-        """A changed book."""
+        """Changes a book."""
         check_book_name("book.name", request.book.name)
         return await _tagged(self._holdings.change_book(request.book, _paths(request)), context)
 
     async def DeleteBook(self, request: pb.DeleteBookRequest, context: Context) -> Empty:
-        """A book less."""
+        """Deletes a book."""
         self._holdings.remove_book(check_book_name("name", request.name), request.etag)
         return Empty()
 
     async def MoveBook(self, request: pb.MoveBookRequest, context: Context) -> pb.Book:
-        """The book in its new place."""
+        """Moves a book, and returns it with its new name."""
         name = check_book_name("name", request.name)
         other = check_shelf_name("other_shelf", request.other_shelf)
         return await _tagged(self._holdings.move_book(name, other), context)
@@ -105,7 +105,7 @@ class LibraryService(rpc.LibraryServiceServicer):
     async def BatchGetBooks(
         self, request: pb.BatchGetBooksRequest, context: Context
     ) -> pb.BatchGetBooksResponse:
-        """Several books, or none if one of them is not there (AIP-231)."""
+        """Several books, or none if one of them does not exist (AIP-231)."""
         if not 1 <= len(request.names) <= BATCH_LIMIT:
             raise invalid(("names", f"expected 1 to {BATCH_LIMIT}"))
         names = [check_book_name(f"names[{i}]", name) for i, name in enumerate(request.names)]
@@ -116,7 +116,7 @@ class LibraryService(rpc.LibraryServiceServicer):
         return self._holdings.cover(check_book_name("name", request.name))
 
     async def CheckCover(self, request: pb.CheckCoverRequest, context: Context) -> Empty:
-        """Nothing, if there is a cover; its size and digest are in the metadata."""
+        """Succeeds if there is a cover; its size and digest are in the metadata."""
         name = check_book_name("name", request.name)
         cover = _summary(name, self._holdings.cover(name))
         await context.send_initial_metadata(
@@ -125,14 +125,14 @@ class LibraryService(rpc.LibraryServiceServicer):
         return Empty()
 
     async def SetCover(self, request: pb.SetCoverRequest, context: Context) -> pb.Cover:
-        """What is now known of the cover."""
+        """Sets a cover, and returns its properties."""
         name = check_book_name("name", request.name)
         return self._set_cover(name, request.cover.content_type, request.cover.data)
 
     async def WatchBooks(
         self, request: pb.WatchBooksRequest, context: Context
     ) -> AsyncIterator[pb.BookEvent]:
-        """What happens to the books of a shelf."""
+        """The events of a shelf's books."""
         shelf = self._holdings.shelf(check_shelf_name("parent", request.parent))
         if request.max_events < 0:
             raise invalid(("max_events", "expected 0 or more"))
@@ -140,7 +140,7 @@ class LibraryService(rpc.LibraryServiceServicer):
             if request.existing:
                 for event in self._holdings.existing_on(shelf.name):
                     events.put(event)
-            # Tells the caller that from here on it misses nothing.
+            # Signals to the caller that it receives all events from here on.
             await context.send_initial_metadata((("library-watching", shelf.name),))
             sent = 0
             async for event in events:
@@ -152,22 +152,22 @@ class LibraryService(rpc.LibraryServiceServicer):
     async def ImportBooks(
         self, requests: AsyncIterator[pb.ImportBooksRequest], context: Context
     ) -> pb.ImportBooksResponse:
-        """The names of the new books."""
+        """Puts books on a shelf, and returns their names."""
         parent = ""
         books = []
         async for request in requests:
-            parent = _settled("parent", parent, request.parent)
+            parent = _unchanged("parent", parent, request.parent)
             check_shelf_name("parent", parent)
             books.append((request.book, request.book_id))
         if not books:
-            raise invalid(("book", "is required: no message came"))
+            raise invalid(("book", "is required: the stream is empty"))
         added = self._holdings.add_books(parent, books)
         return pb.ImportBooksResponse(book_count=len(added), names=[book.name for book in added])
 
     async def Discuss(
         self, requests: AsyncIterator[pb.DiscussRequest], context: Context
     ) -> AsyncIterator[pb.Remark]:
-        """Everyone's remarks, until the caller has said all and heard it."""
+        """The remarks of all participants, until the caller has sent and received its own."""
         first = await anext(aiter(requests), None)
         if first is None:
             return
@@ -184,7 +184,7 @@ class LibraryService(rpc.LibraryServiceServicer):
     async def DownloadCover(
         self, request: pb.DownloadCoverRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
-        """A cover in pieces; the first one says what it is (google/api/httpbody.proto)."""
+        """A cover in pieces; the first states its media type (google/api/httpbody.proto)."""
         if not 0 <= request.piece_bytes <= LARGEST_PIECE_BYTES:
             raise invalid(("piece_bytes", f"expected 0 to {LARGEST_PIECE_BYTES}"))
         size = request.piece_bytes or USUAL_PIECE_BYTES
@@ -199,15 +199,15 @@ class LibraryService(rpc.LibraryServiceServicer):
     async def UploadCover(
         self, requests: AsyncIterator[pb.UploadCoverRequest], context: Context
     ) -> pb.Cover:
-        """What is now known of the cover."""
+        """Sets a cover from pieces, and returns its properties."""
         name, content_type = "", ""
         data = bytearray()
         async for request in requests:
-            name = check_book_name("name", _settled("name", name, request.name))
+            name = check_book_name("name", _unchanged("name", name, request.name))
             content_type = content_type or request.cover.content_type
             data += request.cover.data
         if not name:
-            raise invalid(("name", "is required: no message came"))
+            raise invalid(("name", "is required: the stream is empty"))
         return self._set_cover(name, content_type, bytes(data))
 
     def _set_cover(self, name: str, content_type: str, data: bytes) -> pb.Cover:
@@ -220,12 +220,12 @@ class LibraryService(rpc.LibraryServiceServicer):
         requests: AsyncIterator[pb.DiscussRequest],
         heard: Listener[pb.Remark],
     ) -> None:
-        """Says what one participant has to say, then ends what it hears."""
+        """Delivers the remarks of one participant, then ends its subscription."""
         try:
             if first.text:
                 self._holdings.say(first.name, first.author, first.text)
             async for request in requests:
-                _settled("name", first.name, request.name)
+                _unchanged("name", first.name, request.name)
                 self._holdings.say(first.name, request.author or first.author, request.text)
         except Refusal as refusal:
             heard.end(refusal)
@@ -234,49 +234,49 @@ class LibraryService(rpc.LibraryServiceServicer):
 
 
 def register(server: grpc.aio.Server, holdings: Holdings | None = None) -> str:
-    """Adds the service to a server, over a library of its own unless one is given."""
+    """Adds the service to a server; without `holdings`, with a new library."""
     rpc.add_LibraryServiceServicer_to_server(LibraryService(holdings or seeded()), server)
     return pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
 
 
 async def _asked_part(cover: HttpBody, context: Context) -> tuple[int, int]:
-    """The first and last byte of what is asked for, told in metadata that a gateway understands.
+    """The first and last byte of the requested part, sent as metadata that a gateway understands.
 
-    One range of bytes is served, anything else is ignored (RFC 9110 section 14.2).
+    Supports one range of bytes, and ignores any other header (RFC 9110 section 14.2).
     """
     size = len(cover.data)
     metadata = dict(context.invocation_metadata())
     asked = _RANGE.fullmatch(str(metadata.get("range", "")))
     first, last = 0, size - 1
-    told = [("accept-ranges", "bytes")]
+    described = [("accept-ranges", "bytes")]
     if asked is not None and int(asked[1]) < size:
         first, last = int(asked[1]), min(int(asked[2] or last), last)
-        told += [("x-http-code", "206"), ("content-range", f"bytes {first}-{last}/{size}")]
+        described += [("x-http-code", "206"), ("content-range", f"bytes {first}-{last}/{size}")]
     await context.send_initial_metadata(
-        (*told, ("x-http-content-length", str(max(0, last + 1 - first))))
+        (*described, ("x-http-content-length", str(max(0, last + 1 - first))))
     )
     return first, last
 
 
 async def _tagged(book: pb.Book, context: Context) -> pb.Book:
-    """The book, with its etag and name in the metadata too."""
+    """The book; its etag and name are also sent as metadata."""
     await context.send_initial_metadata((("library-etag", book.etag),))
     context.set_trailing_metadata((("library-name", book.name),))
     return book
 
 
 def _paths(request: pb.UpdateBookRequest) -> list[str]:
-    """What to change; without a mask, every field that is there (AIP-134)."""
+    """The paths to change; without a mask, those of all populated fields (AIP-134)."""
     if not request.update_mask.paths:
         return [field.name for field, _ in request.book.ListFields()]
     paths = list(request.update_mask.paths)
     for path in paths:
-        if path != "*" and not _leads_somewhere(path):
-            raise invalid(("update_mask", f"{path} is no field of a book"))
+        if path != "*" and not _is_field_path(path):
+            raise invalid(("update_mask", f"{path} is not a field of a book"))
     return paths
 
 
-def _leads_somewhere(path: str) -> bool:
+def _is_field_path(path: str) -> bool:
     *parents, last = path.split(".")
     scope = pb.Book.DESCRIPTOR
     for parent in parents:
@@ -287,8 +287,8 @@ def _leads_somewhere(path: str) -> bool:
     return last in scope.fields_by_name
 
 
-def _settled(field: str, known: str, sent: str) -> str:
-    """A value that the first message of a stream states and later ones may only repeat."""
+def _unchanged(field: str, known: str, sent: str) -> str:
+    """The value that the first message of a stream sets; later ones may only repeat it."""
     if known and sent not in ("", known):
         raise invalid((field, "differs from the first message's"))
     return known or sent

@@ -1,4 +1,4 @@
-"""The names of shelves and books (AIP-122), and what a well-formed book is."""
+"""Validates the names of shelves and books (AIP-122), and the fields of books."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _BOOK_NAME = re.compile(rf"(shelves/{_ID})/books/{_ID}")
 
 
 def check_shelf_name(field: str, name: str) -> str:
-    """The name, if it is a shelf's.
+    """Returns the name if it is a shelf's.
 
     Raises:
         Refusal: it is not.
@@ -25,7 +25,7 @@ def check_shelf_name(field: str, name: str) -> str:
 
 
 def check_book_name(field: str, name: str) -> str:
-    """The name, if it is a book's.
+    """Returns the name if it is a book's.
 
     Raises:
         Refusal: it is not.
@@ -36,21 +36,21 @@ def check_book_name(field: str, name: str) -> str:
 
 
 def check_id(field: str, chosen: str) -> str:
-    """The last part of a new name, if it can be one.
+    """Returns the last part of a new name if it is valid.
 
     Raises:
-        Refusal: it cannot.
+        Refusal: it is not.
     """
     if not re.fullmatch(_ID, chosen):
-        raise invalid((field, "expected 1 to 63 of A-Z a-z 0-9 . _ ~ -, no mark first"))
+        raise invalid((field, "expected 1 to 63 of A-Z a-z 0-9 . _ ~ -, a letter or digit first"))
     return chosen
 
 
 def check_book(book: Book) -> None:
-    """Refuses a book that is not well formed, with everything that is wrong.
+    """Rejects an invalid book, with all violations.
 
     Raises:
-        Refusal: something is.
+        Refusal: the book is invalid.
     """
     violations = list(_violations(book))
     if violations:

@@ -1,4 +1,4 @@
-"""Which books a list shows, and in which order (AIP-132)."""
+"""Filters and sorts the books of a list (AIP-132)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,14 +22,14 @@ _TERM = re.compile(r"\s*(\w+)(?:\s+(asc|desc))?\s*")
 
 
 def chosen(books: Iterable[Book], request: ListBooksRequest) -> list[Book]:
-    """The books that pass every filter of the request, in its order.
+    """The books that match all filters of the request, in its order.
 
     Raises:
-        Refusal: the order names no field that books can be sorted by.
+        Refusal: the order has a field that books cannot be sorted by.
     """
     order = _parse_order(request.order_by)
     found = sorted((book for book in books if _passes(book, request)), key=_KEYS["name"])
-    # Sorting is stable: by the last field first, every field before it keeps the upper hand.
+    # Sorting is stable: sorting by the last field first makes earlier fields count more.
     for key, descending in reversed(order):
         found.sort(key=key, reverse=descending)
     return found

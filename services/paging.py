@@ -1,4 +1,4 @@
-"""Pages of a list: sizes, and tokens that only fit the list they were made for (AIP-158)."""
+"""Pages of a list: sizes, and tokens that are valid only for their list (AIP-158)."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ def page(items: Sequence[T], request: Message, size: int, token: str) -> tuple[S
     """The items of the page that `token` names, and the token of the next page, "" on the last.
 
     Raises:
-        Refusal: the size is negative, or the token was not made for a request like this one.
+        Refusal: the size is negative, or the token belongs to another request.
     """
     if size < 0:
         raise invalid(("page_size", "expected 0 or more"))
@@ -31,7 +31,7 @@ def page(items: Sequence[T], request: Message, size: int, token: str) -> tuple[S
 
 
 def _digest(request: Message) -> str:
-    """What a request asks for, apart from which page of it."""
+    """A digest of the request without its page."""
     plain = type(request)()
     plain.CopyFrom(request)
     for field in ("page_size", "page_token"):
@@ -50,7 +50,7 @@ def _start(token: str, asked: str) -> int:
     except (ValueError, TypeError, RecursionError):
         raise invalid(("page_token", "expected the next_page_token of an earlier page")) from None
     if made_for != asked:
-        raise invalid(("page_token", "was made for a list with another filter or order"))
+        raise invalid(("page_token", "belongs to a list with another filter or order"))
     if not isinstance(start, int) or start < 0:
         raise invalid(("page_token", "expected the next_page_token of an earlier page"))
     return start

@@ -1,4 +1,4 @@
-"""How the sample back ends say no: a status with the details of google/rpc/error_details.proto."""
+"""The errors of the sample back ends: statuses with google/rpc/error_details.proto details."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -12,14 +12,14 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "library.example.com"
-Context = Any  # grpc.aio.ServicerContext, which is generic over types no handler cares for
-Handler = Any  # grpc.RpcMethodHandler, whose fields its stubs leave out
+Context = Any  # grpc.aio.ServicerContext, which is generic over types that handlers do not need
+Handler = Any  # grpc.RpcMethodHandler, whose stubs lack its fields
 
 _METADATA_NAME = re.compile(r"(?!grpc-)[0-9a-z_.-]+")
 
 
-class Refusal(Exception):  # noqa: N818 - saying no is an answer here, not an error
-    """Ends a call with a code of google/rpc/code.proto, a message, and what explains them."""
+class Refusal(Exception):  # noqa: N818 - a refusal is an expected answer, not a fault
+    """Ends a call with a code of google/rpc/code.proto, a message, and details."""
 
     def __init__(self, code: int, message: str, *details: Message) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818 - saying no is an answer here, not an er
 
 
 def not_found(kind: str, name: str) -> Refusal:
-    """There is no such resource."""
+    """The error for a resource that does not exist."""
     info = error_details_pb2.ResourceInfo(
         resource_type=f"{DOMAIN}/{kind}", resource_name=name, description="does not exist"
     )
@@ -40,7 +40,7 @@ def not_found(kind: str, name: str) -> Refusal:
 
 
 def already_exists(kind: str, name: str) -> Refusal:
-    """The name is taken."""
+    """The error for a name that is taken."""
     info = error_details_pb2.ResourceInfo(
         resource_type=f"{DOMAIN}/{kind}", resource_name=name, description="exists already"
     )
@@ -48,7 +48,7 @@ def already_exists(kind: str, name: str) -> Refusal:
 
 
 def invalid(*violations: tuple[str, str]) -> Refusal:
-    """Fields are not as they should be: each by its path, with what would be right."""
+    """The error for invalid fields: the path of each, with what is expected."""
     request = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
@@ -60,7 +60,7 @@ def invalid(*violations: tuple[str, str]) -> Refusal:
 
 
 def failed_precondition(kind: str, subject: str, description: str) -> Refusal:
-    """The system is not in the state that the call needs."""
+    """The error for a system that is not in the required state."""
     violation = error_details_pb2.PreconditionFailure.Violation(
         type=kind, subject=subject, description=description
     )
@@ -72,7 +72,7 @@ def failed_precondition(kind: str, subject: str, description: str) -> Refusal:
 
 
 def etag_mismatch(name: str, sent: str, current: str) -> Refusal:
-    """Someone else was faster (AIP-154)."""
+    """The error for a concurrent change (AIP-154)."""
     info = error_details_pb2.ErrorInfo(
         reason="ETAG_MISMATCH", domain=DOMAIN, metadata={"sent": sent, "current": current}
     )
@@ -80,10 +80,10 @@ def etag_mismatch(name: str, sent: str, current: str) -> Refusal:
 
 
 def check_metadata(field: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-    """Refuses metadata that gRPC cannot send (gRPC over HTTP2, "Custom-Metadata").
+    """Rejects metadata that gRPC cannot send (gRPC over HTTP2, "Custom-Metadata").
 
     Raises:
-        Refusal: a name or value is outside the grammar.
+        Refusal: a name or value does not match the grammar.
     """
     for number, (name, value) in enumerate(metadata):
         where = f"{field}[{number}]"
@@ -96,14 +96,14 @@ def check_metadata(field: str, metadata: Iterable[tuple[str, str | bytes]]) -> N
 
 
 class RefusalsAsStatus(grpc.aio.ServerInterceptor):
-    """Ends calls whose handlers raise a `Refusal` with its status, details and all."""
+    """Ends calls whose handlers raise a `Refusal` with its status and details."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """The handler, wrapped."""
+        """The handler, wrapped to convert refusals."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None

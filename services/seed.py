@@ -1,4 +1,4 @@
-"""The few shelves and books that a fresh library begins with; every kind of field is used."""
+"""The shelves and books of a new library; every kind of field is used."""
 
 import base64
 import time
@@ -17,7 +17,7 @@ from gen.library.v1.library_pb2 import (
 )
 from services.holdings import Clock, Holdings
 
-# One transparent pixel.
+# A PNG with one transparent pixel.
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
     "gg=="

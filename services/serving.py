@@ -1,4 +1,4 @@
-"""Starts sample back ends as real gRPC servers, and ends them without a fuss."""
+"""Starts sample back ends as real gRPC servers, and stops them cleanly."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _GRACE_S = 0.5
 
 
-class CannotListen(Exception):  # noqa: N818 - reads as what happened
+class CannotListen(Exception):  # noqa: N818 - the name says what happened
     """The address cannot be listened on."""
 
 
@@ -27,15 +27,15 @@ class CannotListen(Exception):  # noqa: N818 - reads as what happened
 async def serve(
     register: Register, listen: str = FREE_PORT, *, reflect: bool = True
 ) -> AsyncIterator[str]:
-    """A running server; yields its address, with the port that was free if `listen` says 0.
+    """Runs a server; yields its address, with the chosen port if `listen` has port 0.
 
     Raises:
-        CannotListen: the address is taken or is none.
+        CannotListen: the address is taken or invalid.
     """
     server = grpc.aio.server(
         interceptors=[RefusalsAsStatus()],
         options=[
-            # Without this two servers share a taken port, and each gets some of the calls.
+            # Otherwise two servers could share a port, and each would get some of the calls.
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ],
@@ -68,10 +68,10 @@ async def serve_until_stopped(backends: Mapping[str, tuple[Register, str]]) -> N
 
 
 async def settle() -> None:
-    """Waits a moment for what else runs on this loop; for the end of a program.
+    """Waits a moment for other tasks of this loop, at the end of a program.
 
-    A stopped grpc server has tasks left for the calls it broke off, and each prints a traceback
-    if the loop closes before it is done.
+    A stopped grpc server has tasks left for its cancelled calls, and each prints a traceback if the
+    loop closes before it ends.
     """
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:

@@ -1,1 +1,1 @@
-"""What developers run: generators and checks that are no part of the product."""
+"""Tools for developers: generators and checks that are not part of the product."""

@@ -1,10 +1,10 @@
 """Loads every HTTP rule of published API sets, and sends a request to each.
 
-`python -m tools.corpus [FOLDER]` takes a folder of descriptor sets, each an API set of its own, or
-a folder of protos; without one it fetches the npm package `google-proto-files` into `.corpus/`. A
-request for each binding goes through the router, and then through a gateway to a back end that
-answers any method (`tools.corpus_calls`). Exits 1 if a rule is refused, a request goes astray, or
-the RPC, the request message or the reply is not as it should be.
+`python -m tools.corpus [FOLDER]` takes a folder of descriptor sets, one per API set, or a folder of
+protos; without one it fetches the npm package `google-proto-files` into `.corpus/`. A request for
+each binding goes through the router, and then through a gateway to a back end that answers any
+method (`tools.corpus_calls`). Exits 1 if a rule is rejected, a request reaches another method, or
+the RPC, the request message or the reply is wrong.
 """
 
 import argparse
@@ -39,12 +39,12 @@ from tools.corpus_calls import Calls, call_all
 PACKAGE = "google-proto-files@5.0.3"
 FOLDER = Path(".corpus")
 SUFFIXES = frozenset({".binpb", ".pb", ".pbset", ".desc", ".protoset", ".fds"})
-"""How the name of a file ends that holds a descriptor set."""
+"""The endings of the names of files that hold a descriptor set."""
 
 
 @dataclass
 class Outcome:
-    """What became of the corpus."""
+    """The results for the corpus."""
 
     files: int = 0
     skipped: int = 0
@@ -60,17 +60,17 @@ class Outcome:
 
     @property
     def is_well(self) -> bool:
-        """Whether every rule is served, and every call came out right."""
+        """True if every rule is served, and every call had the expected result."""
         wrong = self.calls.wrong if self.calls is not None else []
         return not (self.errors or self.astray or wrong)
 
 
 def fetch() -> Path:
-    """The folder with the package's protos, fetched by npm the first time."""
+    """The folder with the package's protos; npm fetches it the first time."""
     unpacked = FOLDER / "package"
     if not unpacked.exists():
         if shutil.which("npm") is None:
-            raise SystemExit("npm is needed to fetch the protos; or give a folder of your own")
+            raise SystemExit("npm is needed to fetch the protos; or give a folder")
         FOLDER.mkdir(exist_ok=True)
         command = ["npm", "pack", "--silent", PACKAGE]
         name = subprocess.run(command, cwd=FOLDER, check=True, stdout=subprocess.PIPE, text=True)
@@ -79,25 +79,25 @@ def fetch() -> Path:
             tarfile.open(FOLDER / name.stdout.strip().splitlines()[-1]) as archive,
         ):
             archive.extractall(place, filter="data")
-            # Only a folder that is complete gets the name.
+            # The name is given last, so that only a complete folder has it.
             Path(place, "package").rename(unpacked)
     return unpacked
 
 
 def descriptor_sets(folder: Path) -> list[Path]:
-    """The files of a folder, and of those in it, that hold descriptor sets."""
+    """The descriptor sets among the files of a folder and its subfolders."""
     return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
 
 
 def read_set(path: Path) -> FileDescriptorSet:
-    """The files of one descriptor set, in an order in which they can be loaded."""
+    """The files of one descriptor set, each after its dependencies."""
     collected = DescriptorFiles()
     collected.add_set(path)
     return collected.complete()
 
 
 def compile_protos(folder: Path) -> tuple[FileDescriptorSet, int]:
-    """All protos with HTTP rules that compile together with their imports, and how many do not."""
+    """All protos with HTTP rules that compile together with their imports; the count of others."""
     annotated = [
         str(path.relative_to(folder))
         for path in sorted(folder.rglob("*.proto"))
@@ -106,7 +106,7 @@ def compile_protos(folder: Path) -> tuple[FileDescriptorSet, int]:
     collected = DescriptorFiles()
     skipped = 0
     with tempfile.TemporaryDirectory() as place:
-        # By API, since one that does not compile must not take the others with it.
+        # By API, so that a file with errors excludes only its own API.
         for number, names in enumerate(_by_folder(annotated)):
             out = Path(place, f"{number}.binpb")
             if _protoc(folder, names, out):
@@ -137,7 +137,7 @@ def _protoc(folder: Path, names: Sequence[str], out: Path) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[IO[str]]:
-    """Takes what is written to standard error, where protoc warns of each unused import."""
+    """Discards standard error, where protoc warns of each unused import."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+") as words:
@@ -150,7 +150,7 @@ def _quiet() -> Iterator[IO[str]]:
 
 
 def check(files: FileDescriptorSet) -> Outcome:
-    """Loads every rule and routes a request made up for each."""
+    """Loads every rule, and routes a sample request for each."""
     outcome = Outcome(files=len(files.file))
     started_s = time.perf_counter()
     schema = build_schema(files)
@@ -174,17 +174,17 @@ def _count(outcome: Outcome, schema: Schema, bindings: Sequence[Binding]) -> Non
 
 
 def _kind(message: str) -> str:
-    """A warning without the names in it."""
+    """A warning without the names in it, so that warnings can be counted by kind."""
     if message.startswith("the same route as"):
         return "the same route as another method"
     return message.partition(":")[0].partition(";")[0][:60]
 
 
 def route_all(outcome: Outcome, router: Router[Binding], bindings: Sequence[Binding]) -> None:
-    """Sends a made-up request for each binding through the router.
+    """Sends a sample request for each binding through the router.
 
-    Where several bindings share a route, any of them may answer; elsewhere a request must reach its
-    own method. A template with more segments may take what would do for one with fewer.
+    If several bindings share a route, any of them may answer; otherwise a request must reach its
+    own method. A template with more segments may match a request for one with fewer.
     """
     sharing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for binding in bindings:
@@ -208,7 +208,7 @@ def _length(binding: Binding) -> int:
 
 
 def make_path(template: Template) -> str:
-    """A path that the template matches, in words that no other template has as literals."""
+    """A path that the template matches, with words that are literals of no other template."""
     segments: list[str] = []
     for number, segment in enumerate(template.segments):
         if isinstance(segment, Literal):
@@ -222,10 +222,10 @@ def make_path(template: Template) -> str:
 
 
 def _shape(template: Template) -> str:
-    """What two templates have in common that fit the same paths.
+    """The form of a template, equal for templates that match the same paths.
 
-    Wildcards behind a `**` say only how much it leaves to them: Firestore's documents and
-    collections are such a pair, told apart by nothing in their rules.
+    Wildcards after a `**` only limit its length. For example, Firestore's documents and collections
+    are such a pair: nothing in their rules distinguishes them.
     """
     shape = "/".join(map(str, template.segments))
     while shape.endswith("**/*"):
@@ -254,7 +254,7 @@ def report(outcome: Outcome) -> str:
         rows += [
             ("called, with the right RPC, message and reply", outcome.calls.right),
             ("called, with another outcome", len(wrong)),
-            ("not called, since another binding serves the path", outcome.calls.left_out),
+            ("not called, because another binding serves the path", outcome.calls.left_out),
         ]
     lines = [f"{name:70} {value:>12}" for name, value in rows]
     return "\n".join([*lines, *outcome.errors, *outcome.astray, *wrong])
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _api_sets(folder: Path) -> Iterator[tuple[str, FileDescriptorSet, int]]:
-    """Each API set of a folder: its name, its files, and how many of them do not compile."""
+    """The API sets of a folder: name, files, and the number of files that do not compile."""
     sets = descriptor_sets(folder)
     for path in sets:
         yield str(path), read_set(path), 0

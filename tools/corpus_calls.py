@@ -1,8 +1,8 @@
-"""Sends one request for each binding to a gateway, and compares what comes of it.
+"""Sends one request for each binding to a gateway, and checks the result.
 
-The back end answers any method. For each binding its RPC, the request message that it was sent and
-the reply that the client read are compared with what Python's protobuf library makes of the same
-values, which is no part of the gateway.
+The back end answers any method. The RPC, the request message that it received and the reply that
+the client read are compared with the results of Python's protobuf library for the same values,
+which the gateway does not use.
 """
 
 import json
@@ -35,7 +35,7 @@ _HTTP_BODY = "google.api.HttpBody"
 
 
 class AnyMethod(grpc.GenericRpcHandler):
-    """Answers every RPC of any kind with `reply`, and keeps what it was asked."""
+    """Answers every RPC of any kind with `reply`, and keeps the request."""
 
     def __init__(self) -> None:
         self.reply = b""
@@ -43,7 +43,7 @@ class AnyMethod(grpc.GenericRpcHandler):
         self.requests: list[bytes] = []
 
     def service(self, handler_call_details: Any) -> Any:
-        """The handler of one RPC; as one of a stream, it serves every kind."""
+        """The handler of one RPC; a handler of streams serves every kind."""
         self.rpc = handler_call_details.method
         self.requests = []
         return grpc.stream_stream_rpc_method_handler(self._answer)
@@ -55,7 +55,7 @@ class AnyMethod(grpc.GenericRpcHandler):
 
 @asynccontextmanager
 async def any_backend() -> AsyncIterator[tuple[str, AnyMethod]]:
-    """A gRPC server that answers any method: its target, and what it saw."""
+    """Runs a gRPC server that answers any method; yields its target and its handler."""
     handler = AnyMethod()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((handler,))
@@ -71,7 +71,7 @@ async def any_backend() -> AsyncIterator[tuple[str, AnyMethod]]:
 async def gateway_over(
     files: FileDescriptorSet, **settings: Any
 ) -> AsyncIterator[tuple[Gateway, AnyMethod]]:
-    """A gateway for `files` in front of a back end that answers any method."""
+    """Runs a gateway for `files` with a back end that answers any method."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as file:
         file.write(files.SerializeToString())
         file.flush()
@@ -89,7 +89,7 @@ async def gateway_over(
 
 @dataclass
 class Request:
-    """A made-up request for a binding, and the message that should come of it."""
+    """A sample request for a binding, and the message that is expected from it."""
 
     http_method: str
     path: str
@@ -101,16 +101,16 @@ class Request:
 
 @dataclass
 class Calls:
-    """What became of the calls."""
+    """The results of the calls."""
 
     right: int = 0
     left_out: int = 0
-    """Bindings whose made-up path another binding serves."""
+    """The bindings whose sample path another binding serves."""
     wrong: list[str] = field(default_factory=list)
 
 
 async def call_all(files: FileDescriptorSet) -> Calls:
-    """One request for each binding of `files` through a gateway."""
+    """Sends one request for each binding of `files` through a gateway."""
     calls = Calls()
     routing = {"on_conflict": "first", "on_error": "skip"}
     async with (
@@ -128,7 +128,7 @@ async def call_all(files: FileDescriptorSet) -> Calls:
                 continue
             try:
                 difference = await _call(client, gateway.url, backend, binding, request)
-            except Exception as error:  # noqa: BLE001 - one call must not take the others with it
+            except Exception as error:  # noqa: BLE001 - a failed call must not end the others
                 difference = f"{type(error).__name__}: {error}"
             if difference:
                 calls.wrong.append(f"{binding}: {difference}")
@@ -140,7 +140,7 @@ async def call_all(files: FileDescriptorSet) -> Calls:
 async def _call(
     client: ClientSession, url: str, backend: AnyMethod, binding: Binding, request: Request
 ) -> str:
-    """What is not as it should be of one call; empty if all is well."""
+    """The difference between the result and the expected one; empty if there is none."""
     reply = _reply(binding)
     backend.rpc, backend.requests, backend.reply = "", [], reply.SerializeToString()
     query = f"?{urlencode(request.query)}" if request.query else ""
@@ -193,7 +193,7 @@ def _reply(binding: Binding) -> Message:
 
 
 def make_request(binding: Binding) -> Request:
-    """A request that sets what the rule lets a path, a query and a body set."""
+    """A request that sets the fields that the rule allows in path, query and body."""
     method = binding.method
     message = message_of(method.input)
     body = binding.body
@@ -250,7 +250,7 @@ def _content(binding: Binding, message: Message) -> tuple[bytes | None, dict[str
 
 
 def _path(binding: Binding) -> tuple[str, list[tuple[list[str], Any]]]:
-    """A path of the template, and what its variables set: names, and the value as JSON."""
+    """A path of the template, and the values of its variables: names, and value as JSON."""
     segments: list[list[str]] = []
     for number, segment in enumerate(binding.template.segments):
         if isinstance(segment, Literal):
@@ -273,7 +273,7 @@ def _path(binding: Binding) -> tuple[str, list[tuple[list[str], Any]]]:
 
 
 def _query(binding: Binding) -> list[tuple[str, str]]:
-    """A few parameters for fields that neither the path nor the body fills."""
+    """A few parameters, for fields that are in neither path nor body."""
     taken = {path.fields[0].name for path in binding.variables}
     if isinstance(binding.body, FieldDescriptor):
         taken.add(binding.body.name)

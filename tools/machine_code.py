@@ -1,7 +1,7 @@
-"""Compiles the modules that each request passes to machine code: `python -m tools.machine_code`.
+"""Compiles the modules of the request path to machine code: `python -m tools.machine_code`.
 
-mypyc takes the same annotated Python that runs without it. Where nobody asks for it, or there is no
-C compiler, everything runs as it stands.
+mypyc compiles the same annotated Python that otherwise runs as it is. Compiling is optional: the
+gateway also runs without it, for example where there is no C compiler.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent.parent
 WISH = "MACHINE_CODE"
-"""With this in the environment, a wheel is built with machine code."""
+"""The environment variable that makes a build compile a wheel."""
 _GROUP = "gateway"
 
 
 class MachineCode(BuildHookInterface[Any]):
-    """Puts machine code into a wheel, for the Python and the platform that it is built on."""
+    """Puts machine code into a wheel, for the Python and the platform of the build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds what was compiled to a wheel; an editable one stays as it is."""
+        """Adds the compiled modules to a wheel; leaves an editable one unchanged."""
         if os.environ.get(WISH) and version == "standard":
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
@@ -45,18 +45,20 @@ def modules() -> list[str]:
 
 
 def compile_modules(place: Path) -> list[Path]:
-    """Compiles into a folder; returns the extension modules, laid out as they are imported."""
-    # They come with the tools of development, which those who only build a plain wheel may lack.
+    """Compiles into a folder; returns the extension modules, in the layout of their packages."""
+    # Imported here: they are development dependencies, which a build of a plain wheel may lack.
     from mypyc.build import mypycify  # noqa: PLC0415
     from setuptools import Distribution  # noqa: PLC0415
 
     shutil.rmtree(place, ignore_errors=True)
     work = place.with_name(f"{place.name}-work")
     arguments = ["--config-file=pyproject.toml", f"--cache-dir={work / 'types'}", *modules()]
-    with chdir(ROOT):  # modules are named by where they are from here
+    with chdir(ROOT):  # mypyc names modules by their paths from here
+        _report(f"1 of 2: translating {len(modules())} modules to C ...")
         extensions = mypycify(
             arguments, opt_level="1", debug_level="0", target_dir=str(work), group_name=_GROUP
         )
+        _report("2 of 2: compiling the C, which takes the longest ...")
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = str(place), str(work), True
         command.ensure_finalized()
@@ -64,17 +66,22 @@ def compile_modules(place: Path) -> list[Path]:
     return sorted(place.rglob("*.so"))
 
 
+def _report(stage: str) -> None:
+    """Reports progress on standard error: a build shows nothing else for a minute or longer."""
+    print(f"machine code, {stage}", file=sys.stderr, flush=True)
+
+
 def lacking() -> str:
-    """What compiling wants that is not on this machine, and how to get it; empty if all is."""
+    """The missing requirement of compiling, and how to install it; empty if there is none."""
     if not (shutil.which("cc") or shutil.which("gcc")):
-        return "machine code wants a C compiler: apt-get install gcc"
+        return "machine code needs a C compiler: apt-get install gcc"
     if not Path(get_path("include"), "Python.h").exists():
-        return "machine code wants Python's header files: apt-get install python3-dev"
+        return "machine code needs Python's header files: apt-get install python3-dev"
     return ""
 
 
 def build_wheel(place: Path, *, compiled: bool) -> Path:
-    """Builds a wheel into a folder, alone there."""
+    """Builds a wheel into a folder, whose other content is deleted."""
     shutil.rmtree(place, ignore_errors=True)
     wish = {WISH: "1"} if compiled else {}
     subprocess.run(
@@ -86,7 +93,7 @@ def build_wheel(place: Path, *, compiled: bool) -> Path:
 
 
 def is_fresh(place: Path) -> bool:
-    """Whether a folder holds what the sources are now."""
+    """True if a folder was built from the current sources."""
     sources = [Path(__file__), ROOT / "pyproject.toml", ROOT / "requirements.txt"]
     sources += [file for top in ("gateway", "gatewayapi") for file in (ROOT / top).rglob("*.py")]
     made = [wheel.stat().st_mtime for wheel in place.glob("*.whl")]
@@ -94,10 +101,10 @@ def is_fresh(place: Path) -> bool:
 
 
 def unpack(place: Path) -> None:
-    """Puts the compiled gateway into a folder, for PYTHONPATH, unless it is there."""
+    """Puts the compiled gateway into a folder for PYTHONPATH, unless it is fresh."""
     if is_fresh(place):
         return
-    print("compiling; about a minute ...", file=sys.stderr)
+    print("compiling; one minute on a fast machine, several on a slow one ...", file=sys.stderr)
     with zipfile.ZipFile(build_wheel(place, compiled=True)) as archive:
         archive.extractall(place)
 
@@ -105,13 +112,15 @@ def unpack(place: Path) -> None:
 def main() -> int:
     """Builds a wheel, or a folder for PYTHONPATH."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("place", type=Path, help="a folder of its own: what is in it goes")
-    parser.add_argument("--wheel", action="store_true", help="a wheel; plain if it has to be")
+    parser.add_argument("place", type=Path, help="a folder; its content is deleted")
+    parser.add_argument("--wheel", action="store_true", help="a wheel; plain if it cannot compile")
     options = parser.parse_args()
     place, missing = options.place.resolve(), lacking()
     if options.wheel:
         if missing:
-            print(f"a wheel of plain Python, for {missing}", file=sys.stderr)
+            print(f"a wheel of plain Python, because {missing}", file=sys.stderr)
+        else:
+            print("building a wheel with machine code; a minute or more ...", file=sys.stderr)
         print(build_wheel(place, compiled=not missing))
     elif missing:
         print(missing, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Messages with something in each field, made by Python's protobuf library."""
+"""Creates messages with a value in each field, with Python's protobuf library."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _INTEGERS = {
 }
 _FLOATS = {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}
 _LEFT_OUT = {"google.protobuf.Any", "google.protobuf.ListValue"}
-"""Types whose contents no descriptor tells."""
+"""Types whose content is not described by their descriptor."""
 _TEXTS = {
     "google.protobuf.Timestamp": "2024-01-31T12:00:00Z",
     "google.protobuf.Duration": "3.500s",
@@ -27,11 +27,11 @@ _TEXTS = {
     "google.protobuf.FloatValue": "1.5",
     "google.protobuf.DoubleValue": "1.5",
 }
-"""How a path or a query spells one value of each well-known type."""
+"""The spelling of one value of each well-known type in a path or query."""
 
 
 def message_of(descriptor: Descriptor, wire: bytes = b"") -> Message:
-    """The message of this type that `wire` encodes; without it an empty one."""
+    """Decodes `wire` as a message of this type; without it, an empty message."""
     message: Message = GetMessageClass(descriptor)()
     message.ParseFromString(wire)
     return message
@@ -42,7 +42,7 @@ def filled(
 ) -> Message:
     """A message with a value in each field, or in the field `only`; one member of each oneof.
 
-    Every google.api.HttpBody in it holds `raw`: a media type and bytes.
+    Every google.api.HttpBody in it contains `raw`: a media type and bytes.
     """
     message = message_of(descriptor)
     _fill(message, raw, only, depth)
@@ -50,7 +50,7 @@ def filled(
 
 
 def text_of(described: FieldDescriptor) -> str | None:
-    """How a URL spells a value of this field, or None if it cannot."""
+    """The spelling of a value of this field in a URL, or None if it has none."""
     kind = described.message_type
     if kind is not None:
         return None if described.is_repeated else _TEXTS.get(kind.full_name)

@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the settings' own words: `python -m tools.settings_page`."""
+"""Writes docs/configuration.md from the settings' docstrings: `python -m tools.settings_page`."""
 
 import argparse
 import sys
@@ -18,39 +18,41 @@ PAGE = Path("docs/configuration.md")
 HEAD = """# Configuration
 
 Settings come from `gateway.yaml` in the working directory (or `--config FILE`), then from the
-environment, then from flags; the later one counts. An environment variable names a setting by its
-path, in capitals, with two underscores for a dot: `GATEWAY_JSON__EMIT_UNSET=false`. Its value is
-read as YAML, so `GATEWAY_SERVICES='[library.v1.*]'` is a list.
+environment, then from flags; later ones override earlier ones. The name of an environment variable
+is the path of the setting, in capitals, with two underscores for a dot:
+`GATEWAY_JSON__EMIT_UNSET=false`. Its value is parsed as YAML, so
+`GATEWAY_SERVICES='[library.v1.*]'` is a list.
 
 `policies[].selector` below is the `selector` of each item of the list `policies`. A variable sets a
 list as a whole: `GATEWAY_POLICIES='[{selector: "library.v1.*", anonymous: true}]'`.
 
-Files are YAML 1.2: `off` and `12:30` are words where a word is meant. A key that does not exist, or
-that is there twice, is refused, with its line and with what was probably meant.
-Variables that Kubernetes sets beside a Service named `gateway`, such as `GATEWAY_PORT=tcp://…` and
-`GATEWAY_SERVICE_HOST`, are no settings, and are left alone with one warning.
+Files are YAML 1.2: `off` and `12:30` are strings where a string is expected. A key that is unknown
+or repeated is an error; the message states its line and the most similar known key.
+Variables that Kubernetes sets for a Service named `gateway`, such as `GATEWAY_PORT=tcp://…` and
+`GATEWAY_SERVICE_HOST`, are not settings, and are ignored with one warning.
 `gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all.
-With the schema in a file, this first line of `gateway.yaml` makes editors complete and check:
+With the schema in a file, this first line of `gateway.yaml` lets editors complete and check it:
 
 ```yaml
 # yaml-language-server: $schema=gateway.schema.json
 ```
 
-This page is made from the settings' own words by `python -m tools.settings_page`.
+This page is generated from the settings' docstrings by `python -m tools.settings_page`.
 
 ## Selectors
 
-Settings name methods and services in one grammar: `library.v1.LibraryService.GetBook` is a method,
-`library.v1.LibraryService.*` all methods of a service, `library.v1.*` a package with all below it,
-`*` everything. Where services are meant (`services`, `upstreams.<name>.services`), the full name of
-one is `library.v1.LibraryService`. The part before `.*` is made of whole names: `library.v1.Lib*`
-is refused. A selector that selects nothing keeps the gateway from starting, with the nearest name.
+All settings name methods and services in the same way: `library.v1.LibraryService.GetBook` is a
+method, `library.v1.LibraryService.*` all methods of a service, `library.v1.*` a package with all
+packages below it, `*` everything. Settings for services (`services`, `upstreams.<name>.services`)
+also accept the full name of one: `library.v1.LibraryService`. The part before `.*` consists of
+whole names: `library.v1.Lib*` is an error. If a selector selects nothing, the gateway does not
+start, and the message states the most similar name.
 
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the whole page."""
     return HEAD + "\n".join(_lines(Config, "Top level", "")) + "\n"
 
 
@@ -85,7 +87,7 @@ def _sections(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 def _shape(annotation: object) -> str:
-    """How a section repeats: by name, in a list, or not at all."""
+    """The way a section repeats: by name, in a list, or not at all."""
     shapes: dict[Any, str] = {dict: ".<name>", tuple: "[]"}
     return shapes.get(get_origin(annotation), "")
 
@@ -126,7 +128,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def main() -> int:
-    """Writes the page, or with --check tells whether it is what it should be."""
+    """Writes the page; with --check, exits with 1 if it is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if stale")
     if not parser.parse_args().check:

@@ -1,1 +1,1 @@
-"""The composition root: settings in, a running gateway out."""
+"""The composition root: builds a running gateway from settings."""

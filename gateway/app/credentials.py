@@ -1,6 +1,6 @@
-"""Who is calling: what the configuration makes of authentication, put together.
+"""Composes authentication from the configuration.
 
-Of the composition root this is the part that knows every kind of credential.
+The only part of the composition root that names each kind of credential.
 """
 
 import logging
@@ -42,15 +42,15 @@ from gateway.upstream.pool import Pool, PoolError
 
 logger = logging.getLogger("gateway")
 
-_OPEN = (
+_OPEN_WARNING = (
     "warning: no kind of credential is set under auth, "
-    "so whoever reaches this gateway may call everything, whatever scopes policies ask for"
+    "so every client may call everything, whatever scopes policies require"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the configuration makes of authentication."""
+    """The parts of a site that handle authentication."""
 
     authenticators: Sequence[Authenticator] = ()
     identify: Identify | None = None
@@ -59,28 +59,28 @@ class Credentials:
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
     is_open: bool = True
-    """Nothing is set that could tell who is calling, so nobody is asked."""
+    """No kind of credential is configured, so no call is authenticated."""
     admits_anonymous: bool = True
 
     @property
     def challenges(self) -> Sequence[Challenge]:
-        """What whoever shows none is told to show."""
+        """The challenges of all kinds, for callers without a credential."""
         return [one.challenge for one in self.authenticators]
 
 
 async def open_credentials(
     config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack, *, rehearsal: bool = False
 ) -> Credentials:
-    """Opens what knows each configured kind of credential, in the configured order.
+    """Opens an authenticator for each configured kind of credential, in the configured order.
 
-    What it opens is closed with `stack`. A rehearsal fetches no keys.
+    They are closed with `stack`. A rehearsal fetches no keys.
 
     Raises:
-        AuthError, StoreUrlError, PoolError: it cannot be done as configured; the text says why.
+        AuthError, StoreUrlError, PoolError: the configuration cannot be used; the message says why.
     """
     options = config.auth
     if not options.takes_credentials:
-        return Credentials(audit=audit, warnings=[_OPEN])
+        return Credentials(audit=audit, warnings=[_OPEN_WARNING])
     identify, endpoints = _identify(options.identity)
     gates: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
@@ -91,8 +91,10 @@ async def open_credentials(
         if options.tokens.auth_upstream is not None:
             server = authentication_server(_auth_channel(options.tokens.auth_upstream, pool))
             attempts = LoginThrottle(store, audit, options.tokens)
-            made_here = TokenEndpoints(options.tokens, server, tokens, attempts, config.scheme)
-            endpoints |= made_here.endpoints
+            token_endpoints = TokenEndpoints(
+                options.tokens, server, tokens, attempts, config.scheme
+            )
+            endpoints |= token_endpoints.endpoints
         if options.takes_keys:
             keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
             stack.push_async_callback(keys.close)
@@ -127,11 +129,11 @@ async def _open_jwts(
 
 
 async def _fetch_nothing(_url: str) -> bytes:
-    raise FetchError("was not asked")
+    raise FetchError("was not fetched")
 
 
 def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str, Endpoint]]]:
-    """What tells back ends who is calling, and where they find the keys to check it by."""
+    """The interceptor that identifies callers to back ends, and the endpoint with its keys."""
     if options.jwt is None:
         return Identify(options), {}
     try:
@@ -148,5 +150,5 @@ def _identify(options: IdentityOptions) -> tuple[Identify, dict[str, Mapping[str
 def _auth_channel(upstream: str, pool: Pool) -> Channel:
     if upstream not in pool:
         known = ", ".join(pool) or "none"
-        raise PoolError(f"auth.tokens.auth_upstream: no upstream is called {upstream}; {known} are")
+        raise PoolError(f"auth.tokens.auth_upstream: no upstream {upstream}; expected: {known}")
     return pool[upstream]

@@ -1,4 +1,4 @@
-"""A running gateway: a site, an exchange that answers with it, and a listener in front."""
+"""A running gateway: a site, an exchange that answers with it, and a listener."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,20 +21,20 @@ class Gateway:
     """A running gateway."""
 
     address: str
-    """Where it listens: `host:port`, with the real port, or `unix:/path`."""
+    """The address it listens on: `host:port` with the real port, or `unix:/path`."""
     schema: Schema
     transcoder: Transcoder
     exchange: Exchange
     """Answers the requests; its `site` may be replaced while the gateway runs."""
     warnings: Sequence[str] = ()
-    """What whoever started it should know, a line each."""
+    """Warnings for the operator, one per line."""
     scheme: str = "http"
     listener: Listener | None = None
-    """What accepts the connections."""
+    """The listener that accepts the connections."""
 
     @property
     def url(self) -> str:
-        """What a client on this machine can ask, without a trailing slash."""
+        """The URL for clients on this machine, without a trailing slash."""
         return f"{self.scheme}://{self.address}"
 
 
@@ -46,16 +46,16 @@ async def open_gateway(
     sockets: Sockets | None = None,
     logs: Logs | None = None,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that serves while the block runs; all it opened is closed in reverse.
+    """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
-    Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
-    leave for their back end. It serves on `sockets` where they are given, which are bound to the
-    configured place already, and writes to `logs` where they are open already.
+    Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
+    leave for their back end. `sockets`, if given, are bound to the configured address already;
+    `logs`, if given, are already open.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
             AuthError, PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it
-            cannot start; the text says why.
+            cannot start; the message says why.
     """
     config, warnings = fit_connections(config)
     async with AsyncExitStack() as stack:

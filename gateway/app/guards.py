@@ -1,4 +1,4 @@
-"""The chain of each method: the guards in their order, and the back end at its end."""
+"""Composes the chain of each method: its guards in order, and the back end at the end."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ from gateway.upstream.invoke import invoke
 
 
 class Guards:
-    """Composes the chain of each method, once."""
+    """Composes the chain of each method, once per site."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Guards:
     def chains(
         self, methods: Sequence[Method], channels: Mapping[str, Channel]
     ) -> dict[Method, Handler]:
-        """The chain of each of `methods`; `channels` are those of their services, by name."""
+        """The chain of each of `methods`; `channels` has those of their services, by name."""
         return {
             method: chain(self._before(method), invoke(channels[method.service]))
             for method in methods
@@ -50,27 +50,27 @@ class Guards:
         stages: list[Interceptor] = []
         if auth.authenticators:
             streams = method.client_streaming or method.server_streaming
-            # First: everything after it may ask who is calling.
+            # First: all later stages may need the caller's identity.
             kind = AuthenticateStream if streams else Authenticate
             stages.append(kind(auth.authenticators, auth.audit))
         if not auth.is_open:
-            # Even where `auth.order` leaves nobody to be known: then all but anonymous is closed.
+            # Also if `auth.order` is empty: then only methods open to anonymous callers remain.
             stages += authorize(
                 method, policy, auth.audit, auth.challenges, anonymous=auth.admits_anonymous
             )
-        # After those who say who is calling, before all that costs something: the rate first, since
-        # a call that waits for a store must not hold a place.
+        # After authentication, before all stages that use resources. The rate limit comes first: a
+        # call that waits for a store must not take a place.
         stages += self._limits.guards(method, policy)
         if policy.max_concurrent is not None:
             stages.append(ConcurrencyLimit(method, policy.max_concurrent))
         stages += [one.interceptor for one in self._own if one.stands_before(method)]
-        # After everything that may refuse a call: a body that nobody needs is not read.
+        # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
         if auth.identify is not None:
-            # Last: what interceptors of one's own make of a principal, back ends are told.
+            # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
         idle_s = self._deadlines.idle_s(method)
         if idle_s is not None:
-            # Next to the back end: what guards take is nobody's silence.
+            # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))
         return stages

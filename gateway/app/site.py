@@ -1,6 +1,6 @@
-"""The composition of a site: settings in, everything that requests are answered with out.
+"""Composes a site from settings: everything that requests are answered with.
 
-The only place that names concrete classes.
+The only module that names all concrete classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ from gateway.upstream.reflection import ReflectionError, reflect
 
 @dataclass(frozen=True, slots=True)
 class OpenSite:
-    """A site, and what it was made of."""
+    """A site, and the parts it was made from."""
 
     site: Site
     schema: Schema
     transcoder: Transcoder
     warnings: Sequence[str]
-    """What the operator should know, a line each."""
+    """Warnings for the operator, one per line."""
 
 
 async def open_site(
@@ -53,9 +53,9 @@ async def open_site(
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
 ) -> OpenSite:
-    """Composes the site that `config` describes; what it opens is closed with `stack`.
+    """Composes the site that `config` describes; its parts are closed with `stack`.
 
-    Calls pass the settings' own interceptors and then `interceptors`, first to last, before they
+    Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
     leave for their back end.
 
     Raises:
@@ -66,7 +66,7 @@ async def open_site(
     return await compose(config, pool, schema, reflected, logs, stack, interceptors)
 
 
-async def compose(  # noqa: PLR0917 - what a site is made of
+async def compose(  # noqa: PLR0917 - the parts of a site
     config: Config,
     pool: Pool,
     schema: Schema,
@@ -77,14 +77,14 @@ async def compose(  # noqa: PLR0917 - what a site is made of
     *,
     rehearsal: bool = False,
 ) -> OpenSite:
-    """Puts a site together; what it opens is closed with `stack`.
+    """Composes a site from its parts; its parts are closed with `stack`.
 
-    A rehearsal, for `gateway check`, is the same without asking anybody: keys of issuers are not
-    fetched, and interceptors are made but not opened.
+    A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
+    and creates interceptors without opening them.
 
     Raises:
         RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
-            InterceptorError: it cannot be done as configured; the text says why.
+            InterceptorError: the configuration cannot be used; the message says why.
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
@@ -113,17 +113,16 @@ async def compose(  # noqa: PLR0917 - what a site is made of
 
 
 async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, str]]:
-    """What `config` says can be called, and which upstream said so of itself by reflection.
+    """Loads the schema; also returns the upstream of each service found by reflection.
 
     Raises:
-        SchemaError: no source is given, or what they give does not fit together.
-        SelectorError: a deadline or an upstream selects nothing of it.
-        ReflectionError: an upstream cannot be asked.
+        SchemaError: no source is given, or the sources contradict each other.
+        SelectorError: a deadline or an upstream selects no method or service.
+        ReflectionError: an upstream does not answer reflection.
     """
     if not (config.descriptors or config.modules or config.reflect):
         raise SchemaError(
-            "nothing says what can be called: "
-            "give --descriptors FILE, --module PACKAGE or --reflect"
+            "there is no schema: give --descriptors FILE, --module PACKAGE or --reflect"
         )
     files = DescriptorFiles()
     for path in config.descriptors:
@@ -167,7 +166,7 @@ def _ring(
     endpoints: EndpointRegistry,
     forwarding: Forwarding,
 ) -> Ring:
-    """The checks and headers that stand around all requests."""
+    """The checks and headers that apply to all requests."""
     gates: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
     finishes: list[ResponseHook] = []
     if config.security_headers.enabled:
@@ -181,7 +180,7 @@ def _ring(
             return endpoints.allowed_methods(path) or transcoder.allowed_methods(path)
 
         cors = Cors(config.cors, allowed_methods)
-        # Before credentials are asked for: a browser sends none with its preflight.
+        # Before the check of credentials: a browser sends none with a preflight request.
         gates.append(cors.gate)
         finishes.append(cors.finish)
     return Ring([*gates, *auth.gates], finishes)
@@ -207,12 +206,12 @@ async def _open_limits(
 
 
 def counters_url(config: Config) -> str:
-    """Where calls are counted: no farther than all who serve them together need."""
+    """The URL of the store for counters: shared only as widely as calls are served."""
     if config.rate_limits.store is not None:
         return config.rate_limits.store
     shared = config.auth.store
     if shared is None or (config.workers == 1 and shared.startswith("sqlite:")):
-        return "memory:"  # a file would cost each call a transaction, to tell one process
+        return "memory:"  # with one process, a file would only cost a transaction per call
     return shared
 
 

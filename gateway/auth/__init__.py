@@ -1,1 +1,1 @@
-"""Who is calling: credentials to principals."""
+"""Authentication: maps credentials to principals."""

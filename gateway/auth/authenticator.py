@@ -1,4 +1,4 @@
-"""The one shape of everything that knows who is calling."""
+"""The interface of all authenticators."""
 
 from enum import Enum
 from typing import Protocol
@@ -9,11 +9,11 @@ from gateway.status import StartUpError
 
 
 class AuthError(StartUpError):
-    """Authentication cannot be set up as configured; the text says what is wrong, and where."""
+    """Authentication cannot be set up as configured; the message says what is wrong, and where."""
 
 
 class MustAsk(Enum):
-    """That a credential was shown, and only `authenticate` can tell whose it is."""
+    """The result of `recall` if a credential was sent that only `authenticate` can check."""
 
     MUST_ASK = True
 
@@ -22,25 +22,25 @@ MUST_ASK = MustAsk.MUST_ASK
 
 
 class Authenticator(Protocol):
-    """Makes a principal of one kind of credential."""
+    """Maps credentials of one kind to principals."""
 
     @property
     def challenge(self) -> Challenge:
-        """How it is asked for."""
+        """The challenge that asks clients for this kind of credential."""
         ...
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
-        """`authenticate`, as far as no waiting is needed, which most calls save by it.
+        """Like `authenticate`, from memory: answers without waiting, as most calls need.
 
-        MUST_ASK where it is, or where the credential may be no good; it raises nothing.
+        Returns MUST_ASK if that needs a wait, or if the credential may be invalid; raises nothing.
         """
         ...
 
     async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a credential of this kind; None if none was shown.
+        """Returns the principal of the call's credential, or None without one of this kind.
 
         Raises:
-            StatusError: UNAUTHENTICATED for a credential that is no good; UNAVAILABLE, with a
+            StatusError: UNAUTHENTICATED for an invalid credential; UNAVAILABLE, with a
                 RetryInfo, while it cannot be checked.
         """
         ...

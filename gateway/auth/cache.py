@@ -1,9 +1,9 @@
-"""Answers of a store, remembered for less than a second.
+"""Caches lookups in a store for less than a second.
 
-A token is shown with every request and changes almost never, so asking the store each time would be
-most of what a request costs. Forgetting after `MAX_AGE_S` is what makes a revocation hold on every
-worker and node within one second, with nobody to tell and nothing to miss; half of it is left for
-streams, which are looked at in turns.
+A client sends its token with every request, and a token almost never changes, so asking the store
+each time would be most of the cost of a request. Entries expire after `MAX_AGE_S`, so a revocation
+takes effect on every worker and node within one second, without messages that can be lost. The
+other half of that second is for streams, which are checked periodically.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ _MOST = 10_000
 
 
 class TtlCache(Generic[V]):
-    """What `ask` answered for a text, if that is recent; "nobody" is an answer too.
+    """Caches the results of `ask`, misses included, for half a second.
 
-    Texts are secrets: they stay in this process, and are neither printed nor handed out.
+    Keys are secrets: they stay in this process, and are neither printed nor returned.
     """
 
     def __init__(
@@ -42,35 +42,35 @@ class TtlCache(Generic[V]):
         self._asking: dict[str, asyncio.Future[V | None]] = {}
 
     def __repr__(self) -> str:
-        return f"<Remembered, {len(self._known)} answers>"
+        return f"<TtlCache, {len(self._known)} entries>"
 
-    def recent(self, text: str) -> V | None:
-        """What is remembered for `text`; None if that is nothing, or nobody."""
+    def cached(self, text: str) -> V | None:
+        """The cached value for `text`; None if there is none, or if it was a miss."""
         known = self._known.get(text)
         return known[1] if known is not None and known[0] > self._clock() else None
 
     async def __call__(self, text: str) -> V | None:
-        """The answer for `text`; whatever `ask` raises."""
+        """The value for `text`, from the cache or from `ask`; raises what `ask` raises."""
         known = self._known.get(text)
         if known is not None and known[0] > self._clock():
             return known[1]
         if not self._is_plausible(text):
-            return None  # and is not remembered: made-up texts would push real ones out
+            return None  # and is not cached: invented texts would push valid ones out
         asking = self._asking.get(text)
         if asking is None:
-            # Many requests with one token cost the store one question.
-            asking = self._asking[text] = asyncio.ensure_future(self._learn(text))
-            asking.add_done_callback(lambda done: self._over(text, done))
-        # One of those who wait may leave without taking the answer from the others.
+            # Many requests with the same token cause one lookup in the store.
+            asking = self._asking[text] = asyncio.ensure_future(self._fetch(text))
+            asking.add_done_callback(lambda done: self._finished(text, done))
+        # Shielded: a caller that is cancelled must not cancel the lookup for the others.
         return await asyncio.shield(asking)
 
-    def _over(self, text: str, done: asyncio.Future[V | None]) -> None:
+    def _finished(self, text: str, done: asyncio.Future[V | None]) -> None:
         del self._asking[text]
         if not done.cancelled():
-            done.exception()  # whoever waited for it may have gone
+            done.exception()  # marks it as retrieved: all callers may have been cancelled
 
-    async def _learn(self, text: str) -> V | None:
-        # Counted from before the question, for that is how old the answer may be.
+    async def _fetch(self, text: str) -> V | None:
+        # The age counts from before the lookup: the value may be that old.
         until_s = self._clock() + self._max_age_s
         answer = await self._ask(text)
         self._known.pop(text, None)

@@ -1,4 +1,4 @@
-"""Client certificates as credentials: whose one is, the TLS below has made sure of."""
+"""Client certificates as credentials; the TLS layer has already verified them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,23 +12,23 @@ from gateway.status import Code, StatusError
 
 _MOST = 10_000
 _SPIFFE = "spiffe://"
-# RFC 9110 section 15.5.2 wants a challenge, and no scheme for certificates is registered.
+# RFC 9110 section 15.5.2 requires a challenge, and no scheme for certificates is registered.
 _CHALLENGE = Challenge("ClientCertificate", "a client certificate")
 
 
 class CertificateAuthenticator:
-    """Knows principals by the certificates they show."""
+    """Maps client certificates to principals."""
 
     challenge = _CHALLENGE
 
     def __init__(self, options: CertificateOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
         self._clock = clock
-        # A connection shows one certificate for all its calls.
+        # A connection has one certificate for all its calls.
         self._known: dict[Certificate, Principal] = {}
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
-        """Who showed a certificate, if that is known; see `Authenticator.recall`."""
+        """The principal of the certificate, if cached; see `Authenticator.recall`."""
         certificate = call.certificate
         if certificate is None:
             return None
@@ -36,12 +36,12 @@ class CertificateAuthenticator:
         return MUST_ASK if known is None or certificate.expires_at_s <= self._clock() else known
 
     async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a certificate; see `Authenticator.authenticate`."""
+        """The principal of the certificate; see `Authenticator.authenticate`."""
         certificate = call.certificate
         if certificate is None:
             return None
         if certificate.expires_at_s <= self._clock():
-            # It was good when the connection began.
+            # It was valid when the connection was opened.
             raise _refusal("the client certificate has expired")
         return self._known.get(certificate) or self._learn(certificate)
 
@@ -58,10 +58,10 @@ class CertificateAuthenticator:
             raise _refusal(f"the client certificate has no name of these kinds: {wanted}")
         full_name = self._options.prefix + name
         try:
-            check_name("name", name)  # by itself too: no prefix makes one of nothing, or of a blank
+            check_name("name", name)  # checked without the prefix, which could hide an empty name
             check_name("principal", full_name)
         except MalformedError:
-            raise _refusal("the name in the client certificate is none") from None
+            raise _refusal("the name in the client certificate is not a valid name") from None
         scopes = frozenset(
             scope
             for pattern, granted in self._options.scopes.items()
@@ -77,7 +77,7 @@ class CertificateAuthenticator:
             found = _names(certificate, source)
             if found:
                 # Of several common names the most specific counts (RFC 6125 section 6.4.4), which
-                # is the last: directories put `CN=Users` before the one of the user.
+                # is the last: directories put `CN=Users` before the user's.
                 return found[-1] if source is NameSource.CN else found[0]
         return None
 
@@ -86,9 +86,9 @@ def _names(certificate: Certificate, source: NameSource) -> Sequence[str]:
     kind = NameSource.URI if source is NameSource.SPIFFE else source
     found = [name for of, name in certificate.names if of == kind]
     if source is NameSource.SPIFFE:
-        # SPIFFE X.509-SVID section 2: with more than one URI it is none.
+        # SPIFFE X.509-SVID section 2: a certificate with more than one URI is not an SVID.
         return found if len(found) == 1 and found[0].startswith(_SPIFFE) else ()
-    # A wildcard is a name for many, and says of none of them who it is.
+    # A wildcard matches many hosts, so it identifies none of them.
     return [name for name in found if "*" not in name]
 
 

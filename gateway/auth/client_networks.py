@@ -1,16 +1,16 @@
-"""What counts as one client, where clients are counted by their address."""
+"""Maps an address to the network it is counted under (IPv6: its /64)."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
-# What is no address, such as a Unix socket's, is cut to this.
+# A peer that is not an address, such as a Unix socket, is cut to this length.
 _LONGEST_NAME = 64
 
 
-# Saves parsing the address of a client at each of its calls.
+# Cached: avoids parsing a client's address on each of its calls.
 @lru_cache(maxsize=4096)
 def network_of(peer: str) -> str:
-    """The address; of IPv6 the /64, which is the least that one client has (RFC 6177)."""
+    """The address; for IPv6 its /64, the smallest block that one client gets (RFC 6177)."""
     try:
         address = ip_address(peer.partition("%")[0])
     except ValueError:

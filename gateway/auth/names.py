@@ -1,37 +1,37 @@
-"""What those who are given credentials, and what they may do, can be called."""
+"""Validates principal names and scopes."""
 
 import re
 
 _MOST_CHARACTERS = 256
-# RFC 6749 appendix A.4; kept with spaces between, another would be two.
+# RFC 6749 appendix A.4. No spaces: they separate scopes.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 
 class MalformedError(ValueError):
-    """What was given is none of what it should be; the text says which, and what would be right."""
+    """A value is malformed; the message says which, and what is expected."""
 
 
 def check_name(what: str, text: str) -> None:
-    """Refuses what would not be one name wherever it is shown: in a log, a table, metadata.
+    """Rejects a name that could be misread in a log, a table or metadata.
 
     Raises:
-        MalformedError: it is empty, very long, begins or ends with a blank, or has characters that
-            are not printed.
+        MalformedError: it is empty, very long, starts or ends with a blank, or has characters that
+            cannot be printed.
     """
     if not text or len(text) > _MOST_CHARACTERS or not text.isprintable() or text != text.strip():
         raise MalformedError(
             f"{what}: expected 1 to {_MOST_CHARACTERS} printable characters on one line, "
-            "with no blank before or behind them"
+            "with no blank at the start or end"
         )
 
 
 def is_scope(text: str) -> bool:
-    """Whether `text` is one scope (RFC 6749 section 3.3)."""
+    """True if `text` is one scope (RFC 6749 section 3.3)."""
     return _SCOPE.fullmatch(text) is not None
 
 
 def check_scopes(scopes: frozenset[str]) -> None:
-    """Refuses what is no scope (RFC 6749 section 3.3).
+    """Rejects malformed scopes (RFC 6749 section 3.3).
 
     Raises:
         MalformedError: one is malformed.

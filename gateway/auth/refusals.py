@@ -1,4 +1,4 @@
-"""What whoever shows no credential, or a bad one, is told (RFC 6750 section 3)."""
+"""Authentication errors and their challenges (RFC 6750 section 3)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ _RETRY_AFTER_S = 1
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """How a kind of credential is asked for."""
+    """The challenge that asks a client for one kind of credential."""
 
     scheme: str
     """The value of WWW-Authenticate (RFC 9110 section 11.6.1)."""
     wanted: str
-    """What is to be sent, in words."""
+    """The credential to send, in words."""
     header: str = ""
-    """The header in which it comes; empty where it comes with the connection."""
+    """The header that carries it; empty if it comes with the connection."""
 
 
 BEARER = Challenge("Bearer", "Authorization: Bearer", "Authorization")
 
 
 def unauthenticated(message: str, *, error: str = "invalid_token") -> StatusError:
-    """The refusal of a credential; `message` says what is wrong with it, and never what it was."""
+    """The error for an invalid credential; `message` says why, and never quotes it."""
     challenge = f'Bearer error="{error}", error_description="{message}"'
     return StatusError(Code.UNAUTHENTICATED, message, headers=[("WWW-Authenticate", challenge)])
 
 
 def unclear(message: str) -> StatusError:
-    """The refusal of credentials that are not where, or as many as, they may be.
+    """The error for credentials that are misplaced or repeated.
 
-    RFC 6750 section 3.1 calls it invalid_request; `message` never says what they were.
+    RFC 6750 section 3.1 calls it invalid_request; `message` never quotes them.
     """
     error = invalid_argument("", message)
     challenge = f'Bearer error="invalid_request", error_description="{message}"'
@@ -44,9 +44,9 @@ def unclear(message: str) -> StatusError:
 
 
 def no_credential(challenges: Iterable[Challenge]) -> StatusError:
-    """The refusal of whoever shows none of those that would do.
+    """The error for a caller that sent none of the accepted credentials.
 
-    RFC 6750 section 3.1 wants it to name no error.
+    It names no error code, as RFC 6750 section 3.1 requires.
     """
     asked = dict.fromkeys(challenges) or {BEARER: None}  # RFC 9110 section 15.5.2: at least one
     return StatusError(
@@ -57,7 +57,7 @@ def no_credential(challenges: Iterable[Challenge]) -> StatusError:
 
 
 def cannot_check() -> StatusError:
-    """The answer while nobody can tell whether a credential is good: it is not taken as good."""
+    """The error while credentials cannot be checked: an unchecked one is never accepted."""
     detail = Any()
     retry = RetryInfo()
     retry.retry_delay.seconds = _RETRY_AFTER_S

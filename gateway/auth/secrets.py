@@ -1,9 +1,9 @@
-"""Secrets that the gateway makes: 256 random bits that scanners recognise and stores never see.
+"""Generates secrets: 256 random bits in a form that scanners recognise; stores keep only digests.
 
-`gwt_` (access token), `gwr_` (refresh token) or `gwk_` (API key), then 43 characters of the secret
-and 6 of a CRC-32 over all before them, in base 62. The prefix and the checksum let a scanner tell
-a leaked one from other text without asking anybody, and let the gateway refuse a mistyped one
-without asking its store.
+A secret is `gwt_` (access token), `gwr_` (refresh token) or `gwk_` (API key), then 43 characters of
+random bits and 6 of a CRC-32 over all before them, in base 62. By prefix and checksum a scanner
+finds a leaked secret without a lookup, and the gateway rejects a mistyped one without asking its
+store.
 """
 
 import re
@@ -19,13 +19,13 @@ _SHAPE = re.compile(rf"gw[trk]_[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECK_LENGTH}}}",
 
 
 def new_secret(prefix: str) -> str:
-    """A secret nobody can guess."""
+    """Returns a new random secret."""
     text = f"{prefix}_{_base62(secrets.randbits(_SECRET_BITS), _SECRET_LENGTH)}"
     return text + _checksum(text)
 
 
 def is_secret(text: str, prefix: str) -> bool:
-    """Whether `text` can be a secret of this kind at all; says nothing of whether it is good."""
+    """True if `text` has the form of a secret of this kind; it may still be invalid."""
     return (
         text.startswith(f"{prefix}_")
         and _SHAPE.fullmatch(text) is not None
@@ -34,7 +34,7 @@ def is_secret(text: str, prefix: str) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """What a store keeps of a secret. No salt and no slow hash: 256 random bits need neither."""
+    """The digest that stores keep. No salt and no slow hash: 256 random bits need neither."""
     return sha256(text.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""`gateway key`: API keys in the gateway's store."""
+"""`gateway key`: manages the API keys in the gateway's store."""
 
 import json
 import time
@@ -9,19 +9,19 @@ import typer
 from gateway.audit import Audit
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey
 from gateway.auth.names import MalformedError
+from gateway.cli.messages import say
 from gateway.cli.store_commands import (
     STANDARD_INPUT,
     CommandError,
     ConfigFlag,
     JsonFlag,
     StoreFlag,
-    note,
     refuse_secret,
     secret_from_input,
     settings_of,
     with_store,
 )
-from gateway.cli.tables import duration_s, end, instant, lifetime_s, print_table
+from gateway.cli.tables import duration_s, expiry, instant, lifetime_s, print_table
 from gateway.stores.base import KeyRecord, Store
 
 app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
@@ -30,22 +30,22 @@ app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
 @app.command()
 def create(
     *,
-    owner: Annotated[str, typer.Option(help="The principal it calls in the name of.")],
+    owner: Annotated[str, typer.Option(help="The principal whose calls it authenticates.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may; as often as needed.")
+        list[str] | None, typer.Option(help="A granted scope; repeat it for more.")
     ] = None,
     network: Annotated[
-        list[str] | None, typer.Option(help="Where it may be used from, e.g. 10.0.0.0/8.")
+        list[str] | None, typer.Option(help="A network it may be used from, e.g. 10.0.0.0/8.")
     ] = None,
     ttl: Annotated[
         float | None,
-        typer.Option(parser=lifetime_s, metavar="DURATION", help="How long it lives, e.g. 90d."),
+        typer.Option(parser=lifetime_s, metavar="DURATION", help="Its lifetime, e.g. 90d."),
     ] = None,
     config: ConfigFlag = None,
     store: StoreFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a key, and print it: it cannot be seen again."""
+    """Create a key and print it: it cannot be shown again."""
     scopes = frozenset(" ".join(scope or []).split())
     try:
         request = KeyRequest(owner, scopes, ttl, tuple(network or []))
@@ -54,7 +54,7 @@ def create(
     settings = settings_of(config, store)
     made = with_store(settings, lambda store, audit: ApiKeys(store, audit).create(request))
     if not settings.auth.takes_keys:
-        note("warning: auth.order has no key in it, so the gateway takes none")
+        say("warning: auth.order does not contain key, so the gateway accepts no keys")
     _show(made, as_json=as_json)
 
 
@@ -62,7 +62,7 @@ def create(
 def list_keys(
     config: ConfigFlag = None, store: StoreFlag = None, *, as_json: JsonFlag = False
 ) -> None:
-    """List all keys, expired ones too; never their secrets."""
+    """List all keys, including expired ones; never their secrets."""
 
     async def collect(store: Store, audit: Audit) -> list[KeyRecord]:
         return [record async for record in ApiKeys(store, audit).list_all()]
@@ -84,7 +84,7 @@ def rotate(
         typer.Option(
             parser=duration_s,
             metavar="DURATION",
-            help="How long the old secret is still good, e.g. 1h.",
+            help="How long the old secret stays valid, e.g. 1h.",
         ),
     ] = None,
     config: ConfigFlag = None,
@@ -92,7 +92,7 @@ def rotate(
     *,
     as_json: JsonFlag = False,
 ) -> None:
-    """Give a key another secret, and print it: it cannot be seen again."""
+    """Give a key a new secret and print it: it cannot be shown again."""
     refuse_secret(key_id)
     settings = settings_of(config, store)
     made = with_store(
@@ -106,12 +106,12 @@ def rotate(
 @app.command()
 def revoke(
     key_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As listed; or -, and the key on standard input.")
+        str, typer.Argument(metavar="ID", help="As listed; or - to read the key from stdin.")
     ],
     config: ConfigFlag = None,
     store: StoreFlag = None,
 ) -> None:
-    """End a key: within a second no gateway takes it."""
+    """Revoke a key: within a second every gateway rejects it."""
     refuse_secret(key_id)
     shown = secret_from_input() if key_id == STANDARD_INPUT else None
 
@@ -125,7 +125,7 @@ def revoke(
     revoked = with_store(settings_of(config, store), end_it)
     if revoked is None:
         raise _unknown()
-    note(f"revoked {revoked}")
+    say(f"revoked {revoked}")
 
 
 def _show(made: MadeKey, *, as_json: bool) -> None:
@@ -134,10 +134,10 @@ def _show(made: MadeKey, *, as_json: bool) -> None:
         typer.echo(json.dumps({"key": made.secret} | _as_json(record)))
         return
     typer.echo(made.secret)
-    note(f"{record.id} of {record.owner}; expires: {end(record.expires_at_s)}")
-    note("keep it now: only its digest is stored, and it is not shown again")
+    say(f"{record.id} of {record.owner}; expires: {expiry(record.expires_at_s)}")
+    say("store it now: the gateway keeps only a digest, and cannot show it again")
     if record.expires_at_s is not None and record.expires_at_s <= time.time():
-        note("warning: this key has expired; make another with `gateway key create`")
+        say("warning: this key has expired; create another with `gateway key create`")
 
 
 def _as_json(record: KeyRecord) -> dict[str, object]:
@@ -159,10 +159,10 @@ def _as_row(record: KeyRecord) -> tuple[str, ...]:
         " ".join(sorted(record.scopes)),
         " ".join(record.networks) or "anywhere",
         instant(record.created_at_s) or "",
-        end(record.expires_at_s),
+        expiry(record.expires_at_s),
         instant(record.last_used_at_s) or "never",
     )
 
 
 def _unknown() -> CommandError:
-    return CommandError("no such key; `gateway key list` shows those there are")
+    return CommandError("no such key; `gateway key list` shows the existing ones")

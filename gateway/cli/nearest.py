@@ -1,4 +1,4 @@
-"""How near a request comes to a route that it does not fit, for people who mistyped one."""
+"""Measures the similarity of a request and a route, to find the routes nearest to a typo."""
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -10,20 +10,20 @@ from gateway.transcoding.routing.router import ANY_METHOD
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment
 
 _SEGMENTS = 64
-"""How many segments of a path are looked at; more make no route nearer."""
+"""The number of path segments that are compared; more make no route more similar."""
 _CHARACTERS = 100
-"""How much of a segment is compared."""
+"""The number of characters of a segment that are compared."""
 _WILDCARD = 0.1
-"""What a wildcard costs: of two routes that fit alike, the one that says more is nearer."""
+"""The cost of a wildcard: of two matching routes the more specific one ranks first."""
 _OTHER_METHOD = 0.5
 _ALIKE = 0.6
-"""From where on two texts are taken for one word spelled in two ways."""
+"""The similarity from which two texts count as spellings of one word."""
 _MISSING = 1.0
-"""What a segment too many or too few costs, or one of another text altogether."""
+"""The cost of a missing or additional segment, or of one with a different text."""
 
 
 def distance(binding: Binding, http_method: str, path: str) -> float:
-    """How much of a request would have to change for `binding` to serve it; 0 for nothing."""
+    """The changes a request needs for `binding` to match it, as a cost; 0 for none."""
     cost = 0.0 if binding.http_method in (http_method, ANY_METHOD) else _OTHER_METHOD
     verb = binding.template.verb
     if verb:
@@ -34,7 +34,7 @@ def distance(binding: Binding, http_method: str, path: str) -> float:
 
 
 def _segments(segments: Sequence[Segment], texts: Sequence[str]) -> float:
-    """What it costs to make `texts` fit `segments`: their edit distance."""
+    """The cost of changing `texts` so that they match `segments`: their edit distance."""
     before = [number * _MISSING for number in range(len(texts) + 1)]
     for segment in segments:
         deep = isinstance(segment, DeepWildcard)
@@ -59,7 +59,7 @@ def _one(segment: Segment, text: str) -> float:
 
 @lru_cache(maxsize=10_000)
 def _difference(wanted: str, text: str) -> float:
-    """From 0 for the same text to `_MISSING` for one with nothing in common."""
+    """The cost of one text for another: 0 if equal, `_MISSING` if too different."""
     if wanted == text:
         return 0.0
     alike = SequenceMatcher(None, wanted, text, autojunk=False).ratio()

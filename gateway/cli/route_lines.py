@@ -1,4 +1,4 @@
-"""Lines for people: in columns where there is room, else one below the other."""
+"""Formats routes for people: as a table if it fits, else as paragraphs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
@@ -8,13 +8,13 @@ from gateway.cli.tables import visible
 _HEADS = ("HTTP", "template", "RPC", "kind", "body", "response body", "policy")
 _GAP = "  "
 _INDENT = " " * 8
-"""As wide as the longest usual HTTP method, and a blank."""
+"""The width of the longest common HTTP method and a blank."""
 
 
 def route_lines(rows: Sequence[Mapping[str, str]], columns: int) -> Iterator[str]:
-    """The lines that show routes in so many columns.
+    """Yields the lines that show routes in so many columns.
 
-    Routes are a table if one fits, and paragraphs otherwise. A template or a name is never cut.
+    Routes form a table if it fits, else paragraphs. Templates and names are never cut.
     """
     cells = [tuple(visible(value) for value in row.values()) for row in rows]
     widths = [max(map(len, column)) for column in zip(_HEADS, *cells, strict=True)]

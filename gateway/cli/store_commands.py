@@ -1,4 +1,4 @@
-"""What commands on a store share: which store, what they may say, how they end."""
+"""Shared parts of the commands that work on a store."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from gateway.audit import Audit
+from gateway.cli.messages import say
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 from gateway.status import StartUpError
@@ -17,32 +18,32 @@ from gateway.stores.base import Store, StoreUnavailableError
 T = TypeVar("T")
 
 ConfigFlag = Annotated[
-    Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that is there.")
+    Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
 ]
 StoreFlag = Annotated[
     str | None,
-    typer.Option(help="sqlite:///file.db or redis://host:6379/0 instead of the settings'."),
+    typer.Option(help="sqlite:///file.db or redis://host:6379/0; replaces the setting."),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a line.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
 
 _SECRETS = ("gwk_", "gwt_", "gwr_")
 STANDARD_INPUT = "-"
-"""What stands for a secret on the command line."""
+"""The argument that stands for a secret on standard input."""
 
 
 class CommandError(StartUpError):
-    """A command that cannot do what it was told; the text says why."""
+    """A command cannot be carried out; the message says why."""
 
 
 def settings_of(config: Path | None, store: str | None) -> Config:
-    """The settings, with the store that was given.
+    """Reads the settings, with the store that a flag names.
 
     Raises:
-        ConfigError: they cannot be used.
+        ConfigError: they are invalid.
         CommandError: there is no store that other processes share.
     """
     flags = {} if store is None else {"auth": {"store": store}}
-    settings = load_config(config, os.environ, flags, note)
+    settings = load_config(config, os.environ, flags, say)
     url = settings.auth.store
     if url is None:
         raise CommandError(
@@ -50,24 +51,24 @@ def settings_of(config: Path | None, store: str | None) -> Config:
         )
     if url == "memory:":
         raise CommandError(
-            "a memory: store is seen by its own process alone, and this is another: "
+            "a memory: store belongs to one process, and this command is another: "
             "use sqlite:///file.db or redis://host:6379/0"
         )
     if store is not None and settings.auth.model_dump()["store"] != store:
-        note(
-            "warning: the password of the store can be seen by others on this machine; "
+        say(
+            "warning: other users of this machine can see the password of the store; "
             "put its URL into GATEWAY_AUTH__STORE instead"
         )
     return settings
 
 
 def with_store(settings: Config, work: Callable[[Store, Audit], Awaitable[T]]) -> T:
-    """What `work` makes of the store.
+    """Opens the store, runs `work` with it, and returns the result.
 
     Raises:
-        StartUpError: the store cannot be asked, or is none.
+        StartUpError: the store is unavailable, or its URL is invalid.
     """
-    import asyncio  # noqa: PLC0415 - who only watches over workers goes without
+    import asyncio  # noqa: PLC0415 - the supervisor of workers must not import it
 
     from gateway.stores.opening import open_store  # noqa: PLC0415 - the same
     from gateway.telemetry.logs.opening import open_command_audit  # noqa: PLC0415 - the same
@@ -80,27 +81,22 @@ def with_store(settings: Config, work: Callable[[Store, Audit], Awaitable[T]]) -
     try:
         return asyncio.run(run())
     except StoreUnavailableError as error:
-        raise CommandError(f"the store cannot be asked: {error}") from None
+        raise CommandError(f"the store is unavailable: {error}") from None
 
 
 def secret_from_input() -> str:
-    """The secret on standard input: an argument would be seen in the list of processes."""
+    """Reads a secret from standard input: the list of processes would show an argument."""
     return sys.stdin.readline(4096).strip()
 
 
 def refuse_secret(text: str) -> None:
-    """Refuses a secret that is on the command line already.
+    """Rejects a secret on the command line.
 
     Raises:
-        CommandError: it is one.
+        CommandError: the argument is one.
     """
     if text.startswith(_SECRETS):
         raise CommandError(
-            "a secret on the command line is seen by others: give its id, "
+            "others can see a secret on the command line: give its id, "
             "or - and the secret on standard input"
         )
-
-
-def note(text: str) -> None:
-    """Says something to people: not on standard output, which scripts read."""
-    typer.echo(f"gateway: {text}", err=True)

@@ -1,4 +1,4 @@
-"""How commands read durations and show times, names and tables."""
+"""Parses durations, and formats times, names and tables."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ def duration_s(text: str) -> float:
 
 
 def lifetime_s(text: str) -> float:
-    """Seconds in a duration that is more than none."""
+    """Seconds in a duration above 0."""
     seconds = duration_s(text)
     if seconds <= 0:
         raise typer.BadParameter("expected a duration above 0")
@@ -29,14 +29,14 @@ def lifetime_s(text: str) -> float:
 
 
 def instant(at_s: float | None) -> str | None:
-    """A time as RFC 3339 has it, in UTC."""
+    """A time in the format of RFC 3339, in UTC."""
     if at_s is None:
         return None
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def end(expires_at_s: float | None) -> str:
-    """When something expires, for people."""
+def expiry(expires_at_s: float | None) -> str:
+    """The expiry of a record, for people."""
     if expires_at_s is None:
         return "never"
     expired = " (expired)" if expires_at_s <= time.time() else ""
@@ -44,18 +44,18 @@ def end(expires_at_s: float | None) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a table as wide as the terminal."""
+    """Prints a table, as wide as the terminal."""
     from rich.console import Console  # noqa: PLC0415 - only tables need it
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(*columns, box=None)
     for row in rows:
-        # As text: a name may look like markup.
+        # As plain text: a name may look like markup.
         table.add_row(*(Text(visible(cell), overflow="fold") for cell in row))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def visible(text: str) -> str:
-    """`text` without what a terminal would obey instead of show: names come from others too."""
+    """`text` with control characters escaped: untrusted names must not control the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""`gateway token`: tokens in the gateway's store, without asking the authentication server."""
+"""`gateway token`: manages the tokens in the gateway's store, without authentication server."""
 
 import json
 from typing import Annotated
@@ -8,19 +8,19 @@ import typer
 from gateway.audit import Audit
 from gateway.auth.names import MalformedError, check_name, check_scopes
 from gateway.auth.tokens.tokens import Grant, Issued, Tokens
+from gateway.cli.messages import say
 from gateway.cli.store_commands import (
     STANDARD_INPUT,
     CommandError,
     ConfigFlag,
     JsonFlag,
     StoreFlag,
-    note,
     refuse_secret,
     secret_from_input,
     settings_of,
     with_store,
 )
-from gateway.cli.tables import end, instant, lifetime_s, print_table
+from gateway.cli.tables import expiry, instant, lifetime_s, print_table
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import Store, TokenRecord
 
@@ -32,20 +32,20 @@ _MOST_ROWS = 1000
 @app.command()
 def issue(
     *,
-    principal: Annotated[str, typer.Option(help="Who calls with it.")],
+    principal: Annotated[str, typer.Option(help="The principal whose calls it authenticates.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may; as often as needed.")
+        list[str] | None, typer.Option(help="A granted scope; repeat it for more.")
     ] = None,
     ttl: Annotated[
         float | None,
-        typer.Option(parser=lifetime_s, metavar="DURATION", help="How long it lives, e.g. 15m."),
+        typer.Option(parser=lifetime_s, metavar="DURATION", help="Its lifetime, e.g. 15m."),
     ] = None,
     client: Annotated[str, typer.Option(help="The OAuth client it is issued to.")] = "cli",
     config: ConfigFlag = None,
     store: StoreFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Issue an access token, and print it: it cannot be seen again."""
+    """Issue an access token and print it: it cannot be shown again."""
     settings = settings_of(config, store)
     scopes = frozenset(" ".join(scope or []).split())
     grant = Grant(principal, client, scopes, _ttl_s(ttl, settings.auth.tokens))
@@ -61,13 +61,13 @@ def issue(
 
 @app.command("list")
 def list_tokens(
-    principal: Annotated[str | None, typer.Option(help="Those of this principal alone.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Only those of this principal.")] = None,
     config: ConfigFlag = None,
     store: StoreFlag = None,
     *,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the tokens that are good; never their secrets. One login's share an id."""
+    """List the valid tokens; never their secrets. The tokens of one login share an id."""
 
     async def show(store: Store, audit: Audit) -> list[TokenRecord]:
         records: list[TokenRecord] = []
@@ -86,20 +86,20 @@ def list_tokens(
     columns = ("id", "kind", "principal", "client", "scopes", "issued", "expires")
     print_table(columns, map(_as_row, records[:_MOST_ROWS]))
     if len(records) > _MOST_ROWS:
-        note(f"these are {_MOST_ROWS} of them; --json lists all, --principal those of one")
+        say(f"only the first {_MOST_ROWS} are shown; use --json for all, or --principal")
 
 
 @app.command()
 def revoke(
     login: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="As listed; or -, and the token on standard input."),
+        typer.Argument(metavar="ID", help="As listed; or - to read the token from stdin."),
     ] = None,
     principal: Annotated[str | None, typer.Option(help="All tokens of this principal.")] = None,
     config: ConfigFlag = None,
     store: StoreFlag = None,
 ) -> None:
-    """End all tokens of a login: within a second no gateway takes them."""
+    """Revoke all tokens of a login: within a second every gateway rejects them."""
     if (login is None) == (principal is None):
         raise CommandError("give the id of a login, or --principal, and not both")
     refuse_secret(login or "")
@@ -116,8 +116,8 @@ def revoke(
 
     gone = with_store(settings_of(config, store), end_them)
     if not gone:
-        raise CommandError("no such token is good; `gateway token list` shows those that are")
-    note(f"revoked {gone} {'token' if gone == 1 else 'tokens'}")
+        raise CommandError("no such token is valid; `gateway token list` shows the valid ones")
+    say(f"revoked {gone} {'token' if gone == 1 else 'tokens'}")
 
 
 def _ttl_s(asked_s: float | None, options: TokenOptions) -> float:
@@ -125,7 +125,7 @@ def _ttl_s(asked_s: float | None, options: TokenOptions) -> float:
         return min(options.access_ttl_s, options.max_access_ttl_s)
     if asked_s > options.max_access_ttl_s:
         raise CommandError(
-            f"--ttl: expected {options.max_access_ttl_s:g} seconds at the most, "
+            f"--ttl: expected at most {options.max_access_ttl_s:g} seconds, "
             "which is auth.tokens.max_access_ttl_s"
         )
     return asked_s
@@ -133,18 +133,18 @@ def _ttl_s(asked_s: float | None, options: TokenOptions) -> float:
 
 def _show(issued: Issued, grant: Grant, *, as_json: bool) -> None:
     if as_json:
-        told = {
+        shown = {
             "access_token": issued.access_token,
             "token_type": "Bearer",
             "expires_in": int(issued.expires_in_s),
             "scope": " ".join(sorted(issued.scopes)),
             "id": issued.family,
         }
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(shown))
         return
     typer.echo(issued.access_token)
-    note(f"{issued.family} of {grant.principal}, for {issued.expires_in_s:g} seconds")
-    note("keep it now: only its digest is stored, and it is not shown again")
+    say(f"{issued.family} of {grant.principal}, for {issued.expires_in_s:g} seconds")
+    say("store it now: the gateway keeps only a digest, and cannot show it again")
 
 
 def _as_json(record: TokenRecord) -> dict[str, object]:
@@ -167,5 +167,5 @@ def _as_row(record: TokenRecord) -> tuple[str, ...]:
         record.client,
         " ".join(sorted(record.scopes)),
         instant(record.issued_at_s) or "",
-        end(record.expires_at_s),
+        expiry(record.expires_at_s),
     )

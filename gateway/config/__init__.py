@@ -1,1 +1,1 @@
-"""What was asked for: the settings, and where they are read from."""
+"""The settings, and their sources."""

@@ -1,4 +1,4 @@
-"""Settings of tokens: who issues them, how long they live, where they are kept."""
+"""Settings of tokens: their issuer, their lifetime, and the store."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from gateway.config.credentials import (
 )
 from gateway.config.sections import Seconds, Section, Words
 
-# To the last @: whoever forgot to encode a password has it hidden too.
+# Match up to the last @, to hide a password that contains an unencoded @ too.
 _PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
 _PARAMETER = re.compile(r"([?&](?:sentinel_)?password=)[^&]*")
 _ISSUER = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
@@ -44,7 +44,7 @@ def _issuer(text: str) -> str:
 StoreUrl = Annotated[
     str, PlainSerializer(_without_password), Words("the URL of a store", "redis://host:6379/0")
 ]
-"""Where a store is; printed without its password."""
+"""The URL of a store; printed without its password."""
 
 MetadataName = Annotated[
     str, AfterValidator(_metadata_name), Words("a metadata name", "x-principal")
@@ -55,65 +55,66 @@ IssuerUrl = Annotated[str, AfterValidator(_issuer), Words("a URL", "https://api.
 
 
 class TokenOptions(Section):
-    """The token endpoints, and how long what they issue lives."""
+    """The token endpoints, and the lifetime of tokens."""
 
     auth_upstream: str | None = None
-    """The upstream that is the authentication server; unset for no token endpoints."""
+    """The upstream of the authentication server; unset for no token endpoints."""
     access_ttl_s: Seconds = 3600.0
-    """How long an access token lives if the authentication server does not say."""
+    """The lifetime of an access token if the authentication server states none."""
     max_access_ttl_s: Seconds = 86400.0
-    """How long an access token lives at the most."""
+    """The longest lifetime of an access token."""
     refresh_ttl_s: Seconds = 30 * 86400.0
-    """How long a refresh token lives unless it is used."""
+    """The lifetime of a refresh token that is not used."""
     issuer: IssuerUrl | None = None
-    """The URL that clients know this by (RFC 8414 section 2); unset for the one they asked."""
+    """The issuer URL of this gateway (RFC 8414 section 2); unset for the URL of the request."""
     introspectors: tuple[str, ...] = ()
-    """Clients that may look into any token; the others see only those issued to themselves."""
+    """Clients that may introspect any token; other clients only tokens issued to themselves."""
     allow_password: bool = False
-    """Serve the password grant, which new clients must not use (RFC 9700 section 2.4)."""
+    """Accept the password grant, which new clients must not use (RFC 9700 section 2.4)."""
     failures: Annotated[int, Field(gt=0)] = 10
-    """Failed attempts of a client from one address in a window; ten times as many of either."""
+    """Failed attempts allowed in a window for one client from one address; ten times as many for a
+    client from all addresses, and for an address with all clients."""
     failure_window_s: Seconds = 300.0
-    """How long failed attempts count."""
+    """The time for which a failed attempt counts."""
 
 
 class AssertionOptions(Section):
-    """A short-lived JWT in which the gateway vouches for the caller (RFC 7519)."""
+    """A short-lived JWT in which the gateway confirms the caller's identity (RFC 7519)."""
 
     key: Path
-    """A PEM file with the key that signs: Ed25519, EC P-256, or RSA; see /.well-known/jwks.json."""
+    """A PEM file with the signing key: Ed25519, EC P-256, or RSA; see /.well-known/jwks.json."""
     issuer: str = "gateway"
-    """Its `iss`."""
+    """The `iss` of the JWT."""
     audience: str | None = None
-    """Its `aud`; unset for the full name of the service that is called."""
+    """The `aud` of the JWT; unset for the full name of the called service."""
     ttl_s: Annotated[float, Field(ge=2, le=3600)] = 60.0
-    """How long it is good."""
+    """The lifetime of the JWT."""
     metadata: MetadataName = "x-principal-jwt"
-    """The metadata it travels in."""
+    """The metadata that carries the JWT."""
 
 
 class IdentityOptions(Section):
-    """What back ends are told of the caller, as metadata that no client can set."""
+    """The caller's identity for back ends, in metadata that clients cannot set."""
 
     principal: MetadataName = "x-principal"
     """The metadata with the principal's name."""
     scopes: MetadataName = "x-principal-scopes"
-    """The metadata with the granted scopes, parted by spaces."""
+    """The metadata with the granted scopes, separated by spaces."""
     client: MetadataName = "x-principal-client"
-    """The metadata with the OAuth client, where there is one."""
+    """The metadata with the OAuth client, if there is one."""
     claims_prefix: MetadataName | None = "x-principal-claim-"
-    """Before the name of each claim; null to send none."""
+    """The prefix of the metadata with claims; null to send no claims."""
     jwt: AssertionOptions | None = None
-    """A signed statement for back ends that trust nobody; unset for none."""
+    """A signed JWT for back ends that verify the identity themselves; unset for none."""
     forward_authorization: bool = False
-    """Hand the caller's own credential on too, which lets a back end speak as the caller."""
+    """Forward the caller's credential too, with which a back end can act as the caller."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that no client may set, `*` at the end for any ending.
+        """The names that clients may not set; `*` at the end is any ending.
 
-        They are those in use, what begins with one of them and a hyphen (such as `-bin`, which
-        makes bytes of it), and what begins so with `x-principal`, as documented.
+        These are the names in use, all that begin with one of them and a hyphen (such as `-bin`,
+        for bytes), and, as documented, `x-principal` with all that begin with it and a hyphen.
         """
         jwt = () if self.jwt is None else (self.jwt.metadata,)
         used = (self.principal, self.scopes, self.client, *jwt)
@@ -122,16 +123,16 @@ class IdentityOptions(Section):
 
 
 class AuthOptions(Section):
-    """Who is calling."""
+    """Authentication of callers."""
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
-    """Where tokens and keys are kept: memory:, sqlite:///file.db, redis://host:6379/0,
+    """The URL of the store for tokens and keys: memory:, sqlite:///file.db, redis://host:6379/0,
     redis+sentinel://host:26379/master or redis+cluster://host:7000."""
     anonymous: bool = False
-    """Who shows no credential may call what no policy speaks of; without any kind of credential
-    everybody may."""
+    """Allow callers without a credential on methods without a policy; if no kind of credential is
+    accepted, they are always allowed."""
     order: tuple[CredentialKind, ...] = tuple(CredentialKind)
-    """Which kinds of credential are taken; where several are shown, the first of these counts."""
+    """The accepted kinds of credential; if a request has several, the first in this list counts."""
     tokens: TokenOptions = TokenOptions()
     keys: KeyOptions = KeyOptions()
     jwt: JwtOptions = JwtOptions()
@@ -142,32 +143,32 @@ class AuthOptions(Section):
     @model_validator(mode="after")
     def _issue_into_a_store(self) -> Self:
         if self.tokens.auth_upstream is not None and self.store is None:
-            raise ValueError("tokens.auth_upstream needs a store: where is what is issued kept?")
+            raise ValueError("tokens.auth_upstream needs a store, in which issued tokens are kept")
         return self
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether anybody can be known here."""
+        """True if any kind of credential is accepted."""
         return self.store is not None or self.takes_jwts or self.takes_certificates
 
     @property
     def takes_jwts(self) -> bool:
-        """Whether JWTs are credentials here."""
+        """True if JWTs are accepted as credentials."""
         return bool(self.jwt.issuers) and CredentialKind.JWT in self.order
 
     @property
     def takes_certificates(self) -> bool:
-        """Whether client certificates are credentials here."""
+        """True if client certificates are accepted as credentials."""
         return self.certificates is not None and CredentialKind.CERTIFICATE in self.order
 
     @property
     def takes_keys(self) -> bool:
-        """Whether API keys are credentials here."""
+        """True if API keys are accepted as credentials."""
         return self.store is not None and CredentialKind.KEY in self.order
 
     @property
     def reserved_metadata(self) -> tuple[str, ...]:
-        """Names, `*` at the end for any ending, that no client may set."""
+        """The metadata names that clients may not set; `*` at the end is any ending."""
         names = [*self.identity.names]
         if self.takes_credentials and not self.identity.forward_authorization:
             names.append("authorization")

@@ -1,4 +1,4 @@
-"""Settings of CORS: which pages of other origins may read what this gateway answers."""
+"""Settings of CORS: access for pages of other origins."""
 
 import re
 from typing import Annotated, Self
@@ -10,7 +10,7 @@ from gateway.config.patterns import REGEX, compile_pattern
 from gateway.config.sections import Section, Words
 
 ANY = "*"
-# A serialized origin (RFC 6454 section 6.2): scheme, host, and a port that is not the scheme's own.
+# A serialized origin (RFC 6454 section 6.2): scheme, host, and a port other than the default.
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.\-]*)://(?:\*\.)?(?:[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}|\*))?"
@@ -31,7 +31,7 @@ def _origin(text: str) -> str:
             "https://app.example.com, https://*.example.com, http://localhost:*, or regex:..."
         )
     if found["port"] == _OWN_PORTS.get(found["scheme"], ""):
-        raise ValueError(f"browsers do not send :{found['port']} with {found['scheme']}; leave it")
+        raise ValueError(f"browsers omit :{found['port']} with {found['scheme']}; leave it out")
     return text
 
 
@@ -41,14 +41,15 @@ Origin = Annotated[
 
 
 class CorsOptions(Section):
-    """Which pages of other origins may call this gateway from a browser."""
+    """Access for pages of other origins that call this gateway from a browser."""
 
     origins: tuple[Origin, ...] = ()
-    """Their origins: as they are, with `*.` for subdomains, `:*` for ports, `regex:`, or `*`."""
+    """Allowed origins: exact, with `*.` for subdomains, with `:*` for ports, `regex:`, or `*`."""
     credentials: bool = False
-    """Let browsers send cookies and client certificates; tokens and keys in headers need it not."""
+    """Let browsers send cookies and client certificates; tokens and keys in headers do not need
+    this."""
     allow_headers: tuple[HeaderName, ...] = ("Authorization", "Content-Type")
-    """Request headers that pages may set; `*` for all."""
+    """Request headers that pages may send; `*` for all."""
     expose_headers: tuple[HeaderName, ...] = (
         "X-Request-Id",
         "Retry-After",
@@ -57,15 +58,15 @@ class CorsOptions(Section):
     )
     """Response headers that pages may read."""
     max_age_s: Annotated[int, Field(ge=0, le=86400)] = 600
-    """How long browsers may remember what they were told of a path."""
+    """Seconds for which browsers may cache the answer to a preflight request."""
     private_network: bool = False
-    """Let pages of the public internet call a gateway in a private network."""
+    """Let pages on the public internet call a gateway in a private network."""
 
     @model_validator(mode="after")
     def _not_everybody_with_credentials(self) -> Self:
         if self.credentials and {ANY, "null"} & set(self.origins):
             raise ValueError(
-                "credentials: true would let every page act for its visitors with origins "
+                "credentials: true would let every page act as its visitors with origins "
                 "* or null: list the origins that are trusted"
             )
         return self

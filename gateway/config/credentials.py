@@ -1,4 +1,4 @@
-"""Settings of credentials that are not the gateway's own tokens: API keys, JWTs, certificates."""
+"""Settings of credentials other than the gateway's tokens: API keys, JWTs, certificates."""
 
 import re
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.sections import Bytes, Seconds, Section
 
-# What a field name may be made of (RFC 9110 section 5.6.2).
+# The characters of a field name (RFC 9110 section 5.6.2).
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -32,14 +32,14 @@ def _key_header(text: str) -> str:
 
 
 class KeyOptions(Section):
-    """API keys, which are made with `gateway key create`."""
+    """API keys, which `gateway key create` makes."""
 
     header: Annotated[str, AfterValidator(_key_header)] = "X-API-Key"
-    """The header that a key is shown in; back ends do not see it."""
+    """The request header that carries the key; it is not forwarded to back ends."""
 
 
 class Algorithm(StrEnum):
-    """How a JWT may be signed (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
+    """A signature algorithm of JWTs (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
     RS256 = "RS256"
     RS384 = "RS384"
@@ -58,49 +58,50 @@ class Algorithm(StrEnum):
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether those who check could sign too."""
+        """True if a verifier could also sign."""
         return self.startswith("HS")
 
 
 class JwtIssuer(Section):
-    """One who signs JWTs; without `keys_url` and `keys_file` it says by OIDC where its keys are."""
+    """An issuer of JWTs; without `keys_url` and `keys_file`, OIDC discovery finds its keys."""
 
     issuer: Annotated[str, Field(min_length=1)]
-    """Its `iss`, to the letter."""
+    """The exact `iss` of its tokens."""
     audiences: Annotated[tuple[str, ...], Field(min_length=1)]
-    """What it calls this API in `aud`; a token must name one of these."""
+    """Names of this API in `aud`; a token must have one of them."""
     keys_url: str | None = None
-    """Where its JWK set is, when not where its OIDC configuration says."""
+    """The URL of its JWK set, if it is not the one in its OIDC configuration."""
     keys_file: Path | None = None
     """A file with its JWK set, or with one public key as PEM; read again when it changes."""
     plain_http: bool = False
-    """Fetch keys without TLS, though whoever is on the way could then forge tokens."""
+    """Fetch keys without TLS; anyone on the network path could then forge tokens."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = (
         Algorithm.RS256,
         Algorithm.PS256,
         Algorithm.ES256,
         Algorithm.EDDSA,
     )
-    """How tokens may be signed; EdDSA takes in Ed25519, its newer name; HS256 and its kin take a
-    shared secret, in a `keys_file`."""
+    """Accepted signature algorithms; EdDSA includes Ed25519, its newer name; HS256, HS384 and HS512
+    need a shared secret in `keys_file`."""
     types: tuple[str, ...] = ()
-    """What `typ` may be, such as at+jwt, so that no other JWT passes for a token; empty for all."""
+    """Accepted values of `typ`, such as at+jwt, to reject JWTs made for other uses; empty for
+    all."""
     principal: str = "sub"
-    """The claim that says who is calling."""
+    """The claim with the principal's name."""
     prefix: str = ""
-    """Before the principal's name, to tell apart what two issuers call by one name."""
+    """A prefix for principal names, which keeps equal names of two issuers different."""
     scopes: tuple[str, ...] = ("scope", "scp", "permissions")
-    """Claims with scopes: texts parted by spaces, or lists; a dot reaches into a claim."""
+    """Claims with scopes: texts separated by spaces, or lists; a dot selects a nested claim."""
     claims: dict[str, str] = Field(default_factory=dict)
-    """What back ends are told beside, by its name there: the claim it comes from."""
+    """Claims to send to back ends: the name for back ends, and the name of the claim."""
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
-    """How far its clock may be off."""
+    """The allowed clock difference to the issuer, in seconds."""
     refresh_s: Seconds = 300.0
-    """How old its keys may get before they are fetched again."""
+    """The age at which its keys are fetched again."""
     retry_s: Seconds = 30.0
-    """How long to wait between fetches at least: for an unknown key, or an issuer that is down."""
+    """The shortest time between fetches, for an unknown key or an issuer that does not respond."""
     stale_s: Seconds = 86400.0
-    """How long its keys are believed while it cannot be asked."""
+    """The time for which its keys are used while the issuer cannot be reached."""
 
     @model_validator(mode="after")
     def _keys_from_one_place(self) -> Self:
@@ -108,7 +109,7 @@ class JwtIssuer(Section):
             raise ValueError("keys_url and keys_file exclude each other: give one, or neither")
         if self.keys_file is None:
             if any(one.is_symmetric for one in self.algorithms):
-                raise ValueError("HS algorithms need keys_file: a secret is in no public place")
+                raise ValueError("HS algorithms need keys_file: a secret is never at a public URL")
             if not self.plain_http:
                 check_is_private(self.keys_url or self.issuer)
         return self
@@ -118,28 +119,28 @@ class JwtOptions(Section):
     """JWTs as bearer tokens (RFC 9068); needs the extra `jwt`."""
 
     issuers: tuple[JwtIssuer, ...] = ()
-    """Who is believed; empty for nobody."""
+    """The trusted issuers; empty to accept no JWTs."""
     max_bytes: Bytes = 8192
-    """A longer token is refused."""
+    """The size limit of a token; a longer one is rejected."""
     remember_s: Annotated[float, Field(ge=0, le=60)] = 5.0
-    """How long a token that was good is taken for good without looking, at the most."""
+    """The longest time for which a valid token is accepted without verifying it again."""
 
     @model_validator(mode="after")
     def _no_two_alike(self) -> Self:
         issuers = [one.issuer for one in self.issuers]
         if len(set(issuers)) < len(issuers):
-            raise ValueError("an issuer is there twice: give it all its audiences in one place")
+            raise ValueError("an issuer appears twice: list all its audiences in one entry")
         prefixes = [one.prefix for one in self.issuers]
         if any(a.startswith(b) for a, b in permutations(prefixes, 2)):
             raise ValueError(
-                "the prefix of one issuer begins with that of another, so somebody of the one "
-                "could pass for somebody of the other: set prefixes such as a/ and b/"
+                "the prefix of one issuer begins with that of another, so a principal of one "
+                "could pass for a principal of the other: set prefixes such as a/ and b/"
             )
         return self
 
 
 class NameSource(StrEnum):
-    """What of a certificate says who it is."""
+    """The part of a certificate that names the principal."""
 
     SPIFFE = "spiffe"
     URI = "uri"
@@ -149,26 +150,27 @@ class NameSource(StrEnum):
 
 
 class CertificateOptions(Section):
-    """Client certificates as credentials; `tls.client_ca_file` says whose are believed."""
+    """Client certificates as credentials; `tls.client_ca_file` has the trusted authorities."""
 
     principal: Annotated[tuple[NameSource, ...], Field(min_length=1)] = (
         NameSource.SPIFFE,
         NameSource.DNS,
     )
-    """What says who is calling, the first that a certificate has: spiffe, uri, dns, email, cn."""
+    """The name used as the principal, the first that a certificate has: spiffe, uri, dns, email,
+    cn."""
     prefix: str = ""
-    """Before the principal's name."""
+    """A prefix for principal names."""
     scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Scopes by name without the prefix; `*` at the end of a name for any ending."""
+    """Scopes by principal name without the prefix; `*` at the end of a name is any ending."""
     forwarded: bool = False
-    """Believe `X-Forwarded-Client-Cert` of trusted proxies, which must overwrite it."""
+    """Trust `X-Forwarded-Client-Cert` from trusted proxies, which must overwrite it."""
 
 
 def check_is_private(url: str) -> None:
-    """Refuses a URL at which somebody on the way could answer; `ValueError` if so."""
+    """Rejects a URL whose response could be forged on the network, with `ValueError`."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
-        raise ValueError("expected a URL without a password: where keys are is no secret")
+        raise ValueError("expected a URL without a password")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme != "http" or not _is_this_machine(parts.hostname or ""):

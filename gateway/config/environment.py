@@ -1,4 +1,4 @@
-"""Settings from environment variables, and the variables of others that look like them."""
+"""Reads settings from environment variables, and recognises foreign variables that look alike."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from gateway.config.wording import PREFIX
 from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
 from gateway.status import StartUpError
 
-# What Kubernetes and Docker set beside a service whose name begins with `gateway`
+# Variables that Kubernetes and Docker set for a service whose name begins with `gateway`
 # (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").
 _SERVICE = re.compile(r"(?:[A-Z0-9_]+_)?SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
 _PORT = re.compile(r"(?:[A-Z0-9_]+_)?PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?")
@@ -19,24 +19,24 @@ _ADDRESS = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
 
 
 class VariableError(StartUpError):
-    """A variable that is no setting; the text says which, and why."""
+    """A variable is not a valid setting; the text says which one, and why."""
 
 
 def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that variables say.
+    """Returns the settings in the variables.
 
     Raises:
-        VariableError: one is no YAML, or two contradict each other.
+        VariableError: a value is not YAML, or two variables contradict each other.
     """
     settings: dict[str, Any] = {}
-    said: dict[Steps, str] = {}
+    set_by: dict[Steps, str] = {}
     for name in sorted(environment):
         if not name.startswith(PREFIX) or is_service_link(name, environment[name]):
             continue
         *parents, leaf = steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
-        if steps in said:
-            raise VariableError(f"{name}: {said[steps]} says the same setting: give one of them")
-        said[steps] = name
+        if steps in set_by:
+            raise VariableError(f"{name}: {set_by[steps]} sets the same setting: keep one of them")
+        set_by[steps] = name
         section = settings
         for parent in parents:
             section = section.setdefault(parent, {})
@@ -47,12 +47,12 @@ def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def service_links(environment: Mapping[str, str]) -> Iterator[str]:
-    """The variables that a cluster sets beside a service, and that are no settings."""
+    """The variables that a cluster sets for a service, which are not settings."""
     return (name for name in sorted(environment) if is_service_link(name, environment[name]))
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether a variable says where a service is, as Kubernetes and Docker write it."""
+    """True if a variable is the address of a service, as Kubernetes and Docker set it."""
     rest = name.removeprefix(PREFIX)
     if rest == name or rest.lower().partition("__")[0] in keys(Config):
         return False
@@ -73,7 +73,7 @@ def _value(name: str, text: str, steps: Steps) -> object:
         if takes_text:
             return text
         raise VariableError(f"{name}: is not a YAML value: {error}") from None
-    # Nothing else than text can be meant: [::1]:80 is no list, and # begins no comment.
+    # Keep the raw text: [::1]:80 is not a list here, and # does not begin a comment.
     is_null = value is None or (isinstance(value, Plain) and core_value(value) is None)
     if takes_text and not is_null and (isinstance(value, Plain) or not isinstance(value, str)):
         return text.strip()

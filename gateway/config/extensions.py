@@ -1,4 +1,4 @@
-"""Settings of interceptors of one's own."""
+"""Settings of custom interceptors."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from gateway.config.sections import Section, Selector, Words
 
 
 class InterceptorOptions(Section):
-    """An interceptor of one's own."""
+    """A custom interceptor."""
 
     use: Annotated[
         str,
@@ -17,6 +17,6 @@ class InterceptorOptions(Section):
     ]
     """`package.module:Class`, or the name of an entry point in the group `gateway.interceptors`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What the class is made with, by keyword."""
+    """Keyword arguments for the class."""
     selector: Selector = "*"
-    """The methods it stands before: a full name, `package.*`, `package.Service.*`, or `*`."""
+    """The methods it applies to: a full name, `package.*`, `package.Service.*`, or `*`."""

@@ -1,4 +1,4 @@
-"""Settings of filters: which requests are turned away before anything is done for them."""
+"""Settings of filters: rules that reject requests before any other work."""
 
 from typing import Annotated, Self
 
@@ -18,7 +18,7 @@ def _media_type(text: str) -> str:
 
 def _method(text: str) -> str:
     if text == "HEAD":
-        raise ValueError("HEAD goes where GET goes: name GET")
+        raise ValueError("HEAD is treated as GET: write GET")
     return text
 
 
@@ -35,44 +35,45 @@ MediaType = Annotated[Pattern, AfterValidator(_media_type)]
 
 
 class FilterRule(Section):
-    """A rule that requests have to meet; in patterns `*` is any text, and `regex:` begins RE2."""
+    """A rule that requests must meet; in patterns `*` is any text, and `regex:` begins an RE2."""
 
     name: Annotated[
         str,
         Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$"),
         Words("a name of at most 64 letters, digits and _ . -", "no-admin"),
     ]
-    """What logs call it."""
+    """The name of the rule in logs."""
     paths: tuple[Pattern, ...] = ()
-    """Where it holds, as patterns; empty for every path."""
+    """Patterns of the paths it applies to; empty for every path."""
     allow_networks: tuple[Network, ...] = ()
-    """Networks that clients may come from; empty for any."""
+    """Networks from which clients are accepted; empty for any."""
     deny_networks: tuple[Network, ...] = ()
-    """Networks that clients may not come from, stronger than `allow_networks`."""
+    """Networks from which clients are rejected, stronger than `allow_networks`."""
     allow_methods: tuple[HttpMethod, ...] = ()
-    """HTTP methods that are served, HEAD with GET; empty for all that the path has."""
+    """Accepted HTTP methods, HEAD with GET; empty for all methods of the path."""
     deny_methods: tuple[HttpMethod, ...] = ()
-    """HTTP methods that are not served, HEAD with GET."""
+    """Rejected HTTP methods, HEAD with GET."""
     allow_paths: tuple[Pattern, ...] = ()
-    """Patterns of paths that are served; empty for all."""
+    """Patterns of accepted paths; empty for all."""
     deny_paths: tuple[Pattern, ...] = ()
-    """Patterns of paths that are not served, stronger than `allow_paths`."""
+    """Patterns of rejected paths, stronger than `allow_paths`."""
     require_headers: dict[HeaderName, Pattern] = Field(default_factory=dict)
-    """Headers that must be there, with the pattern of their value; `*` for any."""
+    """Required headers, with the pattern of their value; `*` for any value."""
     forbid_headers: dict[HeaderName, Pattern] = Field(default_factory=dict)
-    """Headers that must not be there with a value of this pattern; `*` for any."""
+    """Forbidden headers, with the pattern of their value; `*` for any value."""
     allow_content_types: tuple[MediaType, ...] = ()
-    """Media types, as patterns, that bodies may have; empty for any."""
+    """Patterns of accepted media types of bodies; empty for any."""
     deny_content_types: tuple[MediaType, ...] = ()
-    """Media types, as patterns, that bodies may not have."""
+    """Patterns of rejected media types of bodies."""
     allow_user_agents: tuple[Pattern, ...] = ()
-    """Patterns of a User-Agent, in any case, that may call, "" for none; empty for all."""
+    """Patterns of accepted User-Agents, ignoring case; "" for a missing one; empty for all."""
     deny_user_agents: tuple[Pattern, ...] = ()
-    """Patterns of a User-Agent, in any case, that may not call; "" for none at all."""
+    """Patterns of rejected User-Agents, ignoring case; "" for a missing one."""
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Self:
-        where = {"name", "paths"}
-        if not any(getattr(self, name) for name in type(self).model_fields.keys() - where):
-            raise ValueError(f"the rule {self.name} asks for nothing: give it something to check")
+    def _has_a_condition(self) -> Self:
+        not_conditions = {"name", "paths"}
+        names = type(self).model_fields.keys() - not_conditions
+        if not any(getattr(self, name) for name in names):
+            raise ValueError(f"the rule {self.name} checks nothing: add a condition to it")
         return self

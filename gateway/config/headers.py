@@ -1,4 +1,4 @@
-"""Settings of the headers that tell browsers to be careful with what they get."""
+"""Settings of security headers for browsers."""
 
 import re
 from typing import Annotated
@@ -20,7 +20,7 @@ def _value(text: str) -> str:
 
 def _name(text: str) -> str:
     if text.lower() in _NOT_OURS:
-        raise ValueError(f"{text} is not for settings to say: it follows from the response")
+        raise ValueError(f"{text} cannot be set here: the gateway derives it from the response")
     return text
 
 
@@ -28,10 +28,10 @@ HeaderValue = Annotated[str, AfterValidator(_value)]
 
 
 class SecurityHeaderOptions(Section):
-    """Headers of every response that does not have them already; "" leaves one out."""
+    """Headers added to every response that does not have them already; "" omits one."""
 
     enabled: bool = True
-    """Send them."""
+    """Send these headers."""
     content_type_options: HeaderValue = "nosniff"
     """X-Content-Type-Options."""
     content_security_policy: HeaderValue = "default-src 'none'; frame-ancestors 'none'"
@@ -39,12 +39,12 @@ class SecurityHeaderOptions(Section):
     referrer_policy: HeaderValue = "no-referrer"
     """Referrer-Policy."""
     cross_origin_resource_policy: HeaderValue = "same-origin"
-    """Cross-Origin-Resource-Policy; CORS is asked of pages that use fetch, not this."""
+    """Cross-Origin-Resource-Policy; requests with fetch in CORS mode do not depend on it."""
     cache_control: HeaderValue = "no-store"
     """Cache-Control."""
     strict_transport_security: HeaderValue = "max-age=31536000"
-    """Strict-Transport-Security; sent over TLS alone, or where a trusted proxy says https."""
+    """Strict-Transport-Security; sent only over TLS, or if a trusted proxy reports https."""
     more: dict[Annotated[HeaderName, AfterValidator(_name)], HeaderValue] = Field(
         default_factory=dict
     )
-    """Others, by name."""
+    """More headers, by name."""

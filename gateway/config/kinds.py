@@ -1,6 +1,6 @@
-"""The kinds of settings: what stands at a path, what plain text means there, and how it is worded.
+"""Describes settings: finds the setting at a path, its type, and words and examples for it.
 
-The one place that says to people what a setting takes. The validator's own words never reach them.
+The only source of text about the values of settings: the validator's text never reaches users.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from gateway.config.sections import Words
 from gateway.config.yaml_text import Plain, Steps, core_value, resolved
 
 _KEY = "[key]"
-"""What the validator calls the key of a map, as the last step of a path."""
+"""The validator's last step of a path that means the key of a map."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a setting takes: its type, its limits, and a value of it."""
+    """The kind of a setting: its type, its limits, and its default."""
 
     annotation: Any
     metadata: Sequence[Any] = ()
@@ -30,38 +30,38 @@ class Kind:
 
     @property
     def alternatives(self) -> list["Kind"]:
-        """The types that a value may have, without null."""
+        """The possible types of a value, without null."""
         return list(_alternatives(self.annotation, self.metadata, self.default))
 
     @property
     def takes_text(self) -> bool:
-        """Whether words are expected, so that `off` is one."""
+        """True if text is accepted, so that `off` is text."""
         return any(map(_is_text, self.alternatives))
 
     @property
     def takes_text_alone(self) -> bool:
-        """Whether it takes words, and neither lists nor maps."""
+        """True if only text is accepted, and neither lists nor maps."""
         return all(map(_is_text, self.alternatives))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the model has at a path."""
+    """A setting found in the model."""
 
     steps: Steps
-    """The path, without what the validator put into it."""
+    """The path, without the steps that the validator adds."""
     kind: Kind
     section: type[BaseModel]
-    """The innermost section on the way."""
+    """The innermost section on the path."""
     is_key: bool = False
-    """Whether it is about the key, not about its value."""
+    """True if it is the key of a map, not the value."""
 
 
 TOP = Kind(Config)
 
 
 def find(path: Iterable[str | int]) -> Found:
-    """What stands at the path of a setting, or as near to it as there is anything."""
+    """Finds the setting at a path, or the nearest one on the way."""
     kind, outer, steps = TOP, TOP, list[str | int]()
     section: type[BaseModel] = Config
     for step in path:
@@ -74,30 +74,30 @@ def find(path: Iterable[str | int]) -> Found:
             kind, outer = inner, kind
             steps.append(step)
             section = next(_sections(kind), section)
-        # Otherwise the validator says here which alternative it tried.
+        # Else skip the step: the validator adds the alternative that it tried.
     return Found(tuple(steps), kind, section)
 
 
-def fitted(kind: Kind, value: object) -> object:
-    """A value with each plain scalar as what is expected there: a word, a number, or null."""
+def converted(kind: Kind, value: object) -> object:
+    """Converts each plain scalar in a value to the type expected there: text, number, or null."""
     if isinstance(value, Plain):
-        return _fitted_scalar(kind, value)
+        return _converted_scalar(kind, value)
     if isinstance(value, Mapping):
-        return {key: _fitted_at(kind, key, inner) for key, inner in value.items()}
+        return {key: _converted_at(kind, key, inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_fitted_at(kind, number, inner) for number, inner in enumerate(value)]
+        return [_converted_at(kind, number, inner) for number, inner in enumerate(value)]
     return value
 
 
 def expected(kind: Kind) -> str:
-    """What a setting takes, in words: `a whole number greater than 0`."""
+    """Describes the valid values of a setting: `a whole number greater than 0`."""
     for words in _words(kind.metadata):
         return words.expected
     return " or ".join(dict.fromkeys(_expected(one) for one in kind.alternatives)) or "a value"
 
 
 def example(kind: Kind) -> str:
-    """A value that is right, as it is written in YAML."""
+    """Returns a valid value, written in YAML."""
     for words in _words(kind.metadata):
         return words.example
     default = kind.default
@@ -111,7 +111,7 @@ def example(kind: Kind) -> str:
 
 
 def choices(kind: Kind) -> list[str]:
-    """The words that a setting is one of, if it is."""
+    """The possible values of a setting that is one of several words."""
     found: list[str] = []
     for one in kind.alternatives:
         if get_origin(one.annotation) is Literal:
@@ -126,8 +126,8 @@ def keys(section: type[BaseModel]) -> list[str]:
     return sorted(field.alias or name for name, field in section.model_fields.items())
 
 
-def elsewhere(name: str, section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
-    """The paths of the settings with this name, lists with `[]`."""
+def paths_named(name: str, section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Yields the paths of the settings with this name; lists have `[]`."""
     for own, field in section.model_fields.items():
         path = f"{prefix}{field.alias or own}"
         if name == (field.alias or own):
@@ -136,11 +136,11 @@ def elsewhere(name: str, section: type[BaseModel] = Config, prefix: str = "") ->
         shapes = {dict: ".<name>", tuple: "[]"}
         shape = next((shapes.get(get_origin(a.annotation), "") for a in kind.alternatives), "")
         for inner in _sections(kind):
-            yield from elsewhere(name, inner, f"{path}{shape}.")
+            yield from paths_named(name, inner, f"{path}{shape}.")
 
 
 def shown(path: Iterable[str | int]) -> str:
-    """A path as people read it: `policies[0].selector`."""
+    """Formats a path for people: `policies[0].selector`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
@@ -183,7 +183,7 @@ def _has_names(kind: Kind) -> bool:
 
 
 def _sections(kind: Kind) -> Iterator[type[BaseModel]]:
-    """The sections a kind is about: itself, or inside a list or map."""
+    """Yields the sections of a kind: itself, or those in a list or map."""
     for one in kind.alternatives:
         if _is(one.annotation, BaseModel):
             yield one.annotation
@@ -193,18 +193,18 @@ def _sections(kind: Kind) -> Iterator[type[BaseModel]]:
                     yield from _sections(Kind(argument))
 
 
-def _fitted_at(kind: Kind, step: str | int, value: object) -> object:
+def _converted_at(kind: Kind, step: str | int, value: object) -> object:
     inner = _below(kind, step)
-    # What nothing is known of is refused by its name; what it holds does not matter.
-    return resolved(value) if inner is None else fitted(inner, value)
+    # An unknown setting is rejected by its name, so its content does not matter.
+    return resolved(value) if inner is None else converted(inner, value)
 
 
-def _fitted_scalar(kind: Kind, text: Plain) -> object:
+def _converted_scalar(kind: Kind, text: Plain) -> object:
     value = core_value(text)
     if value is None:
         return None
     if kind.takes_text or any(one.annotation is bool for one in kind.alternatives):
-        # The validator reads true and false, and with them yes, no, on and off, as YAML 1.1 did.
+        # Keep text: the validator reads true and false, and also yes, no, on and off, as YAML 1.1.
         return str(text)
     return value if isinstance(value, int | float | bool) else str(text)
 

@@ -1,4 +1,4 @@
-"""Settings from a YAML file, then the environment, then flags: the later one counts.
+"""Loads settings from a YAML file, then the environment, then flags: the later one counts.
 
 An environment variable names a setting by its path, in capitals, two underscores for a dot:
 `GATEWAY_JSON__EMIT_UNSET=false`. Its value is read as YAML, so lists and maps can be written too.
@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.config.environment import VariableError, read_variables, service_links
-from gateway.config.kinds import TOP, fitted
+from gateway.config.kinds import TOP, converted
 from gateway.config.model import Config
-from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, reasons
+from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
 from gateway.config.yaml_text import YamlError, read_yaml
 from gateway.status import StartUpError
 
@@ -21,11 +21,11 @@ DEFAULT_FILE = Path("gateway.yaml")
 
 Settings = dict[str, Any]
 Say = Callable[[str], None]
-"""Takes a line for people."""
+"""Prints a line for people."""
 
 
 class ConfigError(StartUpError):
-    """The configuration cannot be used; the text has a line for each reason."""
+    """The configuration is not valid; the text has one line per reason."""
 
 
 def load_config(
@@ -34,9 +34,9 @@ def load_config(
     flags: Mapping[str, Any],
     say: Say = lambda _: None,
 ) -> Config:
-    """The configuration from `file` (or gateway.yaml if that exists), environment and flags.
+    """Loads the settings from `file` (or gateway.yaml if it exists), environment and flags.
 
-    `say` is told of variables that look like settings and are none.
+    `say` gets a warning about variables that look like settings but are not.
 
     Raises:
         ConfigError: a key is unknown, a value is not of its type, or the file cannot be read.
@@ -48,9 +48,9 @@ def load_config(
     for layer in layers:
         settings = _merge(settings, layer.values)
     try:
-        return Config.model_validate(fitted(TOP, settings))
+        return Config.model_validate(converted(TOP, settings))
     except ValidationError as error:
-        raise ConfigError("\n".join(reasons(layers, error))) from None
+        raise ConfigError("\n".join(error_lines(layers, error))) from None
 
 
 def _read_file(file: Path) -> Layer:
@@ -75,8 +75,8 @@ def _read_environment(environment: Mapping[str, str], say: Say) -> Layer:
     if links:
         more = f" and {len(links) - 1} others" if len(links) > 1 else ""
         say(
-            f"warning: {links[0]}{more} in the environment are no settings: "
-            "they are taken for what a cluster says of its services, and left alone"
+            f"warning: {links[0]}{more} in the environment are ignored: "
+            "they look like the addresses of services that a cluster sets, not like settings"
         )
     try:
         return Layer(ENVIRONMENT, read_variables(environment))
@@ -85,7 +85,7 @@ def _read_environment(environment: Mapping[str, str], say: Say) -> Layer:
 
 
 def _merge(below: Settings, above: Mapping[str, Any]) -> Settings:
-    """`above` laid over `below`: sections are joined, everything else is replaced."""
+    """Merges `above` over `below`: sections are merged, everything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)

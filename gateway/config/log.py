@@ -1,4 +1,4 @@
-"""Settings of what is written down: where, how much, in which form."""
+"""Settings of logs: destination, level and format."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field
 from gateway.config.sections import Seconds, Section
 
 Destination = Literal["off", "stdout", "stderr"] | Path
-"""Where lines go; a file may be rotated away, and is made anew."""
+"""The destination of log lines; a file that was rotated is created again."""
 
 
 class LogFormat(StrEnum):
-    """How a line looks."""
+    """The format of a log line."""
 
     AUTO = "auto"
     JSON = "json"
@@ -21,7 +21,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """How much is written down."""
+    """The level of a log line."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -34,7 +34,7 @@ _SECRET_HEADERS = frozenset(
         "authorization",
         "cookie",
         "proxy-authorization",
-        "sec-websocket-protocol",  # a browser's token comes in it
+        "sec-websocket-protocol",  # carries the token of a browser
         "set-cookie",
         "x-api-key",
     }
@@ -43,28 +43,28 @@ _SECRET_HEADERS = frozenset(
 
 def _header(name: str) -> str:
     if name.lower() in _SECRET_HEADERS:
-        raise ValueError(f"{name} carries credentials, which no log may show")
+        raise ValueError(f"{name} carries credentials, which must not be logged")
     return name.lower()
 
 
 class LogOptions(Section):
-    """What is written down."""
+    """The access log, the events, and the audit trail."""
 
     access: Destination = "stdout"
-    """Where the line of each request goes: off, stdout, stderr, or a file."""
+    """The destination of the line for each request: off, stdout, stderr, or a file."""
     events: Destination = "stdout"
-    """Where the line of each event in the gateway's own life goes: off, stdout, stderr, a file."""
+    """The destination of the gateway's events: off, stdout, stderr, or a file."""
     audit: Destination = "stdout"
-    """Where the audit trail goes: off, stdout, stderr, or a file."""
+    """The destination of the audit trail: off, stdout, stderr, or a file."""
     audit_fsync: bool = False
-    """Have the audit trail on the disk before the next is written; for files."""
+    """Sync each line of the audit trail to disk before the next one; for files."""
     format: LogFormat = LogFormat.AUTO
     """json, text for people, or auto: text on a terminal. The audit trail in a file is JSON."""
     level: LogLevel = LogLevel.INFO
-    """The least that is written: debug, info, warn (slow and failed requests) or error."""
+    """The lowest level that is logged: debug, info, warn (slow and failed requests) or error."""
     sample: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The share of successful requests that are written down; others are, all of them."""
+    """The fraction of successful requests that are logged; failed ones are always logged."""
     slow_s: Seconds | None = None
-    """A unary call that takes longer is written down as a warning, sampled or not."""
+    """A unary call that takes longer is logged as a warning, regardless of `sample`."""
     headers: tuple[Annotated[str, AfterValidator(_header)], ...] = ()
-    """Request headers to write down, none that carries credentials."""
+    """Request headers to log; headers with credentials are not allowed."""

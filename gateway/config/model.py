@@ -1,6 +1,6 @@
-"""Every setting there is, with its default beside it.
+"""All settings, with their defaults.
 
-`Config.model_json_schema()` is the schema editors use; the descriptions below are its words.
+`Config.model_json_schema()` is the schema for editors, with the texts below as descriptions.
 """
 
 from enum import StrEnum
@@ -29,35 +29,35 @@ ServiceName = Annotated[str, Words("the name of a service, or package.*", "libra
 
 
 class Unknown(StrEnum):
-    """What to do with a name the schema does not have."""
+    """The treatment of a name that the schema does not have."""
 
     REJECT = "reject"
     IGNORE = "ignore"
 
 
 class JsonOptions(Section):
-    """How messages are written and read as JSON."""
+    """Options for reading and writing messages as JSON."""
 
     unknown_fields: Unknown | tuple[str, ...] = Unknown.REJECT
-    """Body members no field has: reject, ignore (and leave out unknown names of enums, too), or a
-    list of the names to ignore."""
+    """Members of a body without a field: reject, ignore (also drops unknown names of enum values),
+    or a list of the names to ignore."""
     emit_unset: bool = True
-    """Write fields without presence even when they hold their default."""
+    """Write fields without presence even if they have their default value."""
     enums_as_numbers: bool = False
     """Write enum values as numbers instead of names."""
     proto_names: bool = False
-    """Write field names as in the .proto file instead of lowerCamelCase. Input takes both."""
+    """Write field names as in the .proto file instead of lowerCamelCase. Input accepts both."""
     pretty: bool = False
-    """Indent, for people."""
+    """Indent the output, for people."""
 
 
 class QueryOptions(Section):
-    """How query parameters are read."""
+    """Options for reading query parameters."""
 
     unknown: Unknown | tuple[str, ...] = Unknown.REJECT
-    """Parameters no field has: reject, ignore, or a list of the names to ignore."""
+    """Parameters without a field: reject, ignore, or a list of the names to ignore."""
     max_parameters: Annotated[int, Field(gt=0)] = 1000
-    """More parameters than this are refused with 400."""
+    """The largest number of parameters; more are rejected with 400."""
     maps: bool = False
     """Accept `?labels[key]=value` for maps with scalar values."""
     numeric_bools: bool = False
@@ -65,7 +65,7 @@ class QueryOptions(Section):
 
 
 class OnConflict(StrEnum):
-    """What to do when two methods claim one route."""
+    """The treatment of two methods that claim one route."""
 
     REFUSE = "refuse"
     FIRST = "first"
@@ -73,23 +73,23 @@ class OnConflict(StrEnum):
 
 
 class OnError(StrEnum):
-    """What to do with an HTTP rule that cannot be served."""
+    """The treatment of an HTTP rule that cannot be served."""
 
     REFUSE = "refuse"
     SKIP = "skip"
 
 
 class RoutingOptions(Section):
-    """How routes are made from HTTP rules."""
+    """Options for building routes from HTTP rules."""
 
     on_conflict: OnConflict = OnConflict.REFUSE
     """Two methods on one route: refuse to start, or serve the first or the last and warn."""
     on_error: OnError = OnError.REFUSE
     """A rule that cannot be served: refuse to start, or skip this rule and warn."""
     prefer: tuple[str, ...] = ()
-    """Methods, by selector, that serve what others could as well; earlier ones come first."""
+    """Selectors of methods that win over others on the same paths; earlier ones come first."""
     exclude: tuple[str, ...] = ()
-    """Methods, by selector, that get no routes."""
+    """Selectors of methods that get no routes."""
     unannotated: bool = False
     """Give methods without an HTTP rule the route `POST /package.Service/Method`."""
     allow_nul: bool = False
@@ -97,33 +97,33 @@ class RoutingOptions(Section):
 
 
 class TlsClient(Section):
-    """TLS towards a back end."""
+    """TLS to a back end."""
 
     ca_file: Path | None = None
-    """Certificates to trust, as PEM; the system's when unset."""
+    """Trusted certificates, as PEM; unset for those of the system."""
     cert_file: Path | None = None
     """The gateway's own certificate chain for mutual TLS, as PEM."""
     key_file: Path | None = None
     """The key of `cert_file`, as PEM."""
     server_name: str | None = None
-    """The name to expect in the back end's certificate, where it is not the target's."""
+    """The name expected in the back end's certificate, if it is not the target's."""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file come together: give both or neither")
+            raise ValueError("cert_file and key_file belong together: set both or neither")
         return self
 
 
 class ChannelKind(StrEnum):
-    """Which gRPC client talks to a back end."""
+    """The gRPC client for a back end."""
 
     HTTP2 = "http2"
     GRPCIO = "grpcio"
 
 
 class RequestCompression(StrEnum):
-    """How requests to a back end are compressed."""
+    """The compression of requests to a back end."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -135,29 +135,32 @@ class Upstream(Section):
     target: Target
     """`host:port`, or `unix:/path`."""
     services: tuple[ServiceName, ...] = ()
-    """Services it serves: a full name, `package.*`, or `*`; empty for all that no other names."""
+    """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None
-    """Speak TLS; `{}` for the system's trust."""
+    """Use TLS; `{}` to trust the certificates of the system."""
     channel: ChannelKind = ChannelKind.HTTP2
-    """Which gRPC client to use."""
+    """The gRPC client: http2 (the gateway's own) or grpcio."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
-    """A larger reply is RESOURCE_EXHAUSTED."""
+    """The size limit of a reply; a larger one is RESOURCE_EXHAUSTED."""
     max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
-    """A reply with larger headers or trailers is RESOURCE_EXHAUSTED; reading them takes time."""
+    """The size limit of a reply's headers or trailers; larger ones are RESOURCE_EXHAUSTED, because
+    reading them takes time."""
     max_connections: Annotated[int, Field(gt=0)] = 8
-    """How many connections one worker opens, by `http2`."""
+    """The largest number of connections per worker; for `http2`."""
     max_pending: Annotated[int, Field(gt=0)] = 1024
-    """How many calls may wait for a connection, by `http2`; more are UNAVAILABLE at once."""
+    """The largest number of calls that wait for a connection; more fail at once with UNAVAILABLE;
+    for `http2`."""
     connect_timeout_s: Seconds = 10.0
-    """How long a connection may take to open, all addresses of a name together, by `http2`."""
+    """The time limit for opening a connection, over all addresses of a name; for `http2`."""
     idle_check_s: Seconds | None = 60.0
-    """Ping a connection that was silent for so long ahead of a call, by `http2`; null for never."""
+    """Before a call, ping a connection that was idle for this time; null for never; for `http2`."""
     compression: RequestCompression = RequestCompression.NONE
-    """Compress requests, for a back end that is far away; replies in gzip are always read."""
+    """Compress requests, for a distant back end; replies in gzip are always accepted."""
     keepalive_s: Annotated[float, Field(ge=10)] | None = None
-    """Ping a connection with calls that is silent for so long, 10 or more; unset for never."""
+    """Ping a connection with active calls that was silent for this time, 10 or more; unset for
+    never."""
     keepalive_timeout_s: Seconds = 20.0
-    """A connection whose ping is not answered in this time is given up."""
+    """The time limit for the answer to a ping, after which the connection is closed."""
 
     @model_validator(mode="after")
     def _a_target_of_its_channel(self) -> Self:
@@ -167,106 +170,112 @@ class Upstream(Section):
 
 
 class DeadlineRule(Section):
-    """How long calls of some methods may take."""
+    """Deadlines of selected methods."""
 
     selector: Selector
-    """The methods it is for: a full name, `package.*`, `package.Service.*`, or `*`."""
+    """The methods it applies to: a full name, `package.*`, `package.Service.*`, or `*`."""
     default_s: Seconds | None = None
     """The deadline when the caller states none."""
     ceiling_s: Seconds | None = None
     """The longest deadline a caller can ask for."""
     idle_s: Seconds | None = None
-    """How long a stream may go without a message, whichever way."""
+    """The longest time that a stream may be without a message in either direction."""
 
 
 class DeadlineOptions(Section):
-    """How long calls may take; the last rule that selects a method counts."""
+    """Deadlines of calls; the last rule that selects a method counts."""
 
     default_s: Seconds = 30.0
     """The deadline when the caller states none."""
     ceiling_s: Seconds = 300.0
     """The longest deadline a caller can ask for."""
     stream_idle_s: Seconds | None = None
-    """How long a stream may go without a message, whichever way; unset for as long as it likes."""
+    """The longest time that a stream may be without a message in either direction; unset for no
+    limit."""
     methods: tuple[DeadlineRule, ...] = ()
     """Exceptions by method."""
 
 
 class MetadataOptions(Section):
-    """Which headers become metadata, and which metadata become headers."""
+    """The mapping of request headers to metadata, and of reply metadata to headers."""
 
     request_allow: tuple[str, ...] = ("*",)
-    """Request headers to hand on; `*` for all, a trailing `*` for a prefix."""
+    """Request headers to forward; `*` for all, a trailing `*` for a prefix."""
     request_deny: tuple[str, ...] = ()
-    """Request headers to hold back, stronger than `request_allow`."""
+    """Request headers not to forward, stronger than `request_allow`."""
     request_rename: dict[str, str] = Field(default_factory=dict)
-    """Request header to metadata name."""
+    """Names of metadata by request header."""
     response_allow: tuple[str, ...] = ("*",)
-    """Reply metadata to hand back as headers."""
+    """Reply metadata to return as headers."""
     response_deny: tuple[str, ...] = ()
-    """Reply metadata to hold back, stronger than `response_allow`."""
+    """Reply metadata not to return, stronger than `response_allow`."""
     response_rename: dict[str, str] = Field(default_factory=dict)
-    """Metadata name to response header."""
+    """Names of response headers by metadata name."""
 
 
 class Limits(Section):
-    """The largest things a client can send or cause."""
+    """Limits on requests and responses."""
 
     body_bytes: Bytes = 4 * 1024 * 1024
-    """A larger request body, after decompression, is 413."""
+    """The size limit of a request body after decompression; a larger one is 413."""
     stream_message_bytes: Bytes = 4 * 1024 * 1024
-    """A larger message of a request that streams is 413; `body_bytes` does not apply to it."""
+    """The size limit of a message in a request stream; a larger one is 413. `body_bytes` does not
+    apply to streams."""
     stream_bytes: Bytes | None = None
-    """More bytes of a request that streams, all in all, are 413; unset for no limit."""
+    """The size limit of a whole request stream; a larger one is 413; unset for no limit."""
     response_bytes: Bytes = 64 * 1024 * 1024
-    """A larger reply is a 500 that says so."""
+    """The size limit of a reply; a larger one is a 500 that says so."""
     url_bytes: Bytes = 8 * 1024
-    """A longer request target is 414."""
+    """The size limit of a request target; a longer one is 414."""
     header_bytes: Bytes = 16 * 1024
-    """A longer header field is 431."""
+    """The size limit of a header field; a longer one is 431."""
     headers_total_bytes: Bytes = 64 * 1024
-    """More header bytes in all are 431."""
+    """The size limit of all header fields; more is 431."""
     header_count: Annotated[int, Field(gt=0)] = 128
-    """More header fields are 431."""
+    """The largest number of header fields; more are 431."""
     json_depth: Annotated[int, Field(gt=0, le=100)] = 100
-    """Deeper nested JSON is 400."""
+    """The nesting limit of JSON; deeper JSON is 400."""
     json_values: Annotated[int, Field(gt=0)] = 150_000
-    """A body or message with more JSON values is 413: each keeps all other requests waiting."""
+    """The largest number of JSON values in a body or message; more is 413, because reading them
+    would make other requests wait."""
     decompression_ratio: Annotated[int, Field(gt=1)] = 100
-    """A gzip body that grows by more than this is 413."""
+    """The largest growth of a gzip body by decompression; more is 413."""
     header_timeout_s: Seconds = 10.0
-    """How long a request's head may take to arrive."""
+    """The time limit for receiving the head of a request."""
     body_timeout_s: Seconds = 30.0
-    """How long a request's body may pause."""
+    """The longest pause while receiving a body."""
     keep_alive_s: Seconds = 75.0
-    """How long an idle connection is kept."""
+    """The time after which an idle connection is closed."""
     connections: Annotated[int, Field(gt=0)] = 10_000
-    """How many clients one worker has connected at once; more get a 503. Lowered where the process
-    may not have as many files open (RLIMIT_NOFILE)."""
+    """The largest number of client connections per worker; more get a 503. It is lowered if the
+    process may not open so many files (RLIMIT_NOFILE)."""
     connection_requests_per_s: Annotated[int, Field(gt=0)] | None = None
-    """More requests on one connection within a second are 429, and it is closed; unset for any."""
+    """The largest number of requests per second on one connection; more get a 429, and the
+    connection is closed. Unset for no limit."""
     unsent_bytes: Bytes = 256 * 1024 * 1024
-    """When more waits in one worker for clients that read slowly, the slowest are cut off."""
+    """The memory per worker for replies that clients have not read yet; beyond it, the slowest
+    clients are disconnected."""
     reading_bytes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1024.0
-    """A client that takes less of what waits for it, over `body_timeout_s`, is cut off."""
+    """The lowest rate at which a client may read a waiting reply, over `body_timeout_s`; a slower
+    client is disconnected. 0 for no limit."""
 
 
 class CompressionOptions(Section):
-    """gzip towards clients."""
+    """Compression of responses with gzip."""
 
     enabled: bool = True
-    """Compress when the client accepts it and it is worth it."""
+    """Compress a response if the client accepts it and the body is suitable."""
     min_bytes: Bytes = 1024
-    """Smaller bodies are sent as they are."""
+    """The size from which bodies are compressed."""
     level: Annotated[int, Field(ge=1, le=9)] = 4
-    """gzip's own scale, from fast to small."""
+    """The compression level of gzip, from 1 (fast) to 9 (small)."""
 
 
 class ForwardedOptions(Section):
-    """What back ends are told of the client."""
+    """The client's address, host and protocol for back ends."""
 
     trusted_proxies: tuple[Network, ...] = ()
-    """Networks whose `Forwarded` and `X-Forwarded-*` headers are believed and extended."""
+    """Networks of proxies whose `Forwarded` and `X-Forwarded-*` are trusted and extended."""
     send: bool = True
     """Send x-forwarded-for, -host and -proto as metadata."""
     withhold: tuple[str, ...] = (
@@ -284,30 +293,30 @@ class ForwardedOptions(Section):
         "x-ssl-client-*",
         "ssl-client-*",
     )
-    """Request headers that no client can set for back ends, as none can set `x-forwarded-*`,
-    because they would be taken for a proxy's word; a trailing `*` for a prefix, `-` is `_`."""
+    """Request headers, besides `x-forwarded-*`, that clients cannot set for back ends, because they
+    usually come from proxies; a trailing `*` is a prefix; `-` and `_` are equal."""
     hand_on: tuple[str, ...] = ()
-    """Of these and of `x-forwarded-*`, the headers that trusted proxies can set for back ends,
-    and so must overwrite in what clients send; a trailing `*` for a prefix."""
+    """Those of `withhold` and of `x-forwarded-*` that trusted proxies can set for back ends; the
+    proxies must overwrite them in requests of clients; a trailing `*` is a prefix."""
 
 
 class Config(Section):
-    """A gateway, described."""
+    """The configuration of a gateway."""
 
     listen: Annotated[str, Words("HOST:PORT, or unix:/path", "127.0.0.1:8080")] = "127.0.0.1:8080"
-    """`host:port` to serve on; port 0 for any free one."""
+    """The address to listen on, `host:port`; port 0 for any free port."""
     tls: TlsServer | None = None
-    """Speak TLS on `listen`; unset for plain HTTP."""
+    """TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
-    """Processes that serve the port together; 0 for one on each core, as far as affinity and the
-    container's CPU quota allow."""
+    """The number of processes that share the port; 0 for one per core, within the CPU affinity and
+    the CPU quota of the container."""
     supervisor: SupervisorOptions = SupervisorOptions()
     descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()
-    """FileDescriptorSet files: protoc's, or buf images."""
+    """FileDescriptorSet files, from protoc or buf."""
     modules: tuple[Annotated[str, Words("a module", "gen.library.v1")], ...] = ()
     """Python packages or modules of generated code, such as `gen.library.v1`."""
     reflect: bool = False
-    """Ask the upstreams for their descriptors by server reflection."""
+    """Load descriptors from the upstreams by server reflection."""
     service_config: tuple[Annotated[Path, Words("a file", "http.yaml")], ...] = ()
     """google.api.Service YAML files, whose http rules override annotations."""
     services: tuple[ServiceName, ...] = ()
@@ -318,7 +327,7 @@ class Config(Section):
     json_: Annotated[JsonOptions, Field(alias="json")] = JsonOptions()
     query: QueryOptions = QueryOptions()
     errors: ErrorShape = ErrorShape.AIP193
-    """The JSON body of failures: aip193, status, or problem."""
+    """The form of the JSON body of failures: aip193, status, or problem."""
     metadata: MetadataOptions = MetadataOptions()
     deadlines: DeadlineOptions = DeadlineOptions()
     streams: StreamOptions = StreamOptions()
@@ -329,20 +338,20 @@ class Config(Section):
     log: LogOptions = LogOptions()
     auth: AuthOptions = AuthOptions()
     filters: tuple[FilterRule, ...] = ()
-    """Which requests are turned away, rule by rule, before anything is done for them."""
+    """Rules that reject requests before any other work."""
     cors: CorsOptions = CorsOptions()
     security_headers: SecurityHeaderOptions = SecurityHeaderOptions()
     policies: tuple[PolicyRule, ...] = ()
-    """What methods ask of their callers, beside what their protos say."""
+    """The policies of methods, in addition to those in their protos."""
     require_policy: bool = False
-    """Refuse to serve methods of which neither their proto nor `policies` say anything."""
+    """Refuse to start if a served method has no policy, neither in its proto nor in `policies`."""
     rate_limits: RateLimitOptions = RateLimitOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()
-    """Interceptors of one's own, in the order in which calls pass them."""
+    """Custom interceptors, in the order in which calls pass them."""
 
     @property
     def scheme(self) -> str:
-        """The scheme of the URLs that clients ask: http or https."""
+        """The scheme of the gateway's URLs: http or https."""
         return "http" if self.tls is None else "https"
 
     @field_validator("filters")
@@ -352,7 +361,7 @@ class Config(Section):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(
-                f"two rules are called {twice}: a refusal is logged by its rule's name"
+                f"two rules have the name {twice}: names must differ, because logs name the rule"
             )
         return filters
 
@@ -360,13 +369,13 @@ class Config(Section):
     def _no_key_is_logged(self) -> Self:
         header = self.auth.keys.header
         if self.auth.takes_keys and header.lower() in self.log.headers:
-            raise ValueError(f"log.headers: {header} carries API keys, which no log may show")
+            raise ValueError(f"log.headers: {header} carries API keys, which must not be logged")
         return self
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Self:
         if self.tls is not None and self.listen.startswith("unix:"):
-            raise ValueError("tls needs a port: a unix socket never leaves its machine")
+            raise ValueError("tls needs a port: a unix socket is local and needs no TLS")
         certificates = self.auth.certificates
         if certificates is None:
             return self

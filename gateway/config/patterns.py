@@ -1,7 +1,6 @@
-"""Patterns in settings: text with `*` for whatever stands there, or `regex:` before RE2's syntax.
+"""Patterns in settings: text in which `*` is any text, or `regex:` and an RE2 expression.
 
-Both take time in proportion to what they look at. What clients send is matched by them, so nothing
-that backtracks will do.
+Both take linear time. They match input from clients, so an engine that backtracks cannot be used.
 """
 
 from collections.abc import Callable
@@ -12,14 +11,14 @@ from pydantic import AfterValidator
 REGEX = "regex:"
 
 Matches = Callable[[str], bool]
-"""Whether a pattern covers a whole text."""
+"""Returns True if a pattern matches a whole text."""
 
 
 def compile_pattern(pattern: str, *, ignore_case: bool = False) -> Matches:
-    """What tells whether a text is covered, from its first character to its last.
+    """Compiles a pattern to a function that matches a whole text.
 
     Raises:
-        ValueError: a regular expression is malformed, or its library is not there.
+        ValueError: a regular expression is malformed, or its library is not installed.
     """
     if pattern.startswith(REGEX):
         return _regex(pattern.removeprefix(REGEX), ignore_case=ignore_case)
@@ -30,7 +29,7 @@ def compile_pattern(pattern: str, *, ignore_case: bool = False) -> Matches:
 
 
 def compile_patterns(patterns: tuple[str, ...], *, ignore_case: bool = False) -> Matches:
-    """What tells whether any of these patterns covers a text."""
+    """Compiles patterns to a function that is True if any of them matches a text."""
     compiled = [compile_pattern(pattern, ignore_case=ignore_case) for pattern in patterns]
     return lambda text: any(covers(text) for covers in compiled)
 
@@ -41,7 +40,7 @@ def _checked(pattern: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_checked)]
-"""A pattern that is known to compile."""
+"""A pattern that has been checked to compile."""
 
 
 def _glob(pattern: str) -> Matches:
@@ -54,7 +53,7 @@ def _glob(pattern: str) -> Matches:
     def covers(text: str) -> bool:
         if len(text) < fixed or not (text.startswith(first) and text.endswith(last)):
             return False
-        # The first place where a part is found is as good as any: stars cover everything.
+        # Take the first place of each part: stars match any text, so later places never help.
         at, end = len(first), len(text) - len(last)
         for part in middle:
             found = text.find(part, at, end)
@@ -74,13 +73,13 @@ def _regex(pattern: str, *, ignore_case: bool) -> Matches:
             "a regex: needs a library: pip install 'grpc-rest-gateway[regex]'"
         ) from None
     options: Any = re2.Options()
-    options.log_errors = False  # ours are enough
+    options.log_errors = False  # the error below is enough
     options.case_sensitive = not ignore_case
-    options.dot_nl = True  # else an escaped line break would end what `.*` covers
+    options.dot_nl = True  # else `.*` would not match an escaped line break
     try:
         compiled: Any = re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if error.args else "malformed"
         raise ValueError(f"not a regular expression of RE2: {reason}") from None
-    # Bytes that are not UTF-8 arrive as lone surrogates, which RE2 does not take.
+    # Replace lone surrogates, which come from bytes that are not UTF-8: RE2 rejects them.
     return lambda text: compiled.fullmatch(text.encode("utf-8", "replace").decode()) is not None

@@ -1,4 +1,4 @@
-"""What every part of the configuration is made of."""
+"""The base class and common types of the configuration's sections."""
 
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -9,12 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a setting's value is, where its type alone does not say it; stands in `Annotated`."""
+    """Describes a setting's value if its type is not enough; used in `Annotated`."""
 
     expected: str
-    """As in: expected ..."""
+    """The text after "expected"."""
     example: str
-    """A value that is right, as it is written in YAML."""
+    """A valid value, written in YAML."""
 
 
 Selector = Annotated[

@@ -1,14 +1,14 @@
-"""The part of the configuration that is about calls that stream."""
+"""Settings of streaming responses."""
 
 from gateway.config.sections import Seconds, Section
 
 
 class StreamOptions(Section):
-    """Answers of many messages."""
+    """Streaming responses."""
 
     head_after_s: Seconds = 1.0
-    """A stream that is silent for so long begins its response without a message."""
+    """The time without a message after which a response begins with its headers only."""
     heartbeat_s: Seconds = 15.0
-    """A comment is sent on server-sent events that are silent for so long."""
+    """The time without a message after which a comment is sent on server-sent events."""
     retry_s: Seconds = 3.0
-    """How long an EventSource that was cut off is to wait before it connects again."""
+    """The time that an EventSource waits before it reconnects."""

@@ -1,4 +1,4 @@
-"""Targets: where a back end is, as settings write it."""
+"""Targets: the addresses of back ends in settings."""
 
 import re
 from typing import Annotated
@@ -9,7 +9,7 @@ from gateway.config.sections import Words
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/|(?:ipv4|ipv6|unix-abstract|vsock):")
 _MANY = ("ipv4:", "ipv6:")
-"""The schemes in which gRPC lists addresses (grpc.github.io, doc/naming.md)."""
+"""The schemes with which gRPC accepts a list of addresses (grpc.github.io, doc/naming.md)."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^\]\s]+)?\]|[^\s:/,@\[\]]+")
 
 
@@ -18,12 +18,12 @@ def _target(text: str) -> str:
     if lower.startswith(("http:", "https:", "grpc:", "grpcs:")) and "//" in text:
         scheme, _, rest = text.partition("//")
         address = rest.partition("/")[0].rpartition("@")[2] or "localhost:50051"
-        tls = ", and tls: {} beside it for TLS" if scheme[:-1].lower().endswith("s") else ""
+        tls = ", and tls: {} next to it for TLS" if scheme[:-1].lower().endswith("s") else ""
         raise ValueError(f"expected host:port without {scheme}//: {address}{tls}")
     if "," in text and not lower.startswith(_MANY):
         raise ValueError(
-            "expected one address, such as localhost:50051: give other back ends upstreams of "
-            "their own, or one name that stands for all addresses"
+            "expected one address, such as localhost:50051: configure other back ends as separate "
+            "upstreams, or use one name that resolves to all addresses"
         )
     if not text or text != text.strip() or not text.isprintable():
         raise ValueError("expected host:port, such as localhost:50051, or unix:/path")
@@ -36,7 +36,7 @@ Target = Annotated[
 
 
 def check_target(target: str) -> None:
-    """Refuses what the gateway's own client cannot connect to; `ValueError` if so."""
+    """Rejects a target to which the gateway's own client cannot connect, with `ValueError`."""
     if target.startswith("unix:"):
         if not target.removeprefix("unix:").strip("/"):
             raise ValueError("target: expected the path of a socket, such as unix:/run/api.sock")

@@ -1,18 +1,18 @@
-"""The part of the configuration that is about WebSockets."""
+"""Settings of WebSockets."""
 
 from gateway.config.sections import Seconds, Section
 
 
 class WebSocketOptions(Section):
-    """Streams over WebSocket; message sizes are those of `limits`."""
+    """Streams over WebSocket; message sizes are limited by `limits`."""
 
     enabled: bool = True
-    """Serve the methods that stream over WebSocket too."""
+    """Serve streaming methods over WebSocket too."""
     origins: tuple[str, ...] = ()
-    """Origins of other sites whose pages may connect, `https://app.example.com`; `*` for any."""
+    """Other origins whose pages may connect, such as `https://app.example.com`; `*` for any."""
     ping_s: Seconds = 20.0
-    """A client that is silent for so long is asked whether it is there."""
+    """The time without data after which the client gets a ping."""
     ping_timeout_s: Seconds = 20.0
-    """A client that does not answer in this time is gone."""
+    """The time limit for the answer to a ping, after which the connection is closed."""
     compression: bool = False
-    """Compress where the client offers it: fewer bytes, for more time and memory."""
+    """Compress if the client offers it: fewer bytes, but more time and memory."""

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: where it stands, what is right there, and an example."""
+"""Words errors in settings: the place, the expected value, and an example."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from gateway.config.kinds import (
     Found,
     Kind,
     choices,
-    elsewhere,
     example,
     expected,
     find,
     keys,
+    paths_named,
     shown,
 )
 from gateway.config.yaml_text import Place, Steps
 
 ENVIRONMENT, FLAGS = "environment", "flags"
 PREFIX = "GATEWAY_"
-_MOST_SHOWN = 40
-"""How much of a wrong value is shown: as much as one needs to find it."""
+_MAX_QUOTED = 40
+"""The longest wrong value that is quoted: enough to find it."""
 _FLAGS: Mapping[str, str] = {
     "modules": "--module",
     "upstreams": "--upstream",
@@ -32,7 +32,7 @@ _FLAGS: Mapping[str, str] = {
     "auth.store": "--store",
     "routing.on_conflict": "--on-conflict",
 }
-"""The flags that are not called as their settings."""
+"""The flags whose names differ from those of their settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Layer:
     places: Mapping[Steps, Place] = field(default_factory=dict)
 
     def reach(self, steps: Steps) -> int:
-        """How much of a path this source has."""
+        """The number of steps of a path that this source has."""
         here: Any = self.values
         for number, step in enumerate(steps):
             try:
@@ -55,7 +55,7 @@ class Layer:
         return len(steps)
 
     def where(self, steps: Steps) -> str:
-        """The source, and the line where it has one."""
+        """The source, with the line if it has one."""
         for end in range(len(steps), 0, -1):
             place = self.places.get(steps[:end])
             if place is not None:
@@ -63,23 +63,23 @@ class Layer:
         return self.name
 
 
-def reasons(layers: Sequence[Layer], error: ValidationError) -> Iterator[str]:
-    """A line for each thing that is wrong, by the source that says it."""
+def error_lines(layers: Sequence[Layer], error: ValidationError) -> Iterator[str]:
+    """Yields one line per error, with the source that has the invalid value."""
     found = [(find(problem["loc"]), problem) for problem in error.errors(include_url=False)]
-    said: set[str] = set()
+    reported: set[str] = set()
     for at, problem in found:
-        # Of a value with alternatives each is complained of: the one that got furthest knows why.
+        # Keep the deepest error: the validator reports every alternative of a value.
         if any(_is_deeper(other.steps, at.steps) for other, _ in found):
             continue
         line = _line(layers, at, problem)
-        if at.steps and shown(at.steps) in said:
+        if at.steps and shown(at.steps) in reported:
             continue
-        said.add(shown(at.steps))
+        reported.add(shown(at.steps))
         yield line
 
 
 def variable(steps: Steps) -> str:
-    """The environment variable of a setting: lists and what is in them have that of the list."""
+    """Returns the environment variable of a setting; items of lists have that of the list."""
     names: list[str] = []
     for step in steps:
         if isinstance(step, int):
@@ -93,13 +93,13 @@ def _is_deeper(steps: Steps, than: Steps) -> bool:
 
 
 def _line(layers: Sequence[Layer], at: Found, problem: ErrorDetails) -> str:
-    layer = _origin(layers, at.steps)
+    layer = _source(layers, at.steps)
     path = f"{shown(at.steps)}: " if at.steps else ""
     return f"{layer.where(at.steps)}: {path}{_reason(layer, at, problem)}"
 
 
-def _origin(layers: Sequence[Layer], steps: Steps) -> Layer:
-    """The last source that says something at a path, or on the way there."""
+def _source(layers: Sequence[Layer], steps: Steps) -> Layer:
+    """Returns the last source that sets a path, or a part of it."""
     best, depth = Layer("settings", {}), 0
     for layer in layers:
         reached = layer.reach(steps)
@@ -114,18 +114,18 @@ def _reason(layer: Layer, at: Found, problem: ErrorDetails) -> str:
         return _unknown_key(layer, at)
     if kind == "value_error":
         return str(problem.get("ctx", {}).get("error", "cannot be used"))
-    such = f"such as {_written(layer, at)}"
+    hint = f"such as {_example(layer, at)}"
     if kind == "missing":
-        return f"is missing: expected {expected(at.kind)}, {such}"
+        return f"is missing: expected {expected(at.kind)}, {hint}"
     if at.is_key:
         return f"as a key, expected {expected(at.kind)}, such as {example(at.kind)}"
     if kind == "too_short":
-        return f"expected one or more, {such}"
-    return f"expected {expected(at.kind)}, {such}{_got(at.kind, problem['input'])}"
+        return f"expected one or more, {hint}"
+    return f"expected {expected(at.kind)}, {hint}{_quoted(at.kind, problem['input'])}"
 
 
-def _written(layer: Layer, at: Found) -> str:
-    """An example as it is written in this source."""
+def _example(layer: Layer, at: Found) -> str:
+    """Formats an example in the syntax of this source."""
     text = example(at.kind)
     has_index = any(isinstance(step, int) for step in at.steps)
     if layer.name == ENVIRONMENT and not has_index:
@@ -138,8 +138,8 @@ def _written(layer: Layer, at: Found) -> str:
     return text
 
 
-def _got(kind: Kind, value: object) -> str:
-    """The wrong value, where it is short and can be no secret."""
+def _quoted(kind: Kind, value: object) -> str:
+    """Quotes the wrong value if it is short and cannot be a secret."""
     words = choices(kind)
     if value is None:
         return "; not null"
@@ -150,24 +150,24 @@ def _got(kind: Kind, value: object) -> str:
         return f"; did you mean {near[0]}?"
     is_number = any(one.annotation in (int, float, bool) for one in kind.alternatives)
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"; not {text}" if (is_number or words) and len(text) <= _MOST_SHOWN else ""
+    return f"; not {text}" if (is_number or words) and len(text) <= _MAX_QUOTED else ""
 
 
 def _unknown_key(layer: Layer, at: Found) -> str:
     key = str(at.steps[-1])
-    hint = _meant(key, at.section)
+    hint = _suggestion(key, at.section)
     near = get_close_matches(key, keys(at.section), n=1)
     if near and layer.name == ENVIRONMENT:
         hint += f" ({variable((*at.steps[:-1], near[0]))})"
     return f"unknown key; {hint}"
 
 
-def _meant(key: str, section: type[BaseModel]) -> str:
+def _suggestion(key: str, section: type[BaseModel]) -> str:
     known = keys(section)
     near = get_close_matches(key, known, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    other = next(elsewhere(key), "")
+    other = next(paths_named(key), "")
     if other:
         return f"did you mean {other}?"
     return f"known here: {', '.join(known)}"

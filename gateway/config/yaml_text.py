@@ -1,8 +1,8 @@
-"""YAML as the gateway reads it: scalars as they are written, keys once, and the line of everything.
+"""Reads YAML: keeps scalars as written, rejects repeated keys, and records the line of each value.
 
-What a plain scalar means depends on where it stands: `off` is a word where words are expected. So
-it stays text here (`Plain`), and `core_value` gives what the core schema of YAML 1.2.2 (section
-10.3) makes of it.
+The meaning of a plain scalar depends on its setting: `off` is text where text is expected. So it
+stays text here (`Plain`), and `core_value` converts it by the core schema of YAML 1.2.2 (section
+10.3).
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-MOST_LEVELS = 50
-"""How deep lists and maps may stand in each other: settings need ten, and reading is recursive."""
-MOST_VALUES = 100_000
-"""How many values a text may have, counting what aliases repeat: few lines can name millions."""
+MAX_LEVELS = 50
+"""The nesting limit of lists and maps: settings need ten, and reading is recursive."""
+MAX_VALUES = 100_000
+"""The limit of values in a text, with repetitions by aliases: few lines can name millions."""
 
 Steps = tuple[str | int, ...]
-"""The way to a value: keys of maps and indices of lists."""
+"""The path to a value: keys of maps and indices of lists."""
 
 _PLAIN = "plain"
 _TAG = "tag:yaml.org,2002:"
@@ -32,35 +32,35 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL, _HEXADECIMAL = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# int() takes no more (sys.get_int_max_str_digits), and nothing counts so far.
-_MOST_DIGITS = 400
-_WORDS: Mapping[str, str] = {
-    "mapping values are not allowed": "text with a colon and a blank in it belongs in quotes",
-    "cannot start any token": "indentation is made of blanks, and text that begins with "
-    "one of @ ` % belongs in quotes",
-    "undefined alias": "no anchor has this name; text that begins with * belongs in quotes",
-    "while scanning an alias": "text that begins with * belongs in quotes",
-    "while scanning an anchor": "text that begins with & belongs in quotes",
-    "could not find expected ':'": "a key without a colon behind it",
-    "expected <block end>": "it does not belong to what stands before it: mind the indentation, "
+# Below the limit of int() (sys.get_int_max_str_digits), and far above any setting.
+_MAX_DIGITS = 400
+_EXPLANATIONS: Mapping[str, str] = {
+    "mapping values are not allowed": "put text that contains a colon and a space in quotes",
+    "cannot start any token": "use spaces for indentation, and put text that begins with "
+    "one of @ ` % in quotes",
+    "undefined alias": "no anchor has this name; put text that begins with * in quotes",
+    "while scanning an alias": "put text that begins with * in quotes",
+    "while scanning an anchor": "put text that begins with & in quotes",
+    "could not find expected ':'": "a key without a colon after it",
+    "expected <block end>": "it does not belong to the value before it: check the indentation, "
     "and put text that begins with [ or { in quotes",
     "expected ',' or ']'": "a list that begins with [ does not end with ]",
     "expected ',' or '}'": "a map that begins with { does not end with }",
-    "expected the node content": "a value is missing, or what was begun before does not end; "
-    "text that begins with [ or { belongs in quotes",
-    "single document": "a second document begins: one file holds one, so leave out --- and ...",
-    "quoted scalar": "the text in quotes does not end, or holds an escape that YAML does not have",
+    "expected the node content": "a value is missing, or a list or map before it does not end; "
+    "put text that begins with [ or { in quotes",
+    "single document": "a second document begins: a file can have only one, so remove --- and ...",
+    "quoted scalar": "the text in quotes does not end, or has an escape that YAML does not have",
 }
 
 
 class Plain(str):
-    """A scalar without quotes, as it is written."""
+    """A scalar without quotes, as written."""
 
     __slots__ = ()
 
 
 class YamlError(Exception):
-    """A text that is no YAML, or none that is read here; the text says in which line and why."""
+    """A text is not valid YAML, or not accepted; the message has the line and the reason."""
 
     def __init__(self, problem: str, line: int, column: int = 0, *, syntax: bool = True) -> None:
         where = f"line {line}, column {column}" if column else f"line {line}"
@@ -68,22 +68,22 @@ class YamlError(Exception):
         self.problem = problem
         self.line = line
         self.syntax = syntax
-        """Whether it is no YAML at all."""
+        """True if it is not valid YAML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands."""
+    """The place of a value."""
 
     line: int
-    """The line of its key, or of its beginning where it has none."""
+    """The line of its key, or of its beginning if it has no key."""
     begins: int
-    """The line in which the value itself begins."""
+    """The line in which the value begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a text says: dicts, lists, `Plain`, str for what stands in quotes."""
+    """The content of a text: dicts, lists, `Plain`, and str for text in quotes."""
 
     value: object
     places: Mapping[Steps, Place]
@@ -100,10 +100,10 @@ def read_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise YamlError(_in_words(error), line, column) from None
+        raise YamlError(_explanation(error), line, column) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlError("a character that no YAML has", line) from None
+        raise YamlError("a character that YAML does not allow", line) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise YamlError("it cannot be read", 1) from None
     if node is None:
@@ -113,12 +113,12 @@ def read_yaml(text: str) -> Document:
 
 
 def core_value(text: str) -> bool | int | float | str | None:
-    """What a plain scalar is by the core schema of YAML 1.2.2."""
+    """Converts a plain scalar by the core schema of YAML 1.2.2."""
     if text in _NULL:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    if len(text) <= _MOST_DIGITS:
+    if len(text) <= _MAX_DIGITS:
         if _INTEGER.fullmatch(text):
             return int(text)
         if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
@@ -131,7 +131,7 @@ def core_value(text: str) -> bool | int | float | str | None:
 
 
 def resolved(value: object) -> Any:
-    """A value with each plain scalar in it as the core schema reads it."""
+    """Converts each plain scalar in a value by the core schema."""
     if isinstance(value, dict):
         return {key: resolved(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -140,22 +140,22 @@ def resolved(value: object) -> Any:
 
 
 class _Composer(yaml.BaseLoader):
-    """Parses as any loader does; marks plain scalars, and stops where it gets too deep."""
+    """Composes nodes; marks plain scalars, and limits the nesting."""
 
     levels = 0
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """The tag of a node that states none."""
+        """Returns the tag of a node without one."""
         if kind is yaml.ScalarNode and implicit[0]:
             return _PLAIN
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """A node and all below it."""
-        if self.levels == MOST_LEVELS:
+        """Composes a node and all nodes below it."""
+        if self.levels == MAX_LEVELS:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise YamlError(
-                f"nested deeper than {MOST_LEVELS} levels", mark.line + 1, mark.column + 1
+                f"nested deeper than {MAX_LEVELS} levels", mark.line + 1, mark.column + 1
             )
         self.levels += 1
         try:
@@ -166,21 +166,21 @@ class _Composer(yaml.BaseLoader):
 
 @dataclass(slots=True)
 class _Builder:
-    """Makes values of nodes."""
+    """Converts nodes to values."""
 
     places: dict[Steps, Place] = field(default_factory=dict)
     _open: set[int] = field(default_factory=set)
     _count: int = 0
 
     def value(self, node: yaml.Node, at: Steps, line: int) -> object:
-        """The value of a node that stands `at`, named in `line`."""
+        """Converts the node at the path `at`, whose key is in `line`."""
         self._count += 1
-        if self._count > MOST_VALUES:
-            raise _refused(node, f"more than {MOST_VALUES} values, with aliases written out")
-        if len(self._open) > MOST_LEVELS:  # by aliases
-            raise _refused(node, f"nested deeper than {MOST_LEVELS} levels")
+        if self._count > MAX_VALUES:
+            raise _refused(node, f"more than {MAX_VALUES} values, with aliases expanded")
+        if len(self._open) > MAX_LEVELS:  # by aliases
+            raise _refused(node, f"nested deeper than {MAX_LEVELS} levels")
         if id(node) in self._open:
-            raise _refused(node, "an alias stands inside of what it is for")
+            raise _refused(node, "an alias is inside its own anchor")
         self.places[at] = Place(line, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
@@ -206,10 +206,10 @@ class _Builder:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _refused(key_node, "a key is text, and no list or map")
+                raise _refused(key_node, "a key must be text, not a list or map")
             key, line = str(_scalar(key_node, is_key=True)), key_node.start_mark.line + 1
             if key in lines:
-                raise _refused(key_node, f"{key} stands here twice, first in line {lines[key]}")
+                raise _refused(key_node, f"{key} appears twice, first in line {lines[key]}")
             lines[key] = line
             if key == _MERGE and key_node.tag == _PLAIN:
                 merged += _merged(value_node)
@@ -221,7 +221,7 @@ class _Builder:
         return found
 
     def _merge(self, node: yaml.Node, at: Steps) -> dict[str, object]:
-        """The members of a map that another is laid over (yaml.org/type/merge.html)."""
+        """Returns the members of a map that is merged with `<<` (yaml.org/type/merge.html)."""
         below = _Builder(_open=self._open, _count=self._count)
         value = below.value(node, at, node.start_mark.line + 1)
         self._count = below._count
@@ -242,7 +242,7 @@ def _merged(node: yaml.Node) -> list[yaml.Node]:
 def _scalar(node: yaml.ScalarNode, *, is_key: bool = False) -> str:
     text = str(node.value)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise _refused(node, "text with a character that is none (NUL, or half of one)")
+        raise _refused(node, "text with an invalid character (NUL, or half of a surrogate pair)")
     if node.tag == _PLAIN:
         return Plain(text)
     kind = node.tag.removeprefix(_TAG)
@@ -255,7 +255,7 @@ def _scalar(node: yaml.ScalarNode, *, is_key: bool = False) -> str:
         "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     }.get(kind)
     if is_key or is_right is None:
-        raise _refused(node, f"the tag {_shown(node)} has no meaning here: write the value alone")
+        raise _refused(node, _unsupported_tag(node))
     if not is_right(core_value(text)):
         raise _refused(node, f"the tag {_shown(node)} does not fit its value")
     return Plain(text)
@@ -263,7 +263,11 @@ def _scalar(node: yaml.ScalarNode, *, is_key: bool = False) -> str:
 
 def _refuse_tag(node: yaml.Node, only: str) -> None:
     if node.tag != _TAG + only:
-        raise _refused(node, f"the tag {_shown(node)} has no meaning here: write the value alone")
+        raise _refused(node, _unsupported_tag(node))
+
+
+def _unsupported_tag(node: yaml.Node) -> str:
+    return f"the tag {_shown(node)} is not supported here: write the value without it"
 
 
 def _shown(node: yaml.Node) -> str:
@@ -275,7 +279,10 @@ def _refused(node: yaml.Node, problem: str) -> YamlError:
     return YamlError(problem, mark.line + 1, syntax=False)
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
-    said = f"{error.context or ''} {error.problem or ''}"
-    return next((ours for theirs, ours in _WORDS.items() if theirs in said), "it ends the value "
-        "before it, or should be in quotes")  # fmt: skip
+def _explanation(error: yaml.MarkedYAMLError) -> str:
+    text = f"{error.context or ''} {error.problem or ''}"
+    default = "it ends the value before it, or should be in quotes"
+    return next(
+        (text_for_users for pattern, text_for_users in _EXPLANATIONS.items() if pattern in text),
+        default,
+    )

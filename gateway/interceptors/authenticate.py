@@ -73,8 +73,9 @@ class Authenticate:
         return None
 
     def _refuse_other_kinds(self, call: Call) -> None:
-        if "Authorization" in call.headers:
-            error = unauthenticated("credentials of this kind are not taken here")
+        shown = call.headers.get("Authorization")
+        if shown is not None:
+            error = unauthenticated(_why_not_taken(shown))
             self._note(call, error)
             raise error
 
@@ -82,6 +83,17 @@ class Authenticate:
         self._audit.record(
             "login.failed", peer=call.peer, rpc=call.method.path[1:], reason=error.message
         )
+
+
+def _why_not_taken(shown: str) -> str:
+    """The reason why no authenticator takes this value of `Authorization`."""
+    scheme, _, credential = shown.partition(" ")
+    if not scheme:
+        return "the Authorization header is empty"
+    if scheme.lower() == "bearer" and not credential.strip():
+        # The usual cause is an unset variable in `-H "Authorization: Bearer $TOKEN"`.
+        return "there is no token after Authorization: Bearer"
+    return "credentials of this kind are not taken here"
 
 
 class AuthenticateStream(Authenticate):

@@ -1,1 +1,1 @@
-"""What can be called: descriptors, methods and their HTTP rules."""
+"""The schema: descriptors, methods and their HTTP rules."""

@@ -1,4 +1,4 @@
-"""What can be called: one `FileDescriptorSet` in, a `Schema` out."""
+"""The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from gateway.status import StartUpError
 
 
 class SchemaError(StartUpError):
-    """Descriptors or rules that cannot be used; the text says which file and why."""
+    """Descriptors or rules cannot be used; the text says which file and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where something is written: a .proto or service-config file, and the line if it is known."""
+    """A place in a .proto or service-config file, with the line if it is known."""
 
     file: str
     line: int | None = None
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class HttpRule:
-    """One alternative of a google.api.HttpRule as written; `http_method` is "*" for any."""
+    """One alternative of a google.api.HttpRule; `http_method` is "*" for any method."""
 
     http_method: str
     template: str
@@ -42,7 +42,7 @@ class HttpRule:
     source: Source
     fully_decode: bool = False
     nested: bool = False
-    """Whether it stands in the additional bindings of an additional binding, which is an error."""
+    """True if it is an additional binding of an additional binding, which is an error."""
 
 
 _KINDS = {
@@ -51,7 +51,7 @@ _KINDS = {
     (True, False): "client streaming",
     (True, True): "bidi",
 }
-"""By whether the client and the server stream."""
+"""The name of each kind, by (client streams, server streams)."""
 
 
 class Method:
@@ -71,7 +71,7 @@ class Method:
         "source",
     )
 
-    def __init__(  # noqa: PLR0917 - what a method is made of
+    def __init__(  # noqa: PLR0917 - the parts of a method
         self,
         service: str,
         name: str,
@@ -92,12 +92,12 @@ class Method:
         self.rules = rules
         self.source = source
         self.options = options
-        """Its service's ServiceOptions and its own MethodOptions, encoded: a message of them would
+        """Its service's ServiceOptions and its own MethodOptions, encoded: as messages they would
         keep the whole descriptor set in memory."""
         self.full_name = f"{service}.{name}"
-        """As a selector writes it: `library.v1.LibraryService.GetBook`."""
+        """The name as in a selector: `library.v1.LibraryService.GetBook`."""
         self.path = f"/{service}/{name}"
-        """As gRPC sends it: `/library.v1.LibraryService/GetBook`."""
+        """The path as gRPC sends it: `/library.v1.LibraryService/GetBook`."""
 
     def __repr__(self) -> str:
         return f"<Method {self.full_name}, {self.kind}>"
@@ -110,18 +110,18 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Schema:
-    """Everything that can be called, and the descriptors to speak of it.
+    """All methods that can be called, and their descriptors.
 
-    It does not hold the descriptor set it was made of, which takes six times its size on disk.
+    It does not keep the descriptor set it was built from, which takes six times its size on disk.
     """
 
     pool: DescriptorPool
     methods: Mapping[str, Method]
     """By full name, in the order of the files."""
     declared: tuple[str, ...] = ()
-    """The full names of all services of the files, also those that are not exposed."""
+    """The full names of all services in the files, including those that are not exposed."""
     unmatched: Mapping[str, tuple[Source, str]] = field(default_factory=dict)
-    """Names that rules outside the protos select though no method has them: where, and why not."""
+    """Names that rules outside the protos select but no method has: the source and the reason."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -142,11 +142,11 @@ def build_schema(
     unannotated: bool = False,
     skip_unmatched: bool = False,
 ) -> Schema:
-    """The schema of `files`, which come in dependency order.
+    """Builds the schema of `files`, which are in dependency order.
 
-    `services` are selectors that limit it to what they select; `overrides` replace annotations;
-    `unannotated` gives methods without a rule `POST /package.Service/Method`; with
-    `skip_unmatched`, overrides of methods that are not there are left out and told.
+    `services` are selectors that limit the schema to these services; `overrides` replace
+    annotations; `unannotated` gives methods without a rule `POST /package.Service/Method`; with
+    `skip_unmatched`, overrides of missing methods are skipped and reported.
 
     Raises:
         SchemaError: the files do not fit together, or a selector in `services` or a name in
@@ -179,7 +179,7 @@ def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
         try:
             pool.Add(file)
         except (TypeError, ValueError) as error:
-            # Behind its preamble, the library's text names the symbol at fault.
+            # After its preamble, the library's text names the symbol at fault.
             reason = str(error).rpartition("descriptor pool: ")[2]
             raise SchemaError(f"{file.name}: {reason}") from None
     return pool
@@ -221,7 +221,7 @@ def _methods(
                 yield _method(pool, name, method, rules, source, options)
 
 
-def _method(  # noqa: PLR0917 - what a method is made of
+def _method(  # noqa: PLR0917 - the parts of a method
     pool: DescriptorPool,
     service: str,
     method: MethodDescriptorProto,
@@ -229,7 +229,7 @@ def _method(  # noqa: PLR0917 - what a method is made of
     source: Source,
     options: tuple[bytes, bytes],
 ) -> Method:
-    # By the method, for a type's name in a file need not be a full one (descriptor.proto).
+    # Look types up by the method: a type name in a file can be relative (descriptor.proto).
     described = pool.FindMethodByName(f"{service}.{method.name}")
     return Method(
         service,
@@ -245,14 +245,16 @@ def _method(  # noqa: PLR0917 - what a method is made of
 
 
 _NOT_FOR_CLIENTS = frozenset({"gatewayapi.v1.AuthService"})
-"""Checks passwords for the gateway, which counts failures; only an explicit rule exposes it."""
+"""The service that checks passwords for the gateway, which counts failures.
+
+Only an explicit rule exposes it."""
 
 _ANNOTATION = (4, annotations_pb2.HTTP_FIELD_NUMBER)
-"""The way from a method to its HTTP rule in descriptor.proto's paths."""
+"""The path from a method to its HTTP rule, in the numbers of descriptor.proto."""
 
 
 def _lines(file: FileDescriptorProto) -> dict[tuple[int, ...], int]:
-    """The line of each method and of its annotation, where the file brought its source info."""
+    """The line of each method and of its annotation, if the file has source info."""
     return {
         tuple(path): location.span[0] + 1
         for location in file.source_code_info.location
@@ -268,9 +270,9 @@ def _annotated_rules(method: MethodDescriptorProto, source: Source) -> Iterator[
 def flatten(
     rule: http_pb2.HttpRule, source: Source, *, fully_decode: bool = False
 ) -> Iterator[HttpRule]:
-    """A rule and its additional bindings, each as one alternative."""
-    says_nothing = not (rule.WhichOneof("pattern") or rule.body or rule.response_body)
-    if not (says_nothing and rule.additional_bindings):
+    """Yields a rule and its additional bindings, each as one alternative."""
+    is_empty = not (rule.WhichOneof("pattern") or rule.body or rule.response_body)
+    if not (is_empty and rule.additional_bindings):
         yield _alternative(rule, source, fully_decode=fully_decode, nested=False)
     for additional in rule.additional_bindings:
         yield _alternative(additional, source, fully_decode=fully_decode, nested=False)

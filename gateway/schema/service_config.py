@@ -1,7 +1,7 @@
-"""google.api.Service YAML: HTTP rules that stand outside the protos and override annotations.
+"""google.api.Service YAML: HTTP rules outside the protos, which override annotations.
 
-Only what concerns HTTP is read: `http.rules` and `http.fully_decode_reserved_expansion`
-(google/api/service.proto, http.proto). Other sections of a service config are left alone.
+Only the HTTP part is read: `http.rules` and `http.fully_decode_reserved_expansion`
+(google/api/service.proto, http.proto). Other sections of a service config are ignored.
 """
 
 import re
@@ -19,15 +19,15 @@ from gateway.schema.catalog import HttpRule, SchemaError, Source, flatten
 
 
 class _LineLoader(yaml.SafeLoader):
-    """A safe loader that notes the line of each mapping and refuses a key that stands twice."""
+    """A safe loader that records the line of each mapping and rejects repeated keys."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """The value of a node; one that is not of the type its tag or its form says is refused."""
+        """The value of a node. Rejects a value that does not match the type of its tag or form."""
         try:
             return super().construct_object(node, deep)
         except (AttributeError, KeyError, ValueError):
             raise yaml.MarkedYAMLError(
-                problem="a value that is not of its type; text belongs in quotes",
+                problem="the value does not match its type; put text in quotes",
                 problem_mark=node.start_mark,
             ) from None
 
@@ -46,13 +46,14 @@ def _mapping(loader: _LineLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 def _refuse_repeated(node: yaml.MappingNode) -> None:
-    # additional_bindings is repeated in proto text; repeated in YAML, all but the last were lost.
+    # Reject repeated keys: additional_bindings repeats in proto text, but in YAML only the last
+    # one would count.
     seen: set[str] = set()
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode):
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} stands here twice", problem_mark=key.start_mark
+                    problem=f"{key.value} appears twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
 
@@ -61,10 +62,10 @@ _LineLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 
 
 def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
-    """The rules of a service-config file by the method each selects; the last for one counts.
+    """The rules of a service-config file by selected method; the last rule of a method counts.
 
     Raises:
-        SchemaError: the file is no such YAML, or a rule has keys that an HttpRule has not.
+        SchemaError: the file is not such YAML, or a rule has keys that HttpRule does not have.
     """
     config = _load(path)
     http = config.get("http") or {}
@@ -84,10 +85,10 @@ def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
 
 
 def read_service_configs(paths: Iterable[Path]) -> dict[str, tuple[HttpRule, ...]]:
-    """The rules of all these files by the method each selects.
+    """The rules of all these files by selected method.
 
-    Files add up: a method that several of them select has the bindings of each. One that is
-    written in two files alike counts once.
+    Files add up: a method that several files select has the bindings of each. A binding that is
+    the same in two files counts once.
 
     Raises:
         SchemaError: as `read_service_config`.
@@ -133,7 +134,7 @@ def _rule(
 
 
 def _checked(value: object, message: Descriptor, outer: Source, where: str) -> dict[Any, Any]:
-    """A mapping whose keys are fields of `message` and whose values fit them."""
+    """Returns `value` as a mapping whose keys are fields of `message` with matching values."""
     if not isinstance(value, dict):
         raise SchemaError(f"{outer}: {where} must be a mapping")
     source = Source(outer.file, value[_LINE])
@@ -150,7 +151,7 @@ def _checked(value: object, message: Descriptor, outer: Source, where: str) -> d
 
 
 def _check_field(value: object, field: FieldDescriptor, source: Source, where: str) -> None:
-    """Refuses what does not fit a field: the fields of HttpRule are texts and messages of texts."""
+    """Rejects a value that does not fit a field; HttpRule has only texts and messages of texts."""
     message = field.message_type
     if message is None:
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Where descriptors come from: files, compiled modules, serialized protos; one set in the end."""
+"""Sources of descriptors: files, compiled modules, serialized protos; merged into one set."""
 
 import importlib
 import re
@@ -19,7 +19,7 @@ from gateway.schema.catalog import SchemaError
 _SHARED = re.compile(
     r"(?:google/(?:api|longrunning|protobuf|rpc|type)|gatewayapi/v1)/[a-z0-9_/]+\.proto"
 )
-"""Files that come with every tool, in whichever version that has: the first found serves all."""
+"""Files that every tool ships in its own version: the first one found serves all sources."""
 
 
 class DescriptorFiles:
@@ -29,10 +29,11 @@ class DescriptorFiles:
         self._files: dict[str, tuple[FileDescriptorProto, str]] = {}
 
     def add_set(self, path: Path) -> None:
-        """Adds a FileDescriptorSet file: protoc's, or a buf image.
+        """Adds a FileDescriptorSet file, made by protoc or buf.
 
         Raises:
-            SchemaError: it cannot be read, is no descriptor set, or contradicts an earlier source.
+            SchemaError: it cannot be read, is not a descriptor set, or contradicts an earlier
+            source.
         """
         try:
             content = path.read_bytes()
@@ -42,7 +43,7 @@ class DescriptorFiles:
             files = FileDescriptorSet.FromString(content).file
         except DecodeError:
             raise SchemaError(
-                f"{path}: is no descriptor set; make one with "
+                f"{path}: is not a descriptor set; make one with "
                 "protoc --include_imports --descriptor_set_out=FILE, or buf build -o FILE"
             ) from None
         if not files:
@@ -50,7 +51,7 @@ class DescriptorFiles:
         self._add(files, str(path))
 
     def add_module(self, name: str) -> None:
-        """Adds a module of generated code, or every one in a package and below.
+        """Adds a module of generated code, or all such modules in a package and its subpackages.
 
         Raises:
             SchemaError: it cannot be imported or holds no generated code.
@@ -66,21 +67,21 @@ class DescriptorFiles:
         self._add(_with_imports(descriptors), name)
 
     def add_serialized(self, files: Iterable[bytes], source: str) -> None:
-        """Adds serialized FileDescriptorProtos, as server reflection gives them.
+        """Adds serialized FileDescriptorProtos, as server reflection returns them.
 
         Raises:
-            SchemaError: one is no such thing, or contradicts an earlier source.
+            SchemaError: one is not a FileDescriptorProto, or contradicts an earlier source.
         """
         try:
             parsed = [FileDescriptorProto.FromString(file) for file in files]
         except DecodeError:
-            raise SchemaError(f"{source}: gave something that is no file descriptor") from None
+            raise SchemaError(f"{source}: returned data that is not a file descriptor") from None
         self._add(parsed, source)
 
     def complete(self) -> FileDescriptorSet:
-        """All files, each behind what it imports.
+        """All files, each after its imports.
 
-        Well-known files that a source left out are filled in from the installed packages.
+        Well-known files that no source has are taken from the installed packages.
 
         Raises:
             SchemaError: an import is missing, or imports go in a circle.
@@ -95,7 +96,7 @@ class DescriptorFiles:
             _check_names(file, source)
             known = self._files.get(file.name)
             self._refuse_difference(file, source)
-            # Of two alike, the one that can name lines is worth more.
+            # Of two equal files, keep the one with source info: errors can then name lines.
             if known is None or _can_name_lines(file) > _can_name_lines(known[0]):
                 self._files[file.name] = (file, source)
 
@@ -114,7 +115,7 @@ class DescriptorFiles:
             raise SchemaError(f"{file.name} differs between {known[1]} and {source}")
 
     def _order(self, name: str, ordered: dict[str, FileDescriptorProto]) -> None:
-        # Kept on an own stack: the import depth of generated sets has no bound.
+        # Uses an explicit stack: the import depth of generated sets has no limit.
         stack = [(name, iter(self._files[name][0].dependency))]
         open_files = {name}
         while stack:
@@ -132,7 +133,7 @@ class DescriptorFiles:
                 stack.append((imported, iter(self._files[imported][0].dependency)))
 
     def _find(self, name: str, importer: str) -> None:
-        """Makes sure that an imported file is there."""
+        """Adds an imported file from the installed packages if no source has it."""
         if name not in self._files:
             known = _well_known(name)
             if known is None:
@@ -144,12 +145,12 @@ class DescriptorFiles:
 
 
 def _check_names(file: FileDescriptorProto, source: str) -> None:
-    """Refuses names that are not UTF-8: the library gives them as bytes, or fails at reading them.
+    """Rejects names that are not UTF-8: the library returns bytes for them, or fails.
 
-    Names of messages and of what they hold are checked by the library, when it builds its pool.
+    The library checks the names of messages and of their members when it builds its pool.
 
     Raises:
-        SchemaError: the file, or one that it imports, has such a name.
+        SchemaError: the file, or one of its imports, has such a name.
     """
     try:
         names: list[object] = [file.name, file.package, *file.dependency]
@@ -166,10 +167,10 @@ def _can_name_lines(file: FileDescriptorProto) -> bool:
 
 
 def _content(file: FileDescriptorProto) -> bytes:
-    """What counts when two sources are compared.
+    """The content that counts when two sources are compared.
 
-    Comments and positions do not, nor what buf adds, nor JSON names that follow from the field's:
-    protoc writes those into descriptor sets but not into generated modules.
+    It has no comments, no positions, none of buf's additions, and no JSON names that are the
+    default: protoc writes those into descriptor sets but not into generated modules.
     """
     # Read anew: an option is unknown to a file that was read before a module declared the option.
     bare = FileDescriptorProto.FromString(file.SerializeToString())
@@ -192,7 +193,7 @@ def _fields(file: FileDescriptorProto) -> Iterator[FieldDescriptorProto]:
 
 
 def _default_json_name(name: str) -> str:
-    """The JSON name of a field that states none (ProtoJSON, "Field names")."""
+    """The default JSON name of a field (ProtoJSON, "Field names")."""
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
@@ -205,9 +206,9 @@ def _import(name: str) -> ModuleType:
 
 
 def _walk(module: ModuleType) -> Iterator[ModuleType]:
-    """A module and, where it is a package, the generated modules below it."""
+    """Yields a module and, if it is a package, the generated modules below it."""
     yield module
-    # By file: protoc writes no __init__.py, and folders without one are not found as packages.
+    # Search for files: protoc writes no __init__.py, and pkgutil finds no packages without one.
     for place in map(Path, getattr(module, "__path__", ())):
         for file in sorted(place.rglob("*_pb2.py")):
             parts = file.relative_to(place).with_suffix("").parts
@@ -216,7 +217,7 @@ def _walk(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def _with_imports(descriptors: Sequence[FileDescriptor]) -> Sequence[FileDescriptorProto]:
-    """Compiled files and all they import, each once."""
+    """The given files and all their imports, each once."""
     found: dict[str, FileDescriptorProto] = {}
     waiting = list(descriptors)
     while waiting:
@@ -230,7 +231,7 @@ def _with_imports(descriptors: Sequence[FileDescriptor]) -> Sequence[FileDescrip
 
 
 def _well_known(name: str) -> FileDescriptorProto | None:
-    """A file that the installed packages have, by the name it is imported under."""
+    """The file of this import name from the installed packages, or None."""
     if not _SHARED.fullmatch(name):
         return None
     module = name.removesuffix(".proto").replace("/", ".") + "_pb2"

@@ -1,1 +1,1 @@
-"""Kept state behind small protocols: tokens, API keys, counters; opened by URL."""
+"""Stores for tokens, API keys and counters, opened by URL."""

@@ -1,4 +1,4 @@
-"""Questions that come at once, asked together: what a round trip costs is shared by all of them."""
+"""Sends concurrent questions in batches, so that they share the cost of a round trip."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,29 +11,29 @@ _MOST_TOGETHER = 100
 
 
 class Batches(Generic[Q, A]):
-    """Asks one batch at a time; what comes meanwhile is the next.
+    """Asks one batch at a time; questions that arrive meanwhile form the next.
 
-    Under load that takes one connection, and a fraction of the time that asking one by one does;
-    a question that comes alone goes at once.
+    Under load this needs one connection, and a fraction of the time of single questions; a single
+    question is sent at once.
     """
 
     def __init__(self, ask: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
-        """`ask` answers many questions, in order, or raises for all of them."""
+        """`ask` answers a batch of questions, in order, or raises for all of them."""
         self._ask = ask
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self, question: Q) -> A:
-        """The answer to a question; one whose asker leaves before its turn is not asked at all."""
+        """The answer to a question; it is not asked if the caller is cancelled before its turn."""
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._asking is None:
-            # A task begins with the loop's next turn: all that ask in this one go together.
+            # The task starts in the loop's next turn, so all questions of this turn share a batch.
             self._asking = asyncio.create_task(self._ask_all())
         return await answer
 
     async def close(self) -> None:
-        """Asks no more; whoever still waits is cancelled."""
+        """Stops asking; callers that still wait are cancelled."""
         for _, answer in self._waiting:
             answer.cancel()
         if self._asking is not None:
@@ -58,7 +58,7 @@ class Batches(Generic[Q, A]):
             for _, future in batch:
                 future.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - it is for those who asked
+        except Exception as error:  # noqa: BLE001 - it is raised in the callers
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

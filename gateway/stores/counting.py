@@ -1,6 +1,6 @@
-"""The arithmetic of limits: how much of one is left, with no store and no clock in sight.
+"""The arithmetic of limits, without a store or a clock.
 
-What a counter keeps between two questions is a pair of numbers, whose meaning is the limit's.
+Between two calls a counter keeps a tuple of numbers, whose meaning depends on its limit.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,21 +8,21 @@ from functools import lru_cache, partial
 
 from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
 
-# What `Taken(...)` does in the end; the way there is a sixth of what a question costs.
+# Creates a `Taken`. Calling `Taken(...)` instead would be a sixth of the cost of a question.
 _taken = partial(tuple.__new__, Taken)
 
 State = tuple[float, float, float]
-"""A bucket: tokens, when it had them, 0. A window: when it began, its count, the one before's."""
+"""A bucket: tokens, their time, 0. A window: its start, its count, the previous one's count."""
 
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
-    """What asking for `cost` gives, and the counter's next state; `state` is None for a new one."""
+    """The result of taking `cost`, and the counter's next state; `state` is None for a new one."""
     return taking(limit)(state, cost, now_s)
 
 
 @lru_cache(maxsize=1024)
 def taking(limit: Limit) -> Callable[[State | None, int, float], tuple[Taken, State]]:
-    """`take` of one limit, with all that does not change worked out beforehand."""
+    """`take` for one limit, with its constants computed in advance."""
     if isinstance(limit, TokenBucket):
         return _from_bucket(limit)
     return partial(_take_from_window, limit)
@@ -31,7 +31,7 @@ def taking(limit: Limit) -> Callable[[State | None, int, float], tuple[Taken, St
 def take_all(
     demands: Sequence[Demand], states: Sequence[State | None], now_s: float
 ) -> list[tuple[Taken, State]]:
-    """What asking for all of it gives; where one limit refuses, nothing is taken from any."""
+    """The results of several demands; if one limit refuses, nothing is taken from any."""
     outcomes = []
     is_refused = False
     for (_, limit, cost), state in zip(demands, states, strict=True):
@@ -53,10 +53,10 @@ def _from_bucket(
 
     def take(state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
         tokens = limit
-        # Comparisons, not min and max: they are half of what this costs, and every call asks it.
+        # Comparisons, not min and max: those would be half of the cost, and every call runs this.
         if state is not None:
             before, at_s, _ = state
-            # A clock that went back gives nothing, and takes nothing.
+            # A clock that was set back adds and removes nothing.
             filled = before + (now_s - at_s) * per_second if now_s > at_s else before
             if filled < limit:
                 tokens = filled
@@ -75,14 +75,14 @@ def _take_from_window(
     began_s = now_s - now_s % window.window_s
     count = before = 0.0
     if state is not None:
-        # Rounded: most windows begin at what no binary fraction says exactly.
+        # With a tolerance: the start of most windows has no exact binary fraction.
         windows_ago = round((began_s - state[0]) / window.window_s)
         if windows_ago == 0:
             _, count, before = state
         elif windows_ago == 1:
             before = state[1]
     elapsed = (now_s - began_s) / window.window_s
-    # The window before counts for as much of it as is still less than one window ago.
+    # The previous window counts by the part of it that is less than one window ago.
     used = count + before * (1 - elapsed)
     allowed = used + cost <= window.limit
     if allowed:
@@ -98,10 +98,10 @@ def _take_from_window(
 def _window_wait_s(
     window: SlidingWindow, count: float, before: float, cost: int, elapsed: float
 ) -> float:
-    """Until the estimate has shrunk to leave room for `cost`."""
+    """Seconds until the estimate has fallen enough for `cost`."""
     room = window.limit - cost
     if before and count <= room:
         return (1 - (room - count) / before - elapsed) * window.window_s
-    # Not in this window; in the next one, once enough of this one's count has aged.
+    # Not in this window, but in the next, once enough of this one's count has aged.
     aged = 1 - room / count if count else 0.0
     return (1 - elapsed + max(0.0, aged)) * window.window_s

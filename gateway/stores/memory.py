@@ -1,4 +1,4 @@
-"""A store in this process: for one worker, for tests, gone when it ends."""
+"""A store in memory: for one worker or for tests; its content ends with the process."""
 
 import time
 from collections import OrderedDict, defaultdict
@@ -22,7 +22,7 @@ _SWEEP_EVERY = 1024
 
 
 class MemoryStore:
-    """Keeps everything in dictionaries; no operation waits, so each is atomic."""
+    """Keeps everything in dictionaries; each operation is atomic, because none waits."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class MemoryStore:
         return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"
 
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
-        """Keeps new tokens; see `TokenStore.add_tokens`."""
+        """Stores new tokens; see `TokenStore.add_tokens`."""
         for record in records:
             self._tokens[record.digest] = record
             self._families[record.family].add(record.digest)
@@ -49,12 +49,12 @@ class MemoryStore:
             self._sweep()
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest, if it is good."""
+        """The token with this digest, if it is valid."""
         record = self._tokens.get(digest)
         return record if record is not None and record.expires_at_s > self._clock() else None
 
     async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
-        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+        """Uses up a refresh token; see `TokenStore.rotate_token`."""
         used = self._used.get(digest)
         if used is not None and used.expires_at_s > self._clock():
             await self.revoke_family(used.family)
@@ -67,7 +67,7 @@ class MemoryStore:
         return Rotation.DONE
 
     async def find_used(self, digest: bytes) -> str | None:
-        """Whose refresh token this was; see `TokenStore.find_used`."""
+        """The login of a refresh token that was used up; see `TokenStore.find_used`."""
         used = self._used.get(digest)
         return None if used is None else used.family
 
@@ -84,14 +84,14 @@ class MemoryStore:
         return sum([await self.revoke_family(family) for family in families])
 
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
-        """The good tokens, of one principal or all."""
+        """The valid tokens, of one principal or all."""
         now_s = self._clock()
         for record in list(self._tokens.values()):
             if record.expires_at_s > now_s and principal in (None, record.principal):
                 yield record
 
     async def add_key(self, record: KeyRecord) -> bool:
-        """Keeps a new key; False if its id is taken."""
+        """Stores a new key; False if its id is taken."""
         if record.id in self._keys:
             return False
         self._keys[record.id] = record
@@ -100,7 +100,7 @@ class MemoryStore:
         return True
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
-        """The key with this digest, if it is good."""
+        """The key with this digest, if it is valid."""
         record = self._keys.get(self._key_ids.get(digest, ""))
         if record is None or (record.expires_at_s or float("inf")) <= self._clock():
             return None
@@ -111,7 +111,7 @@ class MemoryStore:
     async def replace_key(
         self, key_id: str, digest: bytes, old_until_s: float | None = None
     ) -> KeyRecord | None:
-        """Gives a key another secret; see `KeyStore.replace_key`."""
+        """Replaces the secret of a key; see `KeyStore.replace_key`."""
         old = self._keys.get(key_id)
         if old is None:
             return None
@@ -133,7 +133,7 @@ class MemoryStore:
         return record
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Notes when a key was last used."""
+        """Records when a key was last used."""
         if key_id in self._keys:
             self._keys[key_id] = replace(self._keys[key_id], last_used_at_s=at_s)
 
@@ -153,7 +153,7 @@ class MemoryStore:
         return taken
 
     def taker(self, limit: Limit, cost: int) -> Callable[[str], Taken]:
-        """`take_now` of one limit: what does not change is looked up once, not at each call."""
+        """`take_now` with one limit: its constants are computed once, not at each call."""
         counters, clock, take = self._counters, self._clock, counting.taking(limit)
 
         def take_from(key: str) -> Taken:
@@ -178,17 +178,17 @@ class MemoryStore:
         return [taken for taken, _ in outcomes]
 
     async def ping(self) -> None:
-        """Always answers."""
+        """Always succeeds."""
 
     async def close(self) -> None:
-        """Has nothing to give up."""
+        """Does nothing: there is nothing to close."""
 
     def _keep(self, key: str, state: counting.State) -> None:
         counters = self._counters
         counters[key] = state
         counters.move_to_end(key)
         if len(counters) > _MOST_COUNTERS:
-            # Whoever makes up keys makes old ones forgotten, and those were the least in use.
+            # Invented keys push out the counters that were used least recently.
             counters.popitem(last=False)
 
     def _forget_old_secret(self, key_id: str) -> None:

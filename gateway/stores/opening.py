@@ -1,4 +1,4 @@
-"""From a URL to an open store."""
+"""Opens the store that a URL names."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,25 +13,25 @@ from gateway.stores.sqlite.store import SqliteStore
 
 
 class StoreUrlError(StartUpError):
-    """A store's URL that means nothing; the text says what would."""
+    """The URL of a store is invalid; the message says which are valid."""
 
 
 _DATABASE = re.compile(r"/?|/[0-9]{1,9}")
 _MASTER = re.compile(r"/[^/]+(/[0-9]{1,9})?")
-# A secured connection (rediss) to a Redis, to what sentinels name, to a cluster; or a socket.
+# With TLS (rediss) for one Redis, the servers that sentinels name, or a cluster; or a socket.
 _REDIS = re.compile(r"rediss?(\+(?P<kind>sentinel|cluster))?|unix")
-# redis.io, "Hash tags": the first braces that hold anything.
+# redis.io, "Hash tags": the first braces that are not empty.
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[Store]:
-    """The store at `url`, closed in the end.
+    """Opens the store at `url`, and closes it at the end of the block.
 
-    It need not answer yet: what it is asked fails until it does.
+    The store need not be reachable yet: until it is, operations fail.
 
     Raises:
-        StoreUrlError: the URL names none, or its driver is not installed.
+        StoreUrlError: the URL is invalid, or its driver is not installed.
     """
     store = make_store(url)
     try:
@@ -43,7 +43,7 @@ async def open_store(url: str) -> AsyncIterator[Store]:
 def make_store(url: str) -> Store:
     """The store at `memory:`, `sqlite:///path`, or `redis://host:port/database`.
 
-    Of Redis there are `redis+sentinel://host,host/master` and `redis+cluster://host,host` too.
+    Also `redis+sentinel://host,host/master` and `redis+cluster://host,host`.
 
     Raises:
         StoreUrlError: as `open_store`.
@@ -53,9 +53,9 @@ def make_store(url: str) -> Store:
     try:
         parts = urlsplit(url)
     except ValueError:
-        parts = SplitResult("", "", "", "", "")  # brackets around what is no address
+        parts = SplitResult("", "", "", "", "")  # brackets that enclose no address
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        # sqlite:///relative.db and sqlite:////absolute.db, as is usual for such URLs.
+        # sqlite:///relative.db and sqlite:////absolute.db, as usual for such URLs.
         return SqliteStore(Path(parts.path[1:]))
     if _REDIS.fullmatch(parts.scheme):
         return _redis_store(parts)
@@ -75,15 +75,15 @@ def _redis_store(parts: SplitResult) -> Store:
     prefix = options.pop("prefix", ["{gateway}:" if kind == "cluster" else "gateway:"])[-1]
     if kind == "cluster" and not _TAG.match(prefix):
         raise StoreUrlError(
-            "the prefix of a redis+cluster:// store needs braces, as in prefix={name}: "
-            "(they keep what is changed together on one node)"
+            "the prefix of a redis+cluster:// store needs braces, as in prefix={name}, "
+            "so that all of its data is on one node"
         )
     url = urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
     try:
         if _is_clear(parts, kind) and not parts.fragment:
             return RedisStore(url, prefix)
     except (TypeError, ValueError):
-        pass  # what they say can quote a password
+        pass  # the message is dropped: it can quote a password
     raise StoreUrlError(f"{_FORMS[kind]}, {_ENCODING}")
 
 
@@ -95,12 +95,12 @@ _FORMS = {
     "redis+cluster://[:password@]host[:port][,host[:port]...]",
 }
 _ENCODING = (
-    "with options the driver knows, and what a URL does not allow in a password percent-encoded"
+    "with options the driver supports, and reserved characters of a password percent-encoded"
 )
 
 
 def _is_clear(parts: SplitResult, kind: str) -> bool:
-    """Whether the path can only be meant as one thing, and is no part of a password."""
+    """True if the path has one meaning, and cannot be part of a password."""
     if kind == "sentinel":
         return _MASTER.fullmatch(parts.path) is not None
     return parts.scheme == "unix" or _DATABASE.fullmatch(parts.path) is not None

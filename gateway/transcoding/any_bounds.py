@@ -1,8 +1,8 @@
-"""How deep and how large messages inside google.protobuf.Any may be: asked before they are printed.
+"""Limits the depth and size of messages inside google.protobuf.Any before they are printed.
 
-The JSON library holds each Any's content beside the bytes of the message around it. An Any in an
-Any in an Any ... therefore costs its size once for each level, and a reply of 4 MB a hundred times
-that. So what all Anys hold together is bounded by the size of the message.
+The JSON library keeps each Any's content in memory together with the bytes of the message around
+it. Nested Anys therefore cost their size once per level, and a reply of 4 MB up to a hundred times
+that. So the content of all Anys together is limited by the size of the message.
 """
 
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ from gateway.transcoding.wire import MAX_DEPTH
 _ANY = "google.protobuf.Any"
 _FREE_BYTES = 1 << 20
 _TIMES = 3
-"""What all Anys of a message may hold together: so many times the message, and 1 MiB."""
+"""The limit for the content of all Anys in a message: this many times the message, plus 1 MiB."""
 
 
 class AnyBounds:
-    """Looks for messages whose Anys are nested too deep, or hold too much; `find` knows types."""
+    """Finds messages whose Anys are nested too deep, or hold too much; `find` resolves types."""
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._leads: dict[str, bool] = {_ANY: True}
-        self._ways: dict[str, list[FieldDescriptor]] = {}
+        self._holders: dict[str, bool] = {_ANY: True}
+        self._fields: dict[str, list[FieldDescriptor]] = {}
 
     def flaw(self, message: Descriptor, wire: bytes) -> str | None:
-        """What is wrong with the Anys in a message, or None. Memory and time grow as its size."""
+        """The reason why the Anys in a message are not accepted, or None; linear in its size."""
         if MAX_DEPTH * len(wire) <= _FREE_BYTES:
-            return None  # as most: whatever they hold, it is little, and printing bounds its depth
+            return None  # the usual case: the content is small, and printing limits its depth
         left = _TIMES * len(wire) + _FREE_BYTES
         waiting = [(message, wire, 0)]
         while waiting:
@@ -41,28 +41,28 @@ class AnyBounds:
             try:
                 decoded = GetMessageClass(kind).FromString(content)
             except DecodeError:
-                continue  # printing it fails with better words
+                continue  # printing fails too, with a better message
             for holder, level in self._anys(decoded, depth):
                 if level > MAX_DEPTH:
                     return f"it is nested deeper than {MAX_DEPTH} levels"
                 value = holder.value
                 left -= len(value)
                 if left < 0:
-                    return "what is nested in google.protobuf.Any is far larger than the message"
+                    return "the nested google.protobuf.Any together are far larger than the message"
                 held = self._find(holder.type_url.rpartition("/")[2])
-                if held is not None and self._leads_to_any(held):
+                if held is not None and self._can_hold_any(held):
                     waiting.append((held, value, level + 1))
         return None
 
     def _anys(self, message: Any, depth: int) -> Iterator[tuple[Any, int]]:
-        """Each Any in a message, not looked into, and how deep it is."""
+        """Yields each Any in a message, without entering it, and its depth."""
         waiting = [(message, depth)]
         while waiting:
             each, level = waiting.pop()
             if each.DESCRIPTOR.full_name == _ANY:
                 yield each, level
                 continue
-            for field in self._ways_to_any(each.DESCRIPTOR):
+            for field in self._fields_to_any(each.DESCRIPTOR):
                 if field.is_extension:
                     held = each.Extensions[field]
                 elif not field.is_repeated and not each.HasField(field.name):
@@ -75,19 +75,19 @@ class AnyBounds:
                     held = (held,)
                 waiting += [(one, level + 1) for one in held]
 
-    def _ways_to_any(self, message: Descriptor) -> list[FieldDescriptor]:
+    def _fields_to_any(self, message: Descriptor) -> list[FieldDescriptor]:
         name = message.full_name
-        if name not in self._ways:
-            self._ways[name] = [
+        if name not in self._fields:
+            self._fields[name] = [
                 part
                 for part in parts_of(message)
-                if part.message_type is not None and self._leads_to_any(part.message_type)
+                if part.message_type is not None and self._can_hold_any(part.message_type)
             ]
-        return self._ways[name]
+        return self._fields[name]
 
-    def _leads_to_any(self, message: Descriptor) -> bool:
-        """Whether an Any can be anywhere below a message."""
-        known = self._leads.get(message.full_name)
+    def _can_hold_any(self, message: Descriptor) -> bool:
+        """True if an Any can be anywhere below a message."""
+        known = self._holders.get(message.full_name)
         if known is not None:
             return known
         seen = {message.full_name}
@@ -97,11 +97,11 @@ class AnyBounds:
                 inner = part.message_type
                 if inner is None or inner.full_name in seen:
                     continue
-                if self._leads.get(inner.full_name):
-                    self._leads[message.full_name] = True
+                if self._holders.get(inner.full_name):
+                    self._holders[message.full_name] = True
                     return True
-                if inner.full_name not in self._leads:
+                if inner.full_name not in self._holders:
                     seen.add(inner.full_name)
                     waiting.append(inner)
-        self._leads.update(dict.fromkeys(seen, False))
+        self._holders.update(dict.fromkeys(seen, False))
         return False

@@ -1,7 +1,7 @@
-"""HTTP rules checked against their methods: what holds becomes a `Binding`, what does not is told.
+"""Checks HTTP rules against their methods: a valid rule becomes a `Binding`, others a diagnostic.
 
-Everything that can be wrong with a rule is found here, at start-up, so that no request can meet a
-bad one. Sources: google/api/http.proto (comments on HttpRule and Http), AIP-127.
+Every error in a rule is found here, at start-up, so that no request can reach an invalid one.
+Sources: google/api/http.proto (comments on HttpRule and Http), AIP-127.
 """
 
 import re
@@ -29,11 +29,11 @@ _KNOWN_METHODS = (
     "MKCALENDAR PROPFIND PROPPATCH SEARCH BIND REBIND UNBIND ACL REPORT CHECKOUT MERGE M-SEARCH "
     "NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE LINK UNLINK SOURCE *"
 )
-"""What an HTTP parser reads as a method; llhttp's list, which ours is."""
+"""The HTTP methods that the parser accepts: llhttp's list."""
 
 
 class Severity(StrEnum):
-    """Whether a diagnostic keeps the gateway from starting."""
+    """The weight of a diagnostic: an error keeps the gateway from starting."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -41,7 +41,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Something to know about a rule: what, where it is written, and which rule it is."""
+    """A finding about a rule: the message, its place, and the rule itself."""
 
     severity: Severity
     message: str
@@ -52,7 +52,7 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
-        """Whether the rule cannot be served."""
+        """True if the rule cannot be served."""
         return self.severity is Severity.ERROR
 
     def __str__(self) -> str:
@@ -70,9 +70,9 @@ class Binding:
     variables: tuple[FieldPath, ...]
     """In the order of the template."""
     body: FieldDescriptor | str | None
-    """What the request's body fills: a field, "*" for the whole message, or None for no body."""
+    """The target of the request's body: a field, "*" for the whole message, None for no body."""
     response_body: FieldDescriptor | None
-    """The field of the reply that becomes the response's body, or None for all of it."""
+    """The field of the reply that becomes the response's body, or None for the whole reply."""
 
     @property
     def http_method(self) -> str:
@@ -84,13 +84,13 @@ class Binding:
 
 
 class _RuleError(ValueError):
-    """A rule that cannot be served; the text says why and what would be right."""
+    """A rule cannot be served; the text says why, and what is valid."""
 
 
 def plan_routes(
     schema: Schema, options: RoutingOptions
 ) -> tuple[Router[Binding], list[Diagnostic]]:
-    """The router over what `options` leave of `schema`, and what there is to say of its rules.
+    """Builds the router of the methods that `options` leave of `schema`, and the diagnostics.
 
     Raises:
         SelectorError: a selector in `options` selects no method.
@@ -111,9 +111,9 @@ def plan_routes(
 def bind(
     schema: Schema, *, on_error: OnError = OnError.REFUSE, exclude: Sequence[str] = ()
 ) -> tuple[list[Binding], list[Diagnostic]]:
-    """Every rule of `schema` as a binding, and what there is to say of them.
+    """Makes a binding of every rule of `schema`, and diagnostics about the rules.
 
-    `exclude` are selectors of methods that get none.
+    `exclude` are selectors of methods that get no binding.
     """
     bindings: list[Binding] = []
     diagnostics: list[Diagnostic] = [
@@ -131,7 +131,7 @@ def bind(
             else:
                 bindings.append(binding)
                 diagnostics += [
-                    _diagnostic(Severity.WARNING, text, method, rule) for text in _doubts(binding)
+                    _diagnostic(Severity.WARNING, text, method, rule) for text in _warnings(binding)
                 ]
     return bindings, diagnostics
 
@@ -143,9 +143,9 @@ def build_router(
     allow_nul: bool = False,
     prefer: Sequence[str] = (),
 ) -> tuple[Router[Binding], list[Diagnostic]]:
-    """The router over `bindings`, and a diagnostic for each route that two of them claim.
+    """Builds the router of `bindings`, and a diagnostic for each route that two of them claim.
 
-    `prefer` are selectors of methods that serve what others could as well, the first of them first.
+    `prefer` are selectors of methods that win over others on the same paths, the first one first.
     """
     builder: RouterBuilder[Binding] = RouterBuilder(last_wins=on_conflict is OnConflict.LAST)
     for binding in bindings:
@@ -161,16 +161,16 @@ def build_router(
 
 
 def summary(binding: Binding) -> str:
-    """The method of a binding, where its rule is written, and its route."""
+    """The method of a binding, the place of its rule, and its route, as text."""
     route = f"{binding.http_method} {binding.rule.template}"
     return f"{binding.method.full_name} ({binding.rule.source}), {route}"
 
 
 def _tier(method: Method, selectors: Sequence[str]) -> int:
-    """The place of the first selector that selects `method`; behind all of them if none does."""
-    for place, selector in enumerate(selectors):
+    """The index of the first selector that selects `method`; the number of selectors if none."""
+    for index, selector in enumerate(selectors):
         if matches(selector, method.full_name):
-            return place
+            return index
     return len(selectors)
 
 
@@ -186,12 +186,10 @@ def _of_conflict(conflict: Conflict[Binding], on_conflict: OnConflict) -> Diagno
 
 
 def _refusal(reason: str, method: Method, rule: HttpRule, on_error: OnError) -> Diagnostic:
-    """What is said of a rule that cannot be served."""
+    """The diagnostic for a rule that cannot be served."""
     if not (rule.http_method or rule.template) and len(method.rules) > 1:
-        # The additional bindings of such a rule are served; only its own body leads nowhere.
-        reason = (
-            "a body without a pattern says nothing; additional bindings have bodies of their own"
-        )
+        # The additional bindings of such a rule are served; only its own body has no effect.
+        reason = "a body without a pattern has no effect; each additional binding has its own body"
         return _diagnostic(Severity.WARNING, reason, method, rule)
     if on_error is OnError.SKIP:
         return _diagnostic(Severity.WARNING, f"{reason}; the rule is skipped", method, rule)
@@ -200,7 +198,7 @@ def _refusal(reason: str, method: Method, rule: HttpRule, on_error: OnError) -> 
 
 def _bind(method: Method, rule: HttpRule) -> Binding:
     if rule.nested:
-        raise _RuleError("additional bindings cannot have additional bindings of their own")
+        raise _RuleError("an additional binding cannot have additional bindings")
     if not rule.template:
         raise _RuleError("the rule has no pattern: give it get, put, post, delete, patch or custom")
     if not _HTTP_METHOD.fullmatch(rule.http_method):
@@ -210,7 +208,7 @@ def _bind(method: Method, rule: HttpRule) -> Binding:
     for path in variables:
         check_path_variable(path)
     body = _body(method, rule)
-    _check_apart(variables, body)
+    _check_disjoint(variables, body)
     return Binding(method, rule, template, variables, body, _response_body(method, rule))
 
 
@@ -240,10 +238,10 @@ def _no_such_field(what: str, name: str, message: str) -> str:
     return f"{what} {name!r} is not a field of {message}"
 
 
-def _check_apart(variables: tuple[FieldPath, ...], body: FieldDescriptor | str | None) -> None:
-    """Refuses variables that exclude each other or are what the body is.
+def _check_disjoint(variables: tuple[FieldPath, ...], body: FieldDescriptor | str | None) -> None:
+    """Rejects variables that exclude each other or that are the body's field.
 
-    They cannot contain one another: what a variable can fill has no fields that paths reach.
+    They cannot contain one another: the field of a variable has no fields that paths reach.
     """
     for number, path in enumerate(variables):
         for other in variables[:number]:
@@ -261,31 +259,31 @@ def _excludes(path: FieldPath, other: FieldPath) -> bool:
     return any(chosen.get(oneof, member) != member for oneof, member in other.choices())
 
 
-def _doubts(binding: Binding) -> Iterator[str]:
-    """What is legal but likely not meant."""
+def _warnings(binding: Binding) -> Iterator[str]:
+    """Yields warnings about rules that are legal but probably a mistake."""
     method = binding.method
     if binding.template.deep_inside:
         yield "segments after ** are outside the grammar of google.api.http; other gateways differ"
     if binding.body is not None and binding.http_method in ("GET", "HEAD", "DELETE"):
         yield f"{binding.http_method} with a body: many clients and proxies drop it (AIP-127)"
     if binding.http_method not in _KNOWN_METHODS.split():
-        yield f"{binding.http_method} is no HTTP method that parsers know: no request will get here"
+        yield f"{binding.http_method} is not a method that HTTP parsers accept: it gets no request"
     if method.client_streaming:
-        yield from _doubts_of_a_stream(binding)
+        yield from _stream_warnings(binding)
     if _is_list_of_raw_bodies(binding.body) or _is_list_of_raw_bodies(binding.response_body):
-        yield "a list of google.api.HttpBody travels as JSON: only a single one goes raw"
+        yield "a list of google.api.HttpBody is sent as JSON: only a single one is sent raw"
 
 
-def _doubts_of_a_stream(binding: Binding) -> Iterator[str]:
-    """What a rule for a method that streams its request may not be meant to say."""
+def _stream_warnings(binding: Binding) -> Iterator[str]:
+    """Yields warnings about a rule of a method that streams its request."""
     kind, body = binding.method.kind, binding.body
     if binding.http_method in ("GET", "HEAD"):
         yield (
-            f"a {kind} method cannot take its messages from a {binding.http_method}; "
-            "over HTTP it gets one, of what the URL says; a WebSocket carries more"
+            f"a {kind} method cannot read its messages from a {binding.http_method}; "
+            "over HTTP it gets one message, from the URL; a WebSocket can carry more"
         )
     elif body is None:
-        yield f"a {kind} method without a body gets one message, of what the URL says: add body: *"
+        yield f"a {kind} method without a body gets one message, from the URL: add body: *"
     if not isinstance(body, FieldDescriptor):
         return
     if body.is_repeated:

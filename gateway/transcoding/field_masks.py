@@ -1,11 +1,11 @@
-"""The paths of a google.protobuf.FieldMask: as JSON or a URL spells them, and on the wire.
+"""The paths of a google.protobuf.FieldMask: their spelling in JSON and URLs, and on the wire.
 
-A path is a field's name with steps behind it: names, a map's key, or `*` (AIP-161). On the wire
-names are as the .proto spells them, in JSON in lowerCamelCase. A step in backticks or double quotes
-is a map's key that stands for itself, whatever it holds: it is the same on both sides.
+A path is a field's name, followed by steps: names, a map's key, or `*` (AIP-161). On the wire,
+names are spelled as in the .proto, in JSON in lowerCamelCase. A step in backticks or double quotes
+is a map's key; it is the same on both sides, whatever it contains.
 
-The JSON library knows neither `*` behind a name nor such keys. A path with them passes through it
-in a form it takes for a plain name: `hide` and `reveal`.
+The JSON library accepts neither `*` after a name nor such keys. `hide` turns such a path into a
+form that the library takes for a plain name, and `reveal` turns it back.
 """
 
 import json
@@ -21,39 +21,40 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.transcoding.wire import MAX_DEPTH
 
 MAX_PATHS = 10_000
-"""How many paths one mask may have where they are looked at one by one."""
+"""The limit of paths in one mask where they are processed one by one."""
 
 Find = Callable[[str], Descriptor | None]
+"""Finds a message type by its full name; None if it is unknown."""
 
-# Possessive throughout: nothing is looked at twice, whatever a client sends.
+# Possessive throughout: no character is read twice, whatever a client sends.
 _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
 _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
 _PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
 
-# No client and no back end can guess it, so none can write a path that is taken for a hidden one.
+# Random, so that no client or back end can write a path that is mistaken for a hidden one.
 _MARK = f"m{secrets.token_hex(8)}x"
 _HIDDEN = re.compile(rf"{_MARK}([0-9a-f]*)")
 
 
 def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
-    """The paths of a mask as they stand on the wire; `camel_case` admits no underscores in names.
+    """Parses the paths of a mask to their wire form; `camel_case` allows no underscores in names.
 
     Raises:
-        ValueError: it is no mask, or has too many paths.
+        ValueError: the text is not a mask, or has too many paths.
     """
     paths: list[str] = []
     at = 0
     while text:
         found = _PATH.match(text, at)
         if found is None or (camel_case and "_" in _STEP.sub(_names_only, found[0])):
-            raise ValueError("it is no field mask")
+            raise ValueError("it is not a field mask")
         paths.append(_STEP.sub(_snake_case, found[0]))
         at = found.end()
         if at == len(text):
             break
         if text[at] != ",":
-            raise ValueError("it is no field mask")
+            raise ValueError("it is not a field mask")
         if len(paths) == MAX_PATHS:
             raise ValueError(f"it has more than {MAX_PATHS} paths")
         at += 1
@@ -61,9 +62,9 @@ def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
 
 
 def spell_path(path: str) -> str | None:
-    """How JSON spells a path of the wire, or None where it cannot: read back it would be another.
+    """Spells a wire path for JSON, or returns None if it would be read back as another path.
 
-    Names with uppercase letters, or an underscore before anything but a letter, have no spelling.
+    Names with uppercase letters, or with an underscore not followed by a letter, have no spelling.
     """
     if not _PATH.fullmatch(path):
         return None
@@ -75,7 +76,7 @@ def spell_path(path: str) -> str | None:
 
 
 def hide_text(text: str) -> str | None:
-    """A mask in JSON as the JSON library takes it, or None where it is no mask."""
+    """Turns a mask in JSON into the form for the JSON library, or None if it is not a mask."""
     try:
         return ",".join(map(_hidden, read_mask(text, camel_case=True)))
     except ValueError:
@@ -83,12 +84,12 @@ def hide_text(text: str) -> str | None:
 
 
 def has_hidden(text: str) -> bool:
-    """Whether there may be hidden paths in a text."""
+    """True if a text may contain hidden paths."""
     return _MARK in text
 
 
 def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
-    """The same message with each hidden path as it is meant."""
+    """Replaces each hidden path in a message by the original."""
 
     def reveal(path: str) -> str:
         return bytes.fromhex(path[len(_MARK) :]).decode() if path.startswith(_MARK) else path
@@ -97,7 +98,7 @@ def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
 
 
 def hide_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
-    """The same message with each path hidden that JSON can spell: what `reveal_in_text` spells."""
+    """Hides each path in a message that JSON can spell; `reveal_in_text` restores it."""
 
     def hide(path: str) -> str:
         spelled = spell_path(path)
@@ -107,7 +108,7 @@ def hide_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
 
 
 def reveal_in_text(text: str) -> str:
-    """The JSON of a message with each hidden path as it is meant."""
+    """Replaces each hidden path in the JSON of a message by the original."""
     return _HIDDEN.sub(lambda found: _in_json(bytes.fromhex(found[1]).decode()), text)
 
 
@@ -116,7 +117,7 @@ def _hidden(path: str) -> str:
 
 
 def _in_json(path: str) -> str:
-    """A path as part of a JSON string."""
+    """Escapes a path for a JSON string."""
     return json.dumps(path, ensure_ascii=False)[1:-1]
 
 
@@ -137,12 +138,13 @@ def _camel_case(step: re.Match[str]) -> str:
 
 
 def _each_path(message: Descriptor, wire: bytes, find: Find, change: Callable[[str], str]) -> bytes:
-    """The message with all paths of all masks changed, those inside an Any too.
+    """Changes all paths of all masks in a message, including those inside an Any.
 
-    Slow and plain, on google's own message classes: only for what the JSON library cannot do.
+    Slow and simple, on google's message classes: only for masks that the JSON library cannot
+    handle.
 
     Raises:
-        DecodeError: the bytes are no such message.
+        DecodeError: the bytes are not such a message.
         ValueError: it is nested too deep.
     """
     decoded = GetMessageClass(message).FromString(wire)

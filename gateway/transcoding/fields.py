@@ -1,4 +1,4 @@
-"""Dotted field paths resolved on descriptors, and what puts a value there on the wire."""
+"""Resolves dotted field paths on descriptors, and encodes values at them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from gateway.transcoding.text_values import has_members, read_string, value_read
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
 
 Encoder = Callable[[str], bytes]
-"""Decoded text to the wire bytes of the message a path starts from; raises `StatusError`."""
+"""Encodes text as wire bytes of the message in which a path starts; raises `StatusError`."""
 
 _SHORT: Final = 128
 
 Position = tuple[int, ...]
-"""Where something stands in a message: the field numbers that lead to it."""
+"""A position in a message: the field numbers that lead to it."""
 
 
 class FieldPathError(ValueError):
-    """A field path that leads nowhere in its message; the text says at which step.
+    """A field path does not exist in its message; the text names the step.
 
-    `reached` is the part of the path that does lead somewhere, or None.
+    `reached` is the part of the path that exists, or None.
     """
 
     def __init__(self, text: str, reached: "FieldPath | None" = None) -> None:
@@ -34,45 +34,45 @@ class FieldPathError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FieldPath:
-    """The fields from a message down to one of them; never empty."""
+    """The fields from a message down to a nested one; never empty."""
 
     fields: tuple[FieldDescriptor, ...]
 
     @property
     def leaf(self) -> FieldDescriptor:
-        """The field the path ends at."""
+        """The last field of the path."""
         return self.fields[-1]
 
     @property
     def text(self) -> str:
-        """In the names of the .proto file: `book.shelf_name`."""
+        """The path in the names of the .proto file: `book.shelf_name`."""
         return ".".join(field.name for field in self.fields)
 
     @property
     def json(self) -> str:
-        """In JSON names: `book.shelfName`."""
+        """The path in JSON names: `book.shelfName`."""
         return ".".join(field.json_name for field in self.fields)
 
     @property
     def numbers(self) -> Position:
-        """In field numbers."""
+        """The path in field numbers."""
         return tuple(field.number for field in self.fields)
 
     def overlaps(self, other: "FieldPath") -> bool:
-        """Whether one of the two contains the other, or they are the same."""
+        """True if one of the two contains the other, or they are the same."""
         return all(a == b for a, b in zip(self.numbers, other.numbers, strict=False))
 
     def choices(self) -> Iterator[tuple[tuple[Position, str], int]]:
-        """Each oneof that setting this path decides, and the number of the member it chooses."""
+        """Yields each oneof that this path sets, and the number of the member that it chooses."""
         for depth, field in enumerate(self.fields):
             oneof = field.containing_oneof
-            # A oneof of one, such as the one behind a proto3 `optional`, leaves no choice.
+            # Skip a oneof with one member, such as that of a proto3 `optional`: it has no choice.
             if oneof is not None and len(oneof.fields) > 1:
                 yield (self.numbers[:depth], oneof.name), field.number
 
 
 def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> FieldPath:
-    """The fields that `path` names in `message`; JSON names count too where asked for.
+    """Finds the fields that `path` names in `message`; with `json_names`, JSON names count too.
 
     Raises:
         FieldPathError: a step names no field, or goes through a list, a map, a scalar, or a
@@ -85,7 +85,7 @@ def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> Fiel
             scope = _scope_of(fields, path)
         field = _field(scope, step, json_names=json_names)
         if field is None:
-            # Guessing is slow and for operators: JSON names come from clients, maybe hostile ones.
+            # Suggest names to operators only: it is slow, and clients may be hostile.
             near = [] if json_names else get_close_matches(step, list(scope.fields_by_name), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise FieldPathError(
@@ -97,13 +97,13 @@ def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> Fiel
 
 
 def _scope_of(fields: tuple[FieldDescriptor, ...], path: str) -> Descriptor:
-    """The message in which the step behind `fields` is looked up."""
+    """The message in which the step after `fields` is looked up."""
     last = fields[-1]
     scope = last.message_type
     if last.is_repeated:
         why = f"{last.name} is a list or map, which has no path"
     elif scope is None:
-        why = f"{last.name} has no fields of its own"
+        why = f"{last.name} has no fields"
     elif not has_members(scope):
         why = f"{last.name} is a {scope.full_name}, which has no members in JSON"
     else:
@@ -119,10 +119,10 @@ def _field(scope: Descriptor, name: str, *, json_names: bool) -> FieldDescriptor
 
 
 def check_path_variable(path: FieldPath) -> None:
-    """Refuses a path variable that no segment of a URL can fill (http.proto, HttpRule).
+    """Rejects a path variable that a URL segment cannot fill (http.proto, HttpRule).
 
     Raises:
-        FieldPathError: the field is a list, a map, or a message that is not spelled as one text.
+        FieldPathError: the field is a list, a map, or a message without a text form.
     """
     if path.leaf.is_repeated:
         raise FieldPathError(f"{path.text}: a list or map cannot be a path variable")
@@ -133,26 +133,26 @@ def check_path_variable(path: FieldPath) -> None:
 
 
 def path_encoder(path: FieldPath) -> Encoder:
-    """What puts the text of a path variable into its field.
+    """Makes the encoder of a path variable's text into its field.
 
-    A default value is written too: it must win over whatever a body says.
+    It writes default values too: they must win over a value in the body.
 
     Raises:
-        FieldPathError: no text can say a value of that field.
+        FieldPathError: a value of that field has no text form.
     """
     check_path_variable(path)
     return field_encoder(path, path.json)
 
 
 def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) -> Encoder:
-    """What puts text into the field at `path`, blaming `name` for text that does not fit it.
+    """Makes the encoder of text into the field at `path`; its errors name `name`.
 
     Raises:
-        FieldPathError: no text can say a value of that field.
+        FieldPathError: a value of that field has no text form.
     """
     found = value_reader(path.leaf, numeric_bools=numeric_bools)
     if found is None:
-        raise FieldPathError(f"{path.text}: no text can say a {path.leaf.name}")
+        raise FieldPathError(f"{path.text}: a {path.leaf.name} has no text form")
     wire_type, read = found
     head = tag(path.leaf.number, wire_type)
     sized = wire_type == LENGTH
@@ -166,7 +166,7 @@ def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) ->
         return head + varint(len(value)) + value if sized else head + value
 
     def encode_text(text: str) -> bytes:
-        # Saves two calls for what nearly every variable is: a short string of ASCII.
+        # Encode a short ASCII string directly: nearly every variable is one; this avoids two calls.
         if text.isascii() and (size := len(text)) < _SHORT:
             return heads[size] + text.encode()
         return encode(text)
@@ -181,12 +181,12 @@ def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) ->
 
 @cache
 def _text_heads(head: bytes) -> Sequence[bytes]:
-    """What precedes a short text, by its length; shared, as most fields have one of few numbers."""
+    """The bytes before a short text, by its length; cached, as most fields share few numbers."""
     return [head + varint(size) for size in range(_SHORT)]
 
 
 def encloser(parents: tuple[FieldDescriptor, ...]) -> Callable[[bytes], bytes] | None:
-    """What wraps wire bytes into the messages at `parents`, or None where there are none."""
+    """Makes a function that wraps wire bytes into the messages at `parents`, if there are any."""
     if not parents:
         return None
     wrappers = [_wrapper(parent) for parent in reversed(parents)]

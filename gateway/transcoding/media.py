@@ -1,4 +1,4 @@
-"""Media types: what a request body may be, and whether a client accepts what it would get."""
+"""Media types: checks those of request bodies, and chooses one that the client accepts."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ from gateway.status import Code, StatusError
 from gateway.transcoding.payload import JSON
 
 PROTOBUF_TYPES = ("application/x-protobuf", "application/protobuf")
-"""Names for a message as it is on the wire: the usual one, and the registered one."""
+"""The media types of binary protobuf: the usual one, and the registered one."""
 
 _JSON_TYPES = frozenset({JSON, "application/merge-patch+json", "text/json"})
 _JSON_RANGES = ("application/json", "application/*", "*/*")
@@ -14,7 +14,7 @@ _JSON_RANGES = ("application/json", "application/*", "*/*")
 
 @lru_cache(maxsize=256)
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type says JSON in UTF-8 (RFC 8259 section 8.1)."""
+    """True if a Content-Type is JSON in UTF-8 (RFC 8259 section 8.1)."""
     media_type, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
         return False
@@ -40,10 +40,10 @@ def unsupported(content_type: str, *served: str) -> StatusError:
 
 @lru_cache(maxsize=256)
 def preferred(accept: str) -> str | None:
-    """What a client that sends this Accept header gets: JSON, or a name for protobuf, or None.
+    """Chooses the media type for an Accept header: JSON, a name of protobuf, or None.
 
-    The most exact range decides, so `application/json;q=0, */*` is a no (RFC 9110 section 12.5.1).
-    Protobuf has to be asked for by name, and wanted more than JSON.
+    The most exact range decides, so `application/json;q=0, */*` rejects JSON (RFC 9110 section
+    12.5.1). Protobuf must be named, with a higher weight than JSON.
     """
     if not accept.strip():
         return JSON
@@ -76,9 +76,9 @@ def _weight(parameters: list[str]) -> float:
 
 
 def not_acceptable(accept: str) -> StatusError:
-    """The 406 for a client that takes neither JSON nor protobuf."""
+    """The 406 for a client that accepts neither JSON nor protobuf."""
     return StatusError(
         Code.INVALID_ARGUMENT,
-        f"the answer would be {JSON} or {PROTOBUF_TYPES[0]}; Accept: {accept[:80]} admits neither",
+        f"the answer would be {JSON} or {PROTOBUF_TYPES[0]}; Accept: {accept[:80]} allows neither",
         http_status=406,
     )

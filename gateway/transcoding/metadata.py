@@ -1,7 +1,7 @@
-"""HTTP headers to gRPC metadata and back, and the caller's timeout.
+"""Maps HTTP headers to gRPC metadata and back, and parses the caller's timeout.
 
-What a header becomes is decided once for each name and remembered; only values are looked at in
-every request. Names that would let a client speak as the gateway, or break framing, never pass.
+The target of each header name is decided once and cached; only values are checked in every
+request. Names that would let a client act as the gateway, or break framing, never pass.
 """
 
 import re
@@ -29,7 +29,7 @@ HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
-"""Meant for one connection only, so never handed on (RFC 9110 section 7.6.1)."""
+"""Headers for one connection only, which are never forwarded (RFC 9110 section 7.6.1)."""
 
 NOT_METADATA: Final = HOP_BY_HOP | {
     # These describe the HTTP message, which ends here.
@@ -40,7 +40,7 @@ NOT_METADATA: Final = HOP_BY_HOP | {
     "expect",
     "host",
     "http2-settings",
-    # The front end states these itself: a client's word for them is not taken.
+    # The front end sets these itself; values from clients are not trusted.
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
@@ -49,12 +49,12 @@ NOT_METADATA: Final = HOP_BY_HOP | {
     "x-request-id",
     "grpc-*",
     "proxy-*",
-    # A browser's token can come in one of these.
+    # One of these can carry a browser's token.
     "sec-websocket-*",
 }
-"""Request headers that never become metadata, whatever the rules say; `*` stands for any ending."""
+"""Request headers that never become metadata, whatever the rules say; `*` is any ending."""
 
-_PROXIES_WORD: Final = "x-forwarded-*"
+_SET_BY_PROXIES: Final = "x-forwarded-*"
 
 NOT_HEADERS: Final = HOP_BY_HOP | {
     "content-encoding",
@@ -70,30 +70,30 @@ NOT_HEADERS: Final = HOP_BY_HOP | {
 """Metadata that never becomes a response header, whatever the rules say."""
 
 NOT_TRAILERS: Final = (
-    # Framing, routing, and how a recipient is to handle the response.
+    # Framing, routing, and instructions for the recipient.
     *("host", "max-forwards", "te", "range", "if-*", "expect", "refresh", "keep-alive"),
     *("age", "cache-control", "clear-site-data", "date", "expires", "location", "pragma"),
     *("retry-after", "vary", "warning", "allow", "accept-ranges", "alt-svc", "server"),
     # Authentication and cookies.
     *("authorization", "cookie", "set-cookie", "set-cookie2", "www-authenticate", "proxy-*"),
-    # What the content is, and what browsers may do with it.
+    # The content's type, and rules for browsers.
     *("content-*", "access-control-*", "cross-origin-*", "permissions-policy", "referrer-policy"),
     *("strict-transport-security", "x-content-type-options", "x-frame-options", "nel"),
     *("report-to", "reporting-endpoints", "timing-allow-origin", "origin-agent-cluster"),
 )
-"""Fields that must not be in trailers, for they are needed before the content.
+"""Fields that must not be in trailers, because they are needed before the content.
 
-RFC 9110 section 6.5.1; `*` stands for any ending.
+RFC 9110 section 6.5.1; `*` is any ending.
 """
 
 RENAMED: Final = {"user-agent": "x-forwarded-user-agent"}
-"""gRPC clients state their own user-agent, so the caller's travels under another name."""
+"""gRPC clients send their own user-agent, so the caller's is sent under another name."""
 
 HTTP_CODE: Final = "x-http-code"
-"""Reply metadata by which a back end chooses the HTTP status of a success."""
+"""Reply metadata with which a back end sets the HTTP status of a success."""
 
 CONTENT_LENGTH: Final = "x-http-content-length"
-"""Reply metadata by which a back end says how long a stream of raw bytes will be."""
+"""Reply metadata with which a back end states the length of a stream of raw bytes."""
 
 _METADATA_NAME: Final = re.compile(r"[0-9a-z_.\-]+")
 _HEADER_NAME: Final = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
@@ -106,7 +106,7 @@ _WITHHELD: Final = ForwardedOptions().withhold
 
 
 class MetadataRules:
-    """Which headers become metadata under which name, and which metadata become headers."""
+    """Maps headers to metadata, and metadata to headers, by the settings."""
 
     def __init__(
         self,
@@ -115,10 +115,10 @@ class MetadataRules:
         withhold: Sequence[str] = _WITHHELD,
         hand_on: Sequence[str] = (),
     ) -> None:
-        """`reserved` names, `*` at the end for any ending, become no metadata under any name.
+        """`reserved` names, with `*` for any ending, never become metadata under any name.
 
-        Nor do `x-forwarded-*` and those of `withhold`, unless they are of `hand_on`. In all of them
-        `-` and `_` are one, for many servers make them one.
+        The same holds for `x-forwarded-*` and `withhold`, except those in `hand_on`. In all of
+        these, `-` and `_` are equal, because many servers treat them as equal.
         """
         rename = {**RENAMED, **options.request_rename}
         self._to_metadata = _Names(
@@ -126,9 +126,11 @@ class MetadataRules:
             options.request_deny,
             rename,
             reserved=[*NOT_METADATA, *reserved],
-            withhold=[_PROXIES_WORD, *withhold],
+            withhold=[_SET_BY_PROXIES, *withhold],
             hand_on=hand_on,
-            own={source: target for source, target in RENAMED.items() if rename[source] == target},
+            exempt={
+                source: target for source, target in RENAMED.items() if rename[source] == target
+            },
             token=_METADATA_NAME,
         )
         self._to_headers = _Names(
@@ -138,15 +140,15 @@ class MetadataRules:
             reserved=list(NOT_HEADERS),
             withhold=(),
             hand_on=(),
-            own={},
+            exempt={},
             token=_HEADER_NAME,
         )
-        self._stays_out_of_trailers = _folded_pattern(NOT_TRAILERS)
-        # Saves decoding, lowering and matching a name that was seen before.
+        self._not_in_trailers = _folded_pattern(NOT_TRAILERS)
+        # Cache the target of each raw name, to avoid decoding, lowering and matching it again.
         self._seen: dict[bytes, str | None] = {}
 
     def to_metadata(self, headers: Sequence[tuple[bytes, bytes]]) -> Metadata:
-        """The metadata of a request with these headers, in order.
+        """Returns the metadata of a request with these headers, in order.
 
         Values that metadata cannot carry (outside printable ASCII) are left out, a `-bin` value
         is decoded from base64, padded or not (gRPC over HTTP/2, "Custom-Metadata").
@@ -168,7 +170,7 @@ class MetadataRules:
             elif name.endswith("-bin"):
                 metadata.extend((name, value) for value in _binary_values(name, raw_value))
             else:
-                # For ASCII this is 0x20 to 0x7E, and takes a third of a pattern's time.
+                # For ASCII this means 0x20 to 0x7E; it takes a third of a pattern's time.
                 text = raw_value.decode("latin-1")
                 if text.isascii() and text.isprintable():
                     metadata.append((name, text))
@@ -177,7 +179,7 @@ class MetadataRules:
         return metadata
 
     def to_headers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
-        """The response headers for a reply's metadata: `-bin` as base64, nothing with CR or LF."""
+        """Returns the headers for a reply's metadata: `-bin` as base64, no value with CR or LF."""
         headers: list[tuple[str, str]] = []
         for name, value in metadata:
             target = self._to_headers[name]
@@ -189,11 +191,11 @@ class MetadataRules:
         return headers
 
     def to_trailers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
-        """The trailer fields for a reply's trailing metadata.
+        """Returns the trailer fields for a reply's trailing metadata.
 
         Fields that must not be in trailers are left out (RFC 9110 section 6.5.1).
         """
-        forbidden = self._stays_out_of_trailers
+        forbidden = self._not_in_trailers
         return [
             field
             for field in self.to_headers(metadata)
@@ -208,7 +210,7 @@ class MetadataRules:
 
 
 class _Names:
-    """From a name to the name it travels under, or None where it stays behind."""
+    """Maps a name to the name under which it is sent, or to None if it is dropped."""
 
     def __init__(
         self,
@@ -219,17 +221,17 @@ class _Names:
         reserved: Sequence[str],
         withhold: Sequence[str],
         hand_on: Sequence[str],
-        own: Mapping[str, str],
+        exempt: Mapping[str, str],
         token: re.Pattern[str],
     ) -> None:
-        """`own`: names and what they become, though a client could not set that by its name."""
+        """`exempt` maps names to reserved targets, which a client could not set directly."""
         self._allow = _pattern(allow)
         self._deny = _pattern(deny)
         self._rename = {source.lower(): target.lower() for source, target in rename.items()}
         self._reserved = _folded_pattern(reserved)
         self._withhold = _folded_pattern(withhold)
         self._hand_on = _folded_pattern(hand_on)
-        self._own = own
+        self._exempt = exempt
         self._token = token
         self._known: dict[str, str | None] = {}
 
@@ -243,13 +245,13 @@ class _Names:
             return target
 
     def _decide(self, name: str) -> str | None:
-        own = self._own.get(name)
-        if (own is None and self._is_reserved(name)) or self._deny.fullmatch(name):
+        exempt = self._exempt.get(name)
+        if (exempt is None and self._is_reserved(name)) or self._deny.fullmatch(name):
             return None
         if not self._allow.fullmatch(name):
             return None
         target = self._rename.get(name, name)
-        if (target != own and self._is_reserved(target)) or self._deny.fullmatch(target):
+        if (target != exempt and self._is_reserved(target)) or self._deny.fullmatch(target):
             return None
         if not self._token.fullmatch(target):
             return None
@@ -263,7 +265,7 @@ class _Names:
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """One pattern for a list of names, where a trailing `*` stands for any ending."""
+    """Compiles a list of names to one pattern; a trailing `*` is any ending."""
     parts = [
         re.escape(name[:-1].lower()) + ".*" if name.endswith("*") else re.escape(name.lower())
         for name in names
@@ -272,18 +274,18 @@ def _pattern(names: Sequence[str]) -> re.Pattern[str]:
 
 
 def _folded_pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """`_pattern`, to be asked with names in which each `_` has become `-`."""
+    """`_pattern` for names in which each `_` has been replaced by `-`."""
     return _pattern([name.replace("_", "-") for name in names])
 
 
 def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:
-    """The header names that `Connection` marks as meant for this connection only."""
+    """The header names that `Connection` marks as hop-by-hop."""
     names = {part.strip().lower() for part in raw_value.decode("latin-1").split(",")}
     return names if known is None else names | known
 
 
 def _binary_values(name: str, raw_value: bytes) -> list[bytes]:
-    """The values of one -bin header; commas part several (gRPC over HTTP/2)."""
+    """The values of one -bin header, separated by commas (gRPC over HTTP/2)."""
     return [_decode_binary(name, part.strip()) for part in raw_value.decode("latin-1").split(",")]
 
 
@@ -296,7 +298,7 @@ def _decode_binary(name: str, text: str) -> bytes:
 
 
 def parse_timeout_s(value: str) -> float:
-    """Seconds in a Grpc-Timeout header: up to 8 digits and one of H M S m u n (gRPC over HTTP/2).
+    """Parses Grpc-Timeout to seconds: up to 8 digits and one of H M S m u n (gRPC over HTTP/2).
 
     Raises:
         StatusError: INVALID_ARGUMENT for any other text.

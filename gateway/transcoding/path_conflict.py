@@ -1,11 +1,11 @@
-"""What the URL says stays: refuses a body that would change a value bound by the path.
+"""Rejects a body that contradicts a path variable.
 
-The URL's values are appended to the body's wire bytes and win by protobuf's merge rule. A body that
-says something else about them is refused rather than silently overruled, and so is one that sets a
-sibling of a oneof member the URL has chosen.
+The URL's values are appended to the body's wire bytes and win by protobuf's merge rule. A body with
+another value for them is rejected, not silently overruled, and so is one that sets a sibling of
+a oneof member that the URL has chosen.
 
-Most bodies never name such a field, and one scan of the JSON text tells. Only a body that does is
-looked at on the wire.
+Most bodies do not name such a field: one search in the JSON text shows it. Only other bodies are
+compared on the wire.
 """
 
 import re
@@ -19,10 +19,10 @@ from gateway.status import invalid_argument
 from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.wire import last_value
 
-ClashCheck = Callable[[bytes | None, bytes, Sequence[bytes]], Sequence[bytes]]
-"""Takes a body's JSON, if it is JSON, its wire bytes and each capture's.
+ConflictCheck = Callable[[bytes | None, bytes, Sequence[bytes]], Sequence[bytes]]
+"""Compares a body (its JSON, if it is JSON, and its wire bytes) with the wire bytes of captures.
 
-Returns what of each capture is still to be said; raises `StatusError` on a clash.
+Returns the captures that must still be appended; raises `StatusError` on a conflict.
 """
 
 
@@ -38,10 +38,10 @@ class _Bound:
 
 def path_conflict_check(
     variables: Sequence[FieldPath], body: FieldDescriptor | None
-) -> ClashCheck | None:
-    """The check for these path variables, or None if no body can touch them.
+) -> ConflictCheck | None:
+    """Makes the check for these path variables, or None if no body can set them.
 
-    `body` is the field the body fills, or None where it is the whole message.
+    `body` is the field that the body fills, or None if it is the whole message.
     """
     bound = [
         _Bound(index, path, tuple(_siblings(path)))
@@ -56,7 +56,7 @@ def path_conflict_check(
         if json_body is None or names_a_bound_field(json_body):
             captures = list(captures)
             for variable in bound:
-                if _is_said(variable, wire, captures[variable.index]):
+                if _is_in_body(variable, wire, captures[variable.index]):
                     captures[variable.index] = b""
         return captures
 
@@ -64,7 +64,7 @@ def path_conflict_check(
 
 
 def _mention(bound: Sequence[_Bound]) -> re.Pattern[bytes]:
-    """A pattern for every body that may name a bound field, or spells a key with an escape."""
+    """The pattern of bodies that may name a bound field, or that spell a key with an escape."""
     names = {
         re.escape(name)
         for variable in bound
@@ -74,24 +74,24 @@ def _mention(bound: Sequence[_Bound]) -> re.Pattern[bytes]:
     return re.compile(rf'"(?:{"|".join(sorted(names))})"|\\u'.encode())
 
 
-def _is_said(variable: _Bound, wire: bytes, capture: bytes) -> bool:
-    """Whether the body says the same; once more would double what is a list, as in a FieldMask."""
+def _is_in_body(variable: _Bound, wire: bytes, capture: bytes) -> bool:
+    """True if the body has the same value; appending it would double a FieldMask's list."""
     numbers = variable.path.numbers
-    said = last_value(wire, numbers)
-    if said is not None and not _same(variable.path.leaf, said, last_value(capture, numbers)):
+    value = last_value(wire, numbers)
+    if value is not None and not _same(variable.path.leaf, value, last_value(capture, numbers)):
         raise invalid_argument(
-            variable.path.json, "the body says otherwise than the URL, which decides"
+            variable.path.json, "the value in the body differs from the one in the URL"
         )
     for sibling, name in variable.siblings:
         if last_value(wire, sibling) is not None:
             raise invalid_argument(
-                name, f"cannot be set beside {variable.path.json}, which the URL sets"
+                name, f"cannot be set together with {variable.path.json}, which the URL sets"
             )
-    return said is not None
+    return value is not None
 
 
 def _same(leaf: FieldDescriptor, one: bytes, other: bytes | None) -> bool:
-    """Whether two raw values of a field mean the same: a message has several encodings."""
+    """True if two raw values of a field are equal; a message can have several encodings."""
     if one == other or other is None:
         return one == other
     if leaf.message_type is None:

@@ -1,4 +1,4 @@
-"""What the front end writes: one encoded body with its media type."""
+"""The payload of a response: an encoded body with its media type."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ OCTET_STREAM: Final = "application/octet-stream"
 class Payload:
     """An encoded body, its media type, and headers that belong to it."""
 
-    # A plain class: a frozen dataclass costs a microsecond more, at every reply.
+    # A plain class: a frozen dataclass costs a microsecond more per reply.
     __slots__ = ("body", "content_type", "headers")
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Protobuf bodies to wire bytes and back: next to no work, as that is what they are.
+"""Protobuf bodies to wire bytes and back: almost no work, as the formats are the same.
 
-A body is checked before it is taken: bytes that are no whole message could swallow what the URL
-adds behind them, and a path would no longer say what is done.
+A body is checked first: an incomplete message could swallow the bytes that the URL appends, and
+the path would no longer decide which resource is changed.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.wire import length_delimited, merged
 
 Transform = Callable[[bytes], bytes]
-"""Takes one encoded message, gives the other encoding; raises `StatusError`."""
+"""Converts an encoded message to the other encoding; raises `StatusError`."""
 
 
 def reader(message: Descriptor) -> Transform:
-    """A body that is a message to its wire bytes: itself, once it is known to be one."""
+    """Makes the reader of a body that is a message: it checks the body and returns it."""
     parse = GetMessageClass(message).FromString
 
     def read(body: bytes) -> bytes:
@@ -34,22 +34,22 @@ def reader(message: Descriptor) -> Transform:
 
 
 def field_reader(field: FieldDescriptor) -> Transform:
-    """A body that is a field's message to the wire bytes of a message with only that field set."""
+    """Makes the reader of a body that is a field's message, to a message with only that field."""
     if not has_message(field):
         return _refuse(_unreadable(field))
-    assert field.message_type is not None  # noqa: S101 - it has one
+    assert field.message_type is not None  # noqa: S101 - checked by has_message
     number, read = field.number, reader(field.message_type)
     return lambda body: length_delimited(number, read(body))
 
 
 def field_writer(field: FieldDescriptor) -> Transform:
-    """Wire bytes of the message a field is in to the field's own message."""
+    """Makes the writer of the field's message, from wire bytes of the message with the field."""
     number = field.number
     return lambda wire: merged(wire, number)
 
 
 def has_message(field: FieldDescriptor) -> bool:
-    """Whether a field alone can be a protobuf body: only a message is one."""
+    """True if a field alone can be a protobuf body: only a message can."""
     return field.type == FieldDescriptor.TYPE_MESSAGE and not field.is_repeated
 
 
@@ -63,7 +63,7 @@ def _refuse(error: StatusError) -> Transform:
 def _unreadable(field: FieldDescriptor) -> StatusError:
     return StatusError(
         Code.INVALID_ARGUMENT,
-        f"the body is the field {field.name}, which is no message: send it as JSON",
+        f"the body is the field {field.name}, which is not a message: send it as JSON",
         http_status=415,
         headers=[("Accept", "application/json")],
     )

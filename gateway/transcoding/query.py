@@ -1,7 +1,7 @@
-"""Query parameters to wire bytes (http.proto, HttpRule, "Fields that become URL query parameters").
+"""Binds query parameters (http.proto, HttpRule, "Fields that become URL query parameters").
 
-A parameter is a field path, in the names of the .proto or of JSON at each step. What it may not do:
-set what the path or the body sets, set one value twice, or choose two members of a oneof.
+A parameter is a field path; each step is a .proto name or a JSON name. A parameter must not set a
+field that the path or the body sets, set a value twice, or choose a second member of a oneof.
 """
 
 import re
@@ -38,15 +38,15 @@ class _Parameter:
     path: FieldPath
     encode: Encoder
     key: tuple[object, ...] | None
-    """What may be set only once, or None for a list."""
+    """The value that may be set only once, or None for a list."""
     choices: tuple[tuple[tuple[Position, str], int], ...]
 
 
 class QueryBinder:
-    """Binds the query of one binding's requests.
+    """Binds the query of one binding's requests to wire bytes.
 
-    `bound` are the path variables; `body` is what the body fills: a field, "*" for the whole
-    message (so that no parameter may name a field at all), or None.
+    `bound` are the path variables; `body` is the target of the body: a field, "*" for the whole
+    message (then no parameter is allowed), or None.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class QueryBinder:
         if isinstance(body, FieldDescriptor):
             taken += FieldPath((body,)).choices()
         self._taken = dict(taken)
-        # Saves resolving a name again. Bounded in number and depth, only names that exist get in,
-        # and a full one starts over, so that no client can take memory or keep others' names out.
+        # Cache resolved names, but only names that exist, with limits in number and depth; a full
+        # cache is cleared. So no client can use up memory or keep others' names out.
         self._known: dict[str, _Parameter] = {}
 
     def bind(self, query: str) -> bytes:
-        """The wire bytes of what `query` (without `?`) sets.
+        """Returns the wire bytes of the fields that `query` (without `?`) sets.
 
         Raises:
             StatusError: INVALID_ARGUMENT that names the parameter.
@@ -95,7 +95,7 @@ class QueryBinder:
         return b"".join(wire)
 
     def explain(self, query: str) -> list[tuple[str, str, FieldPath]]:
-        """Each parameter that sets something: its name, its value, and where it goes."""
+        """Returns each parameter that sets a field: its name, its value, and the field."""
         pairs = [(name, value, self._parameter(name)) for name, value in self._pairs(query)]
         return [(name, value, found.path) for name, value, found in pairs if found is not None]
 
@@ -122,7 +122,7 @@ class QueryBinder:
         if path is None:
             self._refuse_unknown(name)
             return None
-        self._refuse_what_others_set(name, path)
+        self._check_not_set_elsewhere(name, path)
         if _is_map(path.leaf):
             return self._map_entry(name, path, entry[2] if entry else None)
         parameter = self._value(name, path)
@@ -133,7 +133,7 @@ class QueryBinder:
         return parameter
 
     def _resolve(self, name: str) -> FieldPath | None:
-        """The field called `name`, or the map that a name such as `labels.key` goes through."""
+        """The field of this name, or the map in the path of a name such as `labels.key`."""
         try:
             return resolve(self._message, name, json_names=True)
         except FieldPathError as error:
@@ -152,14 +152,14 @@ class QueryBinder:
             return
         raise invalid_argument(_clipped(name), "no such query parameter")
 
-    def _refuse_what_others_set(self, name: str, path: FieldPath) -> None:
+    def _check_not_set_elsewhere(self, name: str, path: FieldPath) -> None:
         name = _clipped(name)
         if any(path.overlaps(bound) for bound in self._bound):
             raise invalid_argument(name, "is set by the path of the URL")
         if isinstance(self._body, str):
-            raise invalid_argument(name, "belongs into the body, which carries all fields")
+            raise invalid_argument(name, "belongs in the body, which has all fields")
         if self._body is not None and path.fields[0].number == self._body.number:
-            raise invalid_argument(name, f"belongs into the body, which is {self._body.json_name}")
+            raise invalid_argument(name, f"belongs in the body, which is {self._body.json_name}")
 
     def _value(self, name: str, path: FieldPath) -> _Parameter:
         if value_reader(path.leaf) is None:
@@ -197,7 +197,7 @@ def _given_twice(name: str) -> StatusError:
 
 
 def _decode(raw: str, name: str) -> str:
-    """Decodes as HTML forms do: `+` is a space (WHATWG URL, application/x-www-form-urlencoded)."""
+    """Decodes as in HTML forms: `+` is a space (WHATWG URL, application/x-www-form-urlencoded)."""
     if "%" not in raw and "+" not in raw and raw.isascii():
         return raw
     if _MALFORMED.search(raw):
@@ -209,7 +209,7 @@ def _decode(raw: str, name: str) -> str:
 
 
 def _clipped(name: str) -> str:
-    """A name that need not be one of ours, as an error may carry it."""
+    """A name from a client, made safe for an error message."""
     return shown(name, _SHOWN_NAME)[1:-1]
 
 
@@ -231,7 +231,7 @@ def _not_one_text(name: str, field: FieldDescriptor) -> str:
 def _map_encoder(
     path: FieldPath, name: str, *, numeric_bools: bool
 ) -> tuple[Encoder, Callable[[bytes, str], bytes]]:
-    """What encodes a key, and what encodes an entry from an encoded key and the value's text."""
+    """Makes the encoder of a key, and that of an entry from an encoded key and the value's text."""
     entry = path.leaf.message_type
     if entry is None or value_reader(entry.fields_by_name["value"]) is None:
         raise _no_scalar_map(name)

@@ -1,9 +1,9 @@
-"""Bindings that no request reaches, since others take every path of theirs.
+"""Finds bindings that no request reaches, because others serve all their paths.
 
-For one number of segments, a template covers all paths of another if it covers the one in which
-each segment that a wildcard takes is a word that stands in no template: a literal cannot match that
-word, so whatever does has a wildcard there and matches every other word as well. It is therefore
-enough to route one such path for each number of segments that a `**` can take. Beyond the length
+For one number of segments, a template covers all paths of another if it covers the path in which
+each wildcard segment is a word that occurs in no template: a literal cannot match that word, so a
+template that matches has a wildcard there and matches every other word as well. It is therefore
+enough to route one such path for each number of segments that a `**` can match. Beyond the length
 of the longest template, one more segment changes nothing.
 """
 
@@ -15,17 +15,17 @@ from gateway.transcoding.routing.router import ANY_METHOD, Router
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
 
 _NAMED = 3
-"""How many of the bindings that take a path are named in a message."""
+"""The limit of bindings named in one message."""
 
 
 def never_reached(router: Router[Binding]) -> Mapping[Binding, Diagnostic]:
-    """Each binding of `router` that no request reaches, with a warning that says why."""
+    """Returns each binding of `router` that no request reaches, with a warning that says why."""
     templates = [binding.template for binding in router.targets]
     word = _new_word(
         segment.text for t in templates for segment in t.segments if isinstance(segment, Literal)
     )
     longest = max([len(template.segments) for template in templates], default=0)
-    # What serves any HTTP method is reached if a method that no other binding has reaches it.
+    # A binding for any HTTP method is reached if a method that no other binding has reaches it.
     method = _new_word(binding.http_method for binding in router.targets)
     found: dict[Binding, Diagnostic] = {}
     for binding in router.targets:
@@ -38,7 +38,7 @@ def never_reached(router: Router[Binding]) -> Mapping[Binding, Diagnostic]:
 
 
 def sample_paths(template: Template, word: str, most: int) -> Iterator[str]:
-    """Paths of `template` in which `word` is what wildcards take: up to `most` of it for a `**`."""
+    """Yields paths of `template` with `word` for wildcards: up to `most` of it for a `**`."""
     verb = f":{Literal(template.verb)}" if template.verb else ""
     for many in range(1 if template.deep_at is None else most + 1):
         parts: list[str] = []
@@ -53,18 +53,18 @@ def sample_paths(template: Template, word: str, most: int) -> Iterator[str]:
 def _why_not(
     router: Router[Binding], binding: Binding, http_method: str, paths: Iterable[str]
 ) -> str:
-    """Why no request for one of `paths` reaches `binding`; empty if one does."""
+    """The reason why no request for one of `paths` reaches `binding`; empty if one does."""
     takers: dict[Binding, None] = {}
     for path in paths:
         try:
             found = router.match(http_method, path).target
         except StatusError as error:
-            return error.message  # a template may hold what no path may
+            return error.message  # a template can contain text that no path can
         if found is binding:
             return ""
         takers[found] = None
     named = [summary(taker) for taker in takers][:_NAMED]
-    return f"every path of it goes to {' or '.join(named)}; see routing.prefer"
+    return f"all its paths go to {' or '.join(named)}; see routing.prefer"
 
 
 def _warning(binding: Binding, reason: str) -> Diagnostic:
@@ -79,7 +79,7 @@ def _warning(binding: Binding, reason: str) -> Diagnostic:
 
 
 def _new_word(words: Iterable[str]) -> str:
-    """A word that is none of these."""
+    """A word that is not among `words`."""
     taken = set(words)
     number = 0
     while f"x{number}" in taken:

@@ -1,4 +1,4 @@
-"""Body, captures and query to one request message, compiled once for each binding."""
+"""Decodes body, captures and query to one request message; compiled once for each binding."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,18 +13,18 @@ from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
-from gateway.transcoding.path_conflict import ClashCheck, path_conflict_check
+from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.wire import length_delimited
 
 BodyReader = Callable[[bytes, str | None], bytes]
-"""A body and its Content-Type to wire bytes of the request message."""
+"""Converts a body with its Content-Type to wire bytes of the request message."""
 
 
 class RequestDecoder:
-    """Makes the request messages of one binding."""
+    """Decodes the request messages of one binding."""
 
     def __init__(
         self, binding: Binding, codec: Codec, query: QueryOptions, json_values: int
@@ -41,23 +41,23 @@ class RequestDecoder:
         )
         self._json: Transform | None = None
         self._protobuf: Transform | None = None
-        """Both made when the first body comes: of a large schema most are never wanted."""
+        """Both are made for the first body: in a large schema most are never used."""
         self._read = self._body_reader()
-        self._clash = _clash(binding, raw=self.takes_raw_body)
+        self._check_conflict = _conflict_check(binding, raw=self.takes_raw_body)
 
     def decode(
         self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
     ) -> bytes:
-        """The wire bytes of the request: the body's, then the query's, then the path's.
+        """Returns the wire bytes of the request: the body's, then the query's, then the path's.
 
         Raises:
-            StatusError: INVALID_ARGUMENT that names every field it can blame.
+            StatusError: INVALID_ARGUMENT that names every invalid field it finds.
         """
         if not body:
             wire = b"".join(self._encode_captures(captures))
             return self._query.bind(query) + wire if query else wire
         if self._read is None:
-            raise invalid_argument("", f"{self.binding.method.name} takes no body here")
+            raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
         json: bytes | None = body
         if content_type is None or is_json(content_type):
             wire = self._read(body, content_type)
@@ -71,12 +71,12 @@ class RequestDecoder:
         else:
             raise unsupported(content_type, JSON, PROTOBUF_TYPES[0])
         path = self._encode_captures(captures)
-        if self._clash is not None:
-            path = self._clash(json, wire, path)
+        if self._check_conflict is not None:
+            path = self._check_conflict(json, wire, path)
         return b"".join((wire, self._query.bind(query), *path))
 
     def decode_url(self, captures: Sequence[str], query: str) -> bytes:
-        """The wire bytes of what the URL alone sets.
+        """Returns the wire bytes of the fields that the URL sets.
 
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
@@ -90,17 +90,17 @@ class RequestDecoder:
         query: str,
         fields: Sequence[tuple[str, str]],
     ) -> bytes:
-        """The same, with what a form's fields set.
+        """Returns the wire bytes of the fields that the URL and a form set.
 
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
         """
         if self.binding.body == WHOLE:
-            self._query.bind(query)  # with the whole message as the body, a parameter has no place
+            self._query.bind(query)  # rejects parameters: the body is the whole message
         return form.bind(query, fields) + b"".join(self._encode_captures(captures))
 
     def raw_writer(self) -> Callable[[str, bytes], bytes]:
-        """What writes a piece of a raw body, and its media type, to where the body goes."""
+        """Makes the writer of a piece of a raw body, with its media type, to the body's field."""
         body = self.binding.body
         if not isinstance(body, FieldDescriptor):
             return write_http_body
@@ -112,24 +112,24 @@ class RequestDecoder:
     def message_reader(
         self, captures: Sequence[str], *, protobuf: bool
     ) -> Callable[[bytes], bytes]:
-        """What reads one message of a stream, and refuses one that contradicts the path.
+        """Makes the reader of one message of a stream; it rejects one that contradicts the path.
 
-        Where the rule knows no body, a message of a stream is the whole request.
+        If the rule has no body, each message of the stream is the whole request.
         """
         read = self._read_protobuf if protobuf else self._read_json
-        clash, path = self._clash, self._encode_captures(captures)
-        if clash is None:
+        check, path = self._check_conflict, self._encode_captures(captures)
+        if check is None:
             return read
 
         def read_and_check(body: bytes) -> bytes:
             wire = read(body)
-            clash(None if protobuf else body, wire, path)
+            check(None if protobuf else body, wire, path)
             return wire
 
         return read_and_check
 
     def explain(self, captures: Sequence[str], query: str) -> list[tuple[str, str, str]]:
-        """Which part of the URL went to which field: its origin, its text, the field path."""
+        """Returns each part of the URL that sets a field: its origin, its text, the field path."""
         paths = zip(self.binding.variables, captures, strict=True)
         found = [("path", text, path.text) for path, text in paths]
         bound = self._query.explain(query)
@@ -169,7 +169,7 @@ class RequestDecoder:
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:
-    """Encodes all captures of a path; the loop is unrolled for the lengths that most paths have."""
+    """Makes the encoder of all captures of a path, unrolled for one and two captures."""
     if len(encoders) == 1:
         (only,) = encoders
         return lambda captures: (only(captures[0]),)
@@ -180,7 +180,7 @@ def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], 
 
 
 def _body_message(binding: Binding) -> Descriptor | None:
-    """The message that the body is, if it is one."""
+    """The message type of the body, or None if the body is not one message."""
     if binding.body == WHOLE:
         return binding.method.input
     if isinstance(binding.body, FieldDescriptor) and not binding.body.is_repeated:
@@ -188,8 +188,8 @@ def _body_message(binding: Binding) -> Descriptor | None:
     return None
 
 
-def _clash(binding: Binding, *, raw: bool) -> ClashCheck | None:
-    # Where there is no body, only messages of a stream can contradict the path.
+def _conflict_check(binding: Binding, *, raw: bool) -> ConflictCheck | None:
+    # Without a body, only messages of a stream can contradict the path.
     if raw or (binding.body is None and not binding.method.client_streaming):
         return None
     field = binding.body if isinstance(binding.body, FieldDescriptor) else None

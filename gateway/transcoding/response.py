@@ -1,4 +1,4 @@
-"""A reply's message to the response's payload, compiled once for each binding."""
+"""Encodes a reply's message to the response's payload; compiled once for each binding."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,10 @@ Encode = Callable[[bytes], Payload]
 
 
 def response_encoder(binding: Binding, codec: Codec) -> Encode:
-    """What turns the wire bytes of a reply into the payload the rule asks for.
+    """Makes the encoder from wire bytes of a reply to the payload that the rule describes.
 
-    A google.api.HttpBody, or a `response_body` field that is one, goes out raw; anything else as
-    JSON.
+    A google.api.HttpBody, or a `response_body` field that is one, is sent raw; all other replies
+    are sent as JSON.
     """
     field = binding.response_body
     if field is None and is_http_body(binding.method.output):
@@ -30,17 +30,17 @@ def response_encoder(binding: Binding, codec: Codec) -> Encode:
 
 
 def is_raw(binding: Binding) -> bool:
-    """Whether a binding answers with a back end's own media type instead of JSON."""
+    """True if a binding's reply has the back end's media type instead of JSON."""
     field = binding.response_body
     message = binding.method.output if field is None else field.message_type
     return is_http_body(message) and not (field is not None and field.is_repeated)
 
 
 def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
-    """What turns the wire bytes of a reply into a payload under a name for protobuf.
+    """Makes the encoder from wire bytes of a reply to protobuf with this media type.
 
     Raises:
-        StatusError: HTTP status 406 where the rule asks for a field that is no message.
+        StatusError: HTTP status 406 if the rule's `response_body` is not a message.
     """
     field = binding.response_body
     if field is None:
@@ -48,7 +48,7 @@ def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
     if not protobuf_codec.has_message(field):
         raise StatusError(
             Code.INVALID_ARGUMENT,
-            f"the answer is the field {field.name}, which is no message: accept JSON",
+            f"the reply is the field {field.name}, which is not a message: accept JSON",
             http_status=406,
         )
     write = protobuf_codec.field_writer(field)

@@ -1,8 +1,8 @@
-"""Text to wire bytes: how a path or a query spells one value of each type.
+"""Encodes text as wire bytes: the spelling of each type in a path or a query.
 
-The spellings are ProtoJSON's without its quotes (protobuf.dev, "ProtoJSON Format"). Each reader
-takes text and gives a field's value as it stands on the wire behind the tag, without a length; it
-raises `ValueError` whose text says what was expected, in our words.
+The spellings are those of ProtoJSON, without quotes (protobuf.dev, "ProtoJSON Format"). Each
+reader takes text and returns a field's value as on the wire after the tag, without a length. It
+raises `ValueError` with a text that says what was expected.
 """
 
 import json
@@ -46,7 +46,7 @@ _SHOWN = 40
 
 
 def shown(text: str, limit: int = _SHOWN) -> str:
-    """`text` as an error may quote it: short, and without control characters."""
+    """Quotes `text` for an error message: short, and without control characters."""
     cut = text if len(text) <= limit else f"{text[:limit]}..."
     return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut) + '"'
 
@@ -68,12 +68,12 @@ def _integer(text: str, name: str, low: int, high: int) -> int:
 
 
 def _integral(text: str, name: str) -> int:
-    """The integer that a spelling with a fraction or exponent stands for: `1e2`, `1.0`."""
+    """Parses an integer with a fraction or exponent: `1e2`, `1.0`."""
     try:
         number = Decimal(text)
     except InvalidOperation:
         raise _expected(f"an {name}", text) from None
-    # An exponent beyond any integer type must not become a number of that many digits.
+    # Reject large exponents before int(): the number would have that many digits.
     if (number and number.adjusted() > 30) or number != number.to_integral_value():
         raise ValueError(f"expected a whole number that fits {name}, got {shown(text)}")
     return int(number)
@@ -90,7 +90,7 @@ def _fixed_writer(layout: str) -> Callable[[int], bytes]:
 
 
 def read_bool(text: str) -> bytes:
-    """Exactly `true` or `false`."""
+    """Reads exactly `true` or `false`."""
     if text == "true":
         return b"\x01"
     if text == "false":
@@ -99,12 +99,12 @@ def read_bool(text: str) -> bytes:
 
 
 def read_numeric_bool(text: str) -> bytes:
-    """`true`, `false`, `1` or `0`."""
+    """Reads `true`, `false`, `1` or `0`."""
     return read_bool({"1": "true", "0": "false"}.get(text, text))
 
 
 def read_string(text: str) -> bytes:
-    """Any Unicode text."""
+    """Reads any Unicode text."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -112,7 +112,7 @@ def read_string(text: str) -> bytes:
 
 
 def read_bytes(text: str) -> bytes:
-    """Base64 in either alphabet, padded in full or not at all."""
+    """Reads base64 in either alphabet, padded in full or not at all."""
     digits = text.rstrip("=")
     half_padded = digits != text and len(text) % 4
     if not _BASE64.fullmatch(text) or len(digits) % 4 == 1 or half_padded:
@@ -133,12 +133,12 @@ def _number(text: str, limit: float) -> float:
 
 
 def read_double(text: str) -> bytes:
-    """A finite number, NaN, Infinity or -Infinity."""
+    """Reads a finite number, NaN, Infinity or -Infinity."""
     return fixed("<d", _number(text, math.inf))
 
 
 def read_float(text: str) -> bytes:
-    """As a double, within single precision."""
+    """Reads a number like a double, within single precision."""
     # Half a step above the largest float still rounds down to it.
     value = _number(text, 3.4028235677973366e38)
     if math.isfinite(value) and abs(value) > _FLOAT_MAX:
@@ -147,7 +147,7 @@ def read_float(text: str) -> bytes:
 
 
 def read_timestamp(text: str) -> bytes:
-    """RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
+    """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         raise _expected("a time such as 2024-01-31T12:00:00Z", text)
@@ -161,13 +161,13 @@ def read_timestamp(text: str) -> bytes:
 
 
 def read_duration(text: str) -> bytes:
-    """Seconds with up to nine decimals and the suffix `s`."""
+    """Reads seconds with up to nine decimals and the suffix `s`."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise _expected("a duration in seconds such as 3.5s", text)
     sign = -1 if found[1] else 1
     seconds, nanos = int(found[2]), _nanos(found[3])
-    # The bound of google/protobuf/duration.proto is one of whole seconds; nanos go on top of it.
+    # google/protobuf/duration.proto limits whole seconds; nanos are added to them.
     if seconds > _DURATION_MAX_S:
         raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
     return _seconds_and_nanos(sign * seconds, sign * nanos)
@@ -183,7 +183,7 @@ def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
 
 
 def read_field_mask(text: str) -> bytes:
-    """Comma-separated paths in lowerCamelCase or as the .proto spells them."""
+    """Reads comma-separated paths in lowerCamelCase or in the names of the .proto."""
     try:
         paths = read_mask(text)
         return b"".join(length_delimited(1, read_string(path)) for path in paths)
@@ -192,14 +192,14 @@ def read_field_mask(text: str) -> bytes:
 
 
 def read_empty(text: str) -> bytes:
-    """A message without fields, named by its bare parameter."""
+    """Reads a message without fields, set by a parameter without a value."""
     if text:
         raise _expected("no value", text)
     return b""
 
 
 def read_value(text: str) -> bytes:
-    """A google.protobuf.Value: null, true, false, a number, a JSON string, or else the text."""
+    """Reads a google.protobuf.Value: null, true, false, a number, a JSON string, or else text."""
     if text == "null":
         return tag(1, VARINT) + b"\x00"
     if text in ("true", "false"):
@@ -210,7 +210,7 @@ def read_value(text: str) -> bytes:
 
 
 def _unquoted(text: str) -> str:
-    """What a JSON string says; any other text as it is."""
+    """Returns the content of a JSON string; any other text unchanged."""
     try:
         return str(json.loads(text)) if text.startswith('"') else text
     except json.JSONDecodeError:
@@ -218,7 +218,7 @@ def _unquoted(text: str) -> str:
 
 
 def enum_reader(enum: EnumDescriptor) -> Reader:
-    """Reads a value by name or number; a closed enum takes only numbers it declares."""
+    """Makes the reader of an enum by name or number; a closed enum takes only its own numbers."""
     by_name = {value.name: signed_varint(value.number) for value in enum.values}
     numbers = {value.number for value in enum.values}
     if enum.full_name == "google.protobuf.NullValue":
@@ -255,7 +255,7 @@ _SCALARS: dict[int, tuple[int, Reader]] = {
     _F.TYPE_STRING: (LENGTH, read_string),
     _F.TYPE_BYTES: (LENGTH, read_bytes),
 }
-"""By field type: how its value is written, and who reads it."""
+"""By field type: the wire type and the reader."""
 
 _MESSAGES: dict[str, Reader] = {
     "google.protobuf.Timestamp": read_timestamp,
@@ -264,7 +264,7 @@ _MESSAGES: dict[str, Reader] = {
     "google.protobuf.Value": read_value,
     "google.protobuf.Empty": read_empty,
 }
-"""Well-known types that one text can say."""
+"""Well-known types that have a text form."""
 
 _WITHOUT_TEXT = ("google.protobuf.Struct", "google.protobuf.ListValue", "google.protobuf.Any")
 
@@ -272,9 +272,9 @@ _WRAPPER = re.compile(r"google\.protobuf\.(?:Double|Float|U?Int64|U?Int32|Bool|S
 
 
 def has_members(message: Descriptor) -> bool:
-    """Whether the JSON form of `message` is an object with its fields, so that paths go on in it.
+    """True if the JSON form of `message` is an object with its fields, which paths can name.
 
-    Well-known types have JSON forms of their own, and one spelling each: `ts.seconds` is none.
+    Well-known types have other JSON forms, with one spelling each: `ts.seconds` is not valid.
     """
     name = message.full_name
     return not (name in _MESSAGES or name in _WITHOUT_TEXT or _WRAPPER.fullmatch(name))
@@ -283,7 +283,7 @@ def has_members(message: Descriptor) -> bool:
 def value_reader(
     field: FieldDescriptor, *, numeric_bools: bool = False
 ) -> tuple[int, Reader] | None:
-    """The wire type and reader for one value of `field`, or None where no text can say it."""
+    """The wire type and reader for one value of `field`, or None if it has no text form."""
     if field.type == _F.TYPE_BOOL:
         return VARINT, read_numeric_bool if numeric_bools else read_bool
     if field.enum_type is not None:
@@ -300,7 +300,7 @@ def value_reader(
 
 
 def _wrapped(wire_type: int, read: Reader) -> Reader:
-    """Reads a google.protobuf.*Value, whose one field is number 1."""
+    """Makes the reader of a google.protobuf.*Value, whose only field is number 1."""
     head = tag(1, wire_type)
 
     def read_wrapped(text: str) -> bytes:

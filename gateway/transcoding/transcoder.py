@@ -1,8 +1,8 @@
-"""The façade: HTTP to protobuf wire bytes and back. It never awaits.
+"""The facade of transcoding: HTTP to protobuf wire bytes and back. It never awaits.
 
-Four questions, in the order a request asks them: `match` (which binding), `decode` (the request's
-message; `intake`, the messages of a stream), `encoder` (what makes the reply's payload), and
-`encode_error` (any failure's payload).
+The methods, in the order of a request: `match` finds the binding, `decode` makes the request's
+message (`stream_decoder`: the messages of a stream), `encoder` makes the encoder of the reply, and
+`encode_error` makes the payload of a failure.
 """
 
 import logging
@@ -55,7 +55,7 @@ logger = logging.getLogger("gateway.transcoding")
 
 
 class RulesError(StartUpError):
-    """The schema has rules that cannot be served; `diagnostics` says which and why."""
+    """The schema has rules that cannot be served; `diagnostics` names them with the reasons."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         super().__init__("\n".join(map(str, diagnostics)))
@@ -63,7 +63,7 @@ class RulesError(StartUpError):
 
 
 class _Plan:
-    """What one binding needs at each request, made when the first one comes."""
+    """The compiled parts of one binding, made for its first request."""
 
     __slots__ = ("answers_raw", "decoder", "encode")
 
@@ -84,7 +84,7 @@ class Transcoder:
         warnings: Sequence[Diagnostic] = (),
     ) -> None:
         self.bindings = router.targets
-        """What is served; of several bindings on one route, only the one that serves it."""
+        """The bindings that are served; of several on one route, only the one that serves it."""
         self.warnings = warnings
         self.match = router.match
         self.matches = router.matches
@@ -95,15 +95,15 @@ class Transcoder:
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
-        # Saves json.dumps making an encoder for each failure, half of what it takes.
+        # Reuse one encoder: json.dumps would make one for each failure, half of its time.
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
 
     def encoder(self, match: Match[Binding], accept: str | None) -> Encode:
-        """What makes the payload of a reply in the encoding that a client likes best.
+        """Chooses the encoder of a reply by the client's Accept header.
 
         Raises:
-            StatusError: HTTP status 406 where it admits none of them.
+            StatusError: HTTP status 406 if the client accepts no available encoding.
         """
         plan = self._plan(match)
         if accept is None or plan.answers_raw:
@@ -114,12 +114,12 @@ class Transcoder:
         return plan.encode if chosen == JSON else protobuf_encoder(match.target, chosen)
 
     def framing(self, match: Match[Binding], accept: str | None) -> tuple[Framing | None, Encode]:
-        """How a stream goes out, and what makes each of its payloads.
+        """Chooses the framing of a response stream, and the encoder of its messages.
 
-        Raw bytes have no framing: each payload says what it is.
+        Raw bytes have no framing: each payload has its own media type.
 
         Raises:
-            StatusError: HTTP status 406 where a client admits none of them.
+            StatusError: HTTP status 406 if the client accepts no available framing.
         """
         plan = self._plan(match)
         if plan.answers_raw:
@@ -129,7 +129,7 @@ class Transcoder:
             offered = ", ".join(FRAMINGS)
             raise StatusError(
                 Code.INVALID_ARGUMENT,
-                f"the answer is a stream, offered as {offered}",
+                f"the reply is a stream, available as {offered}",
                 http_status=406,
             )
         if framing.is_protobuf:
@@ -137,32 +137,34 @@ class Transcoder:
         return framing, plan.encode
 
     def answers_raw(self, match: Match[Binding]) -> bool:
-        """Whether this binding answers with a back end's own bytes instead of JSON."""
+        """True if this binding replies with the back end's raw bytes instead of JSON."""
         return self._plan(match).answers_raw
 
     def takes_raw(self, match: Match[Binding]) -> bool:
-        """Whether this binding takes bytes of any media type as they are."""
+        """True if this binding takes raw bytes of any media type."""
         return self._plan(match).decoder.takes_raw_body
 
     def decode(
         self, match: Match[Binding], query: str, content_type: str | None, body: bytes
     ) -> bytes:
-        """The wire bytes of the request message.
+        """Decodes a request to the wire bytes of its message.
 
         Raises:
-            StatusError: INVALID_ARGUMENT, with HTTP status 415 where the body's type is at fault.
+            StatusError: INVALID_ARGUMENT, with HTTP status 415 if the body's media type is not
+            accepted.
         """
         return self._plan(match).decoder.decode(match.captures, query, content_type, body)
 
     def stream_decoder(
         self, match: Match[Binding], query: str, content_type: str | None, limit_bytes: int
     ) -> RequestStreamDecoder:
-        """What takes the body of a stream of requests and gives the messages it holds.
+        """Makes the decoder from a streamed request body to its messages.
 
-        `limit_bytes` is how large one message may be. Where the rule knows no body, it takes none.
+        `limit_bytes` is the largest size of one message.
 
         Raises:
-            StatusError: INVALID_ARGUMENT for a bad URL, or HTTP status 415 for the body's type.
+            StatusError: INVALID_ARGUMENT for an invalid URL, or HTTP status 415 for the body's
+            type.
         """
         decoder, captures = self._plan(match).decoder, match.captures
         form = decoder.form
@@ -182,12 +184,12 @@ class Transcoder:
     def message_decoder(
         self, match: Match[Binding], query: str, *, protobuf: bool
     ) -> MessageDecoder:
-        """What makes the request messages of a stream that comes message by message.
+        """Makes the decoder of a request stream that arrives message by message.
 
-        Each is as the rule's body says; where it knows none, each is the whole request message.
+        Each message fills the rule's body; without a body, each is the whole request message.
 
         Raises:
-            StatusError: INVALID_ARGUMENT for a bad URL.
+            StatusError: INVALID_ARGUMENT for an invalid URL.
         """
         decoder = self._plan(match).decoder
         return MessageDecoder(
@@ -196,17 +198,17 @@ class Transcoder:
         )
 
     def encode(self, match: Match[Binding], message: bytes) -> Payload:
-        """The payload of a reply as JSON, or raw.
+        """Encodes a reply as JSON, or raw.
 
         Raises:
-            StatusError: INTERNAL if the message cannot be shown as JSON.
+            StatusError: INTERNAL if the message has no JSON form.
         """
         return self._plan(match).encode(message)
 
     def encode_error(self, error: StatusError, accept: str | None = None) -> Payload:
-        """The payload of a failure, in the configured shape; never raises.
+        """Encodes a failure in the configured shape; never raises.
 
-        To a client that likes protobuf best it is a google.rpc.Status.
+        A client that prefers protobuf gets a google.rpc.Status.
         """
         chosen = JSON if accept is None else preferred(accept)
         if chosen in PROTOBUF_TYPES:
@@ -215,30 +217,30 @@ class Transcoder:
         return Payload(text, ERROR_MEDIA_TYPE[self._shape])
 
     def encode_status(self, error: StatusError) -> bytes:
-        """The last text of a WebSocket: a google.rpc.Status in a member no message has."""
+        """Encodes the last message of a WebSocket: a google.rpc.Status in the member `@status`."""
         return b'{"@status":%b}' % self._failure_text(error, ErrorShape.STATUS)
 
     def _failure_text(self, error: StatusError, shape: ErrorShape) -> bytes:
-        """The JSON of a failure; never raises."""
+        """Writes the JSON of a failure; never raises."""
 
         def write(failure: StatusError) -> bytes:
             details = self._codec.details_to_json(failure.details)
             text = self._write(error_document(shape, failure, details))
-            # Back ends can put lone surrogates into a message; they cannot go out as UTF-8.
+            # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
             return text.encode("utf-8", "replace")
 
         return _safely(error, write)
 
     def explain_match(self, http_method: str, path: str) -> list[tuple[Binding, str]]:
-        """For each binding: `matches`, or why it does not."""
+        """Returns for each binding `matches`, or the reason why it does not match."""
         return self.router.explain(http_method, path)
 
     def explain_request(self, match: Match[Binding], query: str) -> list[tuple[str, str, str]]:
-        """Which part of the URL went to which field."""
+        """Returns each part of the URL that sets a field: its origin, its text, the field path."""
         return self._plan(match).decoder.explain(match.captures, query)
 
     def request_json(self, match: Match[Binding], message: bytes) -> bytes:
-        """A request message as JSON, for people."""
+        """Writes a request message as JSON, for people."""
         return self._codec.writer(match.target.method.input)(message)
 
     def _plan(self, match: Match[Binding]) -> _Plan:
@@ -256,22 +258,22 @@ class Transcoder:
 
 
 def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
-    """What `write` makes of a failure; of one that it cannot write, only the code and HTTP status.
+    """Writes a failure with `write`; if that fails, only its code and HTTP status.
 
-    A failure that has no words is still one: its client is owed an answer.
+    The client must get a response even if the details cannot be written.
     """
     try:
         return write(error)
     except Exception:
-        logger.exception("the details of a failure cannot be shown")
+        logger.exception("the details of a failure cannot be written")
     plain = StatusError(
-        error.code, "the details of this failure cannot be shown", http_status=error.http_status
+        error.code, "the details of this failure cannot be written", http_status=error.http_status
     )
     return write(plain)
 
 
 def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:
-    """What cuts a body of this media type into messages; without one it is taken for JSON."""
+    """Makes the deframer for a body of this media type; the default is JSON."""
     if content_type is None:
         return ArrayItems(limit_bytes)
     stated = media_type(content_type)
@@ -285,10 +287,10 @@ def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:
-    """The transcoder for `schema`; what is merely doubtful stands in its `warnings`.
+    """Builds the transcoder of `schema`; its `warnings` hold rules that may be mistakes.
 
     Raises:
-        RulesError: a rule cannot be served, or two claim one route, and the settings refuse that.
+        RulesError: a rule cannot be served, or two claim one route, and the settings reject that.
         SelectorError: a selector of `routing` selects nothing.
     """
     router, diagnostics = plan_routes(schema, config.routing)

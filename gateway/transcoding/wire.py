@@ -1,8 +1,8 @@
-"""The protobuf wire format, as far as values are put into messages and looked up in them.
+"""The protobuf wire format: writes values into messages and finds values in them.
 
-Concatenating two encoded messages merges them: the later singular value wins, nested messages join,
-repeated ones add up (protobuf encoding guide, "Last One Wins"). All that the URL carries is added
-to a request that way.
+Concatenating two encoded messages merges them: the later singular value wins, nested messages
+merge, repeated fields append (protobuf encoding guide, "Last One Wins"). The values of the URL are
+added to a request this way.
 """
 
 import struct
@@ -15,9 +15,9 @@ VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 ALL: Final = (VARINT, FIXED64, LENGTH, GROUP, FIXED32)
 """The wire types of values."""
 MESSAGES: Final = (LENGTH, GROUP)
-"""The wire types that a message as a field's value can have."""
+"""The wire types of a message in a field."""
 MAX_DEPTH: Final = 100
-"""How deep messages may be nested: what the protobuf libraries allow by default."""
+"""The nesting limit of messages: the default of the protobuf libraries."""
 
 _MAX_NUMBER: Final = (1 << 29) - 1
 _VARINT_BITS: Final = 70
@@ -26,14 +26,14 @@ _SMALL: Final = [bytes([i]) for i in range(128)]
 
 
 class MalformedError(UnreadableReplyError):
-    """Bytes that are no protobuf message. Requests are checked before they are looked into."""
+    """The bytes of a reply are not a protobuf message. Requests are checked before."""
 
     def __init__(self) -> None:
-        super().__init__("the back end's reply is malformed: its bytes are no protobuf message")
+        super().__init__("the back end's reply is malformed: its bytes are not a protobuf message")
 
 
 def varint(value: int) -> bytes:
-    """An unsigned number below 2^64 as a varint."""
+    """Encodes an unsigned number below 2^64 as a varint."""
     if value < 128:
         return _SMALL[value]
     out = bytearray()
@@ -45,37 +45,37 @@ def varint(value: int) -> bytes:
 
 
 def signed_varint(value: int) -> bytes:
-    """A signed 64-bit number as a varint: negative ones take ten bytes."""
+    """Encodes a signed 64-bit number as a varint: negative ones take ten bytes."""
     return varint(value & 0xFFFFFFFFFFFFFFFF)
 
 
 def zigzag(value: int) -> bytes:
-    """A signed number as sint32 and sint64 write it."""
+    """Encodes a signed number as sint32 and sint64 do."""
     return varint(value * 2 if value >= 0 else -value * 2 - 1)
 
 
 def tag(number: int, wire_type: int) -> bytes:
-    """What precedes a field's value."""
+    """Encodes the tag before a field's value."""
     return varint(number << 3 | wire_type)
 
 
 def length_delimited(number: int, payload: bytes) -> bytes:
-    """A string, bytes or message field."""
+    """Encodes a string, bytes or message field."""
     return tag(number, LENGTH) + varint(len(payload)) + payload
 
 
 def fixed(layout: str, value: Any) -> bytes:
-    """A number of a fixed size; `layout` is the struct module's, and says which kind it is."""
+    """Encodes a number of fixed size; `layout` is a format of the struct module."""
     return struct.pack(layout, value)
 
 
 def fields(wire: bytes, kinds: Sequence[int] = ALL) -> Iterator[tuple[int, bytes]]:
-    """Each field of a message whose wire type is among `kinds`: its number and its raw value.
+    """Yields each field of a message whose wire type is in `kinds`: its number and raw value.
 
-    A length-delimited value comes without its length, a group without its end.
+    A length-delimited value has no length, a group no end tag.
 
     Raises:
-        MalformedError: the bytes are no message; raised behind the fields that came before.
+        MalformedError: the bytes are not a message; raised after the valid fields before.
     """
     at, end = 0, len(wire)
     while at < end:
@@ -96,10 +96,10 @@ def fields(wire: bytes, kinds: Sequence[int] = ALL) -> Iterator[tuple[int, bytes
 
 
 def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
-    """The raw value that counts at a path of field numbers, or None where it is not set.
+    """Returns the last raw value at a path of field numbers, or None if it is not set.
 
     Raises:
-        MalformedError: the bytes, or what they hold on the way, are no message.
+        MalformedError: the bytes, or those of a parent on the path, are not a message.
     """
     *parents, leaf = path
     for parent in parents:
@@ -112,21 +112,21 @@ def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
 
 
 def merged(wire: bytes, number: int) -> bytes:
-    """The message in a field; one that comes in parts is the parts joined (encoding guide).
+    """Returns the message in a field; several parts are joined (encoding guide).
 
     Raises:
-        MalformedError: the bytes are no message.
+        MalformedError: the bytes are not a message.
     """
     return b"".join([value for found, value in fields(wire, MESSAGES) if found == number])
 
 
 def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
-    """The number at `at`, and where it is over."""
+    """Returns the number at `at`, and its end."""
     end = len(wire)
     if at < end and wire[at] < 128:
         return wire[at], at + 1
     value = shift = 0
-    # Ten bytes hold 64 bits; without that bound each further byte costs as much as all before it.
+    # Stop after ten bytes (64 bits): without this limit the loop takes quadratic time.
     while shift < _VARINT_BITS and at < end:
         byte = wire[at]
         value |= (byte & 127) << shift
@@ -138,18 +138,18 @@ def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
 
 
 def _skip(wire: bytes, at: int, wire_type: int) -> int:
-    """Where a value that is neither a group nor has a length is over."""
+    """Returns the end of a value that is neither a group nor length-delimited."""
     if wire_type == VARINT:
         return _read_varint(wire, at)[1]
     if wire_type == FIXED64:
         return at + 8
     if wire_type == FIXED32:
         return at + 4
-    raise MalformedError  # the end of a group that has not begun, or a type there is not
+    raise MalformedError  # the end of a group that has not begun, or an unknown wire type
 
 
 def _skip_group(wire: bytes, at: int, number: int) -> tuple[int, int]:
-    """Where the content of the group that starts at `at` is over, and where its end tag is."""
+    """Returns the end of the content of the group at `at`, and the end of its end tag."""
     open_groups = [number]
     while True:
         before = at

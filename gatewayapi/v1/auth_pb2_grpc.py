@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Knows clients and users by their credentials. The gateway issues tokens for whom this vouches.
+    """Authenticates clients and users. The gateway issues tokens for principals that this accepts.
     """
 
     def __init__(self, channel):
@@ -43,15 +43,15 @@ class AuthServiceStub:
 
 
 class AuthServiceServicer:
-    """Knows clients and users by their credentials. The gateway issues tokens for whom this vouches.
+    """Authenticates clients and users. The gateway issues tokens for principals that this accepts.
     """
 
     def Authenticate(self, request, context):
-        """Checks credentials and says what their owner may do.
+        """Checks credentials and returns the rights of their owner.
 
-        Fails with UNAUTHENTICATED if the client is not who it says; with INVALID_ARGUMENT if what it
-        shows on behalf of a user is no good; with PERMISSION_DENIED if this client may not ask for
-        this. Unknown names and wrong secrets must take the same time and get the same answer.
+        Fails with UNAUTHENTICATED if the client's credentials are wrong, with INVALID_ARGUMENT if the
+        credentials it sends for a user are, and with PERMISSION_DENIED if this client may not make
+        this request. Unknown names and wrong secrets must take the same time and get the same reply.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +74,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Knows clients and users by their credentials. The gateway issues tokens for whom this vouches.
+    """Authenticates clients and users. The gateway issues tokens for principals that this accepts.
     """
 
     @staticmethod

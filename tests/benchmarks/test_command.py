@@ -33,7 +33,7 @@ def test_a_part_is_not_published_as_the_whole(
 ) -> None:
     with pytest.raises(SystemExit):
         chosen(monkeypatch, "--publish", *part)
-    assert "--publish wants the whole run, not a part of it" in capsys.readouterr().err
+    assert "--publish needs the whole run, not a part of it" in capsys.readouterr().err
 
 
 def test_a_name_that_no_request_has_is_refused(
@@ -41,4 +41,7 @@ def test_a_name_that_no_request_has_is_refused(
 ) -> None:
     with pytest.raises(SystemExit):
         chosen(monkeypatch, "--only", "no such")
-    assert "no request is called no such; there are small GET, " in capsys.readouterr().err
+    assert (
+        "no scenario has no such in its name; expected one of: small GET, "
+        in capsys.readouterr().err
+    )

@@ -68,7 +68,7 @@ def test_only_what_is_between_the_marks_is_written_anew(page: Path) -> None:
 
 
 def test_a_page_without_marks_is_left_alone(page: Path) -> None:
-    with pytest.raises(SystemExit, match=r"<!-- growth --> .* is there 0 times"):
+    with pytest.raises(SystemExit, match=r"<!-- growth --> .* once, found it 0 times"):
         publishing.write_between("growth", "new", page)
     assert page.read_text() == PAGE
 

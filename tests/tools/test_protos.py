@@ -275,7 +275,7 @@ def test_check_lists_what_differs_is_missing_and_is_stale_and_changes_nothing(
         "gen/a/v1/a_pb2.py: differs",
         "gen/a/v1/a_pb2.pyi: is missing",
         "gen/descriptors.binpb: differs",
-        "gen is not what its .proto files make; run: make protos",
+        "gen does not match its .proto files; run: make protos",
     ]
 
 
@@ -287,7 +287,7 @@ def test_generated_code_from_elsewhere_is_not_touched(
     Path("gen/other_pb2.py").write_text("theirs")
     assert main([]) == 1
     assert snapshot("gen") == {"gen/other_pb2.py": b"theirs"}
-    assert capsys.readouterr().err.startswith("gen: holds generated code from elsewhere;")
+    assert capsys.readouterr().err.startswith("gen: contains generated code of another tool;")
 
 
 def test_a_mistake_in_a_proto_is_told_with_file_and_line(
@@ -302,7 +302,7 @@ def test_a_mistake_in_a_proto_is_told_with_file_and_line(
     ("arguments", "told"),
     [
         pytest.param(["--protos", "nowhere"], "nowhere: no such folder\n", id="no folder"),
-        pytest.param(["--protos", "empty"], "empty: holds no .proto files\n", id="no protos"),
+        pytest.param(["--protos", "empty"], "empty: contains no .proto files\n", id="no protos"),
         pytest.param(
             ["--out", "my-gen"],
             "my-gen: 'my-gen' cannot be the name of a Python package\n",

@@ -1,1 +1,1 @@
-"""JWTs of other issuers."""
+"""JWTs that other issuers sign."""

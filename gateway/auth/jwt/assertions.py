@@ -1,7 +1,7 @@
-"""Statements of who is calling, signed by the gateway: short-lived JWTs for back ends (RFC 7519).
+"""Signed identity assertions for back ends: short-lived JWTs that name the caller (RFC 7519).
 
-What a back end is told in plain metadata it believes because it believes its network. This it can
-check: the key that signs is here alone, and its public half is published as a JWK set (RFC 7517).
+Plain metadata can only be trusted as far as the network is. An assertion can be verified: only the
+gateway holds the private key, and the public key is published as a JWK set (RFC 7517).
 """
 
 import time
@@ -25,18 +25,18 @@ from gateway.files import read_file
 
 _LEAST_RSA_BITS = 2048
 _MOST = 10_000
-# What identifies a key of each type (RFC 7638 section 3.2).
+# The members that identify a key of each type (RFC 7638 section 3.2).
 _THUMBPRINT = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 
 
 class Assertions:
-    """Makes statements, and makes the same one again while it is fresh."""
+    """Signs assertions, and reuses each while it is fresh."""
 
     def __init__(self, options: AssertionOptions, clock: Callable[[], float] = time.time) -> None:
-        """Reads the key.
+        """Reads the private key.
 
         Raises:
-            AuthError: it cannot.
+            AuthError: the key cannot be read or is of an unsupported type.
         """
         self._options = options
         self._clock = clock
@@ -47,13 +47,13 @@ class Assertions:
 
     @property
     def jwk_set(self) -> Mapping[str, object]:
-        """The public key, for those who check."""
+        """The public key as a JWK set, for back ends that verify assertions."""
         return {"keys": [self._public]}
 
     def __call__(self, principal: Principal, service: str) -> str:
-        """A statement of who `principal` is, for `service`."""
+        """Returns an assertion that identifies `principal` to `service`."""
         audience = self._options.audience or service
-        # Signing costs more than all else about a call, so a statement serves for half its life.
+        # Signing costs more than the rest of a call, so an assertion is reused for half its life.
         key = (audience, principal.name, principal.scopes, principal.client, principal.credential,
                *sorted(principal.claims.items()))  # fmt: skip
         now_s = self._clock()
@@ -75,7 +75,7 @@ class Assertions:
             "iat": now_s,
             "exp": now_s + int(self._options.ttl_s),
             "scope": " ".join(sorted(principal.scopes)),
-            # Apart, so that no claim can pass for one of the above.
+            # Nested under one name, so that no claim can replace one of the above.
             "claims": dict(principal.claims),
         }
         if principal.client:
@@ -87,7 +87,7 @@ SigningKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 
 
 def _read_key(path: Path) -> tuple[SigningKey, str, dict[str, Any]]:
-    """The key, its algorithm (RFC 7518 section 3.1, RFC 8037), and its public half as a JWK."""
+    """Returns the key, its algorithm (RFC 7518 section 3.1, RFC 8037) and its public JWK."""
     try:
         key = load_pem_private_key(read_file(path), None)
     except OSError as error:
@@ -96,7 +96,7 @@ def _read_key(path: Path) -> tuple[SigningKey, str, dict[str, Any]]:
         ) from None
     except (TypeError, ValueError):
         raise AuthError(
-            f"auth.identity.jwt.key: {path}: is no private key in PEM without a password"
+            f"auth.identity.jwt.key: {path}: is not a private key in PEM without a password"
         ) from None
     if isinstance(key, Ed25519PrivateKey):
         return key, "EdDSA", OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)

@@ -1,8 +1,8 @@
-"""JWTs of other issuers as bearer credentials: RFC 7519, checked as RFC 8725 and RFC 9068 ask.
+"""JWTs of other issuers as bearer credentials: RFC 7519, checked as RFC 8725 and RFC 9068 require.
 
-Of what a token says about itself only `alg`, `kid` and `iss` are believed before its signature is
-checked, and only to pick among what the configuration knows. Keys that a token brings along or
-points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+Before the signature is verified only `alg`, `kid` and `iss` are read, and only to select an issuer
+and a key of the configuration. Keys in or linked from a token (`jwk`, `jku`, `x5c`, `x5u`) are
+ignored.
 """
 
 import json
@@ -30,12 +30,12 @@ _MOST = 10_000
 
 
 class JwtError(Exception):
-    """A token that is no good; the text says why, quotes nothing of it, and may be shown."""
+    """An invalid token; the message says why, quotes nothing of it, and may reach the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jwt:
-    """A token taken apart; nothing of it is proven yet."""
+    """A parsed token; nothing in it is verified yet."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -44,10 +44,10 @@ class Jwt:
 
 
 def parse_jwt(text: str) -> Jwt:
-    """The parts of a JWS in its compact form (RFC 7515 section 7.1).
+    """Parses a JWS in its compact form (RFC 7515 section 7.1).
 
     Raises:
-        JwtError: it is none.
+        JwtError: the text is not one.
     """
     parts = _SHAPE.fullmatch(text)
     if parts is None:
@@ -58,54 +58,54 @@ def parse_jwt(text: str) -> Jwt:
 
 
 class Issuer:
-    """One who signs tokens, and what is asked of them."""
+    """A trusted issuer, and the checks for its tokens."""
 
     def __init__(self, options: JwtIssuer, keys: IssuerKeys) -> None:
         self.options = options
         self.keys = keys
         names = set(map(str, options.algorithms))
-        # Who takes the wider name takes the narrower one (RFC 9864 section 2.2).
+        # The general name of an algorithm allows the specific one (RFC 9864 section 2.2).
         self._algorithms = names | {"Ed25519"} if "EdDSA" in names else names
         self._types = frozenset(map(_type, options.types))
         self._audiences = frozenset(options.audiences)
 
     async def verify(self, jwt: Jwt, now_s: float) -> float:
-        """Returns when a token that is good expires.
+        """Verifies a token, and returns when it expires.
 
         Raises:
-            JwtError: it is not good.
-            KeysUnavailableError: nobody can tell.
+            JwtError: the token is invalid.
+            KeysUnavailableError: its issuer's keys are not available.
         """
         algorithm = self._check_header(jwt.header)
         kid = jwt.header.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise JwtError("the kid of the token is no text")
+            raise JwtError("the kid of the token is not a string")
         keys = await self.keys.find(algorithm, kid)
         if not any(key.verify(algorithm, jwt.signed, jwt.signature) for key in keys):
             raise JwtError("the token is not signed by its issuer")
         return self._check_claims(jwt.claims, now_s)
 
     def principal(self, jwt: Jwt, text: str) -> Principal:
-        """Who a token that is good speaks for.
+        """The principal of a verified token.
 
         Raises:
-            JwtError: it does not say.
+            JwtError: the token has no valid name for it.
         """
         options, claims = self.options, jwt.claims
         name = _claim(claims, options.principal)
         if not isinstance(name, str):
-            raise JwtError(f"the token has no text as its {options.principal}")
+            raise JwtError(f"the token has no string as its {options.principal}")
         try:
-            check_name("name", name)  # by itself too: no prefix makes one of nothing, or of a blank
+            check_name("name", name)  # checked without the prefix, which could hide an empty name
             check_name("principal", options.prefix + name)
         except MalformedError:
-            raise JwtError(f"the {options.principal} of the token is no name") from None
-        told = {name: _claim(claims, path) for name, path in options.claims.items()}
+            raise JwtError(f"the {options.principal} of the token is not a valid name") from None
+        values = {name: _claim(claims, path) for name, path in options.claims.items()}
         client = claims.get("client_id", claims.get("azp"))  # RFC 9068 section 2.2; OIDC Core 2
         return Principal(
             options.prefix + name,
             frozenset(scope for path in options.scopes for scope in _scopes(_claim(claims, path))),
-            {name: _text(value) for name, value in told.items() if value is not None},
+            {name: _text(value) for name, value in values.items() if value is not None},
             client if isinstance(client, str) else "",
             "jwt",
             sha256(text.encode()).hexdigest()[:16],
@@ -114,12 +114,12 @@ class Issuer:
     def _check_header(self, header: Mapping[str, Any]) -> str:
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
-            raise JwtError("the token is signed in a way that is not taken from its issuer")
+            raise JwtError("the algorithm of the token is not allowed for its issuer")
         if "crit" in header:
-            # RFC 7515 section 4.1.11: what it names must be understood, and none is here.
-            raise JwtError("the token has critical extensions, and none are known here")
+            # RFC 7515 section 4.1.11: critical extensions must be understood; we support none.
+            raise JwtError("the token has critical extensions, and none are supported here")
         if self._types and _type(header.get("typ")) not in self._types:
-            raise JwtError("the token is of a type that is not taken from its issuer")
+            raise JwtError("the typ of the token is not allowed for its issuer")
         return usual_name(algorithm)
 
     def _check_claims(self, claims: Mapping[str, Any], now_s: float) -> float:
@@ -128,7 +128,7 @@ class Issuer:
         if not isinstance(audiences, list) or not any(
             isinstance(one, str) and one in self._audiences for one in audiences
         ):
-            raise JwtError("the token is for somebody else")
+            raise JwtError("the token is for another audience")
         leeway_s = self.options.leeway_s
         expires_at_s = _instant(claims, "exp")
         if expires_at_s is None:
@@ -137,12 +137,12 @@ class Issuer:
             raise JwtError("the token has expired")
         begins_at_s = _instant(claims, "nbf")
         if begins_at_s is not None and now_s < begins_at_s - leeway_s:
-            raise JwtError("the token is not good yet")
+            raise JwtError("the token is not valid yet")
         return expires_at_s + leeway_s
 
 
 class JwtAuthenticator:
-    """Knows principals by the tokens of issuers that are believed."""
+    """Maps the JWTs of trusted issuers to principals."""
 
     challenge = BEARER
 
@@ -158,17 +158,17 @@ class JwtAuthenticator:
         self._max_bytes = max_bytes
         self._remember_s = remember_s
         self._clock = clock
-        # A signature costs more to check than all else about a call. Tokens are secrets: they stay
-        # in this process.
+        # Verifying a signature costs more than the rest of a call, so results are cached. Tokens
+        # are secrets: they stay in this process.
         self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<JwtAuthenticator, {len(self._issuers)} issuers, {len(self._known)} tokens>"
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
-        """Who showed a token, if that is known; see `Authenticator.recall`.
+        """The principal of the token, if cached; see `Authenticator.recall`.
 
-        What has not the look of a JWT is left to others.
+        Ignores bearer tokens that do not look like a JWT: they are for other authenticators.
         """
         text = bearer(call.headers)
         if text is None:
@@ -179,7 +179,7 @@ class JwtAuthenticator:
         return None if text.count(".") != 2 else MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a token; see `Authenticator.authenticate`."""
+        """The principal of the token; see `Authenticator.authenticate`."""
         found = self.recall(call)
         if found is not MUST_ASK:
             return found
@@ -198,7 +198,7 @@ class JwtAuthenticator:
         name = jwt.claims.get("iss")
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
-            raise JwtError("the issuer of the token is not known here")
+            raise JwtError("the issuer of the token is not trusted here")
         until_s = await issuer.verify(jwt, self._clock())
         principal = issuer.principal(jwt, text)
         self._remember(text, min(until_s, self._clock() + self._remember_s), principal)
@@ -212,7 +212,7 @@ class JwtAuthenticator:
 
 
 def _bytes(part: str) -> bytes:
-    """RFC 7515 section 2: base64url, without padding, and each text in one spelling only."""
+    """Decodes base64url without padding, in its one canonical form (RFC 7515 section 2)."""
     try:
         decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except Base64Error:
@@ -223,7 +223,7 @@ def _bytes(part: str) -> bytes:
 
 
 def _object(document: bytes) -> Mapping[str, Any]:
-    """A JSON object in which no member is there twice (RFC 7519 section 4)."""
+    """Parses a JSON object, and rejects a repeated member (RFC 7519 section 4)."""
     try:
         found = json.loads(document, object_pairs_hook=_members, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -241,21 +241,21 @@ def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(_: str) -> NoReturn:
-    raise ValueError  # RFC 8259 section 6: NaN and Infinity are none
+    raise ValueError  # RFC 8259 section 6: NaN and Infinity are not allowed
 
 
 def _type(text: object) -> str:
-    """A media type as it is compared (RFC 7515 section 4.1.9)."""
+    """Normalizes a media type for comparison (RFC 7515 section 4.1.9)."""
     return text.lower().removeprefix("application/") if isinstance(text, str) else ""
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519 section 2), or None if there is none."""
+    """A NumericDate claim (RFC 7519 section 2); None if it is missing."""
     value = claims.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise JwtError(f"the {name} of the token is no number of seconds")
+        raise JwtError(f"the {name} of the token is not a number of seconds")
     return float(value)
 
 
@@ -267,9 +267,9 @@ def _is_finite(value: float) -> bool:
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    """The claim of this name, or what a path with dots leads to; None if there is nothing."""
+    """The claim with this name, or the one that a dotted path leads to; None if missing."""
     if path in claims:
-        return claims[path]  # names with dots are usual: https://example.com/roles
+        return claims[path]  # names with dots are common: https://example.com/roles
     found: Any = claims
     for name in path.split("."):
         found = found.get(name) if isinstance(found, dict) else None
@@ -277,7 +277,7 @@ def _claim(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def _scopes(value: Any) -> list[str]:
-    """Scopes from a text with spaces (RFC 8693 section 4.2) or a list; what is none grants none."""
+    """Scopes of a space-separated text (RFC 8693 section 4.2) or a list; skips invalid ones."""
     found = value.split(" ") if isinstance(value, str) else value
     if not isinstance(found, list):
         return []

@@ -1,11 +1,11 @@
-"""What those who keep keys elsewhere are asked by; who does the asking is injected."""
+"""Interface for fetching remote key documents; the client is injected."""
 
 from collections.abc import Awaitable, Callable
 
 
 class FetchError(Exception):
-    """A document that cannot be had; the text says why, without the URL."""
+    """A document could not be fetched; the message says why, without the URL."""
 
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""Gets what is at a URL, or raises `FetchError`."""
+"""Returns the document at a URL, or raises `FetchError`."""

@@ -1,4 +1,4 @@
-"""The issuers of JWTs as they are configured, with their keys."""
+"""Opens the configured JWT issuers with their keys."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,7 +10,7 @@ from gateway.auth.jwt.jwks import Freshness, IssuerKeys, KeySetError
 from gateway.auth.jwt.key_sources import load_from
 from gateway.config.credentials import JwtIssuer, JwtOptions
 
-# Looking into a file costs next to nothing, so what it says now is soon what holds.
+# Reading a file is cheap, so keys from one are refreshed often: changes take effect soon.
 _FILE_REFRESH_S, _FILE_RETRY_S = 5.0, 1.0
 
 
@@ -18,13 +18,13 @@ _FILE_REFRESH_S, _FILE_RETRY_S = 5.0, 1.0
 async def open_jwts(
     options: JwtOptions, fetch: Fetch, say: Callable[[str], None]
 ) -> AsyncIterator[JwtAuthenticator]:
-    """Who knows principals by JWTs; while the block runs, keys are loaded as they are needed.
+    """Yields the authenticator for JWTs; while the block runs, keys are loaded as needed.
 
-    An issuer that cannot be asked keeps nobody from starting: `say` is told, and tokens of that
-    issuer are refused with UNAVAILABLE until it can.
+    An issuer whose keys cannot be loaded does not prevent the start: the reason goes to `say`, and
+    its tokens are rejected with UNAVAILABLE until a load succeeds.
 
     Raises:
-        AuthError: a file with keys is no good.
+        AuthError: a file with keys cannot be used.
     """
     async with AsyncExitStack() as stack:
         issuers = []
@@ -51,5 +51,5 @@ async def _open_keys(
             issuer.stale_s,
         )
     keys = IssuerKeys(load, freshness, say=lambda reason: say(f"{where}: {reason}"))
-    keys.begin()  # so that the first to call need not wait
+    keys.begin()  # so that the first call need not wait
     return keys

@@ -1,8 +1,8 @@
-"""The keys that others sign with: JWK sets (RFC 7517), how they are read, and how they are kept.
+"""The keys of issuers: JWK sets (RFC 7517), how they are parsed, and how they are refreshed.
 
-What a key can be used for is fixed here, by what the key is and before any token is seen: a token
-that names an algorithm only picks among the keys made for it. So no RSA key is ever taken for the
-secret of an HMAC, and there is no key for "none" (RFC 8725 sections 2.1 and 3.1).
+The algorithms of a key follow from the key itself, before any token is read: the algorithm that a
+token names only selects among the keys made for it. So an RSA key is never used as an HMAC secret,
+and there is no key for "none" (RFC 8725 sections 2.1 and 3.1).
 """
 
 import asyncio
@@ -27,37 +27,37 @@ from jwt.algorithms import (
 from jwt.exceptions import InvalidKeyError
 
 _MOST_KEYS = 100
-# Without a `kid` each key that fits is tried: whoever shows such a token must not make that many.
+# Without a `kid` each matching key is tried; a client must not be able to cause more checks.
 _MOST_TRIED = 8
-# How long to wait for another try where there are no keys yet: nobody can be let in until then.
+# Seconds before a retry while there are no keys yet: until then all tokens are rejected.
 _FIRST_RETRY_S = 2.0
 _LEAST_RSA_BITS = 2048
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-# RFC 7518 section 3.4: each curve has its one hash.
+# RFC 7518 section 3.4: each curve is used with one hash.
 _EC = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 # RFC 7518 section 3.2: a secret is at least as long as the hash.
 _HMAC = {"HS256": 32, "HS384": 48, "HS512": 64}
-# RFC 9864 section 2.2 has a name of its own for EdDSA with this curve, which is the only one here.
-_SAME = {"Ed25519": "EdDSA"}
+# RFC 9864 section 2.2 gives EdDSA with this curve its own name; other curves are unsupported.
+_ALIASES = {"Ed25519": "EdDSA"}
 _SIGNATURES: Mapping[str, Algorithm] = get_default_algorithms()
-# The members of a private key (RFC 7518 section 6): what checks needs none of them.
+# The members of a private key (RFC 7518 section 6); verification needs none of them.
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 
 class KeySetError(Exception):
-    """What should be keys is none; the text says why, and holds no secret."""
+    """A document holds no usable keys; the message says why, and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key that checks signatures made in certain ways, and no others."""
+    """A key that verifies signatures of certain algorithms, and no others."""
 
     algorithms: frozenset[str]
     kid: str | None = None
     _key: Any = field(default=None, repr=False)
 
     def verify(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
-        """Whether `signature` is this key's, under one of its algorithms."""
+        """True if `signature` was made by this key's owner with this algorithm."""
         return algorithm in self.algorithms and bool(
             _SIGNATURES[algorithm].verify(signed, self._key, signature)
         )
@@ -65,17 +65,17 @@ class VerificationKey:
 
 def usual_name(algorithm: str) -> str:
     """The name that an algorithm has in `VerificationKey.algorithms`."""
-    return _SAME.get(algorithm, algorithm)
+    return _ALIASES.get(algorithm, algorithm)
 
 
 def read_keys(document: bytes, *, allow_secrets: bool) -> list[VerificationKey]:
-    """The keys of a JWK set that can be used, or the one key of a PEM text.
+    """Parses the usable keys of a JWK set, or the one key of a PEM text.
 
-    As RFC 7517 section 5 asks, what cannot be used is passed over. Secrets (`oct`) are keys only
-    where they are allowed: one that was published is none.
+    Skips unusable keys, as RFC 7517 section 5 requires. Secrets (`oct`) are accepted only with
+    `allow_secrets`: a secret that was published is not one.
 
     Raises:
-        KeySetError: it is neither, or holds nothing that can be used.
+        KeySetError: the document is neither, or has no usable key.
     """
     if document.lstrip().startswith(b"-----BEGIN"):
         return [_from_pem(document)]
@@ -84,11 +84,11 @@ def read_keys(document: bytes, *, allow_secrets: bool) -> list[VerificationKey]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise KeySetError("is neither a JWK set nor a public key in PEM") from None
     if not isinstance(jwks, list):
-        raise KeySetError("is no JWK set: expected a list of keys")
+        raise KeySetError("is not a JWK set: expected a list of keys")
     found = [_from_jwk(jwk, allow_secrets=allow_secrets) for jwk in jwks[:_MOST_KEYS]]
     keys = [key for key in found if key is not None]
     if not keys:
-        raise KeySetError("holds no key that can check signatures")
+        raise KeySetError("has no key that can verify signatures")
     return keys
 
 
@@ -96,11 +96,11 @@ def _from_pem(document: bytes) -> VerificationKey:
     try:
         key = load_pem_public_key(document)
     except ValueError:
-        raise KeySetError("is no public key in PEM") from None
+        raise KeySetError("is not a public key in PEM") from None
     algorithms = _algorithms_of(key)
     if not algorithms:
         raise KeySetError(
-            "is no key to check with: expected RSA of 2048 bits or more, "
+            "is not a supported key: expected RSA of 2048 bits or more, "
             "EC P-256, P-384 or P-521, or Ed25519"
         )
     return VerificationKey(algorithms, None, key)
@@ -133,7 +133,7 @@ def _from_jwk(jwk: object, *, allow_secrets: bool) -> VerificationKey | None:
 
 
 def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
-    """RFC 7517 sections 4.2 and 4.3."""
+    """True if the key may verify signatures (RFC 7517 sections 4.2 and 4.3)."""
     operations = jwk.get("key_ops", ["verify"])
     return jwk.get("use", "sig") == "sig" and isinstance(operations, list) and (
         "verify" in operations or "sign" in operations
@@ -141,7 +141,7 @@ def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
 
 
 def _algorithms_of(key: object) -> frozenset[str]:
-    """What a key can be used for, by what it is."""
+    """The algorithms that a key supports, by its type."""
     match key:
         case RSAPublicKey():
             return frozenset(_RSA if key.key_size >= _LEAST_RSA_BITS else ())
@@ -156,26 +156,26 @@ def _algorithms_of(key: object) -> frozenset[str]:
 
 
 class KeysUnavailableError(Exception):
-    """An issuer's keys cannot be had now."""
+    """An issuer's keys are not available now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old keys may get; seconds."""
+    """The age limits of keys, in seconds."""
 
     refresh_s: float
-    """Then they are loaded again, while the old ones serve."""
+    """The age at which keys are reloaded, while the old ones stay in use."""
     retry_s: float
-    """So long, at least, between two loads."""
+    """The least time between two loads."""
     stale_s: float
-    """Then they are believed no more."""
+    """The age at which keys are no longer used."""
 
 
 class IssuerKeys:
-    """One issuer's keys: loaded when first needed, again when old, and for a key nobody knows.
+    """One issuer's keys: loaded on first use, when they are old, and for an unknown `kid`.
 
-    While they cannot be loaded the old ones serve, up to a limit. However many ask, and whatever
-    they make up, there is one load at a time, and one in `retry_s`.
+    If a load fails, the old keys stay in use, up to a limit. However many callers ask, for
+    whatever `kid`, there is one load at a time, and one in `retry_s`.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class IssuerKeys:
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`load` raises `KeySetError` if it cannot; `say` is told why."""
+        """`load` raises `KeySetError` if it fails; `say` receives the reason."""
         self._load = load
         self._freshness = freshness
         self._first_retry_s = min(_FIRST_RETRY_S, freshness.retry_s)
@@ -200,10 +200,10 @@ class IssuerKeys:
         return f"<IssuerKeys, {len(self._keys)} keys>"
 
     async def find(self, algorithm: str, kid: str | None) -> Sequence[VerificationKey]:
-        """The keys that a token of this header may be signed with.
+        """The keys that may have signed a token with this header.
 
         Raises:
-            KeysUnavailableError: nobody can tell.
+            KeysUnavailableError: no keys could be loaded.
         """
         age_s = self._clock() - self._loaded_at_s
         if age_s > self._freshness.stale_s:
@@ -211,7 +211,7 @@ class IssuerKeys:
             if self._clock() - self._loaded_at_s > self._freshness.stale_s:
                 raise KeysUnavailableError
         elif age_s > self._freshness.refresh_s:
-            self._start()  # and nobody waits for it
+            self._start()  # in the background: this call does not wait for it
         found = self._fitting(algorithm, kid)
         if kid is not None and not self._knows(kid):
             await self._reload()
@@ -219,17 +219,17 @@ class IssuerKeys:
         return found
 
     def begin(self) -> None:
-        """Starts to load the keys before anybody asks for them."""
+        """Starts to load the keys before the first call."""
         self._start()
 
     async def close(self) -> None:
-        """Loads no more."""
+        """Stops loading."""
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
 
     def _fitting(self, algorithm: str, kid: str | None) -> Sequence[VerificationKey]:
-        """RFC 7515 section 4.1.4: `kid` is a hint; where it is missing, all that fit do."""
+        """The keys for a `kid`, or all for the algorithm without one (RFC 7515 section 4.1.4)."""
         fitting = [
             key
             for key in self._keys
@@ -243,11 +243,11 @@ class IssuerKeys:
     async def _reload(self) -> None:
         loading = self._start()
         if loading is not None:
-            # One of those who wait may leave without ending it for the others.
+            # Shielded: a caller that is cancelled must not cancel the load for the others.
             await asyncio.shield(loading)
 
     def _start(self) -> asyncio.Future[None] | None:
-        """The load under way, a new one, or None if the last was too short a time ago."""
+        """The load in progress, a new one, or None within `retry_s` of the last."""
         retry_s = self._freshness.retry_s if self._keys else self._first_retry_s
         if self._loading is None and self._clock() - self._tried_at_s >= retry_s:
             self._tried_at_s = self._clock()
@@ -258,7 +258,7 @@ class IssuerKeys:
     def _done(self, loading: asyncio.Future[None]) -> None:
         self._loading = None
         if not loading.cancelled():
-            loading.exception()  # whoever waited for it may have gone
+            loading.exception()  # marks it as retrieved: all callers may have been cancelled
 
     async def _try(self) -> None:
         try:

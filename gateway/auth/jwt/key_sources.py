@@ -1,4 +1,4 @@
-"""Where the keys of an issuer are: in a file, at a URL, or where its OIDC configuration says."""
+"""Sources of an issuer's keys: a file, a URL, or the issuer's OIDC configuration."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,13 +11,13 @@ from gateway.config.credentials import JwtIssuer, check_is_private
 from gateway.files import read_file
 
 Load = Callable[[], Awaitable[Sequence[VerificationKey]]]
-"""Gets keys, or raises `KeySetError` with the reason."""
+"""Loads keys, or raises `KeySetError` with the reason."""
 
 _MOST_BYTES = 1024 * 1024
 
 
 def load_from(issuer: JwtIssuer, fetch: Fetch) -> Load:
-    """What loads an issuer's keys."""
+    """The function that loads an issuer's keys."""
     if issuer.keys_file is not None:
         return _from_file(issuer.keys_file, allow_secrets=_allows_secrets(issuer))
     if issuer.keys_url is not None:
@@ -30,7 +30,7 @@ def _allows_secrets(issuer: JwtIssuer) -> bool:
 
 
 def _from_file(path: Path, *, allow_secrets: bool) -> Load:
-    """Reads a file; it is read again whenever it is asked for, for that costs next to nothing."""
+    """Reads a file; it is read at every load, because that is cheap."""
 
     async def load() -> Sequence[VerificationKey]:
         try:
@@ -50,7 +50,7 @@ def _from_url(url: str, fetch: Fetch) -> Load:
 
 
 def _from_discovery(issuer: JwtIssuer, fetch: Fetch) -> Load:
-    """OpenID Connect Discovery 1.0, section 4."""
+    """Finds the keys by OpenID Connect Discovery 1.0, section 4."""
     url = issuer.issuer.rstrip("/") + "/.well-known/openid-configuration"
 
     async def load() -> Sequence[VerificationKey]:
@@ -66,8 +66,10 @@ def _keys_url(url: str, document: bytes, issuer: JwtIssuer) -> str:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("jwks_uri"), str):
-        raise KeySetError(f"{url}: is no OpenID configuration: expected an object with jwks_uri")
-    # Section 4.3: or one issuer could hand out the keys of another.
+        raise KeySetError(
+            f"{url}: is not an OpenID configuration: expected an object with jwks_uri"
+        )
+    # Section 4.3: otherwise one issuer could publish keys for another.
     if found.get("issuer") != issuer.issuer:
         raise KeySetError(f"{url}: is the configuration of another issuer")
     keys_url: str = found["jwks_uri"]

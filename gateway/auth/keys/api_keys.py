@@ -1,7 +1,7 @@
-"""The life of an API key: made for an owner, given a new secret, revoked.
+"""The life cycle of API keys: created for an owner, rotated, revoked.
 
-Its id is what people call it by; its secret is seen once, by whoever makes it, and kept as a
-digest.
+A key's id identifies it in commands and logs. Its secret is shown once, when the key is created,
+and stored as a digest.
 """
 
 import secrets
@@ -20,15 +20,15 @@ _ID_BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """What a key shall be; `MalformedError` if it cannot."""
+    """The properties of a new key; raises `MalformedError` if one is invalid."""
 
     owner: str
-    """The principal that it calls in the name of."""
+    """The principal whose calls the key authenticates."""
     scopes: frozenset[str] = frozenset()
     ttl_s: float | None = None
-    """How long it lives; None for until it is revoked."""
+    """Its lifetime; None for until it is revoked."""
     networks: tuple[str, ...] = ()
-    """Where it may be used from; empty for anywhere."""
+    """The networks it may be used from; empty for all."""
 
     def __post_init__(self) -> None:
         check_name("owner", self.owner)
@@ -39,16 +39,16 @@ class KeyRequest:
 
 @dataclass(frozen=True, slots=True)
 class MadeKey:
-    """A key on its way to its owner: the only time that anyone sees its secret."""
+    """A new key for its owner: the only time that its secret is shown."""
 
     secret: str = field(repr=False)
     record: KeyRecord
 
 
 class ApiKeys:
-    """Makes keys and keeps their digests in a store.
+    """Creates keys and keeps their digests in a store.
 
-    Every method raises `StoreUnavailableError` while the store cannot be asked.
+    Every method raises `StoreUnavailableError` while the store is unavailable.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class ApiKeys:
         self._clock = clock
 
     async def create(self, request: KeyRequest) -> MadeKey:
-        """A new key."""
+        """Creates a key."""
         made = self._make(request)
         while not await self._store.add_key(made.record):
-            made = self._make(request)  # the id is another's, once in 2**48
+            made = self._make(request)  # again if the id is taken: a chance of 1 in 2**48
         self._note("key.created", made.record)
         return made
 
     async def rotate(self, key_id: str, overlap_s: float = 0.0) -> MadeKey | None:
-        """Another secret for a key; the old one is good for `overlap_s` more. None if unknown."""
+        """Gives a key a new secret; the old one stays valid for `overlap_s`. None if unknown."""
         secret = new_secret(API_KEY)
         old_until_s = self._clock() + overlap_s if overlap_s > 0 else None
         record = await self._store.replace_key(key_id, digest(secret), old_until_s)
@@ -80,7 +80,7 @@ class ApiKeys:
         return MadeKey(secret, record)
 
     async def revoke(self, key_id: str) -> bool:
-        """Ends a key; False if there is none of this id."""
+        """Revokes a key; False if no key has this id."""
         record = await self._store.revoke_key(key_id)
         if record is None:
             return False
@@ -88,18 +88,18 @@ class ApiKeys:
         return True
 
     async def verify(self, text: str) -> KeyRecord | None:
-        """What a secret stands for, or None if it is not good.
+        """The key with this secret, or None if it is invalid.
 
-        Unknown, expired and revoked keys cost the same: one digest, one question to the store.
+        Unknown, expired and revoked keys take the same time: one digest, one lookup in the store.
         """
         return await self._store.find_key(digest(text)) if is_secret(text, API_KEY) else None
 
     async def note_use(self, key_id: str) -> None:
-        """Notes that a key is used now."""
+        """Records that a key was used now."""
         await self._store.touch_key(key_id, self._clock())
 
     def list_all(self) -> AsyncIterator[KeyRecord]:
-        """All keys, expired ones too, by id."""
+        """All keys, including expired ones, by id."""
         return self._store.list_keys()
 
     def _make(self, request: KeyRequest) -> MadeKey:

@@ -1,4 +1,4 @@
-"""API keys as credentials, in a header of their own."""
+"""API keys as credentials, in their own header."""
 
 import asyncio
 import time
@@ -18,10 +18,11 @@ from gateway.status import Code, StatusError
 from gateway.stores.base import KeyRecord, StoreUnavailableError
 
 _NOTE_EVERY_S = 60.0
+_REFUSED = "the API key is unknown, has expired, was revoked, or may not be used from here"
 
 
 class KeyAuthenticator:
-    """Knows principals by the API keys that were made for them."""
+    """Maps API keys to the principals that own them."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class KeyAuthenticator:
     ) -> None:
         self._keys = keys
         self._header = header
-        # RFC 9110 section 15.5.2 wants a challenge, and no scheme for keys is registered.
+        # RFC 9110 section 15.5.2 requires a challenge, and no scheme for keys is registered.
         self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
         self._clock = clock
@@ -40,24 +41,26 @@ class KeyAuthenticator:
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
-        """Who showed a key, if that is known; see `Authenticator.recall`."""
+        """The principal of the key, if cached; see `Authenticator.recall`."""
         text = call.headers.get(self._header)
         if text is None:
             return None
-        key = self._known.recent(text)
-        # What is more to be said of a key, `authenticate` says.
+        key = self._known.cached(text)
+        # All other checks of a key are left to `authenticate`.
         return MUST_ASK if key is None or key.networks or key.use_is_news else key.principal
 
     async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a key; see `Authenticator.authenticate`."""
+        """The principal of the key; see `Authenticator.authenticate`."""
         text = call.headers.get(self._header)
         if text is None:
             return None
-        key = self._known.recent(text)
+        if not text:
+            raise self._refusal(f"the header {self._header} is empty")
+        key = self._known.cached(text)
         if key is None:
             key = await self._look_up(text)
         if key.networks and not key.admits(call.peer):
-            # In the words for a key that is none: whoever found one learns nothing about it.
+            # The same message as for an unknown key: a thief of the key learns nothing about it.
             self._audit.record(
                 "policy.refused",
                 rule="networks of the key",
@@ -71,7 +74,7 @@ class KeyAuthenticator:
         return key.principal
 
     async def close(self) -> None:
-        """Returns when what is being noted is noted."""
+        """Waits until the uses of keys are recorded."""
         if self._noting:
             await asyncio.wait(list(self._noting.values()))
 
@@ -88,28 +91,28 @@ class KeyAuthenticator:
         record = await self._keys.verify(text)
         return None if record is None else _Key(record, self._clock())
 
-    def _refusal(self) -> StatusError:
+    def _refusal(self, message: str = _REFUSED) -> StatusError:
         return StatusError(
             Code.UNAUTHENTICATED,
-            "the API key is unknown, has expired, was revoked, or may not be used from here",
+            message,
             headers=[("WWW-Authenticate", self.challenge.scheme)],
         )
 
     def _note_use(self, key: "_Key") -> None:
-        """Has the store told of it; no call waits for that, and none fails with it."""
+        """Records the use in the store; no call waits for that, and none fails with it."""
         key.use_is_news = False
         key_id = key.principal.credential
         if key_id not in self._noting:
-            task = self._noting[key_id] = asyncio.create_task(self._tell(key_id))
+            task = self._noting[key_id] = asyncio.create_task(self._record_use(key_id))
             task.add_done_callback(lambda _: self._noting.pop(key_id))
 
-    async def _tell(self, key_id: str) -> None:
+    async def _record_use(self, key_id: str) -> None:
         with suppress(StoreUnavailableError):
             await self._keys.note_use(key_id)
 
 
 class _Key:
-    """A key that is good."""
+    """A valid key."""
 
     __slots__ = ("_admitted", "networks", "principal", "use_is_news")
 
@@ -121,8 +124,8 @@ class _Key:
         self.use_is_news = used_at_s is None or now_s - used_at_s >= _NOTE_EVERY_S
 
     def admits(self, peer: str) -> bool:
-        """Whether it may be used from this address; from what is no address it may not."""
-        if peer == self._admitted:  # saves two microseconds where a key has one user
+        """True if it may be used from this address; False for a peer without an address."""
+        if peer == self._admitted:  # avoids two microseconds of checks for a key with one user
             return True
         address = _address(peer)
         if address is None or not any(address in network for network in self.networks):
@@ -131,7 +134,7 @@ class _Key:
         return True
 
 
-# Saves parsing a client's address at each of its calls.
+# Cached: avoids parsing a client's address on each of its calls.
 @lru_cache(maxsize=4096)
 def _address(peer: str) -> IPv4Address | IPv6Address | None:
     try:

@@ -1,1 +1,1 @@
-"""Tokens that the gateway issues itself."""
+"""Tokens that the gateway issues."""

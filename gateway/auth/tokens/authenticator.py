@@ -12,13 +12,13 @@ from gateway.auth.tokens.tokens import Tokens
 from gateway.call import Call, Principal
 from gateway.stores.base import StoreUnavailableError
 
-_AUTHORIZATION = istr("Authorization")  # saves folding the name for each request
+_AUTHORIZATION = istr("Authorization")  # an istr: avoids case folding for each request
 _SCHEME = "bearer "
 _PREFIX = f"{ACCESS}_"
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
-    """What `Authorization: Bearer` holds, or None if there is no such header."""
+    """The token of `Authorization: Bearer`, or None without that header."""
     value = headers.get(_AUTHORIZATION)
     if value is None or value[:7].lower() != _SCHEME:
         return None
@@ -26,7 +26,7 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 
 
 class TokenAuthenticator:
-    """Knows principals by the tokens that were issued here."""
+    """Maps tokens that the gateway issued to principals."""
 
     challenge = BEARER
 
@@ -35,17 +35,17 @@ class TokenAuthenticator:
         self._principals = TtlCache(self._find, lambda text: is_secret(text, ACCESS))
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
-        """Who showed a token, if that is known; see `Authenticator.recall`.
+        """The principal of the token, if cached; see `Authenticator.recall`.
 
-        Bearer credentials of another look are left to others.
+        Ignores other bearer tokens: they are for other authenticators.
         """
         text = bearer(call.headers)
         if text is None or not text.startswith(_PREFIX):
             return None
-        return self._principals.recent(text) or MUST_ASK
+        return self._principals.cached(text) or MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
-        """Who showed a token; see `Authenticator.authenticate`."""
+        """The principal of the token; see `Authenticator.authenticate`."""
         text = bearer(call.headers)
         if text is None or not text.startswith(_PREFIX):
             return None

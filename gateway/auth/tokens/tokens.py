@@ -1,8 +1,7 @@
-"""The life of an opaque token: issued, verified, renewed, revoked.
+"""The life cycle of an opaque token: issued, verified, renewed, revoked.
 
-What a client holds is random and means nothing; what it stands for is in the store. A refresh token
-is used once: showing it again means that two hold it, so all that came of its login is revoked
-(RFC 9700 section 4.14.2).
+The client holds a random text; its meaning is in the store. A refresh token is valid once: a second
+use means that it was stolen, so all tokens of its login are revoked (RFC 9700 section 4.14.2).
 """
 
 import secrets
@@ -23,12 +22,12 @@ from gateway.stores.base import (
 
 
 class InvalidTokenError(Exception):
-    """A refresh token that renews nothing; the text may be shown to its client."""
+    """A refresh token that cannot be used; the message may be shown to its client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What somebody has been granted."""
+    """The rights granted to a client."""
 
     principal: str
     client: str
@@ -36,27 +35,27 @@ class Grant:
     ttl_s: float
     claims: Mapping[str, str] = field(default_factory=dict)
     refresh_ttl_s: float | None = None
-    """How long it can be renewed; None for not at all."""
+    """Seconds for which it can be renewed; None for not at all."""
     refresh_scopes: frozenset[str] | None = None
-    """What it can be renewed for; None for `scopes`."""
+    """The scopes of renewed tokens; None for `scopes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Tokens on their way to their client: the only time that anyone sees them."""
+    """New tokens for their client: the only time that they are shown."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_in_s: float
     scopes: frozenset[str]
     family: str = ""
-    """What all tokens of this login share; no secret."""
+    """The id that all tokens of this login share; not secret."""
 
 
 class Tokens:
     """Issues tokens and keeps their digests in a store.
 
-    Every method raises `StoreUnavailableError` while the store cannot be asked.
+    Every method raises `StoreUnavailableError` while the store is unavailable.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Tokens:
         self._clock = clock
 
     async def issue(self, grant: Grant) -> Issued:
-        """New tokens for a new login."""
+        """Issues tokens for a new login."""
         family = secrets.token_hex(16)
         issued, records = self._make(grant, family)
         await self._store.add_tokens(records)
@@ -78,13 +77,13 @@ class Tokens:
         return issued
 
     async def find_refresh(self, text: str) -> TokenRecord | None:
-        """What a refresh token stands for, or None if it is not good; it stays as it is."""
+        """The record of a refresh token, or None if it is invalid; does not use it up."""
         if not is_secret(text, REFRESH):
             return None
         return await self._store.find_token(digest(text))
 
     async def refusal(self, text: str) -> InvalidTokenError:
-        """Why a refresh token is not good. If it was used before, its family is revoked."""
+        """The reason why a refresh token is invalid; if it is a reuse, its family is revoked."""
         if not is_secret(text, REFRESH):
             return InvalidTokenError("the refresh token is malformed")
         try:
@@ -94,10 +93,10 @@ class Tokens:
         return InvalidTokenError("the refresh token has expired or was revoked")
 
     async def renew(self, text: str, record: TokenRecord, grant: Grant) -> Issued:
-        """Uses a refresh token up for new tokens of the same family.
+        """Exchanges a refresh token for new tokens of the same family.
 
         Raises:
-            InvalidTokenError: somebody else was first.
+            InvalidTokenError: it was used, has expired or was revoked meanwhile.
         """
         issued, records = self._make(grant, record.family)
         await self._rotate(text, records)
@@ -105,20 +104,20 @@ class Tokens:
         return issued
 
     async def verify(self, text: str) -> TokenRecord | None:
-        """What an access token stands for, or None if it is not good."""
+        """The record of an access token, or None if it is invalid."""
         if not is_secret(text, ACCESS):
             return None
         record = await self._store.find_token(digest(text))
         return record if record is not None and record.kind is TokenKind.ACCESS else None
 
     async def find(self, text: str) -> TokenRecord | None:
-        """What a token of either kind stands for, or None if it is not good."""
+        """The record of a token of either kind, or None if it is invalid."""
         if not is_secret(text, ACCESS) and not is_secret(text, REFRESH):
             return None
         return await self._store.find_token(digest(text))
 
     async def revoke(self, record: TokenRecord) -> None:
-        """Revokes a token and all that came of its login (RFC 7009 section 2.1)."""
+        """Revokes a token and all others of its login (RFC 7009 section 2.1)."""
         await self._store.revoke_family(record.family)
         self._audit.record(
             "token.revoked",
@@ -128,21 +127,21 @@ class Tokens:
         )
 
     async def revoke_family(self, family: str) -> int:
-        """Revokes a login by its name; tells how many tokens were good until now."""
+        """Revokes a login by its id; returns how many tokens were valid until now."""
         gone = await self._store.revoke_family(family)
         if gone:
             self._audit.record("token.revoked", family=family)
         return gone
 
     async def revoke_principal(self, principal: str) -> int:
-        """Revokes all that a principal has; tells how many tokens were good until now."""
+        """Revokes all logins of a principal; returns how many tokens were valid until now."""
         gone = await self._store.revoke_principal(principal)
         if gone:
             self._audit.record("token.revoked", principal=principal)
         return gone
 
     def list_all(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
-        """The good tokens, of one principal or all, in no order."""
+        """The valid tokens, of one principal or all, in no order."""
         return self._store.list_tokens(principal)
 
     def _make(self, grant: Grant, family: str) -> tuple[Issued, list[TokenRecord]]:
@@ -184,7 +183,7 @@ class Tokens:
 
     async def _note_reuse(self, used: bytes) -> None:
         family = None
-        with suppress(StoreUnavailableError):  # that it happened is written down in any case
+        with suppress(StoreUnavailableError):  # the reuse is recorded in any case
             family = await self._store.find_used(used)
         self._audit.record("token.reuse", credential=used.hex()[:16], family=family or "")
 

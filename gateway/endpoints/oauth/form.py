@@ -1,4 +1,4 @@
-"""What a client sends to a token endpoint, read strictly, and how it is refused (RFC 6749)."""
+"""Parses the requests of token endpoints strictly, and renders their errors (RFC 6749)."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from gatewayapi.v1.auth_pb2 import Client
 
 MOST_BYTES = 16 * 1024
 
-# How long all of a form may take: it is small, and nothing of it is done before all of it is there.
-_PATIENCE_S = 30.0
+# Seconds for the whole form: it is small, and is processed only when it is complete.
+_READ_TIMEOUT_S = 30.0
 _MOST_FIELDS = 20
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,256}")
@@ -32,7 +32,7 @@ _CODES: Mapping[int, Code] = {
 
 
 class OAuthError(Exception):
-    """A refusal in the words of RFC 6749 section 5.2."""
+    """An error in the format of RFC 6749 section 5.2."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class OAuthError(Exception):
 
     @property
     def response(self) -> Response:
-        """The refusal as a response."""
+        """The error as a response."""
         headers = [("Cache-Control", "no-store"), ("Pragma", "no-cache"), *self.headers]
         if self.http_status == 401:
             headers.append(("WWW-Authenticate", 'Basic realm="token endpoint"'))
@@ -66,11 +66,11 @@ class Form(dict[str, str]):
 
 
 async def read_form(request: Request) -> Form:
-    """The form in a request's body.
+    """Reads the form in a request's body.
 
     Raises:
-        OAuthError: it is of another type, too large, or names a field twice (RFC 6749 section 3.2).
-        StatusError: the body broke off, came too slowly, or is coded in an unknown way.
+        OAuthError: it has another type, is too large, or repeats a field (RFC 6749 section 3.2).
+        StatusError: the body was cut off, came too slowly, or has an unknown content coding.
     """
     if request.query:
         raise OAuthError("invalid_request", "send parameters in the body, not in the URL")
@@ -80,8 +80,8 @@ async def read_form(request: Request) -> Form:
     pairs = _pairs(await _read_body(request))
     form = Form(pairs)
     if len(form) < len(pairs):
-        raise OAuthError("invalid_request", "a parameter is there twice")
-    # RFC 6749 section 3.2: a parameter without a value is as if it were not there.
+        raise OAuthError("invalid_request", "a parameter is sent twice")
+    # RFC 6749 section 3.2: a parameter without a value counts as missing.
     return Form((name, value) for name, value in form.items() if value)
 
 
@@ -94,7 +94,7 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
     if b"" in parameters:
         raise OAuthError(
             "invalid_request",
-            "the form has an & with no parameter before or behind it; send name=value&name=value",
+            "the form has an & with no parameter before or after it; send name=value&name=value",
         )
     if not all(b"=" in one for one in parameters):
         raise OAuthError(
@@ -114,10 +114,10 @@ async def _read_body(request: Request) -> bytes:
     if int(request.headers.get("Content-Length", "0")) > MOST_BYTES:
         raise _too_large()
     body = bytearray()
-    # In pieces: of what comes with no length no more is read than a form may have.
+    # In pieces: a body without a stated length is read only up to the limit.
     try:
         async with (
-            asyncio.timeout(_PATIENCE_S),
+            asyncio.timeout(_READ_TIMEOUT_S),
             aclosing(request.body.pieces(lambda: True)) as pieces,
         ):
             async for piece in pieces:
@@ -136,28 +136,28 @@ def _too_large() -> OAuthError:
     )
 
 
-def broken(error: StatusError) -> OAuthError:
-    """A body that could not be read, in the words of the RFC."""
+def body_error(error: StatusError) -> OAuthError:
+    """The error for a body that could not be read, in the format of the RFC."""
     return OAuthError(
         "invalid_request", error.message, http_status=error.http_status, headers=error.headers
     )
 
 
-def check_credentials_are_clear(fields: HeaderFields) -> None:
-    """Refuses two `Authorization` headers: some would believe the one and some the other.
+def refuse_two_authorizations(fields: HeaderFields) -> None:
+    """Rejects two `Authorization` headers: servers differ in which of them they use.
 
     Raises:
         OAuthError: there are two (RFC 6749 section 5.2).
     """
     if is_authorized_twice(fields):
-        raise OAuthError("invalid_request", "the Authorization header is there twice")
+        raise OAuthError("invalid_request", "the Authorization header is sent twice")
 
 
 def parse_clients(headers: Mapping[str, str], form: Form) -> Sequence[Client]:
-    """Who asks, in both readings of HTTP Basic where they differ.
+    """The client's credentials, in both readings of HTTP Basic if they differ.
 
-    RFC 6749 section 2.3.1 has id and secret form-encoded inside Basic. Many clients send them as
-    they are, which is another text where there is a `+` or `%`.
+    By RFC 6749 section 2.3.1 id and secret are form-encoded inside Basic. Many clients send them
+    unencoded, which differs if they contain `+` or `%`.
 
     Raises:
         OAuthError: as `parse_client`.
@@ -166,7 +166,7 @@ def parse_clients(headers: Mapping[str, str], form: Form) -> Sequence[Client]:
     basic = headers.get("Authorization")
     if basic is None:
         return [client]
-    literal = _basic(basic, decoded=False)
+    literal = _parse_basic(basic, decoded=False)
     is_other = literal != (client.id, client.secret) and _CLIENT_ID.fullmatch(literal[0])
     if not is_other or form.get("client_id", literal[0]) != literal[0]:
         return [client]
@@ -174,10 +174,10 @@ def parse_clients(headers: Mapping[str, str], form: Form) -> Sequence[Client]:
 
 
 def parse_client(headers: Mapping[str, str], form: Form) -> Client:
-    """Who asks, and their secret, by client_secret_basic or _post (RFC 6749 section 2.3.1).
+    """The client's id and secret, by client_secret_basic or _post (RFC 6749 section 2.3.1).
 
     Raises:
-        OAuthError: nobody, or somebody twice.
+        OAuthError: there are none, or more than one.
     """
     client = _client(headers.get("Authorization"), form)
     if not _CLIENT_ID.fullmatch(client.id):  # RFC 6749 appendix A.1
@@ -188,36 +188,37 @@ def parse_client(headers: Mapping[str, str], form: Form) -> Client:
 def _client(basic: str | None, form: Form) -> Client:
     if basic is None:
         if "client_id" not in form:
-            raise OAuthError("invalid_client", "the client does not say who it is", http_status=401)
+            raise OAuthError("invalid_client", "client_id is missing", http_status=401)
         return Client(id=form["client_id"], secret=form.get("client_secret", ""))
     if "client_secret" in form:
-        raise OAuthError("invalid_request", "client credentials are there twice")
-    client_id, secret = _basic(basic)
-    if form.get("client_id") == _basic(basic, decoded=False)[0] != client_id:
-        client_id, secret = _basic(basic, decoded=False)  # which of the readings is meant is said
+        raise OAuthError("invalid_request", "client credentials are sent twice")
+    client_id, secret = _parse_basic(basic)
+    if form.get("client_id") == _parse_basic(basic, decoded=False)[0] != client_id:
+        # The form states which reading is meant.
+        client_id, secret = _parse_basic(basic, decoded=False)
     if form.get("client_id", client_id) != client_id:
         raise OAuthError("invalid_request", "client_id differs from the one in Authorization")
     return Client(id=client_id, secret=secret)
 
 
-def scopes_of(form: Form) -> frozenset[str]:
-    """The scopes that are asked for; empty for all that can be had (RFC 6749 section 3.3).
+def requested_scopes(form: Form) -> frozenset[str]:
+    """The requested scopes; empty for all that can be granted (RFC 6749 section 3.3).
 
     Raises:
         OAuthError: one is malformed.
     """
     scopes = form["scope"].split(" ") if "scope" in form else []
-    if len(well_formed(scopes)) < len(set(scopes)):
-        raise OAuthError("invalid_scope", "expected scopes in ASCII, parted by one space")
+    if len(valid_scopes(scopes)) < len(set(scopes)):
+        raise OAuthError("invalid_scope", "expected scopes in ASCII, separated by one space")
     return frozenset(scopes)
 
 
-def well_formed(scopes: Sequence[str]) -> frozenset[str]:
-    """Those that are scopes (RFC 6749 appendix A.4); kept with spaces, another would be two."""
+def valid_scopes(scopes: Sequence[str]) -> frozenset[str]:
+    """Those that are valid scopes (RFC 6749 appendix A.4); one with a space would be two."""
     return frozenset(scope for scope in scopes if _SCOPE.fullmatch(scope))
 
 
-def _basic(value: str, *, decoded: bool = True) -> tuple[str, str]:
+def _parse_basic(value: str, *, decoded: bool = True) -> tuple[str, str]:
     scheme, _, rest = value.partition(" ")
     try:
         client_id, colon, secret = b64decode(rest.strip(), validate=True).decode().partition(":")

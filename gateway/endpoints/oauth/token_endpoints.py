@@ -14,12 +14,12 @@ from gateway.config.auth import TokenOptions
 from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
-    broken,
-    check_credentials_are_clear,
+    body_error,
     parse_clients,
     read_form,
-    scopes_of,
-    well_formed,
+    refuse_two_authorizations,
+    requested_scopes,
+    valid_scopes,
 )
 from gateway.http.messages import Endpoints, Request, Response
 from gateway.status import Code, StatusError
@@ -35,7 +35,7 @@ from gatewayapi.v1.auth_pb2 import (
 
 TOKEN, REVOKE, INTROSPECT = "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"
 TOKEN_PATHS = frozenset({TOKEN, REVOKE, INTROSPECT})
-"""Where refusals are in the words of RFC 6749, those of gates too."""
+"""The paths whose errors have the format of RFC 6749, including errors of request checks."""
 METADATA = "/.well-known/oauth-authorization-server"
 JWK_SET = "/.well-known/jwks.json"
 
@@ -43,11 +43,11 @@ _NOT_KEPT = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 _ANYTHING: frozenset[str] = frozenset()
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 
-Asked = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
+_Handler = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
 
 
 def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
-    """Where back ends find the keys that sign what they are told (RFC 7517 section 5)."""
+    """The endpoint with the keys that verify identity assertions (RFC 7517 section 5)."""
     body = json.dumps(jwk_set).encode()
 
     async def endpoint(_: Request) -> Response:
@@ -58,14 +58,14 @@ def publish_jwk_set(jwk_set: Mapping[str, object]) -> Endpoints:
 
 
 class _Names(NamedTuple):
-    """Whose secrets an attempt can be a guess of."""
+    """The names whose secrets a request may be a guess of."""
 
     clients: tuple[str, ...]
     users: tuple[str, ...] = ()
 
 
 class TokenEndpoints:
-    """Issues tokens to whom the authentication server vouches for."""
+    """Issues tokens to clients that the authentication server accepts."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class TokenEndpoints:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where they are."""
-        # RFC 8414 section 3.1: the path of an issuer comes behind the well-known one. Where a proxy
-        # takes it away, and where nobody set an issuer, there is none.
+        """The endpoints by path and method."""
+        # RFC 8414 section 3.1: the path of an issuer is appended to the well-known one. It is empty
+        # if a proxy removes it or no issuer is set.
         path = urlsplit(self._options.issuer or "").path.rstrip("/")
         return {
             TOKEN: {"POST": self._guarded(self._token)},
@@ -94,14 +94,14 @@ class TokenEndpoints:
             **{where: {"GET": self._metadata} for where in (METADATA, METADATA + path)},
         }
 
-    def _guarded(self, answer: Asked) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(self, answer: _Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                check_credentials_are_clear(request.fields)
+                refuse_two_authorizations(request.fields)
                 form = await read_form(request)
                 clients = parse_clients(request.headers, form)
                 names = self._names(form, clients)
-                async with self._attempts.one(
+                async with self._attempts.attempt(
                     [*names.clients, *names.users], request.client
                 ) as attempt:
                     asked = _by_either(answer, form, clients, request.client)
@@ -109,7 +109,7 @@ class TokenEndpoints:
             except OAuthError as error:
                 return error.response
             except StatusError as error:
-                return broken(error).response
+                return body_error(error).response
             except InvalidTokenError as error:
                 return OAuthError("invalid_grant", str(error)).response
             except TooManyAttemptsError as error:
@@ -143,16 +143,16 @@ class TokenEndpoints:
         return _issued(issued)
 
     async def _issue(self, form: Form, asked: AuthenticateRequest, peer: str) -> Issued:
-        wanted = scopes_of(form)
+        wanted = requested_scopes(form)
         answer = await self._ask(asked, wanted, peer)
         granted = _granted(answer, wanted)
         return await self._tokens.issue(self._grant(answer, asked.client.id, granted, granted))
 
     async def _renew(self, form: Form, client: Client, peer: str) -> Issued:
-        text, wanted = form["refresh_token"], scopes_of(form)
+        text, wanted = form["refresh_token"], requested_scopes(form)
         record = await self._tokens.find_refresh(text)
         if record is None or record.client != client.id:
-            # What is wrong with a token is told to clients that are who they say, and no others.
+            # The fault of a token is reported to authenticated clients only.
             await self._check_client(client, peer)
             if record is None:
                 raise await self._tokens.refusal(text)
@@ -160,12 +160,12 @@ class TokenEndpoints:
         asked = AuthenticateRequest(client=client, renewal=Renewal(principal=record.principal))
         answer = await self._ask(asked, record.scopes, peer)
         if answer.principal != record.principal:
-            raise OAuthError("invalid_grant", "its owner is not known any more")
-        # RFC 6749 section 6: less can be asked for than was granted, never more, and what is
-        # asked for this time does not narrow the next.
-        renewable = well_formed(answer.granted_scopes) & record.scopes
+            raise OAuthError("invalid_grant", "the owner of the token is no longer known")
+        # RFC 6749 section 6: a client may request fewer scopes than were granted, never more, and
+        # the scopes of this request do not narrow those of the next.
+        renewable = valid_scopes(answer.granted_scopes) & record.scopes
         if not wanted <= renewable:
-            raise OAuthError("invalid_scope", "a scope was asked for that is not granted")
+            raise OAuthError("invalid_scope", "a requested scope was not granted")
         grant = self._grant(answer, client.id, wanted or renewable, renewable)
         return await self._tokens.renew(text, record, grant)
 
@@ -193,7 +193,7 @@ class TokenEndpoints:
         try:
             check_name("principal", answer.principal)
         except MalformedError:
-            # It vouches for nobody, or for a name that back ends would get to know as another's.
+            # An empty or malformed name: back ends could take it for another principal's.
             raise _unavailable() from None
         options = self._options
         ttl = answer.time_to_live
@@ -209,7 +209,7 @@ class TokenEndpoints:
         )
 
     async def _revoke(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
-        """RFC 7009 section 2.2: a token that is no good already is no failure."""
+        """Revokes a token; an invalid token is not an error (RFC 7009 section 2.2)."""
         await self._check_client(client, peer)
         record = await self._tokens.find(form["token"])
         if record is not None and record.client == client.id:
@@ -217,7 +217,7 @@ class TokenEndpoints:
         return {}
 
     async def _introspect(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
-        """RFC 7662 section 2.2: of what is not good, or not the client's business, nothing."""
+        """Describes a token; inactive if invalid or another client's (RFC 7662 section 2.2)."""
         await self._check_client(client, peer)
         record = await self._tokens.find(form["token"])
         if record is None or client.id not in (record.client, *self._options.introspectors):
@@ -229,7 +229,7 @@ class TokenEndpoints:
         asked = host if _HOST.fullmatch(host) else "localhost"
         issuer = self._options.issuer or f"{self._scheme}://{asked}"
         base = issuer.rstrip("/")
-        how = ["client_secret_basic", "client_secret_post"]
+        authentication = ["client_secret_basic", "client_secret_post"]
         grants = ["client_credentials", "refresh_token"]
         if self._options.allow_password:
             grants.append("password")
@@ -240,22 +240,22 @@ class TokenEndpoints:
             "introspection_endpoint": base + INTROSPECT,
             "grant_types_supported": grants,
             "response_types_supported": [],
-            "token_endpoint_auth_methods_supported": how,
-            "revocation_endpoint_auth_methods_supported": how,
-            "introspection_endpoint_auth_methods_supported": how,
+            "token_endpoint_auth_methods_supported": authentication,
+            "revocation_endpoint_auth_methods_supported": authentication,
+            "introspection_endpoint_auth_methods_supported": authentication,
         }
-        # It says what this client calls us, so it is for no other.
+        # The Host header of this client is in it, so caches must not give it to others.
         headers = [("Cache-Control", "no-store")]
         return Response(200, headers, json.dumps(body).encode(), "application/json")
 
 
 async def _by_either(
-    answer: Asked, form: Form, clients: Sequence[Client], peer: str
+    answer: _Handler, form: Form, clients: Sequence[Client], peer: str
 ) -> Mapping[str, object]:
-    """The answer to the first of these clients that is who it says.
+    """The answer to the first of these clients that authenticates.
 
-    Those that are wrong are asked about one by one, so how long a refusal takes depends on what was
-    sent alone, and not on what is right.
+    All are tried in order, one by one, so the time of a refusal depends only on what was sent, not
+    on the right credentials.
     """
     *others, last = clients
     for client in others:
@@ -270,10 +270,10 @@ async def _by_either(
 async def _counted(
     answer: Awaitable[Mapping[str, object]], attempt: LoginAttempt, names: _Names
 ) -> Mapping[str, object]:
-    """The answer; a failure that may be a wrong guess is counted.
+    """The answer; counts a failure that may be a wrong guess.
 
-    Of refresh tokens none are: 256 bits are not guessed, and a client whose users' tokens have
-    expired guesses nothing.
+    An invalid refresh token is not counted: 256 bits cannot be guessed, and a client whose users'
+    tokens have expired guesses nothing.
     """
     wrong: Sequence[str] = ()
     try:
@@ -290,15 +290,15 @@ async def _counted(
 
 
 def _granted(answer: AuthenticateResponse, wanted: frozenset[str]) -> frozenset[str]:
-    """What is granted of what is wanted; all that is granted if nothing in particular is."""
-    granted = well_formed(answer.granted_scopes)
+    """The scopes that are both granted and wanted; all granted ones if none is wanted."""
+    granted = valid_scopes(answer.granted_scopes)
     if wanted and not granted & wanted:
         raise OAuthError("invalid_scope", "none of these scopes can be granted")
     return granted & wanted if wanted else granted
 
 
 def _issued(issued: Issued) -> dict[str, object]:
-    """RFC 6749 section 5.1."""
+    """The body of a token response (RFC 6749 section 5.1)."""
     body: dict[str, object] = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
@@ -325,20 +325,20 @@ def _introspected(record: TokenRecord) -> dict[str, object]:
 
 
 def _refused(error: StatusError) -> OAuthError:
-    """What a client is told of the authentication server's refusal (RFC 6749 section 5.2)."""
+    """Maps the authentication server's error to one for the client (RFC 6749 section 5.2)."""
     match error.code:
         case Code.UNAUTHENTICATED:
             return OAuthError("invalid_client", "client authentication failed", http_status=401)
         case Code.INVALID_ARGUMENT:
-            return OAuthError("invalid_grant", "these credentials are not good")
+            return OAuthError("invalid_grant", "these credentials are invalid")
         case Code.PERMISSION_DENIED:
-            return OAuthError("unauthorized_client", "this client may not ask for this")
+            return OAuthError("unauthorized_client", "this client may not request this")
         case _:
             return _unavailable()
 
 
 def _too_many(error: TooManyAttemptsError) -> OAuthError:
-    """RFC 8628 section 3.5 has the word for it."""
+    """The error for too many attempts; its code comes from RFC 8628 section 3.5."""
     headers = [("Retry-After", str(error.retry_after_s))]
     return OAuthError("slow_down", str(error), http_status=429, headers=headers)
 

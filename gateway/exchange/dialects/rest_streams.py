@@ -129,7 +129,7 @@ class RestStreams:
         )
         response.headers += [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
         pieces = ResponseStream(call, encode, self._rendering.record, framing)
-        if framing.counts_on:
+        if framing.has_ids:
             pieces.count = last_number(request.headers.get("Last-Event-ID"))
             pieces.opening = retry_field(self._options.retry_s)
         if framing.heartbeat:

@@ -1,8 +1,8 @@
-"""Makes the driver's client from the URL of a store: one Redis, one behind Sentinel, a cluster.
+"""Makes the driver's client from the URL of a store: a single Redis, Sentinel, or a cluster.
 
-A Redis that has become a replica goes on answering the connections it has. So a connection that
-is answered in one of the ways of `_NOT_THE_MASTER` is given up as a broken one is: the question is
-asked once more, over a new connection, which leads where the address leads now.
+A Redis that has become a replica keeps answering its existing connections. So a connection that
+returns one of the errors of `_NOT_THE_MASTER` is treated as broken: it is closed, and the command
+is repeated once over a new connection, to the server that the address leads to now.
 """
 
 from dataclasses import dataclass
@@ -22,39 +22,39 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 Client = Redis | RedisCluster
 
 TIMEOUT_S = 1.0
-"""How long Redis may take to connect and to answer."""
+"""Seconds for Redis to connect, and to answer."""
 CONNECTIONS = 50
-"""How many connections a worker opens at most; of a cluster, to each node."""
+"""The most connections of a worker; in a cluster, to each node."""
 
 SENTINEL, CLUSTER = "+sentinel", "+cluster"
 _SENTINEL_PORT, _REDIS_PORT = 26379, 6379
-# A sentinel that is down must not hold up the next one's answer.
+# A sentinel that is down must not delay the answer of the next one.
 _SENTINEL_TIMEOUT_S = 0.3
-# LOADING and a closed connection are the driver's ConnectionError.
+# The driver reports LOADING and a closed connection as its ConnectionError.
 _NOT_THE_MASTER = (ReadOnlyError, MovedError, MasterDownError)
 _BROKEN = (RedisConnectionError, RedisTimeoutError, *_NOT_THE_MASTER)
-# Once more at once, because a connection that was idle may be closed, or lead to a former master.
+# One retry at once: an idle connection may be closed, or lead to a former master.
 _TRIES_AGAIN = 1
 _OF_SENTINELS = "sentinel_"
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """A URL with several hosts, taken apart."""
+    """The parts of a URL with several hosts."""
 
     hosts: list[tuple[str, int]]
     path: str
     options: dict[str, Any]
-    """What the driver calls the options of a connection, with user and password."""
+    """The driver's connection options, including user and password."""
     sentinel_options: dict[str, Any]
     is_secured: bool
 
 
 def make_client(url: str) -> Client:
-    """The client for a URL; it connects to nothing yet.
+    """Makes the client for a URL; it does not connect yet.
 
     Raises:
-        TypeError, ValueError: the URL cannot be meant.
+        TypeError, ValueError: the URL is invalid.
     """
     parts = urlsplit(url)
     if parts.scheme.endswith(SENTINEL):
@@ -62,20 +62,20 @@ def make_client(url: str) -> Client:
     if parts.scheme.endswith(CLUSTER):
         return _of_cluster(_addresses(parts, _REDIS_PORT))
     pool = ConnectionPool.from_url(url, max_connections=CONNECTIONS, **_options())
-    # Only here does the driver look at the names of options.
+    # The driver checks the names of options only at this point.
     pool.connection_class(**pool.connection_kwargs)
     return Redis.from_pool(pool)
 
 
 async def close_client(client: Client) -> None:
-    """Closes the connections of a client, to sentinels too."""
+    """Closes the connections of a client, including those to sentinels."""
     await client.aclose()
     if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
         await client.connection_pool.sentinel_manager.aclose()
 
 
 def hosts_of(url: str) -> str:
-    """The hosts of a URL as they may be shown: without user and password."""
+    """The hosts of a URL, without user and password, so that messages may show them."""
     netloc = urlsplit(url).netloc.rpartition("@")[2]
     hosts = [_host(one, 0)[0] for one in netloc.split(",")] if netloc else ["localhost"]
     return ",".join(dict.fromkeys(hosts))
@@ -108,7 +108,7 @@ def _addresses(parts: SplitResult, port: int) -> Addresses:
 
 
 def _parsed(credentials: str, options: dict[str, list[str]]) -> dict[str, Any]:
-    """Options by the driver's own rules, which know their types."""
+    """Parses options by the driver's own rules, which know their types."""
     query = urlencode(options, doseq=True)
     parsed = dict(parse_url(urlunsplit(("redis", f"{credentials}localhost", "", query, ""))))
     del parsed["host"]
@@ -118,7 +118,7 @@ def _parsed(credentials: str, options: dict[str, list[str]]) -> dict[str, Any]:
 def _host(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.path or "@" in text:
-        raise ValueError("expected host or host:port, parted by commas")
+        raise ValueError("expected host or host:port, separated by commas")
     return unquote(parts.hostname), parts.port or port
 
 
@@ -131,7 +131,7 @@ def _behind_sentinel(addresses: Addresses) -> Redis:
     if addresses.is_secured:
         options["ssl"] = of_sentinels["ssl"] = True
     _check(options, is_secured=addresses.is_secured)
-    make: Any = Sentinel  # the driver gives it no types
+    make: Any = Sentinel  # the driver has no types for it
     client: Redis = make(addresses.hosts, sentinel_kwargs=of_sentinels).master_for(
         unquote(service), max_connections=CONNECTIONS, **{**_options(), **options}
     )
@@ -140,7 +140,7 @@ def _behind_sentinel(addresses: Addresses) -> Redis:
 
 def _of_cluster(addresses: Addresses) -> RedisCluster:
     if addresses.path not in ("", "/", "/0"):
-        raise ValueError("a cluster has the database 0 and no other")
+        raise ValueError("a cluster has only the database 0")
     _check(addresses.options, is_secured=addresses.is_secured)
     try:
         return RedisCluster(
@@ -154,6 +154,6 @@ def _of_cluster(addresses: Addresses) -> RedisCluster:
 
 
 def _check(options: dict[str, Any], *, is_secured: bool) -> None:
-    """Has the driver look at the names of options, which it does only as it connects."""
+    """Makes the driver check the names of options, which it otherwise does when it connects."""
     kind = SSLConnection if is_secured else ConnectionPool().connection_class
     kind(**{name: value for name, value in options.items() if name != "ssl"})

@@ -1,9 +1,9 @@
 """The Lua that makes each operation on Redis atomic and one round trip (redis.io, "Scripting").
 
-ARGV[1] is always the prefix of all names. Tokens come as triples: digest, milliseconds of their
-end, record as JSON. A token has its key, its place in its family's sorted set, and its family's in
-its principal's; from both, what has expired is taken out when something is added. A used refresh
-token leaves a mark with its family, so that showing it again is known for what it is.
+ARGV[1] is always the prefix of all names. Tokens come as triples: digest, expiry in milliseconds,
+record as JSON. A token has its key, an entry in its family's sorted set, and its family has one in
+its principal's set; expired entries are removed from both when one is added. A used refresh token
+leaves a mark with its family, so that a second use is recognised.
 """
 
 _KEEP = """
@@ -46,10 +46,10 @@ end
 """
 
 ADD = f"{_NOW}{_KEEP}keep(2)"
-"""ARGV[2..]: the tokens to keep."""
+"""ARGV[2..]: the tokens to store."""
 
 REVOKE = f"{_REVOKE_FAMILY}return revoke(ARGV[2])"
-"""ARGV[2]: the family; returns how many of its tokens were good."""
+"""ARGV[2]: the family; returns how many of its tokens were valid."""
 
 ROTATE = f"""{_NOW}{_KEEP}{_REVOKE_FAMILY}
 local mark = ARGV[1] .. 'used:' .. ARGV[2]
@@ -151,10 +151,10 @@ while i <= #ARGV do
 end
 return answers
 """
-"""The arithmetic of `counting.take_all`, for many one after the other.
+"""The arithmetic of `counting.take_all`, for several requests in order.
 
-ARGV[2..]: for each how many counters it has, and for each of these its name, kind, limit, seconds
-of the window, cost.
+ARGV[2..]: for each request the number of its counters, and for each counter its name, kind, limit,
+window in seconds, cost.
 """
 
 ADD_KEY = """
@@ -169,7 +169,7 @@ if ARGV[5] ~= '' then
 end
 return 1
 """
-"""ARGV[2..5]: id, digest, record as JSON, the milliseconds when it goes or nothing."""
+"""ARGV[2..5]: id, digest, record as JSON, the time in milliseconds when it is deleted or ''."""
 
 FIND_KEY = """
 local id = redis.call('GET', ARGV[1] .. 'key-of:' .. ARGV[2])
@@ -193,7 +193,7 @@ if goes > 0 then redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], goes) 
 redis.call('HSET', key, 'digest', ARGV[3], 'old', old)
 return redis.call('HMGET', key, 'digest', 'record', 'used')
 """
-"""ARGV[2..4]: id, the new digest, milliseconds of the old one's end, which may be past."""
+"""ARGV[2..4]: id, new digest, expiry of the old digest in milliseconds, which may be past."""
 
 REVOKE_KEY = """
 local key = ARGV[1] .. 'key:' .. ARGV[2]

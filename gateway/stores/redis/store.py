@@ -1,8 +1,8 @@
-"""A store in Redis 7 or newer: for many nodes. An operation is one round trip, atomic by a script.
+"""A store in Redis 7 or newer, for many nodes. Each operation is one round trip and one script.
 
-Everything stands under one prefix. What expires does so by Redis' own clock, which is also the one
-that counts. The scripts touch keys of several names, so in a cluster the prefix has a hash tag, as
-`{gateway}:` does: everything is in one slot, on one master (redis.io, "Hash tags").
+All names share a prefix. Records expire by the clock of Redis, which also counts the limits. The
+scripts use keys of several names, so in a cluster the prefix needs a hash tag, as in `{gateway}:`:
+that puts everything into one slot, on one master (redis.io, "Hash tags").
 """
 
 import asyncio
@@ -30,25 +30,25 @@ from gateway.stores.redis import scripts
 from gateway.stores.redis.client import CONNECTIONS, close_client, hosts_of, make_client
 
 _PAGE = 500
-# All of it together: a turn, a new connection, sentinels or nodes that are asked for the master.
-_PATIENCE_S = 3.0
+# For one whole operation: its turn, a new connection, the search for the master.
+_OPERATION_TIMEOUT_S = 3.0
 
 
 class RedisStore:
-    """Keeps everything in the Redis at `url`."""
+    """Stores everything in the Redis at `url`."""
 
     def __init__(self, url: str, prefix: str = "gateway:") -> None:
-        """Connects to nothing yet.
+        """Does not connect yet.
 
         Raises:
-            TypeError, ValueError: the URL cannot be meant.
+            TypeError, ValueError: the URL is invalid.
         """
         self._host = hosts_of(url)
         self._redis = make_client(url)
-        # A question that finds no connection free waits for one: many at once are no outage.
+        # A command waits for a free connection: a burst of commands is not an outage.
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._prefix = prefix
-        # A cluster sends a script to where its first key is.
+        # A cluster client sends a script to the node of its first key.
         self._keys = [prefix] if isinstance(self._redis, RedisCluster) else []
         self._takes = Batches(self._take_many)
         self._scripts = {
@@ -71,22 +71,22 @@ class RedisStore:
         return f"<RedisStore {self._host}>"
 
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
-        """Keeps new tokens; see `TokenStore.add_tokens`."""
+        """Stores new tokens; see `TokenStore.add_tokens`."""
         await self._run(scripts.ADD, *_arguments(records))
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest, if it is good."""
-        text = await self._asked(self._redis.get(f"{self._prefix}token:{digest.hex()}"))
+        """The token with this digest, if it is valid."""
+        text = await self._execute(self._redis.get(f"{self._prefix}token:{digest.hex()}"))
         return None if text is None else _token(text)
 
     async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
-        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+        """Uses up a refresh token; see `TokenStore.rotate_token`."""
         done = await self._run(scripts.ROTATE, digest.hex(), *_arguments(successors))
         return Rotation(done.decode())
 
     async def find_used(self, digest: bytes) -> str | None:
-        """Whose refresh token this was; see `TokenStore.find_used`."""
-        family = await self._asked(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
+        """The login of a refresh token that was used up; see `TokenStore.find_used`."""
+        family = await self._execute(self._redis.get(f"{self._prefix}used:{digest.hex()}"))
         return None if family is None else str(family.decode())
 
     async def revoke_family(self, family: str) -> int:
@@ -96,15 +96,15 @@ class RedisStore:
     async def revoke_principal(self, principal: str) -> int:
         """Revokes all tokens of a principal."""
         key = f"{self._prefix}principal:{principal}"
-        families = await self._asked(self._redis.zrange(key, 0, -1))
+        families = await self._execute(self._redis.zrange(key, 0, -1))
         return sum([await self.revoke_family(family.decode()) for family in families])
 
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
-        """The good tokens, of one principal or all."""
-        cursor, pattern = 0, f"{_literal(self._prefix)}token:*"
+        """The valid tokens, of one principal or all."""
+        cursor, pattern = 0, f"{_escape_pattern(self._prefix)}token:*"
         while True:
-            cursor, names = await self._asked(self._scan(cursor, pattern))
-            texts = await self._asked(self._redis.mget(names)) if names else ()
+            cursor, names = await self._execute(self._scan(cursor, pattern))
+            texts = await self._execute(self._redis.mget(names)) if names else ()
             for record in (_token(text) for text in texts if text is not None):
                 if principal in (None, record.principal):
                     yield record
@@ -112,7 +112,7 @@ class RedisStore:
                 return
 
     async def add_key(self, record: KeyRecord) -> bool:
-        """Keeps a new key; False if its id is taken."""
+        """Stores a new key; False if its id is taken."""
         value = {
             "owner": record.owner,
             "scopes": sorted(record.scopes),
@@ -126,7 +126,7 @@ class RedisStore:
         return bool(await self._run(scripts.ADD_KEY, *arguments))
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
-        """The key with this digest, if it is good."""
+        """The key with this digest, if it is valid."""
         found = await self._run(scripts.FIND_KEY, digest.hex())
         if found is None:
             return None
@@ -137,7 +137,7 @@ class RedisStore:
     async def replace_key(
         self, key_id: str, digest: bytes, old_until_s: float | None = None
     ) -> KeyRecord | None:
-        """Gives a key another secret; see `KeyStore.replace_key`."""
+        """Replaces the secret of a key; see `KeyStore.replace_key`."""
         old_until_ms = 0 if old_until_s is None else int(old_until_s * 1000)
         parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex(), old_until_ms)
         return None if parts is None else _key(key_id, parts)
@@ -148,12 +148,12 @@ class RedisStore:
         return None if parts is None else _key(key_id, parts)
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Notes when a key was last used."""
+        """Records when a key was last used."""
         await self._run(scripts.TOUCH_KEY, key_id, at_s)
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
-        names = await self._asked(self._redis.smembers(f"{self._prefix}keys"))
+        names = await self._execute(self._redis.smembers(f"{self._prefix}keys"))
         for name in sorted(name.decode() for name in names):
             parts = await self._run(scripts.READ_KEY, name)
             if parts[0] is not None:
@@ -169,10 +169,10 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Returns if Redis answers."""
-        await self._asked(self._redis.ping())
+        await self._execute(self._redis.ping())
 
     async def close(self) -> None:
-        """Gives up the connections."""
+        """Closes the connections."""
         await self._takes.close()
         await close_client(self._redis)
 
@@ -188,29 +188,29 @@ class RedisStore:
 
     async def _run(self, script: str, *arguments: Any) -> Any:
         asked = self._scripts[script](self._keys, [self._prefix, *arguments])
-        return await self._asked(asked)
+        return await self._execute(asked)
 
     async def _scan(self, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
-        """A page of names that match, and where the next page begins; 0 where there is none."""
+        """A page of matching names, and the cursor of the next page; 0 after the last one."""
         if not isinstance(self._redis, RedisCluster):
             found: Any = await self._redis.scan(cursor, pattern, _PAGE)
             return found[0], found[1]
         cluster = await self._redis.initialize()
-        # A page of one node, or each would give one.
+        # From one node only: by default each node would return a page.
         node: Any = cluster.get_node_from_key(self._prefix)
         found = await cluster.scan(cursor, pattern, _PAGE, target_nodes=node)
         return found[0][node.name], found[1]
 
-    async def _asked(self, answer: Awaitable[Any]) -> Any:
+    async def _execute(self, answer: Awaitable[Any]) -> Any:
         try:
-            async with asyncio.timeout(_PATIENCE_S), self._turns:
+            async with asyncio.timeout(_OPERATION_TIMEOUT_S), self._turns:
                 return await answer
         except (RedisError, OSError) as error:
             reason = type(error).__name__
             raise StoreUnavailableError(f"redis at {self._host}: {reason}") from None
         finally:
             if isinstance(answer, Coroutine):
-                answer.close()  # it may not have had its turn
+                answer.close()  # a coroutine that never started would cause a warning
 
 
 def _arguments(records: Sequence[TokenRecord]) -> list[str | int]:
@@ -265,6 +265,6 @@ def _taken(allowed: int, remaining: int, wait_s: bytes, reset_s: bytes) -> Taken
     return Taken(bool(allowed), remaining, float(wait_s), float(reset_s))
 
 
-def _literal(text: str) -> str:
-    """`text` as a pattern that matches itself alone (redis.io, SCAN)."""
+def _escape_pattern(text: str) -> str:
+    """`text` as a pattern that matches only itself (redis.io, SCAN)."""
     return "".join(f"\\{c}" if c in "*?[]\\" else c for c in text)

@@ -1,4 +1,4 @@
-"""A connection to a SQLite file, on a thread of its own, as long as the file is the same one."""
+"""A connection to a SQLite file, on its own thread, reopened if the file is replaced."""
 
 import asyncio
 import os
@@ -14,23 +14,23 @@ from gateway.stores.base import StoreUnavailableError
 T = TypeVar("T")
 _Identity = tuple[int, int]
 
-PATIENCE_S = 5.0
-"""How long a statement waits for another process' write."""
+BUSY_TIMEOUT_S = 5.0
+"""Seconds that a statement waits for another process' write."""
 _CACHE_KB = 16 * 1024
-# Two that open a new file at once would find it locked: that it has a write-ahead log is written.
+# Two processes that open a new file at once would find it locked while WAL mode is set.
 _OPENING = Lock()
 
 
 class SqliteThread:
     """Runs statements one after the other, on one connection.
 
-    A file that was replaced, or deleted, is noticed by the next statement, which opens what is
-    there now. What is read and what is written have a thread each, so that no read waits behind a
-    write that another process holds up.
+    The next statement after the file was replaced or deleted opens the file that is there then.
+    Reads and writes have one thread each, so that no read waits for a write that another process
+    delays.
     """
 
     def __init__(self, path: Path, schema: str) -> None:
-        """`schema` makes the tables of a new file."""
+        """`schema` creates the tables of a new file."""
         self._path = path
         self._schema = schema
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
@@ -39,7 +39,7 @@ class SqliteThread:
         self._companions: dict[Path, _Identity | None] = {}
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` makes of the connection.
+        """Runs `work` with the connection, and returns its result.
 
         Raises:
             StoreUnavailableError: the file cannot be read or written.
@@ -49,7 +49,7 @@ class SqliteThread:
             try:
                 return work(self._open())
             except (sqlite3.Error, OSError) as error:
-                self._forget()
+                self._disconnect()
                 reason = type(error).__name__
                 raise StoreUnavailableError(f"the file {self._path.name}: {reason}") from None
 
@@ -57,7 +57,7 @@ class SqliteThread:
 
     async def close(self) -> None:
         """Closes the file."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
     def _open(self) -> sqlite3.Connection:
@@ -65,51 +65,52 @@ class SqliteThread:
             return self._connection
         with _OPENING:
             if self._connection is not None:
-                self._leave_replaced()
+                self._close_replaced()
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         if not self._path.exists():
             self._path.touch(mode=0o600)
         self._connection = connection = sqlite3.connect(
-            self._path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
-        # Loses the last commits on a power cut, but never consistency: tokens are asked for
-        # again, and a revocation that must outlive that is rare beside a sync per request.
+        # A power cut loses the last commits, but not consistency: clients request tokens again, and
+        # a lost revocation is unlikely enough to avoid a sync for each request.
         connection.execute("PRAGMA synchronous = NORMAL")
-        # Digests are spread over the whole tree: with SQLite's 2 MB most writes read first.
+        # Digests are spread over the whole tree: with SQLite's default of 2 MB most writes would
+        # have to read first.
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         connection.executescript(self._schema)
-        # After the statements above, which have made the log if there was none.
+        # After the statements above, which create the log of a new file.
         self._file = _identity(self._path)
         log, index = (self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))
         self._companions = {log: _identity(log), index: _identity(index)}
         return connection
 
-    def _leave_replaced(self) -> None:
-        """Closes the file that was replaced, and removes what it left beside the new one.
+    def _close_replaced(self) -> None:
+        """Closes a file that was replaced, and removes the log it left next to the new one.
 
-        SQLite leaves the log of a file that has moved where it is, and would play it into the new
-        one, which it does not belong to (sqlite.org/howtocorrupt.html, section 1.4).
+        SQLite leaves the log of a moved file in place, and would apply it to the new file, to which
+        it does not belong (sqlite.org/howtocorrupt.html, section 1.4).
         """
-        self._forget()
+        self._disconnect()
         for path, seen in self._companions.items():
-            # Another worker may have been here before, and these be those of the new file.
+            # Another worker may have done this already; then these files belong to the new one.
             if seen is not None and _identity(path) == seen:
                 path.unlink(missing_ok=True)
 
-    def _forget(self) -> None:
-        """After a failure the next operation starts afresh: the file may be another by then."""
+    def _disconnect(self) -> None:
+        """Closes the connection after a failure; the next operation reopens the file."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def _identity(path: Path) -> _Identity | None:
-    """What a file keeps when it is written, and another file has not."""
+    """Identifies a file: unchanged by writes, and different for each file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - at each statement: a third of what Path.stat costs
+        found = os.stat(path)  # noqa: PTH116 - for each statement: a third of the cost of Path.stat
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -1,4 +1,4 @@
-"""Tokens and keys as rows of tables."""
+"""Maps tokens and keys to rows of tables."""
 
 import json
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ KEY = "digest, id, owner, scopes, created_at_s, expires_at_s, networks, last_use
 
 
 def joined(scopes: frozenset[str]) -> str:
-    """Scopes in one column; none has a space in it."""
+    """Scopes as one column; no scope contains a space."""
     return " ".join(sorted(scopes))
 
 
 def token_of(row: Sequence[Any]) -> TokenRecord:
-    """A token out of its columns, in the order of `TOKEN`."""
+    """The token of a row, with the columns of `TOKEN`."""
     digest, kind, family, principal, client, scopes, issued_at_s, expires_at_s, claims = row
     return TokenRecord(
         digest,
@@ -34,7 +34,7 @@ def token_of(row: Sequence[Any]) -> TokenRecord:
 
 
 def key_of(row: Sequence[Any]) -> KeyRecord:
-    """A key out of its columns, in the order of `KEY`."""
+    """The key of a row, with the columns of `KEY`."""
     digest, key_id, owner, scopes, created_at_s, expires_at_s, networks, last_used_at_s = row
     return KeyRecord(
         digest,

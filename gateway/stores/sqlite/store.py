@@ -1,8 +1,8 @@
-"""A store in one SQLite file: for one machine, however many workers it has.
+"""A store in one SQLite file, for any number of workers on one machine.
 
-Statements run on threads of their own, since a disk can be slow: one writes, one reads. The
-write-ahead log lets all read while one writes; writers queue for as long as `PATIENCE_S` of
-`sqlite_file` (sqlite.org/wal.html).
+Statements run on separate threads, because a disk can be slow: one writes, one reads. The
+write-ahead log lets all read while one writes; writers wait for each other for at most
+`BUSY_TIMEOUT_S` of `file` (sqlite.org/wal.html).
 """
 
 import json
@@ -60,7 +60,7 @@ CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires_at_s);
 
 
 class SqliteStore:
-    """Keeps everything in the file at `path`, which only its owner can read."""
+    """Stores everything in the file at `path`, which only its owner can read."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -74,7 +74,7 @@ class SqliteStore:
         return f"<SqliteStore {self._path.name}>"
 
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
-        """Keeps new tokens; see `TokenStore.add_tokens`."""
+        """Stores new tokens; see `TokenStore.add_tokens`."""
 
         def add(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
@@ -84,13 +84,13 @@ class SqliteStore:
         await self._writes.run(add)
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """The token with this digest, if it is good."""
+        """The token with this digest, if it is valid."""
         query = f"SELECT {TOKEN} FROM tokens WHERE digest = ? AND used = 0 AND expires_at_s > ?"  # noqa: S608 - constants
         rows = await self._rows(query, digest, self._clock())
         return token_of(rows[0]) if rows else None
 
     async def rotate_token(self, digest: bytes, successors: Sequence[TokenRecord]) -> Rotation:
-        """Uses a refresh token up; see `TokenStore.rotate_token`."""
+        """Uses up a refresh token; see `TokenStore.rotate_token`."""
 
         def rotate(connection: sqlite3.Connection) -> Rotation:
             with _transaction(connection):
@@ -115,7 +115,7 @@ class SqliteStore:
         return await self._writes.run(rotate)
 
     async def find_used(self, digest: bytes) -> str | None:
-        """Whose refresh token this was; see `TokenStore.find_used`."""
+        """The login of a refresh token that was used up; see `TokenStore.find_used`."""
         query = "SELECT family FROM tokens WHERE digest = ? AND used = 1"
         rows = await self._rows(query, digest)
         return str(rows[0][0]) if rows else None
@@ -131,16 +131,16 @@ class SqliteStore:
         )
 
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
-        """The good tokens; read in pages, so that writers need not wait."""
-        who = "" if principal is None else "AND principal = ?"
+        """The valid tokens; read in pages, so that writers need not wait."""
+        condition = "" if principal is None else "AND principal = ?"
         query = (
             f"SELECT {TOKEN} FROM tokens WHERE (issued_at_s, digest) > (?, ?) AND used = 0 "  # noqa: S608 - constants
-            f"AND expires_at_s > ? {who} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
+            f"AND expires_at_s > ? {condition} ORDER BY issued_at_s, digest LIMIT {_PAGE}"
         )
         after: tuple[float, bytes] = (float("-inf"), b"")
         while True:
-            of_whom = () if principal is None else (principal,)
-            rows = await self._rows(query, *after, self._clock(), *of_whom)
+            principals = () if principal is None else (principal,)
+            rows = await self._rows(query, *after, self._clock(), *principals)
             for row in rows:
                 yield token_of(row)
             if len(rows) < _PAGE:
@@ -148,7 +148,7 @@ class SqliteStore:
             after = (rows[-1][6], rows[-1][0])
 
     async def add_key(self, record: KeyRecord) -> bool:
-        """Keeps a new key; False if its id is taken."""
+        """Stores a new key; False if its id is taken."""
         values = (
             record.digest,
             record.id,
@@ -170,7 +170,7 @@ class SqliteStore:
         return await self._writes.run(add)
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
-        """The key with this digest, if it is good."""
+        """The key with this digest, if it is valid."""
         query = (
             f"SELECT {KEY} FROM api_keys WHERE (digest = ? OR id = "  # noqa: S608 - constants
             "(SELECT id FROM old_secrets WHERE digest = ? AND good_until_s > ?)) "
@@ -183,7 +183,7 @@ class SqliteStore:
     async def replace_key(
         self, key_id: str, digest: bytes, old_until_s: float | None = None
     ) -> KeyRecord | None:
-        """Gives a key another secret; see `KeyStore.replace_key`."""
+        """Replaces the secret of a key; see `KeyStore.replace_key`."""
 
         def swap(connection: sqlite3.Connection) -> KeyRecord | None:
             with _transaction(connection):
@@ -212,7 +212,7 @@ class SqliteStore:
         return await self._writes.run(revoke)
 
     async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Notes when a key was last used."""
+        """Records when a key was last used."""
         await self._change("UPDATE api_keys SET last_used_at_s = ? WHERE id = ?", at_s, key_id)
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
@@ -256,12 +256,12 @@ class SqliteStore:
         if any(cost for demands in asked for _, _, cost in demands):
             answers = await self._writes.run(take_many)
         else:
-            # What only asks need not queue with the writers.
+            # Requests that only look at counters need not queue with the writers.
             answers = await self._reads.run(look_many)
         return [[taken for taken, _ in outcomes] for outcomes in answers]
 
     async def ping(self) -> None:
-        """Returns if the file can be read and is a store."""
+        """Returns if the file can be read and has the tables of a store."""
         await self._rows("SELECT 1 FROM tokens LIMIT 1")
 
     async def close(self) -> None:
@@ -271,7 +271,7 @@ class SqliteStore:
         await self._writes.close()
 
     async def _revoke(self, which: str, value: str) -> int:
-        # What was used up stays: whoever shows it again is still known to have stolen it.
+        # Used tokens stay: a second use must still be recognised as theft.
         query = f"DELETE FROM tokens WHERE used = 0 AND {which}"  # noqa: S608 - constants
         return await self._change(query, value)
 
@@ -282,7 +282,7 @@ class SqliteStore:
         return await self._writes.run(lambda one: one.execute(query, values).rowcount)
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
-        """Deletes some of what has expired, now and then."""
+        """Deletes a part of the expired rows, once in `_SWEEP_EVERY_S`."""
         now_s = self._clock()
         if now_s - self._swept_at_s < _SWEEP_EVERY_S:
             return
@@ -297,7 +297,7 @@ class SqliteStore:
                 (now_s,),
             )
             if gone.rowcount == _SWEPT_AT_ONCE:
-                # There is more: whoever makes up keys must not fill the disk faster than this.
+                # More are left: invented keys must not fill the disk faster than this.
                 self._swept_at_s = now_s - _SWEEP_EVERY_S + 1
 
 

@@ -1,10 +1,10 @@
-"""Strict ProtoJSON: every way in which a JSON tree is not the message it is meant to be.
+"""Strict ProtoJSON: finds every error in a JSON tree for a message type.
 
-The rules are those of protobuf.dev, "ProtoJSON Format"; where they leave a choice, the strict one
-is taken, so that no digit and no character of a request is lost in silence. A number that only
-needs another spelling is given it; unknown members are pruned where they are to be ignored.
+The rules are those of protobuf.dev, "ProtoJSON Format". Where they allow a choice, the strict one
+applies, so that no digit or character of a request is lost silently. A number that only needs
+another spelling is rewritten; unknown members are removed if they are to be ignored.
 
-Checks are made once for each message type, when it is first seen.
+The check of each message type is made once, when the type is first used.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -29,7 +29,7 @@ from gateway.transcoding.json.values import (
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A field as an object's member: `oneof` is its choice, if any."""
+    """A field as an object's member, with its `oneof`, if any."""
 
     name: str
     check: Check
@@ -38,11 +38,11 @@ class _Member:
 
 
 class Checker:
-    """Makes the check of each message type; `find` resolves the types an Any may hold.
+    """Makes the check of each message type; `find` resolves the types in an Any.
 
-    Unknown members are refused, except those with a name among `ignored`; None ignores all, and
-    unknown names of enums' values as well (the field is as if it were not there, as protobuf's
-    conformance suite asks).
+    Unknown members are rejected, except those with a name in `ignored`. None ignores all, and also
+    unknown names of enum values: the field counts as absent, as protobuf's conformance suite
+    requires.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Checker:
         self._checks: dict[str, Check] = {}
 
     def message(self, message: Descriptor) -> Check:
-        """The check of a whole message."""
+        """Returns the check of a whole message."""
         name = message.full_name
         if name not in self._checks:
             self._checks[name] = self._message_check(message)
         return self._checks[name]
 
     def field(self, of: FieldDescriptor) -> Check:
-        """The check of what a field holds: a list, a map, or one value; null unsets it."""
+        """Makes the check of a list, a map, or one value in a field; null unsets the field."""
         one = self._value(of)
         entry = entry_fields(of)
         if entry is not None:
@@ -69,7 +69,7 @@ class Checker:
         return partial(check_list, one) if of.is_repeated else one
 
     def field_or_null(self, of: FieldDescriptor) -> Check:
-        """As `field`, but null is let through, and stands for what is left out."""
+        """Makes the check of a field that accepts null, which also replaces ignored values."""
         check = self.field(of)
 
         def check_or_null(tree: Tree, at: At, report: Report) -> Tree:
@@ -96,7 +96,7 @@ class Checker:
         members: dict[str, _Member] = {}
 
         def check(tree: Tree, at: At, report: Report) -> Tree:
-            if not members:  # made late, for messages may hold themselves
+            if not members:  # made on first use, because message types can be recursive
                 members.update(self._members(message))
             return self._check_object(members, tree, at, report)
 
@@ -174,7 +174,7 @@ class Checker:
 
 
 def takes_null(field: FieldDescriptor) -> bool:
-    """Whether null is a value of this field rather than its absence."""
+    """True if null is a value of this field and does not mean that it is absent."""
     if field.is_repeated:
         return False
     kind = field.message_type or field.enum_type
@@ -185,7 +185,7 @@ def takes_null(field: FieldDescriptor) -> bool:
 
 
 def has_own_form(message: Descriptor) -> bool:
-    """Whether the JSON of a message is other than an object of its fields."""
+    """True if the JSON of a message is not an object of its fields."""
     name = message.full_name
     return name in SPECIAL or name in WRAPPERS or name == "google.protobuf.Any"
 
@@ -194,7 +194,7 @@ def _choose(member: _Member, chosen: dict[str, str], at: At, report: Report) -> 
     assert member.oneof is not None  # noqa: S101 # the caller's condition, for the type checker
     first = chosen.setdefault(member.oneof, member.name)
     if first != member.name:
-        report.add(at, f"cannot be set beside {first}")
+        report.add(at, f"cannot be set together with {first}")
     elif member.oneof + "\0" in chosen:
         report.add(at, "set twice")
     chosen[member.oneof + "\0"] = ""

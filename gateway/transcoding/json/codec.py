@@ -1,12 +1,12 @@
-"""JSON to protobuf wire bytes and back, with our options in one place.
+"""Converts JSON to protobuf wire bytes and back, by the settings.
 
-The only module that knows protobuf-py, the JSON library underneath, so it can be replaced by a
-faster one. Reading is "fast accept, slow explain": the library's strict parser decides at once, and
-only a body it refuses, or one whose text looks like something it is too lax about, is looked at by
-the checker of `protojson`, which words every error.
+The only module that uses protobuf-py, the JSON library, so that a faster one can replace it.
+Reading is "fast accept, slow explain": the library's parser reads a body first. Only a body that
+it rejects, or whose text may contain a spelling about which it is too lax, goes through `checker`,
+which words every error.
 
-A codec for another wire format would offer the same four makers: `reader`, `field_reader`,
-`writer`, `field_writer`.
+A codec for another format has the same four methods: `reader`, `field_reader`, `writer`,
+`field_writer`.
 """
 
 import json
@@ -33,7 +33,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from protobuf import DescExtension, DescMessage, Message, Registry
-from protobuf._file_registry import add_file  # the public way makes a registry of a whole schema
+from protobuf._file_registry import add_file  # the public function adds a whole schema
 from protobuf.wkt import FileDescriptorProto as LibraryFile
 
 from gateway.config.model import JsonOptions, Unknown
@@ -61,7 +61,7 @@ from gateway.transcoding.json.text import check_depth, dump, parse
 from gateway.transcoding.json.type_copies import JsonName, TypeCopies, entry_fields
 
 Transform = Callable[[bytes], bytes]
-"""Takes one encoded message, gives the other encoding; raises `StatusError`."""
+"""Converts an encoded message to the other encoding; raises `StatusError`."""
 
 _ALWAYS_KNOWN = {
     message.full_name: message
@@ -71,18 +71,18 @@ _ALWAYS_KNOWN = {
     )
     for message in module.DESCRIPTOR.message_types_by_name.values()
 }
-"""What an Any may hold although the schema does not have it: error details (AIP-193) above all."""
+"""Types that an Any may hold even if the schema lacks them, such as error details (AIP-193)."""
 
 
 _MAX_DETAILS_BYTES = 1 << 20
-"""How much JSON the details of one error may be in all."""
+"""The limit for the JSON of all details of one error."""
 
 
 class Codec:
     """Makes readers and writers of message types.
 
-    Making one brings in the types it needs, so ask when it is first wanted: of a large schema most
-    types never are.
+    Making one loads the types it needs, so make it on first use: in a large schema most types are
+    never used.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class Codec:
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
         self._checker = Checker(self.find, None if unknown is Unknown.IGNORE else ignored)
-        # No client can guess it: it marks floats in what the library writes, and names the one
-        # member of a holder, so that a body can neither repeat that member nor add another.
+        # A random mark, so that no client can guess it. It marks floats in the library's output and
+        # names the only member of a holder: a body can neither repeat that member nor add another.
         self._mark = f"_{secrets.token_hex(8)}"
         self._types = _Types(self.find, lambda field: field.json_name)
         self._marked = _Types(self.find, self._marked_name)
@@ -103,12 +103,12 @@ class Codec:
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
     def reader(self, message: Descriptor) -> Transform:
-        """JSON of a message to its wire bytes."""
+        """Makes the reader from JSON of a message to its wire bytes."""
         library, depth = self._types.load(message), self._depth
         held = message_contents(message)
-        doubt = self._doubt(held, message)
-        # With a registry the library takes the extensions of any message in any other.
-        registry = self._types.registry if held.open else None
+        needs_check = self._spelling_test(held, message)
+        # Pass a registry only if needed: with one, the library accepts any message's extensions.
+        registry = self._types.registry if held.has_unlisted_types else None
         decode = partial(library.from_json, registry=registry)
         check = self._checker.message(message)
         explain = self._explainer(decode, check, message, message.full_name, None)
@@ -117,18 +117,18 @@ class Codec:
             check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
+            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
                 return explain(body, None)
-            return explain(body, wire) if doubt(body) else wire
+            return explain(body, wire) if needs_check(body) else wire
 
         return read
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
-        """JSON of a field's value to the wire bytes of a message with only that field set."""
+        """Makes the reader from JSON of a field's value to a message with only that field set."""
         library, depth = self._types.hold(field, self._mark, self._mark), self._depth
         held = field_contents(field)
-        doubt = self._doubt(held, field.message_type)
-        registry = self._types.registry if held.open else None
+        needs_check = self._spelling_test(held, field.message_type)
+        registry = self._types.registry if held.has_unlisted_types else None
         opening = f'{{"{self._mark}":'.encode()
         named = f'"{field.name}":'.encode()
 
@@ -143,64 +143,64 @@ class Codec:
             check_depth(body, depth)  # first, for the library recurses without end
             try:
                 wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # whatever the library says, our checker says it better
+            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
                 return explain(body, None)
-            # As a member, so that the value is seen to belong to the field.
-            return explain(body, wire) if doubt(named + body) else wire
+            # Test the value as a member, so that it is found under the field's name.
+            return explain(body, wire) if needs_check(named + body) else wire
 
         return read
 
     def writer(self, message: Descriptor) -> Transform:
-        """Wire bytes of a message to its JSON."""
+        """Makes the writer from wire bytes of a message to its JSON."""
         held = message_contents(message)
         types = self._types_for(held)
-        library, tidy = types.load(message), self._polish(held)
-        return self._write(library, types, message, tidy, bounded=held.anys)
+        library, step = types.load(message), self._polish(held)
+        return self._write(library, types, message, step, bounded=held.has_any)
 
     def field_writer(self, field: FieldDescriptor) -> Transform:
-        """Wire bytes of the message a field is in to the JSON of that field's value.
+        """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
         held = field_contents(field)
         types = self._types_for(held)
         library = types.hold(field, "v", "v" + self._mark if _holds_float(field) else "v")
-        tidy = self._polish(held)
+        step = self._polish(held)
         default = default_json(field, self._options)
 
         def cut(text: str) -> str:
-            text = tidy(text) if tidy else text
-            # What is written is {"v":...}, or {} where the field is not set.
+            text = step(text) if step else text
+            # The library writes {"v":...}, or {} if the field is not set.
             return text[5:-1] if text != "{}" else default
 
-        return self._write(library, types, _owner(field), cut, bounded=held.anys, ignore=True)
+        return self._write(library, types, _owner(field), cut, bounded=held.has_any, ignore=True)
 
     def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:
-        """Each detail of an error as `any_to_json` has it; never fails.
+        """Converts each detail of an error as `any_to_json` does; never fails.
 
-        What is shown has a bound in all: a few bytes can stand for many where unset fields are
-        shown. Details beyond it stay base64.
+        The output has a total limit, because few bytes can become much JSON if unset fields are
+        written. Details beyond the limit stay base64.
         """
         left = _MAX_DETAILS_BYTES
-        shown = []
+        documents = []
         for detail in details:
             document, size = self._any_to_json(detail.type_url, detail.value, left)
-            shown.append(document)
+            documents.append(document)
             left -= size
-        return shown
+        return documents
 
     def any_to_json(self, type_url: str, value: bytes) -> dict[str, Any]:
-        """An Any as a JSON object; never fails.
+        """Converts an Any to a JSON object; never fails.
 
-        A type nobody knows, or bytes that are not of the type, stay base64 in `value`.
+        The value of an unknown type, or bytes that are not of the type, stay base64 in `value`.
         """
         return self._any_to_json(type_url, value, _MAX_DETAILS_BYTES)[0]
 
     def _any_to_json(
         self, type_url: str, value: bytes, limit_bytes: int
     ) -> tuple[dict[str, Any], int]:
-        """An Any as a JSON object, and how many bytes of the limit it takes."""
-        with suppress(Exception):  # whatever it is that keeps it from being shown
+        """Converts an Any to a JSON object; returns it and the bytes it takes from the limit."""
+        with suppress(Exception):  # any failure: the value stays base64
             wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
             text = self._any(wire)
             found = json.loads(text) if len(text) <= limit_bytes else None
@@ -209,7 +209,7 @@ class Codec:
         return {"@type": type_url, "value": b64encode(value).decode()}, 0
 
     def find(self, name: str) -> Descriptor | None:
-        """The message type of this full name, if an Any may hold it."""
+        """Returns the message type of this full name if an Any may hold it, else None."""
         try:
             message = self._pool.FindMessageTypeByName(name)
         except KeyError:
@@ -228,7 +228,7 @@ class Codec:
         name: str,
         at: At,
     ) -> Callable[[bytes, bytes | None], bytes]:
-        """What settles the bodies the library refused or that raise doubts."""
+        """Makes the slow path for bodies that the library rejects or that need the strict check."""
 
         def explain(body: bytes, wire: bytes | None) -> bytes:
             tree, changed = run(check, parse(body, depth=self._depth), at)
@@ -243,7 +243,7 @@ class Codec:
 
         return explain
 
-    def _doubt(self, held: Contents, message: Descriptor | None) -> SpellingTest:
+    def _spelling_test(self, held: Contents, message: Descriptor | None) -> SpellingTest:
         if message is not None and has_own_form(message):
             return _always
         return lax_spelling_test(held)
@@ -253,14 +253,14 @@ class Codec:
         library: type[Message],
         types: "_Types",
         message: Descriptor,
-        tidy: Polish | None,
+        polish_step: Polish | None,
         *,
         bounded: bool,
         ignore: bool = False,
     ) -> Transform:
-        # Where floats are marked, the JSON names are already those wanted.
+        # In types with marked floats, the JSON names already follow `proto_names`.
         proto_names = self._options.proto_names and types is not self._marked
-        how = Printing(
+        printing = Printing(
             types.registry,
             unset=self._options.emit_unset,
             numbers=self._options.enums_as_numbers,
@@ -271,11 +271,12 @@ class Codec:
             decode = partial(library.from_binary, ignore_unknown_fields=True)
         if bounded:
             decode = self._bounded(decode, message)
-        steps = [step for step in (tidy, indented if self._options.pretty else None) if step]
-        show = printer(decode, how, (), _unprintable)
+        pretty = indented if self._options.pretty else None
+        steps = [step for step in (polish_step, pretty) if step]
+        show = printer(decode, printing, (), _unprintable)
 
         def show_masks(wire: bytes) -> str:
-            """The JSON of a message in whose masks are paths that the library does not know."""
+            """Writes a message whose field masks have paths that the library does not accept."""
             why = self._bounds.flaw(message, wire)
             if why is None:
                 with suppress(_UnprintableError, DecodeError, ValueError):
@@ -283,7 +284,7 @@ class Codec:
                     return reveal_in_text(show(hidden).decode())
             raise json_failure(message, wire, self.find, why)
 
-        return printer(decode, how, steps, show_masks)
+        return printer(decode, printing, steps, show_masks)
 
     def _bounded(
         self, decode: Callable[[bytes], Message], message: Descriptor
@@ -296,15 +297,15 @@ class Codec:
         return decode_bounded
 
     def _types_for(self, held: Contents) -> "_Types":
-        return self._marked if held.floats or held.anys else self._types
+        return self._marked if held.has_floats or held.has_any else self._types
 
     def _polish(self, held: Contents) -> Polish | None:
-        floats = held.floats or held.anys
-        return polish(self._mark if floats else None, integers=held.free or held.anys)
+        floats = held.has_floats or held.has_any
+        return polish(self._mark if floats else None, integers=held.has_free_json or held.has_any)
 
 
 class _Types:
-    """The library's classes of message types, each made when it is first needed.
+    """The library's classes of message types, each made on first use.
 
     A whole schema would take seconds and hundreds of megabytes.
     """
@@ -316,19 +317,19 @@ class _Types:
         self._holders = 0
         # Large messages are read and written in threads; two must not make one class.
         self._lock = RLock()
-        # The library asks a registry only the three questions answered below.
+        # Of a registry, the library calls only the methods below.
         self.registry = cast("Registry", self)
 
     def load(self, message: Descriptor) -> type[Message]:
-        """The library's class of `message`."""
+        """Returns the library's class of `message`."""
         with self._lock:
             self._add(self._replicas.file_with(message))
             return self._class(message.full_name)
 
     def hold(self, field: FieldDescriptor, name: str, json_name: str) -> type[Message]:
-        """A class with that field alone, under other names."""
+        """Makes a class with only that field, under other names."""
         entry = entry_fields(field)
-        # A map's entry must come with the message it is declared in, never alone.
+        # Load the entry of a map with the message that declares it, never alone.
         inner = (entry[1] if entry else field).message_type
         with self._lock:
             if inner is not None:
@@ -339,14 +340,14 @@ class _Types:
             return self._class(holder)
 
     def message(self, name: str) -> DescMessage | None:
-        """The type an Any names."""
+        """Returns the type that an Any names."""
         found = self._find(name)
         if found is not None:
             self.load(found)
         return None if found is None else self._made.message(name)
 
     def extension(self, name: str) -> DescExtension | None:
-        """The extension a JSON member names."""
+        """Returns the extension that a JSON member names."""
         return self._made.extension(name)
 
     def extension_for(self, message: DescMessage | str, number: int) -> DescExtension | None:
@@ -364,13 +365,13 @@ class _Types:
 
 
 def _owner(field: FieldDescriptor) -> Descriptor:
-    """The message a field is declared in."""
+    """Returns the message that declares a field."""
     assert field.containing_type is not None  # noqa: S101 # every field has one
     return field.containing_type
 
 
 class _UnprintableError(Exception):
-    """A message that the library cannot print; why is found out only where it is of interest."""
+    """The library cannot print a message; the reason is searched only when it is needed."""
 
 
 def _unprintable(_wire: bytes) -> str:
@@ -382,7 +383,7 @@ def _always(_body: bytes) -> bool:
 
 
 def _holds_float(field: FieldDescriptor) -> bool:
-    """Whether the JSON of this field itself is one 32-bit float, a list or a map of them."""
+    """True if the JSON of this field is a 32-bit float, or a list or map of them."""
     entry = entry_fields(field)
     if entry is not None:
         return _holds_float(entry[1])

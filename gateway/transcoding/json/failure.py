@@ -1,6 +1,6 @@
-"""Why a message has no JSON form: said for the log and the caller when writing it failed.
+"""Finds the reason why a message has no JSON form, for the log and the client.
 
-Slow and plain: it runs only after the fact, on google's own message classes.
+Slow and simple, on google's message classes: it runs only after writing failed.
 """
 
 import math
@@ -23,7 +23,7 @@ _DURATION_S = range(-315_576_000_000, 315_576_000_001)
 def json_failure(
     message: Descriptor, wire: bytes, find: Find, why: str | None = None
 ) -> UnreadableReplyError:
-    """The error for a back end's message that cannot be written as JSON; `why`, if it is known."""
+    """Makes the error for a reply that cannot be written as JSON; `why` is the reason, if known."""
     name = message.full_name
     try:
         decoded = GetMessageClass(message).FromString(wire)
@@ -36,9 +36,9 @@ def json_failure(
 
 
 def _first_flaw(message: Message, find: Find) -> str | None:
-    """What is wrong with the first bad message, of this one and those in it; None if nothing is.
+    """The reason for the first invalid message, of this one and those in it, or None.
 
-    Without recursion, and an Any is let go for what it holds: many in each other are large.
+    It does not recurse, and keeps only the content of an Any: nested Anys are large.
     """
     current: Message | None = message
     depth = 0
@@ -78,7 +78,7 @@ def _messages_in(message: Message) -> Iterator[Message]:
 
 
 def _held(message: Message, find: Find) -> Message | str | None:
-    """The message an Any holds, what is wrong with it, or None for one that is empty."""
+    """Returns the message in an Any, the reason why it is invalid, or None if it is empty."""
     url, value = message.type_url, message.value  # type: ignore[attr-defined] # an Any's fields
     if not url and not value:
         return None
@@ -105,7 +105,7 @@ def _duration(message: Message) -> str | None:
 def _value(message: Message) -> str | None:
     kind = message.WhichOneof("kind")
     if kind is None:
-        return "holds nothing"
+        return "has no value"
     finite = kind != "number_value" or math.isfinite(message.number_value)  # type: ignore[attr-defined]
     return None if finite else "holds a number that is not finite"
 

@@ -1,9 +1,10 @@
-"""Which bodies need the strict check although the JSON library took them.
+"""Decides which accepted JSON bodies need the strict check.
 
-The library is lax about some values: numbers in quotes such as `"+1"`, bare numbers a double cannot
-hold, sloppy field masks, two members of a oneof. So the values of such fields must have one of the
-plain spellings below, or the body is suspect. One search over the raw text, for a pattern made of
-the fields' names, tells. It may suspect too much, which costs time; never too little.
+The JSON library is lax about some values: numbers in quotes such as `"+1"`, bare numbers that a
+double cannot hold, invalid field masks, two members of a oneof. So the values of such fields must
+have one of the plain spellings below, or the body is checked. One search over the raw text decides,
+with a pattern made of the fields' names. It may select too many bodies, which costs time, but never
+too few.
 """
 
 import re
@@ -25,8 +26,8 @@ _INTEGERS = {
 _FREE = {"google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.ListValue"}
 _ANY = "google.protobuf.Any"
 
-# Spellings that the library reads as the strict checker does. JSON's own grammar is settled before,
-# so these need not care for it.
+# Spellings that the library and the strict checker read alike. The grammar of JSON is checked
+# before, so these patterns do not check it.
 _INTEGER = r'(?:-?\d{1,20}(?![\d.eE])|"-?(?:0|[1-9]\d*)")'
 _NUMBER = r'(?:-?\d[\d.eE+-]*|"-?(?:0|[1-9]\d*)(?:\.\d+)?"|"NaN"|"-?Infinity")'
 _ENUM = r'(?:-?\d{1,9}(?!\d)|"[^"\\]*")'
@@ -40,53 +41,53 @@ _LEAVES = {
     **dict.fromkeys(_FREE),
     _ANY: None,
 }
-"""Messages that are not looked into, with their plain spelling where that matters."""
+"""Messages whose fields are not searched, with their plain spelling if it matters."""
 
 _BACKSLASH = 0x5C
 _SPACE = r"\s*+"
 _NAME_END = rf'"{_SPACE}:{_SPACE}'
-# A name may be spelled with escapes, of letters, digits or "@", and then is not seen.
+# A name spelled with escapes, of letters, digits or "@", which the search would not find.
 _ESCAPED_NAME = re.compile(rb"\\u00(?:3\d|[4-7])").search
 _ESCAPED = re.compile(rb"\\u").search
-# In a google.protobuf.Value the library takes a number no double can hold for infinity.
+# In a google.protobuf.Value the library reads a number that no double can hold as infinity.
 _HUGE = re.compile(rb"[eE]\+?\d{3}|(?<!\d)\d{300}").search
 
 
 @dataclass(slots=True)
 class Contents:
-    """What fields can hold, anywhere below them, as far as their JSON needs care."""
+    """The possible content of fields, at any depth, as far as it matters for their JSON."""
 
-    floats: bool = False
-    extensions: bool = False
+    has_floats: bool = False
+    has_extensions: bool = False
     messages: set[str] = field(default_factory=set)
     spellings: dict[str, set[str]] = field(default_factory=dict)
-    """By name, the patterns that values must match, of each field of that name."""
+    """By field name, the patterns of plain values of the fields with that name."""
     choices: dict[str, set[str]] = field(default_factory=dict)
-    """The oneofs each member's name belongs to."""
+    """By member name, the oneofs that it belongs to."""
 
     @property
-    def free(self) -> bool:
-        """Whether there may be a google.protobuf.Value."""
+    def has_free_json(self) -> bool:
+        """True if a google.protobuf.Value is possible."""
         return not self.messages.isdisjoint(_FREE)
 
     @property
-    def open(self) -> bool:
-        """Whether there may be types or fields that the types in sight do not name."""
-        return self.anys or self.extensions
+    def has_unlisted_types(self) -> bool:
+        """True if types or fields are possible that the schema types do not name."""
+        return self.has_any or self.has_extensions
 
     @property
-    def anys(self) -> bool:
-        """Whether there may be messages of any type."""
+    def has_any(self) -> bool:
+        """True if a google.protobuf.Any is possible."""
         return _ANY in self.messages
 
 
 def message_contents(message: Descriptor) -> Contents:
-    """What a message can hold, itself included."""
+    """Returns the possible content of a message, including itself."""
     return _contents(parts_of(message), Contents(messages={message.full_name}))
 
 
 def field_contents(part: FieldDescriptor) -> Contents:
-    """What a field can hold."""
+    """Returns the possible content of a field."""
     return _contents([part], Contents())
 
 
@@ -105,29 +106,29 @@ def _contents(fields: Iterable[FieldDescriptor], found: Contents) -> Contents:
 
 
 def lax_spelling_test(found: Contents) -> SpellingTest:
-    """The test for bodies of a type with these contents."""
+    """Makes the test for bodies of a type with these contents."""
     odd = _odd_values(found)
     members = _members(found.choices)
     ascii_names = all(name.isascii() for name in (*found.spellings, *found.choices))
     escaped = _ESCAPED_NAME if ascii_names else _ESCAPED
     by_name = odd is not None or members is not None
-    free = found.free or found.anys
+    free = found.has_free_json or found.has_any
 
-    def suspicious(body: bytes) -> bool:
+    def may_be_lax(body: bytes) -> bool:
         if odd is not None and odd(body):
             return True
-        if members is not None and _crowded(members(body), found.choices):
+        if members is not None and _has_oneof_twice(members(body), found.choices):
             return True
-        # Most bodies have no backslash, and for one character there is nothing quicker than `in`.
+        # Search for a backslash first: most bodies have none, and `in` is the fastest search.
         if by_name and _BACKSLASH in body and escaped(body):
             return True
         return free and _HUGE(body) is not None
 
-    return suspicious
+    return may_be_lax
 
 
 def value_spelling(part: FieldDescriptor) -> str | None:
-    """The pattern a field's value must match, or None where the library is strict by itself."""
+    """Returns the pattern of a field's plain values, or None if the library is strict for it."""
     entry = entry_fields(part)
     if entry is not None:
         return _map_spelling(*entry)
@@ -140,11 +141,11 @@ def value_spelling(part: FieldDescriptor) -> str | None:
 
 def _note(found: Contents, part: FieldDescriptor) -> None:
     names = {f"[{part.full_name}]"} if part.is_extension else {part.name, part.json_name}
-    found.extensions |= part.is_extension
-    found.floats |= part.type == _F.TYPE_FLOAT
+    found.has_extensions |= part.is_extension
+    found.has_floats |= part.type == _F.TYPE_FLOAT
     entry = entry_fields(part)
     if entry is not None:
-        found.floats |= entry[1].type == _F.TYPE_FLOAT
+        found.has_floats |= entry[1].type == _F.TYPE_FLOAT
     spelling = value_spelling(part)
     if spelling is not None:
         for name in names:
@@ -156,7 +157,7 @@ def _note(found: Contents, part: FieldDescriptor) -> None:
 
 
 def _spelling(part: FieldDescriptor) -> str | None:
-    """As `value_spelling`, of one value."""
+    """Returns the pattern of one value, as `value_spelling` does."""
     if part.type in _INTEGERS:
         return _INTEGER
     if part.type in (_F.TYPE_DOUBLE, _F.TYPE_FLOAT):
@@ -184,24 +185,24 @@ def _map_spelling(key: FieldDescriptor, value: FieldDescriptor) -> str | None:
 
 
 def _odd_values(found: Contents) -> Callable[[bytes], object] | None:
-    """Finds a member whose value is not plain, or whose name needs resolving."""
+    """Makes the search for a member whose value is not plain, or whose name needs resolving."""
     odd = {
         name: "|".join(f"(?!{each})" for each in sorted(spellings))
         for name, spellings in found.spellings.items()
     }
     names = _by_first_letter({name: f"{_NAME_END}(?:{tail})" for name, tail in odd.items()})
     tries = [names] if odd else []
-    if found.anys:
+    if found.has_any:
         tries.append('@type"')
-    if found.open:
-        # The library takes an extension of any message in any other.
+    if found.has_unlisted_types:
+        # The library accepts an extension of any message in any other.
         tries.append(rf'\[[^"]*+"{_SPACE}:')
-    # The quote in front of all alternatives lets the search leap from quote to quote.
+    # The quote before all alternatives lets the search jump from quote to quote.
     return re.compile(f'"(?:{"|".join(tries)})'.encode()).search if tries else None
 
 
 def _by_first_letter(tails: dict[str, str]) -> str:
-    """A pattern for these names, each with its tail, that tries few of them at any letter."""
+    """Makes a pattern of names with their tails, grouped by first letter, which is faster."""
     alike: dict[str, dict[str, list[str]]] = {}
     for name, tail in sorted(tails.items()):
         alike.setdefault(name[:1], {}).setdefault(tail, []).append(re.escape(name[1:]))
@@ -223,8 +224,8 @@ def _members(choices: dict[str, set[str]]) -> Callable[[bytes], Iterator[re.Matc
     return re.compile(f'"({names})"{_SPACE}:'.encode()).finditer
 
 
-def _crowded(members: Iterable[re.Match[bytes]], choices: dict[str, set[str]]) -> bool:
-    """Whether two of these member names, or one twice, may stand for one oneof."""
+def _has_oneof_twice(members: Iterable[re.Match[bytes]], choices: dict[str, set[str]]) -> bool:
+    """True if two of these member names, or one name twice, may belong to one oneof."""
     seen: set[str] = set()
     for member in members:
         oneofs = choices[member[1].decode()]

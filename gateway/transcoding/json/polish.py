@@ -1,4 +1,4 @@
-"""What the JSON library's output lacks: short floats, whole numbers in a Value, indentation."""
+"""Improves the JSON library's output: short floats, whole numbers in a Value, indentation."""
 
 import json
 import re
@@ -13,9 +13,9 @@ from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields
 
 Polish = Callable[[str], str]
 
-# Possessive throughout: a text of any length is read once, and no state is kept for its characters.
+# Possessive throughout: a text of any length is read once, without state per character.
 _TEXT = r'"(?:[^"\\]++|\\.)*+"'
-# Up to six digits are always the shortest there are, so that shorter numbers are passed over.
+# Skip short numbers: up to six digits are always the shortest form.
 _TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]{{8,}}+")
 _POINT_ZERO = r"\.0(?=[,}\]]|\Z)"
 _TO_WHOLE = re.compile(rf'((?:[^".]++|{_TEXT}|(?!{_POINT_ZERO})\.)*+)(?:{_POINT_ZERO}|\Z)')
@@ -24,9 +24,9 @@ _MAY_HAVE_WHOLE = re.compile(r"\.0(?:[,}\]]|\Z)")
 
 
 def polish(mark: str | None, *, integers: bool) -> Polish | None:
-    """What to do to a text whose float members' names end in `mark`.
+    """Makes the function that polishes a text in which names of float members end in `mark`.
 
-    `integers` says that it may hold a google.protobuf.Value, where 5.0 is 5.
+    With `integers`, the text may hold a google.protobuf.Value, in which 5.0 is written as 5.
     """
     steps: list[Polish] = []
     if mark is not None:
@@ -40,12 +40,12 @@ def polish(mark: str | None, *, integers: bool) -> Polish | None:
 
 
 def indented(text: str) -> str:
-    """The same for people."""
+    """Indents a JSON text, for people."""
     return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
 
 
 def shortest_float(text: str) -> str:
-    """The shortest decimal that reads as the same 32-bit float."""
+    """Returns the shortest decimal that is read as the same 32-bit float."""
     value = float(text)
     bits = struct.pack("<f", value)
     short = next(s for n in range(6, 10) if struct.pack("<f", float(s := f"{value:.{n}g}")) == bits)
@@ -53,7 +53,7 @@ def shortest_float(text: str) -> str:
 
 
 def default_json(field: FieldDescriptor, options: JsonOptions) -> str:
-    """The JSON of a field that is not set."""
+    """Returns the JSON of a field that is not set."""
     if entry_fields(field):
         return "{}"
     if field.is_repeated:
@@ -90,14 +90,14 @@ def _float_polish(mark: str) -> Polish:
 
 
 def _bare(text: str) -> str:
-    """A google.protobuf.FloatValue is nothing but its number."""
+    """Shortens the text of a google.protobuf.FloatValue, which is only a number."""
     return text if text[:1] in '{["' else _TOKEN.sub(_shorter, text)
 
 
 def _shorten_all(text: str) -> str:
-    """The text of a field's value with its floats shortened; a long list in pieces.
+    """Shortens the floats in the text of a field's value; a long list in pieces.
 
-    The parts of what is replaced, held all at once, are many times the list.
+    The pieces limit memory: the parts of a replacement take many times the list's size.
     """
     if len(text) <= _PIECE or text[0] != "[":
         return _TOKEN.sub(_shorter, text)
@@ -120,7 +120,7 @@ def _without_point_zero(text: str) -> str:
     return _TO_WHOLE.sub(r"\1", text) if _MAY_HAVE_WHOLE.search(text) else text
 
 
-# Of these `{}` is no JSON form.
+# Messages for which `{}` is not a JSON form.
 _UNSET = {
     "google.protobuf.ListValue": "[]",
     "google.protobuf.Value": "null",

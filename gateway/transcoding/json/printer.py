@@ -1,20 +1,20 @@
-"""Wire bytes to JSON, through a message of the JSON library: what nearly each reply passes."""
+"""Prints wire bytes as JSON through the JSON library; nearly every reply passes here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Decode = Callable[[bytes], Any]
-"""Makes the library's message of wire bytes."""
+"""Decodes wire bytes to the library's message."""
 
 
 class Printing:
-    """How the library is to print."""
+    """Options for the library's printer."""
 
     __slots__ = ("numbers", "proto_names", "registry", "unset")
 
     def __init__(self, registry: object, *, unset: bool, numbers: bool, proto_names: bool) -> None:
         self.registry = registry
-        """Knows what an Any may hold."""
+        """Resolves the types that an Any may hold."""
         self.unset = unset
         self.numbers = numbers
         self.proto_names = proto_names
@@ -22,15 +22,17 @@ class Printing:
 
 def printer(
     decode: Decode,
-    how: Printing,
+    options: Printing,
     steps: Sequence[Callable[[str], str]],
     rescue: Callable[[bytes], str],
 ) -> Callable[[bytes], bytes]:
-    """What prints messages and passes the text through `steps`.
+    """Makes the function that prints messages and passes the text through `steps`.
 
-    `rescue` is given the bytes that do not print: it prints them otherwise, or raises the reason.
+    `rescue` gets bytes that the library cannot print: it prints them in another way, or raises the
+    reason.
     """
-    registry, unset, numbers, proto_names = how.registry, how.unset, how.numbers, how.proto_names
+    registry, unset = options.registry, options.unset
+    numbers, proto_names = options.numbers, options.proto_names
 
     def write(wire: bytes) -> bytes:
         try:
@@ -40,7 +42,7 @@ def printer(
                 print_enums_as_ints=numbers,
                 use_proto_field_name=proto_names,
             )
-        except Exception:  # noqa: BLE001 # the library's words are not for clients
+        except Exception:  # noqa: BLE001 # the library's text is not for clients
             text = rescue(wire)
         for step in steps:
             text = step(text)

@@ -1,4 +1,4 @@
-"""What a check of a JSON tree reports: each bad value with its path, in our words."""
+"""Collects the errors of a check of a JSON tree: each invalid value with its path."""
 
 import json
 import re
@@ -14,36 +14,36 @@ from gateway.transcoding.text_values import shown
 MAX_VIOLATIONS = 20
 
 At: TypeAlias = "tuple[At, str | int | tuple[str]] | None"
-"""Where a value stands: the way to its parent, then a member, an index, or (a map's key,)."""
+"""The path to a value: the path of its parent, then a member, an index, or (a map's key,)."""
 
 
 class _EnoughError(Exception):
-    """So many violations that more would help nobody."""
+    """The report has enough violations; more would not help."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a check found: violations, and whether the tree it returns is another than given."""
+    """The result of a check: the violations, and whether the check changed the tree."""
 
     violations: list[FieldViolation] = field(default_factory=list)
     changed: bool = False
 
     def add(self, at: At, description: str) -> None:
-        """One more violation."""
+        """Adds a violation."""
         self.violations.append(FieldViolation(path_text(at), description))
         if len(self.violations) >= MAX_VIOLATIONS:
             raise _EnoughError
 
 
 Check: TypeAlias = Callable[[Tree, At, Report], Tree]
-"""Takes a value and where it stands, reports what is wrong with it, returns it with its repairs."""
+"""Checks the value at a path, reports its errors, and returns it, rewritten if necessary."""
 
 
 def run(check: Check, tree: Tree, at: At = None) -> tuple[Tree, bool]:
-    """The tree as the message wants it, and whether that is another than was given.
+    """Runs a check; returns the rewritten tree, and whether it differs from the given one.
 
     Raises:
-        StatusError: INVALID_ARGUMENT naming every bad field, up to a bound.
+        StatusError: INVALID_ARGUMENT that names every invalid field, up to `MAX_VIOLATIONS`.
     """
     report = Report()
     with suppress(_EnoughError):
@@ -54,24 +54,24 @@ def run(check: Check, tree: Tree, at: At = None) -> tuple[Tree, bool]:
 
 
 def path_text(at: At) -> str:
-    """As people write it: `book.authors[2].birthYear`, `labels["k"]`."""
+    """Formats a path for people: `book.authors[2].birthYear`, `labels["k"]`."""
     steps: list[str] = []
     while at is not None:
         at, step = at
         if isinstance(step, str):
-            steps += (_cut(step), "." if at else "")
+            steps += (_safe_name(step), "." if at else "")
         else:
             steps.append(f"[{step}]" if isinstance(step, int) else f"[{shown(step[0])}]")
     return "".join(reversed(steps))
 
 
-def _cut(name: str) -> str:
-    """A member's name, bare if it can be a field's, else quoted so that it can do no harm."""
+def _safe_name(name: str) -> str:
+    """Formats a member's name: bare if it can be a field's, else quoted and made safe."""
     return name if re.fullmatch(r"[\w.\[\]@-]{1,64}", name) else shown(name)
 
 
 def kind_of(tree: Tree) -> str:
-    """What a value is, as an error may say it."""
+    """Describes a value for an error message."""
     if isinstance(tree, tuple):
         return "an object"
     if isinstance(tree, list):
@@ -82,6 +82,6 @@ def kind_of(tree: Tree) -> str:
 
 
 def expect(what: str, tree: Tree, at: At, report: Report) -> Tree:
-    """Reports that something else was expected than `tree`, and returns it all the same."""
+    """Reports that `what` was expected and not `tree`, and returns `tree`."""
     report.add(at, f"expected {what}, got {kind_of(tree)}")
     return tree

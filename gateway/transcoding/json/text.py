@@ -1,7 +1,7 @@
-"""JSON text (RFC 8259) to a tree and back, keeping what ProtoJSON has to judge.
+"""Parses JSON text (RFC 8259) to a tree and back; the tree keeps details for ProtoJSON's checks.
 
-An object is a tuple of its members, so repeated names are seen; a number with a fraction or an
-exponent stays as it is spelled, so digits are not lost unseen.
+An object is a tuple of its members, so that repeated names stay visible; a number with a fraction
+or an exponent keeps its spelling, so that no digits are lost.
 """
 
 import json
@@ -13,7 +13,7 @@ from gateway.status import StatusError, invalid_argument
 
 
 class Number(str):
-    """A JSON number as spelled, where it is not a plain integer of reasonable size."""
+    """A JSON number in its spelling, if it is not a plain integer of reasonable size."""
 
     __slots__ = ()
 
@@ -31,10 +31,10 @@ _ESCAPES = re.compile(
 
 
 def parse(body: bytes, *, depth: int) -> Tree:
-    """The tree of one JSON text.
+    """Parses one JSON text to its tree.
 
     Raises:
-        StatusError: INVALID_ARGUMENT where the body is not UTF-8, not JSON, or nested too deep.
+        StatusError: INVALID_ARGUMENT if the body is not UTF-8, not JSON, or nested too deep.
     """
     try:
         text = body.decode("utf-8")
@@ -51,7 +51,7 @@ def parse(body: bytes, *, depth: int) -> Tree:
 
 
 def dump(tree: Tree) -> str:
-    """The text of a tree."""
+    """Writes a tree as JSON text."""
     if isinstance(tree, tuple):
         return "{" + ",".join(f"{json.dumps(name)}:{dump(item)}" for name, item in tree) + "}"
     if isinstance(tree, list):
@@ -60,30 +60,31 @@ def dump(tree: Tree) -> str:
 
 
 def check_depth(body: bytes, depth: int) -> None:
-    """Refuses a text that is nested deeper than `depth`, before a parser recurses over it.
+    """Rejects a text that is nested deeper than `depth`, before a parser recurses over it.
 
     Raises:
         StatusError: INVALID_ARGUMENT.
     """
-    # Most bodies have fewer brackets than may be nested: counting them is all those pay.
+    # Count brackets first: most bodies have fewer than the limit and need no other check.
     if body.count(b"{") + body.count(b"[") > depth and deeper_than(body, depth):
         raise invalid_argument("", f"the body is nested deeper than {depth} levels")
 
 
 def deeper_than(body: bytes, depth: int) -> bool:
-    """Whether objects and arrays are nested deeper than `depth`.
+    """True if objects and arrays are nested deeper than `depth`.
 
-    Of what is no JSON, the part before the first error is measured right: no parser gets further.
-    Time and memory are linear in the body, whatever it holds.
+    In text that is not JSON, the part before the first error is measured correctly; no parser
+    reads more. Time and memory are linear in the body, whatever it contains.
     """
     if b"\\" in body:
-        # A run of backslashes is read in pairs from its start, as `replace` finds them.
+        # Remove escapes: `replace` reads a run of backslashes in pairs from its start, as JSON
+        # does.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     signs = body.translate(_SQUARE, _OTHERS)
-    # Two quotes side by side leave it as it is for all others whether they are within a string.
+    # Remove adjacent quotes: they do not change which other characters are inside a string.
     signs = signs.replace(b'""', b"")
     brackets = _outside_strings(signs) if b'"' in signs else signs
-    # Each round takes the innermost pairs away; of an ordinary body little is left after a few.
+    # Each round removes the innermost pairs; an ordinary body is nearly empty after a few rounds.
     rest, rounds = brackets, 0
     while (left := rest.count(b"[")) + rounds > depth:
         if not left:
@@ -99,10 +100,10 @@ def deeper_than(body: bytes, depth: int) -> bool:
 
 
 def _outside_strings(signs: bytes) -> bytes:
-    """The brackets that stand in no string, of text that has only brackets and quotes."""
+    """Returns the brackets outside strings, of a text of only brackets and quotes."""
     found = bytearray()
     within = 0
-    for start in range(0, len(signs), _PIECE):  # in pieces, for a list of all would be large
+    for start in range(0, len(signs), _PIECE):  # in pieces, to limit memory
         parts = signs[start : start + _PIECE].split(b'"')
         found += b"".join(parts[within::2])
         within ^= len(parts) - 1 & 1
@@ -122,12 +123,12 @@ def _syntax_error(text: str, position: int, what: str = "") -> StatusError:
 
 
 def _integer(digits: str) -> int | Number:
-    # A double has a minus zero, an int has none.
+    # Keep "-0" as spelled: a double has a minus zero, an int does not.
     return int(digits) if len(digits) <= _MAX_DIGITS and digits != "-0" else Number(digits)
 
 
 def _refuse_constant(name: str) -> None:
-    # RFC 8259, section 6: there are no such numbers.
+    # RFC 8259, section 6: NaN and Infinity are not JSON numbers.
     raise invalid_argument("", f"the body is not valid JSON: {name} without quotes")
 
 

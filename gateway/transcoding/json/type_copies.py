@@ -1,11 +1,11 @@
-"""Copies of message types for the JSON library's own use, made one closure at a time.
+"""Copies message types for the JSON library, one closure of types at a time.
 
-A copy has the same wire format and JSON form, but states them so that the library does what
-ProtoJSON asks (protobuf.dev, "ProtoJSON Format"): every JSON name is filled in, of an enum's
-aliases the first is printed, and `required` is not enforced, since the URL may add the field later.
-All features are resolved, so messages of any syntax share one file of edition 2023.
+A copy has the same wire format and JSON form, but in a way that makes the library follow ProtoJSON
+(protobuf.dev, "ProtoJSON Format"): every JSON name is explicit, the first of an enum's aliases is
+printed, and `required` is not enforced, because the URL may add the field later. All features are
+resolved, so that messages of any syntax share one file of edition 2023.
 
-Only what a type needs is copied: a schema may hold a hundred times more.
+Only the types that a message needs are copied: a schema can have a hundred times more.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,18 +21,18 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 JsonName = Callable[[FieldDescriptor], str]
-"""How the copy spells a field."""
+"""Returns the JSON name of a field's copy."""
 
 
 def parts_of(message: Descriptor) -> Iterator[FieldDescriptor]:
-    """The fields of a message and every extension of it that its pool knows."""
+    """Yields the fields of a message and every extension of it in its pool."""
     yield from message.fields
     if message.is_extendable:
         yield from message.file.pool.FindAllExtensions(message)
 
 
 def closure(message: Descriptor, known: set[str]) -> list[Descriptor]:
-    """`message` and all it can hold, except what is `known`; `known` grows by what is returned."""
+    """Returns `message` and all types below it that are not `known`; adds them to `known`."""
     found: list[Descriptor] = []
     waiting = [message]
     while waiting:
@@ -45,7 +45,7 @@ def closure(message: Descriptor, known: set[str]) -> list[Descriptor]:
 
 
 def entry_fields(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
-    """The key and the value of a field that is a map, whose JSON form is an object; else None."""
+    """Returns the key and the value field of a map, or None for another field."""
     entry = field.message_type
     if entry is None or not entry.GetOptions().map_entry:
         return None
@@ -56,11 +56,11 @@ WRAPPERS = frozenset(
     f"google.protobuf.{name}Value"
     for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 )
-"""The messages of google/protobuf/wrappers.proto, whose JSON is that of their one field."""
+"""The messages of google/protobuf/wrappers.proto, whose JSON is that of their only field."""
 
 
 class TypeCopies:
-    """Makes the files; remembers which types are in those it made."""
+    """Makes files of copies, and remembers the types already copied."""
 
     def __init__(self, json_name: JsonName) -> None:
         self._json_name = json_name
@@ -68,7 +68,7 @@ class TypeCopies:
         self._files = 0
 
     def file_with(self, message: Descriptor) -> FileDescriptorProto | None:
-        """A file of all that `message` needs and no earlier file has; None if that is nothing."""
+        """Makes a file of the types that `message` needs and no earlier file has; None if none."""
         new = closure(message, self._known)
         if not new:
             return None
@@ -80,27 +80,27 @@ class TypeCopies:
     def holder(
         self, holder: str, field: FieldDescriptor, name: str, json_name: str
     ) -> FileDescriptorProto:
-        """A file of one message, `holder`, with a copy of `field` alone, under other names."""
+        """Makes a file of one message, `holder`, with only a copy of `field`, under other names."""
         file = self._file()
         message = file.message_type.add(name=holder)
         copy = message.field.add(name=name, json_name=json_name)
         self._describe(copy, field, file)
         if field.message_type is not None and entry_fields(field):
-            # The library knows a map by its entry in the same file.
+            # Copy the entry too: the library recognises a map by its entry in the same file.
             copy.type_name = f".{holder}.Entry"
             self._add_message(file, field.message_type, f"{holder}.Entry")
         return file
 
     def _file(self) -> FileDescriptorProto:
         self._files += 1
-        # The library takes google.protobuf.* for well-known only in a file of that directory.
+        # Use this directory: the library treats google.protobuf.* as well-known only there.
         name = f"google/protobuf/replica{self._files}"
         return FileDescriptorProto(name=name, syntax="editions", edition=Edition.EDITION_2023)
 
     def _add_message(
         self, file: FileDescriptorProto, message: Descriptor, name: str | None = None
     ) -> None:
-        # With no package, a dotted name is a full name: nested types need no parent.
+        # Without a package, a dotted name is a full name: nested types need no parent.
         copy = file.message_type.add(name=name or message.full_name)
         if message.GetOptions().map_entry:
             copy.options.map_entry = True
@@ -146,9 +146,9 @@ class TypeCopies:
 
 
 def _copy_oneofs(copy: DescriptorProto, message: Descriptor) -> dict[str, int]:
-    """The index in `copy` of each oneof that offers a choice.
+    """Copies the oneofs with more than one member; returns the index of each in `copy`.
 
-    A oneof of one, such as the one behind a proto3 `optional`, is plain presence.
+    A oneof with one member, such as that of a proto3 `optional`, only means presence.
     """
     names = [oneof.name for oneof in message.oneofs if len(oneof.fields) > 1]
     for name in names:
@@ -157,7 +157,7 @@ def _copy_oneofs(copy: DescriptorProto, message: Descriptor) -> dict[str, int]:
 
 
 def _copy_values(copy: EnumDescriptorProto, enum: EnumDescriptor) -> None:
-    """Copies values so that the first name of a number goes last: that one the library prints."""
+    """Copies values with the first name of each number last, which the library prints."""
     names: dict[int, list[str]] = {}
     for value in enum.values:
         names.setdefault(value.number, []).append(value.name)

@@ -1,4 +1,4 @@
-"""Each value that is not a message of its own: numbers, text, enums, well-known types.
+"""Checks of values that are not ordinary messages: numbers, text, enums, well-known types.
 
 The rules are those of protobuf.dev, "ProtoJSON Format".
 """
@@ -19,10 +19,11 @@ from gateway.transcoding.json.text import Number, Tree
 from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
 
 MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*+(?:\.(?:[A-Za-z0-9]++|\*))*+)"
-"""One path of a FieldMask in lowerCamelCase; behind the first step a map's key or `*` (AIP-161)."""
+"""One path of a FieldMask in lowerCamelCase; steps after the first can be a map's key or `*`
+(AIP-161)."""
 
 LEFT_OUT: Final = Number("left out")
-"""What a check returns of a value that is to be as if it were not there."""
+"""The result of a check for a value that counts as absent."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -33,14 +34,14 @@ _FLOAT_ROUNDS_TO_MAX = 3.4028235677973366e38  # half a step further, where infin
 
 
 def map_key(key: FieldDescriptor) -> Check:
-    """The check of a map's key, which JSON has in quotes."""
+    """Returns the check of a map's key, which is quoted in JSON."""
     if key.type == FieldDescriptor.TYPE_BOOL:
         return _check_bool_key
     return SCALARS[key.type]
 
 
 def enum_check(enum: EnumDescriptor, *, ignore: bool = False) -> Check:
-    """The check of an enum, by name or number; `ignore` leaves out names it does not have."""
+    """Makes the check of an enum, by name or number; `ignore` drops unknown names."""
     names = {value.name for value in enum.values}
     numbers = {value.number for value in enum.values}
     nullable = enum.full_name == "google.protobuf.NullValue"
@@ -62,7 +63,7 @@ def enum_check(enum: EnumDescriptor, *, ignore: bool = False) -> Check:
 
 
 def check_list(one: Check, tree: Tree, at: At, report: Report) -> Tree:
-    """An array, each of whose items passes `one`."""
+    """Checks an array whose items must pass `one`."""
     if type(tree) is not list:
         return expect("an array", tree, at, report)
     checked = [one(item, (at, index), report) for index, item in enumerate(tree)]
@@ -70,7 +71,7 @@ def check_list(one: Check, tree: Tree, at: At, report: Report) -> Tree:
 
 
 def check_map(key: Check, one: Check, tree: Tree, at: At, report: Report) -> Tree:
-    """An object, each of whose names passes `key` and each value `one`."""
+    """Checks an object whose names must pass `key` and whose values `one`."""
     if type(tree) is not tuple:
         return expect("an object", tree, at, report)
     checked = [
@@ -107,12 +108,12 @@ def _integer(low: int, high: int, tree: Tree, at: At, report: Report) -> Tree:
         return expect(f"a number from {low} to {high}", tree, at, report)
     if -_EXACT <= number <= _EXACT or kind is int or _INTEGER.fullmatch(str(tree)):
         return tree
-    report.changed = True  # the library would read it by way of a double
+    report.changed = True  # rewrite it, because the library would read it as a double
     return str(number) if kind is str else number
 
 
 def _whole(text: str) -> int | None:
-    """The integer that `1.0` or `1e2` stands for, as a double has it where that holds them all."""
+    """Parses `1.0` or `1e2` to an integer; through a double only where doubles are exact."""
     near = float(text)
     if not near.is_integer() or abs(near) > 1e30:
         return None
@@ -143,7 +144,7 @@ def _float(limit: float, tree: Tree, at: At, report: Report) -> Tree:
 
 
 def _text(read: Callable[[str], object], tree: Tree, at: At, report: Report) -> Tree:
-    """A string whose spelling is the query's as well."""
+    """Checks a string that has the same spelling in a query."""
     if type(tree) is not str:
         return expect("a string", tree, at, report)
     try:
@@ -165,7 +166,7 @@ def _check_mask(tree: Tree, at: At, report: Report) -> Tree:
 
 
 def _check_free(tree: Tree, at: At, report: Report) -> Tree:
-    """Any JSON whose numbers a double can hold (google/protobuf/struct.proto)."""
+    """Checks any JSON whose numbers fit a double (google/protobuf/struct.proto)."""
     if isinstance(tree, tuple):
         return tuple((key, _check_free(item, (at, key), report)) for key, item in tree)
     if isinstance(tree, list):
@@ -195,7 +196,7 @@ SCALARS: dict[int, Check] = {
     _F.TYPE_STRING: _check_string,
     _F.TYPE_BYTES: partial(_text, read_bytes),
 }
-"""By field type; enums and messages apart."""
+"""The checks by field type, without enums and messages."""
 SPECIAL: dict[str, Check] = {
     "google.protobuf.Timestamp": partial(_text, read_timestamp),
     "google.protobuf.Duration": partial(_text, read_duration),
@@ -204,4 +205,6 @@ SPECIAL: dict[str, Check] = {
     "google.protobuf.Struct": _check_struct,
     "google.protobuf.ListValue": partial(check_list, _check_free),
 }
-"""By full name, the messages whose JSON is no object of their fields; wrappers and Any apart."""
+"""The checks of messages whose JSON is not an object of their fields, by full name.
+
+Wrappers and Any have other checks."""

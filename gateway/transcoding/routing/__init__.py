@@ -1,1 +1,1 @@
-"""Path templates and the router made of them."""
+"""Path templates, and the router built from them."""

@@ -1,4 +1,4 @@
-"""What a template's variables captured of a path: compiled once, read from its raw segments."""
+"""Reads a template's variables from the raw segments of a path; compiled once per template."""
 
 from collections.abc import Callable
 from operator import itemgetter
@@ -7,13 +7,13 @@ from gateway.transcoding.routing.percent import decode, decode_keeping_slashes
 from gateway.transcoding.routing.template import Template, Variable
 
 Captures = Callable[[list[str]], tuple[str, ...]]
-"""Reads a template's variables from the raw segments, of which the first is the empty one."""
+"""Reads a template's variables from the raw segments; the first segment is always empty."""
 
 
 def compile_captures(template: Template, *, fully_decode: bool) -> Captures:
-    """What reads the variables of a path that `template` matches; http.proto says how far.
+    """Makes the reader of the variables of `template`, decoded as http.proto says.
 
-    It raises `StatusError` for what cannot be decoded.
+    The reader raises `StatusError` for a segment that cannot be decoded.
     """
     readers = [
         _compile_variable(template, variable, fully_decode=fully_decode)
@@ -31,7 +31,7 @@ def compile_captures(template: Template, *, fully_decode: bool) -> Captures:
 
 
 def plain_captures(template: Template) -> Captures | None:
-    """Takes segments as they are, without a call for each; None where some have to be joined."""
+    """Makes the reader of unescaped segments, with one call; None if some must be joined."""
     if not template.variables or any(variable.many_segments for variable in template.variables):
         return None
     numbers = [variable.start + 1 for variable in template.variables]
@@ -74,7 +74,7 @@ def _read_many(start: int, end: int, name: str) -> Callable[[list[str]], str]:
 def _compile_shifting(
     template: Template, variable: Variable, deep: int, *, fully_decode: bool
 ) -> Callable[[list[str]], str]:
-    """Reads a variable over a `**` or behind it: where it ends depends on what that matched."""
+    """Makes the reader of a variable over or after a `**`: its end depends on the path's length."""
     name, size = variable.field_path, len(template.segments) + 1
     after_deep = variable.start > deep
     start, end = variable.start + 1, variable.end + 1

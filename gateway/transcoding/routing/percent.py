@@ -1,7 +1,7 @@
-"""Percent-decoding of paths, exactly as google/api/http.proto states it (comments on HttpRule).
+"""Percent-decodes paths, exactly as google/api/http.proto says (comments on HttpRule).
 
-Strict where a decoder could be lax: a malformed escape, bytes that are not UTF-8, and NUL are
-refused, and nothing is decoded twice.
+Strict: a malformed escape, bytes that are not UTF-8, and NUL are rejected, and nothing is decoded
+twice.
 """
 
 import re
@@ -14,7 +14,7 @@ _ESCAPED_SLASH = re.compile("(%2[Ff])")
 
 
 def decode(raw: str, field: str) -> str:
-    """`raw` with every escape decoded once; `field` is who to blame.
+    """Decodes every escape in `raw` once; an error names `field`.
 
     Raises:
         StatusError: INVALID_ARGUMENT for a malformed escape or bytes that are not UTF-8.
@@ -25,15 +25,15 @@ def decode(raw: str, field: str) -> str:
     if malformed is not None:
         found = raw[malformed.start() : malformed.start() + 3]
         wanted = "a % must be followed by two hexadecimal digits"
-        raise invalid_argument(field, f"{wanted}, not stand as {found!r}")
+        raise invalid_argument(field, f"{wanted}, got {found!r}")
     try:
         return unquote_to_bytes(raw).decode("utf-8")
-    except UnicodeError:  # an encode error too: a lone surrogate beside the escape
+    except UnicodeError:  # also an encode error: a lone surrogate next to the escape
         raise _not_utf8(field) from None
 
 
 def decode_keeping_slashes(raw: str, field: str) -> str:
-    """As `decode`, but `%2F` stays as it is spelled: across segments it is data, not a border."""
+    """Decodes like `decode`, but keeps `%2F`: across segments it is data, not a separator."""
     if "%" not in raw:
         return raw
     parts = _ESCAPED_SLASH.split(raw)
@@ -41,9 +41,9 @@ def decode_keeping_slashes(raw: str, field: str) -> str:
 
 
 def decode_segments(raw: list[str], *, allow_nul: bool) -> list[str]:
-    """The segments of a path, each decoded by itself.
+    """Decodes each segment of a path.
 
-    Dot segments are refused and never resolved: a path must mean one thing to everyone on its way.
+    Dot segments are rejected, never resolved: a path must mean the same to every proxy and server.
 
     Raises:
         StatusError: INVALID_ARGUMENT for malformed escapes, text that is not UTF-8, NUL, or a

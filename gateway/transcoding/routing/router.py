@@ -1,19 +1,19 @@
-"""Finds the binding for an HTTP method and a raw path: an immutable trie made by a builder.
+"""Finds the binding of an HTTP method and a raw path, in an immutable trie made by a builder.
 
-Precedence does not depend on load order. First, a path that ends in a verb some template declares
-is read with the verb, then with the colon as data. Then, segment by segment from the left, a
-literal beats `*` and `*` beats `**`; behind `**`, more segments beat fewer. Where settings put
-routes into tiers, an earlier tier comes first among templates with their literals in the same
-places before any `**`: only wildcards tell those apart. Last, on one path an
-exact HTTP method beats the custom kind `*`, and HEAD without a binding of its own is served as GET.
-The search goes on until a binding fits in everything, the HTTP method included, so a more specific
-path never hides a less specific one that would serve.
+Precedence does not depend on load order. First, a path that ends in a verb of some template is read
+with the verb, then with the colon as data. Then, segment by segment from the left, a literal wins
+over `*` and `*` over `**`; after `**`, more segments win over fewer. If settings put routes into
+tiers, an earlier tier wins among templates that have literals in the same places before any `**`,
+because such templates differ only in wildcards. Last, on one path an exact HTTP method wins over
+the custom kind `*`, and HEAD without its own binding is served as GET. The search continues until a
+binding fits completely, including the HTTP method, so a more specific path never hides a less
+specific one that can serve the request.
 
-An empty segment is no segment: no wildcard takes it, `**` neither, so `/v1/` and `//` are not
-found. Only `/` itself stands for no segments at all.
+No wildcard matches an empty segment, not even `**`, so `/v1/` and `//` are not found. Only `/`
+itself means no segments at all.
 
-A node is visited at most once for each length a `**` can leave to the segments behind it, so the
-cost of a search is bounded by the number of nodes, whatever the path.
+A node is visited at most once for each length that a `**` can leave to the segments after it, so
+the number of nodes limits the cost of a search, for any path.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _SHOWN_LENGTH: Final = 200
 
 
 class Match(Generic[T]):
-    """The target that serves a request, and what its template's variables captured, decoded."""
+    """The target that serves a request, and the decoded values of its template's variables."""
 
     __slots__ = ("captures", "target")
 
@@ -55,11 +55,11 @@ class Conflict(Generic[T]):
         self.first = first
         self.second = second
         self.is_preferred = is_preferred
-        """Whether `first` serves it because its tier is an earlier one."""
+        """True if `first` serves the route because its tier is earlier."""
 
 
 class _Entry(Generic[T]):
-    """A route: what serves it, and how its variables are read."""
+    """A route: its target, and the readers of its variables."""
 
     __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
 
@@ -71,18 +71,18 @@ class _Entry(Generic[T]):
         self.http_method = http_method
         self.tier = tier
         self.order = (_literal_places(template), tier)
-        """Compares smaller for what comes first, before the order of the search counts."""
+        """Sorts before the order of the search: a smaller value comes first."""
         self.captures = compile_captures(template, fully_decode=fully_decode)
         self.plain = plain_captures(template) or self.captures
-        """The same, for paths without escapes that were found without a `**`."""
+        """The same as `captures`, for paths without escapes that were found without a `**`."""
 
 
 _Methods = dict[str, _Entry[T]]
-"""What serves one path, by HTTP method."""
+"""The routes of one path, by HTTP method."""
 
 
 class _Node(Generic[T]):
-    """A place in the trie: where each next segment leads, and what serves the path up to here."""
+    """A node of the trie: its children by segment, and the routes that end here."""
 
     __slots__ = ("deep", "leaves", "literals", "tails", "wildcard")
 
@@ -91,21 +91,21 @@ class _Node(Generic[T]):
         self.wildcard: _Node[T] | None = None
         self.deep: _Node[T] | None = None
         self.tails: tuple[int, ...] = ()
-        """On the node behind a `**`: how many segments may follow it, fewest first."""
+        """On the node after a `**`: the possible numbers of segments after it, fewest first."""
         self.leaves: dict[str, _Methods[T]] = {}
-        """By verb; the empty one is none."""
+        """By verb; "" means no verb."""
 
 
 class RouterBuilder(Generic[T]):
     """Collects routes; `build` makes the router.
 
-    Of several targets on one route the one of the earliest tier serves it, and of those the first,
-    or with `last_wins` the last.
+    If several targets have one route, the one of the earliest tier serves it; within a tier the
+    first, or with `last_wins` the last.
     """
 
     def __init__(self, *, last_wins: bool = False) -> None:
         self._last_wins = last_wins
-        # Variables are no part of the key: their names do not tell two routes apart.
+        # The key has no variables: their names do not make two routes different.
         self._claims: dict[tuple[str, tuple[Segment, ...], str], list[_Entry[T]]] = {}
 
     def add(
@@ -117,13 +117,13 @@ class RouterBuilder(Generic[T]):
         fully_decode: bool = False,
         tier: int = 0,
     ) -> None:
-        """Adds a route; more than one on the same route are conflicts."""
+        """Adds a target on a route; several targets on the same route are conflicts."""
         entry = _Entry(template, target, http_method, fully_decode=fully_decode, tier=tier)
         self._claims.setdefault((http_method, template.segments, template.verb), []).append(entry)
 
     @property
     def conflicts(self) -> list[Conflict[T]]:
-        """Each target that does not serve its route, with the one that does."""
+        """The targets that do not serve their route, each with the one that does."""
         found: list[Conflict[T]] = []
         for claims in self._claims.values():
             winner = self._winner(claims)
@@ -146,7 +146,7 @@ class RouterBuilder(Generic[T]):
         return best[-1] if self._last_wins else best[0]
 
     def build(self, *, allow_nul: bool = False) -> "Router[T]":
-        """The router over all routes added so far; it knows nothing of later ones."""
+        """Builds the router of all routes added so far; later ones do not change it."""
         entries = [self._winner(claims) for claims in self._claims.values()]
         root: _Node[T] = _Node()
         leaves = [_grow_leaf(root, entry.template) for entry in entries]
@@ -160,30 +160,30 @@ class RouterBuilder(Generic[T]):
 
 
 class Router(Generic[T]):
-    """Answers which target serves an HTTP method on a raw path (no query)."""
+    """Finds the target that serves an HTTP method on a raw path (without query)."""
 
     def __init__(self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool) -> None:
         self._entries = entries
         self.targets: Sequence[T] = [entry.target for entry in entries]
-        """What is served, in the order in which it was added."""
+        """The targets that serve a route, in the order in which they were added."""
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
-        # A path starts with an empty segment; giving it a node saves cutting it off.
+        # Add a node for the empty first segment of a path, to avoid slicing it off.
         self._start: _Node[T] = _Node()
         self._start.literals[""] = root
         self._has_tiers = len({entry.tier for entry in entries}) > 1
-        # Where there are tiers, no plain way down is sure to be the right one.
+        # With tiers, the first match of the fast search below may not be the right one.
         self._plain_start: _Node[T] = _Node() if self._has_tiers else self._start
 
     def match(self, http_method: str, path: str) -> Match[T]:
-        """The most specific target for `http_method` on `path`.
+        """Finds the most specific target for `http_method` on `path`.
 
         Raises:
             StatusError: NOT_FOUND; or UNIMPLEMENTED with HTTP status 405 and an `Allow` header
                 if only the HTTP method is wrong; or INVALID_ARGUMENT for a path that cannot be
                 decoded.
         """
-        # Saves the checks and the search for a path as most are: plain, with one way down.
+        # Serve the usual path, plain and with one way through the trie, without checks and search.
         if "%" not in path and "/." not in path and "//" not in path and path.isascii():
             segments = path.split("/")
             verb = ""
@@ -206,9 +206,9 @@ class Router(Generic[T]):
         return self._search(http_method, path)
 
     def allowed_methods(self, path: str) -> tuple[str, ...]:
-        """The HTTP methods some binding serves on `path`, sorted; empty if none does.
+        """Returns the HTTP methods that are served on `path`, sorted; empty if there are none.
 
-        HEAD comes with GET, and OPTIONS with any. `*` stands for the custom kind that takes all.
+        GET adds HEAD, and any method adds OPTIONS. `*` is the custom kind that serves all methods.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
@@ -216,7 +216,7 @@ class Router(Generic[T]):
         return _allowed([methods for methods, _ in self._leaves(path)])
 
     def matches(self, path: str) -> list[Match[T]]:
-        """The target of each HTTP method that is served on `path`, GET's first; one search.
+        """Returns the target of each HTTP method served on `path`, GET first, with one search.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
@@ -233,7 +233,7 @@ class Router(Generic[T]):
         return found
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
-        """For each target: `matches`, or why it does not serve this request."""
+        """Returns for each target `matches`, or the reason why it does not serve this request."""
         try:
             leaves = [methods for methods, _ in self._leaves(path)]
         except StatusError as error:
@@ -269,20 +269,20 @@ class Router(Generic[T]):
         return Match(found[0].target, found[0].captures(found[1]))
 
     def _leaves(self, path: str) -> Iterator[tuple[_Methods[T], list[str]]]:
-        """Each leaf that `path` reaches, the most specific first, with the raw segments.
+        """Yields each leaf that `path` reaches, the most specific first, with the raw segments.
 
-        Those that read a verb come before all that do not.
+        Leaves reached with a verb come before the others.
         """
         raw = path.split("/")
         texts = decode_segments(raw, allow_nul=self._allow_nul)
         if not path.startswith("/"):
             return
-        # The colon is sought in the raw path: `%3A` is data (http.proto, path template syntax).
+        # Search for the colon in the raw path: `%3A` is data (http.proto, path template syntax).
         last, colon, suffix = raw[-1].rpartition(":")
         verb = decode(suffix, "path") if colon else ""
         if verb in self._verbs:
-            spared = decode_segments([last], allow_nul=self._allow_nul)
-            yield from self._walk([*raw[:-1], last], [*texts[:-1], *spared], verb)
+            without_verb = decode_segments([last], allow_nul=self._allow_nul)
+            yield from self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
         yield from self._walk(raw, texts, "")
 
     def _walk(
@@ -299,18 +299,18 @@ class Router(Generic[T]):
 
 
 def _literal_places(template: Template) -> str:
-    """Where a template has literals before any `**`, to compare: further left is smaller."""
+    """A sort key for the places of literals before any `**`: further left is smaller."""
     places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]
     return "".join(places).rstrip("1") + "2"
 
 
 def _comes_before(entry: _Entry[T], found: _Entry[T]) -> bool:
-    """Whether `entry` serves a path before `found`, to which the search came earlier."""
+    """True if `entry` has precedence over `found`, which the search reached earlier."""
     return entry.template.verb == found.template.verb and entry.order < found.order
 
 
 def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
-    """The leaf of `template` in the trie under `root`, made if need be."""
+    """Returns the leaf of `template` in the trie under `root`; creates it if necessary."""
     node = root
     for position, segment in enumerate(template.segments):
         if isinstance(segment, Literal):
@@ -329,13 +329,13 @@ def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
 
 
 def _descend(start: _Node[T], texts: list[str]) -> Iterator[_Node[T]]:
-    """Every node that all of `texts` leads to, the most specific first."""
+    """Yields every node that `texts` leads to, the most specific first."""
     stack = [(start, 0)]
     while stack:
         node, at = stack.pop()
         if at == len(texts):
             yield node
-        # What is pushed last is searched first.
+        # Push the most specific child last: it is searched first.
         if node.deep is not None:
             ends = [len(texts) - tail for tail in node.deep.tails]
             stack += [(node.deep, end) for end in ends if end >= at]
@@ -366,7 +366,7 @@ def _no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusErro
 
 
 def _shown(text: str) -> str:
-    """`text` fit for a message: cut if long, and without control characters."""
+    """Makes `text` safe for a message: shortened, and without control characters."""
     cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
     if cut.isprintable():
         return cut
@@ -374,7 +374,7 @@ def _shown(text: str) -> str:
 
 
 def _path_difference(template: Template, path: str) -> str:
-    """The first thing in which `path`, which can be decoded, is not as `template` wants it."""
+    """The first difference between `path`, which can be decoded, and `template`."""
     if template.verb:
         path, _, verb = path.rpartition(":")
         if "/" in verb or decode(verb, "path") != template.verb:
@@ -384,15 +384,15 @@ def _path_difference(template: Template, path: str) -> str:
     texts = [decode(raw, "path") for raw in path[1:].split("/")]
     deep = template.deep_at
     before = template.segments[:deep]
-    behind = () if deep is None else template.segments[deep + 1 :]
-    first_behind = len(texts) - len(behind)
+    after = () if deep is None else template.segments[deep + 1 :]
+    first_after = len(texts) - len(after)
     for segment, number in [
         *zip(before, range(len(texts)), strict=False),
-        *zip(behind, range(max(len(before), first_behind), len(texts)), strict=False),
+        *zip(after, range(max(len(before), first_after), len(texts)), strict=False),
     ]:
         if isinstance(segment, Literal) and segment.text != texts[number]:
             return f"segment {number + 1} is {texts[number]!r} and not {segment.text!r}"
     if "" in texts:
         return f"segment {texts.index('') + 1} is empty"
-    wanted = f"{len(before) + len(behind)}{'' if deep is None else ' or more'}"
+    wanted = f"{len(before) + len(after)}{'' if deep is None else ' or more'}"
     return f"the path has {len(texts)} segment{'s'[: len(texts) - 1]} and not {wanted}"

@@ -1,4 +1,4 @@
-"""Path templates: the grammar of google/api/http.proto, text to `Template`.
+"""Parses path templates, in the grammar of google/api/http.proto.
 
     Template = "/" [ Segments [ Verb ] ] ;
     Segments = Segment { "/" Segment } ;
@@ -7,9 +7,9 @@
     FieldPath = IDENT { "." IDENT } ;
     Verb     = ":" LITERAL ;
 
-`/` alone, which the grammar of http.proto leaves out, is the root. `**` matches any number of
-segments, even none, and closes a template but for the verb. Published APIs also have it before
-other segments; one such `**` is taken, and `Template.deep_inside` tells.
+`/` alone, which the grammar of http.proto does not have, is the root. `**` matches any number of
+segments, even none, and is the last segment of a template. Published APIs also have it before other
+segments; one such `**` is accepted, and reported by `Template.deep_inside`.
 """
 
 import re
@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """Matches one segment that, percent-decoded, is this text."""
+    """Matches one segment that is equal to this text after percent-decoding."""
 
     text: str
 
@@ -48,13 +48,13 @@ Segment = Literal | Wildcard | DeepWildcard
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A field path, and which segments, from `start` up to `end`, it captures."""
+    """A field path, and the segments that it captures, from `start` up to `end`."""
 
     field_path: str
     start: int
     end: int
     many_segments: bool
-    """Whether its pattern has several segments or `**`, so that `%2F` stays encoded."""
+    """True if its pattern has several segments or `**`, so that `%2F` stays encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Template:
 
     @property
     def deep_at(self) -> int | None:
-        """Where the `**` stands, or None."""
+        """The index of the `**`, or None."""
         return next((i for i, s in enumerate(self.segments) if isinstance(s, DeepWildcard)), None)
 
     @property
     def deep_inside(self) -> bool:
-        """Whether other segments follow the `**`, which the grammar does not foresee."""
+        """True if other segments follow the `**`, which is outside the grammar."""
         return any(isinstance(segment, DeepWildcard) for segment in self.segments[:-1])
 
     def __str__(self) -> str:
@@ -90,14 +90,14 @@ class Template:
 
 
 class TemplateError(ValueError):
-    """A template that is not of the grammar; the text says where (column) and what would be."""
+    """A template is not valid in the grammar; the text has the column and what was expected."""
 
 
 def parse_template(text: str) -> Template:
-    """The template that `text` writes.
+    """Parses `text` to a template.
 
     Raises:
-        TemplateError: `text` is not of the grammar above.
+        TemplateError: `text` is not valid in the grammar above.
     """
     return _Parser(text).template()
 
@@ -108,7 +108,7 @@ _FIELD_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class _Parser:
-    """Recursive descent, one method for each rule of the grammar."""
+    """A recursive descent parser, with one method for each rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -134,14 +134,14 @@ class _Parser:
     def _segment(self, *, inside_variable: bool) -> None:
         if self._take("**"):
             if any(isinstance(segment, DeepWildcard) for segment in self._segments):
-                raise self._error("only one ** can stand in a template", back=2)
+                raise self._error("a template can have only one **", back=2)
             self._segments.append(_DEEP_WILDCARD)
         elif self._take("*"):
             self._segments.append(_WILDCARD)
         elif not self._take("{"):
             self._segments.append(self._literal_segment())
         elif inside_variable:
-            raise self._error("a variable cannot stand inside another", back=1)
+            raise self._error("a variable cannot be inside another", back=1)
         else:
             self._variable()
 
@@ -149,7 +149,7 @@ class _Parser:
         start = self._at
         text = self._literal("a segment: a literal, *, ** or {field}")
         if text in (".", ".."):
-            # No path reaches it: the router refuses dot segments (RFC 3986 section 5.2.4).
+            # Reject it: the router rejects dot segments in paths (RFC 3986 section 5.2.4).
             raise self._error("the segments . and .. are never served", back=self._at - start)
         return Literal(text)
 
@@ -157,7 +157,7 @@ class _Parser:
         start = len(self._segments)
         path = self._field_path()
         if any(variable.field_path == path for variable in self._variables):
-            raise self._error(f"the variable {path} stands here twice", back=len(path))
+            raise self._error(f"the variable {path} appears twice", back=len(path))
         if self._take("="):
             self._parse_segments(inside_variable=True)
         else:
@@ -179,7 +179,7 @@ class _Parser:
         if found is None:
             raise self._error(f"expected {wanted}")
         try:
-            # Two spellings of one literal are one route, so it is kept decoded.
+            # Keep the literal decoded: two spellings of one literal are one route.
             text = unquote_to_bytes(found[0]).decode("utf-8")
         except UnicodeError:
             raise self._error("a percent-encoded literal is not UTF-8") from None
@@ -192,9 +192,9 @@ class _Parser:
             return True
         return False
 
-    def _expect(self, token: str, otherwise: str) -> None:
+    def _expect(self, token: str, reason: str) -> None:
         if not self._take(token):
-            raise self._error(otherwise)
+            raise self._error(reason)
 
     def _error(self, reason: str, *, back: int = 0) -> TemplateError:
         return TemplateError(f"{self._text!r}, column {self._at + 1 - back}: {reason}")

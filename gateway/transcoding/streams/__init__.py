@@ -1,1 +1,1 @@
-"""Several messages on one HTTP body."""
+"""Streams: several messages in one HTTP body."""

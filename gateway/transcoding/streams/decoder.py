@@ -1,8 +1,8 @@
-"""One request body, fed in pieces, to the request messages of a call that streams them.
+"""Decodes a request body, fed in pieces, to the messages of a call that streams its request.
 
-The first message carries what the URL says; later ones carry the body's alone, and may repeat what
-the path says but not contradict it. A stream without messages whose URL says something is one
-message of that, so that nothing a client said is lost.
+The first message includes the values of the URL. Later ones have only the body's; they may repeat
+the path's values but not contradict them. A stream without messages whose URL has values is one
+message with these values, so that no input is lost.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from gateway.transcoding.streams.deframing import Deframer
 from gateway.transcoding.streams.form import Field, File, Form, FormFields
 
 PIECE_BYTES = 64 * 1024
-"""The largest piece of a raw body that travels as one message."""
+"""The largest piece of a raw body in one message."""
 
 
 class MessageDecoder:
-    """Makes the request messages of one stream, in the order they come."""
+    """Decodes the request messages of one stream, in order."""
 
     def __init__(self, url: bytes, read: Callable[[bytes], bytes]) -> None:
-        """`url`: the wire bytes of what the URL sets; `read` decodes and checks one payload."""
+        """`url` is the wire bytes of the URL's values; `read` decodes and checks one payload."""
         self._url: bytes = url
         self._read = read
         self.count = 0
-        """How many messages there have been."""
+        """The number of messages so far."""
 
     def decode(self, payload: bytes) -> bytes:
-        """The wire bytes of the next message.
+        """Decodes the next message to wire bytes.
 
         Raises:
             StatusError: INVALID_ARGUMENT that names the message by its number, from 1.
@@ -39,29 +39,29 @@ class MessageDecoder:
             raise numbered(error, self.count) from None
         return wire + self._url if self.count == 1 else wire
 
-    def instead(self) -> bytes | None:
-        """The one message of a stream that has none, or None where the URL says nothing."""
+    def default_message(self) -> bytes | None:
+        """Returns the message of a stream without messages, or None if the URL has no values."""
         return self._url if self._url and not self.count else None
 
 
 class RequestStreamDecoder(Protocol):
-    """Takes a body piece by piece and gives the messages it holds, as wire bytes."""
+    """Decodes a body piece by piece to its messages, as wire bytes."""
 
     @property
     def is_midway(self) -> bool:
-        """Whether the client owes the rest of something it has begun."""
+        """True if the client has begun something and must send the rest."""
         ...
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete.
+        """Yields the messages that these bytes complete.
 
         Raises:
-            StatusError: the body is not what it should be.
+            StatusError: the body is not valid.
         """
         ...
 
     def finish(self) -> Iterator[bytes]:
-        """The messages that the end of the body completes.
+        """Yields the messages that the end of the body completes.
 
         Raises:
             StatusError: the body is not complete.
@@ -70,7 +70,7 @@ class RequestStreamDecoder(Protocol):
 
 
 class FramedStreamDecoder:
-    """A body of many messages, each decoded when its turn comes."""
+    """Decodes a body of many messages, each one when it is consumed."""
 
     def __init__(self, deframer: Deframer, decoder: MessageDecoder) -> None:
         self._deframer = deframer
@@ -78,19 +78,19 @@ class FramedStreamDecoder:
 
     @property
     def is_midway(self) -> bool:
-        """Whether a message has begun."""
+        """True if a message has begun."""
         return self._deframer.is_midway
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete."""
+        """Yields the messages that these bytes complete."""
         return self._decoded(self._deframer.feed(data))
 
     def finish(self) -> Iterator[bytes]:
-        """The last message, or the one that stands for none."""
+        """Yields the last message, or the default message of an empty stream."""
         yield from self._decoded(self._deframer.finish())
-        instead = self._decoder.instead()
-        if instead is not None:
-            yield instead
+        default = self._decoder.default_message()
+        if default is not None:
+            yield default
 
     def _decoded(self, payloads: Iterator[bytes]) -> Iterator[bytes]:
         decoder = self._decoder
@@ -105,10 +105,10 @@ class FramedStreamDecoder:
 
 
 class RawStreamDecoder:
-    """A body that travels as it is, in pieces; only the first states the media type."""
+    """Passes a raw body on in pieces; only the first has the media type."""
 
     is_midway = True
-    """A body that has begun is to be sent, however many messages it becomes."""
+    """Always True: a body that has begun must be sent to its end."""
 
     def __init__(
         self, url: Callable[[], bytes], write: Callable[[str, bytes], bytes], content_type: str
@@ -119,7 +119,7 @@ class RawStreamDecoder:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """These bytes, in pieces."""
+        """Yields these bytes, in pieces."""
         if not self._begun:
             self._begun = True
             first, data = data[:PIECE_BYTES], data[PIECE_BYTES:]
@@ -128,19 +128,19 @@ class RawStreamDecoder:
             yield self._write("", data[start : start + PIECE_BYTES])
 
     def finish(self) -> Iterator[bytes]:
-        """An empty body is one empty piece."""
+        """Yields one empty piece for an empty body."""
         if not self._begun:
             yield from self.feed(b"")
 
 
 class FormStreamDecoder:
-    """A form: its fields go into the first message, its file travels as a raw body does.
+    """Decodes a form: its fields go into the first message, its file is passed on as a raw body.
 
-    Fields come before the file: the first message has left when the file's second piece comes.
+    Fields must come before the file: the first message is sent before the file's second piece.
     """
 
     is_midway = True
-    """As for a raw body."""
+    """Always True, as for a raw body."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class FormStreamDecoder:
         content_type: str,
         decode: Callable[[list[tuple[str, str]]], bytes],
     ) -> None:
-        """`decode`: the wire bytes of what the URL and these fields of the form set."""
+        """`decode` encodes the values of the URL and of these form fields as wire bytes."""
         self._form = Form(fields, content_type)
         self._write = fields.write
         self._decode = decode
@@ -156,32 +156,32 @@ class FormStreamDecoder:
         self._file: RawStreamDecoder | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The pieces of the file in these bytes."""
+        """Yields the pieces of the file in these bytes."""
         for event in self._form.feed(data):
             match event:
                 case Field(name=name, value=value):
                     if self._file is not None:
-                        raise invalid_argument(name, "comes behind the file: put it before")
+                        raise invalid_argument(name, "comes after the file: send it before")
                     self._fields.append((name, value))
                 case File(content_type=stated):
-                    self._file = RawStreamDecoder(self._bound, self._write, stated)
+                    self._file = RawStreamDecoder(self._first_fields, self._write, stated)
                 case bytes() if self._file is not None:
                     yield from self._file.feed(event)
 
     def finish(self) -> Iterator[bytes]:
-        """What an empty file, or a form without one, becomes."""
+        """Yields the message of an empty file, or of a form without one."""
         self._form.finish()
         if self._file is not None:
             yield from self._file.finish()
         else:
-            yield self._bound()
+            yield self._first_fields()
 
-    def _bound(self) -> bytes:
+    def _first_fields(self) -> bytes:
         return self._decode(self._fields)
 
 
 def numbered(error: StatusError, number: int) -> StatusError:
-    """An error of one message, told apart from those of others by its number."""
+    """Returns the error with the number of its message."""
     return StatusError(
         error.code,
         f"message {number}: {error.message}",

@@ -1,7 +1,7 @@
-"""Many messages out of one request body, fed in pieces: lines, a JSON array, delimited protobuf.
+"""Splits a request body, fed in pieces, into messages: lines, a JSON array, delimited protobuf.
 
-Each deframer hands on a message as soon as it is complete, and holds no more than one that is not:
-a body of any size costs the memory of its largest message, which has a limit.
+Each deframer yields a message as soon as it is complete, and buffers at most one incomplete
+message: a body of any size takes the memory of its largest message, which has a limit.
 """
 
 import re
@@ -10,24 +10,24 @@ from typing import Protocol
 
 from gateway.status import Code, StatusError, invalid_argument
 
-_BLANK = b" \t\r\n"
-_LONGEST_VARINT = 10
+_WHITE_SPACE = b" \t\r\n"
+_MAX_VARINT_BYTES = 10
 
 _FAST_DEPTH = 3
-_DEEPEST = 100  # no message may be nested deeper, whatever `limits.json_depth` is
+_MAX_DEPTH = 100  # the nesting limit of messages, for any `limits.json_depth`
 
 
 def _balanced(depth: int) -> bytes:
-    """A pattern for text whose brackets, outside of strings, match at most so deep."""
+    """Makes a pattern for text with matching brackets outside strings, at most `depth` deep."""
     deeper = _balanced(depth - 1) if depth else b""
     inner = rb"|\{" + deeper + rb"\}|\[" + deeper + rb"\]" if depth else b""
     return rb'(?:[^"\[\]{}]++|' + _STRING + inner + rb")*+"
 
 
-# Possessive throughout: nothing is looked at twice, whatever a client sends.
+# Possessive throughout: no character is read twice, whatever a client sends.
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_SPACES = re.compile(rb"[ \t\r\n]*+")
 _TO_BRACKET = re.compile(_balanced(2), re.DOTALL)
 _TO_SCALAR_END = re.compile(rb"[^,\]\s]*+")
 _WHOLE = re.compile(
@@ -38,24 +38,24 @@ _WHOLE = re.compile(
 
 
 class Deframer(Protocol):
-    """Cuts a body into messages."""
+    """Splits a body into messages."""
 
     @property
     def is_midway(self) -> bool:
-        """Whether a message has begun that is not complete."""
+        """True if an incomplete message has begun."""
         ...
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete; the iterator is to be taken to its end.
+        """Yields the messages that these bytes complete; the caller must exhaust the iterator.
 
         Raises:
-            StatusError: the body is not what it says it is, or a message is over the limit; raised
-                behind the messages that came before.
+            StatusError: the body is not of its media type, or a message is over the limit; raised
+            after the messages before.
         """
         ...
 
     def finish(self) -> Iterator[bytes]:
-        """The message that the end of the body completes, if there is one.
+        """Yields the message that the end of the body completes, if there is one.
 
         Raises:
             StatusError: the body ends within a message.
@@ -64,7 +64,7 @@ class Deframer(Protocol):
 
 
 class Lines:
-    """One JSON text a line (application/x-ndjson); blank lines are none."""
+    """Splits lines of one JSON text each (application/x-ndjson); blank lines are skipped."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -72,11 +72,11 @@ class Lines:
 
     @property
     def is_midway(self) -> bool:
-        """Whether a line has begun that has no end yet."""
+        """True if an incomplete line has begun."""
         return bool(self._begun)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that these bytes complete."""
+        """Yields the lines that these bytes complete."""
         first, *rest = data.split(b"\n")
         self._begin(first)
         if not rest:
@@ -86,15 +86,15 @@ class Lines:
         for line in lines:
             if len(line) > self._limit_bytes:
                 raise message_too_large(self._limit_bytes)
-            if line.strip(_BLANK):
+            if line.strip(_WHITE_SPACE):
                 yield line
         self._begin(rest[-1])
 
     def finish(self) -> Iterator[bytes]:
-        """The last line, which needs no line feed."""
+        """Yields the last line, which needs no line feed."""
         last = bytes(self._begun)
         self._begun.clear()
-        if last.strip(_BLANK):
+        if last.strip(_WHITE_SPACE):
             yield last
 
     def _begin(self, data: bytes) -> None:
@@ -104,7 +104,7 @@ class Lines:
 
 
 class Delimited:
-    """Protobuf messages, each behind its length as a varint (the libraries' "delimited" form)."""
+    """Splits delimited protobuf messages: each one follows its length as a varint."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -112,11 +112,11 @@ class Delimited:
 
     @property
     def is_midway(self) -> bool:
-        """Whether a message, or its length, has begun."""
+        """True if a message, or its length, has begun."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete."""
+        """Yields the messages that these bytes complete."""
         buffer = self._buffer
         buffer += data
         at = 0
@@ -129,53 +129,53 @@ class Delimited:
         del buffer[:at]
 
     def finish(self) -> Iterator[bytes]:
-        """Nothing: a message that is not complete by now never will be."""
+        """Yields nothing; raises `StatusError` if a message is incomplete."""
         yield from ()
         if self._buffer:
             raise invalid_argument("", "the body ends within a message")
 
     def _head(self, at: int) -> tuple[int, int] | None:
-        """Where the message behind the length at `at` starts and ends, once that is known."""
+        """Returns the start and end of the message whose length is at `at`, if it is known."""
         size = 0
-        for number, byte in enumerate(self._buffer[at : at + _LONGEST_VARINT]):
+        for number, byte in enumerate(self._buffer[at : at + _MAX_VARINT_BYTES]):
             size |= (byte & 127) << 7 * number
             if byte < 128:
                 if size > self._limit_bytes:
                     raise message_too_large(self._limit_bytes)
                 start = at + number + 1
                 return start, start + size
-        if len(self._buffer) - at >= _LONGEST_VARINT:
+        if len(self._buffer) - at >= _MAX_VARINT_BYTES:
             raise invalid_argument("", "expected the length of a message, as a varint")
         return None
 
 
 class ArrayItems:
-    """The elements of one JSON array; a body that is no array is one message.
+    """Splits one JSON array into its elements; a body that is not an array is one message.
 
-    Elements are found by their brackets and quotes alone: whether each is JSON, and the right one,
-    is for who reads it to say.
+    Only brackets and quotes separate elements: the reader of an element checks that it is valid
+    JSON.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._buffer = bytearray()
         self._begin = 0
-        """Where the element that has begun starts in the buffer."""
+        """The start of the current element in the buffer."""
         self._at = 0
-        """Up to where the buffer has been looked at."""
+        """The end of the part of the buffer that has been read."""
         self._depth = 0
-        """How many brackets of the element are open."""
+        """The number of open brackets of the element."""
         self._in_string = False
         self._step = self._start
         self._found: list[bytes] = []
 
     @property
     def is_midway(self) -> bool:
-        """Whether an element, or a body that is no array, has begun."""
+        """True if an element, or a body that is not an array, has begun."""
         return self._step in (self._bracketed, self._string, self._scalar, self._single)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The elements that these bytes complete."""
+        """Yields the elements that these bytes complete."""
         self._buffer += data
         failure = self._advance()
         found, self._found = self._found, []
@@ -184,16 +184,16 @@ class ArrayItems:
             raise failure
 
     def finish(self) -> Iterator[bytes]:
-        """The one message of a body that is no array."""
+        """Yields the only message of a body that is not an array."""
         if self._step == self._single:
             yield bytes(self._buffer)
         elif self._step not in (self._start, self._end):
             raise invalid_argument("", "the body is a JSON array without its end")
 
     def _advance(self) -> StatusError | None:
-        """Looks at all that is there; returns what is wrong with it."""
+        """Reads the buffer as far as possible; returns the error in it, or None."""
         try:
-            # Each step does its part and tells whether there is more to do with what is there.
+            # Each step reads a part and returns True if the buffer may have more to read.
             while self._step():
                 pass
         except StatusError as error:
@@ -204,57 +204,57 @@ class ArrayItems:
         over = len(self._buffer) > self._limit_bytes
         return message_too_large(self._limit_bytes) if over else None
 
-    def _sign(self) -> str:
-        """The next sign that is no white space, or "" where none has come yet."""
-        self._at = _end_of(_BLANKS, self._buffer, self._at)
+    def _next_character(self) -> str:
+        """Returns the next character that is not white space, or "" if there is none yet."""
+        self._at = _end_of(_SPACES, self._buffer, self._at)
         return chr(self._buffer[self._at]) if self._at < len(self._buffer) else ""
 
     def _start(self) -> bool:
-        sign = self._sign()
-        if sign == "[":
+        character = self._next_character()
+        if character == "[":
             self._at += 1
             self._step = self._first
-        elif sign:
+        elif character:
             self._begin = self._at
             self._step = self._single
-        return sign == "["
+        return character == "["
 
     def _single(self) -> bool:
-        """Within a body that is no array: its end is the message's."""
+        """In a body that is not an array: its end is the message's end."""
         return False
 
     def _first(self) -> bool:
-        """Behind the opening bracket: an element, or the end at once."""
-        sign = self._sign()
-        if sign == "]":
+        """After the opening bracket: an element, or the end of an empty array."""
+        character = self._next_character()
+        if character == "]":
             self._at += 1
             self._step = self._end
-        elif sign:
+        elif character:
             self._step = self._element
-        return bool(sign)
+        return bool(character)
 
     def _element(self) -> bool:
-        """Where an element has to begin."""
-        # Saves the steps below for all elements that are there in whole, as most are.
+        """At the start of an element."""
+        # Take complete elements, the usual case, with one search each and without the steps below.
         while whole := _WHOLE.match(self._buffer, self._at):
             self._hand_on(whole[1])
             self._at = whole.end()
-        sign = self._sign()
-        if not sign:
+        character = self._next_character()
+        if not character:
             return False
-        if sign in ",]}:":
-            raise invalid_argument("", f"expected an element of the array, got {sign}")
+        if character in ",]}:":
+            raise invalid_argument("", f"expected an element of the array, got {character}")
         self._begin = self._at
-        if sign in '"[{':
+        if character in '"[{':
             self._at += 1
-            self._depth = int(sign != '"')
+            self._depth = int(character != '"')
             self._step = self._bracketed if self._depth else self._string
         else:
             self._step = self._scalar
         return True
 
     def _bracketed(self) -> bool:
-        """Within an object or an array."""
+        """In an object or an array."""
         buffer = self._buffer
         if self._in_string and not self._close_string():
             return False
@@ -262,20 +262,20 @@ class ArrayItems:
             self._at = _end_of(_TO_BRACKET, buffer, self._at)
             if self._at == len(buffer):
                 return False
-            sign = chr(buffer[self._at])
+            character = chr(buffer[self._at])
             self._at += 1
-            if sign == '"':
-                # A whole string would have been jumped over: this one goes on in the next piece.
+            if character == '"':
+                # The pattern skips complete strings, so this one continues in the next piece.
                 self._in_string = True
                 return self._close_string()
-            self._depth += 1 if sign in "[{" else -1
-            if self._depth > _DEEPEST:
-                raise invalid_argument("", f"the message is nested deeper than {_DEEPEST} levels")
+            self._depth += 1 if character in "[{" else -1
+            if self._depth > _MAX_DEPTH:
+                raise invalid_argument("", f"the message is nested deeper than {_MAX_DEPTH} levels")
             if not self._depth:
                 return self._take()
 
     def _close_string(self) -> bool:
-        """Looks for the end of a string that has begun, and never twice at the same bytes."""
+        """Searches for the end of a string that has begun, without reading a byte twice."""
         self._at = _end_of(_STRING_REST, self._buffer, self._at)
         if self._buffer[self._at : self._at + 1] != b'"':
             return False
@@ -287,13 +287,13 @@ class ArrayItems:
         return self._close_string() and self._take()
 
     def _scalar(self) -> bool:
-        """A number or a word, which only what follows it ends."""
+        """In a number or a word, which ends at the next separator."""
         self._at = _end_of(_TO_SCALAR_END, self._buffer, self._at)
         return self._at < len(self._buffer) and self._take()
 
     def _take(self) -> bool:
         self._hand_on(bytes(memoryview(self._buffer)[self._begin : self._at]))
-        self._step = self._behind
+        self._step = self._after_element
         return True
 
     def _hand_on(self, element: bytes) -> None:
@@ -301,25 +301,25 @@ class ArrayItems:
             raise message_too_large(self._limit_bytes)
         self._found.append(element)
 
-    def _behind(self) -> bool:
-        """Behind an element: a comma, or the end."""
-        sign = self._sign()
-        if not sign:
+    def _after_element(self) -> bool:
+        """After an element: a comma, or the end."""
+        character = self._next_character()
+        if not character:
             return False
-        if sign not in ",]":
-            raise invalid_argument("", "expected a comma or ] behind an element of the array")
+        if character not in ",]":
+            raise invalid_argument("", "expected a comma or ] after an element of the array")
         self._at += 1
-        self._step = self._element if sign == "," else self._end
+        self._step = self._element if character == "," else self._end
         return True
 
     def _end(self) -> bool:
-        if self._sign():
-            raise invalid_argument("", "there is more behind the end of the array")
+        if self._next_character():
+            raise invalid_argument("", "expected nothing after the end of the array")
         return False
 
 
 def _end_of(pattern: re.Pattern[bytes], buffer: bytearray, at: int) -> int:
-    """Where what `pattern` finds at `at` ends."""
+    """Returns the end of the match of `pattern` at `at`, or `at`."""
     found = pattern.match(buffer, at)
     return found.end() if found else at
 

@@ -1,7 +1,7 @@
-"""multipart/form-data (RFC 7578): one file into a google.api.HttpBody, other parts into fields.
+"""Reads multipart/form-data (RFC 7578): a file to a google.api.HttpBody, other parts to fields.
 
-Fed in pieces; what belongs to the file is handed on as it comes and never held. A form's other
-parts are bound like query parameters, by the same rules.
+Forms are fed in pieces; data of the file is passed on at once and never buffered. The other parts
+of a form are bound like query parameters, by the same rules.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,20 +25,20 @@ _FIELDS_BYTES = 256 * 1024
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a Content-Type is that of a form with files."""
+    """True if a Content-Type is that of a form with files."""
     return media_type(content_type) == _FORM
 
 
 @dataclass(slots=True)
 class File:
-    """The form's file begins here."""
+    """The event that the form's file begins."""
 
     content_type: str
 
 
 @dataclass(slots=True)
 class Field:
-    """A part that is no file."""
+    """A part that is not a file."""
 
     name: str
     value: str
@@ -46,7 +46,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class FormFields:
-    """Where the parts of a form go for one binding."""
+    """The targets of a form's parts for one binding."""
 
     file: FieldDescriptor
     """The field that is a google.api.HttpBody."""
@@ -54,7 +54,7 @@ class FormFields:
     max_parts: int
 
     def bind(self, query: str, fields: Sequence[tuple[str, str]]) -> bytes:
-        """The wire bytes of what the query and a form's fields set.
+        """Encodes the values of the query and of a form's fields as wire bytes.
 
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
@@ -62,12 +62,12 @@ class FormFields:
         return self.binder.bind("&".join(filter(None, (query, urlencode(fields)))))
 
     def write(self, content_type: str, data: bytes) -> bytes:
-        """The wire bytes of a message with only that piece of the file."""
+        """Encodes a message with only that piece of the file."""
         return length_delimited(self.file.number, write_http_body(content_type, data))
 
 
 def form_fields(binding: Binding, options: QueryOptions) -> FormFields | None:
-    """Where a form's parts would go, or None where no form is taken.
+    """Returns the targets of a form's parts, or None if the binding accepts no forms.
 
     The file goes into the body field, or with the whole message as the body into its one HttpBody.
     """
@@ -85,30 +85,30 @@ def form_fields(binding: Binding, options: QueryOptions) -> FormFields | None:
 
 @dataclass(slots=True)
 class WholeForm:
-    """A form that is there in whole."""
+    """A complete form."""
 
     file: bytes
-    """The wire bytes of the file, in its field; nothing without one."""
+    """The wire bytes of the file, in its field; empty without a file."""
     fields: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Form:
-    """Reads one form as it comes."""
+    """Reads one form, piece by piece."""
 
     def __init__(self, fields: FormFields, content_type: str) -> None:
         self._names = {fields.file.name, fields.file.json_name}
         self._parser = _parser(content_type, fields.max_parts)
         self._part: multipart.MultipartSegment | None = None
         self._text: bytearray | None = None
-        """What has come of the part, unless it is the file."""
+        """The data of the current part so far; None for the file."""
         self._fields_bytes = 0
         self._has_file = False
 
     def feed(self, data: bytes) -> Iterator[File | Field | bytes]:
-        """What these bytes complete: fields, the beginning of the file, pieces of it.
+        """Yields complete fields, the beginning of the file, and pieces of the file.
 
         Raises:
-            StatusError: INVALID_ARGUMENT for what is no form, 413 for one over the limits.
+            StatusError: INVALID_ARGUMENT for an invalid form, 413 for one over the limits.
         """
         try:
             for event in self._parser.parse(data):
@@ -125,10 +125,10 @@ class Form:
             raise _malformed() from None
 
     def finish(self) -> None:
-        """Takes the end of the body; a form says itself where it ends.
+        """Checks that the form is complete at the end of the body.
 
         Raises:
-            StatusError: INVALID_ARGUMENT if it has not.
+            StatusError: INVALID_ARGUMENT if the form is incomplete.
         """
         try:
             self._parser.close()
@@ -145,7 +145,7 @@ class Form:
             self._text = bytearray()
             return
         if self._has_file:
-            raise invalid_argument(part.name, "is a second file; one can be taken")
+            raise invalid_argument(part.name, "is a second file; a form can have only one")
         self._has_file = True
         yield File(part.header("Content-Type", "") or "")
 
@@ -171,10 +171,10 @@ class Form:
 
 
 def read_form(fields: FormFields, content_type: str, body: bytes) -> WholeForm:
-    """A form that is there in whole.
+    """Reads a complete form.
 
     Raises:
-        StatusError: INVALID_ARGUMENT for what is no form, 413 for one over the limits.
+        StatusError: INVALID_ARGUMENT for an invalid form, 413 for one over the limits.
     """
     form = Form(fields, content_type)
     whole = WholeForm(b"")

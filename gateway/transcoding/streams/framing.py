@@ -1,8 +1,8 @@
-"""Many messages on one HTTP response: JSON lines, a JSON array, events, delimited protobuf.
+"""Frames many messages in one response: JSON lines, a JSON array, events, delimited protobuf.
 
-A client can tell a stream that failed from one that is complete in every format: a failure is a
-last record of its own kind, and what has neither ending was cut off. Delimited protobuf has no
-room for a record of another kind, so there a failure is the cut itself.
+In every format a client can distinguish a failed stream from a complete one: a failure is a last
+record of a special kind, and a stream without any end was cut off. Delimited protobuf has no
+special records, so there the connection is cut on a failure.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,37 +15,37 @@ from gateway.transcoding.wire import varint
 NDJSON = "application/x-ndjson"
 JSON_LINES = "application/jsonl"
 EVENT_STREAM = "text/event-stream"
-_MAX_ID_DIGITS = 16  # what a JavaScript number holds exactly
+_MAX_ID_DIGITS = 16  # the digits that a JavaScript number holds exactly
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
     """One format: its media type, and the bytes for a message, a failure, and the end.
 
-    Each takes how many messages went before.
+    Each function takes the number of messages before.
     """
 
     media_type: str
     message: Callable[[bytes, int], bytes]
     failure: Callable[[bytes, int], bytes] | None
-    """None where a failure cannot be told but by cutting the connection."""
+    """None if a failure can be reported only by cutting the connection."""
     end: Callable[[int], bytes]
     parameters: str = ""
-    """What stands behind the media type in Content-Type."""
+    """The parameters after the media type in Content-Type."""
     heartbeat: bytes = b""
-    """What can be sent between messages and says nothing."""
+    """Bytes without meaning that can be sent between messages."""
     is_protobuf: bool = False
-    counts_on: bool = False
-    """Whether messages have numbers, which go on where a client that was cut off left."""
+    has_ids: bool = False
+    """True if messages have numbers, which continue when a client reconnects."""
 
     @property
     def content_type(self) -> str:
-        """What the response says it is."""
+        """The Content-Type of the response."""
         return self.media_type + self.parameters
 
 
 def _line(json: bytes) -> bytes:
-    # Indented JSON has line breaks between its tokens only, never inside a string.
+    # Remove all line breaks: indented JSON has them only between tokens, never inside a string.
     return json.replace(b"\n", b"")
 
 
@@ -87,10 +87,10 @@ _EVENTS = Framing(
     EVENT_STREAM,
     message=_event,
     failure=lambda json, _: b"event: error\ndata: %b\n\n" % _line(json),
-    # EventSource connects again after a plain end; this tells it that all has come.
+    # EventSource reconnects after a plain end; this event tells it that the stream is complete.
     end=lambda _: b"event: end\ndata: {}\n\n",
     heartbeat=b":\n\n",
-    counts_on=True,
+    has_ids=True,
 )
 
 FRAMINGS: Mapping[str, Framing] = {
@@ -100,36 +100,36 @@ FRAMINGS: Mapping[str, Framing] = {
         *map(_protobuf, PROTOBUF_TYPES),
     )
 }
-"""By media type, the default first."""
+"""The framings by media type, the default first."""
 
 
 def choose_framing(accept: str | None) -> Framing | None:
-    """The framing a client likes best, NDJSON if it does not say, None if it admits none.
+    """Chooses the framing that a client prefers; the default is NDJSON; None if it accepts none.
 
-    An exact media type beats a range, then the weight decides, then our own order (RFC 9110 section
-    12.5.1).
+    An exact media type wins over a range, then the weight decides, then the order of `FRAMINGS`
+    (RFC 9110 section 12.5.1).
     """
     if accept is None or not accept.strip():
         return FRAMINGS[NDJSON]
     wanted = weights(accept)
 
-    def liking(framing: Framing) -> tuple[bool, float]:
+    def preference(framing: Framing) -> tuple[bool, float]:
         exact = framing.media_type in wanted
         family = f"{framing.media_type.partition('/')[0]}/*"
         ranges = (framing.media_type, family, "*/*")
         return exact, next((wanted[r] for r in ranges if r in wanted), 0.0)
 
-    admitted = [framing for framing in FRAMINGS.values() if liking(framing)[1] > 0]
-    return max(admitted, key=liking, default=None)
+    accepted = [framing for framing in FRAMINGS.values() if preference(framing)[1] > 0]
+    return max(accepted, key=preference, default=None)
 
 
 def retry_field(after_s: float) -> bytes:
-    """What tells an EventSource how long to wait before it connects again."""
+    """The event field that tells an EventSource how long to wait before it reconnects."""
     return b"retry: %d\n\n" % round(after_s * 1000)
 
 
 def last_number(last_event_id: str | None) -> int:
-    """The number of the last event that a client has seen, by its Last-Event-ID; 0 for none."""
+    """Parses Last-Event-ID to the number of the last event that the client received; 0 for none."""
     if last_event_id is None or not last_event_id.isascii() or not last_event_id.isdigit():
         return 0
     return int(last_event_id) if len(last_event_id) < _MAX_ID_DIGITS else 0

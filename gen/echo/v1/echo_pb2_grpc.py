@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EchoServiceStub:
-    """Answers with what it was sent: what a client sees here is what a back end sees.
+    """Returns what it received, so that clients can see what a back end sees.
     """
 
     def __init__(self, channel):
@@ -63,7 +63,7 @@ class EchoServiceStub:
 
 
 class EchoServiceServicer:
-    """Answers with what it was sent: what a client sees here is what a back end sees.
+    """Returns what it received, so that clients can see what a back end sees.
     """
 
     def Echo(self, request, context):
@@ -74,28 +74,28 @@ class EchoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Fail(self, request, context):
-        """Fails as told.
+        """Fails with the requested status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Sleep(self, request, context):
-        """Answers late, or not at all if the caller gives up first.
+        """Answers late; not at all if the caller cancels first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendMetadata(self, request, context):
-        """Answers with metadata as told.
+        """Answers with the requested metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Repeat(self, request, context):
-        """Returns the request so many times, then ends as told.
+        """Returns the request several times, then ends with the requested status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,7 @@ def add_EchoServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EchoService:
-    """Answers with what it was sent: what a client sees here is what a back end sees.
+    """Returns what it received, so that clients can see what a back end sees.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ if _version_not_supported:
 class LibraryServiceStub:
     """A library: shelves, the books on them, and their covers.
 
-    Every kind of method and nearly every kind of HTTP rule has its place here.
+    It uses every kind of method and nearly every kind of HTTP rule.
     """
 
     def __init__(self, channel):
@@ -144,7 +144,7 @@ class LibraryServiceStub:
 class LibraryServiceServicer:
     """A library: shelves, the books on them, and their covers.
 
-    Every kind of method and nearly every kind of HTTP rule has its place here.
+    It uses every kind of method and nearly every kind of HTTP rule.
     """
 
     def ListShelves(self, request, context):
@@ -162,21 +162,21 @@ class LibraryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateShelf(self, request, context):
-        """Puts up a shelf.
+        """Creates a shelf.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteShelf(self, request, context):
-        """Takes a shelf down. One that holds books stays, with FAILED_PRECONDITION, unless `force`.
+        """Deletes a shelf. If it holds books, fails with FAILED_PRECONDITION unless `force` is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MergeShelves(self, request, context):
-        """Moves all books of one shelf to another, then takes the emptied shelf down.
+        """Moves all books of one shelf to another, then deletes the empty shelf.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,77 +211,77 @@ class LibraryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBook(self, request, context):
-        """Removes a book, its cover and what was said of it.
+        """Deletes a book, its cover and its discussion.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MoveBook(self, request, context):
-        """Puts a book on another shelf, where it gets a new name.
+        """Moves a book to another shelf, where it gets a new name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetBooks(self, request, context):
-        """Gets several books at once, in the order asked for. Over HTTP the answer is the bare list.
+        """Gets several books at once, in the requested order. Over HTTP the answer is the bare list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCover(self, request, context):
-        """Gets a book's cover, as the image that it is.
+        """Gets a book's cover as an image.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckCover(self, request, context):
-        """Says whether a book has a cover: NOT_FOUND if it has none.
+        """Checks that a book has a cover; fails with NOT_FOUND if it has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetCover(self, request, context):
-        """Gives a book its cover, in place of the one it has.
+        """Sets a book's cover, and replaces an existing one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchBooks(self, request, context):
-        """Tells of every change to a shelf's books as it happens, until the shelf is taken down.
+        """Reports every change to a shelf's books as it happens, until the shelf is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportBooks(self, request_iterator, context):
-        """Puts many books on a shelf: all of them, or none if one is refused.
+        """Puts many books on a shelf: all of them, or none if one is rejected.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Discuss(self, request_iterator, context):
-        """Talks about a book: every remark reaches everyone who is in the discussion, its author too.
+        """Discusses a book: every remark reaches all participants, including its author.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadCover(self, request, context):
-        """Gets a book's cover in pieces, or the part of it that metadata `range` asks for.
+        """Gets a book's cover in pieces, or the part of it that metadata `range` selects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadCover(self, request_iterator, context):
-        """Gives a book its cover in pieces.
+        """Sets a book's cover in pieces.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -401,7 +401,7 @@ def add_LibraryServiceServicer_to_server(servicer, server):
 class LibraryService:
     """A library: shelves, the books on them, and their covers.
 
-    Every kind of method and nearly every kind of HTTP rule has its place here.
+    It uses every kind of method and nearly every kind of HTTP rule.
     """
 
     @staticmethod

@@ -59,7 +59,7 @@ JWT = {"issuer": "https://a.test", "audiences": ["a"]}
     [
         pytest.param(
             {"auth": {"store": "memory:", "tokens": {"auth_upstream": "nobody"}}},
-            "auth.tokens.auth_upstream: no upstream is called nobody",
+            "auth.tokens.auth_upstream: no upstream nobody",
             id="auth upstream",
         ),
         pytest.param(
@@ -118,7 +118,7 @@ JWT = {"issuer": "https://a.test", "audiences": ["a"]}
             {"policies": [{"selector": "no.such.Method"}]}, "no method is called", id="policy"
         ),
         pytest.param({"services": ["no.such"]}, "no service is called no.such", id="service"),
-        pytest.param({"modules": []}, "nothing says what can be called", id="no schema"),
+        pytest.param({"modules": []}, "there is no schema", id="no schema"),
     ],
 )  # fmt: skip
 def test_what_keeps_serve_from_starting_fails_the_check(
@@ -231,7 +231,7 @@ def test_redis_is_asked_only_online(tmp_path: Path) -> None:
     assert command("check", tmp_path, down).returncode == 0
     done = command("check", tmp_path, down, "--online")
     assert done.returncode == 1
-    assert "gateway: auth.store: the store cannot be asked: redis at 127.0.0.1" in done.stderr
+    assert "gateway: auth.store: the store is unavailable: redis at 127.0.0.1" in done.stderr
     assert "s3cret" not in done.stderr
 
 

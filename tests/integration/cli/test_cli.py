@@ -241,7 +241,7 @@ def test_a_target_that_is_none_is_refused_with_the_right_form(target: str) -> No
 def test_two_upstreams_of_one_name_are_refused() -> None:
     done = gateway("serve", *SAMPLE, "--upstream", "a=x:1", "--upstream", "a=y:1")
     assert done.returncode == 1
-    assert "another is called a, too" in done.stderr
+    assert "the name a is taken" in done.stderr
 
 
 def test_the_console_script_finds_modules_of_the_working_directory(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_every_command_explains_itself(command: str) -> None:
     ("arguments", "says"),
     [
         (["serve"], "no back end to call: give --upstream HOST:PORT"),
-        (["routes"], "nothing says what can be called: give --descriptors FILE"),
+        (["routes"], "there is no schema: give --descriptors FILE"),
         (["routes", "--descriptors", "none.binpb"], "none.binpb: cannot be read"),
         (["routes", "--module", "no.such"], "no.such: cannot be imported"),
         (["routes", "--service", "no.such", *SAMPLE], "no service is called no.such"),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from gateway.cli.inspect import check, routes
+from gateway.cli.checks import check
+from gateway.cli.route_rows import route_rows
 from gateway.config.model import Config
 from tests.support.schema import descriptor_set
 from tools.corpus_calls import gateway_over
@@ -109,10 +110,10 @@ def test_check_tells_what_no_request_reaches_and_routes_leaves_it_out(tmp_path: 
     assert not any(diagnostic.is_error for diagnostic in diagnostics)
     lost = [d for d in diagnostics if d.message.startswith("no request reaches it: every path")]
     assert [(d.method, d.template) for d in lost] == [("routing.S.Get", "/{id=docs/*/**}")]
-    listed = [(row["rpc"], row["template"]) for row in routes(settings)]
+    listed = [(row["rpc"], row["template"]) for row in route_rows(settings)]
     assert ("routing.S.Get", "/got/{id}") in listed
     assert ("routing.S.Get", "/{id=docs/*/**}") not in listed
     assert ("routing.S.First", "/same/{id}") not in listed
     assert extent == f"{len(listed) + 1} routes of 8 methods"
-    preferred = [row["template"] for row in routes(config(tmp_path, prefer=["routing.S.Get"]))]
+    preferred = [row["template"] for row in route_rows(config(tmp_path, prefer=["routing.S.Get"]))]
     assert "/{id=docs/*/**}" in preferred

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.app.gateway import open_gateway
-from gateway.cli.inspect import check
+from gateway.cli.checks import check
 from gateway.config.model import Config
 from gateway.status import StartUpError
 from tests.support.http import echo_gateway
@@ -25,29 +25,29 @@ WRONG = [
     pytest.param(
         upstream() | {"policies": [{"selector": "echo.v1.EchoService.Ecko", "cost": 2}]},
         "policies[0].selector: no method is called echo.v1.EchoService.Ecko; "
-        "there are: echo.v1.EchoService.Echo",
+        "available: echo.v1.EchoService.Echo",
         id="policies",
     ),
     pytest.param(
         upstream() | {"deadlines": {"methods": [{"selector": "echo.v1.EchoServise.*"}]}},
         "deadlines.methods[0].selector: no method is called echo.v1.EchoServise.*; "
-        "there are: echo.v1.EchoService.*",
+        "available: echo.v1.EchoService.*",
         id="deadlines",
     ),
     pytest.param(
         upstream() | {"deadlines": {"methods": [{"selector": "echo.v1.Ech*", "default_s": 1}]}},
-        "such as echo.v1.EchoService.*",
+        "for example echo.v1.EchoService.*",
         id="deadlines in a form that was taken once",
     ),
     pytest.param(
         upstream() | {"services": ["echo.v1.EchoServise"]},
-        "no service is called echo.v1.EchoServise; there are: echo.v1.EchoService",
+        "no service is called echo.v1.EchoServise; available: echo.v1.EchoService",
         id="services",
     ),
     pytest.param(
         upstream("*", "echo.v1.EchoServise"),
         "upstreams.echo.services[1]: no service is called echo.v1.EchoServise; "
-        "there are: echo.v1.EchoService",
+        "available: echo.v1.EchoService",
         id="upstreams",
     ),
 ]

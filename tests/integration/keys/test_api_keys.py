@@ -177,3 +177,10 @@ async def test_tokens_are_taken_beside_keys(gateway: KeyGateway) -> None:
     by_token = await gateway.seen(f"Authorization: Bearer {issued.access_token}")
     by_key = await gateway.seen(f"X-API-Key: {made.secret}")
     assert (by_token["x-principal"], by_key["x-principal"]) == ("users/ada", "partners/acme")
+
+
+async def test_an_empty_key_is_called_empty(open_keys: OpenKeys, shared_store: str) -> None:
+    gateway = await open_keys(shared_store)
+    answer = await gateway.call("")
+    assert answer.status == 401
+    assert "X-API-Key is empty" in str(answer.body)

@@ -69,7 +69,7 @@ def test_a_key_is_printed_alone_so_that_scripts_can_keep_it(store: str) -> None:
     assert done.returncode == 0
     assert is_secret(done.stdout.removesuffix("\n"), API_KEY)
     assert "key-" in done.stderr
-    assert "not shown again" in done.stderr
+    assert "cannot show it again" in done.stderr
     assert done.stdout.strip() not in done.stderr
 
 
@@ -207,8 +207,8 @@ def test_what_cannot_be_done_is_one_clear_line(
         pytest.param(None, "give --store", id="none"),
         pytest.param("memory:", "another: use sqlite", id="in another process"),
         pytest.param("mysql://u:s3cret@h/d", "no such store", id="unknown"),
-        pytest.param("redis://:s3cret@127.0.0.1:1/0", "cannot be asked: redis", id="down"),
-        pytest.param("sqlite:////nowhere/at/all.db", "cannot be asked: the file", id="no place"),
+        pytest.param("redis://:s3cret@127.0.0.1:1/0", "unavailable: redis", id="down"),
+        pytest.param("sqlite:////nowhere/at/all.db", "unavailable: the file", id="no place"),
     ],
 )
 def test_without_a_store_to_share_there_is_nothing_to_do(
@@ -227,7 +227,7 @@ def test_a_password_belongs_into_the_environment(store: str) -> None:
     assert "put its URL into GATEWAY_AUTH__STORE" in run("key", "list", "--store", url).stderr
     quiet = run("key", "list", GATEWAY_AUTH__STORE=url)
     assert "warning" not in quiet.stderr
-    assert "cannot be asked" in quiet.stderr
+    assert "unavailable" in quiet.stderr
     assert run("key", "list", GATEWAY_AUTH__STORE=store).returncode == 0
 
 
@@ -242,7 +242,7 @@ def test_the_store_is_the_settings_own(tmp_path: Path, store: str) -> None:
 def test_a_key_that_no_gateway_of_these_settings_takes_is_made_with_a_warning(store: str) -> None:
     create = ["key", "create", "--owner", "acme", "--store", store]
     assert "warning" not in run(*create).stderr
-    assert "auth.order has no key" in run(*create, GATEWAY_AUTH__ORDER="[token]").stderr
+    assert "auth.order does not contain key" in run(*create, GATEWAY_AUTH__ORDER="[token]").stderr
 
 
 def test_only_its_owner_can_read_the_file(tmp_path: Path, store: str) -> None:

@@ -212,5 +212,5 @@ def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any]) -> None:
 
 def test_two_rules_of_one_name_are_refused() -> None:
     rule = {"name": "inside", "allow_networks": ["10.0.0.0/8"]}
-    with pytest.raises(ValidationError, match="two rules are called inside"):
+    with pytest.raises(ValidationError, match="two rules have the name inside"):
         Config.model_validate({"filters": [rule, rule]})

@@ -119,14 +119,14 @@ async def test_a_pipe_in_place_of_a_file_stops_nobody(
                 async with asyncio.timeout(1):
                     assert (await get(gateway, files.context())).status == 200
                 await asyncio.sleep(0.1)
-    assert "is no regular file" in caplog.text
+    assert "is not a regular file" in caplog.text
 
 
 @pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])
 async def test_a_pipe_keeps_the_gateway_from_starting(files: Files, setting: str) -> None:
     os.mkfifo(files.folder / "pipe")
     settings = files.trusting() | {setting: str(files.folder / "pipe")}
-    with pytest.raises(TlsError, match=rf"tls\.{setting}: .*is no regular file"):
+    with pytest.raises(TlsError, match=rf"tls\.{setting}: .*is not a regular file"):
         async with asyncio.timeout(5), echo_gateway(tls=settings):
             pass
 
@@ -141,7 +141,7 @@ async def test_a_pipe_among_an_upstreams_files_is_refused(
     tls |= {"key_file": str(files.key), setting: str(files.folder / "pipe")}
     settings = {"u": {"target": "127.0.0.1:1", "tls": tls, "channel": channel}}
     config = Config.model_validate({"upstreams": settings})
-    with pytest.raises(PoolError, match=r"pipe.*is no regular file"):
+    with pytest.raises(PoolError, match=r"pipe.*is not a regular file"):
         async with asyncio.timeout(5), open_pool(config.upstreams):
             pass
 

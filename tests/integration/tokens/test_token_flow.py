@@ -265,7 +265,10 @@ async def test_without_tokens_the_endpoints_are_not_there(open_gateways: Open) -
     ("settings", "error", "why"),
     [
         pytest.param(
-            {"tokens": {"auth_upstream": "x"}}, PoolError, "called x; echo", id="upstream"
+            {"tokens": {"auth_upstream": "x"}},
+            PoolError,
+            "no upstream x; expected: echo",
+            id="upstream",
         ),
         pytest.param({"store": "mysql://u:pw@h/d"}, StoreUrlError, "no such store", id="store"),
         pytest.param(

@@ -50,7 +50,7 @@ async def test_what_is_revoked_is_good_for_less_than_a_second_more() -> None:
     assert await remembered("good") == "ada"
     asked.answer = lambda _: None
     clock.now_s += 0.99
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
     assert await remembered("good") is None
 
 
@@ -63,15 +63,15 @@ async def test_the_age_counts_from_before_the_question() -> None:
     clock.now_s += MAX_AGE_S + 0.01
     asked.go.set()
     assert await asking == "ada"
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
 
 
 async def test_only_who_is_somebody_is_there_without_waiting() -> None:
     remembered = TtlCache(Asked(), clock=Clock())
-    assert remembered.recent("good") is None
+    assert remembered.cached("good") is None
     await remembered("good")
     await remembered("bad")
-    assert (remembered.recent("good"), remembered.recent("bad")) == ("ada", None)
+    assert (remembered.cached("good"), remembered.cached("bad")) == ("ada", None)
 
 
 async def test_the_oldest_is_forgotten_when_there_are_too_many() -> None:
@@ -80,7 +80,7 @@ async def test_the_oldest_is_forgotten_when_there_are_too_many() -> None:
     for text in ("a", "b", "c", "c", "a"):
         await remembered(text)
     assert asked.texts == ["a", "b", "c", "a"]
-    assert repr(remembered) == "<Remembered, 2 answers>"
+    assert repr(remembered) == "<TtlCache, 2 entries>"
 
 
 async def test_what_cannot_be_a_secret_is_neither_asked_nor_remembered() -> None:
@@ -89,7 +89,7 @@ async def test_what_cannot_be_a_secret_is_neither_asked_nor_remembered() -> None
     for number in range(10):
         assert await remembered(f"made up {number}") is None
     assert asked.texts == []
-    assert "0 answers" in repr(remembered)
+    assert "0 entries" in repr(remembered)
 
 
 async def test_many_at_once_cost_one_question() -> None:

@@ -56,8 +56,8 @@ async def test_the_principal_is_the_first_name_of_the_kinds_in_order(
         pytest.param(
             call(("uri", SPIFFE), ("uri", "x:y")), "no name of these kinds", id="SPIFFE and another"
         ),
-        pytest.param(call(("dns", "a\r\nb")), "is none", id="two lines"),
-        pytest.param(call(("dns", "a" * 300)), "is none", id="a very long name"),
+        pytest.param(call(("dns", "a\r\nb")), "not a valid name", id="two lines"),
+        pytest.param(call(("dns", "a" * 300)), "not a valid name", id="a very long name"),
         pytest.param(call(("dns", "a"), expires_at_s=1000.0), "has expired", id="expired"),
     ],
 )

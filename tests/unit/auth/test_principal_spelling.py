@@ -38,7 +38,7 @@ async def test_a_certificate_of_another_spelling_is_refused(name: str, prefix: s
 
 @pytest.mark.parametrize("name", BLANKS)
 def test_a_key_is_made_for_no_other_spelling(name: str) -> None:
-    with pytest.raises(MalformedError, match="no blank before or behind"):
+    with pytest.raises(MalformedError, match="no blank at the start or end"):
         KeyRequest(name)
 
 

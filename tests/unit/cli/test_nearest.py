@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cli.explain import explain_request
+from gateway.cli.explanation import explain_request
 from gateway.config.model import Config
 from gateway.schema.catalog import HttpRule, Source, build_schema
 from gateway.transcoding.transcoder import Transcoder, build_transcoder

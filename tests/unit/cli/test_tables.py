@@ -5,7 +5,7 @@ import time
 import pytest
 import typer
 
-from gateway.cli.tables import duration_s, end, instant, lifetime_s, visible
+from gateway.cli.tables import duration_s, expiry, instant, lifetime_s, visible
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_a_time_is_in_utc() -> None:
 
 
 def test_an_end_says_whether_it_has_come() -> None:
-    assert end(None) == "never"
-    assert end(1_700_000_000.0) == "2023-11-14T22:13:20Z (expired)"
-    assert not end(time.time() + 60).endswith("(expired)")
+    assert expiry(None) == "never"
+    assert expiry(1_700_000_000.0) == "2023-11-14T22:13:20Z (expired)"
+    assert not expiry(time.time() + 60).endswith("(expired)")
 
 
 @pytest.mark.parametrize(

@@ -44,5 +44,5 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
 
 @pytest.mark.parametrize("origin", ["*", "null"])
 def test_not_everybody_speaks_for_the_visitors_of_a_page(origin: str) -> None:
-    with pytest.raises(ValidationError, match="would let every page act for its visitors"):
+    with pytest.raises(ValidationError, match="would let every page act as its visitors"):
         CorsOptions(origins=(origin,), credentials=True)

@@ -55,7 +55,7 @@ def test_an_issuer_that_makes_sense_is_taken(options: dict[str, Any]) -> None:
 
 
 def test_two_issuers_are_two() -> None:
-    with pytest.raises(ValidationError, match="there twice"):
+    with pytest.raises(ValidationError, match="appears twice"):
         JwtOptions.model_validate({"issuers": [ISSUER, ISSUER | {"prefix": "a/"}]})
 
 

@@ -51,7 +51,7 @@ def test_text_needs_no_quotes_in_the_environment() -> None:
         ({"GATEWAY_SERVICES": "a"}, r"services: expected a list.* GATEWAY_SERVICES='\[library"),
         ({"GATEWAY_POLICIES__0__COST": "1"}, r"policies: expected a list.*GATEWAY_POLICIES='\["),
         ({"GATEWAY_POLICIES": "[{selector: a, cost: x}]"}, r"policies\[0\]\.cost: expected"),
-        ({"GATEWAY_LISTEN": "a:1", "GATEWAY_listen": "b:1"}, "says the same setting"),
+        ({"GATEWAY_LISTEN": "a:1", "GATEWAY_listen": "b:1"}, "sets the same setting"),
         ({"GATEWAY_SERVICES": "*"}, "GATEWAY_SERVICES: is not a YAML value: line 1"),
         ({"GATEWAY_LISTEN": "\udcff"}, "GATEWAY_LISTEN: is not UTF-8"),
         ({"GATEWAY_LISSTEN": "x"}, r"did you mean listen\? \(GATEWAY_LISTEN\)"),

@@ -61,18 +61,18 @@ def test_a_service_is_selected_with_all_its_methods(selector: str, selected: lis
 @pytest.mark.parametrize(
     ("selector", "says"),
     [
-        ("lib.v1.Library.Gett", "no method is called lib.v1.Library.Gett; there are: lib.v1.Lib"),
-        ("lib.v1.Library", "no method is called lib.v1.Library; there are: lib.v1.Library.*"),
-        ("lib.v1", "there are: lib.v1.*"),
-        ("lib.v1.Librari.*", "there are: lib.v1.Library.*"),
-        ("zzz.*", "no method is called zzz.*; there are: lib.v1.Library.Get, lib.v1.Library.List"),
-        ("lib.v1.Lib*", "or *; such as lib.v1.Library.*"),
-        ("lib.v1.Library*", "or *; such as lib.v1.Library.*"),
-        ("lib*", "or *; such as lib.*"),
-        ("/lib.v1.Library/Get", "or *; such as lib.v1.Library.Get"),
-        (" lib.v1.Loans.Get", "or *; such as lib.v1.Loans.Get"),
-        ("**", "or *; such as *"),
-        ("", "no method is called '': write a full name, a package or service with .* behind it"),
+        ("lib.v1.Library.Gett", "no method is called lib.v1.Library.Gett; available: lib.v1.Lib"),
+        ("lib.v1.Library", "no method is called lib.v1.Library; available: lib.v1.Library.*"),
+        ("lib.v1", "available: lib.v1.*"),
+        ("lib.v1.Librari.*", "available: lib.v1.Library.*"),
+        ("zzz.*", "no method is called zzz.*; available: lib.v1.Library.Get, lib.v1.Library.List"),
+        ("lib.v1.Lib*", "or *; for example lib.v1.Library.*"),
+        ("lib.v1.Library*", "or *; for example lib.v1.Library.*"),
+        ("lib*", "or *; for example lib.*"),
+        ("/lib.v1.Library/Get", "or *; for example lib.v1.Library.Get"),
+        (" lib.v1.Loans.Get", "or *; for example lib.v1.Loans.Get"),
+        ("**", "or *; for example *"),
+        ("", "no method is called '': write a full name, a package or service followed"),
     ],
 )
 def test_what_selects_nothing_is_told_with_what_would(selector: str, says: str) -> None:
@@ -84,13 +84,13 @@ def test_what_selects_nothing_is_told_with_what_would(selector: str, says: str) 
 
 
 def test_where_there_is_nothing_every_selector_is_refused() -> None:
-    assert complaint("*", []) == "no method is called *; there are: none"
+    assert complaint("*", []) == "no method is called *; available: none"
 
 
 def test_the_nearest_service_is_named() -> None:
     said = complaint("lib.v1.Lone", SERVICES, kind="service")
     assert said is not None
-    assert said.startswith("no service is called lib.v1.Lone; there are: lib.v1.Loans")
+    assert said.startswith("no service is called lib.v1.Lone; available: lib.v1.Loans")
     said = complaint("lib.v1.Lib*", SERVICES, kind="service")
     assert said is not None
-    assert said.endswith("such as lib.v1.Library")
+    assert said.endswith("for example lib.v1.Library")

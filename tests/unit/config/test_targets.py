@@ -18,7 +18,7 @@ def test_an_address_is_taken(target: str) -> None:
     ("target", "says"),
     [
         ("http://a:1", "expected host:port without http://: a:1"),
-        ("https://u:p@a:1/x", "without https://: a:1, and tls: {} beside it"),
+        ("https://u:p@a:1/x", "without https://: a:1, and tls: {} next to it"),
         ("grpc://a", "without grpc://: a"),
         ("a:1,b:1", "expected one address, such as localhost:50051"),
         ("", "expected host:port"),

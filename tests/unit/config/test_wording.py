@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.kinds import Kind, example, expected, fitted
+from gateway.config.kinds import Kind, converted, example, expected
 from gateway.config.loader import ConfigError, load_config
 from gateway.config.model import Config
 from gateway.config.sections import Section
@@ -86,7 +86,7 @@ def test_yes_and_no_are_still_taken_for_switches() -> None:
         ("forwarded: {trusted_proxies: [x]}", "expected an address, or a network such as"),
         (
             "filters: []\nlisten: a\nfilters: []",
-            "line 3: filters stands here twice, first in line 1",
+            "line 3: filters appears twice, first in line 1",
         ),
         ("auth: {tokens: {auth_upstream: x}}", "line 1: auth: tokens.auth_upstream needs a store"),
     ],
@@ -135,7 +135,7 @@ def problem(file: Path) -> str:
 def test_the_example_of_each_setting_is_right(path: str, field: Any) -> None:
     kind = Kind(field.annotation, field.metadata, None if field.is_required() else field.default)
     assert expected(kind) != "a value"
-    value = fitted(kind, read_yaml(example(kind)).value)
+    value = converted(kind, read_yaml(example(kind)).value)
     *parents, leaf = path.split(".")
     tree: dict[str, Any] = {leaf: value}
     for parent in reversed(parents):

@@ -235,3 +235,23 @@ async def test_a_time_limit_of_the_back_ends_own_is_not_taken_for_a_lost_credent
     with pytest.raises(TimeoutError):
         await stream_guard([Scripted(ADA)])(streaming, late)
     streaming.end(Code.INTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("Bearer", "there is no token after Authorization: Bearer"),
+        ("Bearer ", "there is no token after Authorization: Bearer"),
+        ("bearer   ", "there is no token after Authorization: Bearer"),
+        ("", "the Authorization header is empty"),
+        ("Digest abc", "credentials of this kind are not taken here"),
+        ("Bearer abc", "credentials of this kind are not taken here"),
+    ],
+)
+async def test_an_empty_credential_is_called_empty(
+    upstream: Upstream, value: str, reason: str
+) -> None:
+    with pytest.raises(StatusError, match=reason) as refused:
+        await Authenticate([Scripted(None)], AuditLog())(call(Authorization=value), upstream)
+    assert refused.value.code is Code.UNAUTHENTICATED
+    assert reason in dict(refused.value.headers)["WWW-Authenticate"]

@@ -172,7 +172,7 @@ def test_a_service_that_is_not_there_is_named_with_those_that_are(
     with pytest.raises(SchemaError) as raised:
         build_schema(files, services=["shop.v1.Shop", pattern])
     assert str(raised.value) == (
-        f"no service is called {pattern}; there are: shop.v1.Shop, shop.v1.Other"
+        f"no service is called {pattern}; available: shop.v1.Shop, shop.v1.Other"
     )
 
 

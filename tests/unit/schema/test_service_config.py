@@ -118,7 +118,7 @@ def test_sections_that_do_not_concern_http_are_left_alone(tmp_path: Path) -> Non
         (HEAD + "http: {rules: [{selector: ' a.S.M'}]}", "must be the full name of one method"),
         (HEAD + "http: {rules: [{selector: M}]}", "must be the full name of one method"),
         (HEAD + 'http: {rules: [{get: "\\ud800"}]}', ":4: http.rules[0]: Unpaired surrogate"),
-        (HEAD + "http:\n  rules: []\n  rules: []", ":6: is not YAML: rules stands here twice"),
+        (HEAD + "http:\n  rules: []\n  rules: []", ":6: is not YAML: rules appears twice"),
         (HEAD + "http: &a {rules: [*a]}", ":4: is not YAML: "),
         (HEAD + "http: !!python/name:os.system", ":4: is not YAML: "),
         (HEAD + "---\n" + HEAD, ":4: is not YAML: "),

@@ -147,7 +147,9 @@ def test_shared_files_of_two_versions_do_not_clash() -> None:
 
 
 def test_what_is_no_file_descriptor_is_told_so() -> None:
-    with pytest.raises(SchemaError, match="upstream a: gave something that is no file descriptor"):
+    with pytest.raises(
+        SchemaError, match="upstream a: returned data that is not a file descriptor"
+    ):
         DescriptorFiles().add_serialized([b"\xff\xff"], "upstream a")
 
 
@@ -187,7 +189,7 @@ def test_files_that_import_each_other_are_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        pytest.param(b"syntax = 'proto3';", "is no descriptor set; make one with", id="a .proto"),
+        pytest.param(b"syntax = 'proto3';", "is not a descriptor set; make one", id="a .proto"),
         pytest.param(b"", "holds no files", id="empty"),
         pytest.param(None, "cannot be read: No such file", id="missing"),
     ],

@@ -55,18 +55,18 @@ def schema(**rules: HttpRule | tuple[HttpRule, ...]) -> Schema:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("GET /v1/{a={b}}", "a variable cannot stand inside another"),
+        ("GET /v1/{a={b}}", "a variable cannot be inside another"),
         ("GET /v1/{nope}", "b.M has no field nope"),
         ("GET /v1/{book.nope}", "b.Book has no field nope"),
         ("GET /v1/{tags}", "a list or map cannot be a path variable"),
         ("GET /v1/{labels}", "a list or map cannot be a path variable"),
         ("GET /v1/{book}", "a message cannot be a path variable"),
         ("GET /v1/{book.authors.name}", "authors is a list or map, which has no path"),
-        ("GET /v1/{id}/{id}", "the variable id stands here twice"),
+        ("GET /v1/{id}/{id}", "the variable id appears twice"),
         ("GET v1/{id}", "a template starts with /"),
         ("GET /v1//x", "expected a segment"),
         ("GET /v1/{id", "expected } to close"),
-        ("GET /v1/**/x/**", "only one ** can stand in a template"),
+        ("GET /v1/**/x/**", "a template can have only one **"),
         ("", "the rule has no pattern"),
         ("G[T /v1", "custom kind 'G[T' is not an HTTP method"),
         ("POST /v1 body=nope", "body 'nope' is not a field of b.M"),
@@ -91,7 +91,7 @@ def test_additional_bindings_have_none_of_their_own() -> None:
     rules = (rule("GET /v1"), rule("GET /v2", nested=True))
     bindings, diagnostics = bind(schema(Unary=rules))
     assert len(bindings) == 1
-    assert "additional bindings cannot have additional bindings" in diagnostics[0].message
+    assert "additional binding cannot have additional bindings" in diagnostics[0].message
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_what_can_be_served_is_bound_without_a_word(text: str) -> None:
     ("method", "text", "says"),
     [
         ("Unary", "GET /v1/{id=a/**}/x", "segments after ** are outside the grammar"),
-        ("Unary", "FROB /v1", "FROB is no HTTP method that parsers know"),
+        ("Unary", "FROB /v1", "FROB is not a method that HTTP parsers accept"),
         ("Unary", "GET /v1 body=*", "GET with a body: many clients and proxies drop it"),
         ("Unary", "DELETE /v1 body=book", "DELETE with a body"),
-        ("Talk", "GET /v1", "a bidi method cannot take its messages from a GET"),
-        ("Send", "POST /v1", "gets one message, of what the URL says: add body"),
+        ("Talk", "GET /v1", "a bidi method cannot read its messages from a GET"),
+        ("Send", "POST /v1", "gets one message, from the URL: add body"),
         ("Send", "POST /v1 body=book", "each message of the stream would be a book"),
         ("Send", "POST /v1 body=tags", "each message of the stream would be a list of tags"),
     ],

@@ -144,7 +144,7 @@ def test_variables_and_body_that_do_not_meet_are_bound(template: str, body: str)
         ("/v1/{id}/{count}", "count", "count is both a variable and the body"),
         ("/v1/{data}", "", "data: a message cannot be a path variable"),
         ("/v1/{many.id}", "", "many is a list or map, which has no path"),
-        ("/v1/{id.x}", "", "id has no fields of its own"),
+        ("/v1/{id.x}", "", "id has no fields"),
         ("/v1/{left}/{left.id}", "", "left: a message cannot be a path variable"),
     ],
 )

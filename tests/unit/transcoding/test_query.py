@@ -139,9 +139,9 @@ def test_a_bad_parameter_is_named(query: str, says: str) -> None:
         ({"bound": ("page_size",)}, "pageSize=1", "pageSize: is set by the path"),
         ({"bound": ("sub.subfield",)}, "sub.subfield=x", "is set by the path"),
         ({"bound": ("text",)}, "number=1", "another member of the oneof"),
-        ({"body": "book"}, "book.subfield=x", "belongs into the body, which is book"),
+        ({"body": "book"}, "book.subfield=x", "belongs in the body, which is book"),
         ({"body": "text"}, "number=1", "another member of the oneof"),
-        ({"body": "*"}, "page_size=1", "belongs into the body, which carries all fields"),
+        ({"body": "*"}, "page_size=1", "belongs in the body, which has all fields"),
         ({"body": "*"}, "nope=1", "no such query parameter"),
     ],
 )

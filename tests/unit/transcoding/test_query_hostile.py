@@ -132,12 +132,12 @@ def test_ignoring_unknown_parameters_ignores_no_known_one(query: str) -> None:
         ({"bound": ("one.name",)}, "one=x", "one: is set by the path of the URL"),
         ({"bound": ("sub.left",)}, "sub.right.name=x", "another member of the oneof inner"),
         ({"body": "one"}, "text=x", "text: another member of the oneof choice"),
-        ({"body": "one"}, "one=x", "one: belongs into the body"),
-        ({"body": "labels"}, "labels[a]=1", "labels[a]: belongs into the body"),
+        ({"body": "one"}, "one=x", "one: belongs in the body"),
+        ({"body": "labels"}, "labels[a]=1", "labels[a]: belongs in the body"),
         ({"body": "*", "bound": ("name",)}, "name=x", "name: is set by the path of the URL"),
-        ({"body": "*"}, "labels[a]=1", "labels[a]: belongs into the body"),
-        ({"body": "*"}, "sub.name=1", "sub.name: belongs into the body"),
-        ({"body": "*", "unknown": "ignore"}, "pageSize=1", "pageSize: belongs into the body"),
+        ({"body": "*"}, "labels[a]=1", "labels[a]: belongs in the body"),
+        ({"body": "*"}, "sub.name=1", "sub.name: belongs in the body"),
+        ({"body": "*", "unknown": "ignore"}, "pageSize=1", "pageSize: belongs in the body"),
     ],
 )
 def test_path_and_body_decide_across_nesting(

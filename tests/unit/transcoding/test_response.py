@@ -86,6 +86,6 @@ def test_a_reply_goes_out_as_protobuf_under_the_name_that_was_asked_for(
 
 
 def test_a_field_that_is_no_message_has_no_protobuf() -> None:
-    with pytest.raises(StatusError, match="the field title, which is no message") as raised:
+    with pytest.raises(StatusError, match="the field title, which is not a message") as raised:
         protobuf_encoder(bindings()[TITLE], "application/protobuf")
     assert raised.value.http_status == 406

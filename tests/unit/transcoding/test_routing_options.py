@@ -71,7 +71,7 @@ def test_a_body_without_a_pattern_is_told_and_its_additional_bindings_are_served
     assert served(router, "GET /stray") == "Stray"
     (said,) = diagnostics
     assert "warning: o.Annotated.Stray" in said
-    assert "a body without a pattern says nothing" in said
+    assert "a body without a pattern has no effect" in said
 
 
 def test_a_rule_with_nothing_in_it_is_still_refused() -> None:
@@ -174,7 +174,7 @@ def test_what_no_request_reaches_is_told_with_what_takes_its_paths() -> None:
     assert (lost.method.name, told.is_error) == ("A", False)
     assert str(told) == (
         "o.yaml:1: warning: o.S.A: GET /v1/{id=p/*/documents/*/**}: no request reaches it: "
-        "every path of it goes to o.S.B (o.yaml:3), GET /v1/{parent=p/*/documents}/{id} or "
+        "all its paths go to o.S.B (o.yaml:3), GET /v1/{parent=p/*/documents}/{id} or "
         "o.S.B (o.yaml:2), GET /v1/{parent=p/*/documents/*/**}/{id}; see routing.prefer"
     )
 

@@ -159,7 +159,7 @@ def test_lists_maps_and_messages_are_no_path_variables(field: str) -> None:
     [
         ("nope", "values.M has no field nope"),
         ("i33", "did you mean i32"),
-        ("i32.x", "i32 has no fields of its own"),
+        ("i32.x", "i32 has no fields"),
         ("inner.b", "values.Inner has no field b"),
         ("map.key", "map is a list or map"),
         ("inner.", "has no field"),

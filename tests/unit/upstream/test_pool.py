@@ -145,5 +145,5 @@ async def test_a_tls_file_that_cannot_be_read_is_named_with_its_setting(tmp_path
 
 @pytest.mark.parametrize("given", ["cert_file", "key_file"])
 def test_a_certificate_and_its_key_come_together(given: str) -> None:
-    with pytest.raises(ValueError, match="cert_file and key_file come together"):
+    with pytest.raises(ValueError, match="cert_file and key_file belong together"):
         TlsClient.model_validate({given: "one.pem"})

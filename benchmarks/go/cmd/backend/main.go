@@ -1,4 +1,4 @@
-// The back end that every gateway under test calls: canned replies, made once.
+// The back end of all gateways under test: canned replies, each made once.
 package main
 
 import (
@@ -16,10 +16,10 @@ import (
 	pb "example.com/bench/v1"
 )
 
-// Measured with messages of 50 MB, in JSON some more.
+// Messages of up to 50 MB are measured; in JSON they are larger.
 const largestMessage = 128 << 20
 
-// What a streamed blob comes in.
+// The size of the pieces of a streamed blob.
 const pieceBytes = 64 << 10
 
 var piece = make([]byte, pieceBytes)

@@ -1,4 +1,4 @@
-// grpc-gateway v2 as its documentation sets it up, on one core.
+// grpc-gateway v2, set up as its documentation shows, on one core.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	pb "example.com/bench/v1"
 )
 
-// Server-sent events, as its documentation adds them.
+// Server-sent events, as in its documentation.
 type events struct{ runtime.JSONPb }
 
 func (*events) ContentType(any) string { return "text/event-stream" }

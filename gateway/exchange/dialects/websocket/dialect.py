@@ -129,9 +129,9 @@ class WebSocketDialect:
         decoder = self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         async for payload in socket.payloads():
             yield await transcoded(decoder.decode, payload)
-        instead = decoder.instead()
-        if instead is not None:
-            yield instead
+        default = decoder.default_message()
+        if default is not None:
+            yield default
 
     async def _read(
         self,

@@ -129,7 +129,7 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
     (tmp_path / "locked").mkdir()
     for path, why in {
         tmp_path / "none.pem": "cannot be read",
-        text: "no private key in PEM",
+        text: "not a private key in PEM",
         written(small, tmp_path / "small"): "2048 bits",
         written(ed25519.Ed25519PrivateKey.generate(), tmp_path / "locked", locked): "without",
         written(ec.generate_private_key(ec.SECP384R1()), tmp_path): "EC P-256",
@@ -141,5 +141,5 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
 
 def test_a_pipe_in_place_of_a_key_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key.pem")
-    with pytest.raises(AuthError, match="cannot be read: it is no regular file"):
+    with pytest.raises(AuthError, match="cannot be read: it is not a regular file"):
         Assertions(AssertionOptions(key=tmp_path / "key.pem"))

@@ -53,9 +53,9 @@ async def test_keys_come_from_where_oidc_says(name: str) -> None:
     ("documents", "reason"),
     [
         pytest.param({}, "404", id="nothing there"),
-        pytest.param({DISCOVERY: b"<html>"}, "no OpenID configuration", id="no JSON"),
-        pytest.param({DISCOVERY: b"[]"}, "no OpenID configuration", id="a list"),
-        pytest.param({DISCOVERY: b"[" * 99_999}, "no OpenID configuration", id="nested deeply"),
+        pytest.param({DISCOVERY: b"<html>"}, "not an OpenID configuration", id="no JSON"),
+        pytest.param({DISCOVERY: b"[]"}, "not an OpenID configuration", id="a list"),
+        pytest.param({DISCOVERY: b"[" * 99_999}, "not an OpenID configuration", id="nested deeply"),
         pytest.param({DISCOVERY: discovery(jwks_uri=7)}, "with jwks_uri", id="a number for a URL"),
         pytest.param(
             {DISCOVERY: discovery(issuer="https://evil.example")}, "another issuer", id="another"
@@ -72,7 +72,7 @@ async def test_keys_come_from_where_oidc_says(name: str) -> None:
         pytest.param({DISCOVERY: discovery()}, f"{ISSUER}/keys: answers", id="no keys there"),
         pytest.param(
             {DISCOVERY: discovery(), f"{ISSUER}/keys": jwk_set(secret_jwk())},
-            "no key that can check",
+            "no key that can verify",
             id="a published secret",
         ),
     ],
@@ -95,7 +95,7 @@ async def test_a_secret_is_taken_from_a_file_only_where_hs_is(tmp_path: Path) ->
     path = tmp_path / "keys"
     path.write_bytes(jwk_set(secret_jwk()))
     assert await load_from(issuer(keys_file=path, algorithms=["HS256"]), fetching({}))()
-    with pytest.raises(KeySetError, match="no key that can check"):
+    with pytest.raises(KeySetError, match="no key that can verify"):
         await load_from(issuer(keys_file=path), fetching({}))()
 
 
@@ -124,7 +124,7 @@ async def test_an_issuer_that_is_down_keeps_nobody_from_starting() -> None:
 async def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys.json")
     load = load_from(issuer(keys_file=str(tmp_path / "keys.json")), fetching({}))
-    with pytest.raises(KeySetError, match=r"keys\.json: cannot be read: it is no regular file"):
+    with pytest.raises(KeySetError, match=r"keys\.json: cannot be read: it is not a regular file"):
         await load()
 
 

@@ -30,12 +30,12 @@ def attempts(clock: Clock, audit_log: AuditLog) -> LoginThrottle:
 
 
 async def fail(attempts: LoginThrottle, name: str = "demo", peer: str = "10.0.0.1") -> None:
-    async with attempts.one([name], peer) as attempt:
+    async with attempts.attempt([name], peer) as attempt:
         await attempt.fail(name, "invalid_client")
 
 
 async def succeed(attempts: LoginThrottle, name: str = "demo", peer: str = "10.0.0.1") -> None:
-    async with attempts.one([name], peer):
+    async with attempts.attempt([name], peer):
         pass
 
 
@@ -78,16 +78,16 @@ async def test_one_address_that_guesses_many_names_is_slowed_down(attempts: Logi
 
 async def test_one_attempt_counts_for_the_name_that_was_wrong(attempts: LoginThrottle) -> None:
     for _ in range(3):
-        async with attempts.one(["client:demo", "user:ada"], "10.0.0.1") as attempt:
+        async with attempts.attempt(["client:demo", "user:ada"], "10.0.0.1") as attempt:
             await attempt.fail("user:ada", "invalid_grant")
     await succeed(attempts, name="client:demo")
     with pytest.raises(TooManyAttemptsError):
-        async with attempts.one(["client:demo", "user:ada"], "10.0.0.1"):
+        async with attempts.attempt(["client:demo", "user:ada"], "10.0.0.1"):
             pass
 
 
 async def guess(attempts: LoginThrottle) -> None:
-    async with attempts.one(["demo"], "10.0.0.1") as attempt:
+    async with attempts.attempt(["demo"], "10.0.0.1") as attempt:
         await asyncio.sleep(0)
         await attempt.fail("demo", "invalid_client")
 
@@ -141,7 +141,7 @@ async def test_those_that_are_right_on_many_workers_wait_and_are_all_served(
 
     async def succeed_slowly(attempts: LoginThrottle) -> None:
         nonlocal at_once, most_at_once
-        async with attempts.one(["demo"], "10.0.0.1"):
+        async with attempts.attempt(["demo"], "10.0.0.1"):
             at_once += 1
             most_at_once = max(at_once, most_at_once)
             await asyncio.sleep(0.01)
@@ -161,14 +161,14 @@ async def test_a_client_that_leaves_is_not_counted(attempts: LoginThrottle) -> N
 
 
 async def _forever(attempts: LoginThrottle) -> None:
-    async with attempts.one(["demo"], "10.0.0.1"):
+    async with attempts.attempt(["demo"], "10.0.0.1"):
         await asyncio.Event().wait()
 
 
 async def test_what_a_killed_worker_had_under_way_is_forgotten(
     attempts: LoginThrottle, clock: Clock
 ) -> None:
-    lost = [attempts.one(["demo"], "10.0.0.1") for _ in range(3)]
+    lost = [attempts.attempt(["demo"], "10.0.0.1") for _ in range(3)]
     for one in lost:
         await one.__aenter__()
     clock.now_s += OPTIONS.failure_window_s
@@ -184,7 +184,7 @@ async def test_those_that_are_right_at_once_wait_for_each_other_and_are_all_serv
 
     async def succeed_slowly() -> None:
         nonlocal at_once, most_at_once
-        async with attempts.one(["demo", "user"], "10.0.0.1"):
+        async with attempts.attempt(["demo", "user"], "10.0.0.1"):
             at_once += 1
             most_at_once = max(at_once, most_at_once)
             await asyncio.sleep(0)
@@ -196,9 +196,9 @@ async def test_those_that_are_right_at_once_wait_for_each_other_and_are_all_serv
 
 async def test_one_that_leaves_while_it_waits_gives_its_turn_back(attempts: LoginThrottle) -> None:
     async with (
-        attempts.one(["demo"], "p"),
-        attempts.one(["demo"], "p"),
-        attempts.one(["demo"], "p"),
+        attempts.attempt(["demo"], "p"),
+        attempts.attempt(["demo"], "p"),
+        attempts.attempt(["demo"], "p"),
     ):
         waiting = asyncio.create_task(succeed(attempts, peer="p"))
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from gateway.endpoints.oauth.form import (
     parse_client,
     parse_clients,
     read_form,
-    scopes_of,
+    requested_scopes,
 )
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
@@ -170,13 +170,13 @@ def test_a_client_that_does_not_is_refused(
     ],
 )
 def test_scopes_are_parted_by_one_space(scope: str | None, scopes: set[str]) -> None:
-    assert scopes_of(Form({} if scope is None else {"scope": scope})) == scopes
+    assert requested_scopes(Form({} if scope is None else {"scope": scope})) == scopes
 
 
 @pytest.mark.parametrize("scope", [" ", " a", "a ", "a  b", "ü", 'a"b', "a\\b", "a\tb", "a" * 257])
 def test_malformed_scopes_are_refused(scope: str) -> None:
     with pytest.raises(OAuthError) as refused:
-        scopes_of(Form({"scope": scope}))
+        requested_scopes(Form({"scope": scope}))
     assert refused.value.error == "invalid_scope"
 
 

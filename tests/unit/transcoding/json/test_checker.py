@@ -250,21 +250,31 @@ def test_each_bad_value_is_named_with_its_path(body: str, field: str) -> None:
 
 
 ONEOFS = [
-    pytest.param('{"url":"x","shelf":1}', "shelf: cannot be set beside url", id="two members"),
-    pytest.param('{"url":"x","donor":{}}', "donor: cannot be set beside url", id="a message"),
-    pytest.param('{"url":"","nothing":null}', "nothing: cannot be set beside url", id="a null"),
+    pytest.param(
+        '{"url":"x","shelf":1}', "shelf: cannot be set together with url", id="two members"
+    ),
+    pytest.param(
+        '{"url":"x","donor":{}}', "donor: cannot be set together with url", id="a message"
+    ),
+    pytest.param(
+        '{"url":"","nothing":null}', "nothing: cannot be set together with url", id="a null"
+    ),
     pytest.param('{"url":"x","url":"y"}', "url: set twice", id="one member twice"),
     pytest.param('{"donor":{"name":"A"},"donor":{}}', "donor: set twice", id="a message twice"),
-    pytest.param('{"url":"x","\\u0073helf":1}', "shelf: cannot be set beside url", id="escapes"),
-    pytest.param('{"url" :"x","shelf"\n: 1}', "shelf: cannot be set beside url", id="white space"),
+    pytest.param(
+        '{"url":"x","\\u0073helf":1}', "shelf: cannot be set together with url", id="escapes"
+    ),
+    pytest.param(
+        '{"url" :"x","shelf"\n: 1}', "shelf: cannot be set together with url", id="white space"
+    ),
     pytest.param(
         '{"parts":{"url":{},"a":{"url":"x","shelf":1}}}',
-        'parts["a"].shelf: cannot be set beside url',
+        'parts["a"].shelf: cannot be set together with url',
         id="below",
     ),
     pytest.param(
         '{"any":{"@type":"x/rich.Book","url":"x","shelf":1}}',
-        "any.shelf: cannot be set beside url",
+        "any.shelf: cannot be set together with url",
         id="in an Any",
     ),
 ]

@@ -431,7 +431,7 @@ UNPRINTABLE = [
     ),
     pytest.param(
         holding("values", struct_pb2.Value()),
-        "google.protobuf.Value holds nothing",
+        "google.protobuf.Value has no value",
         id="an empty value",
     ),
     pytest.param(

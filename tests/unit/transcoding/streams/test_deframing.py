@@ -112,9 +112,9 @@ def test_a_message_that_has_begun_is_owed(make: Make, begun: bytes) -> None:
         pytest.param(
             ArrayItems, b"[}]", "expected an element of the array, got }", id="closing first"
         ),
-        pytest.param(ArrayItems, b"[1] 2", "more behind the end", id="more behind"),
+        pytest.param(ArrayItems, b"[1] 2", "nothing after the end", id="more after the end"),
         pytest.param(ArrayItems, b"[" * 102, "nested deeper than 100", id="too deep"),
-        pytest.param(ArrayItems, b"[1][2]", "more behind the end", id="two arrays"),
+        pytest.param(ArrayItems, b"[1][2]", "nothing after the end", id="two arrays"),
         pytest.param(Delimited, b"\x02a", "ends within a message", id="cut message"),
         pytest.param(Delimited, b"\x80", "ends within a message", id="cut length"),
         pytest.param(Delimited, b"\xff" * 10, "expected the length", id="endless length"),

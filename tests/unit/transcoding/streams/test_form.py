@@ -162,10 +162,10 @@ def test_a_streamed_form_with_an_empty_file_or_none_is_one_message(transcoder: T
 
 
 def test_a_field_behind_a_streamed_file_is_refused(transcoder: Transcoder) -> None:
-    with pytest.raises(StatusError, match="put it before"):
+    with pytest.raises(StatusError, match="send it before"):
         stream(transcoder, "/v1/t/file", form(part(FILE, b"d"), field("note", "n")))
 
 
 def test_with_the_whole_message_as_the_body_the_query_sets_nothing(transcoder: Transcoder) -> None:
-    with pytest.raises(StatusError, match="belongs into the body"):
+    with pytest.raises(StatusError, match="belongs in the body"):
         stream(transcoder, "/v1/t/form?note=x", form(part(FILE, b"d")))

@@ -1,0 +1,150 @@
+"""Checks a configuration: builds the gateway as `serve` does, without serving."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from gateway.app.credentials import open_credentials
+from gateway.app.site import compose, counters_url, load_schema
+from gateway.audit import NO_AUDIT
+from gateway.config.model import Config, Upstream
+from gateway.interceptors.loading import load_interceptors
+from gateway.interceptors.rate_limits.rules import check_rate_limits
+from gateway.listeners.sockets import check_listen
+from gateway.listeners.tls import TlsContexts
+from gateway.policy.effective import effective_policies, without_policy
+from gateway.process.serve import run
+from gateway.process.supervisor import check_shared
+from gateway.schema.catalog import Schema
+from gateway.status import StartUpError
+from gateway.stores.base import StoreUnavailableError
+from gateway.stores.opening import open_store
+from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
+from gateway.transcoding.binding import Diagnostic, plan_routes
+from gateway.transcoding.reachability import never_reached
+from gateway.transcoding.transcoder import RulesError
+from gateway.upstream.pool import open_pool
+
+_NO_BACK_END = {"upstream": Upstream(target="localhost:1")}
+"""A placeholder if no back end is named, so that everything else can be checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result of `gateway check`."""
+
+    extent: str
+    """The number of routes and methods, in words."""
+    diagnostics: Sequence[Diagnostic] = ()
+    """The errors and warnings about HTTP rules."""
+    without_policy: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    """Other reasons why the gateway would not start, one per line."""
+    notes: Sequence[str] = ()
+    """The parts that were not checked."""
+
+
+def check(config: Config, *, online: bool = False) -> Checked:
+    """Finds the reasons why a gateway with this configuration would not start.
+
+    Builds the gateway as `gateway serve` does, except that it opens no port. It writes no file, and
+    connects to nothing unless `online`.
+    """
+    return run(_check(config, online=online))
+
+
+async def _check(config: Config, *, online: bool) -> Checked:
+    faults: dict[str, None] = {}
+    notes = []
+    for look in (check_shared, lambda _: check_listen(config.listen), _check_tls, _check_logs):
+        with _collecting(faults):
+            look(config)
+    if online:
+        await _check_stores(config, faults)
+    asks = config.reflect and not online
+    if asks:
+        notes.append("the upstreams were not asked for their descriptors: --online does")
+    if not config.upstreams:
+        notes.append("no back end is named: serve needs --upstream HOST:PORT")
+        if not config.reflect:
+            config = config.model_copy(update={"upstreams": _NO_BACK_END})
+    found = Checked("0 routes of 0 methods")
+    if not asks or config.descriptors or config.modules:
+        local = config.model_copy(update={"reflect": config.reflect and online})
+        found = await _check_rules(local, faults, whole=not asks)
+    if asks or faults or found.without_policy or any(one.is_error for one in found.diagnostics):
+        await _check_parts(config, faults)
+    lines = [line for line in faults if line not in found.without_policy]
+    return replace(found, faults=lines, notes=notes)
+
+
+async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) -> Checked:
+    """Checks each rule, and then, if the schema is `whole`, the site that they result in."""
+    found = Checked("0 routes of 0 methods")
+    async with AsyncExitStack() as stack:
+        with _collecting(faults):
+            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            schema, reflected = await load_schema(config, pool)
+            found = _rules(config, schema)
+            if not whole:
+                return found
+            policies = effective_policies(schema, config.policies)
+            if config.require_policy:
+                router, _ = plan_routes(schema, config.routing)
+                served = [binding.method for binding in router.targets]
+                found = replace(found, without_policy=without_policy(policies, served))
+            check_rate_limits(policies)
+            logs = await stack.enter_async_context(open_logs(NO_LOGS))
+            with suppress(RulesError):  # each is reported as a diagnostic
+                await compose(config, pool, schema, reflected, logs, stack, rehearsal=True)
+    return found
+
+
+def _rules(config: Config, schema: Schema) -> Checked:
+    router, diagnostics = plan_routes(schema, config.routing)
+    extent = f"{len(router.targets)} routes of {len(schema.methods)} methods"
+    return Checked(extent, [*diagnostics, *never_reached(router).values()])
+
+
+async def _check_parts(config: Config, faults: dict[str, None]) -> None:
+    """Checks the parts that do not depend on the schema, each alone, to report all errors."""
+    async with AsyncExitStack() as stack:
+        with _collecting(faults):
+            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            with _collecting(faults):
+                await open_credentials(config, pool, NO_AUDIT, stack, rehearsal=True)
+        with _collecting(faults):
+            await stack.enter_async_context(open_store(counters_url(config)))
+        with _collecting(faults):
+            await load_interceptors(config.interceptors, None, None)
+
+
+async def _check_stores(config: Config, faults: dict[str, None]) -> None:
+    """Connects to the stores that are reached over a network."""
+    urls = {"auth.store": config.auth.store, "rate_limits.store": config.rate_limits.store}
+    for setting, url in urls.items():
+        if url is None or url.startswith(("memory:", "sqlite:")):
+            continue
+        with _collecting(faults):
+            async with open_store(url) as store:
+                try:
+                    await store.ping()
+                except StoreUnavailableError as error:
+                    faults.setdefault(f"{setting}: the store is unavailable: {error}")
+
+
+def _check_tls(config: Config) -> None:
+    if config.tls is not None:
+        TlsContexts(config.tls)
+
+
+def _check_logs(config: Config) -> None:
+    check_log_files(config.log)
+
+
+@contextmanager
+def _collecting(faults: dict[str, None]) -> Iterator[None]:
+    try:
+        yield
+    except StartUpError as error:
+        faults.update(dict.fromkeys(str(error).splitlines()))

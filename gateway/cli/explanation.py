@@ -1,0 +1,80 @@
+"""Explains one request: the binding it matches, its fields, and its message."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import nsmallest
+
+from gateway.cli.nearest import distance
+from gateway.cli.route_rows import read_schema
+from gateway.config.model import Config
+from gateway.status import StatusError
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.transcoder import Transcoder, build_transcoder
+
+_NEAREST = 5
+"""The number of shown bindings that do not match the request."""
+
+
+@dataclass
+class Explanation:
+    """The result of transcoding a request, up to its first error."""
+
+    nearest: list[tuple[Binding, str]]
+    """The bindings most similar to it, and the reason why each does not match."""
+    binding: Binding | None = None
+    parts: list[tuple[str, str, str]] = field(default_factory=list)
+    message: str = ""
+    error: StatusError | None = None
+
+    def lines(self) -> Iterator[str]:
+        """The explanation as text: the match, then the similar bindings."""
+        if self.binding is not None:
+            yield f"{self.binding.http_method} {self.binding.template}"
+            yield f"  calls    {self.binding.method.path}  ({self.binding.rule.source})"
+            for origin, text, path in self.parts:
+                yield f"  {origin}: {text!r} -> {path}"
+            yield from (f"  {line}" for line in self.message.splitlines())
+        if self.error is not None:
+            yield f"{self.error.http_status} {self.error.code.name}: {self.error.message}"
+        if self.nearest:
+            yield "nearest routes:" if self.binding is None else "not chosen:"
+        for binding, why in self.nearest:
+            yield f"  {binding.http_method} {binding.template}: {why}"
+
+
+def explain(config: Config, request: str, data: str) -> Explanation:
+    """Explains the request `METHOD /path?query` with this body.
+
+    Raises:
+        StartUpError: the configuration cannot be served.
+    """
+    return explain_request(build_transcoder(config, read_schema(config)), request, data)
+
+
+def explain_request(transcoder: Transcoder, request: str, body: str) -> Explanation:
+    """Explains a request such as `GET /v1/shelves?page_size=2` with this JSON body."""
+    http_method, _, target = request.strip().partition(" ")
+    http_method = http_method.upper()
+    path, _, query = target.strip().partition("?")
+    explanation = Explanation([])
+    try:
+        match = transcoder.match(http_method, path)
+        explanation.binding = match.target
+        explanation.parts = transcoder.explain_request(match, query)
+        if body and match.target.body is not None:
+            field = match.target.body
+            name = field if isinstance(field, str) else field.name
+            explanation.parts.append(("body", body, name))
+        message = transcoder.decode(match, query, None, body.encode())
+        explanation.message = transcoder.request_json(match, message).decode()
+    except StatusError as error:
+        explanation.error = error
+    explanation.nearest = _nearest(transcoder, http_method, path, explanation.binding)
+    return explanation
+
+
+def _nearest(
+    transcoder: Transcoder, http_method: str, path: str, chosen: Binding | None
+) -> list[tuple[Binding, str]]:
+    reasons = [(b, why) for b, why in transcoder.explain_match(http_method, path) if b != chosen]
+    return nsmallest(_NEAREST, reasons, key=lambda one: distance(one[0], http_method, path))

@@ -1,0 +1,52 @@
+"""`gateway serve`: runs the gateway.
+
+The command imports the code of the gateway only when it runs one in this process: neither the
+supervisor of several workers nor `--help` needs it.
+"""
+
+import gc
+from typing import TYPE_CHECKING
+
+from gateway.cli.flags import configured
+from gateway.cli.messages import fail, say
+from gateway.config.model import Config
+from gateway.process.announcements import are_in_log
+from gateway.process.supervisor import serve_workers
+
+if TYPE_CHECKING:
+    from gateway.app.gateway import Gateway
+
+
+@configured
+def serve_command(settings: Config) -> None:
+    """Serve a REST API for gRPC back ends."""
+    if not settings.upstreams:
+        fail("no back end to call: give --upstream HOST:PORT")
+    if settings.workers != 1:
+        serve_workers(settings, say)
+        return
+    # No garbage collection during start-up: it creates hundreds of thousands of objects that all
+    # stay, and searching them takes as long as creating them. `serve` turns it on again.
+    gc.disable()
+    try:
+        from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
+
+        is_logged = are_in_log(settings.log)
+        started, stopping = (_nothing, _nothing) if is_logged else (_announce, _announce_end)
+        run(serve(settings, started=started, stopping=stopping))
+    finally:
+        gc.enable()
+
+
+def _announce(gateway: "Gateway") -> None:
+    for warning in gateway.warnings:
+        say(warning)
+    say(f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}")
+
+
+def _announce_end() -> None:
+    say("finishing what is under way")
+
+
+def _nothing(*_: object) -> None:
+    """Prints nothing: the log has the message already."""
