@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run try protos check format test test-compiled wheel bench bench-quick corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled wheel bench bench-quick corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -40,6 +40,9 @@ format: $(READY) ## format the code and fix what the linter can fix
 
 test: $(READY) ## run the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: $(READY) ## run the quick tests, in under a minute: no servers, no compiler, few examples
+	$(BIN)/python -m pytest -n 2 -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
 
 wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler
 	$(BIN)/python -m tools.machine_code --wheel dist

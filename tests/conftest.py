@@ -9,6 +9,8 @@ from hypothesis import settings
 
 # How long an example takes is the machine's business: a busy one must not fail a property.
 settings.register_profile("untimed", deadline=None)
+# For `make test-quick`: fewer examples of each property, and the same ones each time.
+settings.register_profile("quick", deadline=None, max_examples=15, derandomize=True)
 settings.load_profile("untimed")
 
 REQUIRE_ALL = "TESTS_REQUIRE_ALL"

@@ -97,7 +97,7 @@ class Exchange:
         goes_on = response.stream is not None or response.upgrade is not None
         ending = _end_call(request, code, goes_on=goes_on)
         if ending is not None:
-            await ending
+            gone = await _wait_for(request, ending) or gone
         if gone is not None:
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
@@ -161,6 +161,20 @@ def _end_call(request: Request, code: Code, *, goes_on: bool) -> Awaitable[None]
         return None
     request.principal = call.principal
     return call.end(code)
+
+
+async def _wait_for(request: Request, ending: Awaitable[None]) -> asyncio.CancelledError | None:
+    """Waits for the end of a call; returns the cancellation if the client leaves meanwhile.
+
+    A failure of the ending is logged, because the response and the record do not depend on it.
+    """
+    try:
+        await ending
+    except asyncio.CancelledError as error:
+        return None if request.is_overdue else error
+    except Exception:
+        logger.exception("the call of request %s failed while it ended", request.id)
+    return None
 
 
 def _bare(dialect: Dialect, request: Request) -> Response:

@@ -151,8 +151,10 @@ class Worker:
             self.pulse.close(now_s)
             self.stack = self.pulse.stack
         self.process = self.reports = self.pulse = None
+        # A start that fails is a short life, however long a busy machine took over it.
+        settled = self.has_started and now_s - self.started_s > _SETTLED_AFTER_S
         self.is_serving = False
-        self.failures = 1 if now_s - self.started_s > _SETTLED_AFTER_S else self.failures + 1
+        self.failures = 1 if settled else self.failures + 1
         self.due_s = now_s + restart_delay_s(self.failures)
         if self.failure:
             return f"cannot start: {self.failure}"

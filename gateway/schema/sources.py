@@ -172,8 +172,8 @@ def _content(file: FileDescriptorProto) -> bytes:
     It has no comments, no positions, none of buf's additions, and no JSON names that are the
     default: protoc writes those into descriptor sets but not into generated modules.
     """
-    bare = FileDescriptorProto()
-    bare.CopyFrom(file)
+    # Read anew: an option is unknown to a file that was read before a module declared the option.
+    bare = FileDescriptorProto.FromString(file.SerializeToString())
     bare.ClearField("source_code_info")
     bare.DiscardUnknownFields()
     for field in _fields(bare):

@@ -236,6 +236,7 @@ async def exchange(case: Case, place: Path) -> tuple[Answer, Recorder]:
             return await client.answer(head_only=http_method == "HEAD"), recorder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("request"))
 async def test_the_same_over_http(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)
@@ -263,6 +264,7 @@ def _expect_headers(case: Case, answer: Answer, recorder: Recorder) -> None:
 # --- replies -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("reply"))
 async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)

@@ -2,14 +2,17 @@
 
 import ast
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gateway"
+TESTS = ROOT / "tests"
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 50
 MOST_EDGES_A_MODULE = 3.5
@@ -112,10 +115,27 @@ def test_chains_of_imports_are_short() -> None:
     assert depth(imports()) <= DEEPEST_CHAIN_OF_IMPORTS
 
 
+def settings() -> dict[str, Any]:
+    tools: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    return tools
+
+
 def contracts() -> list[dict[str, object]]:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    found: list[dict[str, object]] = settings["tool"]["importlinter"]["contracts"]
+    found: list[dict[str, object]] = settings()["importlinter"]["contracts"]
     return found
+
+
+def compiled_modules() -> list[str]:
+    found: list[str] = settings()["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"][
+        "modules"
+    ]
+    return found
+
+
+def test_every_module_that_is_compiled_exists_and_is_named_once() -> None:
+    named = compiled_modules()
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert len(named) == len(set(named))
 
 
 def test_every_room_is_on_one_floor() -> None:
@@ -126,6 +146,66 @@ def test_every_room_is_on_one_floor() -> None:
     named = [room for layer in layers for room in layer.split(" | ")]
     rooms = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in files()}
     assert sorted(named) == sorted(rooms - {"__init__"})
+
+
+def test_every_module_and_public_name_has_a_docstring() -> None:
+    assert [name for file in files() for name in undocumented(name_of(file), tree(file))] == []
+
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def undocumented(name: str, node: Documented) -> Iterator[str]:
+    """The module, and the public classes, functions and methods in it, that say nothing.
+
+    An `__init__` may leave it to its class; what a function defines inside is its own business.
+    """
+    if node.body and ast.get_docstring(node) is None:
+        yield name
+    if isinstance(node, ast.Module | ast.ClassDef):
+        for inner in node.body:
+            is_public = not getattr(inner, "name", "_").startswith("_")
+            if is_public and isinstance(
+                inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            ):
+                yield from undocumented(f"{name}.{inner.name}", inner)
+
+
+def test_a_missing_docstring_is_seen() -> None:
+    module = ast.parse('"""M."""\nclass A:\n  """A."""\n  def b(self): ...\n  def _c(self): ...\n')
+    assert list(undocumented("m", module)) == ["m.A.b"]
+
+
+def test_no_two_tests_of_a_file_have_one_name() -> None:
+    assert [
+        (str(file.relative_to(ROOT)), twice)
+        for file in sorted(TESTS.rglob("test_*.py"))
+        if (twice := repeated_tests(tree(file)))
+    ] == []
+
+
+def repeated_tests(module: ast.Module) -> list[str]:
+    """The tests that a later one of the same name hides, so that they never run."""
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    scopes: list[ast.Module | ast.ClassDef] = [module, *classes]
+    return [
+        name
+        for scope in scopes
+        for name, times in Counter(map(name_of_test, scope.body)).items()
+        if name and times > 1
+    ]
+
+
+def name_of_test(node: ast.stmt) -> str:
+    """The name of a test; empty for any other statement."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+        return node.name
+    return ""
+
+
+def test_a_hidden_test_is_seen() -> None:
+    module = ast.parse("def test_a(): ...\ndef b(): ...\ndef b(): ...\nasync def test_a(): ...\n")
+    assert repeated_tests(module) == ["test_a"]
 
 
 def docstrings() -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from gateway.config.model import Config
 from gateway.status import Code
 from gateway.transcoding.wire import varint
 from tests.support.http import RawClient
+from tests.support.polling import until
 from tests.support.stream_backend import (
     StreamBackend,
     message,
@@ -281,13 +282,6 @@ def open_files(*, at_most: float = inf) -> int:
 
 def _count_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-async def until(happened: Callable[[], bool], *, within_s: float = 10.0) -> None:
-    """Returns once something has happened; fails if it does not."""
-    async with asyncio.timeout(within_s):
-        while not happened():  # noqa: ASYNC110 - what is waited for is another program's doing
-            await asyncio.sleep(0.01)
 
 
 async def settled(stage: Stage, files: int) -> None:

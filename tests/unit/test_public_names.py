@@ -23,6 +23,7 @@ def test_no_other_name_is_offered() -> None:
         gateway.__getattr__("Gateway")
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_else() -> None:
     code = "import sys, gateway; print([name for name in sys.modules if 'gateway.' in name])"
     done = subprocess.run(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from gateway.upstream.pool import CHANNELS
 from tests.interop.servers import foreign_backend, go_command, node_command, running
 from tests.support.calls import Open
 from tests.support.grpc_backend import Backend, bytes_backend
+from tests.support.polling import until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,11 +35,16 @@ def open_channel(request: pytest.FixtureRequest) -> Open:
             yield channel
         finally:
             await channel.close()
-            await asyncio.sleep(0.05)
-            started = asyncio.all_tasks() - before - {asyncio.current_task()}
             servers = ("AioServer", "Scripted.serve")
-            left = [task for task in started if not any(name in repr(task) for name in servers)]
-            assert left == [], "closing a channel leaves nothing running"
+
+            def left() -> list[str]:
+                started = asyncio.all_tasks() - before - {asyncio.current_task()}
+                tasks = [repr(task) for task in started]
+                return [task for task in tasks if not any(name in task for name in servers)]
+
+            with suppress(TimeoutError):
+                await until(lambda: not left(), within_s=2)
+            assert left() == [], "closing a channel leaves nothing running"
 
     return open_channel
 

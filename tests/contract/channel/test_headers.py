@@ -11,6 +11,7 @@ from tests.support import http2_peer as peer
 from tests.support.calls import Open, failure
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Script, Scripted
+from tests.support.polling import until
 
 LIMIT = 20_000
 """Above 16 KiB, which the C core takes whatever it is told."""
@@ -55,8 +56,7 @@ async def test_headers_over_the_limit_fail_their_call_alone(
         open_channel(target, max_header_bytes=LIMIT) as channel,
     ):
         others = [asyncio.ensure_future(channel.call(method("M"), b"x", [], 20)) for _ in range(10)]
-        while server.calls < 10:  # noqa: ASYNC110 - the server counts, and tells nobody
-            await asyncio.sleep(0.01)
+        await until(lambda: server.calls >= 10)
         with caplog.at_level(logging.WARNING, "gateway"):
             error = await failure(channel.call(method("M"), b"x", [], 10))
         assert error.code is Code.RESOURCE_EXHAUSTED

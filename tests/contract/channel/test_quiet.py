@@ -14,6 +14,7 @@ from tests.support import http2_peer as peer
 from tests.support.calls import Open, failure
 from tests.support.grpc_backend import Backend, method
 from tests.support.http2_server import Scripted
+from tests.support.polling import turns
 
 HANG = method("Hang", server_streaming=True)
 TALK = method("Talk", client_streaming=True, server_streaming=True)
@@ -52,7 +53,7 @@ async def test_who_waits_for_a_quiet_stream_can_be_cancelled(
     reply = await channel.call(HANG, b"", [], 10)
     assert reply.messages is not None
     reading = asyncio.ensure_future(anext(reply.messages, None))
-    await asyncio.sleep(0.05)
+    await turns()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading

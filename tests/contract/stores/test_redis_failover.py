@@ -14,6 +14,7 @@ from gateway.stores.base import StoreUnavailableError, TokenBucket, TokenKind
 from gateway.stores.opening import StoreUrlError, make_store, open_store
 from tests.contract.stores.test_keys import key
 from tests.contract.stores.test_tokens import token
+from tests.support.polling import until
 from tests.support.redis_server import free_port, redis_cluster, redis_server, sentinel
 
 LIMIT = TokenBucket(1000, 60.0)
@@ -52,8 +53,7 @@ async def serving(address: Address) -> AsyncIterator[int]:
         yield port
     finally:
         server.close()
-        while address.closed < address.accepted:  # noqa: ASYNC110 - sockets, not tasks
-            await asyncio.sleep(0.01)
+        await until(lambda: address.closed >= address.accepted)
 
 
 @pytest.fixture

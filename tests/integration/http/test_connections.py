@@ -6,6 +6,7 @@ import pytest
 
 from gateway.call import Call, Reply
 from tests.support.front_end import FrontEnd, chunked, get, open_front_end, post
+from tests.support.polling import turns, until
 
 ITEM = get("/v1/items/a")
 
@@ -182,7 +183,8 @@ async def test_the_continue_waits_until_a_guard_let_the_call_pass(front_end: Fro
         await client.send(
             get("/v1/items", "Content-Length: 2", "Expect: 100-continue", method="POST")
         )
-        await asyncio.sleep(0.05)
+        await front_end.upstream.started.wait()
+        await turns()
         passed.set()
         assert (await client.answer()).status == 100
         assert (await client.ask(b"{}")).status == 200
@@ -204,9 +206,7 @@ async def test_a_client_that_takes_nothing_is_dropped(front_end: FrontEnd) -> No
         async with impatient.connected() as client:
             await client.send(ITEM)
             await impatient.upstream.started.wait()
-            async with asyncio.timeout(5):
-                while impatient.listener.port.connections:  # noqa: ASYNC110 - it tells no one
-                    await asyncio.sleep(0.05)
+            await until(lambda: not impatient.listener.port.connections)
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await client.answer()
 

@@ -11,15 +11,14 @@ import pytest
 from gateway.call import Call, Reply
 from gateway.status import Code, StatusError
 from tests.support.front_end import FrontEnd, get, open_front_end, post
+from tests.support.polling import until
 
 ITEM = get("/v1/items/a")
 
 
 async def gone(front_end: FrontEnd) -> None:
     """Waits until the front end knows of no connection."""
-    async with asyncio.timeout(1):
-        while front_end.listener.port.connections:  # noqa: ASYNC110 - it tells no one
-            await asyncio.sleep(0.01)
+    await until(lambda: not front_end.listener.port.connections)
 
 
 async def test_an_answered_call_ends_ok_before_its_client_has_the_answer(

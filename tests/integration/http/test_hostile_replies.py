@@ -14,7 +14,8 @@ from tests.integration.websocket.test_websocket_hostile import shake
 from tests.support.front_end import get, open_front_end
 from tests.support.hostile_backend import details, hostile_gateway, nested
 from tests.support.http import connected
-from tests.support.streaming import CHANNELS, until
+from tests.support.polling import until
+from tests.support.streaming import CHANNELS
 
 MALFORMED = [
     pytest.param(b"\xff" * 393_000, id="a number without end"),

@@ -13,6 +13,7 @@ import pytest
 from gateway.app.gateway import Gateway
 from gateway.listeners.sockets import ListenError
 from tests.support.http import RawClient, connected, echo_gateway
+from tests.support.polling import until
 
 
 @pytest.fixture
@@ -297,15 +298,19 @@ async def test_large_answers_are_gzipped_for_who_takes_it(client: RawClient) -> 
     assert answer.json()["text"] == "a" * 5000
 
 
+def serving() -> set[str]:
+    """The names of the tasks that answer requests."""
+    return {task.get_name() for task in asyncio.all_tasks() if "HttpProtocol" in repr(task)}
+
+
 async def test_a_client_that_leaves_cancels_its_call(gateway: Gateway) -> None:
     running: set[str] = set()
     async with connected(gateway) as client:
         await client.send("GET /v1/echo:sleep?duration=30s HTTP/1.1\r\nHost: t\r\n\r\n")
-        await asyncio.sleep(0.2)
-        running = {t.get_name() for t in asyncio.all_tasks() if "HttpProtocol" in repr(t)}
+        await until(serving)
+        running = serving()
         assert len(running) == 1
-    await asyncio.sleep(0.5)
-    assert not running & {t.get_name() for t in asyncio.all_tasks()}
+    await until(lambda: not running & {t.get_name() for t in asyncio.all_tasks()})
 
 
 async def test_a_deadline_ends_with_504(client: RawClient) -> None:
@@ -444,7 +449,7 @@ async def test_closing_finishes_what_is_under_way() -> None:
         async with echo_gateway() as gateway:
             client = await outer.enter_async_context(connected(gateway))
             await client.send("GET /v1/echo:sleep?duration=0.5s HTTP/1.1\r\nHost: t\r\n\r\n")
-            await asyncio.sleep(0.1)
+            await until(serving)
         answer = await client.answer()
         assert (answer.status, answer.header("Connection")) == (200, "close")
 
@@ -482,7 +487,7 @@ async def test_a_rotated_access_log_is_opened_anew(tmp_path: Path) -> None:
     file = tmp_path / "access.log"
     async with echo_gateway(log={"access": str(file)}) as gateway, connected(gateway) as client:
         await client.get("/v1/echo/1")
-        await asyncio.sleep(0.7)
+        await until(lambda: "/v1/echo/1" in file.read_text())
         file.rename(tmp_path / "access.log.1")
         await client.get("/v1/echo/2")
     assert "/v1/echo/1" in (tmp_path / "access.log.1").read_text()

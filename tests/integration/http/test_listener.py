@@ -10,6 +10,7 @@ from gateway.call import Reply
 from gateway.listeners.sockets import ListenError
 from gateway.status import Code
 from tests.support.front_end import FrontEnd, get, open_front_end, post
+from tests.support.polling import turns, until
 
 ITEM = get("/v1/items/a")
 
@@ -55,7 +56,7 @@ async def test_a_port_that_cannot_be_had_is_one_clear_line(listen: str, why: str
 async def closing(stack: AsyncExitStack) -> "asyncio.Task[None]":
     """Closes a front end in the background, far enough to take no more."""
     task = asyncio.create_task(stack.aclose())
-    await asyncio.sleep(0.05)
+    await turns()
     return task
 
 
@@ -82,7 +83,8 @@ async def test_closing_lets_a_large_answer_arrive_whole() -> None:
     async with front_end.connected() as client:
         await client.send(ITEM)
         await front_end.upstream.started.wait()
-        await asyncio.sleep(0.1)
+        buffered = client.reader._buffer  # type: ignore[attr-defined]
+        await until(lambda: buffered)  # its beginning is on its way
         closed = await closing(stack)
         assert len((await client.answer()).json["text"]) == 8 * 1024 * 1024
         await asyncio.wait_for(closed, 1)
@@ -131,7 +133,7 @@ async def test_a_closed_front_end_leaves_nothing_running(tmp_path: Path) -> None
             await client.send(request)
         gone = await clients.enter_async_context(front_end.connected())
         await gone.send(ITEM)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(front_end.upstream.calls) == 3)
         await gone.close()
     assert others() - before == set()
     assert not front_end.listener.port.connections
@@ -148,7 +150,5 @@ async def test_more_clients_than_allowed_are_told_so_and_those_there_are_served(
                 assert refused.json["error"]["status"] == "UNAVAILABLE"
                 assert await third.is_closed()
             assert (await first.ask(ITEM)).status == 200
-        async with asyncio.timeout(5):
-            while front_end.listener.port.connections:  # noqa: ASYNC110 - the others are leaving
-                await asyncio.sleep(0.01)
+        await until(lambda: not front_end.listener.port.connections)
         assert (await front_end.ask(ITEM)).status == 200

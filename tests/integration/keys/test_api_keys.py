@@ -12,6 +12,7 @@ from gateway.auth.keys.api_keys import KeyRequest
 from gateway.auth.tokens.tokens import Grant
 from tests.integration.keys.conftest import KeyGateway, OpenKeys
 from tests.support.http import connected, echo_gateway
+from tests.support.polling import first
 from tests.support.redis_server import free_port, redis_server
 
 ACME = KeyRequest("partners/acme", frozenset({"read", "write"}))
@@ -109,8 +110,9 @@ async def test_the_last_use_of_a_key_is_known(open_keys: OpenKeys, shared_store:
     made = await gateway.keys.create(ACME)
     before_s = time.time()
     assert (await gateway.call(made.secret)).status == 200
-    await asyncio.sleep(0.3)  # until it is noted
-    record = await gateway.keys.verify(made.secret)
+    record = await first(
+        lambda: gateway.keys.verify(made.secret), lambda found: found and found.last_used_at_s
+    )
     assert record is not None
     assert record.last_used_at_s is not None
     assert before_s - 1 <= record.last_used_at_s <= time.time() + 1

@@ -9,6 +9,7 @@ from gateway.auth.keys.api_keys import KeyRequest
 from gateway.auth.secrets import ACCESS, API_KEY, new_secret
 from gateway.auth.tokens.tokens import Grant
 from tests.integration.keys.conftest import KeyGateway, OpenKeys
+from tests.support.polling import until
 
 ACME = KeyRequest("partners/acme", frozenset({"read"}))
 GRANT = Grant("users/ada", "demo", frozenset({"read"}), 60.0)
@@ -191,7 +192,7 @@ async def test_no_key_is_written_down(open_keys: OpenKeys, tmp_path: Path) -> No
         assert (await gateway.call(key)).status == 200
         assert (await gateway.call(swapped(key))).status == 401
         assert (await gateway.get(path=f"/v1/echo/{key}")).status == 400
-    await asyncio.sleep(1)  # until the log is flushed
+    await until(lambda: log.exists() and log.read_bytes().count(b"\n") == 6)
     written = b"".join(path.read_bytes() for path in [log, *kept.iterdir()])
     assert made.record.id.encode() in written
     assert not [one for one in (made, rotated) if one.secret.encode() in written]

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.status import Code
 from tests.integration.websocket.test_websocket_hostile import shake
-from tests.support.streaming import Stage, open_stage, until
+from tests.support.polling import until
+from tests.support.streaming import Stage, open_stage
 from tests.unit.exchange.dialects.websocket.test_frames import TEXT, frame
 
 CLOSE = 8

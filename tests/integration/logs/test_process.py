@@ -15,6 +15,7 @@ from typing import Any
 
 from services import echo
 from services.serving import serve
+from tests.support.polling import until
 
 Start = Callable[..., Awaitable["Serving"]]
 
@@ -108,9 +109,7 @@ async def test_signals_change_the_level(tmp_path: Path) -> None:
 
         async def told(number: signal.Signals, level: str) -> None:
             serving.process.send_signal(number)
-            async with asyncio.timeout(5):
-                while f"the log writes {level} now" not in events.read_text():  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.02)
+            await until(lambda: f"the log writes {level} now" in events.read_text())
 
         await told(signal.SIGUSR2, "warn")
         await serving.get("/v1/echo/not-written")

@@ -17,6 +17,7 @@ from services import echo
 from services.serving import serve
 from tests.support.command_line import run
 from tests.support.http import Answer, RawClient, connected
+from tests.support.polling import first
 from tests.support.redis_server import free_port, redis_server
 from tests.support.stores import redis_url, store_url
 
@@ -222,12 +223,7 @@ async def test_redis_is_asked_once_for_a_call_however_many_limits_it_has(limited
 
 
 async def _until_counted(client: RawClient) -> Answer:
-    async with asyncio.timeout(10):
-        while True:
-            answer = await client.get("/v1/echo/hello")
-            if values(answer, "RateLimit"):
-                return answer
-            await asyncio.sleep(0.05)
+    return await first(lambda: client.get("/v1/echo/hello"), lambda one: values(one, "RateLimit"))
 
 
 async def test_a_header_is_one_however_it_is_spelled(limited: Open) -> None:
@@ -320,9 +316,4 @@ async def test_a_stream_holds_its_place_until_it_ends(limited: Open) -> None:
 
 
 async def _until(client: RawClient, target: str, status: int) -> Answer:
-    async with asyncio.timeout(10):
-        while True:
-            answer = await client.get(target)
-            if answer.status == status:
-                return answer
-            await asyncio.sleep(0.01)
+    return await first(lambda: client.get(target), lambda answer: answer.status == status)

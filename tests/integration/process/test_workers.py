@@ -17,6 +17,7 @@ import pytest
 
 from services import echo
 from services.serving import serve
+from tests.support.polling import until
 from tests.support.tls import Files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -94,8 +95,7 @@ async def gone(pids: set[int], within_s: float = 10) -> None:
     """Waits until processes have ended."""
     async with asyncio.timeout(within_s):
         for pid in pids:
-            while _command(pid):  # noqa: ASYNC110 - another process tells nobody of its end
-                await asyncio.sleep(0.02)
+            await until(lambda: not _command(pid))  # noqa: B023 - called here alone
 
 
 @asynccontextmanager
@@ -204,7 +204,7 @@ async def test_a_worker_that_cannot_start_again_is_tried_until_it_can(
         shutil.move(descriptors, tmp_path / "away")
         os.kill(min(gateway.workers), signal.SIGKILL)
         await gateway.until(
-            r"worker \d cannot start: .*api.binpb: cannot be read.*started in 0.5 s"
+            r"worker \d cannot start: .*api.binpb: cannot be read.*started in 0.5 s", within_s=40
         )
         shutil.move(tmp_path / "away", descriptors)
         await gateway.answering(2)
@@ -232,9 +232,7 @@ async def test_a_taken_port_is_said_before_any_worker_is_started(tmp_path: Path)
 
 async def test_it_can_be_told_to_end_while_it_starts(tmp_path: Path) -> None:
     async with supervised(tmp_path) as gateway:
-        async with asyncio.timeout(20):
-            while not gateway.workers:  # noqa: ASYNC110 - it says nothing before it serves
-                await asyncio.sleep(0.01)
+        await until(lambda: gateway.workers, within_s=20)
         workers = gateway.workers
         assert await gateway.end() == 0
         await gone(workers)

@@ -1,6 +1,5 @@
 """Files up and down: in pieces, with their media type, in parts, and never cut unseen."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -10,7 +9,8 @@ import pytest
 
 from gateway.status import Code
 from tests.support.http import RawClient
-from tests.support.streaming import CHANNELS, Stage, open_stage, until
+from tests.support.polling import until
+from tests.support.streaming import CHANNELS, Stage, open_stage
 
 
 @pytest.fixture(params=CHANNELS)
@@ -124,7 +124,7 @@ async def test_head_tells_of_a_download_without_it(stage: Stage, client: RawClie
 async def test_a_client_that_leaves_amid_an_upload_ends_the_call(stage: Stage) -> None:
     async with stage.connected() as client:
         await client.send("POST /v1/t/file HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nabc")
-        await asyncio.sleep(0.2)
+        await until(lambda: stage.backend.running)
     await until(lambda: not stage.backend.running and bool(stage.endings.codes), within_s=1.0)
     assert stage.endings.codes == [Code.CANCELLED]
 

@@ -14,6 +14,7 @@ import pytest
 from gateway.call import Call, Handler, Reply
 from gateway.listeners.http1.stream_writer import reset
 from gateway.status import Code, StatusError
+from tests.support.polling import still, until
 from tests.support.streaming import (
     ARRAY,
     CHANNELS,
@@ -26,7 +27,6 @@ from tests.support.streaming import (
     open_files,
     open_stage,
     settled,
-    until,
 )
 
 KINDS = {"server": ("GET", "down"), "client": ("POST", "up"), "bidi": ("POST", "both")}
@@ -192,10 +192,8 @@ async def test_who_is_slow_holds_the_other_side_back(
         else:
             if kind == "bidi":
                 await act.talk.say("a")
-            await asyncio.sleep(0.6)
-            produced = act.stage.backend.produced
-            await asyncio.sleep(0.3)
-            assert act.stage.backend.produced == produced
+            await until(lambda: act.stage.backend.produced)
+            produced = await still(lambda: act.stage.backend.produced)
             assert produced * 50_000 < 60_000_000
         # A close would wait behind all that the gateway does not take; a reset does not.
         reset(act.talk.client.writer.transport)
@@ -210,7 +208,10 @@ async def test_a_back_end_that_dies_fails_the_stream(
         if kind != "server":
             await act.talk.say("a")
         await until(lambda: bool(act.stage.backend.running))
-        await asyncio.sleep(0.1)
+        if kind != "client":  # the first message is on its way
+            buffered = act.talk.client.reader._buffer  # type: ignore[attr-defined]
+            await until(lambda: buffered)
+            await still(lambda: len(buffered), for_s=0.1)
         await act.stage.backend.kill()
         seen = await act.talk.hear()
         if kind == "client":

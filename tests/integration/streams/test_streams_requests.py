@@ -14,7 +14,8 @@ from gateway.call import Call, Handler, Reply
 from gateway.listeners.http1.stream_writer import reset
 from gateway.status import Code, StatusError
 from tests.support.http import RawClient
-from tests.support.streaming import ARRAY, CHANNELS, EVENTS, NDJSON, Stage, Talk, open_stage, until
+from tests.support.polling import until
+from tests.support.streaming import ARRAY, CHANNELS, EVENTS, NDJSON, Stage, Talk, open_stage
 
 HEAD = "POST {} HTTP/1.1\r\nHost: t\r\nContent-Type: {}\r\n"
 

@@ -19,6 +19,7 @@ from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
 from tests.support.grpc_backend import bytes_backend, method
 from tests.support.http2_server import Script, Scripted
+from tests.support.polling import until
 
 
 @asynccontextmanager
@@ -354,7 +355,9 @@ async def test_a_lost_connection_is_no_other_failure_after_the_deadline(held: fl
     async with channel_to(server) as channel:
         channel._sweeping = True  # the sweep that would come first, is not what is tested
         pending = asyncio.ensure_future(channel.call(method("M"), b"", [], 0.1 if held else 10))
-        await asyncio.sleep(held or 0.05)
+        await until(lambda: server.calls == 1)
+        if held:
+            await asyncio.sleep(held)
         server.writers[0].close()
         with pytest.raises(StatusError) as raised:
             await asyncio.wait_for(pending, 5)

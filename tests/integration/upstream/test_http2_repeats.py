@@ -1,7 +1,7 @@
 """Streaming requests that a back end refused unheard: sent again from the start, or not."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,6 +18,7 @@ from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Script, Scripted
+from tests.support.polling import until
 
 GET = method("Get")
 COLLECT = method("Collect", client_streaming=True)
@@ -71,12 +72,6 @@ class Request:
 async def sent_to(server: Scripted, expected: bytes) -> None:
     """Waits until the last call's data is what it should be."""
     await until(lambda: data(server) == expected)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not is_so():  # noqa: ASYNC110 - a server's records have no event
-            await asyncio.sleep(0.01)
 
 
 def data(server: Scripted) -> bytes:
@@ -146,7 +141,7 @@ async def test_what_became_too_much_to_keep_is_not_sent_again() -> None:
         call = asyncio.ensure_future(channel.call(COLLECT, request.messages(), [], 5))
         await sent_to(server, peer.message(bytes(60_000)))
         request.given.put_nowait(bytes(6_000))
-        await asyncio.sleep(0.05)
+        await until(lambda: len(data(server)) > 60_005)
         server.writers[0].write(refuse(1))
         error = await failure(call)
     assert error.code is Code.UNAVAILABLE

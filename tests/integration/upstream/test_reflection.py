@@ -18,6 +18,7 @@ from gateway.schema.sources import DescriptorFiles
 from gateway.upstream import reflection
 from gateway.upstream.pool import CHANNELS
 from gateway.upstream.reflection import Reflected, ReflectionError, reflect
+from tests.support.polling import until
 from tests.support.reflection import (
     V1,
     V1ALPHA,
@@ -72,9 +73,8 @@ def ask(request: pytest.FixtureRequest) -> Ask:
             return await reflect("library", channel, **settings)
         finally:
             await channel.close()
-            await asyncio.sleep(0.05)
-            running = [task for task in asyncio.all_tasks() if "_send" in repr(task)]
-            assert running == [], "asking leaves nothing running"
+            # Asking leaves nothing running.
+            await until(lambda: not [1 for task in asyncio.all_tasks() if "_send" in repr(task)])
 
     return ask
 

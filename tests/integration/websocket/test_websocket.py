@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.call import Call, Handler, Reply
 from gateway.listeners.http1.stream_writer import reset
 from gateway.status import Code, StatusError
+from tests.support.polling import still, until
 from tests.support.streaming import (
     CHANNELS,
     Seen,
@@ -21,7 +22,6 @@ from tests.support.streaming import (
     open_files,
     open_stage,
     settled,
-    until,
 )
 from tests.support.websocket import JSON, PROTOBUF, finish, hear, opened, refusal, say
 
@@ -44,8 +44,7 @@ async def warm(stage: Stage) -> int:
     await until(lambda: not gateway_tasks())
     stage.endings.codes.clear()
     stage.backend.received.clear()
-    await asyncio.sleep(0.02)
-    return open_files()
+    return await still(open_files, for_s=0.05)
 
 
 def vanish(client: ClientConnection) -> None:
@@ -194,10 +193,7 @@ async def test_a_slow_reader_holds_the_back_end(target: str) -> None:
         async with opened(stage, target, max_queue=1) as client:
             if target.endswith("both"):
                 await say(client, "a")
-            await asyncio.sleep(0.3)
-            produced = stage.backend.produced
-            await asyncio.sleep(0.3)
-            assert stage.backend.produced == produced < 1000
+            assert 0 < await still(lambda: stage.backend.produced) < 1000
             vanish(client)
         await settled(stage, files)
 

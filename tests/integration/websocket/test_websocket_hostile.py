@@ -9,7 +9,8 @@ import pytest
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import Code
 from tests.support.http import RawClient
-from tests.support.streaming import open_stage, until
+from tests.support.polling import until
+from tests.support.streaming import open_stage
 from tests.unit.exchange.dialects.websocket.test_frames import PING, TEXT, frame
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.call import Call, Handler, Reply
 from gateway.listeners.http1.stream_writer import reset
 from gateway.status import Code, StatusError
+from tests.support.polling import still, until
 from tests.support.streaming import (
     CHANNELS,
     Stage,
@@ -23,7 +24,6 @@ from tests.support.streaming import (
     open_files,
     open_stage,
     settled,
-    until,
 )
 from tests.support.websocket import JSON, PROTOBUF, finish, hear, opened, refusal, say
 
@@ -153,10 +153,8 @@ async def test_who_is_slow_holds_the_other_side_back(kind: str, codec: str, chan
                 if kind == "bidi":
                     await say(client, "a")
                 client.transport.pause_reading()
-                await asyncio.sleep(0.6)
-                produced = stage.backend.produced
-                await asyncio.sleep(0.3)
-                assert stage.backend.produced == produced
+                await until(lambda: stage.backend.produced)
+                produced = await still(lambda: stage.backend.produced)
                 assert produced * 50_000 < 60_000_000
             # A close would wait behind all that is not taken; a reset does not.
             reset(client.transport)
@@ -170,7 +168,8 @@ async def test_a_back_end_that_dies_is_told(kind: str, codec: str, channel: str)
             if kind != "server":
                 await say(client, "a")
             await until(lambda: bool(stage.backend.running))
-            await asyncio.sleep(0.1)
+            if kind != "client":
+                await until(lambda: len(client.recv_messages.frames))
             await stage.backend.kill()
             seen = await hear(client)
         assert seen.ending not in ("end", "")

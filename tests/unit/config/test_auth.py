@@ -51,10 +51,11 @@ def test_what_back_ends_are_told_by_must_be_a_name_of_metadata(name: str) -> Non
 
 def test_every_name_back_ends_are_told_by_is_the_gateways_own() -> None:
     identity = IdentityOptions(principal="a", scopes="b", client="c", claims_prefix="d-")
-    assert identity.names == ("a", "b", "c", "d-*")
+    documented = ("x-principal", "x-principal-*")
+    assert identity.names == ("a", "b", "c", "a-*", "b-*", "c-*", "d-*", *documented)
     jwt = AssertionOptions.model_validate({"key": "key.pem", "metadata": "e"})
     some = identity.model_copy(update={"claims_prefix": None, "jwt": jwt})
-    assert some.names == ("a", "b", "c", "e")
+    assert some.names == ("a", "b", "c", "e", "a-*", "b-*", "c-*", "e-*", *documented)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_yes_and_no_are_still_taken_for_switches() -> None:
         ),
         (
             "limits:\n  body_bytes: lots",
-            "body_bytes: expected a whole number greater than 0, such as 8388608; not lots",
+            "body_bytes: expected a whole number greater than 0, such as 4194304; not lots",
         ),
         (
             "workers: " + "9" * 5_000,

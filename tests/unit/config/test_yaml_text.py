@@ -80,6 +80,7 @@ def test_what_is_not_read_is_refused_with_its_line(text: str, line: int, says: s
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_aliases_that_multiply_are_bounded() -> None:
     levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
     with pytest.raises(YamlError, match="more than 100000 values"):

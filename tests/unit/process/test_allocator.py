@@ -46,6 +46,7 @@ def run(environment: Mapping[str, str]) -> tuple[bool, int]:
     return asked == "True", int(pages)
 
 
+@pytest.mark.slow
 @needs_glibc
 def test_the_memory_of_a_large_message_is_kept_for_the_next() -> None:
     asked, pages = run({})
@@ -53,6 +54,7 @@ def test_the_memory_of_a_large_message_is_kept_for_the_next() -> None:
     assert pages < 1000
 
 
+@pytest.mark.slow
 @needs_glibc
 @pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"])
 def test_what_the_environment_says_of_memory_is_left_as_it_is(name: str) -> None:
@@ -128,6 +130,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @needs_glibc
 def test_the_memory_of_a_burst_is_given_back() -> None:
     done = subprocess.run(

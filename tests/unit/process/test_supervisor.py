@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gateway.config.model import Config
-from gateway.process.supervisor import restart_delay_s, serve_workers, worker_count
+from gateway.process.supervisor import Worker, restart_delay_s, serve_workers, worker_count
 from gateway.status import StartUpError
 
 
@@ -26,6 +26,38 @@ def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(
     failures: int, delay_s: float
 ) -> None:
     assert restart_delay_s(failures) == delay_s
+
+
+class Dead:
+    """A process that has ended."""
+
+    exitcode = 1
+
+    def join(self) -> None:
+        """Has ended already."""
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+@pytest.mark.parametrize(
+    ("lived_s", "served", "delays_s"),
+    [
+        pytest.param(1.0, True, [0.0, 0.5, 1.0], id="short lives"),
+        pytest.param(60.0, True, [0.0, 0.0, 0.0], id="long lives"),
+        pytest.param(60.0, False, [0.0, 0.5, 1.0], id="starts that fail late, on a busy machine"),
+    ],
+)
+def test_only_a_worker_that_has_served_for_long_is_replaced_at_once_again(
+    lived_s: float, served: bool, delays_s: list[float]
+) -> None:
+    worker, seen = Worker(1, []), []
+    for _ in delays_s:
+        worker.process, worker.started_s = Dead(), 100.0  # type: ignore[assignment]
+        worker.has_started = served
+        worker.ended(100.0 + lived_s)
+        seen.append(worker.due_s - 100.0 - lived_s)
+    assert seen == delays_s
 
 
 def test_as_many_workers_as_asked_for() -> None:
@@ -47,6 +79,7 @@ def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
         serve_workers(config, lambda _line: None)
 
 
+@pytest.mark.slow
 def test_who_watches_over_workers_imports_nothing_that_serves() -> None:
     code = (
         "import sys, gateway.cli.main, gateway.process.supervisor; "

@@ -1,5 +1,6 @@
 """Descriptors from files, modules and reflection end as one set, in order."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,6 +282,20 @@ def test_sets_and_modules_agree() -> None:
     subject.add_set(Path("gen/descriptors.binpb"))
     subject.add_module("gen.library.v1")
     subject.complete()
+
+
+@pytest.mark.slow
+def test_a_set_that_is_read_before_a_module_declares_its_options_agrees_with_it() -> None:
+    code = (
+        "import sys; from pathlib import Path; from gateway.schema.sources import DescriptorFiles; "
+        "subject = DescriptorFiles(); subject.add_set(Path('gen/descriptors.binpb')); "
+        "assert 'gatewayapi.v1.policy_pb2' not in sys.modules; "
+        "subject.add_module('gen.library.v1'); subject.complete()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_buf_adds_to_an_image_is_no_difference(

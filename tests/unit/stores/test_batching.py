@@ -7,6 +7,7 @@ import pytest
 
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.batching import Batches
+from tests.support.polling import turns
 
 
 class Oracle:
@@ -38,9 +39,9 @@ async def test_what_comes_meanwhile_is_asked_next() -> None:
     ask = Batches(oracle)
     oracle.may_answer.clear()
     first = asyncio.create_task(ask(1))
-    await asyncio.sleep(0.01)
+    await turns()
     later = [asyncio.create_task(ask(n)) for n in (2, 3)]
-    await asyncio.sleep(0.01)
+    await turns()
     assert oracle.batches == [[1]]
     oracle.may_answer.set()
     assert await asyncio.gather(first, *later) == [2, 4, 6]
@@ -67,9 +68,9 @@ async def test_who_leaves_before_the_turn_is_not_asked_for() -> None:
     ask = Batches(oracle)
     oracle.may_answer.clear()
     first = asyncio.create_task(ask(1))
-    await asyncio.sleep(0.01)
+    await turns()
     leaver, stayer = asyncio.create_task(ask(2)), asyncio.create_task(ask(3))
-    await asyncio.sleep(0.01)
+    await turns()
     leaver.cancel()
     oracle.may_answer.set()
     assert [await first, await stayer] == [2, 6]
@@ -81,7 +82,7 @@ async def test_who_leaves_during_the_turn_takes_no_answer_from_others() -> None:
     ask = Batches(oracle)
     oracle.may_answer.clear()
     leaver, stayer = asyncio.create_task(ask(1)), asyncio.create_task(ask(2))
-    await asyncio.sleep(0.01)
+    await turns()
     leaver.cancel()
     oracle.may_answer.set()
     assert await stayer == 4
@@ -92,9 +93,9 @@ async def test_closing_leaves_nobody_waiting() -> None:
     ask = Batches(oracle)
     oracle.may_answer.clear()
     first = asyncio.create_task(ask(1))
-    await asyncio.sleep(0.01)
+    await turns()
     second = asyncio.create_task(ask(2))
-    await asyncio.sleep(0.01)
+    await turns()
     await ask.close()
     for task in (first, second):
         with pytest.raises(asyncio.CancelledError):

@@ -42,6 +42,7 @@ def bounds() -> AnyBounds:
     return AnyBounds(rich.codec().find)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("levels", "what"), [(101, "reply"), (90, "reply"), (101, "details")])
 def test_a_large_any_costs_a_few_times_its_size(levels: int, what: str) -> None:
     size = 4_000_000

@@ -21,6 +21,7 @@ STEP = NAME | st.just("*") | st.from_regex(r"[0-9]{1,4}", fullmatch=True) | QUOT
 PATH = st.builds(lambda first, rest: ".".join([first, *rest]), NAME, st.lists(STEP, max_size=3))
 
 
+@pytest.mark.slow
 @given(st.lists(PATH | st.just("*"), max_size=4))
 def test_what_is_spelled_is_read_back(paths: list[str]) -> None:
     spelled = [spell_path(path) for path in paths]

@@ -17,6 +17,7 @@ from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Scripted
+from tests.support.polling import until
 
 
 def answer(stream_id: int) -> bytes:
@@ -151,7 +152,7 @@ async def test_a_call_under_way_outlives_a_ping_that_is_not_answered() -> None:
     server = Scripted(lambda _: b"", answer)
     async with server.running() as target, channel_to(target, idle_check_s=0.1) as channel:
         slow = call(channel)
-        await asyncio.sleep(0.1)
+        await until(lambda: server.calls == 1)
         for opened in channel._connections:
             opened._heard_at_s -= 1_000
         assert (await call(channel)).message == b"ok"
@@ -198,13 +199,12 @@ async def test_why_a_connection_ended_is_logged_once(
     async with server.running() as target, channel_to(target) as channel:
         with caplog.at_level(logging.WARNING, "gateway"):
             calls = [call(channel) for _ in range(3)]
-            while server.calls < 3:  # noqa: ASYNC110 - the server counts, and tells nobody
-                await asyncio.sleep(0.01)
+            await until(lambda: server.calls >= 3)
             await asyncio.sleep(0.1)
             for writer in server.writers:
                 writer.close()
             errors = [await failure(one) for one in calls]
-            await asyncio.sleep(0.05)
+            await until(lambda: bool(caplog.records))
     assert {error.code for error in errors} == {Code.UNAVAILABLE}
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == f"upstream library: the connection to {target} ended: {says}"

@@ -18,6 +18,7 @@ from gateway.auth.jwt.jwks import (
     read_keys,
 )
 from tests.support.jwts import KIND, jwk_set, private_key, public_jwk, public_pem, secret_jwk
+from tests.support.polling import until
 
 RSA_ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 
@@ -244,7 +245,7 @@ async def test_while_an_issuer_is_down_its_old_keys_serve_but_not_for_ever() -> 
     source.is_down = True
     source.now_s += 3599
     assert await _kids(keys, "a") == ["a"]
-    await asyncio.sleep(0.01)
+    await until(lambda: source.said)
     assert source.said == ["is down"]
     source.now_s += 2
     with pytest.raises(KeysUnavailableError):

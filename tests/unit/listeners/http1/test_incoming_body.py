@@ -50,6 +50,7 @@ def test_what_is_not_one_gzip_stream_is_refused(packed: bytes, size: int) -> Non
     assert raised.value.http_status == 400
 
 
+@pytest.mark.slow
 def test_a_bomb_is_stopped_before_it_has_grown() -> None:
     packed = gzip.compress(bytes(50_000_000))
     texts = Inflater(10).feed(packed)

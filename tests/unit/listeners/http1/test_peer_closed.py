@@ -8,6 +8,7 @@ import pytest
 
 from gateway.listeners.http1.peer_closed import peer_has_closed
 from gateway.listeners.http1.stream_writer import reset
+from tests.support.polling import turns, until
 
 Ends = tuple[asyncio.Transport, asyncio.Transport]
 
@@ -29,7 +30,7 @@ async def ends() -> AsyncIterator[Ends]:
     for transport in transports:
         transport.abort()
     listening.close()
-    await asyncio.sleep(0.01)
+    await turns()
 
 
 async def test_who_is_there_is_there(ends: Ends) -> None:
@@ -43,13 +44,11 @@ async def test_who_closes_behind_what_it_has_sent_is_gone(ends: Ends) -> None:
     ours, theirs = ends
     theirs.write(b"x" * 1000)
     theirs.close()
-    await asyncio.sleep(0.05)
-    assert peer_has_closed(ours)
+    await until(lambda: peer_has_closed(ours))
 
 
 async def test_who_breaks_off_is_gone(ends: Ends) -> None:
     ours, theirs = ends
     theirs.write(b"x" * 1000)
     reset(theirs)
-    await asyncio.sleep(0.05)
-    assert peer_has_closed(ours)
+    await until(lambda: peer_has_closed(ours))

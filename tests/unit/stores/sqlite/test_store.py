@@ -6,6 +6,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from gateway.stores.base import EXPIRED_KEYS_KEPT_S, KeyRecord, TokenBucket, TokenKind
 from gateway.stores.sqlite.store import SqliteStore
 from tests.contract.stores.test_tokens import token
@@ -14,6 +16,7 @@ from tests.support.recording import Clock
 BRIEFLY = TokenBucket(1, 0.5)
 
 
+@pytest.mark.slow
 async def test_counters_that_somebody_made_up_go_as_fast_as_they_came(tmp_path: Path) -> None:
     clock = Clock()
     store = SqliteStore(tmp_path / "gateway.db", clock)

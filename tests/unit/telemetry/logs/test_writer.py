@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.telemetry.logs.writer import FileSink, LogError, LogWriter, Sink, StreamSink
+from tests.support.polling import until_sync
 
 
 class Disk:
@@ -49,14 +50,6 @@ def writer(sink: Sink, *, must_keep: bool = False, most: int = 1000) -> LogWrite
     )
 
 
-def until(happened: Callable[[], bool]) -> None:
-    for _ in range(300):
-        if happened():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
-
-
 def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
     disk = Disk()
     writing = writer(disk)
@@ -71,7 +64,7 @@ def test_lines_are_written_without_being_asked_for() -> None:
     disk = Disk()
     writing = writer(disk)
     writing.add(1)
-    until(lambda: disk.text == "1\n")
+    until_sync(lambda: disk.text == "1\n")
     writing.close()
 
 
@@ -81,7 +74,7 @@ def test_a_hurried_line_does_not_wait() -> None:
     started_s = time.monotonic()
     writing.add(1)
     writing.hurry()
-    until(lambda: disk.text != "")
+    until_sync(lambda: disk.text != "")
     assert time.monotonic() - started_s < 0.2
     writing.close()
 
@@ -110,7 +103,7 @@ def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
     for number in range(3):
         writing.add(number)
     writing.hurry()
-    until(lambda: writing.dropped == 3)
+    until_sync(lambda: writing.dropped == 3)
     disk.error = None
     writing.add(3)
     writing.close()
@@ -165,7 +158,7 @@ def test_a_rotated_file_is_made_anew_and_no_line_is_lost(tmp_path: Path, sync: b
             writing.add(turn * 40 + number)
             if number == 20:
                 writing.hurry()
-                until(lambda: file.exists() and not writing.waiting)
+                until_sync(lambda: file.exists() and not writing.waiting)
                 file.rename(tmp_path / f"a.log.{turn}")
                 if turn % 2:
                     file.touch()  # logrotate's `create`
@@ -229,7 +222,7 @@ def test_a_closed_pipe_fails_no_one() -> None:
     one = writer(StreamSink(writing))
     one.add(1)
     one.hurry()
-    until(lambda: one.dropped == 1)
+    until_sync(lambda: one.dropped == 1)
     one.close()
     os.close(writing)
 
@@ -319,6 +312,6 @@ def test_lines_that_must_be_kept_are_whole_after_a_torn_one(tmp_path: Path) -> N
     with disk_of(1):
         writing.add(10)
         writing.hurry()
-        until(lambda: file.stat().st_size == 1)
+        until_sync(lambda: file.stat().st_size == 1)
     assert writing.close()
     assert file.read_text() == "1\n10\n"

@@ -186,6 +186,7 @@ def test_every_binding_can_say_why_it_did_not_match() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_search_costs_no_more_than_the_trie_has_nodes() -> None:
     routes = router(*[f"GET /{'/'.join('*' if i >> b & 1 else 'a' for b in range(10))}/end{i}"
                       for i in range(1024)])  # fmt: skip

@@ -161,6 +161,7 @@ def test_white_space_between_elements_is_no_part_of_a_message() -> None:
     assert found == [b"1", b"2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -186,6 +187,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(VALUES, max_size=6),
     st.lists(st.integers(1, 30), min_size=1),

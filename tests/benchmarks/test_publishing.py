@@ -8,7 +8,7 @@ from benchmarks import publishing
 from benchmarks.end_to_end import Results
 from benchmarks.peers import GRPCIO, OURS, PYTHON
 from benchmarks.scenarios import SMALL_GET
-from tests.unit.benchmarks.test_results import THEN, sample
+from tests.benchmarks.test_results import THEN, sample
 
 PAGE = "# Page\n\n<!-- figures -->\nold\n<!-- /figures -->\n\nthe rest\n"
 

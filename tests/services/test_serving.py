@@ -19,7 +19,7 @@ from services import echo, library
 from services.serving import CannotListen, serve
 from tests.support.servers import echo_server, library_server
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 async def services_at(address: str) -> set[str]:

@@ -241,6 +241,7 @@ def test_a_thousand_parameters_are_taken_without_a_setting() -> None:
     assert bind(query) == {"tags": [f"id{number}" for number in range(1000)]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameter",
     ["tags={}", "tags=%41+{}", "labels[k{}]=7", "sub.labels[k%20{}]=7", "nope{}=x"],

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gen.library.v1 import library_pb2 as pb
 from services.seed import PNG
-from tests.unit.services.refused import refusal, violations
+from tests.services.refused import refusal, violations
 
 SOLARIS = "shelves/fiction/books/solaris"
 

@@ -8,7 +8,7 @@ from gateway.config.model import OnConflict
 from gateway.schema.catalog import build_schema
 from gateway.transcoding.binding import bind, build_router
 
-DESCRIPTORS = Path(__file__).parents[3] / "gen" / "descriptors.binpb"
+DESCRIPTORS = Path(__file__).parents[2] / "gen" / "descriptors.binpb"
 
 
 def test_every_method_has_a_rule_and_no_rule_raises_a_doubt() -> None:

@@ -11,7 +11,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from gen.library.v1 import library_pb2 as pb
 from services.seed import PNG
-from tests.unit.services.refused import refusal, stream_refusal, violations
+from tests.services.refused import refusal, stream_refusal, violations
 
 SHELF = "shelves/fiction"
 SOLARIS = f"{SHELF}/books/solaris"

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import StringValue
 
 from gen.echo.v1 import echo_pb2 as pb
-from tests.unit.services.refused import code_and_details, refusal, stream_refusal, violations
+from tests.services.refused import code_and_details, refusal, stream_refusal, violations
 
 LIBRARY_CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 

@@ -1,0 +1,85 @@
+"""Records of ended requests, and the observers that get them, whatever logs are open."""
+
+import time
+
+import pytest
+
+from gateway.config.log import LogOptions
+from gateway.exchange.calls import RequestLog
+from gateway.status import Code
+from gateway.telemetry import record as record_module
+from gateway.telemetry.logs.opening import open_logs
+from gateway.telemetry.masking import PathMasks
+from gateway.telemetry.record import Record
+from tests.support.entries import bindings
+from tests.support.site import PEER, Records, make_request
+
+MASKS = PathMasks(bindings().values())
+
+
+def note(log: RequestLog, *, started_s: float = 0.0) -> None:
+    request = make_request("/v1/holders/ada?a=b", User_Agent="me", traceparent="00-a-b-01")
+    request.id, request.body_bytes = "id", 7
+    log.note(request, None, 404, Code.NOT_FOUND, 5, started_s or time.monotonic())
+
+
+def test_a_record_states_how_a_request_ended() -> None:
+    records = Records()
+    before_s = time.time()
+    note(RequestLog([records], MASKS), started_s=time.monotonic() - 2)
+    (one,) = records
+    assert before_s <= one.at_s <= time.time()
+    assert 2 <= one.duration_s < 3
+    assert (one.request_id, one.method, one.path, one.query) == (
+        "id",
+        "GET",
+        "/v1/holders/ada",
+        "a=b",
+    )
+    assert (one.status, one.code, one.binding) == (404, Code.NOT_FOUND, None)
+    assert (one.request_bytes, one.response_bytes) == (7, 5)
+    assert (one.peer, one.client, one.principal) == (PEER, PEER, None)
+    assert (one.user_agent, one.traceparent) == ("me", "00-a-b-01")
+    assert one.headers["User-Agent"] == "me"
+    assert one.masks is MASKS
+
+
+def test_every_observer_gets_the_same_record_in_the_order_they_stand() -> None:
+    order: list[str] = []
+
+    class Named(Records):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def ended(self, record: Record) -> None:
+            order.append(self.name)
+            super().ended(record)
+
+    observers = [Named("a"), Named("b")]
+    note(RequestLog(observers, MASKS))
+    assert order == ["a", "b"]
+    assert observers[0][0] is observers[1][0]
+
+
+def test_without_observers_no_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr("gateway.exchange.calls.Record", lambda **_: made.append(1))
+    note(RequestLog([], MASKS))
+    assert made == []
+
+
+async def test_an_observer_needs_no_open_log() -> None:
+    records = Records()
+    async with open_logs(LogOptions(access="off", events="off", audit="off")) as logs:
+        assert logs.observers == []
+        note(RequestLog([*logs.observers, records], MASKS))
+    assert len(records) == 1
+
+
+def test_a_record_can_hold_nothing_but_what_is_stated() -> None:
+    records = Records()
+    note(RequestLog([records], MASKS))
+    with pytest.raises(AttributeError):
+        records[0].other = 1  # type: ignore[attr-defined]
+    assert set(record_module.Record.__slots__) >= {"code", "status", "principal"}
