@@ -168,13 +168,13 @@ def _ring(
     forwarding: Forwarding,
 ) -> Ring:
     """The checks and headers that stand around all requests."""
-    gates: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
-    finishes: list[ResponseHook] = []
+    checks: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
+    hooks: list[ResponseHook] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
         if config.forwarded.trusted_proxies:
             secure = forwarding.is_secure
-        finishes.append(security_headers(config.security_headers, secure))
+        hooks.append(security_headers(config.security_headers, secure))
     if config.cors.origins:
 
         def allowed_methods(path: str) -> Sequence[str]:
@@ -182,9 +182,9 @@ def _ring(
 
         cors = Cors(config.cors, allowed_methods)
         # Before credentials are asked for: a browser sends none with its preflight.
-        gates.append(cors.gate)
-        finishes.append(cors.finish)
-    return Ring([*gates, *auth.gates], finishes)
+        checks.append(cors.check)
+        hooks.append(cors.add_headers)
+    return Ring([*checks, *auth.checks], hooks)
 
 
 def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Policies:

@@ -94,7 +94,7 @@ class CallFactory:
         """The metadata made of a request's header fields, kept with them where it may be."""
         fields, peer = request.fields, request.peer
         # Fields are shared by requests of one connection alone, and so of one peer.
-        rules = self._rules_of_proxies if self._forwarding.believes(peer) else self._rules
+        rules = self._rules_of_proxies if self._forwarding.trusts(peer) else self._rules
         forwarded = self._forwarding.metadata(peer, request.headers)
         if not is_conditional(fields):
             fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]

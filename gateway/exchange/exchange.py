@@ -14,7 +14,7 @@ from typing import Final
 from gateway.audit import ORIGIN
 from gateway.config.model import Limits
 from gateway.exchange.dialects.dialect import Dialect
-from gateway.exchange.dialects.websocket.handshake import take_credentials
+from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
@@ -69,9 +69,9 @@ class Exchange:
         try:
             if request.wants_websocket:
                 dialect = site.websocket
-                take_credentials(request)
-            for gate in site.gates:
-                gate(request)
+                move_token_to_header(request)
+            for check in site.checks:
+                check(request)
             if request.path in site.endpoints.by_path:
                 response = await site.endpoints.answer(request)
             else:
@@ -92,16 +92,16 @@ class Exchange:
             site.rendering.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
                 gone = error
-        if not self._finish(site, request, response):
-            code, response = _INTERNAL, _bare(dialect, request)
-        goes_on = response.stream is not None or response.upgrade is not None
-        ending = _end_call(request, code, goes_on=goes_on)
+        if not self._add_headers(site, request, response):
+            code, response = _INTERNAL, _bare_error(dialect, request)
+        continues = response.stream is not None or response.upgrade is not None
+        ending = _end_call(request, code, continues=continues)
         if ending is not None:
             await ending
         if gone is not None:
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
-        if not goes_on:  # else it is recorded when it is through
+        if not continues:  # else it is recorded when it is through
             sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
             site.request_log.note(request, match, response.status, response.code, sent, started_s)
         return response
@@ -120,20 +120,20 @@ class Exchange:
         request = Request(method, path if path.startswith("/") else "", fields, peer)
         request.id = self._ids.choose(None)
         response = site.rest.fail(error)
-        if not self._finish(site, request, response):
-            response = _bare(site.rest, request)
+        if not self._add_headers(site, request, response):
+            response = _bare_error(site.rest, request)
         sent = len(response.body)
         site.request_log.note(request, None, response.status, error.code, sent, _now_s())
         return response
 
-    def _finish(self, site: Site, request: Request, response: Response) -> bool:
+    def _add_headers(self, site: Site, request: Request, response: Response) -> bool:
         """Adds the headers that every response has; tells whether that went well."""
         try:
             if request.own_headers:
                 response.state(request.own_headers)
             response.headers.append(("X-Request-Id", request.id))
-            for finish in site.finishes:
-                finish(request, response)
+            for hook in site.hooks:
+                hook(request, response)
         except Exception:
             logger.exception("the headers of request %s cannot be made", request.id)
             return False
@@ -151,19 +151,19 @@ def _failure(request: Request, error: BaseException) -> StatusError:
     return StatusError(_INTERNAL, "internal error")
 
 
-def _end_call(request: Request, code: Code, *, goes_on: bool) -> Awaitable[None] | None:
+def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[None] | None:
     """Ends the call of a request, if it has one that does not go on; what it gives is awaited."""
     call = request.open_call
     if call is None:
         return None
     request.open_call = None  # they hold each other, and only the garbage collector would part them
-    if goes_on:
+    if continues:
         return None
     request.principal = call.principal
     return call.end(code)
 
 
-def _bare(dialect: Dialect, request: Request) -> Response:
+def _bare_error(dialect: Dialect, request: Request) -> Response:
     """The answer that takes the place of a response whose headers cannot be made."""
     response = dialect.fail(StatusError(_INTERNAL, "internal error"), request.fields.accept)
     response.headers = [("X-Request-Id", request.id)]

@@ -13,7 +13,7 @@ from gateway.call import Metadata, Reply
 from gateway.config.model import Config
 from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
-from gateway.http.entity_tags import distinguish
+from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, ErrorShape, StatusError
 from gateway.transcoding.binding import Binding
@@ -110,7 +110,7 @@ class Rendering:
         """Describes the response of a call, or of an endpoint where there is no `match`."""
         is_raw = match is None or self._transcoder.answers_raw(match)
         if response.headers:  # most back ends send none, and so no tag
-            distinguish(response, request.fields, is_raw=is_raw)
+            tag_representation(response, request.fields, is_raw=is_raw)
         if response.upgrade is not None:
             return
         if not is_raw:
@@ -123,7 +123,7 @@ class Rendering:
     def describe_failure(self, request: Request, response: Response) -> None:
         """Describes the response that tells of a failure."""
         if response.status != 204:
-            distinguish(response, request.fields, is_raw=False)
+            tag_representation(response, request.fields, is_raw=False)
             response.headers.append(self._varies)
 
 

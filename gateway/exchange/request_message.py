@@ -1,6 +1,6 @@
 """The one message of a request that streams nothing: of its body, if it has one, and its URL."""
 
-from gateway.exchange.offloading import transcoded
+from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import Binding
@@ -29,9 +29,9 @@ class RequestMessage:
         if body is None:
             return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
         refuse_needless_body(request, match)
-        if not body.is_at_hand:
+        if not body.is_buffered:
             return None
-        return self._decode(body.take())
+        return self._decode(body.read_now())
 
     async def read(self) -> bytes:
         """The message, once its body is there.
@@ -46,7 +46,7 @@ class RequestMessage:
         data = await body.read()
         if self._transcoder.takes_raw(self._match):  # which is only copied
             return self._decode(data)
-        return await transcoded(self._decode, data)
+        return await transcode(self._decode, data)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request

@@ -67,8 +67,8 @@ class Site:
         self.policies = policies
         self.limits = config.limits
         self.compression = config.compression
-        self.gates = tuple(ring.gates)
-        self.finishes = tuple(ring.finishes)
+        self.checks = tuple(ring.checks)
+        self.hooks = tuple(ring.hooks)
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """The address of a request's client, where trusted proxies stand between."""

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.exchange.offloading import transcoded
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
+from gateway.exchange.worker_threads import transcode
 from gateway.status import Code, StatusError
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import Framing
@@ -42,7 +42,7 @@ class ResponseStream:
         """How many bytes all pieces will be, where that is known."""
         self.heartbeat_s: float | None = None
         """How long to be silent before saying so, or None for ever."""
-        self.ended: Ended = _nobody
+        self.ended: Ended = _ignore
         self._call = call
         self._encode = encode
         self._encode_error = encode_error
@@ -92,7 +92,7 @@ class ResponseStream:
         if self._framing is None:  # raw bytes, which are cut out of the message
             payload = self._encode(message).body
         else:
-            payload = (await transcoded(self._encode, message)).body
+            payload = (await transcode(self._encode, message)).body
             payload = self._framing.message(payload, self.count)
         self.count += 1
         return payload
@@ -118,5 +118,5 @@ class ResponseStream:
                 self.ended(code, self._bytes)
 
 
-def _nobody(code: Code, size: int) -> None:
+def _ignore(code: Code, size: int) -> None:
     """Stands in for who is to be told."""

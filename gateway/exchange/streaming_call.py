@@ -45,7 +45,7 @@ class StreamingCall:
             request,
             method,
             started_s,
-            source=None if read is None else _Late(read, self._admit),
+            source=None if read is None else _ObservedSource(read, self._on_admitted),
             messages=admitted,
         )
         request.open_call = self
@@ -112,24 +112,26 @@ class StreamingCall:
         for source in self._sources:
             await source.aclose()
 
-    def _admit(self) -> None:
+    def _on_admitted(self) -> None:
         if not self._admitted.done():
             self._admitted.set_result(None)
 
     async def _messages(self, source: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        self._admit()
+        self._on_admitted()
         async for message in source:
             yield message
 
 
-class _Late:
+class _ObservedSource:
     """The request message of a stream of replies: always awaited, and it tells when it was read."""
 
-    __slots__ = ("_admit", "_read")
+    __slots__ = ("_on_admitted", "_read")
 
-    def __init__(self, read: Callable[[], Awaitable[bytes]], admit: Callable[[], None]) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[bytes]], on_admitted: Callable[[], None]
+    ) -> None:
         self._read = read
-        self._admit = admit
+        self._on_admitted = on_admitted
 
     def take(self) -> None:
         """Nothing: whether the guards have agreed is learnt from when the message is read."""
@@ -137,7 +139,7 @@ class _Late:
     async def read(self) -> bytes:
         """The message; once it is there, the guards have agreed."""
         message = await self._read()
-        self._admit()
+        self._on_admitted()
         return message
 
 

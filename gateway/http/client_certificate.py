@@ -38,7 +38,7 @@ def certificates_of(options: AuthOptions, forwarding: Forwarding) -> Certificate
     is_forwarded = options.certificates.forwarded
 
     def certificate(request: Request) -> Certificate | None:
-        if not forwarding.believes(request.peer):
+        if not forwarding.trusts(request.peer):
             return request.certificate
         # A proxy's own certificate says nothing about those it speaks for.
         return parse_forwarded(_last_value(request)) if is_forwarded else None

@@ -48,13 +48,13 @@ async def compress(
     if accept_encoding is None or not accepts_gzip(accept_encoding):
         return
     if len(response.body) > _OFF_THE_LOOP_BYTES:
-        packed = await asyncio.to_thread(_gzip, response.body, options.level)
+        compressed = await asyncio.to_thread(_gzip, response.body, options.level)
     else:
-        packed = _gzip(response.body, options.level)
-    response.body = packed
+        compressed = _gzip(response.body, options.level)
+    response.body = compressed
     response.headers.append(("Content-Encoding", "gzip"))
 
 
 def _gzip(body: bytes, level: int) -> bytes:
-    packer = zlib.compressobj(level, wbits=_GZIP_WINDOW)
-    return packer.compress(body) + packer.flush()
+    compressor = zlib.compressobj(level, wbits=_GZIP_WINDOW)
+    return compressor.compress(body) + compressor.flush()

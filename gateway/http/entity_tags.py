@@ -70,7 +70,7 @@ def conditions_for_back_end(
     return found
 
 
-def distinguish(response: Response, fields: HeaderFields, *, is_raw: bool) -> None:
+def tag_representation(response: Response, fields: HeaderFields, *, is_raw: bool) -> None:
     """Gives the entity tag of a response, if it has one, the suffix of its representation.
 
     `is_raw` is whether its bytes and their media type are the back end's own.
@@ -79,13 +79,15 @@ def distinguish(response: Response, fields: HeaderFields, *, is_raw: bool) -> No
     for at, (name, tag) in enumerate(headers):
         if name.lower() == "etag" and _TAG.fullmatch(tag):
             suffix = "" if is_raw else _SUFFIX_OF.get(media_type(response.content_type), "")
-            is_packed = any(one.lower() == "content-encoding" for one, _ in headers)
-            if not tag.startswith("W/") and (is_packed or _has_packed(response, fields, tag)):
+            is_compressed = any(one.lower() == "content-encoding" for one, _ in headers)
+            if not tag.startswith("W/") and (
+                is_compressed or _confirms_compressed(response, fields, tag)
+            ):
                 suffix += _GZIP
             headers[at] = (name, _with(tag, suffix))
 
 
-def _has_packed(response: Response, fields: HeaderFields, tag: str) -> bool:
+def _confirms_compressed(response: Response, fields: HeaderFields, tag: str) -> bool:
     """Whether this says of a representation in gzip that its client has it already."""
     get = fields.by_name.get
     return (

@@ -10,12 +10,12 @@ from gateway.http.messages import Request
 
 _UNKNOWN = "unknown"
 # A client can send thousands through a proxy we trust, and each has to be parsed.
-_MOST_ADDRESSES = 32
+_MAX_ADDRESSES = 32
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 
 
 class Forwarding:
-    """States the client's address, host and scheme; believes only trusted proxies about them."""
+    """States the client's address, host and scheme; trusts only trusted proxies about them."""
 
     def __init__(self, options: ForwardedOptions, *, scheme: str = "http") -> None:
         self._networks = [
@@ -35,8 +35,8 @@ class Forwarding:
         host = headers.get("Host", "")
         chain, proto = peer, self._scheme
         if self._networks and self._is_trusted(peer):
-            chain, host, proto = self._believe(peer, headers, host)
-        return _told(chain, host, proto)
+            chain, host, proto = self._from_proxy(peer, headers, host)
+        return _entries(chain, host, proto)
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """The address of the client: the last in the chain that is no trusted proxy."""
@@ -45,28 +45,28 @@ class Forwarding:
         client = peer
         for address in reversed(_addresses(headers)):
             if address == _UNKNOWN:
-                break  # who stands before someone unknown was told by nobody we trust
+                break  # who stands before someone unknown was stated by nobody we trust
             client = address
             if not self._is_trusted(address):
                 break
         return client
 
-    def believes(self, peer: str) -> bool:
+    def trusts(self, peer: str) -> bool:
         """Whether a peer is a trusted proxy."""
         return bool(self._networks) and self._is_trusted(peer)
 
     def is_secure(self, request: Request) -> bool:
         """Whether the client speaks TLS, with us or with a trusted proxy."""
-        if self.believes(request.peer):
-            return self._believe(request.peer, request.headers, "")[2] == "https"
+        if self.trusts(request.peer):
+            return self._from_proxy(request.peer, request.headers, "")[2] == "https"
         return self._scheme == "https"
 
-    def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
+    def _from_proxy(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
         chain = ", ".join([*_addresses(headers), peer])
         proto = _last(_joined(headers, "x-forwarded-proto")) or _element(headers, "proto")
-        told = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
+        stated = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
         scheme = proto if proto in ("http", "https") else self._scheme
-        return chain, told if _HOST.fullmatch(told) else host, scheme
+        return chain, stated if _HOST.fullmatch(stated) else host, scheme
 
     def _parse_is_trusted(self, peer: str) -> bool:
         try:
@@ -80,7 +80,7 @@ class Forwarding:
 
 # Saves checking the host again at each request of a client.
 @lru_cache(maxsize=4096)
-def _told(chain: str, host: str, proto: str) -> tuple[tuple[str, str], ...]:
+def _entries(chain: str, host: str, proto: str) -> tuple[tuple[str, str], ...]:
     entries = (
         ("x-forwarded-for", chain),
         ("x-forwarded-host", host),
@@ -95,10 +95,10 @@ def _last(value: str) -> str:
 
 def _addresses(headers: Mapping[str, str]) -> list[str]:
     """The chain so far; of X-Forwarded-For and Forwarded (RFC 7239) the former counts."""
-    told = _joined(headers, "x-forwarded-for")
-    if not told:
-        told = ",".join(re.findall(r'(?i)\bfor="?([^";,]*)', _joined(headers, "forwarded")))
-    return [_address(part) for part in told.split(",")[-_MOST_ADDRESSES:] if part.strip()]
+    stated = _joined(headers, "x-forwarded-for")
+    if not stated:
+        stated = ",".join(re.findall(r'(?i)\bfor="?([^";,]*)', _joined(headers, "forwarded")))
+    return [_address(part) for part in stated.split(",")[-_MAX_ADDRESSES:] if part.strip()]
 
 
 def _joined(headers: Mapping[str, str], name: str) -> str:

@@ -27,11 +27,11 @@ class HeaderFields:
 
     __slots__ = (
         "accept",
-        "are_clear",
+        "are_checked",
         "by_name",
         "content_type",
         "expect",
-        "is_coded",
+        "is_encoded",
         "metadata",
         "raw",
         "request_id",
@@ -47,12 +47,12 @@ class HeaderFields:
         self.accept = get(_ACCEPT)
         self.content_type = get(_CONTENT_TYPE)
         self.expect = get(_EXPECT)
-        self.is_coded = _CONTENT_ENCODING in by_name
+        self.is_encoded = _CONTENT_ENCODING in by_name
         self.request_id = get(_REQUEST_ID)
         self.timeout = get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
         self.user_agent = get(_USER_AGENT, "")
-        self.are_clear = False
+        self.are_checked = False
         """Whether the gates that look at nothing else have let them pass."""
         self.metadata: Metadata | None = None
         """What back ends are told of them, once that is known; to be copied, not changed."""

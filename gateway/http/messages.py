@@ -18,10 +18,10 @@ class Body(Protocol):
     """The body of a request, which nobody reads before it is asked for."""
 
     @property
-    def is_at_hand(self) -> bool:
+    def is_buffered(self) -> bool:
         """Whether all of it is there, as it is to be read, and small enough to be read at once."""
 
-    def take(self) -> bytes:
+    def read_now(self) -> bytes:
         """All of a body that is at hand.
 
         Raises:
@@ -74,13 +74,13 @@ class BodyStream(Protocol):
 class Takeover(Protocol):
     """Another protocol that takes a connection over once the response's head is ready."""
 
-    async def run(self, wire: SocketConnection, head: bytes, early: bytes) -> None:
+    async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
         """Sends `head`, takes `early`, which came behind the request, and serves to the end."""
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of the client."""
 
-    def beat(self, now_s: float) -> None:
+    def send_heartbeat(self, now_s: float) -> None:
         """Sends a sign of life, if it is time for one."""
 
     def shut_down(self) -> None:

@@ -15,10 +15,10 @@ logger = logging.getLogger("gateway")
 
 _CHECK_EVERY_S: Final = 0.05
 # How fast a client reads is not known at first; below twice the budget it is given the time.
-_KNOWN_AFTER_S: Final = 1.0
+_RATE_KNOWN_AFTER_S: Final = 1.0
 
 
-class _Slow:
+class _SlowClient:
     """One client that has more to take than its connection holds."""
 
     __slots__ = ("peer", "since_s", "transport", "unsent_bytes")
@@ -41,14 +41,14 @@ class SlowClients:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
         self._budget_bytes = limits.unsent_bytes
-        self._least_rate = limits.reading_bytes_per_s
-        self._patience_s = limits.body_timeout_s
-        self._clients: dict[asyncio.Transport, _Slow] = {}
+        self._min_rate = limits.reading_bytes_per_s
+        self._timeout_s = limits.body_timeout_s
+        self._clients: dict[asyncio.Transport, _SlowClient] = {}
         self._check_due = False
 
     def add(self, transport: asyncio.Transport, peer: str) -> None:
         """Watches a client from now on."""
-        self._clients[transport] = _Slow(transport, peer, self._loop.time())
+        self._clients[transport] = _SlowClient(transport, peer, self._loop.time())
         if not self._check_due:
             self._check_due = True
             self._loop.call_later(_CHECK_EVERY_S, self._check)
@@ -61,11 +61,11 @@ class SlowClients:
     def sweep(self, now_s: float) -> None:
         """Cuts off those that read too slowly, and those that are too many; called regularly."""
         for slow in list(self._clients.values()):
-            if now_s - slow.since_s < self._patience_s:
+            if now_s - slow.since_s < self._timeout_s:
                 continue
             unsent_bytes = slow.transport.get_write_buffer_size()
             rate = slow.rate(now_s, unsent_bytes)
-            if rate < self._least_rate:
+            if rate < self._min_rate:
                 self._cut(slow, unsent_bytes, rate, "limits.reading_bytes_per_s")
             else:
                 slow.since_s, slow.unsent_bytes = now_s, unsent_bytes
@@ -81,14 +81,14 @@ class SlowClients:
         now_s = self._loop.time()
         rates = {slow: slow.rate(now_s, unsent[slow]) for slow in unsent}
         for slow in sorted(unsent, key=lambda each: (rates[each], -unsent[each])):
-            is_known = now_s - slow.since_s >= _KNOWN_AFTER_S
+            is_known = now_s - slow.since_s >= _RATE_KNOWN_AFTER_S
             if is_known or total_bytes > 2 * self._budget_bytes:
                 self._cut(slow, unsent[slow], rates[slow], "limits.unsent_bytes")
                 total_bytes -= unsent[slow]
             if total_bytes <= self._budget_bytes:
                 return
 
-    def _cut(self, slow: _Slow, unsent_bytes: int, rate: float, setting: str) -> None:
+    def _cut(self, slow: _SlowClient, unsent_bytes: int, rate: float, setting: str) -> None:
         self.discard(slow.transport)
         logger.warning(
             "cut off a client at %s that reads too slowly, %d bytes a second, while %d bytes"

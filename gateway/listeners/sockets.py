@@ -17,10 +17,10 @@ from gateway.status import StartUpError
 BACKLOG = 1024
 _UNIX = "unix:"
 # Elsewhere sockets can share a port, too, but the kernel spreads no connections over them.
-_SPREADS = sys.platform == "linux"
+_KERNEL_BALANCES = sys.platform == "linux"
 # sockaddr_un has 108 bytes on Linux and 104 on others, with a zero at the end (unix(7)).
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class ListenError(StartUpError):
@@ -55,14 +55,14 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
                 only = undo.enter_context(_listening_at(Path(listen.removeprefix(_UNIX))))
                 undo.pop_all()
                 return [[only]] * count
-            share = count > 1 and _SPREADS
+            share = count > 1 and _KERNEL_BALANCES
             first = [
                 undo.enter_context(opened)
                 for opened in _listening_on(*parse_address(listen), share=share)
             ]
-            more = [_beside(first, undo) if share else first for _ in range(count - 1)]
+            more = [_shared_with(first, undo) if share else first for _ in range(count - 1)]
         except (OSError, UnicodeError) as error:
-            raise ListenError(_why(listen, error)) from None
+            raise ListenError(_reason(listen, error)) from None
         undo.pop_all()
         return [first, *more]
 
@@ -84,7 +84,7 @@ def check_listen(listen: str) -> None:
         host.encode("idna")
         _check_address(host)
     except (OSError, UnicodeError) as error:
-        raise ListenError(_why(listen, error)) from None
+        raise ListenError(_reason(listen, error)) from None
 
 
 def _check_path(path: Path) -> None:
@@ -166,7 +166,7 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
                 _bound(family, where, share=False).close()
             opened = _bound(family, where, share=share)
         except OSError as error:
-            if error.errno not in _NOT_HERE:
+            if error.errno not in _NO_SUCH_ADDRESS:
                 raise
             missing = error  # a name such as localhost has IPv6 addresses where there is no IPv6
             continue
@@ -176,7 +176,7 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
         raise missing
 
 
-def _beside(first: Sockets, undo: ExitStack) -> Sockets:
+def _shared_with(first: Sockets, undo: ExitStack) -> Sockets:
     """More sockets on the ports of `first`."""
     return [undo.enter_context(_bound(s.family, s.getsockname(), share=True)) for s in first]
 
@@ -198,7 +198,7 @@ def _bound(family: int, address: Any, *, share: bool) -> socket.socket:
     return opened
 
 
-def _why(listen: str, error: OSError | UnicodeError) -> str:
+def _reason(listen: str, error: OSError | UnicodeError) -> str:
     is_unix = listen.startswith(_UNIX)
     reasons = {
         errno.EADDRINUSE: "something else than a socket has this name"

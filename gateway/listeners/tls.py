@@ -157,9 +157,9 @@ class TlsProtocol(HttpProtocol):
         if not self._is_closing:
             super().close_when_idle()
 
-    def linger(self) -> None:
+    def begin_lingering_close(self) -> None:
         """Closes so that the last answer arrives."""
-        super().linger()
+        super().begin_lingering_close()
         self._close_if_lingering()
 
     def _close_if_lingering(self) -> None:

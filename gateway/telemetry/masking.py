@@ -72,7 +72,7 @@ class PathMasks:
         """`redact` says which field paths of a method its policy hides, `*` for all."""
         hidden = {one: _hidden(one, redact(one.method) if redact else ()) for one in bindings}
         self._hidden = {binding: places for binding, places in hidden.items() if places}
-        self.hide_something = bool(self._hidden)
+        self.hides_anything = bool(self._hidden)
         """Whether there is anything to hide in any path."""
 
     def mask(self, path: str, binding: Binding | None) -> str:

@@ -6,9 +6,9 @@ from typing import Final
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.endpoints import options_answer
-from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.request_message import RequestMessage
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
@@ -63,7 +63,7 @@ class RestDialect:
         reply = await self._chains[method](call)
         if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
             return self._rendering.reply(reply, encode)
-        return await in_thread(partial(self._rendering.reply, reply, encode))
+        return await run_in_thread(partial(self._rendering.reply, reply, encode))
 
 
 def _without_path(error: StatusError) -> StatusError:

@@ -9,11 +9,11 @@ from functools import partial
 
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
-from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering, stated_length
 from gateway.exchange.request_message import RequestMessage, refuse_needless_body
 from gateway.exchange.stream_body import ResponseStream
 from gateway.exchange.streaming_call import StreamingCall
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
 from gateway.http.turns import MESSAGES_AT_ONCE
 from gateway.transcoding.binding import Binding
@@ -91,7 +91,7 @@ class RestStreams:
         assert reply is not None  # noqa: S101 - it is waited for
         render = partial(self._rendering.reply, reply, encode)
         is_large = len(reply.message) > LARGE_BYTES
-        return await in_thread(render) if is_large else render()
+        return await run_in_thread(render) if is_large else render()
 
     async def _raw(
         self,
@@ -157,7 +157,7 @@ async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[byt
     at_once = 0
     while True:
         find = partial(next, found, None)
-        message = await in_thread(find) if is_large else find()
+        message = await run_in_thread(find) if is_large else find()
         if message is None:
             return
         is_large = False

@@ -17,8 +17,8 @@ _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(
     r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]*+,[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++)*+"
 )
-_OURS = "access-control-"
-_ASKED = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+_PREFIX = "access-control-"
+_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class Cors:
@@ -30,7 +30,7 @@ class Cors:
         """`allowed_methods` are those of a path; none where nothing is served."""
         self._options = options
         self._allowed_methods = allowed_methods
-        self._to_anybody = ANY in options.origins
+        self._any_origin = ANY in options.origins
         patterns = [compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o]
         exact = frozenset(options.origins)
         # Saves matching the same few origins at each request.
@@ -47,7 +47,7 @@ class Cors:
         self._allow_headers = ", ".join(options.allow_headers)
         self._expose = ", ".join(options.expose_headers)
 
-    def gate(self, request: Request) -> None:
+    def check(self, request: Request) -> None:
         """Answers a preflight; a request that is none passes.
 
         Raises:
@@ -57,14 +57,14 @@ class Cors:
             return
         origin = request.headers.get("Origin")
         allowed = self._allowed_methods(request.path)
-        if origin is None or not allowed or not self._admits(origin):
+        if origin is None or not allowed or not self._allows(origin):
             return  # what OPTIONS answers without a word of CORS is a no
         fields = [
             ("Access-Control-Allow-Methods", _methods(request, allowed)),
             ("Access-Control-Max-Age", str(self._options.max_age_s)),
-            ("Vary", _ASKED),
+            ("Vary", _VARY),
         ]
-        names = self._names(request.headers.get("Access-Control-Request-Headers", ""))
+        names = self._allowed_headers(request.headers.get("Access-Control-Request-Headers", ""))
         if names:
             fields.append(("Access-Control-Allow-Headers", names))
         if self._options.private_network and "Access-Control-Request-Private-Network" in (
@@ -75,40 +75,40 @@ class Cors:
         allow = ("Allow", ", ".join(allowed))
         raise StatusError(Code.OK, "", http_status=204, headers=[allow])
 
-    def finish(self, request: Request, response: Response) -> None:
+    def add_headers(self, request: Request, response: Response) -> None:
         """Tells who may read a response, a refusal too; a back end has no say in it."""
         headers = response.headers
         own = request.own_headers
-        if any(name.lower().startswith(_OURS) for name, _ in headers):
+        if any(name.lower().startswith(_PREFIX) for name, _ in headers):
             headers[:] = [
-                one for one in headers if one in own or not one[0].lower().startswith(_OURS)
+                one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)
             ]
-        if not self._to_anybody:
+        if not self._any_origin:
             headers.append(("Vary", "Origin"))
         origin = request.headers.get("Origin")
-        if origin is not None and self._admits(origin):
-            headers += self._permission(origin)
+        if origin is not None and self._allows(origin):
+            headers += self._permission_headers(origin)
 
-    def _admits(self, origin: str) -> bool:
-        return self._to_anybody or self._is_allowed(origin)
+    def _allows(self, origin: str) -> bool:
+        return self._any_origin or self._is_allowed(origin)
 
-    def _permission(self, origin: str) -> Headers:
-        fields = [("Access-Control-Allow-Origin", ANY if self._to_anybody else origin)]
+    def _permission_headers(self, origin: str) -> Headers:
+        fields = [("Access-Control-Allow-Origin", ANY if self._any_origin else origin)]
         if self._options.credentials:
             fields.append(("Access-Control-Allow-Credentials", "true"))
         if self._expose:
             fields.append(("Access-Control-Expose-Headers", self._expose))
         return fields
 
-    def _names(self, asked: str) -> str:
-        # A star would not cover Authorization, so what is asked for is named.
+    def _allowed_headers(self, requested: str) -> str:
+        # A star would not cover Authorization, so what is requested for is named.
         if not self._any_header:
             return self._allow_headers
-        return asked if _NAMES.fullmatch(asked) else ""
+        return requested if _NAMES.fullmatch(requested) else ""
 
 
 def _methods(request: Request, allowed: Sequence[str]) -> str:
     if ANY in allowed:  # a custom kind that takes all
-        asked = request.headers["Access-Control-Request-Method"]
-        return asked if _NAMES.fullmatch(asked) else "GET"
+        requested = request.headers["Access-Control-Request-Method"]
+        return requested if _NAMES.fullmatch(requested) else "GET"
     return ", ".join(allowed)

@@ -14,10 +14,10 @@ _SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 
 
-def credential_gate(
-    gates: Sequence[HeaderCheck], token_paths: Collection[str] = ()
+def credential_check(
+    checks: Sequence[HeaderCheck], token_paths: Collection[str] = ()
 ) -> RequestCheck:
-    """One gate: no credential is in the URL, and `gates` let the header fields pass.
+    """One gate: no credential is in the URL, and `checks` let the header fields pass.
 
     Those are asked once for all requests that share their fields. There may be one such gate in a
     ring. The endpoints on `token_paths` refuse most of this themselves, in RFC 6749's words.
@@ -25,7 +25,7 @@ def credential_gate(
     URLs are written down everywhere, so no credential is taken from one (RFC 9700 section 4.3.2).
     """
 
-    def gate(request: Request) -> None:
+    def check(request: Request) -> None:
         path, query = request.path, request.query
         if "%" in path:
             path = unquote(path)
@@ -38,12 +38,12 @@ def credential_gate(
                 return  # they take nothing from a URL, and say so in their own words
             raise _token_in_url()
         fields = request.fields
-        if not fields.are_clear and not is_token_path:
-            for one in gates:
-                one(fields)
-            fields.are_clear = True
+        if not fields.are_checked and not is_token_path:
+            for check_fields in checks:
+                check_fields(fields)
+            fields.are_checked = True
 
-    return gate
+    return check
 
 
 def is_authorized_twice(fields: HeaderFields) -> bool:
@@ -64,7 +64,7 @@ def refuse_unclear_keys(header: str) -> HeaderCheck:
     """
     name = header.lower().encode()
 
-    def gate(fields: HeaderFields) -> None:
+    def check(fields: HeaderFields) -> None:
         if header not in fields.by_name:
             return
         if [raw.lower() for raw, _ in fields.raw].count(name) > 1:
@@ -72,7 +72,7 @@ def refuse_unclear_keys(header: str) -> HeaderCheck:
         if "Authorization" in fields.by_name:
             raise unclear(f"expected {header} or Authorization, and not both")
 
-    return gate
+    return check
 
 
 def _token_in_url() -> StatusError:

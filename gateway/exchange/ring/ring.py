@@ -1,7 +1,7 @@
 """The HTTP ring: what concerns every request, whether or not it is a call.
 
-A request passes the gates, in order; then it is answered, by one of the gateway's own endpoints or
-as a call; then the finishes add what they have to add to the response, a failure's included.
+A request passes the checks, in order; then it is answered, by one of the gateway's own endpoints or
+as a call; then the hooks add what they have to add to the response, a failure's included.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,5 +22,5 @@ ResponseHook = Callable[[Request, Response], None]
 class Ring:
     """What stands around the calls."""
 
-    gates: Sequence[RequestCheck] = ()
-    finishes: Sequence[ResponseHook] = ()
+    checks: Sequence[RequestCheck] = ()
+    hooks: Sequence[ResponseHook] = ()

@@ -33,16 +33,18 @@ def security_headers(
     lines = _lines(plain)
     secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
 
-    def finish(request: Request, response: Response) -> None:
+    def add_headers(request: Request, response: Response) -> None:
         secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
-        mine = secure_lines if secure else lines
-        response.fixed = mine[""]
+        applicable = secure_lines if secure else lines
+        response.fixed = applicable[""]
         for name, _ in response.headers:
-            if name.lower() in mine:  # saves joining anew where a back end has said nothing of it
-                response.fixed = _without(mine, response.headers)
+            if (
+                name.lower() in applicable
+            ):  # saves joining anew where a back end has said nothing of it
+                response.fixed = _without(applicable, response.headers)
                 break
 
-    return finish
+    return add_headers
 
 
 def _without(lines: Mapping[str, str], headers: Headers) -> str:

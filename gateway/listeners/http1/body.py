@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
-from gateway.exchange.offloading import LARGE_BYTES
+from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
@@ -26,7 +26,7 @@ class BrokenBodyError(Exception):
     """A body that stops halfway or is not framed as it says: what the parser leaves in it."""
 
 
-class Begin(Protocol):
+class ReadHook(Protocol):
     """Is told that the reading of a body begins, and whether it is read whole."""
 
     def __call__(self, body: StreamReader, *, whole: bool) -> None:
@@ -37,13 +37,13 @@ class Begin(Protocol):
 class WholeBody:
     """A body that came with its head, is within the limits, and is not packed."""
 
-    __slots__ = ("_data", "is_at_hand")
+    __slots__ = ("_data", "is_buffered")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.is_at_hand = len(data) < LARGE_BYTES
+        self.is_buffered = len(data) < LARGE_BYTES
 
-    def take(self) -> bytes:
+    def read_now(self) -> bytes:
         """All of it."""
         return self._data
 
@@ -60,39 +60,39 @@ class WholeBody:
 class IncomingBody:
     """The body of one request, read when it is asked for and not before."""
 
-    __slots__ = ("_begin", "_fields", "_limits", "_stream")
+    __slots__ = ("_fields", "_limits", "_on_read", "_stream")
 
     def __init__(
         self,
         stream: StreamReader,
         fields: HeaderFields,
         limits: Limits,
-        begin: Begin,
+        on_read: ReadHook,
     ) -> None:
         self._stream = stream
         self._fields = fields
         self._limits = limits
-        self._begin = begin
+        self._on_read = on_read
 
     @property
-    def is_at_hand(self) -> bool:
+    def is_buffered(self) -> bool:
         """Whether all of it has come, it is small, and nothing is packed."""
         stream = self._stream
-        return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_coded
+        return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_encoded
 
     async def read(self) -> bytes:
         """See `Body.read`."""
         coding = content_coding(self._fields.by_name)
         self._refuse_announced(self._limits.body_bytes)
-        self._begin(self._stream, whole=True)
+        self._on_read(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
 
-    def take(self) -> bytes:
+    def read_now(self) -> bytes:
         """See `Body.take`."""
         try:
             body: bytes = self._stream.read_nowait()
         except BrokenBodyError:
-            raise _broke_off() from None
+            raise _incomplete() from None
         if len(body) > self._limits.body_bytes:
             raise too_large(self._limits.body_bytes)
         return body
@@ -106,7 +106,7 @@ class IncomingBody:
         coding = content_coding(self._fields.by_name)
         limit_bytes = self._limits.stream_bytes
         self._refuse_announced(limit_bytes)
-        self._begin(self._stream, whole=False)
+        self._on_read(self._stream, whole=False)
         total = 0
         inflate = Inflater(self._limits.decompression_ratio) if coding else None
         while piece := await self._next(is_midway):
@@ -126,7 +126,7 @@ class IncomingBody:
         except TimeoutError:
             raise timed_out("body") from None
         except BrokenBodyError:
-            raise _broke_off() from None
+            raise _incomplete() from None
 
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
@@ -142,8 +142,8 @@ class Inflater:
         """`ratio` is how many times larger the text may be."""
         self._ratio = ratio
         self._inflater = zlib.decompressobj(_GZIP_WINDOW)
-        self._taken = 0
-        self._given = 0
+        self._received_bytes = 0
+        self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The text that these bytes are.
@@ -151,8 +151,8 @@ class Inflater:
         Raises:
             StatusError: they are no gzip, or grow by more than the ratio allows.
         """
-        self._taken += len(data)
-        allowed = self._taken * self._ratio + _RATIO_FREE_BYTES
+        self._received_bytes += len(data)
+        allowed = self._received_bytes * self._ratio + _RATIO_FREE_BYTES
         while data:
             if self._inflater.eof:
                 raise _not_gzip()
@@ -160,8 +160,8 @@ class Inflater:
                 text = self._inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:
                 raise _not_gzip() from None
-            self._given += len(text)
-            if self._given > allowed:
+            self._inflated_bytes += len(text)
+            if self._inflated_bytes > allowed:
                 raise too_large(allowed)
             if text:
                 yield text
@@ -226,7 +226,7 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
                 raise too_large(limits.body_bytes)
             pieces.append(piece)
     except BrokenBodyError:
-        raise _broke_off() from None
+        raise _incomplete() from None
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:
         return body
@@ -250,7 +250,7 @@ def _gunzip(body: bytes, limits: Limits) -> bytes:
     return text
 
 
-def _broke_off() -> StatusError:
+def _incomplete() -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, "the request body broke off")
 
 

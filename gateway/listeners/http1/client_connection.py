@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         """A body is full."""
         self._reading_paused = True
         self._parser.pause_reading()
-        self._read_no_more()
+        self._stop_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
         """A body has room again; the parser goes on with what it has left.
@@ -123,7 +123,7 @@ class ClientConnection(asyncio.Protocol):
         self._reading_paused = False
         if resume_parser:
             self.data_received(b"")
-        self._read_again()
+        self._start_reading()
 
     def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
         """Sends an answer at the end of this turn of the loop; at once if it is large or last."""
@@ -163,19 +163,19 @@ class ClientConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Stops reading; that the client leaves is looked for all the same."""
         self._paused = True
-        self._read_no_more()
+        self._stop_reading()
 
     def resume(self) -> None:
         """Reads again."""
         self._paused = False
-        self._read_again()
+        self._start_reading()
 
-    def _read_no_more(self) -> None:
+    def _stop_reading(self) -> None:
         if self.transport is not None:
             with suppress(RuntimeError):  # uvloop's word for a transport that is closing
                 self.transport.pause_reading()
 
-    def _read_again(self) -> None:
+    def _start_reading(self) -> None:
         if self.transport is not None and not self._reading_paused and not self._paused:
             with suppress(RuntimeError):
                 self.transport.resume_reading()
@@ -195,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
             self._linger_until_s = now_s + _LINGER_S
         return self.is_lingering and now_s > self._linger_until_s
 
-    def linger(self) -> None:
+    def begin_lingering_close(self) -> None:
         """Closes so that the last answer arrives even if the client is still sending.
 
         Closing a socket with unread bytes resets it, and the answer may be lost (RFC 9112 section
@@ -208,5 +208,5 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
         if self._reading_paused or self._paused:
             self._reading_paused = self._paused = False
-            self._read_again()
+            self._start_reading()
         self._linger_until_s = self._loop.time() + _LINGER_S

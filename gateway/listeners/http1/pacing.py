@@ -51,7 +51,7 @@ class PacedConnection(ClientConnection):
         """Whether more requests can be taken."""
         raise NotImplementedError
 
-    def _read_on(self) -> None:
+    def _continue_reading(self) -> None:
         """Goes on reading, since there is room again."""
         if self._unread:
             self._read_later()

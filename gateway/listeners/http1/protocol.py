@@ -34,7 +34,7 @@ logger = logging.getLogger("gateway")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_PIPELINED: Final = 16
 # How many requests of one connection are answered before others have their turn.
-_AT_ONCE: Final = 4
+_MAX_REQUESTS_PER_TURN: Final = 4
 # What a back end says of a deadline is better than what we say, so it gets the first word.
 _OVERDUE_AFTER_S: Final = 0.25
 
@@ -44,7 +44,6 @@ class HttpProtocol(PacedConnection):
 
     __slots__ = (
         "_body",
-        "_early",
         "_exchange",
         "_head_since_s",
         "_idle_since_s",
@@ -57,6 +56,7 @@ class HttpProtocol(PacedConnection):
         "_request",
         "_task",
         "_upgrade",
+        "_upgrade_data",
         "_waiter",
         "_writer",
     )
@@ -67,8 +67,8 @@ class HttpProtocol(PacedConnection):
             self,
             loop,
             exchange.limits,
-            self._begin,
-            self._invite,
+            self._on_body_read,
+            self._send_continue,
             websockets=exchange.speaks_websocket,
         )
         self._parser = self._reader.parser
@@ -86,7 +86,7 @@ class HttpProtocol(PacedConnection):
         """What is being answered, until the answer is there."""
         self._writer: StreamWriter | None = None
         self._upgrade: Takeover | None = None
-        self._early = b""
+        self._upgrade_data = b""
         """What came behind the head that asks for an upgrade."""
         most = exchange.limits.connection_requests_per_s
         self._rate = None if most is None else RequestRate(most)
@@ -136,20 +136,20 @@ class HttpProtocol(PacedConnection):
 
     def _read(self, data: bytes) -> None:
         try:
-            arrivals, upgraded, early = self._reader.read(data)
+            received, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
             self._stop_reading_after(malformed(error, self._exchange.limits))
             return
         if upgraded:
             # The parser has stopped: what follows is no HTTP, or never looked at where the upgrade
             # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
-            self._discarding, self._early = True, bytes(early) + self._unread
+            self._discarding, self._upgrade_data = True, bytes(early) + self._unread
             self.pause()
-        if arrivals:
+        if received:
             if self._rate is None:
-                self._take(arrivals)
+                self._enqueue(received)
             else:
-                self._take_some(arrivals, self._rate)
+                self._enqueue_within_rate(received, self._rate)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
@@ -168,9 +168,9 @@ class HttpProtocol(PacedConnection):
         elif self._is_serving:
             self._sweep_request(now_s, limits)
             if self._writer is not None:
-                self._writer.beat(now_s)
+                self._writer.send_heartbeat(now_s)
             elif self._upgrade is not None:
-                self._upgrade.beat(now_s)
+                self._upgrade.send_heartbeat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(timed_out("head"))
@@ -201,10 +201,10 @@ class HttpProtocol(PacedConnection):
         if now_s > request.deadline_s + _OVERDUE_AFTER_S and not request.is_overdue:
             request.is_overdue = True
             task.cancel()
-        elif self._body is not None and self._has_paused(self._body, now_s, limits):
+        elif self._body is not None and self._body_timed_out(self._body, now_s, limits):
             self._body.set_exception(timed_out("body"))
 
-    def _has_paused(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
+    def _body_timed_out(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
         """Whether the client has sent nothing of a body for too long, though we would take it."""
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
@@ -213,23 +213,23 @@ class HttpProtocol(PacedConnection):
         """See `PacedConnection._has_room`."""
         return len(self._queue) <= _MAX_PIPELINED
 
-    def _take(self, arrivals: Sequence[ReceivedRequest]) -> None:
+    def _enqueue(self, received: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
-        self._incoming = arrivals[-1][2]
+        self._incoming = received[-1][2]
         if self._closing:
             return
-        self._queue.extend(arrivals)
+        self._queue.extend(received)
         if not self._is_serving:
-            self._wake()
+            self._start_serving()
         elif len(self._queue) > _MAX_PIPELINED:
             self.pause()
 
-    def _take_some(self, arrivals: Sequence[ReceivedRequest], rate: RequestRate) -> None:
+    def _enqueue_within_rate(self, received: Sequence[ReceivedRequest], rate: RequestRate) -> None:
         """Takes as many as may come in a second; more are not answered, and end the connection."""
-        room = rate.room_for(len(arrivals), self._received_s)
+        room = rate.room_for(len(received), self._received_s)
         if room:
-            self._take(arrivals[:room])
-        if room < len(arrivals):
+            self._enqueue(received[:room])
+        if room < len(received):
             self._incoming = None
             self._stop_reading_after(rate.refusal)
 
@@ -241,9 +241,9 @@ class HttpProtocol(PacedConnection):
             return
         self._queue.append(error)
         if not self._is_serving:
-            self._wake()
+            self._start_serving()
 
-    def _wake(self) -> None:
+    def _start_serving(self) -> None:
         """Has served what is queued."""
         if self._waiter is not None:
             self._waiter.set_result(None)
@@ -251,7 +251,7 @@ class HttpProtocol(PacedConnection):
         else:
             self._task = self._loop.create_task(self._serve())
 
-    def _rest(self) -> asyncio.Future[None] | None:
+    def _wait_for_work(self) -> asyncio.Future[None] | None:
         """What to wait for when nothing is queued; None if nothing will be."""
         self._idle_since_s = self._loop.time()
         if self._head_since_s:
@@ -266,21 +266,21 @@ class HttpProtocol(PacedConnection):
 
     async def _serve(self) -> None:
         """Serves what comes. One task for all of a connection's requests saves 3 µs for each."""
-        goes_on = True
+        keeps_open = True
         at_once = 0
         try:
-            while goes_on:
+            while keeps_open:
                 if self._queue:
-                    if at_once == _AT_ONCE:
+                    if at_once == _MAX_REQUESTS_PER_TURN:
                         at_once = 0
                         await asyncio.sleep(0)
                         continue
                     at_once += 1
-                    goes_on = await self._serve_one(self._queue.popleft())
+                    keeps_open = await self._serve_one(self._queue.popleft())
                     # Here nothing keeps the answer's bytes that a slow client has not taken yet.
                     if self.writing_paused and self._upgrade is None:
                         await self.drained()
-                elif (waiter := self._rest()) is None:
+                elif (waiter := self._wait_for_work()) is None:
                     return
                 else:
                     at_once = 0
@@ -296,12 +296,12 @@ class HttpProtocol(PacedConnection):
             return
         self._task = None
         self._queue.clear()
-        self.linger()
+        self.begin_lingering_close()
 
     async def _serve_one(self, waiting: ReceivedRequest | StatusError) -> bool:
         """Answers a request; tells whether the connection can be used for another."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
-            self._read_on()
+            self._continue_reading()
         if isinstance(waiting, StatusError):
             broken = self._reader.broken
             self._send(self._exchange.refuse(waiting, self._reader.peer, fields=broken), "close")
@@ -322,12 +322,12 @@ class HttpProtocol(PacedConnection):
             return False
         if response.stream is None:
             return self._respond(message, response, body)
-        goes_on, connection = self._keep_alive(message, body)
+        keeps_open, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
-            goes_on, connection = False, "close-delimited"
+            keeps_open, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
         await self._write_stream(response, response.stream, connection, head_only=head_only)
-        return goes_on
+        return keeps_open
 
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Whether the connection can be used for another request, and what its header says of it.
@@ -344,23 +344,23 @@ class HttpProtocol(PacedConnection):
 
     def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
         """Sends a response that is whole; tells whether the connection can be used for another."""
-        goes_on, connection = self._keep_alive(message, body)
+        keeps_open, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
         if not (connection or head_only) and is_plain(response) and self.transport is not None:
             self._write_batch.add(self.transport, plain_response(response, self._port.date))
-            return goes_on
+            return keeps_open
         accepted = ",".join(message.headers.getall("TE", ())).lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
         self._send(response, connection, head_only=head_only, with_trailers=with_trailers)
-        return goes_on
+        return keeps_open
 
-    def _invite(self, body: StreamReader, *, whole: bool) -> None:
+    def _send_continue(self, body: StreamReader, *, whole: bool) -> None:
         """A body is to be read that the client holds back until it is told to go on."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
-        self._begin(body, whole=whole)
+        self._on_body_read(body, whole=whole)
 
-    def _begin(self, body: StreamReader, *, whole: bool) -> None:
+    def _on_body_read(self, body: StreamReader, *, whole: bool) -> None:
         """A body is being read; pauses in one that is read whole are looked for here."""
         if whole:
             self._body = body
@@ -398,4 +398,4 @@ class HttpProtocol(PacedConnection):
         if self._closing:
             upgrade.shut_down()
         self.resume()
-        await upgrade.run(self, head, self._early)
+        await upgrade.run(self, head, self._upgrade_data)

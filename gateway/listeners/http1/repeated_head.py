@@ -21,7 +21,7 @@ from gateway.listeners.http1.request_head import Head
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 _VERSION: Final = b" HTTP/1.1"
-_LONGEST_METHOD: Final = 7
+_MAX_METHOD_BYTES: Final = 7
 # The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have.
 _TARGET: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%"
@@ -69,7 +69,7 @@ class RepeatedHead:
             message.should_close
             or message.upgrade
             or message.chunked
-            or fields.is_coded
+            or fields.is_encoded
             or fields.expect is not None
             or not body.is_eof()
             or body.total_bytes != length
@@ -131,7 +131,7 @@ def _line(data: bytes, end: int) -> tuple[str, str] | None:
 
     Two slashes in front could be an authority, and the parser is asked.
     """
-    space = data.find(b" ", 0, _LONGEST_METHOD)
+    space = data.find(b" ", 0, _MAX_METHOD_BYTES)
     method = _METHODS.get(data[:space]) if space > 0 else None
     last = end - len(_VERSION)
     if method is None or last <= space or data[last:end] != _VERSION:

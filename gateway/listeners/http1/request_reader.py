@@ -12,7 +12,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from gateway.config.model import Limits
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request, origin_form
-from gateway.listeners.http1.body import Begin, BrokenBodyError, IncomingBody, WholeBody
+from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.repeated_head import RepeatedHead
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
@@ -37,11 +37,11 @@ class RequestReader:
     """Reads requests with aiohttp's parser; those that repeat one another, without."""
 
     __slots__ = (
-        "_begin",
         "_feed",
         "_fields",
-        "_invite",
         "_limits",
+        "_on_awaited_read",
+        "_on_read",
         "_repeated_head",
         "_websockets",
         "broken",
@@ -55,8 +55,8 @@ class RequestReader:
         protocol: object,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        begin: Begin,
-        invite: Begin,
+        on_read: ReadHook,
+        on_awaited_read: ReadHook,
         *,
         websockets: bool,
     ) -> None:
@@ -67,8 +67,8 @@ class RequestReader:
         self.parser = _request_parser(protocol, loop, limits)
         self._feed = self.parser.feed_data
         self._limits = limits
-        self._begin = begin
-        self._invite = invite
+        self._on_read = on_read
+        self._on_awaited_read = on_awaited_read
         self._repeated_head = RepeatedHead(limits)
         self._websockets = websockets
         self._fields = NO_FIELDS
@@ -102,13 +102,15 @@ class RequestReader:
         if not messages:
             return (), is_upgraded, early
         before = self._fields
-        arrivals = [self._arrival(*each, upgraded=is_upgraded) for each in messages]
-        first, *more = arrivals
+        received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
+        first, *more = received
         if not more and isinstance(first[0], Request) and first[0].fields is before:
             self._repeated_head.learn(data, first[1], first[2], before)
-        return arrivals, is_upgraded, early
+        return received, is_upgraded, early
 
-    def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> ReceivedRequest:
+    def _received_request(
+        self, message: Head, body: StreamReader, *, upgraded: bool
+    ) -> ReceivedRequest:
         try:
             return self._request(message, body, upgraded=upgraded), framed(message), body
         except StatusError as error:
@@ -127,7 +129,7 @@ class RequestReader:
         request = Request(message.method, target, fields, self.peer)
         if not body.is_eof() or body.total_bytes:
             request.body = IncomingBody(
-                body, fields, limits, self._invite if waits else self._begin
+                body, fields, limits, self._on_awaited_read if waits else self._on_read
             )
         request.certificate = self.certificate
         if upgraded and message.upgrade and self._websockets:

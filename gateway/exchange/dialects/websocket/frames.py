@@ -19,8 +19,8 @@ _log.setLevel(logging.WARNING)
 
 # All frames of a piece are looked at in one go. A ping has six bytes; where there are few frames,
 # larger pieces cost less.
-_LEAST_PIECE_BYTES = 512
-_PIECE_BYTES = 8 * 1024
+_MIN_PIECE_BYTES = 512
+_MAX_PIECE_BYTES = 8 * 1024
 _FEW_FRAMES = 8
 # One read of compressed bytes could become a thousand times as much before anybody looks at it.
 _COMPRESSED_PIECE_BYTES = 1024
@@ -48,11 +48,11 @@ class Frames:
         protocol.extensions = list(extensions)
         self._protocol = protocol
         self._is_compressed = bool(protocol.extensions)
-        self._most_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _PIECE_BYTES
-        self.piece_bytes = _LEAST_PIECE_BYTES
+        self._max_piece_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _MAX_PIECE_BYTES
+        self.piece_bytes = _MIN_PIECE_BYTES
         """How much is to be fed at a time."""
         self._ratio = ratio
-        self._taken = self._given = 0
+        self._received_bytes = self._inflated_bytes = 0
         self._parts: bytearray | None = None
         self._is_text = False
 
@@ -62,7 +62,7 @@ class Frames:
         return self._protocol.state is State.OPEN
 
     @property
-    def has_left(self) -> bool:
+    def peer_closed(self) -> bool:
         """Whether the client has said that it closes, or has broken the rules."""
         return self._protocol.eof_sent
 
@@ -73,51 +73,51 @@ class Frames:
         return sent.code if self._protocol.close_rcvd is None and sent is not None else None
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that these bytes complete; what there is to say to them is `owed`."""
+        """Parses bytes and returns the messages they complete; `data_to_send` has the replies."""
         protocol = self._protocol
         protocol.receive_data(data)
         messages: list[Message] = []
         events = protocol.events_received()
         if len(events) > _FEW_FRAMES:
-            self.piece_bytes = _LEAST_PIECE_BYTES
-        elif self.piece_bytes < self._most_bytes and len(data) == self.piece_bytes:
+            self.piece_bytes = _MIN_PIECE_BYTES
+        elif self.piece_bytes < self._max_piece_bytes and len(data) == self.piece_bytes:
             self.piece_bytes *= 2
         for event in events:
             if isinstance(event, Frame) and event.opcode in _DATA:
                 self._collect(event, messages)
         if self._is_compressed:
-            self._taken += len(data)
-            if self._given > self._taken * self._ratio + _RATIO_FREE_BYTES:
+            self._received_bytes += len(data)
+            if self._inflated_bytes > self._received_bytes * self._ratio + _RATIO_FREE_BYTES:
                 protocol.fail(CloseCode.MESSAGE_TOO_BIG, f"compressed more than {self._ratio}-fold")
         return messages
 
-    def owed(self) -> bytes:
+    def data_to_send(self) -> bytes:
         """What answers pings, a close and what breaks the rules."""
         return b"".join(self._protocol.data_to_send())
 
     def text(self, payload: bytes) -> bytes:
         """A text frame."""
         self._protocol.send_text(payload)
-        return self.owed()
+        return self.data_to_send()
 
     def binary(self, payload: bytes) -> bytes:
         """A binary frame."""
         self._protocol.send_binary(payload)
-        return self.owed()
+        return self.data_to_send()
 
     def ping(self) -> bytes:
         """A question whether the client is there."""
         self._protocol.send_ping(b"")
-        return self.owed()
+        return self.data_to_send()
 
     def close(self, code: int, reason: str) -> bytes:
         """The beginning of the end; a reason that is too long is cut."""
         cut = reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
         self._protocol.send_close(code, cut)
-        return self.owed()
+        return self.data_to_send()
 
     def _collect(self, frame: Frame, messages: list[Message]) -> None:
-        self._given += len(frame.data)
+        self._inflated_bytes += len(frame.data)
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
             if frame.fin:

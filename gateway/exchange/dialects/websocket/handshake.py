@@ -45,7 +45,7 @@ class Handshake:
     extensions: Sequence[Extension]
 
 
-def take_credentials(request: Request) -> None:
+def move_token_to_header(request: Request) -> None:
     """Makes a token that is offered as a protocol the `Authorization` header it stands for.
 
     From here on it is nowhere else; the other fields of the handshake are not for back ends either.
@@ -75,7 +75,7 @@ def take_credentials(request: Request) -> None:
     raw.append((b"authorization", b"Bearer " + tokens[0].encode("utf-8", "surrogateescape")))
 
 
-def shake_hands(request: Request, options: WebSocketOptions) -> Handshake:
+def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
     """The server's half of the handshake.
 
     Raises:

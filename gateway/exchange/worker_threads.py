@@ -21,7 +21,7 @@ LARGE_BYTES: Final = 64 * 1024
 _THREADS: Final = 2
 
 
-class _Collector:
+class _GarbageCollectionPause:
     """Stops the collector of garbage while large messages are transcoded.
 
     Their hundreds of thousands of objects hold no cycles, and each of its runs would look through
@@ -47,26 +47,26 @@ class _Collector:
                 gc.enable()
 
 
-_stopped_collector = _Collector()
+_collection_pause = _GarbageCollectionPause()
 _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transcoding")
 
 
-async def in_thread(work: Callable[[], T]) -> T:
+async def run_in_thread(work: Callable[[], T]) -> T:
     """What `work` returns or raises, done in a thread; more than a few wait for one another.
 
     Cancelled, it returns at once, and the work is not begun or comes to its end unheard.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, partial(_work, work))
+    return await loop.run_in_executor(_threads, partial(_run, work))
 
 
-def _work(work: Callable[[], T]) -> T:
-    with _stopped_collector:
+def _run(work: Callable[[], T]) -> T:
+    with _collection_pause:
         return work()
 
 
-async def transcoded(work: Callable[[bytes], T], message: bytes) -> T:
+async def transcode(work: Callable[[bytes], T], message: bytes) -> T:
     """`work` done on a message, in a thread if it is large."""
     if len(message) < LARGE_BYTES:
         return work(message)
-    return await in_thread(partial(work, message))
+    return await run_in_thread(partial(work, message))
