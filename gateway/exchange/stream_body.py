@@ -1,4 +1,4 @@
-"""A reply of many messages as the pieces of one response, ended exactly once."""
+"""The body of a streamed response: a reply of many messages as pieces, ended exactly once."""
 
 import asyncio
 import logging
@@ -14,17 +14,20 @@ from gateway.transcoding.streams.framing import Framing
 logger = logging.getLogger("gateway")
 
 Ended = Callable[[Code, int], None]
-"""Told how a stream ended, and how many bytes it had."""
+"""Called when a stream has ended, with its code and its size in bytes."""
 
 
 class StreamBrokenError(ConnectionError):
-    """A stream failed that has no word for it: only a connection cut short can tell its reader."""
+    """A stream failed, and its format cannot express errors.
+
+    Only a connection that is closed early shows the failure to the client.
+    """
 
 
 class ResponseStream:
     """The pieces of a streamed response: each message framed, then the end or the failure.
 
-    Whoever takes them closes it; a reader that leaves early thereby cancels the call.
+    The reader must close it; closing it before its end cancels the call.
     """
 
     def __init__(
@@ -35,13 +38,13 @@ class ResponseStream:
         framing: Framing | None,
     ) -> None:
         self.opening = b""
-        """What goes before the first message."""
+        """The bytes before the first message."""
         self.count = 0
         """The number of the last message."""
         self.length: int | None = None
-        """How many bytes all pieces will be, where that is known."""
+        """The total size in bytes, if it is known."""
         self.heartbeat_s: float | None = None
-        """How long to be silent before saying so, or None for ever."""
+        """Seconds of silence after which a heartbeat is due; None for no heartbeats."""
         self.ended: Ended = _ignore
         self._call = call
         self._encode = encode
@@ -55,7 +58,7 @@ class ResponseStream:
 
     @property
     def heartbeat(self) -> bytes:
-        """What can be sent between two pieces to show that somebody is there."""
+        """The bytes to send between two pieces to show that the stream is alive."""
         return b"" if self._framing is None else self._framing.heartbeat
 
     async def __anext__(self) -> bytes:
@@ -71,7 +74,7 @@ class ResponseStream:
         return piece
 
     async def aclose(self) -> None:
-        """Ends the call if it has not ended: nobody reads on."""
+        """Ends the call as cancelled, if it has not ended."""
         await self._end(Code.CANCELLED)
 
     async def _next(self) -> bytes:
@@ -89,7 +92,7 @@ class ResponseStream:
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
 
     async def _framed(self, message: bytes) -> bytes:
-        if self._framing is None:  # raw bytes, which are cut out of the message
+        if self._framing is None:  # raw bytes: a slice of the message, cheap on the event loop
             payload = self._encode(message).body
         else:
             payload = (await transcode(self._encode, message)).body
@@ -119,4 +122,4 @@ class ResponseStream:
 
 
 def _ignore(code: Code, size: int) -> None:
-    """Stands in for who is to be told."""
+    """Ignores the end of a stream; the default of `ResponseStream.ended`."""

@@ -1,8 +1,9 @@
-"""Transcodes large messages in threads, so that the event loop goes on meanwhile.
+"""Transcodes large messages in worker threads, so that they do not block the event loop.
 
-A message of megabytes takes the codec a second, in which no other request would be served. In a
-thread, the interpreter gives the loop its turn every few milliseconds. Only inside one call of the
-codec's own native code it cannot, so `limits.json_values` bounds what such a call may have to do.
+A message of several megabytes keeps the codec busy for a second; on the loop, no other request
+would be served in that time. With a thread, the interpreter returns to the loop every few
+milliseconds. It cannot do so inside one call of native code, so `limits.json_values` bounds the
+work of one such call.
 """
 
 import asyncio
@@ -16,16 +17,17 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 LARGE_BYTES: Final = 64 * 1024
-"""From here on a message is transcoded in a thread; less takes a few milliseconds at most."""
-# Each thread at work makes the loop wait 5 ms longer for the interpreter, and two share one core.
+"""The size from which a message is transcoded in a thread; below it takes a few milliseconds."""
+# Each busy thread makes the loop wait up to 5 ms longer for the interpreter lock, and all threads
+# share one core.
 _THREADS: Final = 2
 
 
 class _GarbageCollectionPause:
-    """Stops the collector of garbage while large messages are transcoded.
+    """Disables the garbage collector while large messages are transcoded.
 
-    Their hundreds of thousands of objects hold no cycles, and each of its runs would look through
-    all of them, which multiplies the time in which nothing else happens.
+    A large message has hundreds of thousands of objects and no cycles. Each run of the collector
+    would scan all of them, and block the event loop several times longer.
     """
 
     def __init__(self) -> None:
@@ -52,9 +54,10 @@ _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="transcoding")
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """What `work` returns or raises, done in a thread; more than a few wait for one another.
+    """Runs `work` in a worker thread and returns or raises its result.
 
-    Cancelled, it returns at once, and the work is not begun or comes to its end unheard.
+    If all threads are busy, the work waits in a queue. If the caller is cancelled, this returns
+    at once; the work is dropped if it has not started, otherwise its result is ignored.
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_threads, partial(_run, work))
@@ -66,7 +69,7 @@ def _run(work: Callable[[], T]) -> T:
 
 
 async def transcode(work: Callable[[bytes], T], message: bytes) -> T:
-    """`work` done on a message, in a thread if it is large."""
+    """Applies `work` to a message; in a worker thread if the message is large."""
     if len(message) < LARGE_BYTES:
         return work(message)
     return await run_in_thread(partial(work, message))
