@@ -1,6 +1,7 @@
-"""CORS: which pages of other origins may call, and read what is answered (WHATWG Fetch, 3.2).
+"""CORS: lets pages of other origins call the gateway and read responses (WHATWG Fetch, 3.2).
 
-Nothing here protects the gateway: it tells browsers what their users' pages may do.
+CORS does not protect the gateway: it tells browsers which pages may send requests and read
+responses.
 """
 
 import re
@@ -12,7 +13,7 @@ from gateway.config.patterns import REGEX, compile_pattern
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, StatusError
 
-# What a browser can send as an origin; patterns are shown nothing else.
+# The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(
     r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]*+,[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++)*+"
@@ -22,18 +23,18 @@ _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class Cors:
-    """Answers what browsers ask before a call, and tells them who may read an answer."""
+    """Answers preflight requests, and adds CORS headers to responses."""
 
     def __init__(
         self, options: CorsOptions, allowed_methods: Callable[[str], Sequence[str]]
     ) -> None:
-        """`allowed_methods` are those of a path; none where nothing is served."""
+        """Takes `allowed_methods`, which returns the HTTP methods of a path; empty for none."""
         self._options = options
         self._allowed_methods = allowed_methods
         self._any_origin = ANY in options.origins
         patterns = [compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o]
         exact = frozenset(options.origins)
-        # Saves matching the same few origins at each request.
+        # Cached, because the same few origins come with every request.
         self._is_allowed = lru_cache(maxsize=1024)(
             lambda origin: (
                 origin in exact
@@ -48,17 +49,17 @@ class Cors:
         self._expose = ", ".join(options.expose_headers)
 
     def check(self, request: Request) -> None:
-        """Answers a preflight; a request that is none passes.
+        """Answers a preflight request; any other request passes.
 
         Raises:
-            StatusError: the answer to a preflight, which is a success.
+            StatusError: the answer to a preflight: OK, with HTTP status 204.
         """
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return
         origin = request.headers.get("Origin")
         allowed = self._allowed_methods(request.path)
         if origin is None or not allowed or not self._allows(origin):
-            return  # what OPTIONS answers without a word of CORS is a no
+            return  # the answer to OPTIONS without CORS headers tells the browser "not allowed"
         fields = [
             ("Access-Control-Allow-Methods", _methods(request, allowed)),
             ("Access-Control-Max-Age", str(self._options.max_age_s)),
@@ -76,7 +77,7 @@ class Cors:
         raise StatusError(Code.OK, "", http_status=204, headers=[allow])
 
     def add_headers(self, request: Request, response: Response) -> None:
-        """Tells who may read a response, a refusal too; a back end has no say in it."""
+        """Adds the CORS headers to a response, also to an error; removes those of a back end."""
         headers = response.headers
         own = request.own_headers
         if any(name.lower().startswith(_PREFIX) for name, _ in headers):
@@ -101,14 +102,14 @@ class Cors:
         return fields
 
     def _allowed_headers(self, requested: str) -> str:
-        # A star would not cover Authorization, so what is requested for is named.
+        # `*` would not cover Authorization, so repeat the names that the browser requested.
         if not self._any_header:
             return self._allow_headers
         return requested if _NAMES.fullmatch(requested) else ""
 
 
 def _methods(request: Request, allowed: Sequence[str]) -> str:
-    if ANY in allowed:  # a custom kind that takes all
+    if ANY in allowed:  # an HTTP rule of kind `custom` that takes every method
         requested = request.headers["Access-Control-Request-Method"]
         return requested if _NAMES.fullmatch(requested) else "GET"
     return ", ".join(allowed)

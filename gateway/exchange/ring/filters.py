@@ -1,6 +1,6 @@
-"""Filters: which requests are turned away before anything is done for them.
+"""Filters: reject requests by the rules of `filters`, before any other work is done.
 
-A client is told that it was refused, not by which rule: that stands in the log and the audit trail.
+The response does not name the rule; the log and the audit trail do.
 """
 
 import logging
@@ -22,7 +22,7 @@ from gateway.status import Code, StatusError
 logger = logging.getLogger("gateway")
 
 Condition = Callable[[Request], StatusError | None]
-"""Why a request is refused, if it is."""
+"""Returns the error that a request is rejected with, or None."""
 
 _DEFAULT_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _MAX_LOGGED = 1024
@@ -32,7 +32,7 @@ _LOG_INTERVAL_S = 1.0
 def filter_checks(
     rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
 ) -> Sequence[RequestCheck]:
-    """A gate for each rule, in order."""
+    """Returns one check for each rule, in order."""
     logged: dict[tuple[str, str], float] = {}
     return [_rule_check(rule, audit, logged, clock) for rule in rules]
 
@@ -61,7 +61,7 @@ def _rule_check(
 def _log_refusal(
     rule: str, request: Request, audit: Audit, logged: dict[tuple[str, str], float], now_s: float
 ) -> None:
-    """Writes a refusal down, once a second for one client: a flood of them is worth one line."""
+    """Logs a rejection, at most once a second for each rule and client, so a flood is one line."""
     key = (rule, request.client)
     if logged.get(key, 0.0) > now_s:
         return
@@ -93,13 +93,13 @@ def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Condition
     allowed = [ip_network(one, strict=False) for one in allow]
     denied = [ip_network(one, strict=False) for one in deny]
 
-    # Saves parsing a client's address at each of its requests.
+    # Cached, so that a client's address is not parsed for each of its requests.
     @lru_cache(maxsize=4096)
     def is_refused(client: str) -> bool:
         try:
             address = ip_address(client.partition("%")[0])
         except ValueError:
-            return bool(allowed)  # of a Unix socket, or nobody knows: it is in no network
+            return bool(allowed)  # a Unix socket or an unknown address is in no network
         # A listener on [::] sees IPv4 clients in their mapped form (RFC 4291 section 2.5.5.2).
         address = getattr(address, "ipv4_mapped", None) or address
         if any(address in network for network in denied):
@@ -195,7 +195,7 @@ def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Condition:
 
 
 def _values(request: Request, name: str) -> list[str]:
-    """All fields of one name: who sends two shows neither behind the other."""
+    """Returns all fields of one name, so that a repeated field cannot hide from a rule."""
     wanted = name.encode()
     return [
         value.decode("latin-1")
@@ -205,7 +205,7 @@ def _values(request: Request, name: str) -> list[str]:
 
 
 def _spellings(path: str) -> tuple[str, ...]:
-    """What somebody could take a raw path for: as it is, decoded, and tidied up."""
+    """Returns the ways in which a server could read a raw path: as sent, decoded, normalized."""
     decoded = unquote(path, errors="replace")
     normalized = normpath(decoded).replace("//", "/")
     return (

@@ -1,4 +1,4 @@
-"""Calls over a WebSocket: matched, guarded as any other call, then handed the connection."""
+"""The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ from gateway.transcoding.transcoder import Transcoder
 
 
 class WebSocketDialect:
-    """Answers requests for a WebSocket with the call that their path names."""
+    """Opens a WebSocket for the streaming call that a request's path selects."""
 
     def __init__(
         self,
@@ -42,28 +42,29 @@ class WebSocketDialect:
         self.fail = rendering.failure
 
     def match(self, request: Request) -> Match[Binding]:
-        """The binding that streams on the request's path: that of GET first, then any.
+        """Returns a binding of a streaming method on the request's path: of GET first, then any.
 
-        A browser's WebSocket can only GET, and a stream of requests is hardly ever bound to that.
+        Other HTTP methods count too: a browser opens a WebSocket only with GET, but methods that
+        stream requests are usually bound to POST.
 
         Raises:
-            StatusError: none does.
+            StatusError: no streaming method has this path.
         """
         matches = self._transcoder.matches(request.path)
         for match in matches:
             if match.target.method.client_streaming or match.target.method.server_streaming:
                 return match
         if not matches:
-            return self._transcoder.match("GET", request.path)  # says what is wrong
+            return self._transcoder.match("GET", request.path)  # raises the error
         name = matches[0].target.method.name
         raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response that begins a WebSocket, once every guard has agreed.
+        """Returns the response that opens a WebSocket, after every guard has admitted the call.
 
         Raises:
-            StatusError: the handshake is not right, or a guard refuses.
-            CancelledError: the client is gone.
+            StatusError: the handshake is invalid, or a guard rejects the call.
+            CancelledError: the client has disconnected.
         """
         if self._transcoder.answers_raw(match) or self._transcoder.takes_raw(match):
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
@@ -105,7 +106,7 @@ class WebSocketDialect:
         *,
         protobuf: bool,
     ) -> StreamingCall:
-        """The call, as soon as it may read what the client sends."""
+        """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
         reading = asyncio.get_running_loop().create_future()
         if method.client_streaming:
@@ -119,7 +120,7 @@ class WebSocketDialect:
             call = StreamingCall(self._calls, request, method, started_s, read=read)
         await _wait_until_admitted(call, reading)
         if method.client_streaming:
-            # A bad URL is told as a status as long as there is one.
+            # Report an invalid query now, while the response can still be an HTTP status.
             self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         return call
 
@@ -142,7 +143,7 @@ class WebSocketDialect:
         *,
         protobuf: bool,
     ) -> bytes:
-        """The one request of a method that streams only its replies."""
+        """Reads the single request of a method that streams only replies."""
         payload = b""
         if match.target.body is not None:
             reading.set_result(None)
@@ -161,7 +162,7 @@ def _max_messages(match: Match[Binding]) -> int | None:
 
 
 async def _wait_until_admitted(call: StreamingCall, reading: "asyncio.Future[None]") -> None:
-    """Returns once the guards have agreed, even if the one request is still to come."""
+    """Returns after the guards have admitted the call, even if its request has not arrived."""
     admission = asyncio.ensure_future(call.admitted())
     try:
         await asyncio.wait((admission, reading), return_when=asyncio.FIRST_COMPLETED)
