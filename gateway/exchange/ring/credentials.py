@@ -60,7 +60,7 @@ def refuse_doubled_credentials(fields: HeaderFields) -> None:
         StatusError: INVALID_ARGUMENT.
     """
     if is_authorized_twice(fields):
-        raise unclear("the Authorization header is there twice")
+        raise unclear("the Authorization header was sent twice; expected it once")
 
 
 def refuse_unclear_keys(header: str) -> HeaderCheck:
@@ -74,7 +74,7 @@ def refuse_unclear_keys(header: str) -> HeaderCheck:
         if header not in fields.by_name:
             return
         if [raw.lower() for raw, _ in fields.raw].count(name) > 1:
-            raise unclear(f"the {header} header is there twice")
+            raise unclear(f"the {header} header was sent twice; expected it once")
         if "Authorization" in fields.by_name:
             raise unclear(f"expected {header} or Authorization, and not both")
 

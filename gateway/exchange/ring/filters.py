@@ -68,7 +68,7 @@ def _log_refusal(
     if len(logged) >= _MAX_LOGGED:
         logged.clear()
     logged[key] = now_s + _LOG_INTERVAL_S
-    logger.info("filter %s refused a request of %s", rule, request.client)
+    logger.info("filter %s rejected a request from %s", rule, request.client)
     audit.record("policy.refused", peer=request.client, rule=f"filter {rule}")
 
 
@@ -173,7 +173,7 @@ def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Condition:
             if denies(media_type) or (allows is not None and not allows(media_type)):
                 return StatusError(
                     Code.INVALID_ARGUMENT,
-                    "bodies of this type are not taken here",
+                    "request bodies of this Content-Type are not accepted here",
                     http_status=415,
                 )
         return None

@@ -1,7 +1,7 @@
-"""One WebSocket that carries one call: the client's messages in, the replies out, one ending.
+"""One WebSocket that carries one call: receives the client's messages and sends the replies.
 
-The last frame and the close code say how the call ended. An empty text frame is how a client says
-that it has no more to say and still listens: closing would end the call.
+The last text frame and the close code state how the call ended. A client sends an empty text frame
+to end its messages and still receive replies; closing the WebSocket would end the call.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ logger = logging.getLogger("gateway")
 NORMAL, GOING_AWAY, WRONG_KIND, TOO_BIG, SILENT = 1000, 1001, 1003, 1009, 1011
 """Close codes (RFC 6455 section 7.4.1)."""
 CODE_BASE = 4000
-"""What a canonical code is added to: these close codes are free for use (section 7.4.2)."""
+"""The base to which a canonical code is added: close codes for private use (section 7.4.2)."""
 
 _QUEUE_BYTES = 64 * 1024
-# What a message costs beside its bytes, so that many empty ones are not free.
+# Counted for each queued message in addition to its bytes, so that many empty ones have a limit.
 _MESSAGE_OVERHEAD_BYTES = 128
 _BATCH_BYTES = 64 * 1024
 _CLOSE_TIMEOUT_S = 2.0
@@ -39,11 +39,11 @@ _CLOSE_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a call ended, and how its client is told."""
+    """The end of a call, and the close frame that reports it to the client."""
 
     error: StatusError | None = None
     close: int | None = None
-    """A close code that says more than the canonical one."""
+    """A close code that is more exact than the canonical code."""
 
     @property
     def code(self) -> Code:
@@ -52,14 +52,14 @@ class Ending:
 
     @property
     def close_code(self) -> int:
-        """What the close frame says."""
+        """The code of the close frame."""
         if self.close is not None:
             return self.close
         return NORMAL if self.error is None else CODE_BASE + self.error.code
 
     @property
     def reason(self) -> str:
-        """The same, for people."""
+        """The reason of the close frame, as text for people."""
         return "" if self.error is None else f"{self.error.code.name}: {self.error.message}"
 
 
@@ -68,11 +68,11 @@ class Session(NamedTuple):
 
     call: StreamingCall
     encode: Encode
-    """Makes the payload of a reply."""
+    """Encodes the payload of a reply."""
     encode_status: Callable[[StatusError], bytes]
-    """Makes the last text, which says how the call ended."""
+    """Encodes the last text frame, which states how the call ended."""
     ended: Callable[[Code, int], None]
-    """Takes how the call ended, and how many bytes were sent."""
+    """Called with the code of the ended call and the number of bytes sent."""
 
 
 class WebSocket:
@@ -87,7 +87,7 @@ class WebSocket:
         max_messages: int | None,
         limit_bytes: int | None,
     ) -> None:
-        """`takes` is how many messages the client may send; `limit_bytes`, how much in all."""
+        """Takes the limits for the client's messages: their number, and their bytes in all."""
         self._loop = asyncio.get_running_loop()
         self._frames = frames
         self._options = options
@@ -108,13 +108,13 @@ class WebSocket:
         self._received_s = self._loop.time()
         self._pinged_s = 0.0
         self._early_ending: asyncio.Future[Ending] = self._loop.create_future()
-        """How the call ended, where not the back end has ended it."""
+        """The end of the call, if something other than the back end ended it."""
         self._peer_closed: asyncio.Future[None] = self._loop.create_future()
         """Done when the client has closed."""
         self.received_bytes = self.sent_bytes = 0
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes of the client's; more than can be used wait, and so does the client."""
+        """Receives bytes from the client; pauses reading if they are too many to use now."""
         self._received_s, self._pinged_s = self._loop.time(), 0.0
         self._unread = self._unread + data if self._unread else data
         if len(self._unread) <= self._frames.piece_bytes:
@@ -124,9 +124,12 @@ class WebSocket:
             self._read_later()
 
     def send_heartbeat(self, now_s: float) -> None:
-        """Asks a silent client whether it is there; called every now and then."""
+        """Sends a ping to a silent client, and ends the call if it does not answer.
+
+        Called at regular intervals.
+        """
         if self._paused or not self._frames.is_open:
-            return  # what it has said is not looked at
+            return  # an answer may have arrived, but is not read while paused
         if self._pinged_s:
             if now_s - self._pinged_s > self._options.ping_timeout_s:
                 error = StatusError(Code.CANCELLED, "no answer to a ping")
@@ -136,12 +139,12 @@ class WebSocket:
             self._send(self._frames.ping())
 
     def shut_down(self) -> None:
-        """Ends the call because the gateway ends: the client can come back to another."""
+        """Ends the call because the gateway shuts down; the client may reconnect."""
         error = StatusError(Code.UNAVAILABLE, "the gateway is shutting down")
         self._end(Ending(error, GOING_AWAY))
 
     async def payloads(self) -> AsyncGenerator[bytes]:
-        """What the client sends, until it has no more to say."""
+        """Yields the payloads of the client's messages, until the client ends them."""
         at_once = 0
         while True:
             while self._queue:
@@ -159,17 +162,17 @@ class WebSocket:
             await self._reader
 
     def set_session(self, session: Session) -> None:
-        """Takes the call to carry, before it runs."""
+        """Sets the call to carry; must be called before `run`."""
         self._session = session
 
     async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
-        """Serves the call to its end, tells of it, and waits a while for the client to close.
+        """Serves the call to its end, reports the end, and waits briefly for the client to close.
 
         Raises:
-            CancelledError, ConnectionError: the client is gone; the call has been ended.
+            CancelledError, ConnectionError: the client has disconnected; the call has been ended.
         """
         session, self._connection = self._session, connection
-        assert session is not None  # noqa: S101 - it has been given a call to carry
+        assert session is not None  # noqa: S101 - `set_session` was called before
         code = Code.CANCELLED
         try:
             connection.send_now(head)
@@ -194,8 +197,8 @@ class WebSocket:
                 await asyncio.wait([pump])
 
     async def _pump(self, session: Session) -> Ending:
-        """Sends the replies, no faster than the client takes them."""
-        assert self._connection is not None  # noqa: S101 - it runs
+        """Sends the replies, no faster than the client reads them."""
+        assert self._connection is not None  # noqa: S101 - `run` has set it
         frame = self._frames.binary if self._is_protobuf else self._frames.text
         at_once = 0
         try:
@@ -211,7 +214,7 @@ class WebSocket:
             log_unreadable(error)
             return Ending(error)
         except ConnectionError:
-            return Ending(StatusError(Code.CANCELLED, "the client is gone"))
+            return Ending(StatusError(Code.CANCELLED, "the client has disconnected"))
         except Exception:
             logger.exception("a WebSocket failed")
             return Ending(StatusError(Code.INTERNAL, "internal error"))
@@ -223,7 +226,7 @@ class WebSocket:
             self._send(self._frames.text(encode_status(error)))
             self._send(self._frames.close(ending.close_code, ending.reason))
         self._flush()
-        self._read()  # what waits is nobody's any more, but the client's close may be behind it
+        self._read()  # drop unread messages; the client's close frame may follow them
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._peer_closed
@@ -233,12 +236,12 @@ class WebSocket:
             self._early_ending.set_result(ending)
 
     def _read(self) -> None:
-        """Looks at what has come, as far as there is room for it."""
-        if not self._is_reading_later:  # or it has used up its time in this turn
+        """Parses received bytes, while the queue has room."""
+        if not self._is_reading_later:  # otherwise its time in this turn of the loop is used up
             self._read_parts()
 
     def _read_parts(self) -> None:
-        """Looks at it part by part; others have their turn before it takes long."""
+        """Parses received bytes in pieces, and yields to other connections after `AT_ONCE_S`."""
         self._is_reading_later = False
         frames = self._frames
         until_s = perf_counter() + AT_ONCE_S
@@ -269,7 +272,7 @@ class WebSocket:
             self._connection.later(self._read_parts)
 
     def _has_room(self) -> bool:
-        """Whether more can be looked at; when the call has ended, it is only dropped."""
+        """True if more can be parsed; after the end of the call, messages are dropped."""
         return self._queued_bytes < _QUEUE_BYTES or self._early_ending.done()
 
     def _set_paused(self, *, paused: bool) -> None:
@@ -282,16 +285,16 @@ class WebSocket:
                 self._connection.resume()
 
     def _send_control_frames(self) -> None:
-        """Sends what the protocol has to say, if the client takes anything.
+        """Sends control frames, for example pongs, unless the client reads too slowly.
 
-        A client that sends pings and reads no answers must not fill our memory with them.
+        Without this limit, a client that sends pings and never reads could fill the memory.
         """
         pending = self._frames.data_to_send()
         if pending and self._connection is not None and not self._connection.writing_paused:
             self._send(pending)
 
     def _on_peer_closed(self) -> None:
-        """The client has closed, or broken the rules, which it has been told."""
+        """Ends the call: the client has closed, or has violated the protocol."""
         if not self._peer_closed.done():
             self._peer_closed.set_result(None)
         match self._frames.violation:
@@ -300,7 +303,7 @@ class WebSocket:
             case code if code == TOO_BIG:
                 error = StatusError(Code.RESOURCE_EXHAUSTED, "a message is too large")
             case _:
-                error = invalid_argument("", "the client has broken the WebSocket protocol")
+                error = invalid_argument("", "the client violated the WebSocket protocol")
         self._end(Ending(error))
 
     def _accept(self, message: Message) -> None:
@@ -317,9 +320,9 @@ class WebSocket:
             kind = "binary" if self._is_protobuf else "text"
             self._end(Ending(invalid_argument("", f"expected {kind} frames"), WRONG_KIND))
         elif self._is_half_closed:
-            self._end(Ending(invalid_argument("", "a message came behind the empty text frame")))
+            self._end(Ending(invalid_argument("", "a message came after the empty text frame")))
         elif self._messages_left == 0:
-            self._end(Ending(invalid_argument("", "the method takes no further message")))
+            self._end(Ending(invalid_argument("", "the method takes no further messages")))
         else:
             if self._messages_left is not None:
                 self._messages_left -= 1
@@ -327,7 +330,7 @@ class WebSocket:
             self._queued_bytes += size + _MESSAGE_OVERHEAD_BYTES
 
     def _send(self, data: bytes) -> None:
-        """Sends with what else is sent in this turn of the loop, which saves system calls."""
+        """Sends at the end of this turn of the loop, joined with other data: one system call."""
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
@@ -342,5 +345,5 @@ class WebSocket:
         self._out_bytes = 0
         self.sent_bytes += len(data)
         if self._connection is not None:
-            with suppress(ConnectionError):  # who runs this is being cancelled
+            with suppress(ConnectionError):  # disconnected: `run` is being cancelled
                 self._connection.send_now(data)
