@@ -1,4 +1,4 @@
-"""Listeners: a port, its connections, and their orderly end."""
+"""Listeners: a port, its connections, and their graceful shutdown."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,10 +28,10 @@ class Listener:
         self._servers: list[asyncio.AbstractServer] = []
         self._tls = tls
         self._sockets: Sockets = []
-        """What listens for TLS, whatever certificate is shown."""
+        """The listening sockets for TLS; they stay open when the certificate changes."""
 
     async def start(self, sockets: Sockets) -> None:
-        """Serves on sockets that listen, and owns them from now on."""
+        """Serves on listening sockets, and takes ownership of them."""
         if self._tls is not None:
             self._sockets = sockets
             self._servers = await self._open_tls(self._tls)
@@ -46,7 +46,10 @@ class Listener:
             self._servers.append(await opening(connect, sock=one, backlog=BACKLOG))
 
     async def _open_tls(self, tls: TlsContexts) -> list[asyncio.AbstractServer]:
-        """Servers of the same sockets with the context of now; connections keep what they have."""
+        """Opens servers on the same sockets with the current TLS context.
+
+        Open connections keep the context they started with.
+        """
         loop = asyncio.get_running_loop()
         return [
             await loop.create_server(
@@ -67,7 +70,7 @@ class Listener:
                 server.close()
 
     async def sweep(self) -> None:
-        """Keeps the date and ends what takes too long, until cancelled."""
+        """Updates the date and enforces the time limits of connections, until cancelled."""
         limits = self._exchange.limits
         shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
         loop = asyncio.get_running_loop()
@@ -81,7 +84,7 @@ class Listener:
             self.port.slow.sweep(now_s)
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
-        """Accepts no more, lets requests under way finish for a while, then ends them."""
+        """Stops accepting, waits up to `grace_s` seconds for requests in progress, then aborts."""
         for server in self._servers:
             server.close()
         for one in self._sockets:
@@ -106,14 +109,14 @@ async def open_listener(
     tls: TlsServer | None = None,
     sockets: Sockets | None = None,
 ) -> AsyncIterator[Listener]:
-    """A port that serves while the block runs; requests under way are finished in the end.
+    """Opens a port that serves while the block runs; at its end, requests in progress finish.
 
-    It is that of `listen`, or that of `sockets`, which listen there already. Several can be open
-    at once, each with an exchange, and so with endpoints, of its own.
+    `sockets` are open sockets that already listen on `listen`; without them it opens new ones.
+    Several listeners can be open at once, each with a separate exchange and separate endpoints.
 
     Raises:
-        ListenError: the port cannot be had.
-        TlsError: the files for TLS are no good.
+        ListenError: the port cannot be opened.
+        TlsError: the TLS files are invalid or cannot be read.
     """
     contexts = None if tls is None else TlsContexts(tls)
     sockets = open_sockets(listen) if sockets is None else sockets

@@ -1,7 +1,8 @@
-"""Bounds what waits in memory for clients that read more slowly than they are answered.
+"""Limits the memory of replies that wait for slow clients.
 
-A reply that its client does not take stays in memory until it does. One that takes a little now and
-then is alive, and would keep megabytes for hours; ten thousand of them keep all there is.
+A reply stays in memory until its client has read it. A client that reads a few bytes from time to
+time never times out, and could keep megabytes for hours; ten thousand such clients could use all
+the memory.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from gateway.telemetry.event import about
 logger = logging.getLogger("gateway")
 
 _CHECK_EVERY_S: Final = 0.05
-# How fast a client reads is not known at first; below twice the budget it is given the time.
+# The reading rate of a client is unknown at first. Below twice the budget, a client is not cut off
+# before this time.
 _RATE_KNOWN_AFTER_S: Final = 1.0
 
 
 class _SlowClient:
-    """One client that has more to take than its connection holds."""
+    """One client whose write buffer is full."""
 
     __slots__ = ("peer", "since_s", "transport", "unsent_bytes")
 
@@ -27,16 +29,16 @@ class _SlowClient:
         self.transport = transport
         self.peer = peer
         self.since_s = now_s
-        """Since when it is watched, and what had not been sent then."""
+        """The time from which the rate is measured; `unsent_bytes` is the amount at that time."""
         self.unsent_bytes = transport.get_write_buffer_size()
 
     def rate(self, now_s: float, unsent_bytes: int) -> float:
-        """Bytes that it has taken a second. Nothing is added for it while it is slow."""
+        """Returns the bytes that the client read per second; nothing is added while it is slow."""
         return (self.unsent_bytes - unsent_bytes) / max(now_s - self.since_s, 0.001)
 
 
 class SlowClients:
-    """The clients of one port that have more to take than their connections hold."""
+    """The clients of one port whose write buffers are full."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
@@ -47,19 +49,19 @@ class SlowClients:
         self._check_due = False
 
     def add(self, transport: asyncio.Transport, peer: str) -> None:
-        """Watches a client from now on."""
+        """Starts to watch a client."""
         self._clients[transport] = _SlowClient(transport, peer, self._loop.time())
         if not self._check_due:
             self._check_due = True
             self._loop.call_later(_CHECK_EVERY_S, self._check)
 
     def discard(self, transport: asyncio.Transport | None) -> None:
-        """Forgets a client that has caught up, or is gone."""
+        """Stops watching a client that has caught up or disconnected."""
         if transport is not None:
             self._clients.pop(transport, None)
 
     def sweep(self, now_s: float) -> None:
-        """Cuts off those that read too slowly, and those that are too many; called regularly."""
+        """Cuts off clients that read too slowly or exceed the budget; called regularly."""
         for slow in list(self._clients.values()):
             if now_s - slow.since_s < self._timeout_s:
                 continue
@@ -72,7 +74,7 @@ class SlowClients:
         self._check()
 
     def _check(self) -> None:
-        """Cuts off the slowest while more waits for all than the budget allows."""
+        """Cuts off the slowest clients while the unsent bytes of all exceed the budget."""
         self._check_due = False
         unsent = {slow: slow.transport.get_write_buffer_size() for slow in self._clients.values()}
         total_bytes = sum(unsent.values())

@@ -1,6 +1,6 @@
-"""Ports: listening sockets, made before there is anything that serves on them.
+"""Listening sockets, opened before a server uses them.
 
-Imports nothing that serves, so that a process which only hands sockets on stays small.
+This module imports no server code, so a process that only passes sockets on stays small.
 """
 
 import errno
@@ -16,7 +16,7 @@ from gateway.status import StartUpError
 
 BACKLOG = 1024
 _UNIX = "unix:"
-# Elsewhere sockets can share a port, too, but the kernel spreads no connections over them.
+# Other systems also have SO_REUSEPORT, but their kernels do not balance connections.
 _KERNEL_BALANCES = sys.platform == "linux"
 # sockaddr_un has 108 bytes on Linux and 104 on others, with a zero at the end (unix(7)).
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
@@ -24,30 +24,30 @@ _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class ListenError(StartUpError):
-    """A port that cannot be had; the text says which and why."""
+    """A port cannot be opened; the message states which one and why."""
 
 
 Sockets = list[socket.socket]
-"""What one process listens on: a socket for each address of a host."""
+"""The listening sockets of one process: one for each address of a host."""
 
 
 def open_sockets(listen: str) -> Sockets:
-    """The sockets that listen on `host:port` or `unix:/path`.
+    """Opens sockets that listen on `host:port` or `unix:/path`.
 
     Raises:
-        ListenError: it is taken, or is none of this machine's.
+        ListenError: the address is invalid, in use, or not an address of this machine.
     """
     return open_shared(listen, 1)[0]
 
 
 def open_shared(listen: str, count: int) -> list[Sockets]:
-    """As `open_sockets`, for each of `count` processes that serve one port together.
+    """Opens sockets like `open_sockets`, for each of `count` processes that share one port.
 
-    Each has sockets of its own, so that the kernel spreads connections evenly, and keeps those that
-    wait for a process while that is replaced. Where the kernel cannot, all have the same.
+    On Linux each process gets separate sockets, so the kernel balances connections, and keeps the
+    waiting connections of a process that is being replaced. Elsewhere all share the same sockets.
 
     Raises:
-        ListenError: it is taken, or is none of this machine's.
+        ListenError: the address is invalid, in use, or not an address of this machine.
     """
     with ExitStack() as undo:
         try:
@@ -68,13 +68,13 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
 
 
 def check_listen(listen: str) -> None:
-    """Looks whether there can be such a port, without taking it.
+    """Checks that an address can be listened on, without opening it.
 
-    Names other than localhost are not looked up, and whether the port is free is not asked: the
-    gateway that is to be replaced has it.
+    It resolves no names except localhost. It does not check that the port is free, because the
+    gateway that is about to be replaced uses it.
 
     Raises:
-        ListenError: there cannot.
+        ListenError: the address cannot be listened on.
     """
     try:
         if listen.startswith(_UNIX):
@@ -99,12 +99,12 @@ def _check_path(path: Path) -> None:
 
 
 def _check_address(host: str) -> None:
-    """Binds any port of a numeric address, to see whether this machine has it."""
+    """Binds a free port on a numeric address, to check that this machine has the address."""
     numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=numeric)
     except socket.gaierror:
-        return  # a name
+        return  # a host name, which is not resolved
     missing: list[OSError] = []
     for family, kind, _, _, address in found:
         with socket.socket(family, kind) as probe:
@@ -117,7 +117,7 @@ def _check_address(host: str) -> None:
 
 
 def address_of(listen: str, sockets: Sockets) -> str:
-    """`listen` with the real port: `host:port`, or `unix:/path` as it is."""
+    """Returns `listen` with the actual port: `host:port`, or `unix:/path` unchanged."""
     if listen.startswith(_UNIX):
         return listen
     host, _ = parse_address(listen)
@@ -126,10 +126,10 @@ def address_of(listen: str, sockets: Sockets) -> str:
 
 
 def parse_address(listen: str) -> tuple[str, int]:
-    """The host and port of `host:port`; an IPv6 address stands in brackets.
+    """Parses `host:port`; an IPv6 address must be in brackets.
 
     Raises:
-        ListenError: it is neither.
+        ListenError: the text is malformed.
     """
     host, colon, port = listen.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -137,12 +137,12 @@ def parse_address(listen: str) -> tuple[str, int]:
     is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
     if not colon or not is_port or (":" in host) is not bracketed:
         raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT or unix:/path")
-    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" asks for every interface
+    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" means every interface
 
 
 def _listening_at(path: Path) -> socket.socket:
     if path.is_socket():
-        path.unlink()  # what a gateway that is no more has left
+        path.unlink()  # left by a gateway that no longer runs
     opened = socket.socket(socket.AF_UNIX)
     try:
         opened.bind(str(path))
@@ -154,7 +154,7 @@ def _listening_at(path: Path) -> socket.socket:
 
 
 def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socket]:
-    """A socket for each address of `host`; where any port will do, the same for all."""
+    """Yields a socket for each address of `host`; port 0 becomes the same free port for all."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     missing: OSError | None = None
     some = False
@@ -162,13 +162,13 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
         where = (address[0], port, *address[2:])
         try:
             if share:
-                # Sharing would hide that a stranger has the port: it is for our own alone.
+                # First bind without SO_REUSEPORT, which would hide that another program uses it.
                 _bound(family, where, share=False).close()
             opened = _bound(family, where, share=share)
         except OSError as error:
             if error.errno not in _NO_SUCH_ADDRESS:
                 raise
-            missing = error  # a name such as localhost has IPv6 addresses where there is no IPv6
+            missing = error  # localhost can have an IPv6 address on a machine without IPv6
             continue
         some, port = True, opened.getsockname()[1]
         yield opened
@@ -177,14 +177,14 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
 
 
 def _shared_with(first: Sockets, undo: ExitStack) -> Sockets:
-    """More sockets on the ports of `first`."""
+    """Opens more sockets on the ports of `first`."""
     return [undo.enter_context(_bound(s.family, s.getsockname(), share=True)) for s in first]
 
 
 def _bound(family: int, address: Any, *, share: bool) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A port in TIME_WAIT after the last run is free all the same.
+        # Allow a port that is in TIME_WAIT since the last run.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -201,7 +201,7 @@ def _bound(family: int, address: Any, *, share: bool) -> socket.socket:
 def _reason(listen: str, error: OSError | UnicodeError) -> str:
     is_unix = listen.startswith(_UNIX)
     reasons = {
-        errno.EADDRINUSE: "something else than a socket has this name"
+        errno.EADDRINUSE: "a file of this name exists and is not a socket"
         if is_unix
         else "the port is taken; choose another with --listen HOST:PORT or GATEWAY_LISTEN",
         errno.EACCES: "this user may not write there"
@@ -210,6 +210,6 @@ def _reason(listen: str, error: OSError | UnicodeError) -> str:
     }
     otherwise = "this machine has no such address"
     if is_unix:
-        otherwise = f"expected a path of at most {_LONGEST_PATH} bytes in a folder that is there"
+        otherwise = f"expected a path of at most {_LONGEST_PATH} bytes in an existing folder"
     reason = reasons.get(getattr(error, "errno", None) or 0, otherwise)
     return f"cannot listen on {listen}: {reason}"

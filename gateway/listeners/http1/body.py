@@ -1,4 +1,4 @@
-"""Reads a request's body: whole or as it comes, up to its limit, and out of gzip."""
+"""Reads a request's body: whole or as it arrives, up to its limit, and decompresses gzip."""
 
 import asyncio
 import zlib
@@ -14,28 +14,28 @@ from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
 
 _GZIP_WINDOW = 31
-# Above this, what comes out can be megabytes, and would hold up every other request.
+# Above this size, decompress in a thread: the result can be megabytes and block the event loop.
 _OFF_THE_LOOP_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
 _PIECE_BYTES = 64 * 1024
-# A few repeated bytes are nothing to worry about, however well they are packed.
+# Small results are allowed at any compression ratio.
 _RATIO_FREE_BYTES = 64 * 1024
 
 
 class BrokenBodyError(Exception):
-    """A body that stops halfway or is not framed as it says: what the parser leaves in it."""
+    """A body is incomplete, or its framing is invalid; the parser sets it on the body's stream."""
 
 
 class ReadHook(Protocol):
-    """Is told that the reading of a body begins, and whether it is read whole."""
+    """Called when the reading of a body starts."""
 
     def __call__(self, body: StreamReader, *, whole: bool) -> None:
-        """Makes ready for it."""
+        """Prepares for the reading; `whole` is false if the body is read as it arrives."""
         ...
 
 
 class WholeBody:
-    """A body that came with its head, is within the limits, and is not packed."""
+    """A body that arrived with its head, is within the limits, and is not compressed."""
 
     __slots__ = ("_data", "is_buffered")
 
@@ -44,21 +44,21 @@ class WholeBody:
         self.is_buffered = len(data) < LARGE_BYTES
 
     def read_now(self) -> bytes:
-        """All of it."""
+        """Returns the whole body."""
         return self._data
 
     async def read(self) -> bytes:
-        """All of it."""
+        """Returns the whole body."""
         return self._data
 
     async def pieces(self, _is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
-        """It in pieces of a bounded size."""
+        """Yields the body in pieces of a bounded size."""
         for piece in _parts(self._data):
             yield piece
 
 
 class IncomingBody:
-    """The body of one request, read when it is asked for and not before."""
+    """The body of one request that arrives on a connection; it is read only on demand."""
 
     __slots__ = ("_fields", "_limits", "_on_read", "_stream")
 
@@ -76,7 +76,7 @@ class IncomingBody:
 
     @property
     def is_buffered(self) -> bool:
-        """Whether all of it has come, it is small, and nothing is packed."""
+        """True if the whole body has arrived, is small, and is not compressed."""
         stream = self._stream
         return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_encoded
 
@@ -100,8 +100,7 @@ class IncomingBody:
     async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """See `Body.pieces`.
 
-        Nothing is taken off the connection between two of them, so that who is slow with them slows
-        the client.
+        Between two pieces nothing is read from the connection, so a slow reader slows the client.
         """
         coding = content_coding(self._fields.by_name)
         limit_bytes = self._limits.stream_bytes
@@ -136,20 +135,20 @@ class IncomingBody:
 
 
 class Inflater:
-    """Decompresses gzip as it comes, a bounded piece at a time."""
+    """Decompresses gzip as it arrives, in pieces of a bounded size."""
 
     def __init__(self, ratio: int) -> None:
-        """`ratio` is how many times larger the text may be."""
+        """Takes the maximum ratio of decompressed to compressed size."""
         self._ratio = ratio
         self._inflater = zlib.decompressobj(_GZIP_WINDOW)
         self._received_bytes = 0
         self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The text that these bytes are.
+        """Yields the decompressed pieces of `data`.
 
         Raises:
-            StatusError: they are no gzip, or grow by more than the ratio allows.
+            StatusError: the bytes are not gzip, or exceed the compression ratio.
         """
         self._received_bytes += len(data)
         allowed = self._received_bytes * self._ratio + _RATIO_FREE_BYTES
@@ -168,10 +167,10 @@ class Inflater:
             data = self._inflater.unconsumed_tail or self._inflater.unused_data
 
     def finish(self) -> None:
-        """Takes the end of the body.
+        """Checks that the gzip stream ends with the body.
 
         Raises:
-            StatusError: the gzip stream has no end.
+            StatusError: the gzip stream is incomplete.
         """
         if not self._inflater.eof:
             raise _not_gzip()
@@ -184,7 +183,7 @@ def _parts(piece: bytes) -> Iterator[bytes]:
 
 
 def content_coding(headers: Mapping[str, str]) -> str:
-    """`gzip`, or "" for a body that is sent as it is.
+    """Returns `gzip`, or "" for a body without a content coding.
 
     Raises:
         StatusError: HTTP status 415 for any other coding (RFC 9110 section 8.4.1).
@@ -196,14 +195,14 @@ def content_coding(headers: Mapping[str, str]) -> str:
         return "gzip"
     raise StatusError(
         Code.INVALID_ARGUMENT,
-        "a request body can be sent as it is, or with Content-Encoding: gzip",
+        "this Content-Encoding is not supported; expected gzip, or no Content-Encoding",
         http_status=415,
         headers=[("Accept-Encoding", "gzip")],
     )
 
 
 def too_large(limit_bytes: int) -> StatusError:
-    """The 413 for a body over the limit."""
+    """Returns the error for a body over the limit: HTTP status 413."""
     return StatusError(
         Code.RESOURCE_EXHAUSTED,
         f"the request body is larger than {limit_bytes} bytes",
@@ -212,10 +211,11 @@ def too_large(limit_bytes: int) -> StatusError:
 
 
 async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
-    """The whole body, decoded.
+    """Reads the whole body and decompresses it.
 
     Raises:
-        StatusError: it is over the limit, is no gzip though it says so, or broke off.
+        StatusError: the body is over the limit, is not gzip although its coding is, or is
+            incomplete.
     """
     pieces: list[bytes] = []
     total = 0
@@ -236,7 +236,11 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
 
 
 def _gunzip(body: bytes, limits: Limits) -> bytes:
-    """Decompresses no further than the limits allow, so that a bomb costs nothing."""
+    """Decompresses only up to the limits, so that a decompression bomb is stopped early.
+
+    Raises:
+        StatusError: the body is not gzip, or exceeds the limits.
+    """
     allowed = min(limits.body_bytes, len(body) * limits.decompression_ratio)
     inflater = zlib.decompressobj(_GZIP_WINDOW)
     try:
@@ -251,7 +255,7 @@ def _gunzip(body: bytes, limits: Limits) -> bytes:
 
 
 def _incomplete() -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, "the request body broke off")
+    return StatusError(Code.INVALID_ARGUMENT, "the request body is incomplete")
 
 
 def _not_gzip() -> StatusError:
