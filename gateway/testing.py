@@ -1,7 +1,8 @@
-"""For tests of one's own services: a gateway over in-process gRPC servicers, and a client of it.
+"""Test support for services: a gateway for in-process gRPC servicers, and its HTTP client.
 
-Installed as a pytest plugin, so that the fixture `gateway_client` is simply there. Heavy imports
-wait until it is used: the plugin is loaded by every pytest run of an environment that has it.
+It is installed as a pytest plugin, so the fixture `gateway_client` is available without an import.
+Heavy imports are delayed until the first use, because every pytest run in the environment loads
+the plugin.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,20 +13,20 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 AddServicer = Callable[[Any, Any], None]
-"""What grpcio-tools generates: `add_LibraryServiceServicer_to_server`."""
+"""A function that grpcio-tools generates, for example `add_LibraryServiceServicer_to_server`."""
 
 Served = tuple[AddServicer, Any]
-"""A generated `add_..._to_server` function and the servicer to give it."""
+"""A generated `add_..._to_server` function and its servicer."""
 
 GatewayClient = Callable[..., Awaitable["ClientSession"]]
 
 
 @asynccontextmanager
 async def serve_servicers(*served: Served, **settings: Any) -> AsyncIterator["ClientSession"]:
-    """An aiohttp client whose base URL is a gateway over these servicers, all on free ports.
+    """Starts a gateway for these servicers on free ports; yields an aiohttp client for it.
 
-    `settings` are the configuration's own (`json={"pretty": True}`); descriptors come from the
-    generated modules beside the `add_..._to_server` functions.
+    `settings` are settings of the gateway, for example `json={"pretty": True}`. Descriptors come
+    from the generated modules next to the `add_..._to_server` functions.
     """
     import grpc.aio  # noqa: PLC0415 - see the module's docstring
     from aiohttp import ClientSession  # noqa: PLC0415
@@ -53,9 +54,9 @@ async def serve_servicers(*served: Served, **settings: Any) -> AsyncIterator["Cl
 
 
 async def _gateway_client() -> AsyncIterator[GatewayClient]:
-    """Starts gateways over servicers: `client = await gateway_client((add, servicer))`.
+    """Starts gateways for servicers: `client = await gateway_client((add, servicer))`.
 
-    What it hands back is an aiohttp client: `await client.get("/v1/shelves")`.
+    The result is an aiohttp client: `await client.get("/v1/shelves")`.
     """
     async with AsyncExitStack() as stack:
 
@@ -67,7 +68,7 @@ async def _gateway_client() -> AsyncIterator[GatewayClient]:
 
 try:
     import pytest_asyncio
-except ImportError:  # without it there is no event loop to run a fixture on
+except ImportError:  # without pytest-asyncio, an async fixture cannot run
     pass
 else:
     gateway_client = pytest_asyncio.fixture(_gateway_client, name="gateway_client")

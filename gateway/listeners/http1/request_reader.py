@@ -1,4 +1,4 @@
-"""From the bytes of one connection to its requests."""
+"""Parses the bytes of one connection into requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from gateway.listeners.http1.request_head import (
 from gateway.status import StatusError
 
 ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
-"""A request, or why it is refused; what the parser made of it; and what its body comes in."""
+"""A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
 _BUFFER_BYTES: Final = 64 * 1024
 
 
 class RequestReader:
-    """Reads requests with aiohttp's parser; those that repeat one another, without."""
+    """Reads requests with aiohttp's parser; repeated heads without it."""
 
     __slots__ = (
         "_feed",
@@ -60,9 +60,10 @@ class RequestReader:
         *,
         websockets: bool,
     ) -> None:
-        """`protocol` is whose bytes they are, and is what the bodies hold back when they are full.
+        """Takes the connection (`protocol`), which the bodies pause when they are full.
 
-        `begin` hears when a body is being read; `invite` where the client waits for that.
+        `on_read` is called when the reading of a body starts; `on_awaited_read` instead, if the
+        client waits for 100 Continue.
         """
         self.parser = _request_parser(protocol, loop, limits)
         self._feed = self.parser.feed_data
@@ -72,18 +73,20 @@ class RequestReader:
         self._repeated_head = RepeatedHead(limits)
         self._websockets = websockets
         self._fields = NO_FIELDS
-        """Those of the last request, for the next one most often says the same."""
+        """The fields of the last request; the next request usually has the same."""
         self.broken = NO_FIELDS
-        """What is known of a request that no parser could read."""
+        """The known fields of a request that could not be parsed."""
         self.peer = ""
         self.certificate: Any = None
-        """What the client has shown of itself, where it speaks TLS."""
+        """The client certificate, if there is one."""
 
     def read(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
-        """The requests whose heads are whole now; whether another protocol is asked for; its bytes.
+        """Returns the requests whose heads are complete, an upgrade flag, and the bytes after it.
+
+        The flag is true if the last request asks for another protocol.
 
         Raises:
-            HttpProcessingError: what comes is no HTTP, and nothing behind it can be read.
+            HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
         repeated = self._repeated_head.read(data)
         if repeated is not None:
@@ -138,8 +141,8 @@ class RequestReader:
 
 
 def _request_parser(protocol: object, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:
-    """What makes requests of the bytes of one connection, and fills their bodies."""
-    parser: Any = HttpRequestParser  # its C half has more arguments than its types tell
+    """Returns a parser for the requests of one connection, which also fills their bodies."""
+    parser: Any = HttpRequestParser  # the parser in C has parameters that its types do not list
     return parser(
         protocol,
         loop,
