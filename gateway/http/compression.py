@@ -10,7 +10,7 @@ from gateway.http.messages import Response
 _GZIP_WINDOW = 31
 _COMPRESSIBLE = ("application/json", "text/", "application/problem+json", "application/xml")
 # Above this size, compress in a thread: it would block the event loop for milliseconds.
-_OFF_THE_LOOP_BYTES = 256 * 1024
+_IN_THREAD_BYTES = 256 * 1024
 
 
 @lru_cache(maxsize=256)
@@ -47,7 +47,7 @@ async def compress(
         return
     if accept_encoding is None or not accepts_gzip(accept_encoding):
         return
-    if len(response.body) > _OFF_THE_LOOP_BYTES:
+    if len(response.body) > _IN_THREAD_BYTES:
         compressed = await asyncio.to_thread(_gzip, response.body, options.level)
     else:
         compressed = _gzip(response.body, options.level)

@@ -35,10 +35,10 @@ class Body(Protocol):
             StatusError: the body is too large, incomplete, or not in the stated coding.
         """
 
-    def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the body as it arrives, decompressed, in pieces of a bounded size.
 
-        A client may pause between messages; inside a message (`is_midway`) a timeout applies.
+        A client may pause between messages; while `is_inside_message`, a timeout applies.
 
         Raises:
             StatusError: the body is too large, incomplete, or not in the stated coding.
@@ -72,7 +72,7 @@ class BodyStream(Protocol):
 
 
 class Takeover(Protocol):
-    """Another protocol that takes over a connection when the response's head is ready."""
+    """A protocol that takes over a connection when the response's head is ready."""
 
     async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
         """Sends `head`, receives `early` (bytes after the request), and serves to the end."""

@@ -11,19 +11,19 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-AT_ONCE_S: Final = 0.001
+TURN_LIMIT_S: Final = 0.001
 """Seconds that one connection may process received data before it yields to others."""
-MESSAGES_AT_ONCE: Final = 16
+MESSAGES_PER_TURN: Final = 16
 """The number of messages that one stream passes on before it yields to the event loop.
 
 A message takes up to about 40 µs. The limit matters only for messages that arrive faster than they
 are passed on.
 """
-_ALL_AT_ONCE_S: Final = 0.002
+_ALL_TURNS_LIMIT_S: Final = 0.002
 
 
 class Turns:
-    """Work that waits for a later turn of one event loop, in order."""
+    """The work that waits for a later turn of one event loop, in order."""
 
     __slots__ = ("_is_due", "_loop", "_waiting")
 
@@ -35,7 +35,7 @@ class Turns:
     def later(self, work: Callable[[], None]) -> None:
         """Runs `work` in one of the next turns.
 
-        It should take no longer than `AT_ONCE_S`, and may call `later` again.
+        It should take no longer than `TURN_LIMIT_S`, and may call `later` again.
         """
         self._waiting.append(work)
         self._call_soon()
@@ -47,7 +47,7 @@ class Turns:
 
     def _run(self) -> None:
         self._is_due = False
-        until_s = perf_counter() + _ALL_AT_ONCE_S
+        until_s = perf_counter() + _ALL_TURNS_LIMIT_S
         for _ in range(len(self._waiting)):
             try:
                 self._waiting.popleft()()

@@ -18,12 +18,12 @@ class Port:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self.connections: set[Any] = set()
-        """`HttpProtocol` instances; the type would make a circular import."""
+        """The `HttpProtocol` instances; naming the type here would make a circular import."""
         self.date = http_date()
         """The value of the `Date` header, updated while the port is open."""
         self.write_batch = WriteBatch(loop)
         self.turns = Turns(loop)
-        """Work that waits for a later turn of the loop."""
+        """The work that waits for a later turn of the loop."""
         self.slow = SlowClients(loop, limits)
         """The clients whose write buffers are full."""
         self._most_connections = limits.connections

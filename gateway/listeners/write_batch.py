@@ -8,7 +8,7 @@ responses one directly after another wakes the client only once.
 import asyncio
 from typing import Final
 
-JOINED_UP_TO_BYTES: Final = 64 * 1024
+MAX_JOINED_BYTES: Final = 64 * 1024
 """The size up to which head and body are joined: one system call and one wake-up of the client."""
 
 

@@ -60,7 +60,7 @@ class Record:
         headers: Mapping[str, str],
     ) -> None:
         self.at_s = at_s
-        """When the request ended, in seconds since 1970."""
+        """The time at which the request ended, in seconds since 1970."""
         self.duration_s = duration_s
         self.request_id = request_id
         self.method = method

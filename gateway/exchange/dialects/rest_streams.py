@@ -15,7 +15,7 @@ from gateway.exchange.stream_body import ResponseStream
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
-from gateway.http.turns import MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
@@ -161,7 +161,7 @@ async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[byt
     `is_large` states that the first message is large: it ends here, after many pieces, so it is
     decoded in a worker thread.
     """
-    at_once = 0
+    in_turn = 0
     while True:
         find = partial(next, found, None)
         message = await run_in_thread(find) if is_large else find()
@@ -169,6 +169,6 @@ async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[byt
             return
         is_large = False
         yield message
-        at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-        if not at_once:
+        in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+        if not in_turn:
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from gateway.status import Code, StatusError
 
 _GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.
-_OFF_THE_LOOP_BYTES = 32 * 1024
+_IN_THREAD_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
 _PIECE_BYTES = 64 * 1024
 # Small results are allowed at any compression ratio.
@@ -51,7 +51,7 @@ class WholeBody:
         """Returns the whole body."""
         return self._data
 
-    async def pieces(self, _is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    async def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the body in pieces of a bounded size."""
         for piece in _parts(self._data):
             yield piece
@@ -88,7 +88,7 @@ class IncomingBody:
         return await read_body(self._stream, coding, self._limits)
 
     def read_now(self) -> bytes:
-        """See `Body.take`."""
+        """See `Body.read_now`."""
         try:
             body: bytes = self._stream.read_nowait()
         except BrokenBodyError:
@@ -97,7 +97,7 @@ class IncomingBody:
             raise too_large(self._limits.body_bytes)
         return body
 
-    async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    async def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """See `Body.pieces`.
 
         Between two pieces nothing is read from the connection, so a slow reader slows the client.
@@ -108,7 +108,7 @@ class IncomingBody:
         self._on_read(self._stream, whole=False)
         total = 0
         inflate = Inflater(self._limits.decompression_ratio) if coding else None
-        while piece := await self._next(is_midway):
+        while piece := await self._next(is_inside_message):
             for part in _parts(piece) if inflate is None else inflate.feed(piece):
                 total += len(part)
                 if limit_bytes is not None and total > limit_bytes:
@@ -117,10 +117,10 @@ class IncomingBody:
         if inflate is not None:
             inflate.finish()
 
-    async def _next(self, is_midway: Callable[[], bool]) -> bytes:
-        patience_s = self._limits.body_timeout_s if is_midway() else None
+    async def _next(self, is_inside_message: Callable[[], bool]) -> bytes:
+        timeout_s = self._limits.body_timeout_s if is_inside_message() else None
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 return await self._stream.readany()
         except TimeoutError:
             raise timed_out("body") from None
@@ -154,11 +154,11 @@ class Inflater:
         allowed = self._received_bytes * self._ratio + _RATIO_FREE_BYTES
         while data:
             if self._inflater.eof:
-                raise _not_gzip()
+                raise _invalid_gzip()
             try:
                 text = self._inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise _not_gzip() from None
+                raise _invalid_gzip() from None
             self._inflated_bytes += len(text)
             if self._inflated_bytes > allowed:
                 raise too_large(allowed)
@@ -173,7 +173,7 @@ class Inflater:
             StatusError: the gzip stream is incomplete.
         """
         if not self._inflater.eof:
-            raise _not_gzip()
+            raise _invalid_gzip()
 
 
 def _parts(piece: bytes) -> Iterator[bytes]:
@@ -230,7 +230,7 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:
         return body
-    if len(body) > _OFF_THE_LOOP_BYTES:
+    if len(body) > _IN_THREAD_BYTES:
         return await asyncio.to_thread(_gunzip, body, limits)
     return _gunzip(body, limits)
 
@@ -250,7 +250,7 @@ def _gunzip(body: bytes, limits: Limits) -> bytes:
     if inflater.unconsumed_tail:
         raise too_large(allowed)
     if not inflater.eof or inflater.unused_data:
-        raise _not_gzip()
+        raise _invalid_gzip()
     return text
 
 
@@ -258,5 +258,5 @@ def _incomplete() -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, "the request body is incomplete")
 
 
-def _not_gzip() -> StatusError:
+def _invalid_gzip() -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")

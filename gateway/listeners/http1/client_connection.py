@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from gateway.listeners.http1.peer_closed import peer_has_closed
 from gateway.listeners.port import Port
-from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
+from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _LINGER_S: Final = 2.0
 
@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
         """Sends a response at the end of this turn of the loop; at once if it is large or last."""
         if self.transport is None:
             return
-        if len(body) <= JOINED_UP_TO_BYTES and not is_last:
+        if len(body) <= MAX_JOINED_BYTES and not is_last:
             self._write_batch.add(self.transport, head + body)
         else:
             self._write_batch.flush()
@@ -157,7 +157,7 @@ class ClientConnection(asyncio.Protocol):
         if self.writing_paused:
             if self.transport is None:
                 raise ConnectionResetError
-            # A future that a cancelled waiter left behind is done, and cannot be used again.
+            # A future of a cancelled waiter is done, and cannot be used again.
             if self._drain is None or self._drain.done():
                 self._drain = self._loop.create_future()
             await self._drain
@@ -182,8 +182,8 @@ class ClientConnection(asyncio.Protocol):
             with suppress(RuntimeError):
                 self.transport.resume_reading()
 
-    def has_stalled(self, now_s: float, patience_s: float) -> bool:
-        """True if the client has disconnected, or has read nothing for `patience_s` seconds.
+    def has_stalled(self, now_s: float, timeout_s: float) -> bool:
+        """True if the client has disconnected, or has read nothing for `timeout_s` seconds.
 
         Also true at the end of a lingering close.
         """
@@ -192,7 +192,7 @@ class ClientConnection(asyncio.Protocol):
         unsent_bytes = self.transport.get_write_buffer_size()
         if not unsent_bytes or unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
-        if now_s - self._unsent_since_s > patience_s:
+        if now_s - self._unsent_since_s > timeout_s:
             return True
         if (self._reading_paused or self._paused) and peer_has_closed(self.transport):
             return True

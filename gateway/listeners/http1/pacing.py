@@ -4,13 +4,13 @@ import asyncio
 from time import perf_counter
 from typing import Final
 
-from gateway.http.turns import AT_ONCE_S
+from gateway.http.turns import TURN_LIMIT_S
 from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.port import Port
 
 _PART_BYTES: Final = 2 * 1024
 # Data with at most this many lines cannot contain many requests or chunks, so it is parsed whole.
-_LINES_AT_ONCE: Final = 128
+_MAX_LINES_AT_ONCE: Final = 128
 
 
 class PacedConnection(ClientConnection):
@@ -33,7 +33,7 @@ class PacedConnection(ClientConnection):
         """Called with received bytes; with `b""` when a body that was full has room again."""
         if data and (len(data) > _PART_BYTES or self._unread):
             self._unread += data
-            if self._is_reading_later or self._unread.count(b"\n") > _LINES_AT_ONCE:
+            if self._is_reading_later or self._unread.count(b"\n") > _MAX_LINES_AT_ONCE:
                 self.pause()
                 self._read_later()
             else:
@@ -61,7 +61,7 @@ class PacedConnection(ClientConnection):
     def _read_parts(self, size: int = _PART_BYTES) -> None:
         """Parses received bytes, while there is room in the queue and time in this turn."""
         self._is_reading_later = False
-        until_s = perf_counter() + AT_ONCE_S
+        until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._can_read():
             part = self._unread[:size]
             self._unread = self._unread[size:]

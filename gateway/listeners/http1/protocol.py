@@ -273,15 +273,15 @@ class HttpProtocol(PacedConnection):
     async def _serve(self) -> None:
         """Serves the queue. One task for all requests of a connection avoids 3 µs for each."""
         keeps_open = True
-        at_once = 0
+        in_turn = 0
         try:
             while keeps_open:
                 if self._queue:
-                    if at_once == _MAX_REQUESTS_PER_TURN:
-                        at_once = 0
+                    if in_turn == _MAX_REQUESTS_PER_TURN:
+                        in_turn = 0
                         await asyncio.sleep(0)
                         continue
-                    at_once += 1
+                    in_turn += 1
                     keeps_open = await self._serve_one(self._queue.popleft())
                     # Wait here, where no variable holds the bytes of the last response.
                     if self.writing_paused and self._upgrade is None:
@@ -289,7 +289,7 @@ class HttpProtocol(PacedConnection):
                 elif (waiter := self._wait_for_work()) is None:
                     return
                 else:
-                    at_once = 0
+                    in_turn = 0
                     await waiter
         except StreamBrokenError:
             pass
@@ -309,7 +309,7 @@ class HttpProtocol(PacedConnection):
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
         if isinstance(waiting, StatusError):
-            fields = self._reader.broken
+            fields = self._reader.malformed_fields
             self._send(self._exchange.refuse(waiting, self.peer, fields=fields), "close")
             return False
         request, message, body = waiting
@@ -340,8 +340,8 @@ class HttpProtocol(PacedConnection):
         # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
         is_last = (self._closing or self._discarding) and not self._queue
         # Requests without a body share EMPTY_PAYLOAD, so the first comparison is usually enough.
-        is_owed = body is not EMPTY_PAYLOAD and not body.is_eof()
-        if message.should_close or is_last or is_owed:
+        has_unread_body = body is not EMPTY_PAYLOAD and not body.is_eof()
+        if message.should_close or is_last or has_unread_body:
             return False, "close"
         return True, "keep-alive" if message.version < (1, 1) else ""
 

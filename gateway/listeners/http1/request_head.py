@@ -132,7 +132,7 @@ def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
     return HeaderFields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
 
 
-def fields_of_broken(data: bytes) -> HeaderFields:
+def fields_of_malformed(data: bytes) -> HeaderFields:
     """Finds `Origin` in a request that cannot be parsed: CORS needs it in the response."""
     found = _ORIGIN.findall(data)
     if len(found) != 1:

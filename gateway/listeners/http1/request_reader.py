@@ -20,7 +20,7 @@ from gateway.listeners.http1.request_head import (
     asks_for_websocket,
     awaits_continue,
     check_request_line,
-    fields_of_broken,
+    fields_of_malformed,
     framed,
     read_fields,
     with_host_of,
@@ -44,8 +44,8 @@ class RequestReader:
         "_on_read",
         "_repeated_head",
         "_websockets",
-        "broken",
         "certificate",
+        "malformed_fields",
         "parser",
         "peer",
     )
@@ -74,7 +74,7 @@ class RequestReader:
         self._websockets = websockets
         self._fields = NO_FIELDS
         """The fields of the last request; the next request usually has the same."""
-        self.broken = NO_FIELDS
+        self.malformed_fields = NO_FIELDS
         """The known fields of a request that could not be parsed."""
         self.peer = ""
         self.certificate: Any = None
@@ -100,7 +100,7 @@ class RequestReader:
         try:
             messages, is_upgraded, early = self._feed(data)
         except HttpProcessingError:
-            self.broken = fields_of_broken(data)
+            self.malformed_fields = fields_of_malformed(data)
             raise
         if not messages:
             return (), is_upgraded, early

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gateway.http.messages import Response
-from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
+from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
@@ -49,9 +49,7 @@ def response_bytes(
 def is_plain(response: Response) -> bool:
     """True if `plain_response` can serialize it, on a connection that stays open."""
     return (
-        response.status == 200
-        and not response.trailers
-        and len(response.body) <= JOINED_UP_TO_BYTES
+        response.status == 200 and not response.trailers and len(response.body) <= MAX_JOINED_BYTES
     )
 
 

@@ -8,7 +8,7 @@ from struct import pack
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.connection import StreamConnection
 from gateway.http.messages import BodyStream, Response
-from gateway.http.turns import MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
@@ -51,14 +51,14 @@ class StreamWriter:
             self._write_head(response, date, connection)
             has_content = response.status not in _WITHOUT_CONTENT
             if not head_only:
-                at_once = 0
+                in_turn = 0
                 async for piece in self._pieces:
                     if has_content:
                         self._send(piece)
                     if self._connection.writing_paused:
                         await self._connection.drained()
-                    at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                    if not at_once:
+                    in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                    if not in_turn:
                         await asyncio.sleep(0)
             self._finish(has_content=has_content and not head_only)
         except StreamBrokenError:

@@ -19,14 +19,14 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import transcode
 from gateway.http.connection import SocketConnection
-from gateway.http.turns import AT_ONCE_S, MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
 
 logger = logging.getLogger("gateway")
 
 NORMAL, GOING_AWAY, WRONG_KIND, TOO_BIG, SILENT = 1000, 1001, 1003, 1009, 1011
-"""Close codes (RFC 6455 section 7.4.1)."""
+"""The close codes (RFC 6455 section 7.4.1)."""
 CODE_BASE = 4000
 """The base to which a canonical code is added: close codes for private use (section 7.4.2)."""
 
@@ -110,7 +110,7 @@ class WebSocket:
         self._early_ending: asyncio.Future[Ending] = self._loop.create_future()
         """The end of the call, if something other than the back end ended it."""
         self._peer_closed: asyncio.Future[None] = self._loop.create_future()
-        """Done when the client has closed."""
+        """The future that is done when the client has closed."""
         self.received_bytes = self.sent_bytes = 0
 
     def receive(self, data: bytes) -> None:
@@ -145,7 +145,7 @@ class WebSocket:
 
     async def payloads(self) -> AsyncGenerator[bytes]:
         """Yields the payloads of the client's messages, until the client ends them."""
-        at_once = 0
+        in_turn = 0
         while True:
             while self._queue:
                 payload = self._queue.popleft()
@@ -153,8 +153,8 @@ class WebSocket:
                 if self._paused and self._queued_bytes < _QUEUE_BYTES // 2:
                     self._read()
                 yield payload
-                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                if not at_once:
+                in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                if not in_turn:
                     await asyncio.sleep(0)
             if self._is_half_closed:
                 return
@@ -200,15 +200,15 @@ class WebSocket:
         """Sends the replies, no faster than the client reads them."""
         assert self._connection is not None  # noqa: S101 - `run` has set it
         frame = self._frames.binary if self._is_protobuf else self._frames.text
-        at_once = 0
+        in_turn = 0
         try:
             async for message in session.call:
                 payload = await transcode(session.encode, message)
                 self._send(frame(payload.body))
                 if self._connection.writing_paused:
                     await self._connection.drained()
-                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                if not at_once:
+                in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                if not in_turn:
                     await asyncio.sleep(0)
         except StatusError as error:
             log_unreadable(error)
@@ -241,10 +241,10 @@ class WebSocket:
             self._read_parts()
 
     def _read_parts(self) -> None:
-        """Parses received bytes in pieces, and yields to other connections after `AT_ONCE_S`."""
+        """Parses received bytes in pieces, and yields to other connections after `TURN_LIMIT_S`."""
         self._is_reading_later = False
         frames = self._frames
-        until_s = perf_counter() + AT_ONCE_S
+        until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._has_room():
             if len(self._unread) <= frames.piece_bytes:
                 piece, self._unread = self._unread, b""
