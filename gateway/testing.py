@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from gateway.call import Principal
 
 AddServicer = Callable[[Any, Any], None]
-"""What grpcio-tools generates: `add_LibraryServiceServicer_to_server`."""
+"""A function that grpcio-tools generates, for example `add_LibraryServiceServicer_to_server`."""
 
 Served = tuple[AddServicer, Any]
-"""A generated `add_..._to_server` function and the servicer to give it."""
+"""A generated `add_..._to_server` function and its servicer."""
 
 GatewayClient = Callable[..., Awaitable["ClientSession"]]
 
@@ -81,7 +81,7 @@ async def _token(caller: "Principal", store_url: str) -> str:
 
 
 async def _gateway_client() -> AsyncIterator[GatewayClient]:
-    """Starts gateways over servicers: `client = await gateway_client((add, servicer))`.
+    """Starts gateways for servicers: `client = await gateway_client((add, servicer))`.
 
     The result is an aiohttp client: `await client.get("/v1/shelves")`. Arguments are those of
     `serve_servicers`.

@@ -27,7 +27,7 @@ from gateway.endpoints.oauth.token_endpoints import (
     publish_jwk_set,
 )
 from gateway.exchange.ring.credentials import (
-    credential_gate,
+    credential_check,
     refuse_doubled_credentials,
     refuse_unclear_keys,
 )
@@ -54,7 +54,7 @@ class Credentials:
 
     authenticators: Sequence[Authenticator] = ()
     identify: Identify | None = None
-    gates: Sequence[RequestCheck] = ()
+    checks: Sequence[RequestCheck] = ()
     endpoints: Endpoints = field(default_factory=dict)
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
@@ -82,7 +82,7 @@ async def open_credentials(
     if not options.takes_credentials:
         return Credentials(audit=audit, warnings=[_OPEN_WARNING])
     identify, endpoints = _identify(options.identity)
-    gates: list[HeaderCheck] = [refuse_doubled_credentials]
+    checks: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
     if options.store is not None:
         store = await stack.enter_async_context(open_store(options.store))
@@ -99,7 +99,7 @@ async def open_credentials(
             keys = KeyAuthenticator(ApiKeys(store, audit), options.keys.header, audit)
             stack.push_async_callback(keys.close)
             made[CredentialKind.KEY] = keys
-            gates.append(refuse_unclear_keys(options.keys.header))
+            checks.append(refuse_unclear_keys(options.keys.header))
     if options.takes_jwts:
         made[CredentialKind.JWT] = await _open_jwts(options.jwt, stack, rehearsal=rehearsal)
     if options.certificates is not None:
@@ -107,7 +107,7 @@ async def open_credentials(
     return Credentials(
         [made[kind] for kind in options.order if kind in made],
         identify,
-        [credential_gate(gates, TOKEN_PATHS & endpoints.keys())],
+        [credential_check(checks, TOKEN_PATHS & endpoints.keys())],
         endpoints,
         audit,
         is_open=False,

@@ -166,24 +166,24 @@ def _ring(
     endpoints: EndpointRegistry,
     forwarding: Forwarding,
 ) -> Ring:
-    """The checks and headers that apply to all requests."""
-    gates: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
-    finishes: list[ResponseHook] = []
+    """The checks and headers that stand around all requests."""
+    checks: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
+    hooks: list[ResponseHook] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
         if config.forwarded.trusted_proxies:
             secure = forwarding.is_secure
-        finishes.append(security_headers(config.security_headers, secure))
+        hooks.append(security_headers(config.security_headers, secure))
     if config.cors.origins:
 
         def allowed_methods(path: str) -> Sequence[str]:
             return endpoints.allowed_methods(path) or transcoder.allowed_methods(path)
 
         cors = Cors(config.cors, allowed_methods)
-        # Before the check of credentials: a browser sends none with a preflight request.
-        gates.append(cors.gate)
-        finishes.append(cors.finish)
-    return Ring([*gates, *auth.gates], finishes)
+        # Before credentials are asked for: a browser sends none with its preflight.
+        checks.append(cors.check)
+        hooks.append(cors.add_headers)
+    return Ring([*checks, *auth.checks], hooks)
 
 
 def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Policies:

@@ -1,1 +1,1 @@
-"""The exchange: one HTTP request to one call, and its reply back."""
+"""The exchange: turns one HTTP request into one call, and the reply into one response."""

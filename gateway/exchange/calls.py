@@ -40,10 +40,12 @@ class CallFactory:
         deadlines: Deadlines,
         certificate_of: CertificateOf | None,
     ) -> None:
-        """`rules_of_proxies` are those for requests of trusted proxies; `certificate_of` gives the
-        certificate a request counts as, and is None where none counts.
+        """Takes the metadata rules for clients (`rules`) and for trusted proxies.
+
+        `certificate_of` returns the client certificate of a request; None where certificates are
+        not used.
         """
-        # A dict, not any mapping: machine code then asks it without a look-up.
+        # A dict, not any mapping: compiled code reads a dict directly, without a method look-up.
         self.chains = dict(chains)
         """The chain of each method."""
         self._rules = rules
@@ -61,10 +63,10 @@ class CallFactory:
         source: MessageSource | None = None,
         messages: AsyncGenerator[bytes] | None = None,
     ) -> Call:
-        """The call that a request asks for: its metadata, its deadline, its message or messages.
+        """Opens the call of a request, with its metadata, deadline, and message or messages.
 
         Raises:
-            StatusError: INVALID_ARGUMENT for headers that make no sense.
+            StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
         fields = request.fields
         timeout_s: float | None
@@ -91,22 +93,25 @@ class CallFactory:
         return call
 
     def _metadata(self, request: Request, method: Method) -> Metadata:
-        """The metadata made of a request's header fields, kept with them where it may be."""
+        """Returns the metadata for a request's header fields, and caches it with them if possible.
+
+        Conditional requests are not cached: see below.
+        """
         fields, peer = request.fields, request.peer
-        # Fields are shared by requests of one connection alone, and so of one peer.
-        rules = self._rules_of_proxies if self._forwarding.believes(peer) else self._rules
+        # Only requests of one connection share header fields, so they also share the peer.
+        rules = self._rules_of_proxies if self._forwarding.trusts(peer) else self._rules
         forwarded = self._forwarding.metadata(peer, request.headers)
         if not is_conditional(fields):
             fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]
             return fields.metadata
-        # What its tags mean is not of the fields alone.
+        # Not cached: the entity tags to send also depend on the HTTP method and the RPC method.
         reads = request.method in ("GET", "HEAD")
         raw = conditions_for_back_end(fields, _selected(request, method), reads=reads)
         return [*rules.to_metadata(raw), *forwarded]
 
 
 class RequestLog:
-    """Gives every observer the record of each request that has ended."""
+    """Sends the record of each ended request to every observer."""
 
     def __init__(self, observers: Sequence[Observer], masks: PathMasks) -> None:
         self._observers = tuple([one.ended for one in observers])
@@ -121,7 +126,7 @@ class RequestLog:
         response_bytes: int,
         started_s: float,
     ) -> None:
-        """Makes the record of a request that has ended, and hands it to the observers."""
+        """Creates the record of an ended request and passes it to the observers."""
         if not self._observers:
             return
         fields = request.fields
@@ -150,7 +155,7 @@ class RequestLog:
 
 
 def _selected(request: Request, method: Method) -> str:
-    """The media type of what a request that is answered well will get; JSON also for raw bytes."""
+    """Returns the media type of a successful response; JSON also stands for raw bytes."""
     accept = request.fields.accept
     if is_http_body(method.output):
         return JSON

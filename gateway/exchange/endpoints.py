@@ -1,4 +1,4 @@
-"""The gateway's own endpoints on one listener: found by path, answered by HTTP method."""
+"""The gateway's own endpoints on one listener, selected by path and then by HTTP method."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from gateway.status import Code, StatusError
 
 
 class EndpointRegistry:
-    """The endpoints of one listener; each listener has a registry of its own."""
+    """The endpoints of one listener; each listener has a separate registry."""
 
     def __init__(self, *of_rooms: Endpoints) -> None:
         self.by_path: dict[str, dict[str, Endpoint]] = {}
@@ -20,7 +20,7 @@ class EndpointRegistry:
         """Adds an endpoint.
 
         Raises:
-            ValueError: another has this method and path already.
+            ValueError: this method and path already have an endpoint.
         """
         by_method = self.by_path.setdefault(path, {})
         if http_method in by_method:
@@ -28,15 +28,15 @@ class EndpointRegistry:
         by_method[http_method] = endpoint
 
     def allowed_methods(self, path: str) -> Sequence[str]:
-        """The HTTP methods with an endpoint on `path`, sorted; empty where there is none."""
+        """Returns the HTTP methods with an endpoint on `path`, sorted; empty if there are none."""
         return sorted(self.by_path.get(path, ()))
 
     async def answer(self, request: Request) -> Response:
-        """The response of the endpoint on the request's path, which must be registered.
+        """Returns the response of the endpoint on the request's path, which must be registered.
 
         Raises:
-            StatusError: HTTP status 405 for another method, 204 for OPTIONS (RFC 9110 sections
-                15.5.6 and 9.3.7); and as the endpoint says.
+            StatusError: HTTP status 405 for a method without an endpoint, 204 for OPTIONS (RFC
+                9110 sections 15.5.6 and 9.3.7); also any error that the endpoint raises.
         """
         by_method = self.by_path[request.path]
         endpoint = by_method.get(request.method)
@@ -48,7 +48,7 @@ class EndpointRegistry:
 
 
 def options_answer(methods: Sequence[str]) -> StatusError:
-    """The answer to OPTIONS: not a failure, but no RPC either (RFC 9110 section 9.3.7)."""
+    """Returns the answer to OPTIONS: no failure, and no RPC (RFC 9110 section 9.3.7)."""
     return StatusError(Code.OK, "", http_status=204, headers=[("Allow", ", ".join(methods))])
 
 

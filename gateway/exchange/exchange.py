@@ -1,8 +1,8 @@
-"""One HTTP request to one response: what is common to all dialects and all endpoints.
+"""Turns one HTTP request into one response, for all dialects and all endpoints.
 
-Every request gets an id, passes the ring, and is answered by an endpoint or, in its dialect, by a
-call. However that goes, the call is ended here, once, and the request is recorded once, with the
-code its client got.
+Every request gets an id, passes the checks of the ring, and is answered by an endpoint or, through
+its dialect, by a call. In every case the call is ended here exactly once, and the request is
+recorded exactly once, with the code that the client received.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Final
 from gateway.audit import ORIGIN
 from gateway.config.model import Limits
 from gateway.exchange.dialects.dialect import Dialect
-from gateway.exchange.dialects.websocket.handshake import take_credentials
+from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
@@ -26,35 +26,35 @@ from gateway.transcoding.routing.router import Match
 
 logger = logging.getLogger("gateway")
 
-# A name of its own saves looking for a member of an enum, which takes as long as a small call.
+# Module constants, because looking up an enum member takes as long as a small function call.
 _OK: Final = Code.OK
 _INTERNAL: Final = Code.INTERNAL
 _now_s: Final = time.monotonic
 
 
 class Exchange:
-    """Answers requests with what its site has."""
+    """Answers requests from one site."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        """What requests are answered with from now on; it may be replaced at any time."""
+        """The site that answers new requests; it may be replaced at any time."""
         self._ids = RequestIds()
 
     @property
     def limits(self) -> Limits:
-        """The limits that a new connection is held to."""
+        """The limits that apply to a new connection."""
         return self.site.limits
 
     @property
     def speaks_websocket(self) -> bool:
-        """Whether a request can become a WebSocket."""
+        """True if a request can become a WebSocket."""
         return self.site.speaks_websocket
 
     async def answer(self, request: Request) -> Response:
-        """The response to a request; whatever goes wrong is one too.
+        """Returns the response to a request; a failure becomes a response too.
 
         Raises:
-            CancelledError: the client is gone; its call has been ended and recorded.
+            CancelledError: the client has disconnected; its call has been ended and recorded.
         """
         started_s = _now_s()
         site = self.site
@@ -69,9 +69,9 @@ class Exchange:
         try:
             if request.wants_websocket:
                 dialect = site.websocket
-                take_credentials(request)
-            for gate in site.gates:
-                gate(request)
+                move_token_to_header(request)
+            for check in site.checks:
+                check(request)
             if request.path in site.endpoints.by_path:
                 response = await site.endpoints.answer(request)
             else:
@@ -86,22 +86,22 @@ class Exchange:
                 accepted = request.headers.get("Accept-Encoding")
                 await compress(response, accepted, compression)
             site.rendering.describe(request, match, response)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - triaged in one place
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
             site.rendering.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
                 gone = error
-        if not self._finish(site, request, response):
-            code, response = _INTERNAL, _bare(dialect, request)
-        goes_on = response.stream is not None or response.upgrade is not None
-        ending = _end_call(request, code, goes_on=goes_on)
+        if not self._add_headers(site, request, response):
+            code, response = _INTERNAL, _bare_error(dialect, request)
+        continues = response.stream is not None or response.upgrade is not None
+        ending = _end_call(request, code, continues=continues)
         if ending is not None:
             gone = await _wait_for(request, ending) or gone
         if gone is not None:
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
-        if not goes_on:  # else it is recorded when it is through
+        if not continues:  # a stream or a WebSocket is recorded when it ends
             sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
             site.request_log.note(request, match, response.status, response.code, sent, started_s)
         return response
@@ -114,26 +114,29 @@ class Exchange:
         path: str = "",
         fields: HeaderFields = NO_FIELDS,
     ) -> Response:
-        """The response to what was not even a request, recorded like any other."""
+        """Returns the response to an invalid request, and records it like any other.
+
+        The parser or a check of the head refused it, so it has no `Request` yet.
+        """
         site = self.site
-        # Only a path is safe to write down: an absolute target can hold a password.
+        # Log only a path: an absolute request target can contain a password.
         request = Request(method, path if path.startswith("/") else "", fields, peer)
         request.id = self._ids.choose(None)
         response = site.rest.fail(error)
-        if not self._finish(site, request, response):
-            response = _bare(site.rest, request)
+        if not self._add_headers(site, request, response):
+            response = _bare_error(site.rest, request)
         sent = len(response.body)
         site.request_log.note(request, None, response.status, error.code, sent, _now_s())
         return response
 
-    def _finish(self, site: Site, request: Request, response: Response) -> bool:
-        """Adds the headers that every response has; tells whether that went well."""
+    def _add_headers(self, site: Site, request: Request, response: Response) -> bool:
+        """Adds the headers that every response has; returns False if that failed."""
         try:
             if request.own_headers:
                 response.state(request.own_headers)
             response.headers.append(("X-Request-Id", request.id))
-            for finish in site.finishes:
-                finish(request, response)
+            for hook in site.hooks:
+                hook(request, response)
         except Exception:
             logger.exception("the headers of request %s cannot be made", request.id)
             return False
@@ -141,7 +144,7 @@ class Exchange:
 
 
 def _failure(request: Request, error: BaseException) -> StatusError:
-    """The status that a request fails with; its code is also the one that ends the call."""
+    """Returns the status that a request fails with; its code also ends the call."""
     if isinstance(error, StatusError):
         return error
     if isinstance(error, asyncio.CancelledError):
@@ -151,13 +154,17 @@ def _failure(request: Request, error: BaseException) -> StatusError:
     return StatusError(_INTERNAL, "internal error")
 
 
-def _end_call(request: Request, code: Code, *, goes_on: bool) -> Awaitable[None] | None:
-    """Ends the call of a request, if it has one that does not go on; what it gives is awaited."""
+def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[None] | None:
+    """Ends the call of a request, unless it continues after the response's head.
+
+    The result, if there is one, must be awaited.
+    """
     call = request.open_call
     if call is None:
         return None
-    request.open_call = None  # they hold each other, and only the garbage collector would part them
-    if goes_on:
+    # Break the reference cycle of request and call: only the garbage collector would free it.
+    request.open_call = None
+    if continues:
         return None
     request.principal = call.principal
     return call.end(code)
@@ -177,8 +184,8 @@ async def _wait_for(request: Request, ending: Awaitable[None]) -> asyncio.Cancel
     return None
 
 
-def _bare(dialect: Dialect, request: Request) -> Response:
-    """The answer that takes the place of a response whose headers cannot be made."""
+def _bare_error(dialect: Dialect, request: Request) -> Response:
+    """Returns the response that replaces one whose headers could not be created."""
     response = dialect.fail(StatusError(_INTERNAL, "internal error"), request.fields.accept)
     response.headers = [("X-Request-Id", request.id)]
     return response

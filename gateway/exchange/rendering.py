@@ -1,6 +1,6 @@
-"""Replies and failures as responses: status, headers, body, and what they depend on.
+"""Renders replies and failures as responses: status, headers, body, entity tag and Vary.
 
-Sources of the latter: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
+Sources: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
 """
 
 import logging
@@ -13,7 +13,7 @@ from gateway.call import Metadata, Reply
 from gateway.config.model import Config
 from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
-from gateway.http.entity_tags import distinguish
+from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, ErrorShape, StatusError
 from gateway.transcoding.binding import Binding
@@ -30,7 +30,7 @@ _BY_BOTH: Final = ("Vary", "Accept, Accept-Encoding")
 
 
 class Rendering:
-    """Makes the responses of one gateway."""
+    """Creates the responses of one gateway."""
 
     def __init__(self, transcoder: Transcoder, rules: MetadataRules, config: Config) -> None:
         self._transcoder = transcoder
@@ -41,10 +41,10 @@ class Rendering:
         self._varies = _BY_BOTH if self._compresses else _BY_ACCEPT
 
     def reply(self, reply: Reply, encode: Encode) -> Response:
-        """The response to a reply of one message.
+        """Returns the response to a reply of one message.
 
         Raises:
-            StatusError: it cannot be shown, or is larger than allowed.
+            StatusError: the reply cannot be encoded, or is larger than `limits.response_bytes`.
         """
         payload = encode(reply.message)
         if len(payload.body) > self._limit_bytes:
@@ -53,7 +53,7 @@ class Rendering:
                 f"the response is larger than {self._limit_bytes} bytes",
                 http_status=500,
             )
-        if not (reply.metadata or reply.trailers or payload.headers):  # as of most back ends
+        if not (reply.metadata or reply.trailers or payload.headers):  # the usual case
             return Response(200, [], payload.body, payload.content_type)
         response = self.head(reply.metadata, payload.content_type)
         response.body = payload.body
@@ -63,22 +63,22 @@ class Rendering:
         return response
 
     def head(self, metadata: Metadata, content_type: str) -> Response:
-        """The response to a reply, without its body or its stream."""
-        if not metadata:  # as most back ends send
+        """Returns the response to a reply, without its body or its stream."""
+        if not metadata:  # the usual case
             return Response(200, [], b"", content_type)
         headers = self._rules.to_headers(metadata)
         return Response(_chosen_status(metadata), headers, b"", content_type)
 
     def failure(self, error: StatusError, accept: str | None = None) -> Response:
-        """The response that tells of an error, with what the back end sent before it.
+        """Returns the response for an error, with the metadata that the back end sent before it.
 
-        Never raises: of what cannot be shown of an error, its code and status are left.
+        Never raises: if an error cannot be rendered, only its code and its status are kept.
         """
         log_unreadable(error)
         try:
             return self._failure(error, accept)
         except Exception:
-            logger.exception("a failure cannot be shown")
+            logger.exception("an error could not be rendered")
         payload = self._transcoder.encode_error(
             StatusError(error.code, "internal error", http_status=error.http_status)
         )
@@ -102,15 +102,15 @@ class Rendering:
         )
 
     def record(self, error: StatusError) -> bytes:
-        """A failure as the last record of a stream: an object with the one member `error`."""
+        """Renders a failure as the last record of a stream: an object with the member `error`."""
         body = self._transcoder.encode_error(error).body
         return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
 
     def describe(self, request: Request, match: Match[Binding] | None, response: Response) -> None:
-        """Describes the response of a call, or of an endpoint where there is no `match`."""
+        """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None."""
         is_raw = match is None or self._transcoder.answers_raw(match)
-        if response.headers:  # most back ends send none, and so no tag
-            distinguish(response, request.fields, is_raw=is_raw)
+        if response.headers:  # without headers there is no entity tag; this is the usual case
+            tag_representation(response, request.fields, is_raw=is_raw)
         if response.upgrade is not None:
             return
         if not is_raw:
@@ -121,14 +121,14 @@ class Rendering:
             response.headers.append(_BY_CODING)
 
     def describe_failure(self, request: Request, response: Response) -> None:
-        """Describes the response that tells of a failure."""
+        """Adds the entity tag and Vary to an error response."""
         if response.status != 204:
-            distinguish(response, request.fields, is_raw=False)
+            tag_representation(response, request.fields, is_raw=False)
             response.headers.append(self._varies)
 
 
 def stated_length(metadata: Metadata) -> int | None:
-    """How many bytes a raw reply will have, where the back end says so by x-http-content-length."""
+    """Returns the size of a raw reply, if the back end states it in x-http-content-length."""
     for name, value in metadata:
         if name == CONTENT_LENGTH:
             if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
@@ -138,7 +138,7 @@ def stated_length(metadata: Metadata) -> int | None:
 
 
 def _chosen_status(metadata: Metadata) -> int:
-    """The HTTP status of a success: 200, or what the back end chose by x-http-code."""
+    """Returns the HTTP status of a success: 200, or the one that x-http-code states."""
     for name, value in metadata:
         if name == HTTP_CODE:
             if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
@@ -154,7 +154,7 @@ def _has(headers: Headers, name: str) -> bool:
 
 
 def _retry_after_s(error: StatusError) -> int | None:
-    """Whole seconds from a RetryInfo detail, rounded up."""
+    """Returns the whole seconds of a RetryInfo detail, rounded up."""
     if error.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
         return None
     for detail in error.details:

@@ -1,6 +1,6 @@
-"""The one message of a request that streams nothing: of its body, if it has one, and its URL."""
+"""Decodes the single request message of a call from the request's body and its URL."""
 
-from gateway.exchange.offloading import transcoded
+from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import Binding
@@ -9,7 +9,7 @@ from gateway.transcoding.transcoder import Transcoder
 
 
 class RequestMessage:
-    """The message that a request asks a call with; decoded when a call first asks for it."""
+    """The request message of a call; decoded when the call first reads it."""
 
     __slots__ = ("_match", "_request", "_transcoder")
 
@@ -19,22 +19,22 @@ class RequestMessage:
         self._match = match
 
     def take(self) -> bytes | None:
-        """The message, or None where its body is still to come, or large.
+        """Returns the message, or None if its body has not arrived yet or is large.
 
         Raises:
-            StatusError: the request is not what its method takes.
+            StatusError: the request is invalid for its method.
         """
         request, match = self._request, self._match
         body = request.body
         if body is None:
             return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
         refuse_needless_body(request, match)
-        if not body.is_at_hand:
+        if not body.is_buffered:
             return None
-        return self._decode(body.take())
+        return self._decode(body.read_now())
 
     async def read(self) -> bytes:
-        """The message, once its body is there.
+        """Returns the message, after its body has arrived.
 
         Raises:
             StatusError: as `take`.
@@ -44,9 +44,9 @@ class RequestMessage:
             return self._decode(b"")
         refuse_needless_body(self._request, self._match)
         data = await body.read()
-        if self._transcoder.takes_raw(self._match):  # which is only copied
+        if self._transcoder.takes_raw(self._match):  # raw bytes are only copied
             return self._decode(data)
-        return await transcoded(self._decode, data)
+        return await transcode(self._decode, data)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request
@@ -57,7 +57,7 @@ class RequestMessage:
 
 
 def refuse_needless_body(request: Request, match: Match[Binding]) -> None:
-    """Refuses a body that the rule has no use for.
+    """Rejects a body if the HTTP rule of the method has no `body`.
 
     Raises:
         StatusError: INVALID_ARGUMENT.

@@ -1,4 +1,4 @@
-"""Everything one configuration serves requests with: a snapshot that nothing changes."""
+"""The site: an immutable snapshot of everything that one configuration needs to serve requests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -29,8 +29,8 @@ _NO_RING: Final = Ring()
 class Site:
     """The transcoder, the chains, the ring, the endpoints and the policies of one configuration.
 
-    The exchange reads its site once for each request, so another takes its place by one assignment,
-    while requests under way end in the site they began in.
+    The exchange reads its site once for each request. So one assignment replaces the site, and
+    requests in progress finish with the site they started with.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Site:
         forwarding: Forwarding | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
-        """`forwarding` and `deadlines` are made of `config` where they are not given."""
+        """Creates `forwarding` and `deadlines` from `config` unless they are given."""
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         deadlines = deadlines or Deadlines(config.deadlines)
         masks = _masks(transcoder, policies or {})
@@ -67,11 +67,11 @@ class Site:
         self.policies = policies
         self.limits = config.limits
         self.compression = config.compression
-        self.gates = tuple(ring.gates)
-        self.finishes = tuple(ring.finishes)
+        self.checks = tuple(ring.checks)
+        self.hooks = tuple(ring.hooks)
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
-        """The address of a request's client, where trusted proxies stand between."""
+        """Returns the address of a request's client; None if no proxy is trusted."""
         self.request_log = RequestLog(observers, masks)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(transcoder, calls, rendering, streams, masks)
@@ -79,7 +79,7 @@ class Site:
             config, transcoder, calls, rendering, self.request_log
         )
         self.speaks_websocket = config.websocket.enabled
-        """Whether a request can become a WebSocket."""
+        """True if a request can become a WebSocket."""
 
 
 def _masks(transcoder: Transcoder, policies: Policies) -> PathMasks:

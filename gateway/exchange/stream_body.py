@@ -1,12 +1,12 @@
-"""A reply of many messages as the pieces of one response, ended exactly once."""
+"""The body of a streamed response: a reply of many messages as pieces, ended exactly once."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.exchange.offloading import transcoded
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
+from gateway.exchange.worker_threads import transcode
 from gateway.status import Code, StatusError
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import Framing
@@ -14,17 +14,20 @@ from gateway.transcoding.streams.framing import Framing
 logger = logging.getLogger("gateway")
 
 Ended = Callable[[Code, int], None]
-"""Told how a stream ended, and how many bytes it had."""
+"""Called when a stream has ended, with its code and its size in bytes."""
 
 
 class StreamBrokenError(ConnectionError):
-    """A stream failed that has no word for it: only a connection cut short can tell its reader."""
+    """A stream failed, and its format cannot express errors.
+
+    Only a connection that is closed early shows the failure to the client.
+    """
 
 
 class ResponseStream:
     """The pieces of a streamed response: each message framed, then the end or the failure.
 
-    Whoever takes them closes it; a reader that leaves early thereby cancels the call.
+    The reader must close it; closing it before its end cancels the call.
     """
 
     def __init__(
@@ -35,14 +38,14 @@ class ResponseStream:
         framing: Framing | None,
     ) -> None:
         self.opening = b""
-        """What goes before the first message."""
+        """The bytes before the first message."""
         self.count = 0
         """The number of the last message."""
         self.length: int | None = None
-        """How many bytes all pieces will be, where that is known."""
+        """The total size in bytes, if it is known."""
         self.heartbeat_s: float | None = None
-        """How long to be silent before saying so, or None for ever."""
-        self.ended: Ended = _nobody
+        """Seconds of silence after which a heartbeat is due; None for no heartbeats."""
+        self.ended: Ended = _ignore
         self._call = call
         self._encode = encode
         self._encode_error = encode_error
@@ -55,7 +58,7 @@ class ResponseStream:
 
     @property
     def heartbeat(self) -> bytes:
-        """What can be sent between two pieces to show that somebody is there."""
+        """The bytes to send between two pieces to show that the stream is alive."""
         return b"" if self._framing is None else self._framing.heartbeat
 
     async def __anext__(self) -> bytes:
@@ -71,7 +74,7 @@ class ResponseStream:
         return piece
 
     async def aclose(self) -> None:
-        """Ends the call if it has not ended: nobody reads on."""
+        """Ends the call as cancelled, if it has not ended."""
         await self._end(Code.CANCELLED)
 
     async def _next(self) -> bytes:
@@ -89,10 +92,10 @@ class ResponseStream:
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
 
     async def _framed(self, message: bytes) -> bytes:
-        if self._framing is None:  # raw bytes, which are cut out of the message
+        if self._framing is None:  # raw bytes: a slice of the message, cheap on the event loop
             payload = self._encode(message).body
         else:
-            payload = (await transcoded(self._encode, message)).body
+            payload = (await transcode(self._encode, message)).body
             payload = self._framing.message(payload, self.count)
         self.count += 1
         return payload
@@ -118,5 +121,5 @@ class ResponseStream:
                 self.ended(code, self._bytes)
 
 
-def _nobody(code: Code, size: int) -> None:
-    """Stands in for who is to be told."""
+def _ignore(code: Code, size: int) -> None:
+    """Ignores the end of a stream; the default of `ResponseStream.ended`."""

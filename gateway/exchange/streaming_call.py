@@ -1,6 +1,6 @@
-"""A call that streams, from its opening to its one ending, whatever carries its messages.
+"""A streaming call, from its opening to its single end, for every transport.
 
-One HTTP exchange and a WebSocket differ in how messages come and go; what stands between is here.
+HTTP and WebSocket differ in how messages arrive and leave; the part that they share is here.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from gateway.status import Code
 class StreamingCall:
     """One streaming call: an async iterator over the messages of its reply, as wire bytes.
 
-    The chain of the method runs in a task of its own, so that guards can be waited for apart from
-    the back end. A failure is a `StatusError`, raised by whatever is awaited. Whoever opens one
-    calls `end`, however it goes.
+    The chain of the method runs in a separate task, so that the caller can wait for the guards
+    without waiting for the back end. A failure is a `StatusError`, raised by the method that is
+    awaited. The code that opens a call must call `end` in every case.
     """
 
     def __init__(
@@ -31,11 +31,12 @@ class StreamingCall:
         read: Callable[[], Awaitable[bytes]] | None = None,
         messages: AsyncGenerator[bytes] | None = None,
     ) -> None:
-        """`messages` where the method streams its request, else `read`; neither is touched until
-        every guard has agreed.
+        """Opens the call: with `messages` if the method streams its request, otherwise with `read`.
+
+        Neither is used before every guard has admitted the call.
 
         Raises:
-            StatusError: INVALID_ARGUMENT for headers that make no sense.
+            StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
         admitted = None if messages is None else self._messages(messages)
         self._request = request
@@ -45,7 +46,7 @@ class StreamingCall:
             request,
             method,
             started_s,
-            source=None if read is None else _Late(read, self._admit),
+            source=None if read is None else _ObservedSource(read, self._on_admitted),
             messages=admitted,
         )
         request.open_call = self
@@ -56,17 +57,17 @@ class StreamingCall:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next message of the reply; a unary reply is one."""
+        """Returns the next message of the reply; a unary reply has one."""
         if self._replies is None:
             reply = await self._task
             self._replies = _one(reply.message) if reply.messages is None else reply.messages
         return await anext(self._replies)
 
     async def admitted(self) -> None:
-        """Returns once every guard has agreed and the request is about to be read.
+        """Returns after every guard has admitted the call, when the request is about to be read.
 
         Raises:
-            StatusError: one has refused.
+            StatusError: a guard has rejected the call.
         """
         waiting = (self._task, self._admitted)
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -74,9 +75,10 @@ class StreamingCall:
             self._task.result()
 
     async def reply(self, within_s: float | None = None) -> Reply | None:
-        """The reply: a streaming one once its first message or its end is there.
+        """Returns the reply; a streaming reply after its first message or its end has arrived.
 
-        None if it has not come in `within_s` seconds since the guards agreed; it still may.
+        Returns None if it has not arrived `within_s` seconds after the guards admitted the call;
+        it may still arrive later.
         """
         if within_s is not None:
             await self.admitted()
@@ -87,11 +89,11 @@ class StreamingCall:
 
     @property
     def principal(self) -> Principal | None:
-        """The caller, once that has been established."""
+        """The authenticated caller; None before authentication."""
         return self.call.principal
 
     async def end(self, code: Code) -> None:
-        """Ends the call, if it has not ended; nothing of it is left running."""
+        """Ends the call, if it has not ended, and stops its task and its generators."""
         if self.call.ended is not None:
             return
         try:
@@ -104,7 +106,7 @@ class StreamingCall:
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
-        # What it raised is known to who awaited it, or is of no interest any more.
+        # An exception of the task is ignored here: the code that awaited the task has received it.
         if not self._task.cancelled() and self._task.exception() is None:
             replies = self._replies or self._task.result().messages
             if replies is not None:
@@ -112,32 +114,37 @@ class StreamingCall:
         for source in self._sources:
             await source.aclose()
 
-    def _admit(self) -> None:
+    def _on_admitted(self) -> None:
         if not self._admitted.done():
             self._admitted.set_result(None)
 
     async def _messages(self, source: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        self._admit()
+        self._on_admitted()
         async for message in source:
             yield message
 
 
-class _Late:
-    """The request message of a stream of replies: always awaited, and it tells when it was read."""
+class _ObservedSource:
+    """A request message that is always awaited, and reports when it was read.
 
-    __slots__ = ("_admit", "_read")
+    Reading it shows that the guards have admitted the call.
+    """
 
-    def __init__(self, read: Callable[[], Awaitable[bytes]], admit: Callable[[], None]) -> None:
+    __slots__ = ("_on_admitted", "_read")
+
+    def __init__(
+        self, read: Callable[[], Awaitable[bytes]], on_admitted: Callable[[], None]
+    ) -> None:
         self._read = read
-        self._admit = admit
+        self._on_admitted = on_admitted
 
     def take(self) -> None:
-        """Nothing: whether the guards have agreed is learnt from when the message is read."""
+        """Returns None, so that the message is awaited: `read` reports the admission."""
 
     async def read(self) -> bytes:
-        """The message; once it is there, the guards have agreed."""
+        """Returns the message, and reports that the guards have admitted the call."""
         message = await self._read()
-        self._admit()
+        self._on_admitted()
         return message
 
 

@@ -1,4 +1,4 @@
-"""What is told in the log of replies that break the rules of their format."""
+"""Logs replies that break the rules of their format."""
 
 import logging
 
@@ -10,7 +10,7 @@ logger = logging.getLogger("gateway")
 
 
 def log_unreadable(error: StatusError) -> None:
-    """Writes down a reply that could not be read: its client can do nothing about it."""
+    """Logs a reply that could not be read; only the operator can correct the back end."""
     if isinstance(error, UnreadableReplyError):
         request_id, _ = ORIGIN.get()
         logger.warning(

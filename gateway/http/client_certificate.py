@@ -1,4 +1,4 @@
-"""Whose certificate a request counts as: the connection's, or what a trusted proxy says of it."""
+"""The client certificate of a request: of its connection, or as a trusted proxy states it."""
 
 import math
 import re
@@ -13,14 +13,14 @@ from gateway.http.messages import Request
 CertificateOf = Callable[[Request], Certificate | None]
 
 HEADER = "X-Forwarded-Client-Cert"
-# Envoy's form: elements parted by commas, one for each proxy, of `key=value` parted by semicolons;
-# in a value in quotes a quote has a backslash before it. Each pattern takes all it can and gives
-# nothing back (`+` behind a quantifier), so that the time it takes grows with the text alone.
+# Envoy's format: elements separated by commas, one for each proxy, of `key=value` pairs separated
+# by semicolons; a quoted value escapes a quote with a backslash. All quantifiers are possessive
+# (`+` after the quantifier), so there is no backtracking and the time is linear.
 _QUOTED = r'"(?:[^"\\]++|\\.)*+"'
 _ELEMENT = re.compile(rf'(?:[^",]++|{_QUOTED})*+(?:,|\Z)', re.DOTALL)
 _PAIR = re.compile(rf'[ \t]*+([A-Za-z]++)=({_QUOTED}|[^";]*+)(?:;|\Z)', re.DOTALL)
-# RFC 4514 section 3: what stands between commas, of which those with a backslash part nothing. So
-# nobody whose organisation is called `x,CN=root` has that for a common name.
+# RFC 4514 section 3: attributes separated by commas; a comma after a backslash does not separate.
+# So an organisation called `x,CN=root` does not become the common name `root`.
 _ATTRIBUTE = re.compile(
     r" *+([A-Za-z][A-Za-z0-9\-]*+|[0-9][0-9.]*+) *+="
     r'((?:[^,+;"<>\\]++|\\(?:[0-9A-Fa-f]{2}|[^0-9A-Fa-f]))*+)([,+]|\Z)',
@@ -32,38 +32,37 @@ _KINDS = {"uri": "uri", "dns": "dns"}
 
 
 def certificates_of(options: AuthOptions, forwarding: Forwarding) -> CertificateOf | None:
-    """Whose certificate a request counts as; None where certificates are no credentials."""
+    """Returns a function that finds a request's certificate; None if certificates are not used."""
     if options.certificates is None or not options.takes_certificates:
         return None
     is_forwarded = options.certificates.forwarded
 
     def certificate(request: Request) -> Certificate | None:
-        if not forwarding.believes(request.peer):
+        if not forwarding.trusts(request.peer):
             return request.certificate
-        # A proxy's own certificate says nothing about those it speaks for.
+        # The proxy's certificate identifies the proxy, not its clients.
         return parse_forwarded(_last_value(request)) if is_forwarded else None
 
     return certificate
 
 
 def parse_forwarded(value: str) -> Certificate | None:
-    """The certificate that the last element of the header tells of, or None if there is none.
+    """Parses the certificate in the last element of the header; None if the header is empty.
 
-    Of a header that is not in Envoy's form nothing is believed: its certificate has no names, so
-    that a caller is refused by it.
+    A malformed header gives a certificate without names, so that its caller is rejected.
     """
     if not value.strip(" \t,"):
         return None
     element = _last_element(value)
     names = None if element is None else _names(element)
-    # Bytes that are no UTF-8 have become lone surrogates.
-    shown = (element or value).encode("utf-8", "surrogatepass")
-    # Whether it has expired, the proxy has seen.
-    return Certificate(tuple(names or ()), sha256(shown).hexdigest(), math.inf)
+    # Header bytes that are not UTF-8 were decoded to lone surrogates.
+    encoded = (element or value).encode("utf-8", "surrogatepass")
+    # The proxy has checked that the certificate has not expired.
+    return Certificate(tuple(names or ()), sha256(encoded).hexdigest(), math.inf)
 
 
 def _last_element(value: str) -> str | None:
-    """The last element that is not empty; None where the header is malformed."""
+    """Returns the last element that is not empty; None if the header is malformed."""
     last, at = "", 0
     while at < len(value):
         found = _ELEMENT.match(value, at)
@@ -75,7 +74,7 @@ def _last_element(value: str) -> str | None:
 
 
 def _names(element: str) -> list[tuple[str, str]] | None:
-    """The names in an element, the most specific common name last; None if it is malformed."""
+    """Returns the names in an element, the most specific common name last; None if malformed."""
     names: list[tuple[str, str]] = []
     subjects = at = 0
     while at < len(element):
@@ -95,7 +94,7 @@ def _names(element: str) -> list[tuple[str, str]] | None:
 
 
 def _last_value(request: Request) -> str:
-    """The last field of this name: of several, the one that the proxy itself has added."""
+    """Returns the last field of this name, which is the one that the proxy added."""
     found = [value for name, value in request.headers.items() if name.lower() == HEADER.lower()]
     return found[-1] if found else ""
 
@@ -105,10 +104,10 @@ def _unquoted(text: str) -> str:
 
 
 def _common_names(subject: str) -> list[str]:
-    """The common names of a subject, in the order of its certificate; none if it is malformed.
+    """Returns the common names of a subject, in certificate order; none if it is malformed.
 
-    Written down, the most specific one comes first (RFC 4514 section 2.1). Two in one relative
-    name have no order, so they count as one that is empty, which no principal can be called.
+    The text form has the most specific name first (RFC 4514 section 2.1). Two in one relative
+    name have no order, so they become one empty name, which no principal can have.
     """
     names: list[str] = []
     at, has_one, is_open = 0, False, False
@@ -129,10 +128,10 @@ def _common_names(subject: str) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    """The value of an attribute, exactly; empty where it is no text.
+    """Returns the exact value of an attribute; empty if it is not text.
 
-    Blanks around it that have no backslash before them belong to it all the same: there are
-    proxies that forget it, and two names that differ must not become one.
+    Spaces around it are kept, even without a backslash before them: some proxies omit it, and two
+    different names must not become equal.
     """
     if text.startswith("#"):
         return ""

@@ -1,4 +1,4 @@
-"""gzip towards clients that take it, where it is worth it."""
+"""Compresses response bodies with gzip, if the client accepts it and it makes them smaller."""
 
 import asyncio
 import zlib
@@ -9,13 +9,13 @@ from gateway.http.messages import Response
 
 _GZIP_WINDOW = 31
 _COMPRESSIBLE = ("application/json", "text/", "application/problem+json", "application/xml")
-# Above this, compressing would hold up every other request for milliseconds.
-_OFF_THE_LOOP_BYTES = 256 * 1024
+# Above this size, compress in a thread: it would block the event loop for milliseconds.
+_IN_THREAD_BYTES = 256 * 1024
 
 
 @lru_cache(maxsize=256)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header admits gzip, and does not prefer the body as it is.
+    """True if an Accept-Encoding header accepts gzip, and does not prefer `identity`.
 
     RFC 9110 section 12.5.3.
     """
@@ -35,26 +35,26 @@ def _weight(parameter: str) -> float:
 
 
 def is_compressible(content_type: str) -> bool:
-    """Whether bodies of this media type become smaller by gzip."""
+    """True if gzip makes bodies of this media type smaller."""
     return content_type.startswith(_COMPRESSIBLE)
 
 
 async def compress(
     response: Response, accept_encoding: str | None, options: CompressionOptions
 ) -> None:
-    """Compresses the body of `response` in place if that is wanted and worth it."""
+    """Compresses the body of `response` in place, if its media type and the client allow it."""
     if not is_compressible(response.content_type):
         return
     if accept_encoding is None or not accepts_gzip(accept_encoding):
         return
-    if len(response.body) > _OFF_THE_LOOP_BYTES:
-        packed = await asyncio.to_thread(_gzip, response.body, options.level)
+    if len(response.body) > _IN_THREAD_BYTES:
+        compressed = await asyncio.to_thread(_gzip, response.body, options.level)
     else:
-        packed = _gzip(response.body, options.level)
-    response.body = packed
+        compressed = _gzip(response.body, options.level)
+    response.body = compressed
     response.headers.append(("Content-Encoding", "gzip"))
 
 
 def _gzip(body: bytes, level: int) -> bytes:
-    packer = zlib.compressobj(level, wbits=_GZIP_WINDOW)
-    return packer.compress(body) + packer.flush()
+    compressor = zlib.compressobj(level, wbits=_GZIP_WINDOW)
+    return compressor.compress(body) + compressor.flush()

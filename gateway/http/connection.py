@@ -1,4 +1,4 @@
-"""A client's connection as those see it that write to it, whatever protocol it speaks."""
+"""Interfaces of a client's connection for code that writes to it, for any protocol."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,35 +6,39 @@ from typing import Protocol
 
 
 class StreamConnection(Protocol):
-    """A client's connection, as far as a stream needs one."""
+    """The part of a client's connection that a streamed response needs."""
 
     transport: asyncio.Transport | None
 
     @property
     def writing_paused(self) -> bool:
-        """Whether the client is slow to take what is there for it."""
+        """True while the client reads too slowly and the write buffer is full."""
         ...
 
     def send_now(self, data: bytes) -> None:
-        """Sends at once, or raises `ConnectionError`."""
+        """Sends at once.
+
+        Raises:
+            ConnectionError: the client has disconnected.
+        """
         ...
 
     async def drained(self) -> None:
-        """Returns once the client has taken enough of what is there for it."""
+        """Returns when the write buffer has room again."""
         ...
 
 
 class SocketConnection(StreamConnection, Protocol):
-    """A client's connection, as far as a WebSocket needs one."""
+    """The part of a client's connection that a WebSocket needs."""
 
     def pause(self) -> None:
         """Stops reading."""
         ...
 
     def resume(self) -> None:
-        """Reads again."""
+        """Starts reading again."""
         ...
 
     def later(self, work: Callable[[], None]) -> None:
-        """Does `work` in a later turn of the loop, after others have had theirs."""
+        """Runs `work` in a later turn of the event loop, after other connections' work."""
         ...

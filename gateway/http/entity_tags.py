@@ -1,9 +1,9 @@
-"""Entity tags: one for each representation, though a back end knows of one only.
+"""Entity tags: gives each representation a different tag, although a back end sends only one.
 
-A back end sends one `ETag` for a message. What a client gets is JSON, protobuf, a stream in one of
-several formats, or any of them in gzip, and a strong tag must tell these apart (RFC 9110 section
-8.8.3.3). So all but plain JSON, and raw bytes, get a suffix, as in `"abc;gzip"`, and conditions
-that name such a tag reach the back end without it.
+A back end sends one `ETag` for a message. The client receives JSON, protobuf, a stream in one of
+several formats, or any of these in gzip, and strong tags of different representations must differ
+(RFC 9110 section 8.8.3.3). So every representation except plain JSON and raw bytes gets a suffix,
+for example `"abc;gzip"`. Conditions with such a tag reach the back end without the suffix.
 """
 
 import re
@@ -32,18 +32,18 @@ _NOT_MODIFIED: Final = 304
 
 
 def is_conditional(fields: HeaderFields) -> bool:
-    """Whether a request has conditions that name entity tags."""
+    """True if a request has conditions with entity tags."""
     return _IF_NONE_MATCH in fields.by_name or _IF_MATCH in fields.by_name
 
 
 def conditions_for_back_end(
     fields: HeaderFields, selected: str, *, reads: bool
 ) -> Sequence[tuple[bytes, bytes]]:
-    """The header fields with tags as the back end knows them.
+    """Returns the header fields with the tags that the back end sent, without suffixes.
 
-    Where the request `reads`, which is a GET or a HEAD, tags in If-None-Match of another
-    representation than the `selected` media type are left out: its client does not have what it
-    asks for. Elsewhere they say which state of the resource is meant, whatever it looked like.
+    `reads` is true for GET and HEAD. Then tags in If-None-Match of a representation other than
+    the `selected` media type are removed: the client does not have the representation it requests.
+    For other methods a tag identifies a state of the resource, in any representation.
     """
     gzip = accepts_gzip(fields.by_name.get(_ACCEPT_ENCODING, ""))
     wanted = _SUFFIX_OF.get(selected, "")
@@ -54,7 +54,7 @@ def conditions_for_back_end(
             found.append((name, value))
             continue
         tags = _tags(value.decode("latin-1"))
-        if tags is None:  # `*`, or no list of tags: the back end may know what it is
+        if tags is None:  # `*`, or not a list of tags: the back end decides
             found.append((name, value))
             continue
         pairs = [_split(tag) for tag in tags]
@@ -70,23 +70,25 @@ def conditions_for_back_end(
     return found
 
 
-def distinguish(response: Response, fields: HeaderFields, *, is_raw: bool) -> None:
-    """Gives the entity tag of a response, if it has one, the suffix of its representation.
+def tag_representation(response: Response, fields: HeaderFields, *, is_raw: bool) -> None:
+    """Adds the suffix of its representation to the entity tag of a response, if it has one.
 
-    `is_raw` is whether its bytes and their media type are the back end's own.
+    `is_raw` states that the bytes and their media type are unchanged from the back end.
     """
     headers = response.headers
     for at, (name, tag) in enumerate(headers):
         if name.lower() == "etag" and _TAG.fullmatch(tag):
             suffix = "" if is_raw else _SUFFIX_OF.get(media_type(response.content_type), "")
-            is_packed = any(one.lower() == "content-encoding" for one, _ in headers)
-            if not tag.startswith("W/") and (is_packed or _has_packed(response, fields, tag)):
+            is_compressed = any(one.lower() == "content-encoding" for one, _ in headers)
+            if not tag.startswith("W/") and (
+                is_compressed or _confirms_compressed(response, fields, tag)
+            ):
                 suffix += _GZIP
             headers[at] = (name, _with(tag, suffix))
 
 
-def _has_packed(response: Response, fields: HeaderFields, tag: str) -> bool:
-    """Whether this says of a representation in gzip that its client has it already."""
+def _confirms_compressed(response: Response, fields: HeaderFields, tag: str) -> bool:
+    """True if the response is a 304 for a gzip representation that the client has."""
     get = fields.by_name.get
     return (
         response.status == _NOT_MODIFIED
@@ -100,7 +102,7 @@ def _with(tag: str, suffix: str) -> str:
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """A tag without its suffix, and the suffix."""
+    """Splits a tag into the tag without its suffix, and the suffix."""
     text = tag[:-1]
     for suffix in _SUFFIXES:
         if text.endswith(suffix):
@@ -109,7 +111,7 @@ def _split(tag: str) -> tuple[str, str]:
 
 
 def _tags(text: str) -> list[str] | None:
-    """The tags of a list; None if it is none."""
+    """Parses a list of tags; returns None if it is malformed or empty."""
     tags: list[str] = []
     at, end = 0, len(text.rstrip(" \t,"))
     while at < end:

@@ -1,4 +1,4 @@
-"""Who the client is, for back ends: X-Forwarded-* that a client cannot forge."""
+"""The client's address, host and scheme for back ends: X-Forwarded-* that clients cannot forge."""
 
 import ipaddress
 import re
@@ -9,64 +9,64 @@ from gateway.config.model import ForwardedOptions
 from gateway.http.messages import Request
 
 _UNKNOWN = "unknown"
-# A client can send thousands through a proxy we trust, and each has to be parsed.
-_MOST_ADDRESSES = 32
+# A client can send thousands through a trusted proxy, and each must be parsed.
+_MAX_ADDRESSES = 32
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 
 
 class Forwarding:
-    """States the client's address, host and scheme; believes only trusted proxies about them."""
+    """Determines the client's address, host and scheme; accepts them only from trusted proxies."""
 
     def __init__(self, options: ForwardedOptions, *, scheme: str = "http") -> None:
         self._networks = [
             ipaddress.ip_network(net, strict=False) for net in options.trusted_proxies
         ]
         self.has_proxies = bool(self._networks)
-        """Whether any proxy is trusted."""
+        """True if any proxy is trusted."""
         self._send = options.send
         self._scheme = scheme
-        # Saves parsing a peer's address at each of its requests.
+        # Cached, so that a peer's address is not parsed for each of its requests.
         self._is_trusted = lru_cache(maxsize=4096)(self._parse_is_trusted)
 
     def metadata(self, peer: str, headers: Mapping[str, str]) -> Sequence[tuple[str, str | bytes]]:
-        """x-forwarded-for, -host and -proto for a back end."""
+        """Returns x-forwarded-for, x-forwarded-host and x-forwarded-proto for a back end."""
         if not self._send:
             return ()
         host = headers.get("Host", "")
         chain, proto = peer, self._scheme
         if self._networks and self._is_trusted(peer):
-            chain, host, proto = self._believe(peer, headers, host)
-        return _told(chain, host, proto)
+            chain, host, proto = self._from_proxy(peer, headers, host)
+        return _entries(chain, host, proto)
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
-        """The address of the client: the last in the chain that is no trusted proxy."""
+        """Returns the client's address: the last in the chain that is not a trusted proxy."""
         if not self._networks or not self._is_trusted(peer):
             return peer
         client = peer
         for address in reversed(_addresses(headers)):
             if address == _UNKNOWN:
-                break  # who stands before someone unknown was told by nobody we trust
+                break  # addresses before an unknown one do not come from a trusted proxy
             client = address
             if not self._is_trusted(address):
                 break
         return client
 
-    def believes(self, peer: str) -> bool:
-        """Whether a peer is a trusted proxy."""
+    def trusts(self, peer: str) -> bool:
+        """True if a peer is a trusted proxy."""
         return bool(self._networks) and self._is_trusted(peer)
 
     def is_secure(self, request: Request) -> bool:
-        """Whether the client speaks TLS, with us or with a trusted proxy."""
-        if self.believes(request.peer):
-            return self._believe(request.peer, request.headers, "")[2] == "https"
+        """True if the client uses TLS, with the gateway or with a trusted proxy."""
+        if self.trusts(request.peer):
+            return self._from_proxy(request.peer, request.headers, "")[2] == "https"
         return self._scheme == "https"
 
-    def _believe(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
+    def _from_proxy(self, peer: str, headers: Mapping[str, str], host: str) -> tuple[str, str, str]:
         chain = ", ".join([*_addresses(headers), peer])
         proto = _last(_joined(headers, "x-forwarded-proto")) or _element(headers, "proto")
-        told = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
+        stated = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
         scheme = proto if proto in ("http", "https") else self._scheme
-        return chain, told if _HOST.fullmatch(told) else host, scheme
+        return chain, stated if _HOST.fullmatch(stated) else host, scheme
 
     def _parse_is_trusted(self, peer: str) -> bool:
         try:
@@ -78,9 +78,9 @@ class Forwarding:
         return any(address in network for network in self._networks)
 
 
-# Saves checking the host again at each request of a client.
+# Cached, so that the host is not checked for each request of a client.
 @lru_cache(maxsize=4096)
-def _told(chain: str, host: str, proto: str) -> tuple[tuple[str, str], ...]:
+def _entries(chain: str, host: str, proto: str) -> tuple[tuple[str, str], ...]:
     entries = (
         ("x-forwarded-for", chain),
         ("x-forwarded-host", host),
@@ -94,23 +94,23 @@ def _last(value: str) -> str:
 
 
 def _addresses(headers: Mapping[str, str]) -> list[str]:
-    """The chain so far; of X-Forwarded-For and Forwarded (RFC 7239) the former counts."""
-    told = _joined(headers, "x-forwarded-for")
-    if not told:
-        told = ",".join(re.findall(r'(?i)\bfor="?([^";,]*)', _joined(headers, "forwarded")))
-    return [_address(part) for part in told.split(",")[-_MOST_ADDRESSES:] if part.strip()]
+    """Returns the chain so far, from X-Forwarded-For, otherwise from Forwarded (RFC 7239)."""
+    stated = _joined(headers, "x-forwarded-for")
+    if not stated:
+        stated = ",".join(re.findall(r'(?i)\bfor="?([^";,]*)', _joined(headers, "forwarded")))
+    return [_address(part) for part in stated.split(",")[-_MAX_ADDRESSES:] if part.strip()]
 
 
 def _joined(headers: Mapping[str, str], name: str) -> str:
-    """All fields of one name as a list (RFC 9110 section 5.3).
+    """Joins all fields of one name into one list (RFC 9110 section 5.3).
 
-    A proxy may have added a line of its own behind the client's instead of extending that.
+    A proxy may add another line after the client's line, instead of extending it.
     """
     return ",".join([value for field, value in headers.items() if field.lower() == name])
 
 
 def _address(text: str) -> str:
-    """A bare IP address out of its spellings with port and brackets, or `unknown`.
+    """Returns an IP address without port and brackets, or `unknown`.
 
     RFC 7239 section 6.2.
     """
@@ -126,7 +126,7 @@ def _address(text: str) -> str:
 
 
 def _element(headers: Mapping[str, str], name: str) -> str:
-    """The parameter `name` of the last element of a Forwarded header (RFC 7239 section 4)."""
+    """Returns the parameter `name` of the last element of Forwarded (RFC 7239 section 4)."""
     element = _joined(headers, "forwarded").rpartition(",")[2]
     found = re.search(rf'(?i)\b{name}="?([^";,]*)', element)
     return found[1].lower() if found else ""

@@ -1,4 +1,4 @@
-"""The header fields of a request, and what is read out of them for nearly every one."""
+"""The header fields of a request, with direct access to those that most requests need."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -7,7 +7,7 @@ from multidict import istr
 
 from gateway.call import Metadata
 
-# As `istr` a name is not folded anew each time it is looked up.
+# An `istr` is already case-folded, so a look-up does not fold the name again.
 _ACCEPT: Final = istr("Accept")
 _CONTENT_ENCODING: Final = istr("Content-Encoding")
 _CONTENT_TYPE: Final = istr("Content-Type")
@@ -19,19 +19,20 @@ _USER_AGENT: Final = istr("User-Agent")
 
 
 class HeaderFields:
-    """Header fields as they came, and by name.
+    """Header fields, as received and by name.
 
-    Requests of one connection share them as long as they say the same, as those of most clients do:
-    that saves a tenth of what a small request costs. So nothing here is of one request alone.
+    Requests of one connection share one instance while their fields stay equal, as with most
+    clients. This avoids a tenth of the cost of a small request. So nothing here may depend on
+    a single request.
     """
 
     __slots__ = (
         "accept",
-        "are_clear",
+        "are_checked",
         "by_name",
         "content_type",
         "expect",
-        "is_coded",
+        "is_encoded",
         "metadata",
         "raw",
         "request_id",
@@ -47,15 +48,15 @@ class HeaderFields:
         self.accept = get(_ACCEPT)
         self.content_type = get(_CONTENT_TYPE)
         self.expect = get(_EXPECT)
-        self.is_coded = _CONTENT_ENCODING in by_name
+        self.is_encoded = _CONTENT_ENCODING in by_name
         self.request_id = get(_REQUEST_ID)
         self.timeout = get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
         self.user_agent = get(_USER_AGENT, "")
-        self.are_clear = False
-        """Whether the gates that look at nothing else have let them pass."""
+        self.are_checked = False
+        """True if the header checks of the ring have accepted them."""
         self.metadata: Metadata | None = None
-        """What back ends are told of them, once that is known; to be copied, not changed."""
+        """The metadata for back ends, once it has been computed; copy it, do not change it."""
 
 
 NO_FIELDS: Final = HeaderFields({}, ())

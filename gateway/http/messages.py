@@ -1,4 +1,4 @@
-"""One HTTP request and one HTTP response, as the exchange sees them."""
+"""The HTTP request and response that the exchange works with."""
 
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -15,33 +15,33 @@ _OK: Final = Code.OK
 
 
 class Body(Protocol):
-    """The body of a request, which nobody reads before it is asked for."""
+    """The body of a request; it is read only on demand."""
 
     @property
-    def is_at_hand(self) -> bool:
-        """Whether all of it is there, as it is to be read, and small enough to be read at once."""
+    def is_buffered(self) -> bool:
+        """True if the whole body has arrived, is not compressed, and is small."""
 
-    def take(self) -> bytes:
-        """All of a body that is at hand.
+    def read_now(self) -> bytes:
+        """Returns the whole body without waiting; only if `is_buffered`.
 
         Raises:
-            StatusError: it is too large, or broke off.
+            StatusError: the body is too large or incomplete.
         """
 
     async def read(self) -> bytes:
-        """All of it, decoded.
+        """Returns the whole body, decompressed.
 
         Raises:
-            StatusError: it is too large, or not what it says it is.
+            StatusError: the body is too large, incomplete, or not in the stated coding.
         """
 
-    def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
-        """It as it comes, decoded, in pieces of a bounded size.
+    def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """Yields the body as it arrives, decompressed, in pieces of a bounded size.
 
-        A client may pause for long, unless `is_midway` says that it owes the rest of something.
+        A client may pause between messages; while `is_inside_message`, a timeout applies.
 
         Raises:
-            StatusError: it is too large, not what it says it is, or stops halfway.
+            StatusError: the body is too large, incomplete, or not in the stated coding.
         """
 
 
@@ -49,22 +49,22 @@ class BodyStream(Protocol):
     """The pieces of a streamed response's body, closed by the connection that writes them."""
 
     length: int | None
-    """How many bytes all pieces will be, where that is known."""
+    """The total size in bytes, if it is known."""
     heartbeat_s: float | None
-    """Seconds of silence after which a heartbeat is due, or None for never."""
+    """Seconds of silence after which a heartbeat is due; None for no heartbeats."""
 
     @property
     def heartbeat(self) -> bytes:
         """The bytes that may be sent between two pieces to show that the stream is alive."""
 
     def __aiter__(self) -> "BodyStream":
-        """The pieces, in order."""
+        """Returns the iterator over the pieces, in order."""
 
     async def __anext__(self) -> bytes:
-        """The next piece.
+        """Returns the next piece.
 
         Raises:
-            ConnectionError: the stream failed in a way that its format has no word for.
+            ConnectionError: the stream failed, and its format cannot express errors.
         """
 
     async def aclose(self) -> None:
@@ -72,40 +72,40 @@ class BodyStream(Protocol):
 
 
 class Takeover(Protocol):
-    """Another protocol that takes a connection over once the response's head is ready."""
+    """A protocol that takes over a connection when the response's head is ready."""
 
-    async def run(self, wire: SocketConnection, head: bytes, early: bytes) -> None:
-        """Sends `head`, takes `early`, which came behind the request, and serves to the end."""
+    async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
+        """Sends `head`, receives `early` (bytes after the request), and serves to the end."""
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes of the client."""
+        """Receives bytes from the client."""
 
-    def beat(self, now_s: float) -> None:
-        """Sends a sign of life, if it is time for one."""
+    def send_heartbeat(self, now_s: float) -> None:
+        """Sends a heartbeat if one is due."""
 
     def shut_down(self) -> None:
-        """Ends, because the gateway is about to end."""
+        """Ends, because the gateway shuts down."""
 
 
 class OpenCall(Protocol):
-    """The call of a request, as far as the exchange has to end it."""
+    """The part of a call that the exchange needs to end it."""
 
     @property
     def principal(self) -> Principal | None:
-        """The caller, once that has been established."""
+        """The authenticated caller; None before authentication."""
 
     def end(self, code: Code) -> Awaitable[None] | None:
-        """Ends the call with the code its client gets, if it has not ended.
+        """Ends the call with the code that the client receives, if it has not ended.
 
-        What it returns must be awaited, if it returns anything.
+        The result must be awaited, unless it is None.
         """
 
 
 class Request:
-    """A request whose head has arrived; its body is read only when someone asks.
+    """A request whose head has arrived; its body is read only on demand.
 
-    `path` and `query` are raw: nothing is decoded, no dot segment resolved. After `deadline_s`, on
-    the loop's clock, nobody wants the answer; who then cancels its task sets `is_overdue` before.
+    `path` and `query` are raw: nothing is decoded, and dot segments are kept. After `deadline_s`,
+    on the loop's clock, the connection sets `is_overdue` and then cancels the task of the request.
     """
 
     __slots__ = (
@@ -141,16 +141,16 @@ class Request:
         self.headers: Mapping[str, str] = fields.by_name
         self.peer = peer
         self.client = peer
-        """The address of the client itself, where trusted proxies stand between."""
+        """The client's address; differs from `peer` behind trusted proxies."""
         self.certificate: Certificate | None = None
-        """What the client of this connection has shown of itself."""
+        """The client certificate of this connection."""
         self.own_headers: Headers = []
-        """What the gateway's own guards say in the response, stronger than any back end."""
+        """Response headers of the gateway's guards; they replace those of a back end."""
         self.id = ""
         self.principal: Principal | None = None
-        """Who called, once that has been established; for the access log."""
+        """The authenticated caller, for the access log; None before authentication."""
         self.open_call: OpenCall | None = None
-        """The call of this request, from its opening until the exchange has ended it."""
+        """The call of this request, from its opening until the exchange ends it."""
         self.body: Body | None = None
         self.wants_websocket = False
         self.body_bytes = 0
@@ -159,10 +159,10 @@ class Request:
 
 
 class Response:
-    """What goes back: status, headers, body; and how the call ended, for the log.
+    """A response: status, headers and body; also the code of the ended call, for the log.
 
-    A response that streams has its pieces in `stream`, which ends the call when it is through, and
-    is closed by who writes it.
+    A streamed response has its pieces in `stream`, which ends the call at its end; the connection
+    that writes the pieces closes it.
     """
 
     __slots__ = (
@@ -194,14 +194,14 @@ class Response:
         self.code = code
         self.trailers = trailers
         self.fixed = ""
-        """Header lines that are the same for many responses, made beforehand."""
+        """Header lines that many responses share, prepared once."""
         self.stream: BodyStream | None = None
         self.upgrade: Takeover | None = None
-        """What takes the connection over, where the response begins a WebSocket."""
+        """The protocol that takes over the connection, if the response opens a WebSocket."""
 
     def state(self, own: Headers) -> None:
-        """Says what only the gateway may say: what a back end said by these names goes."""
-        if self.headers or self.trailers:  # most back ends say nothing: saves naming it all
+        """Adds headers of the gateway and removes those of a back end with the same names."""
+        if self.headers or self.trailers:  # usually empty: avoids building the set of names
             names = {name.lower() for name, _ in own}
             self.headers = [field for field in self.headers if field[0].lower() not in names]
             if self.trailers:
@@ -210,21 +210,23 @@ class Response:
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-"""Answers a request that is no call, or raises `StatusError`."""
+"""Answers a request that is not a call, or raises `StatusError`."""
 Endpoints = Mapping[str, Mapping[str, Endpoint]]
 """Endpoints by path, then by HTTP method."""
 
 
 def origin_form(method: str, target: str) -> str:
-    """The path and query of a request target (RFC 9112 section 3.2).
+    """Returns the path and query of a request target (RFC 9112 section 3.2).
 
     Raises:
-        StatusError: INVALID_ARGUMENT for a target that names no path here.
+        StatusError: INVALID_ARGUMENT for a target without a path on this server.
     """
     if method == "CONNECT":
-        raise StatusError(Code.INVALID_ARGUMENT, "this is no proxy: CONNECT is not served")
+        raise StatusError(
+            Code.INVALID_ARGUMENT, "CONNECT is not supported: this server is not a proxy"
+        )
     if "#" in target:
-        raise StatusError(Code.INVALID_ARGUMENT, "a request target has no fragment (#)")
+        raise StatusError(Code.INVALID_ARGUMENT, "a request target must not have a fragment (#)")
     if target.startswith("/") or (target == "*" and method == "OPTIONS"):
         return target
     scheme, found, rest = target.partition("://")

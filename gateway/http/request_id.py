@@ -1,4 +1,4 @@
-"""A name for every request: the client's if it is well-formed, else one of ours."""
+"""Request ids: the client's id if it is well-formed, otherwise a new one."""
 
 import re
 import secrets
@@ -8,14 +8,14 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
 class RequestIds:
-    """Names requests: unguessable per process, and cheap per request."""
+    """Creates request ids: a random prefix for each process, and a counter."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
         self._number = 0
 
     def choose(self, offered: str | None) -> str:
-        """`offered` if it is well-formed, else a new id."""
+        """Returns `offered` if it is well-formed, otherwise a new id."""
         if offered is not None and _WELL_FORMED.fullmatch(offered):
             return offered
         self._number += 1

@@ -1,8 +1,8 @@
-"""Shares the turns of the event loop out among connections that have more to do than one allows.
+"""Divides the time of the event loop fairly among connections with much work.
 
-The loop serves one connection after another, and each waits for those before it. A client that
-sends ten thousand small things at once must not get all of them looked at in one turn: a part is,
-and the rest waits here for the next turns, in which everybody else has theirs as well.
+The loop serves one connection after another. A client that sends ten thousand small messages at
+once must not keep the loop until all are processed. Its connection processes a part in one turn of
+the loop; the rest waits here for later turns, and other connections run between them.
 """
 
 import asyncio
@@ -11,18 +11,19 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-AT_ONCE_S: Final = 0.001
-"""How long one connection may work on what it has received before others have their turn."""
-MESSAGES_AT_ONCE: Final = 16
-"""How many messages of one stream are passed on, one after the other, before the loop's next turn.
+TURN_LIMIT_S: Final = 0.001
+"""Seconds that one connection may process received data before it yields to others."""
+MESSAGES_PER_TURN: Final = 16
+"""The number of messages that one stream passes on before it yields to the event loop.
 
-Each takes up to some 40 µs. Only where they come faster than they are passed on does it count.
+A message takes up to about 40 µs. The limit matters only for messages that arrive faster than they
+are passed on.
 """
-_ALL_AT_ONCE_S: Final = 0.002
+_ALL_TURNS_LIMIT_S: Final = 0.002
 
 
 class Turns:
-    """Work that waits for a later turn of one event loop, in order."""
+    """The work that waits for a later turn of one event loop, in order."""
 
     __slots__ = ("_is_due", "_loop", "_waiting")
 
@@ -32,9 +33,9 @@ class Turns:
         self._is_due = False
 
     def later(self, work: Callable[[], None]) -> None:
-        """Does `work` in one of the next turns.
+        """Runs `work` in one of the next turns.
 
-        It is to take no longer than `AT_ONCE_S`, and may ask for another turn itself.
+        It should take no longer than `TURN_LIMIT_S`, and may call `later` again.
         """
         self._waiting.append(work)
         self._call_soon()
@@ -46,7 +47,7 @@ class Turns:
 
     def _run(self) -> None:
         self._is_due = False
-        until_s = perf_counter() + _ALL_AT_ONCE_S
+        until_s = perf_counter() + _ALL_TURNS_LIMIT_S
         for _ in range(len(self._waiting)):
             try:
                 self._waiting.popleft()()

@@ -1,4 +1,4 @@
-"""Listeners: a port, its connections, and their orderly end."""
+"""Listeners: a port, its connections, and their graceful shutdown."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,14 +36,15 @@ class Listener:
         self._exchange = exchange
         self._tls = tls
         self._sockets: dict[int, Sockets] = {}
-        """What is accepted from: the sockets of its own, and those of workers it stands in for."""
+        """The sockets that connections are accepted from: its own, and those of workers that cannot
+        answer."""
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
 
     async def start(self, sockets: Sockets) -> None:
-        """Serves on sockets that are bound, and owns them from now on.
+        """Serves on bound sockets, and takes ownership of them.
 
         Raises:
-            ListenError: another has begun to listen there.
+            ListenError: another process listens there already.
         """
         try:
             await self.accept_from(_OWN, sockets)
@@ -52,23 +53,24 @@ class Listener:
         keep_rebindable(sockets)
 
     async def accept_from(self, number: int, sockets: Sockets) -> None:
-        """Accepts connections of these sockets as well, which it does not own, until told to cease.
+        """Accepts connections of these sockets too, without owning them, until `cease`.
 
-        `number` names them: 1 or more.
+        `number` identifies them: 1 or more.
         """
         self._sockets[number] = sockets
         self._servers[number] = await self._open(sockets)
 
     def cease(self, number: int) -> None:
-        """Accepts no more connections of sockets that `accept_from` was given."""
+        """Stops accepting connections of sockets that were passed to `accept_from`."""
         for server in self._servers.pop(number, ()):
             server.close()
         self._sockets.pop(number, None)
 
     async def _open(self, sockets: Sockets) -> list[asyncio.AbstractServer]:
-        """Servers of these sockets, with the TLS context of now; connections keep what they have.
+        """Opens servers on these sockets with the current TLS context.
 
-        A server closes its socket in the end, so each has a duplicate.
+        Open connections keep the context they started with. A server closes its socket at its end,
+        so each gets a duplicate.
         """
         loop = asyncio.get_running_loop()
         exchange, port = self._exchange, self.port
@@ -107,7 +109,7 @@ class Listener:
                 server.close()
 
     async def sweep(self) -> None:
-        """Keeps the date and ends what takes too long, until cancelled."""
+        """Updates the date and enforces the time limits of connections, until cancelled."""
         limits = self._exchange.limits
         shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
         loop = asyncio.get_running_loop()
@@ -121,7 +123,7 @@ class Listener:
             self.port.slow.sweep(now_s)
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
-        """Accepts no more, lets requests under way finish for a while, then ends them."""
+        """Stops accepting, waits up to `grace_s` seconds for requests in progress, then aborts."""
         own = self._sockets.get(_OWN, ())
         for number in list(self._sockets):
             self.cease(number)
@@ -147,14 +149,14 @@ async def open_listener(
     tls: TlsServer | None = None,
     sockets: Sockets | None = None,
 ) -> AsyncIterator[Listener]:
-    """A port that serves while the block runs; requests under way are finished in the end.
+    """Opens a port that serves while the block runs; at its end, requests in progress finish.
 
-    It is that of `listen`, or that of `sockets`, which are bound to it already. Several can be open
-    at once, each with an exchange, and so with endpoints, of its own.
+    `sockets` are open sockets that are bound to `listen` already; without them it opens new ones.
+    Several listeners can be open at once, each with a separate exchange and separate endpoints.
 
     Raises:
-        ListenError: the port cannot be had.
-        TlsError: the files for TLS are no good.
+        ListenError: the port cannot be opened.
+        TlsError: the TLS files are invalid or cannot be read.
     """
     contexts = None if tls is None else TlsContexts(tls)
     sockets = open_sockets(listen) if sockets is None else sockets

@@ -18,18 +18,18 @@ class Port:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self.connections: set[Any] = set()
-        """Each an `HttpProtocol`, which this module cannot name: connections import it."""
+        """The `HttpProtocol` instances; naming the type here would make a circular import."""
         self.date = http_date()
-        """The value of the `Date` header, renewed while the port is open."""
+        """The value of the `Date` header, updated while the port is open."""
         self.write_batch = WriteBatch(loop)
         self.turns = Turns(loop)
-        """Work that waits for a later turn of the loop."""
+        """The work that waits for a later turn of the loop."""
         self.slow = SlowClients(loop, limits)
-        """The clients that have more to read than their connections hold."""
+        """The clients whose write buffers are full."""
         self._most_connections = limits.connections
 
     def admit(self, connection: asyncio.Protocol) -> StatusError | None:
-        """Takes a new connection on, or returns the reason to refuse it."""
+        """Registers a new connection, or returns the error to reject it with."""
         if len(self.connections) >= self._most_connections:
             return StatusError(
                 Code.UNAVAILABLE,

@@ -1,7 +1,8 @@
-"""Bounds what waits in memory for clients that read more slowly than they are answered.
+"""Limits the memory of replies that wait for slow clients.
 
-A reply that its client does not take stays in memory until it does. One that takes a little now and
-then is alive, and would keep megabytes for hours; ten thousand of them keep all there is.
+A reply stays in memory until its client has read it. A client that reads a few bytes from time to
+time never times out, and could keep megabytes for hours; ten thousand such clients could use all
+the memory.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from gateway.telemetry.event import about
 logger = logging.getLogger("gateway")
 
 _CHECK_EVERY_S: Final = 0.05
-# How fast a client reads is not known at first; below twice the budget it is given the time.
-_KNOWN_AFTER_S: Final = 1.0
+# The reading rate of a client is unknown at first. Below twice the budget, a client is not cut off
+# before this time.
+_RATE_KNOWN_AFTER_S: Final = 1.0
 
 
-class _Slow:
-    """One client that has more to take than its connection holds."""
+class _SlowClient:
+    """One client whose write buffer is full."""
 
     __slots__ = ("peer", "since_s", "transport", "unsent_bytes")
 
@@ -27,52 +29,52 @@ class _Slow:
         self.transport = transport
         self.peer = peer
         self.since_s = now_s
-        """Since when it is watched, and what had not been sent then."""
+        """The time from which the rate is measured; `unsent_bytes` is the amount at that time."""
         self.unsent_bytes = transport.get_write_buffer_size()
 
     def rate(self, now_s: float, unsent_bytes: int) -> float:
-        """Bytes that it has taken a second. Nothing is added for it while it is slow."""
+        """Returns the bytes that the client read per second; nothing is added while it is slow."""
         return (self.unsent_bytes - unsent_bytes) / max(now_s - self.since_s, 0.001)
 
 
 class SlowClients:
-    """The clients of one port that have more to take than their connections hold."""
+    """The clients of one port whose write buffers are full."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
         self._budget_bytes = limits.unsent_bytes
-        self._least_rate = limits.reading_bytes_per_s
-        self._patience_s = limits.body_timeout_s
-        self._clients: dict[asyncio.Transport, _Slow] = {}
+        self._min_rate = limits.reading_bytes_per_s
+        self._timeout_s = limits.body_timeout_s
+        self._clients: dict[asyncio.Transport, _SlowClient] = {}
         self._check_due = False
 
     def add(self, transport: asyncio.Transport, peer: str) -> None:
-        """Watches a client from now on."""
-        self._clients[transport] = _Slow(transport, peer, self._loop.time())
+        """Starts to watch a client."""
+        self._clients[transport] = _SlowClient(transport, peer, self._loop.time())
         if not self._check_due:
             self._check_due = True
             self._loop.call_later(_CHECK_EVERY_S, self._check)
 
     def discard(self, transport: asyncio.Transport | None) -> None:
-        """Forgets a client that has caught up, or is gone."""
+        """Stops watching a client that has caught up or disconnected."""
         if transport is not None:
             self._clients.pop(transport, None)
 
     def sweep(self, now_s: float) -> None:
-        """Cuts off those that read too slowly, and those that are too many; called regularly."""
+        """Cuts off clients that read too slowly or exceed the budget; called regularly."""
         for slow in list(self._clients.values()):
-            if now_s - slow.since_s < self._patience_s:
+            if now_s - slow.since_s < self._timeout_s:
                 continue
             unsent_bytes = slow.transport.get_write_buffer_size()
             rate = slow.rate(now_s, unsent_bytes)
-            if rate < self._least_rate:
+            if rate < self._min_rate:
                 self._cut(slow, unsent_bytes, rate, "limits.reading_bytes_per_s")
             else:
                 slow.since_s, slow.unsent_bytes = now_s, unsent_bytes
         self._check()
 
     def _check(self) -> None:
-        """Cuts off the slowest while more waits for all than the budget allows."""
+        """Cuts off the slowest clients while the unsent bytes of all exceed the budget."""
         self._check_due = False
         unsent = {slow: slow.transport.get_write_buffer_size() for slow in self._clients.values()}
         total_bytes = sum(unsent.values())
@@ -81,14 +83,14 @@ class SlowClients:
         now_s = self._loop.time()
         rates = {slow: slow.rate(now_s, unsent[slow]) for slow in unsent}
         for slow in sorted(unsent, key=lambda each: (rates[each], -unsent[each])):
-            is_known = now_s - slow.since_s >= _KNOWN_AFTER_S
+            is_known = now_s - slow.since_s >= _RATE_KNOWN_AFTER_S
             if is_known or total_bytes > 2 * self._budget_bytes:
                 self._cut(slow, unsent[slow], rates[slow], "limits.unsent_bytes")
                 total_bytes -= unsent[slow]
             if total_bytes <= self._budget_bytes:
                 return
 
-    def _cut(self, slow: _Slow, unsent_bytes: int, rate: float, setting: str) -> None:
+    def _cut(self, slow: _SlowClient, unsent_bytes: int, rate: float, setting: str) -> None:
         self.discard(slow.transport)
         logger.warning(
             "cut off a client at %s that reads too slowly, %d bytes a second, while %d bytes"

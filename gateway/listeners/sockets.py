@@ -1,9 +1,9 @@
-"""Ports: sockets bound before there is anything that serves on them.
+"""Listening sockets, opened before a server uses them.
 
-Those that several processes share do not listen yet: a client is refused, or sent to another
-process, until the process that is to answer it can. `listen(2)` is left to that one.
+Sockets that several processes share do not listen yet: a client is refused, or reaches another
+process, until the process that will answer it calls `listen(2)`.
 
-Imports nothing that serves, so that a process which only hands sockets on stays small.
+This module imports no server code, so a process that only passes sockets on stays small.
 """
 
 import errno
@@ -19,26 +19,26 @@ from gateway.status import StartUpError
 
 BACKLOG = 1024
 _UNIX = "unix:"
-# Elsewhere sockets can share a port, too, but the kernel spreads no connections over them.
-_SPREADS = sys.platform == "linux"
+# Other systems also have SO_REUSEPORT, but their kernels do not balance connections.
+_KERNEL_BALANCES = sys.platform == "linux"
 # sockaddr_un has 108 bytes on Linux and 104 on others, with a zero at the end (unix(7)).
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class ListenError(StartUpError):
-    """A port that cannot be had; the text says which and why."""
+    """A port cannot be opened; the message states which one and why."""
 
 
 Sockets = list[socket.socket]
-"""What one process listens on: a socket for each address of a host."""
+"""The listening sockets of one process: one for each address of a host."""
 
 
 def open_sockets(listen: str) -> Sockets:
-    """The sockets that listen on `host:port` or `unix:/path`.
+    """Opens sockets that listen on `host:port` or `unix:/path`.
 
     Raises:
-        ListenError: it is taken, or is none of this machine's.
+        ListenError: the address is invalid, in use, or not an address of this machine.
     """
     opened = open_shared(listen, 1)[0]
     try:
@@ -53,14 +53,14 @@ def open_sockets(listen: str) -> Sockets:
 
 
 def open_shared(listen: str, count: int) -> list[Sockets]:
-    """Sockets that do not listen yet, for each of `count` processes that serve one port together.
+    """Opens bound sockets, which do not listen yet, for each of `count` processes of one port.
 
-    Each has sockets of its own, so that the kernel spreads connections evenly: of one socket that
-    all share, the process that wakes first may take nearly all of a burst. Connections that wait
-    for a process stay while it is replaced. Where the kernel cannot spread, all have the same.
+    On Linux each process gets separate sockets, so the kernel balances connections: if all shared
+    one, the process that wakes first could take nearly all of a burst. Connections that wait for a
+    process stay while it is replaced. Elsewhere all share the same sockets.
 
     Raises:
-        ListenError: it is taken, or is none of this machine's.
+        ListenError: the address is invalid, in use, or not an address of this machine.
     """
     with ExitStack() as undo:
         try:
@@ -68,7 +68,7 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
                 only = undo.enter_context(_listening_at(Path(listen.removeprefix(_UNIX))))
                 undo.pop_all()
                 return [[only]] * count
-            share = count > 1 and _SPREADS
+            share = count > 1 and _KERNEL_BALANCES
             first = [
                 undo.enter_context(opened)
                 for opened in _listening_on(*parse_address(listen), share=share)
@@ -81,13 +81,13 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
 
 
 def check_listen(listen: str) -> None:
-    """Looks whether there can be such a port, without taking it.
+    """Checks that an address can be listened on, without opening it.
 
-    Names other than localhost are not looked up, and whether the port is free is not asked: the
-    gateway that is to be replaced has it.
+    It resolves no names except localhost. It does not check that the port is free, because the
+    gateway that is about to be replaced uses it.
 
     Raises:
-        ListenError: there cannot.
+        ListenError: the address cannot be listened on.
     """
     try:
         if listen.startswith(_UNIX):
@@ -112,12 +112,12 @@ def _check_path(path: Path) -> None:
 
 
 def _check_address(host: str) -> None:
-    """Binds any port of a numeric address, to see whether this machine has it."""
+    """Binds a free port on a numeric address, to check that this machine has the address."""
     numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=numeric)
     except socket.gaierror:
-        return  # a name
+        return  # a host name, which is not resolved
     missing: list[OSError] = []
     for family, kind, _, _, address in found:
         with socket.socket(family, kind) as probe:
@@ -130,7 +130,7 @@ def _check_address(host: str) -> None:
 
 
 def address_of(listen: str, sockets: Sockets) -> str:
-    """`listen` with the real port: `host:port`, or `unix:/path` as it is."""
+    """Returns `listen` with the actual port: `host:port`, or `unix:/path` unchanged."""
     if listen.startswith(_UNIX):
         return listen
     host, _ = parse_address(listen)
@@ -149,10 +149,10 @@ def keep_rebindable(sockets: Sockets) -> None:
 
 
 def parse_address(listen: str) -> tuple[str, int]:
-    """The host and port of `host:port`; an IPv6 address stands in brackets.
+    """Parses `host:port`; an IPv6 address must be in brackets.
 
     Raises:
-        ListenError: it is neither.
+        ListenError: the text is malformed.
     """
     host, colon, port = listen.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -160,12 +160,12 @@ def parse_address(listen: str) -> tuple[str, int]:
     is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
     if not colon or not is_port or (":" in host) is not bracketed:
         raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT or unix:/path")
-    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" asks for every interface
+    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8080" means every interface
 
 
 def _listening_at(path: Path) -> socket.socket:
     if path.is_socket():
-        path.unlink()  # what a gateway that is no more has left
+        path.unlink()  # left by a gateway that no longer runs
     opened = socket.socket(socket.AF_UNIX)
     try:
         opened.bind(str(path))
@@ -176,7 +176,7 @@ def _listening_at(path: Path) -> socket.socket:
 
 
 def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socket]:
-    """A socket for each address of `host`; where any port will do, the same for all."""
+    """Yields a socket for each address of `host`; port 0 becomes the same free port for all."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     missing: OSError | None = None
     some = False
@@ -184,13 +184,13 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
         where = (address[0], port, *address[2:])
         try:
             if share:
-                # Sharing would hide that a stranger has the port: it is for our own alone.
+                # First bind without SO_REUSEPORT, which would hide that another program uses it.
                 _bound(family, where, share=False).close()
             opened = _bound(family, where, share=share)
         except OSError as error:
-            if error.errno not in _NOT_HERE:
+            if error.errno not in _NO_SUCH_ADDRESS:
                 raise
-            missing = error  # a name such as localhost has IPv6 addresses where there is no IPv6
+            missing = error  # localhost can have an IPv6 address on a machine without IPv6
             continue
         some, port = True, opened.getsockname()[1]
         yield opened
@@ -238,7 +238,7 @@ def why_not(listen: str, error: OSError | UnicodeError) -> str:
     """The reason, in words, that a place cannot be listened on."""
     is_unix = listen.startswith(_UNIX)
     reasons = {
-        errno.EADDRINUSE: "something else than a socket has this name"
+        errno.EADDRINUSE: "a file of this name exists and is not a socket"
         if is_unix
         else "the port is taken; choose another with --listen HOST:PORT or GATEWAY_LISTEN",
         errno.EACCES: "this user may not write there"
@@ -247,6 +247,6 @@ def why_not(listen: str, error: OSError | UnicodeError) -> str:
     }
     otherwise = "this machine has no such address"
     if is_unix:
-        otherwise = f"expected a path of at most {_LONGEST_PATH} bytes in a folder that is there"
+        otherwise = f"expected a path of at most {_LONGEST_PATH} bytes in an existing folder"
     reason = reasons.get(getattr(error, "errno", None) or 0, otherwise)
     return f"cannot listen on {listen}: {reason}"

@@ -1,4 +1,4 @@
-"""TLS towards clients: contexts from files that may change, and connections that speak it."""
+"""TLS for clients: contexts from files that may change, and TLS connections."""
 
 import asyncio
 import logging
@@ -25,33 +25,33 @@ _VERIFICATION = {
     ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
     ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
 }
-# What ssl calls the kinds of a subjectAltName (RFC 5280 section 4.2.1.6), and what we do.
+# Maps the ssl module's names of subjectAltName kinds (RFC 5280 section 4.2.1.6) to ours.
 _KINDS = {"URI": "uri", "DNS": "dns", "email": "email"}
 
 
 class TlsError(StartUpError):
-    """Files that make no TLS; the text says which, and why."""
+    """The TLS files are invalid; the message states which one and why."""
 
 
 class TlsContexts:
-    """Makes the context of a listener, and another when its files have changed.
+    """Creates the TLS context of a listener, and a new one when its files have changed.
 
-    A new context has new keys for its session tickets as well, so nobody resumes a session that was
-    opened by what the old one trusted.
+    A new context also has new session ticket keys. So a client cannot resume a session that was
+    opened with a certificate that is no longer trusted.
     """
 
     def __init__(self, options: TlsServer) -> None:
         """Reads the files.
 
         Raises:
-            TlsError: they are no good.
+            TlsError: a file is invalid or cannot be read.
         """
         self._options = options
         self._seen = self._state()
         self.context = server_context(options)
 
     def renewed(self) -> bool:
-        """Whether `context` is another one, since the files have changed and are good."""
+        """Replaces `context` if the files have changed and are valid; returns True if it did."""
         seen = self._state()
         if seen == self._seen:
             return False
@@ -59,10 +59,10 @@ class TlsContexts:
         try:
             self.context = server_context(self._options)
         except TlsError as error:
-            # Certificate and key cannot change at one moment: the next look may find them whole.
-            logger.warning("TLS goes on with what it has: %s", error)
+            # The two files are not replaced at the same instant: the next check may succeed.
+            logger.warning("TLS keeps its current certificates: %s", error)
             return False
-        logger.info("TLS has read its certificates again")
+        logger.info("TLS has reloaded its certificates")
         return True
 
     def _state(self) -> list[object]:
@@ -70,16 +70,16 @@ class TlsContexts:
 
 
 def server_context(options: TlsServer) -> ssl.SSLContext:
-    """What connections are secured by.
+    """Creates the TLS context for client connections.
 
     Raises:
-        TlsError: the files are no good.
+        TlsError: a file is invalid or cannot be read.
     """
     for setting, path in _files(options):
         _check_readable(setting, path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[options.min_version]
-    # RFC 9325 section 3.5: renegotiation costs a server more than it does a client.
+    # RFC 9325 section 3.5: renegotiation costs the server more than the client.
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     _load_chain(context, options)
@@ -96,10 +96,10 @@ def server_context(options: TlsServer) -> ssl.SSLContext:
 
 def _load_chain(context: ssl.SSLContext, options: TlsServer) -> None:
     try:
-        # Asked for a password, who has none gives none: nobody sits at a prompt.
+        # An empty password, so that an encrypted key fails instead of prompting on the terminal.
         context.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
     except ssl.SSLError as error:
-        # Not always a text, whatever its type says.
+        # Not always a string, although the type stubs say so.
         reason: object = getattr(error, "reason", None)
         if reason == "KEY_VALUES_MISMATCH":
             raise TlsError(
@@ -126,7 +126,7 @@ def _check_readable(setting: str, path: Path) -> None:
 
 
 def _state_of(path: Path) -> object:
-    """What changes when a file does, be it written or replaced."""
+    """Returns a value that changes when a file is written or replaced; None if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -135,38 +135,38 @@ def _state_of(path: Path) -> object:
 
 
 class TlsProtocol(HttpProtocol):
-    """One client connection that is secured; it begins when its handshake is through."""
+    """One TLS connection; it starts after the TLS handshake."""
 
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected, and has shown a certificate or has not."""
+        """Called when a client has connected, with or without a client certificate."""
         self._reader.certificate = _certificate(transport)
         super().connection_made(transport)
 
     def sweep(self, now_s: float, limits: Limits) -> None:
-        """Ends what takes too long; the end itself has a limit of its own."""
+        """Enforces the time limits; the TLS shutdown has a separate limit."""
         if self._is_closing:
             return
         super().sweep(now_s, limits)
         self._close_if_lingering()
 
     def close_when_idle(self) -> None:
-        """Takes no more requests; closes once the one under way is answered."""
-        # Told twice to close, a transport forgets what it has not sent.
+        """Accepts no more requests; closes after the request in progress is answered."""
+        # A second `close` would make the transport drop unsent bytes.
         if not self._is_closing:
             super().close_when_idle()
 
-    def linger(self) -> None:
-        """Closes so that the last answer arrives."""
-        super().linger()
+    def begin_lingering_close(self) -> None:
+        """Closes in a way that delivers the last response; see the base class."""
+        super().begin_lingering_close()
         self._close_if_lingering()
 
     def _close_if_lingering(self) -> None:
-        """Says in TLS's own words that nothing more comes (RFC 8446 section 6.1)."""
+        """Sends the TLS alert close_notify, when all bytes are sent (RFC 8446 section 6.1)."""
         if self.transport is None or self._is_closing or not self._linger_until_s:
             return
-        if not self.transport.get_write_buffer_size():  # or what waits would be cut off
+        if not self.transport.get_write_buffer_size():  # otherwise unsent bytes would be lost
             self.transport.close()
 
     @property
@@ -175,7 +175,7 @@ class TlsProtocol(HttpProtocol):
 
 
 def _certificate(transport: asyncio.BaseTransport) -> Certificate | None:
-    """What a client has shown, if anything; its signatures have been checked."""
+    """Returns the client certificate, if there is one; ssl has verified its signatures."""
     found: Mapping[str, Any] | None = transport.get_extra_info("peercert")
     if not found:
         return None
@@ -185,7 +185,7 @@ def _certificate(transport: asyncio.BaseTransport) -> Certificate | None:
     ]
     for attributes in found.get("subject", ()):
         common = [value for kind, value in attributes if kind == "commonName"]
-        # Two in one relative name have no order: one that is empty is what nobody can be called.
+        # Two in one relative name have no order, so they become an empty name, which never matches.
         names += [("cn", common[0] if len(common) == 1 else "")] if common else []
     return Certificate(
         tuple(names),

@@ -1,32 +1,32 @@
-"""Small answers of one turn of the event loop, sent together at its end.
+"""Sends the small responses of one turn of the event loop together, at the end of the turn.
 
-A send wakes a client that waits for it, and waking is most of what a send costs. Where many
-requests are answered in one turn, as when a back end's replies come in one read, sending one answer
-right after the other finds the client still awake.
+A send wakes the client's process, and this wake-up is most of the cost of a send. If one turn
+answers many requests, for example when replies of a back end arrive in one read, sending all
+responses one directly after another wakes the client only once.
 """
 
 import asyncio
 from typing import Final
 
-JOINED_UP_TO_BYTES: Final = 64 * 1024
-"""Joining head and body saves a system call, and the client a wake-up; up to here."""
+MAX_JOINED_BYTES: Final = 64 * 1024
+"""The size up to which head and body are joined: one system call and one wake-up of the client."""
 
 
 class WriteBatch:
-    """Holds bytes back until the turn ends, in order for each transport."""
+    """Collects bytes until the end of the turn, in order for each transport."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def add(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Sends `data` when the turn ends."""
+        """Sends `data` at the end of the turn."""
         if not self._waiting:
             self._loop.call_soon(self.flush)
         self._waiting.append((transport, data))
 
     def flush(self) -> None:
-        """Sends what waits now; call it before writing to, or closing, a transport directly."""
+        """Sends all collected bytes now; call it before a direct write or close of a transport."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for transport, data in waiting:

@@ -1,11 +1,13 @@
-"""The name and the fields of an event that the program logs."""
+"""The name and the fields of an event in the program's log."""
 
 Value = str | int | float | bool | None
 """The value of a field."""
 
 
 def about(event: str, **fields: Value) -> dict[str, object]:
-    """The `extra` of a log record: `logger.info("...", extra=about("gateway.started", ...))`.
+    """Returns the `extra` of a log record.
+
+    For example: `logger.info("...", extra=about("gateway.started", ...))`.
 
     In the name of a field, two underscores stand for a dot: `server__address`.
     """

@@ -1,4 +1,4 @@
-"""What no log shows: values of fields that are to be redacted, query values, credentials."""
+"""Masks secrets in logs: values of redacted fields, query values, credentials."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +20,10 @@ _OWN: Final = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}+")
 _CREDENTIAL: Final = re.compile(
     rf"({_OWN.pattern}|eyJ[\w\-]{{8,}}+\.[\w\-]++(?:\.[\w\-]*+)?)|eyJ[\w\-]{{8,}}+"
 )
-"""Tokens and keys of this gateway, and JWTs, wherever somebody has put one.
+"""Tokens and keys of this gateway, and JWTs, at any place in a text.
 
-The last alternative takes what only begins as a JWT does, or each `eyJ` in it would be a start.
+The last alternative matches text that only starts like a JWT. Without it, each `eyJ` inside such
+text would be tried as a new start.
 """
 _PERCENT: Final = re.compile(r"%(?:25)++(?=[0-9A-Fa-f]{2})")
 _MOST_DECODINGS: Final = 8
@@ -31,7 +32,7 @@ _LONGEST_NAME: Final = 128
 
 
 def mask_credentials(text: str) -> str:
-    """A text without what looks like a credential, percent-encoded or not."""
+    """Returns a text with everything masked that looks like a credential, even percent-encoded."""
     text = _mask_plain(text)
     return _mask_encoded(text) if "%" in text else text
 
@@ -63,7 +64,7 @@ def _masked(found: re.Match[str]) -> str:
 
 
 def query_names(query: str, message: Descriptor | None) -> str:
-    """A query with its names alone, and of these only those of `message`'s fields."""
+    """Returns a query with all values masked, and all names that are not fields of `message`."""
     parts = query.split("&", _MOST_NAMES)
     shown = [_parameter(part, message) for part in parts[:_MOST_NAMES] if part]
     return "&".join(shown) + ("&..." if len(parts) > _MOST_NAMES else "")
@@ -81,28 +82,28 @@ def _name(name: str, message: Descriptor) -> str:
     try:
         return resolve(message, name, json_names=True).text
     except FieldPathError:
-        return MASK  # it can be anything, such as a value whose name somebody forgot
+        return MASK  # it may be a secret, for example a value without its name
 
 
 class PathMasks:
-    """Hides in a path what variables captured for fields that are to be redacted."""
+    """Masks the parts of a path that variables capture for redacted fields."""
 
     def __init__(
         self,
         bindings: Iterable[Binding],
         redact: Callable[[Method], AbstractSet[str]] | None = None,
     ) -> None:
-        """`redact` says which field paths of a method its policy hides, `*` for all."""
+        """Takes `redact`, which returns the field paths that a method's policy hides; `*`: all."""
         hidden = {one: _hidden(one, redact(one.method) if redact else ()) for one in bindings}
         self._hidden = {binding: places for binding, places in hidden.items() if places}
-        self.hide_something = bool(self._hidden)
-        """Whether there is anything to hide in any path."""
+        self.hides_anything = bool(self._hidden)
+        """True if any path can contain a part to mask."""
 
     def mask(self, path: str, binding: Binding | None) -> str:
-        """A raw path as it may be shown; without a binding, nobody knows what is in it.
+        """Returns a raw path with its secret parts masked.
 
-        What then could have been meant for a binding that hides something is hidden as well: a
-        secret is one too where the HTTP method was wrong.
+        Without a binding, a path that could be meant for a binding with secrets is masked too: for
+        example, a request with a wrong HTTP method still contains the secret.
         """
         if binding is not None:
             places = self._hidden.get(binding)
@@ -113,7 +114,7 @@ class PathMasks:
 
 
 def _hidden(binding: Binding, redact: Iterable[str]) -> frozenset[int]:
-    """Which segments of a binding's template hold what is to be hidden."""
+    """Returns the indexes of the template's segments that must be masked."""
     redacted = frozenset(redact)
     return frozenset(
         place
@@ -125,7 +126,7 @@ def _hidden(binding: Binding, redact: Iterable[str]) -> frozenset[int]:
 
 
 def _is_hidden(path: FieldPath, redacted: AbstractSet[str]) -> bool:
-    # descriptor.proto, FieldOptions.debug_redact; what is inside such a field is redacted with it.
+    # descriptor.proto, FieldOptions.debug_redact; it also redacts the fields inside the field.
     if "*" in redacted or any(field.GetOptions().debug_redact for field in path.fields):
         return True
     names = [field.name for field in path.fields]
@@ -133,7 +134,7 @@ def _is_hidden(path: FieldPath, redacted: AbstractSet[str]) -> bool:
 
 
 def _mask(path: str, template: Template, places: Iterable[int]) -> str:
-    """A path that `template` matches, segment by segment."""
+    """Masks the segments at `places` of a path that `template` matches."""
     segments, verb = _split(path, template)
     deep_at = template.deep_at
     extra = len(segments) - len(template.segments)
@@ -157,7 +158,7 @@ def _split(path: str, template: Template) -> tuple[list[str], str]:
 
 
 def _mask_likely(path: str, template: Template, first: int) -> str:
-    """A path that begins like `template`, from its segment `first` on."""
+    """Masks a path from segment `first` on, if it starts like `template`."""
     segments = path[1:].split("/")
     if len(segments) <= first or not _begins(segments, template, first):
         return path

@@ -1,4 +1,4 @@
-"""The record of one ended request, and the interface of everything that takes such records."""
+"""The record of one ended request, and the interface of the observers that receive it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,12 +10,12 @@ from gateway.transcoding.binding import Binding
 
 
 class Record:
-    """One request that has ended, as it was: nothing in it is masked yet.
+    """One ended request, unmasked: an observer must mask it before it shows it.
 
-    Every observer of a request gets the same record, so none may change it.
+    All observers receive the same record, so an observer must not change it.
     """
 
-    # A plain class: a dataclass takes several times as long to make, once for each request.
+    # A plain class, because a dataclass takes several times as long to create.
     __slots__ = (
         "at_s",
         "binding",
@@ -60,16 +60,16 @@ class Record:
         headers: Mapping[str, str],
     ) -> None:
         self.at_s = at_s
-        """When the request ended, in seconds since 1970."""
+        """The time at which the request ended, in seconds since 1970."""
         self.duration_s = duration_s
         self.request_id = request_id
         self.method = method
         self.path = path
         self.query = query
         self.masks = masks
-        """Hides what no log may show of `path`."""
+        """Masks the secret parts of `path`."""
         self.binding = binding
-        """The binding that served the request; None where none did."""
+        """The binding that served the request; None if none did."""
         self.status = status
         self.code = code
         self.request_bytes = request_bytes
@@ -77,7 +77,7 @@ class Record:
         self.peer = peer
         """The address of the other end of the connection."""
         self.client = client
-        """The address of the client itself, where trusted proxies stand between."""
+        """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
         self.principal = principal
@@ -86,8 +86,8 @@ class Record:
 
 
 class Observer(Protocol):
-    """Takes the record of every request that has ended. It may not wait and may not raise."""
+    """Receives the record of every ended request. It must not wait and must not raise."""
 
     def ended(self, record: Record) -> None:
-        """Takes one record."""
+        """Receives one record."""
         ...

@@ -15,7 +15,7 @@ from gateway.http.client_certificate import parse_forwarded
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.header_fields import HeaderFields
-from gateway.listeners.http1.request_head import fields_of_broken, is_host
+from gateway.listeners.http1.request_head import fields_of_malformed, is_host
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding import media
 
@@ -134,7 +134,7 @@ def _conditions(text: str) -> object:
         media.preferred.__wrapped__,
         lambda text: parse_forwarded(f'Subject="{text}'),
         lambda text: parse_forwarded(f'Subject="{text}"'),
-        lambda text: fields_of_broken(text.encode("utf-8", "surrogateescape")),
+        lambda text: fields_of_malformed(text.encode("utf-8", "surrogateescape")),
     ],
 )
 def test_each_reader_is_linear(use: Callable[[str], object]) -> None:

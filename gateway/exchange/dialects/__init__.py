@@ -1,1 +1,1 @@
-"""The protocols that a request can speak."""
+"""The dialects: the protocols in which clients call methods."""

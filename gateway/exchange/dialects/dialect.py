@@ -1,4 +1,4 @@
-"""The interface of a wire protocol that requests are made in."""
+"""The interface of a dialect: one protocol in which clients call methods."""
 
 from typing import Protocol
 
@@ -9,29 +9,29 @@ from gateway.transcoding.routing.router import Match
 
 
 class Dialect(Protocol):
-    """One protocol in which clients call methods: its matching, its answers, its failures.
+    """One protocol in which clients call methods: it matches, answers and renders errors.
 
-    A dialect opens the call of a request, notes it in `request.open_call`, and leaves it to the
-    exchange to end it, unless the response goes on by itself (`Response.stream`, `.upgrade`).
+    A dialect opens the call of a request and stores it in `request.open_call`. The exchange ends
+    the call, unless the response continues on its own (`Response.stream`, `Response.upgrade`).
     """
 
     def match(self, request: Request) -> Match[Binding]:
-        """The binding that serves a request.
+        """Returns the binding that serves a request.
 
         Raises:
-            StatusError: none does.
+            StatusError: no binding serves it.
         """
         ...
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response to a call; `started_s` is when the request came, on the loop's clock.
+        """Returns the response to a call; the request arrived at `started_s`, on the loop's clock.
 
         Raises:
-            StatusError: it failed before anything of the response was sent.
-            CancelledError: the client is gone, or the call is overdue.
+            StatusError: the call failed before any part of the response was sent.
+            CancelledError: the client has disconnected, or the deadline of the call has passed.
         """
         ...
 
     def fail(self, error: StatusError, accept: str | None = None) -> Response:
-        """The response that tells of a failure; `accept` is the request's Accept header."""
+        """Returns the response for a failure; `accept` is the request's Accept header."""
         ...

@@ -1,4 +1,4 @@
-"""REST: methods called by the HTTP rules of their protos (google/api/http.proto)."""
+"""The REST dialect: calls methods by their HTTP rules (google/api/http.proto)."""
 
 from functools import partial
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.endpoints import options_answer
-from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.request_message import RequestMessage
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
@@ -20,7 +20,7 @@ _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class RestDialect:
-    """Answers requests that are calls by their HTTP method and path."""
+    """Matches requests to methods by HTTP method and path, and answers them."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class RestDialect:
         self.fail = rendering.failure
 
     def match(self, request: Request) -> Match[Binding]:
-        """The binding that serves a request; see `Dialect.match`."""
+        """Returns the binding that serves a request; see `Dialect.match`."""
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
@@ -52,7 +52,7 @@ class RestDialect:
             raise
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response to a call; see `Dialect.answer`."""
+        """Returns the response to a call; see `Dialect.answer`."""
         method = match.target.method
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, started_s)
@@ -63,11 +63,11 @@ class RestDialect:
         reply = await self._chains[method](call)
         if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
             return self._rendering.reply(reply, encode)
-        return await in_thread(partial(self._rendering.reply, reply, encode))
+        return await run_in_thread(partial(self._rendering.reply, reply, encode))
 
 
 def _without_path(error: StatusError) -> StatusError:
-    """The same failure, of a request whose path may hold a secret."""
+    """Returns the same error without the path, which may contain a secret."""
     return StatusError(
         error.code,
         "no route for this request, whose path is not shown",

@@ -1,6 +1,6 @@
-"""Calls that stream over one HTTP exchange: the request's body in, the response's body out.
+"""Streaming calls over one HTTP exchange: messages in the bodies of request and response.
 
-What comes back begins as soon as there is something to say, even while the request is being read.
+The response starts as soon as there is data for it, even while the request is still being read.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ from functools import partial
 
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
-from gateway.exchange.offloading import LARGE_BYTES, in_thread
 from gateway.exchange.rendering import Rendering, stated_length
 from gateway.exchange.request_message import RequestMessage, refuse_needless_body
 from gateway.exchange.stream_body import ResponseStream
 from gateway.exchange.streaming_call import StreamingCall
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
-from gateway.http.turns import MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
@@ -25,7 +25,7 @@ from gateway.transcoding.transcoder import Transcoder
 
 
 class RestStreams:
-    """Answers requests whose method streams, one way or both."""
+    """Answers requests for methods that stream requests, replies or both."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class RestStreams:
         self._log = log
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response to a call that streams; see `Dialect.answer`."""
+        """Returns the response to a streaming call; see `Dialect.answer`."""
         method = match.target.method
         accept = request.fields.accept
         if not method.server_streaming:
@@ -66,10 +66,10 @@ class RestStreams:
         return StreamingCall(self._calls, request, method, started_s, read=source.read)
 
     async def _messages(self, request: Request, match: Match[Binding]) -> AsyncGenerator[bytes]:
-        """The messages of a request's body, each as soon as it is complete."""
+        """Yields the messages of a request's body, each as soon as it is complete."""
         refuse_needless_body(request, match)
         body = request.body
-        # Of nothing it does not matter what it says it is.
+        # Without a body, the Content-Type header is ignored.
         content_type = request.fields.content_type if body is not None else None
         stream_decoder = self._transcoder.stream_decoder(
             match, request.query, content_type, self._limit_bytes
@@ -86,12 +86,12 @@ class RestStreams:
             yield message
 
     async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
-        """The response to a stream of requests that is answered once."""
+        """Returns the response to a stream of requests with one reply."""
         reply = await call.reply()
-        assert reply is not None  # noqa: S101 - it is waited for
+        assert reply is not None  # noqa: S101 - without a time limit there is a reply
         render = partial(self._rendering.reply, reply, encode)
         is_large = len(reply.message) > LARGE_BYTES
-        return await in_thread(render) if is_large else render()
+        return await run_in_thread(render) if is_large else render()
 
     async def _raw(
         self,
@@ -101,9 +101,9 @@ class RestStreams:
         encode: Encode,
         started_s: float,
     ) -> Response:
-        """Raw bytes: the media type is that of the first message."""
+        """Returns a stream of raw bytes; the first message states their media type."""
         reply = await call.reply()
-        assert reply is not None  # noqa: S101 - it is waited for
+        assert reply is not None  # noqa: S101 - without a time limit there is a reply
         first = await anext(call, None)
         payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
         response = self._rendering.head(reply.metadata, payload.content_type)
@@ -122,7 +122,10 @@ class RestStreams:
         encode: Encode,
         started_s: float,
     ) -> Response:
-        """Messages in a format; its head leaves without the first where that takes its time."""
+        """Returns a stream of framed messages.
+
+        If the first message takes longer than `streams.head_after_s`, the head is sent before it.
+        """
         reply = await call.reply(self._options.head_after_s)
         response = self._rendering.head(
             [] if reply is None else reply.metadata, framing.content_type
@@ -153,15 +156,19 @@ class RestStreams:
 
 
 async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[bytes]:
-    """The messages of a piece of a body; `is_large` where the first ends one of many pieces."""
-    at_once = 0
+    """Yields the messages found in one piece of a body.
+
+    `is_large` states that the first message is large: it ends here, after many pieces, so it is
+    decoded in a worker thread.
+    """
+    in_turn = 0
     while True:
         find = partial(next, found, None)
-        message = await in_thread(find) if is_large else find()
+        message = await run_in_thread(find) if is_large else find()
         if message is None:
             return
         is_large = False
         yield message
-        at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-        if not at_once:
+        in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+        if not in_turn:
             await asyncio.sleep(0)

@@ -1,1 +1,1 @@
-"""The ring: checks and headers that concern every request, matched or not."""
+"""The ring: checks and headers that apply to every request, matched or not."""

@@ -1,6 +1,7 @@
-"""CORS: which pages of other origins may call, and read what is answered (WHATWG Fetch, 3.2).
+"""CORS: lets pages of other origins call the gateway and read responses (WHATWG Fetch, 3.2).
 
-Nothing here protects the gateway: it tells browsers what their users' pages may do.
+CORS does not protect the gateway: it tells browsers which pages may send requests and read
+responses.
 """
 
 import re
@@ -12,28 +13,28 @@ from gateway.config.patterns import REGEX, compile_pattern
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, StatusError
 
-# What a browser can send as an origin; patterns are shown nothing else.
+# The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(
     r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]*+,[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++)*+"
 )
-_OURS = "access-control-"
-_ASKED = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+_PREFIX = "access-control-"
+_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class Cors:
-    """Answers what browsers ask before a call, and tells them who may read an answer."""
+    """Answers preflight requests, and adds CORS headers to responses."""
 
     def __init__(
         self, options: CorsOptions, allowed_methods: Callable[[str], Sequence[str]]
     ) -> None:
-        """`allowed_methods` are those of a path; none where nothing is served."""
+        """Takes `allowed_methods`, which returns the HTTP methods of a path; empty for none."""
         self._options = options
         self._allowed_methods = allowed_methods
-        self._to_anybody = ANY in options.origins
+        self._any_origin = ANY in options.origins
         patterns = [compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o]
         exact = frozenset(options.origins)
-        # Saves matching the same few origins at each request.
+        # Cached, because the same few origins come with every request.
         self._is_allowed = lru_cache(maxsize=1024)(
             lambda origin: (
                 origin in exact
@@ -47,24 +48,24 @@ class Cors:
         self._allow_headers = ", ".join(options.allow_headers)
         self._expose = ", ".join(options.expose_headers)
 
-    def gate(self, request: Request) -> None:
-        """Answers a preflight; a request that is none passes.
+    def check(self, request: Request) -> None:
+        """Answers a preflight request; any other request passes.
 
         Raises:
-            StatusError: the answer to a preflight, which is a success.
+            StatusError: the answer to a preflight: OK, with HTTP status 204.
         """
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return
         origin = request.headers.get("Origin")
         allowed = self._allowed_methods(request.path)
-        if origin is None or not allowed or not self._admits(origin):
-            return  # what OPTIONS answers without a word of CORS is a no
+        if origin is None or not allowed or not self._allows(origin):
+            return  # the answer to OPTIONS without CORS headers tells the browser "not allowed"
         fields = [
             ("Access-Control-Allow-Methods", _methods(request, allowed)),
             ("Access-Control-Max-Age", str(self._options.max_age_s)),
-            ("Vary", _ASKED),
+            ("Vary", _VARY),
         ]
-        names = self._names(request.headers.get("Access-Control-Request-Headers", ""))
+        names = self._allowed_headers(request.headers.get("Access-Control-Request-Headers", ""))
         if names:
             fields.append(("Access-Control-Allow-Headers", names))
         if self._options.private_network and "Access-Control-Request-Private-Network" in (
@@ -75,40 +76,40 @@ class Cors:
         allow = ("Allow", ", ".join(allowed))
         raise StatusError(Code.OK, "", http_status=204, headers=[allow])
 
-    def finish(self, request: Request, response: Response) -> None:
-        """Tells who may read a response, a refusal too; a back end has no say in it."""
+    def add_headers(self, request: Request, response: Response) -> None:
+        """Adds the CORS headers to a response, also to an error; removes those of a back end."""
         headers = response.headers
         own = request.own_headers
-        if any(name.lower().startswith(_OURS) for name, _ in headers):
+        if any(name.lower().startswith(_PREFIX) for name, _ in headers):
             headers[:] = [
-                one for one in headers if one in own or not one[0].lower().startswith(_OURS)
+                one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)
             ]
-        if not self._to_anybody:
+        if not self._any_origin:
             headers.append(("Vary", "Origin"))
         origin = request.headers.get("Origin")
-        if origin is not None and self._admits(origin):
-            headers += self._permission(origin)
+        if origin is not None and self._allows(origin):
+            headers += self._permission_headers(origin)
 
-    def _admits(self, origin: str) -> bool:
-        return self._to_anybody or self._is_allowed(origin)
+    def _allows(self, origin: str) -> bool:
+        return self._any_origin or self._is_allowed(origin)
 
-    def _permission(self, origin: str) -> Headers:
-        fields = [("Access-Control-Allow-Origin", ANY if self._to_anybody else origin)]
+    def _permission_headers(self, origin: str) -> Headers:
+        fields = [("Access-Control-Allow-Origin", ANY if self._any_origin else origin)]
         if self._options.credentials:
             fields.append(("Access-Control-Allow-Credentials", "true"))
         if self._expose:
             fields.append(("Access-Control-Expose-Headers", self._expose))
         return fields
 
-    def _names(self, asked: str) -> str:
-        # A star would not cover Authorization, so what is asked for is named.
+    def _allowed_headers(self, requested: str) -> str:
+        # `*` would not cover Authorization, so repeat the names that the browser requested.
         if not self._any_header:
             return self._allow_headers
-        return asked if _NAMES.fullmatch(asked) else ""
+        return requested if _NAMES.fullmatch(requested) else ""
 
 
 def _methods(request: Request, allowed: Sequence[str]) -> str:
-    if ANY in allowed:  # a custom kind that takes all
-        asked = request.headers["Access-Control-Request-Method"]
-        return asked if _NAMES.fullmatch(asked) else "GET"
+    if ANY in allowed:  # an HTTP rule of kind `custom` that takes every method
+        requested = request.headers["Access-Control-Request-Method"]
+        return requested if _NAMES.fullmatch(requested) else "GET"
     return ", ".join(allowed)

@@ -1,4 +1,4 @@
-"""Checks of where in a request a credential is: in its header, once, and in no URL."""
+"""Checks that a request has its credential once, in a header, and never in the URL."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -14,65 +14,71 @@ _SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 
 
-def credential_gate(
-    gates: Sequence[HeaderCheck], token_paths: Collection[str] = ()
+def credential_check(
+    checks: Sequence[HeaderCheck], token_paths: Collection[str] = ()
 ) -> RequestCheck:
-    """One gate: no credential is in the URL, and `gates` let the header fields pass.
+    """Returns a check: no credential is in the URL, and the header fields pass `checks`.
 
-    Those are asked once for all requests that share their fields. There may be one such gate in a
-    ring. The endpoints on `token_paths` refuse most of this themselves, in RFC 6749's words.
+    `checks` run once for all requests that share their header fields; so a ring may have only one
+    check of this kind. The endpoints on `token_paths` reject most of these requests on their own,
+    with the errors of RFC 6749.
 
-    URLs are written down everywhere, so no credential is taken from one (RFC 9700 section 4.3.2).
+    A credential is never accepted in a URL, because URLs are logged in many places (RFC 9700
+    section 4.3.2).
     """
 
-    def gate(request: Request) -> None:
+    def check(request: Request) -> None:
         path, query = request.path, request.query
         if "%" in path:
             path = unquote(path)
         if "gw" in path and _SECRET.search(path):
-            request.path = _SECRET.sub("***", path)  # the access log is such a place
+            request.path = _SECRET.sub("***", path)  # keep it out of the access log
             raise _token_in_url()
         is_token_path = path in token_paths
         if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(unquote(query))):
             if is_token_path and request.method == "POST":
-                return  # they take nothing from a URL, and say so in their own words
+                return  # the token endpoints reject it with an error of RFC 6749
             raise _token_in_url()
         fields = request.fields
-        if not fields.are_clear and not is_token_path:
-            for one in gates:
-                one(fields)
-            fields.are_clear = True
+        if not fields.are_checked and not is_token_path:
+            for check_fields in checks:
+                check_fields(fields)
+            fields.are_checked = True
 
-    return gate
+    return check
 
 
 def is_authorized_twice(fields: HeaderFields) -> bool:
-    """Whether there are two `Authorization` headers."""
+    """True if there is more than one `Authorization` header."""
     return [name.lower() for name, _ in fields.raw].count(b"authorization") > 1
 
 
 def refuse_doubled_credentials(fields: HeaderFields) -> None:
-    """Refuses two `Authorization` headers: some would believe the one and some the other."""
+    """Rejects a repeated `Authorization` header: servers differ in which one they use.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
     if is_authorized_twice(fields):
-        raise unclear("the Authorization header is there twice")
+        raise unclear("the Authorization header was sent twice; expected it once")
 
 
 def refuse_unclear_keys(header: str) -> HeaderCheck:
-    """A gate: of two credentials some would believe the one and some the other.
+    """Returns a check that rejects two credentials: servers differ in which one they use.
 
-    RFC 6750 section 2 says the same of tokens.
+    RFC 6750 section 2 has the same rule for tokens.
     """
     name = header.lower().encode()
 
-    def gate(fields: HeaderFields) -> None:
+    def check(fields: HeaderFields) -> None:
         if header not in fields.by_name:
             return
         if [raw.lower() for raw, _ in fields.raw].count(name) > 1:
-            raise unclear(f"the {header} header is there twice")
+            raise unclear(f"the {header} header was sent twice; expected it once")
         if "Authorization" in fields.by_name:
             raise unclear(f"expected {header} or Authorization, and not both")
 
-    return gate
+    return check
 
 
 def _token_in_url() -> StatusError:

@@ -1,6 +1,6 @@
-"""Filters: which requests are turned away before anything is done for them.
+"""Filters: reject requests by the rules of `filters`, before any other work is done.
 
-A client is told that it was refused, not by which rule: that stands in the log and the audit trail.
+The response does not name the rule; the log and the audit trail do.
 """
 
 import logging
@@ -21,85 +21,85 @@ from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
 
-Check = Callable[[Request], StatusError | None]
-"""Why a request is refused, if it is."""
+Condition = Callable[[Request], StatusError | None]
+"""Returns the error that a request is rejected with, or None."""
 
-_USUAL_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_MOST_NOTED = 1024
-_NOTED_FOR_S = 1.0
+_DEFAULT_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_MAX_LOGGED = 1024
+_LOG_INTERVAL_S = 1.0
 
 
 def filter_checks(
     rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
 ) -> Sequence[RequestCheck]:
-    """A gate for each rule, in order."""
-    noted: dict[tuple[str, str], float] = {}
-    return [_gate(rule, audit, noted, clock) for rule in rules]
+    """Returns one check for each rule, in order."""
+    logged: dict[tuple[str, str], float] = {}
+    return [_rule_check(rule, audit, logged, clock) for rule in rules]
 
 
-def _gate(
+def _rule_check(
     rule: FilterRule,
     audit: Audit,
-    noted: dict[tuple[str, str], float],
+    logged: dict[tuple[str, str], float],
     clock: Callable[[], float],
 ) -> RequestCheck:
-    holds = _any_spelling(rule.paths) if rule.paths else None
-    checks = list(_checks(rule))
+    applies_to = _any_spelling(rule.paths) if rule.paths else None
+    conditions = list(_conditions(rule))
 
-    def gate(request: Request) -> None:
-        if holds is not None and not holds(request.path):
+    def check(request: Request) -> None:
+        if applies_to is not None and not applies_to(request.path):
             return
-        for check in checks:
-            refusal = check(request)
+        for condition in conditions:
+            refusal = condition(request)
             if refusal is not None:
-                _note(rule.name, request, audit, noted, clock())
+                _log_refusal(rule.name, request, audit, logged, clock())
                 raise refusal
 
-    return gate
+    return check
 
 
-def _note(
-    rule: str, request: Request, audit: Audit, noted: dict[tuple[str, str], float], now_s: float
+def _log_refusal(
+    rule: str, request: Request, audit: Audit, logged: dict[tuple[str, str], float], now_s: float
 ) -> None:
-    """Writes a refusal down, once a second for one client: a flood of them is worth one line."""
+    """Logs a rejection, at most once a second for each rule and client, so a flood is one line."""
     key = (rule, request.client)
-    if noted.get(key, 0.0) > now_s:
+    if logged.get(key, 0.0) > now_s:
         return
-    if len(noted) >= _MOST_NOTED:
-        noted.clear()
-    noted[key] = now_s + _NOTED_FOR_S
-    logger.info("filter %s refused a request of %s", rule, request.client)
+    if len(logged) >= _MAX_LOGGED:
+        logged.clear()
+    logged[key] = now_s + _LOG_INTERVAL_S
+    logger.info("filter %s rejected a request from %s", rule, request.client)
     audit.record("policy.refused", peer=request.client, rule=f"filter {rule}")
 
 
-def _checks(rule: FilterRule) -> Sequence[Check]:
-    checks: list[Check] = []
+def _conditions(rule: FilterRule) -> Sequence[Condition]:
+    conditions: list[Condition] = []
     if rule.allow_networks or rule.deny_networks:
-        checks.append(_of_networks(rule.allow_networks, rule.deny_networks))
+        conditions.append(_of_networks(rule.allow_networks, rule.deny_networks))
     if rule.allow_methods or rule.deny_methods:
-        checks.append(_of_methods(rule.allow_methods, rule.deny_methods))
+        conditions.append(_of_methods(rule.allow_methods, rule.deny_methods))
     if rule.allow_paths or rule.deny_paths:
-        checks.append(_of_paths(rule.allow_paths, rule.deny_paths))
+        conditions.append(_of_paths(rule.allow_paths, rule.deny_paths))
     if rule.require_headers or rule.forbid_headers:
-        checks.append(_of_headers(rule.require_headers, rule.forbid_headers))
+        conditions.append(_of_headers(rule.require_headers, rule.forbid_headers))
     if rule.allow_content_types or rule.deny_content_types:
-        checks.append(_of_content_types(rule.allow_content_types, rule.deny_content_types))
+        conditions.append(_of_content_types(rule.allow_content_types, rule.deny_content_types))
     if rule.allow_user_agents or rule.deny_user_agents:
-        checks.append(_of_user_agents(rule.allow_user_agents, rule.deny_user_agents))
-    return checks
+        conditions.append(_of_user_agents(rule.allow_user_agents, rule.deny_user_agents))
+    return conditions
 
 
-def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
+def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Condition:
     allowed = [ip_network(one, strict=False) for one in allow]
     denied = [ip_network(one, strict=False) for one in deny]
 
-    # Saves parsing a client's address at each of its requests.
+    # Cached, so that a client's address is not parsed for each of its requests.
     @lru_cache(maxsize=4096)
     def is_refused(client: str) -> bool:
         try:
             address = ip_address(client.partition("%")[0])
         except ValueError:
-            return bool(allowed)  # of a Unix socket, or nobody knows: it is in no network
+            return bool(allowed)  # a Unix socket or an unknown address is in no network
         # A listener on [::] sees IPv4 clients in their mapped form (RFC 4291 section 2.5.5.2).
         address = getattr(address, "ipv4_mapped", None) or address
         if any(address in network for network in denied):
@@ -109,11 +109,14 @@ def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
     return lambda request: _forbidden() if is_refused(request.client) else None
 
 
-def _of_methods(allow: Sequence[str], deny: Sequence[str]) -> Check:
+def _of_methods(allow: Sequence[str], deny: Sequence[str]) -> Condition:
     allowed, denied = frozenset(allow), frozenset(deny)
-    left = (allowed or _USUAL_METHODS) - denied
+    remaining = (allowed or _DEFAULT_METHODS) - denied
     # RFC 9110 section 15.5.6; GET is served to HEAD as well.
-    told = ("Allow", ", ".join(sorted(left | {"HEAD"} if "GET" in left else left - {"HEAD"})))
+    allow_header = (
+        "Allow",
+        ", ".join(sorted(remaining | {"HEAD"} if "GET" in remaining else remaining - {"HEAD"})),
+    )
 
     def check(request: Request) -> StatusError | None:
         method = "GET" if request.method == "HEAD" else request.method
@@ -122,14 +125,14 @@ def _of_methods(allow: Sequence[str], deny: Sequence[str]) -> Check:
                 Code.UNIMPLEMENTED,
                 f"{request.method} is not served here",
                 http_status=405,
-                headers=[told],
+                headers=[allow_header],
             )
         return None
 
     return check
 
 
-def _of_paths(allow: Sequence[str], deny: Sequence[str]) -> Check:
+def _of_paths(allow: Sequence[str], deny: Sequence[str]) -> Condition:
     denies = _any_spelling(deny)
     allows = _every_spelling(allow) if allow else None
 
@@ -141,7 +144,7 @@ def _of_paths(allow: Sequence[str], deny: Sequence[str]) -> Check:
     return check
 
 
-def _of_headers(require: Mapping[str, str], forbid: Mapping[str, str]) -> Check:
+def _of_headers(require: Mapping[str, str], forbid: Mapping[str, str]) -> Condition:
     required = [(name.lower(), compile_pattern(value)) for name, value in require.items()]
     forbidden = [(name.lower(), compile_pattern(value)) for name, value in forbid.items()]
 
@@ -158,7 +161,7 @@ def _of_headers(require: Mapping[str, str], forbid: Mapping[str, str]) -> Check:
     return check
 
 
-def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Check:
+def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Condition:
     allows = compile_patterns(tuple(allow)) if allow else None
     denies = compile_patterns(tuple(deny))
 
@@ -170,7 +173,7 @@ def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Check:
             if denies(media_type) or (allows is not None and not allows(media_type)):
                 return StatusError(
                     Code.INVALID_ARGUMENT,
-                    "bodies of this type are not taken here",
+                    "request bodies of this Content-Type are not accepted here",
                     http_status=415,
                 )
         return None
@@ -178,7 +181,7 @@ def _of_content_types(allow: Sequence[str], deny: Sequence[str]) -> Check:
     return check
 
 
-def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Check:
+def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Condition:
     allows = compile_patterns(tuple(allow), ignore_case=True) if allow else None
     denies = compile_patterns(tuple(deny), ignore_case=True)
 
@@ -192,7 +195,7 @@ def _of_user_agents(allow: Sequence[str], deny: Sequence[str]) -> Check:
 
 
 def _values(request: Request, name: str) -> list[str]:
-    """All fields of one name: who sends two shows neither behind the other."""
+    """Returns all fields of one name, so that a repeated field cannot hide from a rule."""
     wanted = name.encode()
     return [
         value.decode("latin-1")
@@ -202,10 +205,14 @@ def _values(request: Request, name: str) -> list[str]:
 
 
 def _spellings(path: str) -> tuple[str, ...]:
-    """What somebody could take a raw path for: as it is, decoded, and tidied up."""
+    """Returns the ways in which a server could read a raw path: as sent, decoded, normalized."""
     decoded = unquote(path, errors="replace")
-    tidy = normpath(decoded).replace("//", "/")
-    return (path, decoded, tidy, f"{tidy}/") if decoded.endswith("/") else (path, decoded, tidy)
+    normalized = normpath(decoded).replace("//", "/")
+    return (
+        (path, decoded, normalized, f"{normalized}/")
+        if decoded.endswith("/")
+        else (path, decoded, normalized)
+    )
 
 
 def _any_spelling(patterns: Sequence[str]) -> Matches:

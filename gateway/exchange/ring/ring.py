@@ -1,7 +1,7 @@
-"""The HTTP ring: what concerns every request, whether or not it is a call.
+"""The HTTP ring: checks and response hooks that apply to every request, call or not.
 
-A request passes the gates, in order; then it is answered, by one of the gateway's own endpoints or
-as a call; then the finishes add what they have to add to the response, a failure's included.
+A request passes the checks, in order. Then an endpoint of the gateway or a call answers it. Then
+the hooks add their headers to the response; also to an error response.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response
 
 RequestCheck = Callable[[Request], None]
-"""Lets a request pass, or raises `StatusError` to refuse it. It may not wait."""
+"""Checks a request and raises `StatusError` to reject it. It must not wait for anything."""
 HeaderCheck = Callable[[HeaderFields], None]
-"""A gate that looks at the header fields and at nothing else."""
+"""A check that reads only the header fields, so requests that share them are checked once."""
 ResponseHook = Callable[[Request, Response], None]
-"""Adds headers to a response. It may not wait and may not raise."""
+"""Adds headers to a response. It must not wait for anything and must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """What stands around the calls."""
+    """The checks before a request is answered, and the hooks after it."""
 
-    gates: Sequence[RequestCheck] = ()
-    finishes: Sequence[ResponseHook] = ()
+    checks: Sequence[RequestCheck] = ()
+    hooks: Sequence[ResponseHook] = ()

@@ -1,7 +1,7 @@
-"""Headers that tell browsers to be careful with what an API answers.
+"""Security headers: tell browsers how to treat the responses of an API safely.
 
-Source: OWASP's REST Security Cheat Sheet, "Security Headers". A back end that says something by one
-of these names is taken at its word: it knows what it sends.
+Source: OWASP's REST Security Cheat Sheet, "Security Headers". If a back end sends one of these
+headers itself, its value is kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,16 +11,19 @@ from gateway.exchange.ring.ring import ResponseHook
 from gateway.http.messages import Headers, Request, Response
 
 IsSecure = Callable[[Request], bool]
-"""Whether a client speaks TLS, with us or with a trusted proxy."""
+"""True if a client uses TLS, with the gateway or with a trusted proxy."""
 
 _HSTS = "Strict-Transport-Security"
 
 
 def security_headers(
     options: SecurityHeaderOptions,
-    is_secure: IsSecure | bool,  # noqa: FBT001 - a name says it, not the value
+    is_secure: IsSecure | bool,  # noqa: FBT001 - the parameter's name explains the value
 ) -> ResponseHook:
-    """What adds them to each response; `is_secure` may be known of all clients."""
+    """Returns a hook that adds the headers to each response.
+
+    `is_secure` is a bool if it is the same for all clients.
+    """
     named = {
         "X-Content-Type-Options": options.content_type_options,
         "Content-Security-Policy": options.content_security_policy,
@@ -33,16 +36,17 @@ def security_headers(
     lines = _lines(plain)
     secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
 
-    def finish(request: Request, response: Response) -> None:
+    def add_headers(request: Request, response: Response) -> None:
         secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
-        mine = secure_lines if secure else lines
-        response.fixed = mine[""]
+        applicable = secure_lines if secure else lines
+        response.fixed = applicable[""]
         for name, _ in response.headers:
-            if name.lower() in mine:  # saves joining anew where a back end has said nothing of it
-                response.fixed = _without(mine, response.headers)
+            # Build the lines again only if the back end sent one of these headers.
+            if name.lower() in applicable:
+                response.fixed = _without(applicable, response.headers)
                 break
 
-    return finish
+    return add_headers
 
 
 def _without(lines: Mapping[str, str], headers: Headers) -> str:
@@ -51,6 +55,6 @@ def _without(lines: Mapping[str, str], headers: Headers) -> str:
 
 
 def _lines(fields: Mapping[str, str]) -> dict[str, str]:
-    """The line of each field by its lower-case name, and by "" all of them."""
+    """Returns the line of each field by its lower-case name; the key "" has all lines."""
     lines = {name.lower(): f"{name}: {value}\r\n" for name, value in fields.items()}
     return lines | {"": "".join(lines.values())}

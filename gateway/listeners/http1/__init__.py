@@ -1,1 +1,1 @@
-"""HTTP/1.1: one connection, its requests and its responses."""
+"""HTTP/1.1: connections, their requests and their responses."""

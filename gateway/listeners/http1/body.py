@@ -1,4 +1,4 @@
-"""Reads a request's body: whole or as it comes, up to its limit, and out of gzip."""
+"""Reads a request's body: whole or as it arrives, up to its limit, and decompresses gzip."""
 
 import asyncio
 import zlib
@@ -8,108 +8,107 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from gateway.config.model import Limits
-from gateway.exchange.offloading import LARGE_BYTES
+from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
 
 _GZIP_WINDOW = 31
-# Above this, what comes out can be megabytes, and would hold up every other request.
-_OFF_THE_LOOP_BYTES = 32 * 1024
+# Above this size, decompress in a thread: the result can be megabytes and block the event loop.
+_IN_THREAD_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
 _PIECE_BYTES = 64 * 1024
-# A few repeated bytes are nothing to worry about, however well they are packed.
+# Small results are allowed at any compression ratio.
 _RATIO_FREE_BYTES = 64 * 1024
 
 
 class BrokenBodyError(Exception):
-    """A body that stops halfway or is not framed as it says: what the parser leaves in it."""
+    """A body is incomplete, or its framing is invalid; the parser sets it on the body's stream."""
 
 
-class Begin(Protocol):
-    """Is told that the reading of a body begins, and whether it is read whole."""
+class ReadHook(Protocol):
+    """Called when the reading of a body starts."""
 
     def __call__(self, body: StreamReader, *, whole: bool) -> None:
-        """Makes ready for it."""
+        """Prepares for the reading; `whole` is false if the body is read as it arrives."""
         ...
 
 
 class WholeBody:
-    """A body that came with its head, is within the limits, and is not packed."""
+    """A body that arrived with its head, is within the limits, and is not compressed."""
 
-    __slots__ = ("_data", "is_at_hand")
+    __slots__ = ("_data", "is_buffered")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.is_at_hand = len(data) < LARGE_BYTES
+        self.is_buffered = len(data) < LARGE_BYTES
 
-    def take(self) -> bytes:
-        """All of it."""
+    def read_now(self) -> bytes:
+        """Returns the whole body."""
         return self._data
 
     async def read(self) -> bytes:
-        """All of it."""
+        """Returns the whole body."""
         return self._data
 
-    async def pieces(self, _is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
-        """It in pieces of a bounded size."""
+    async def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """Yields the body in pieces of a bounded size."""
         for piece in _parts(self._data):
             yield piece
 
 
 class IncomingBody:
-    """The body of one request, read when it is asked for and not before."""
+    """The body of one request that arrives on a connection; it is read only on demand."""
 
-    __slots__ = ("_begin", "_fields", "_limits", "_stream")
+    __slots__ = ("_fields", "_limits", "_on_read", "_stream")
 
     def __init__(
         self,
         stream: StreamReader,
         fields: HeaderFields,
         limits: Limits,
-        begin: Begin,
+        on_read: ReadHook,
     ) -> None:
         self._stream = stream
         self._fields = fields
         self._limits = limits
-        self._begin = begin
+        self._on_read = on_read
 
     @property
-    def is_at_hand(self) -> bool:
-        """Whether all of it has come, it is small, and nothing is packed."""
+    def is_buffered(self) -> bool:
+        """True if the whole body has arrived, is small, and is not compressed."""
         stream = self._stream
-        return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_coded
+        return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_encoded
 
     async def read(self) -> bytes:
         """See `Body.read`."""
         coding = content_coding(self._fields.by_name)
         self._refuse_announced(self._limits.body_bytes)
-        self._begin(self._stream, whole=True)
+        self._on_read(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
 
-    def take(self) -> bytes:
-        """See `Body.take`."""
+    def read_now(self) -> bytes:
+        """See `Body.read_now`."""
         try:
             body: bytes = self._stream.read_nowait()
         except BrokenBodyError:
-            raise _broke_off() from None
+            raise _incomplete() from None
         if len(body) > self._limits.body_bytes:
             raise too_large(self._limits.body_bytes)
         return body
 
-    async def pieces(self, is_midway: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    async def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """See `Body.pieces`.
 
-        Nothing is taken off the connection between two of them, so that who is slow with them slows
-        the client.
+        Between two pieces nothing is read from the connection, so a slow reader slows the client.
         """
         coding = content_coding(self._fields.by_name)
         limit_bytes = self._limits.stream_bytes
         self._refuse_announced(limit_bytes)
-        self._begin(self._stream, whole=False)
+        self._on_read(self._stream, whole=False)
         total = 0
         inflate = Inflater(self._limits.decompression_ratio) if coding else None
-        while piece := await self._next(is_midway):
+        while piece := await self._next(is_inside_message):
             for part in _parts(piece) if inflate is None else inflate.feed(piece):
                 total += len(part)
                 if limit_bytes is not None and total > limit_bytes:
@@ -118,15 +117,15 @@ class IncomingBody:
         if inflate is not None:
             inflate.finish()
 
-    async def _next(self, is_midway: Callable[[], bool]) -> bytes:
-        patience_s = self._limits.body_timeout_s if is_midway() else None
+    async def _next(self, is_inside_message: Callable[[], bool]) -> bytes:
+        timeout_s = self._limits.body_timeout_s if is_inside_message() else None
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 return await self._stream.readany()
         except TimeoutError:
             raise timed_out("body") from None
         except BrokenBodyError:
-            raise _broke_off() from None
+            raise _incomplete() from None
 
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
@@ -136,45 +135,45 @@ class IncomingBody:
 
 
 class Inflater:
-    """Decompresses gzip as it comes, a bounded piece at a time."""
+    """Decompresses gzip as it arrives, in pieces of a bounded size."""
 
     def __init__(self, ratio: int) -> None:
-        """`ratio` is how many times larger the text may be."""
+        """Takes the maximum ratio of decompressed to compressed size."""
         self._ratio = ratio
         self._inflater = zlib.decompressobj(_GZIP_WINDOW)
-        self._taken = 0
-        self._given = 0
+        self._received_bytes = 0
+        self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The text that these bytes are.
+        """Yields the decompressed pieces of `data`.
 
         Raises:
-            StatusError: they are no gzip, or grow by more than the ratio allows.
+            StatusError: the bytes are not gzip, or exceed the compression ratio.
         """
-        self._taken += len(data)
-        allowed = self._taken * self._ratio + _RATIO_FREE_BYTES
+        self._received_bytes += len(data)
+        allowed = self._received_bytes * self._ratio + _RATIO_FREE_BYTES
         while data:
             if self._inflater.eof:
-                raise _not_gzip()
+                raise _invalid_gzip()
             try:
                 text = self._inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise _not_gzip() from None
-            self._given += len(text)
-            if self._given > allowed:
+                raise _invalid_gzip() from None
+            self._inflated_bytes += len(text)
+            if self._inflated_bytes > allowed:
                 raise too_large(allowed)
             if text:
                 yield text
             data = self._inflater.unconsumed_tail or self._inflater.unused_data
 
     def finish(self) -> None:
-        """Takes the end of the body.
+        """Checks that the gzip stream ends with the body.
 
         Raises:
-            StatusError: the gzip stream has no end.
+            StatusError: the gzip stream is incomplete.
         """
         if not self._inflater.eof:
-            raise _not_gzip()
+            raise _invalid_gzip()
 
 
 def _parts(piece: bytes) -> Iterator[bytes]:
@@ -184,7 +183,7 @@ def _parts(piece: bytes) -> Iterator[bytes]:
 
 
 def content_coding(headers: Mapping[str, str]) -> str:
-    """`gzip`, or "" for a body that is sent as it is.
+    """Returns `gzip`, or "" for a body without a content coding.
 
     Raises:
         StatusError: HTTP status 415 for any other coding (RFC 9110 section 8.4.1).
@@ -196,14 +195,14 @@ def content_coding(headers: Mapping[str, str]) -> str:
         return "gzip"
     raise StatusError(
         Code.INVALID_ARGUMENT,
-        "a request body can be sent as it is, or with Content-Encoding: gzip",
+        "this Content-Encoding is not supported; expected gzip, or no Content-Encoding",
         http_status=415,
         headers=[("Accept-Encoding", "gzip")],
     )
 
 
 def too_large(limit_bytes: int) -> StatusError:
-    """The 413 for a body over the limit."""
+    """Returns the error for a body over the limit: HTTP status 413."""
     return StatusError(
         Code.RESOURCE_EXHAUSTED,
         f"the request body is larger than {limit_bytes} bytes",
@@ -212,10 +211,11 @@ def too_large(limit_bytes: int) -> StatusError:
 
 
 async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
-    """The whole body, decoded.
+    """Reads the whole body and decompresses it.
 
     Raises:
-        StatusError: it is over the limit, is no gzip though it says so, or broke off.
+        StatusError: the body is over the limit, is not gzip although its coding is, or is
+            incomplete.
     """
     pieces: list[bytes] = []
     total = 0
@@ -226,17 +226,21 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
                 raise too_large(limits.body_bytes)
             pieces.append(piece)
     except BrokenBodyError:
-        raise _broke_off() from None
+        raise _incomplete() from None
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:
         return body
-    if len(body) > _OFF_THE_LOOP_BYTES:
+    if len(body) > _IN_THREAD_BYTES:
         return await asyncio.to_thread(_gunzip, body, limits)
     return _gunzip(body, limits)
 
 
 def _gunzip(body: bytes, limits: Limits) -> bytes:
-    """Decompresses no further than the limits allow, so that a bomb costs nothing."""
+    """Decompresses only up to the limits, so that a decompression bomb is stopped early.
+
+    Raises:
+        StatusError: the body is not gzip, or exceeds the limits.
+    """
     allowed = min(limits.body_bytes, len(body) * limits.decompression_ratio)
     inflater = zlib.decompressobj(_GZIP_WINDOW)
     try:
@@ -246,13 +250,13 @@ def _gunzip(body: bytes, limits: Limits) -> bytes:
     if inflater.unconsumed_tail:
         raise too_large(allowed)
     if not inflater.eof or inflater.unused_data:
-        raise _not_gzip()
+        raise _invalid_gzip()
     return text
 
 
-def _broke_off() -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, "the request body broke off")
+def _incomplete() -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, "the request body is incomplete")
 
 
-def _not_gzip() -> StatusError:
+def _invalid_gzip() -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")

@@ -1,4 +1,4 @@
-"""What a client's connection can do whatever is spoken on it: send, hold back, and end well."""
+"""The base of a client's connection, for any protocol: sending, flow control, closing."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from gateway.listeners.http1.peer_closed import peer_has_closed
 from gateway.listeners.port import Port
-from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
+from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _LINGER_S: Final = 2.0
 
@@ -15,8 +15,9 @@ _LINGER_S: Final = 2.0
 class ClientConnection(asyncio.Protocol):
     """One client connection.
 
-    What aiohttp's bodies ask of it is `connected`, `pause_reading` and `resume_reading`: a body of
-    which too much waits to be taken holds the client back.
+    aiohttp's bodies use `connected`, `pause_reading` and `resume_reading`: a body with too many
+    unread bytes pauses the connection. The table in `protocol.py` lists the legal combinations of
+    the flags.
     """
 
     __slots__ = (
@@ -40,46 +41,46 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         self.transport: asyncio.Transport | None = None
-        """None before the connection is made, and once it is lost."""
+        """None before the connection is made, and after it is lost."""
         self.peer = ""
         """The client's address."""
         self.writing_paused = False
-        """Whether the client is slow to take what is there for it."""
+        """True while the client reads too slowly and the write buffer is full."""
         self._loop = loop
         self._write_batch = port.write_batch
         self._turns = port.turns
         self._slow = port.slow
         self._parser: Any = None
-        """What stops parsing while a body is full."""
+        """The request parser, which is paused while a body is full."""
         self._drain: asyncio.Future[None] | None = None
         self._reading_paused = False
-        """Whether a body is full."""
+        """True while the current body is full: reading and parsing are paused."""
         self._paused = False
-        """Whether nothing is read for another reason."""
+        """True while reading is paused for another reason, for example a full queue."""
         self._closing = False
-        """Whether no further request is taken."""
+        """True if no further request is accepted."""
         self._discarding = False
-        """Whether nothing is looked at any more."""
+        """True if received bytes are no longer parsed as HTTP."""
         self._linger_until_s = 0.0
         self._unsent_bytes = 0
         self._unsent_since_s = loop.time()
 
     @property
     def connected(self) -> bool:
-        """Whether the client is there."""
+        """True while the client is connected."""
         return self.transport is not None
 
     @property
     def is_lingering(self) -> bool:
-        """Whether nothing more will be said, and what still comes is dropped."""
+        """True during a lingering close: nothing more is sent, received bytes are dropped."""
         return self._linger_until_s > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Called when a client has connected."""
         self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone: nobody waits for it any more."""
+        """Called when the client has disconnected; wakes the code that waits in `drained`."""
         self._slow.discard(self.transport)
         self.transport = None
         if self._drain is not None and not self._drain.done():
@@ -89,17 +90,17 @@ class ClientConnection(asyncio.Protocol):
                 self._drain.set_exception(ConnectionResetError())
 
     def later(self, work: Callable[[], None]) -> None:
-        """Does `work` in a later turn of the loop, after others have had theirs."""
+        """Runs `work` in a later turn of the loop, after other connections' work."""
         self._turns.later(work)
 
     def pause_writing(self) -> None:
-        """The client takes what is sent too slowly."""
+        """Called when the write buffer is full because the client reads too slowly."""
         self.writing_paused = True
         if self.transport is not None:
             self._slow.add(self.transport, self.peer)
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """Called when the write buffer has room again."""
         self.writing_paused = False
         self._slow.discard(self.transport)
         drain, self._drain = self._drain, None
@@ -107,29 +108,29 @@ class ClientConnection(asyncio.Protocol):
             drain.set_result(None)
 
     def pause_reading(self) -> None:
-        """A body is full."""
+        """Pauses reading; called by a body that is full."""
         self._reading_paused = True
         self._parser.pause_reading()
-        self._read_no_more()
+        self._stop_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
-        """A body has room again; the parser goes on with what it has left.
+        """Resumes reading and parsing; called by a body that has room again.
 
-        A body asks for it whenever some of it is taken. Where nothing was paused, not looking for
-        what was left unparsed saves a fiftieth of what a small request with a body costs.
+        A body calls this each time some of it is read. Returning early if nothing was paused avoids
+        2 % of the cost of a small request with a body.
         """
         if not self._reading_paused:
             return
         self._reading_paused = False
         if resume_parser:
             self.data_received(b"")
-        self._read_again()
+        self._start_reading()
 
     def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
-        """Sends an answer at the end of this turn of the loop; at once if it is large or last."""
+        """Sends a response at the end of this turn of the loop; at once if it is large or last."""
         if self.transport is None:
             return
-        if len(body) <= JOINED_UP_TO_BYTES and not is_last:
+        if len(body) <= MAX_JOINED_BYTES and not is_last:
             self._write_batch.add(self.transport, head + body)
         else:
             self._write_batch.flush()
@@ -137,10 +138,10 @@ class ClientConnection(asyncio.Protocol):
             self.transport.writelines((head, body))
 
     def send_now(self, data: bytes) -> None:
-        """Sends at once: the first message must not wait for the second.
+        """Sends at once, so that the first message of a stream does not wait for the second.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         if self.transport is None:
             raise ConnectionResetError
@@ -148,46 +149,50 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(data)
 
     async def drained(self) -> None:
-        """Returns once the client has taken enough of what is there for it.
+        """Returns when the write buffer has room again.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         if self.writing_paused:
             if self.transport is None:
                 raise ConnectionResetError
-            if self._drain is None or self._drain.done():  # who waited before may have given up
+            # A future of a cancelled waiter is done, and cannot be used again.
+            if self._drain is None or self._drain.done():
                 self._drain = self._loop.create_future()
             await self._drain
 
     def pause(self) -> None:
-        """Stops reading; that the client leaves is looked for all the same."""
+        """Stops reading; `has_stalled` still detects that the client disconnects."""
         self._paused = True
-        self._read_no_more()
+        self._stop_reading()
 
     def resume(self) -> None:
-        """Reads again."""
+        """Starts reading again."""
         self._paused = False
-        self._read_again()
+        self._start_reading()
 
-    def _read_no_more(self) -> None:
+    def _stop_reading(self) -> None:
         if self.transport is not None:
-            with suppress(RuntimeError):  # uvloop's word for a transport that is closing
+            with suppress(RuntimeError):  # uvloop raises it for a transport that is closing
                 self.transport.pause_reading()
 
-    def _read_again(self) -> None:
+    def _start_reading(self) -> None:
         if self.transport is not None and not self._reading_paused and not self._paused:
             with suppress(RuntimeError):
                 self.transport.resume_reading()
 
-    def has_stalled(self, now_s: float, patience_s: float) -> bool:
-        """Whether the client has left, or takes nothing of what is there for it."""
+    def has_stalled(self, now_s: float, timeout_s: float) -> bool:
+        """True if the client has disconnected, or has read nothing for `timeout_s` seconds.
+
+        Also true at the end of a lingering close.
+        """
         if self.transport is None:
             return False
         unsent_bytes = self.transport.get_write_buffer_size()
         if not unsent_bytes or unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since_s = unsent_bytes, now_s
-        if now_s - self._unsent_since_s > patience_s:
+        if now_s - self._unsent_since_s > timeout_s:
             return True
         if (self._reading_paused or self._paused) and peer_has_closed(self.transport):
             return True
@@ -195,18 +200,19 @@ class ClientConnection(asyncio.Protocol):
             self._linger_until_s = now_s + _LINGER_S
         return self.is_lingering and now_s > self._linger_until_s
 
-    def linger(self) -> None:
-        """Closes so that the last answer arrives even if the client is still sending.
+    def begin_lingering_close(self) -> None:
+        """Closes in a way that delivers the last response even if the client is still sending.
 
-        Closing a socket with unread bytes resets it, and the answer may be lost (RFC 9112 section
-        9.6): the sending side is closed first, and what still comes is dropped for a while.
+        Closing a socket with unread bytes resets it, and the response may be lost (RFC 9112 section
+        9.6). So the sending side is closed first, and received bytes are dropped for a while.
         """
         self._closing = self._discarding = True
         if self.transport is None or self.transport.is_closing():
             return
-        with suppress(OSError, NotImplementedError):  # the client may be gone already; TLS has none
+        # OSError: the client has already disconnected. NotImplementedError: TLS has no half-close.
+        with suppress(OSError, NotImplementedError):
             self.transport.write_eof()
         if self._reading_paused or self._paused:
             self._reading_paused = self._paused = False
-            self._read_again()
+            self._start_reading()
         self._linger_until_s = self._loop.time() + _LINGER_S

@@ -1,24 +1,24 @@
-"""What a client's connection receives, read in parts where it would take long."""
+"""Parses the bytes of a connection in parts, so that one client does not block the event loop."""
 
 import asyncio
 from time import perf_counter
 from typing import Final
 
-from gateway.http.turns import AT_ONCE_S
+from gateway.http.turns import TURN_LIMIT_S
 from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.port import Port
 
 _PART_BYTES: Final = 2 * 1024
-# More than a part, in no more lines than this, can be neither many requests nor many chunks.
-_LINES_AT_ONCE: Final = 128
+# Data with at most this many lines cannot contain many requests or chunks, so it is parsed whole.
+_MAX_LINES_AT_ONCE: Final = 128
 
 
 class PacedConnection(ClientConnection):
-    """A connection that looks at no more in one turn of the loop than others can wait for.
+    """A connection that parses only a bounded amount of data in one turn of the event loop.
 
-    Many requests or chunks of a few bytes take a thousand times as long as one body of their size.
-    They are read in parts, and what is not read in a turn waits for a later one. Meanwhile nothing
-    more is received.
+    Many requests or chunks of a few bytes take a thousand times as long to parse as one body of
+    the same size. They are parsed in parts. Parts left over in one turn wait for a later turn;
+    until then, reading is paused.
     """
 
     __slots__ = ("_is_reading_later", "_unread")
@@ -26,14 +26,14 @@ class PacedConnection(ClientConnection):
     def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         super().__init__(loop, port)
         self._unread = b""
-        """What has come and waits for a later turn of the loop, or for room."""
+        """Received bytes that wait for a later turn of the loop, or for room in the queue."""
         self._is_reading_later = False
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; `b""` where a body that was full has room again."""
+        """Called with received bytes; with `b""` when a body that was full has room again."""
         if data and (len(data) > _PART_BYTES or self._unread):
             self._unread += data
-            if self._is_reading_later or self._unread.count(b"\n") > _LINES_AT_ONCE:
+            if self._is_reading_later or self._unread.count(b"\n") > _MAX_LINES_AT_ONCE:
                 self.pause()
                 self._read_later()
             else:
@@ -44,24 +44,24 @@ class PacedConnection(ClientConnection):
                 self._read_later()
 
     def _read(self, data: bytes) -> None:
-        """Looks at bytes."""
+        """Parses bytes."""
         raise NotImplementedError
 
     def _has_room(self) -> bool:
-        """Whether more requests can be taken."""
+        """True if the queue has room for more requests."""
         raise NotImplementedError
 
-    def _read_on(self) -> None:
-        """Goes on reading, since there is room again."""
+    def _continue_reading(self) -> None:
+        """Continues reading, because the queue has room again."""
         if self._unread:
             self._read_later()
         else:
             self.resume()
 
     def _read_parts(self, size: int = _PART_BYTES) -> None:
-        """Looks at what has come, as far as there is room and time for it."""
+        """Parses received bytes, while there is room in the queue and time in this turn."""
         self._is_reading_later = False
-        until_s = perf_counter() + AT_ONCE_S
+        until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._can_read():
             part = self._unread[:size]
             self._unread = self._unread[size:]

@@ -1,8 +1,20 @@
-"""HTTP/1.1 on one connection: aiohttp's parser in, one write a response out.
+"""HTTP/1.1 on one connection: aiohttp's parser reads requests, one write sends a response.
 
-An `asyncio.Protocol` of our own, because the server loop around aiohttp's parser costs more than a
-whole request here. A task serves one request after another; pipelined ones wait their turn. What is
-malformed is answered once and the connection closed, since nobody knows where the next would start.
+A custom `asyncio.Protocol`, because aiohttp's server loop costs more than a whole request here. One
+task serves the requests in order. Malformed input gets one error response, and the connection is
+closed, because the start of the next request is unknown.
+
+The states of a connection and their flags; a flag that is not listed is false, [flag] is either:
+
+    waiting     no flag                              no request is in progress
+    serving     _is_serving                          answers a request; others may be queued
+    draining    _is_serving _closing                 answers it as the last one, then closes
+    ending      _is_serving _closing _discarding     an error is the last response, then lingers
+    upgrading   _is_serving _discarding [_closing]   another protocol is requested, or in use
+    closing     _closing [_discarding]               lingers, was rejected, or is disconnected
+
+Two flags pause reading, in any state: `_reading_paused` while a body is full, and `_paused` while
+the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lingering clears both.
 """
 
 import asyncio
@@ -33,10 +45,9 @@ logger = logging.getLogger("gateway")
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_PIPELINED: Final = 16
-# How many requests of one connection are answered before others have their turn.
-_AT_ONCE: Final = 4
-# What a back end says of a deadline is better than what we say, so it gets the first word.
-_OVERDUE_AFTER_S: Final = 0.25
+# The requests of one connection that are answered before other connections run.
+_MAX_REQUESTS_PER_TURN: Final = 4
+_OVERDUE_AFTER_S: Final = 0.25  # first wait for the more precise DEADLINE_EXCEEDED of the back end
 
 
 class HttpProtocol(PacedConnection):
@@ -44,7 +55,6 @@ class HttpProtocol(PacedConnection):
 
     __slots__ = (
         "_body",
-        "_early",
         "_exchange",
         "_head_since_s",
         "_idle_since_s",
@@ -57,19 +67,16 @@ class HttpProtocol(PacedConnection):
         "_request",
         "_task",
         "_upgrade",
+        "_upgrade_data",
         "_waiter",
         "_writer",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
         super().__init__(loop, port)
+        limits, websockets = exchange.limits, exchange.speaks_websocket
         self._reader = RequestReader(
-            self,
-            loop,
-            exchange.limits,
-            self._begin,
-            self._invite,
-            websockets=exchange.speaks_websocket,
+            self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
         )
         self._parser = self._reader.parser
         self._exchange = exchange
@@ -77,24 +84,24 @@ class HttpProtocol(PacedConnection):
         self._queue: deque[ReceivedRequest | StatusError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        """What the task waits for, while there is nothing to serve."""
+        """The future that the task awaits while there is no request to serve."""
         self._incoming: StreamReader | None = None
-        """The body that the parser fills, or filled last."""
+        """The body that the parser fills, or has filled last."""
         self._body: StreamReader | None = None
         """The body that is being read."""
         self._request: Request | None = None
-        """What is being answered, until the answer is there."""
+        """The request that is being answered, until its response is complete."""
         self._writer: StreamWriter | None = None
         self._upgrade: Takeover | None = None
-        self._early = b""
-        """What came behind the head that asks for an upgrade."""
-        most = exchange.limits.connection_requests_per_s
+        self._upgrade_data = b""
+        """The bytes that arrived after a head that asks for an upgrade."""
+        most = limits.connection_requests_per_s
         self._rate = None if most is None else RequestRate(most)
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is under way, or part of an answer still on its way out."""
+        """True if a request is in progress, or part of a response is not sent yet."""
         unsent = self.transport is not None and self.transport.get_write_buffer_size() > 0
         return self._is_serving or unsent
 
@@ -103,7 +110,7 @@ class HttpProtocol(PacedConnection):
         return self._task is not None and self._waiter is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Called when a client has connected; rejects it if too many connections are open."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
         self.peer = self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
@@ -114,19 +121,19 @@ class HttpProtocol(PacedConnection):
             self.transport.close()  # type: ignore[union-attr]
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone: what is being done for it is cancelled."""
+        """Called when the client has disconnected; cancels its request."""
         super().connection_lost(exc)
         self._queue.clear()
         self._closing = self._discarding = True
         if self._task is None:
             self._port.connections.discard(self)
         else:
-            # Known until its task is done, so that closing the listener leaves nothing running.
+            # Registered until its task is done, so that closing the listener can wait for it.
             self._task.add_done_callback(lambda _: self._port.connections.discard(self))
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; whole heads are queued, bodies go to who reads them."""
+        """Called with received bytes: queues complete heads, and adds bytes to bodies."""
         if self._discarding:
             if self._upgrade is not None:
                 self._upgrade.receive(data)
@@ -136,41 +143,41 @@ class HttpProtocol(PacedConnection):
 
     def _read(self, data: bytes) -> None:
         try:
-            arrivals, upgraded, early = self._reader.read(data)
+            received, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
             self._stop_reading_after(malformed(error, self._exchange.limits))
             return
         if upgraded:
-            # The parser has stopped: what follows is no HTTP, or never looked at where the upgrade
-            # is ignored (RFC 9110 section 7.8), and the answer is the connection's last.
-            self._discarding, self._early = True, bytes(early) + self._unread
+            # The parser has stopped: the next bytes are not HTTP. If the upgrade is ignored (RFC
+            # 9110 section 7.8), they are dropped, and the response is the connection's last.
+            self._discarding, self._upgrade_data = True, bytes(early) + self._unread
             self.pause()
-        if arrivals:
+        if received:
             if self._rate is None:
-                self._take(arrivals)
+                self._enqueue(received)
             else:
-                self._take_some(arrivals, self._rate)
+                self._enqueue_within_rate(received, self._rate)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
 
     def eof_received(self) -> bool:
-        """Half-closing looks like leaving, and a call that nobody waits for must end at once."""
+        """Closes: a half-close looks like a disconnect, and then a call must end at once."""
         return False
 
     def sweep(self, now_s: float, limits: Limits) -> None:
-        """Ends what takes too long; called every now and then."""
+        """Enforces the time limits; called regularly."""
         if self.transport is None:
             return
         if self.has_stalled(now_s, limits.body_timeout_s):
             self.transport.abort()
         elif self.is_lingering:
-            pass  # what it sends is dropped for a while
+            pass  # received bytes are dropped until the lingering close ends
         elif self._is_serving:
             self._sweep_request(now_s, limits)
             if self._writer is not None:
-                self._writer.beat(now_s)
+                self._writer.send_heartbeat(now_s)
             elif self._upgrade is not None:
-                self._upgrade.beat(now_s)
+                self._upgrade.send_heartbeat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(timed_out("head"))
@@ -178,7 +185,7 @@ class HttpProtocol(PacedConnection):
             self.transport.close()
 
     def close_when_idle(self) -> None:
-        """Takes no more requests; closes once the one under way is answered."""
+        """Accepts no more requests; closes after the request in progress is answered."""
         self._closing = True
         self._queue.clear()
         if self._upgrade is not None:
@@ -187,7 +194,7 @@ class HttpProtocol(PacedConnection):
             self.transport.close()
 
     async def abort(self) -> None:
-        """Ends the request under way and the connection."""
+        """Cancels the request in progress and closes the connection."""
         if self.transport is not None:
             self.transport.abort()
         if self._task is not None:
@@ -201,58 +208,57 @@ class HttpProtocol(PacedConnection):
         if now_s > request.deadline_s + _OVERDUE_AFTER_S and not request.is_overdue:
             request.is_overdue = True
             task.cancel()
-        elif self._body is not None and self._has_paused(self._body, now_s, limits):
+        elif self._body is not None and self._body_timed_out(self._body, now_s, limits):
             self._body.set_exception(timed_out("body"))
 
-    def _has_paused(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
-        """Whether the client has sent nothing of a body for too long, though we would take it."""
+    def _body_timed_out(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
+        """True if the client has sent no bytes of a body for too long, although reading is on."""
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
     def _has_room(self) -> bool:
-        """See `PacedConnection._has_room`."""
         return len(self._queue) <= _MAX_PIPELINED
 
-    def _take(self, arrivals: Sequence[ReceivedRequest]) -> None:
+    def _enqueue(self, received: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
-        self._incoming = arrivals[-1][2]
+        self._incoming = received[-1][2]
         if self._closing:
             return
-        self._queue.extend(arrivals)
+        self._queue.extend(received)
         if not self._is_serving:
-            self._wake()
+            self._start_serving()
         elif len(self._queue) > _MAX_PIPELINED:
             self.pause()
 
-    def _take_some(self, arrivals: Sequence[ReceivedRequest], rate: RequestRate) -> None:
-        """Takes as many as may come in a second; more are not answered, and end the connection."""
-        room = rate.room_for(len(arrivals), self._received_s)
+    def _enqueue_within_rate(self, received: Sequence[ReceivedRequest], rate: RequestRate) -> None:
+        """Queues requests up to the rate limit; others are not answered, and end the connection."""
+        room = rate.room_for(len(received), self._received_s)
         if room:
-            self._take(arrivals[:room])
-        if room < len(arrivals):
+            self._enqueue(received[:room])
+        if room < len(received):
             self._incoming = None
             self._stop_reading_after(rate.refusal)
 
     def _stop_reading_after(self, error: StatusError) -> None:
-        """Looks at nothing more: `error` is the last answer, or what ends a body that broke."""
+        """Parses nothing more: `error` is the last response, or ends an incomplete body."""
         self._closing = self._discarding = True
         if self._incoming is not None and not self._incoming.is_eof():
             self._incoming.set_exception(error)
             return
         self._queue.append(error)
         if not self._is_serving:
-            self._wake()
+            self._start_serving()
 
-    def _wake(self) -> None:
-        """Has served what is queued."""
+    def _start_serving(self) -> None:
+        """Starts the task that serves the queue, or wakes it."""
         if self._waiter is not None:
             self._waiter.set_result(None)
             self._waiter = None
         else:
             self._task = self._loop.create_task(self._serve())
 
-    def _rest(self) -> asyncio.Future[None] | None:
-        """What to wait for when nothing is queued; None if nothing will be."""
+    def _wait_for_work(self) -> asyncio.Future[None] | None:
+        """Returns the future to await while the queue is empty; None if the connection closes."""
         self._idle_since_s = self._loop.time()
         if self._head_since_s:
             self._head_since_s = self._idle_since_s
@@ -265,25 +271,25 @@ class HttpProtocol(PacedConnection):
         return self._waiter
 
     async def _serve(self) -> None:
-        """Serves what comes. One task for all of a connection's requests saves 3 µs for each."""
-        goes_on = True
-        at_once = 0
+        """Serves the queue. One task for all requests of a connection avoids 3 µs for each."""
+        keeps_open = True
+        in_turn = 0
         try:
-            while goes_on:
+            while keeps_open:
                 if self._queue:
-                    if at_once == _AT_ONCE:
-                        at_once = 0
+                    if in_turn == _MAX_REQUESTS_PER_TURN:
+                        in_turn = 0
                         await asyncio.sleep(0)
                         continue
-                    at_once += 1
-                    goes_on = await self._serve_one(self._queue.popleft())
-                    # Here nothing keeps the answer's bytes that a slow client has not taken yet.
+                    in_turn += 1
+                    keeps_open = await self._serve_one(self._queue.popleft())
+                    # Wait here, where no variable holds the bytes of the last response.
                     if self.writing_paused and self._upgrade is None:
                         await self.drained()
-                elif (waiter := self._rest()) is None:
+                elif (waiter := self._wait_for_work()) is None:
                     return
                 else:
-                    at_once = 0
+                    in_turn = 0
                     await waiter
         except StreamBrokenError:
             pass
@@ -296,15 +302,15 @@ class HttpProtocol(PacedConnection):
             return
         self._task = None
         self._queue.clear()
-        self.linger()
+        self.begin_lingering_close()
 
     async def _serve_one(self, waiting: ReceivedRequest | StatusError) -> bool:
-        """Answers a request; tells whether the connection can be used for another."""
+        """Answers a request; returns True if the connection stays open for another."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
-            self._read_on()
+            self._continue_reading()
         if isinstance(waiting, StatusError):
-            broken = self._reader.broken
-            self._send(self._exchange.refuse(waiting, self._reader.peer, fields=broken), "close")
+            fields = self._reader.malformed_fields
+            self._send(self._exchange.refuse(waiting, self.peer, fields=fields), "close")
             return False
         request, message, body = waiting
         if isinstance(request, StatusError):
@@ -315,68 +321,60 @@ class HttpProtocol(PacedConnection):
             self._request = request
             response = await self._exchange.answer(request)
             if request.is_overdue and self._task is not None:
-                self._task.uncancel()  # it was the request that was cancelled
+                self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
         if response.upgrade is not None:
             await self._hand_over(response, response.upgrade)
             return False
         if response.stream is None:
             return self._respond(message, response, body)
-        goes_on, connection = self._keep_alive(message, body)
+        keeps_open, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
-            goes_on, connection = False, "close-delimited"
+            keeps_open, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
         await self._write_stream(response, response.stream, connection, head_only=head_only)
-        return goes_on
+        return keeps_open
 
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
-        """Whether the connection can be used for another request, and what its header says of it.
-
-        What follows `Connection: close` is not looked at (RFC 9112 section 9.6); what came before
-        the connection was told to close is still answered.
-        """
+        """Returns True if the connection stays open, and the value of its Connection header."""
+        # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
         is_last = (self._closing or self._discarding) and not self._queue
-        # Most requests have no body, and all share one of nothing.
-        is_owed = body is not EMPTY_PAYLOAD and not body.is_eof()
-        if message.should_close or is_last or is_owed:
+        # Requests without a body share EMPTY_PAYLOAD, so the first comparison is usually enough.
+        has_unread_body = body is not EMPTY_PAYLOAD and not body.is_eof()
+        if message.should_close or is_last or has_unread_body:
             return False, "close"
         return True, "keep-alive" if message.version < (1, 1) else ""
 
     def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
-        """Sends a response that is whole; tells whether the connection can be used for another."""
-        goes_on, connection = self._keep_alive(message, body)
+        """Sends a complete response; returns True if the connection stays open for another."""
+        keeps_open, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
         if not (connection or head_only) and is_plain(response) and self.transport is not None:
             self._write_batch.add(self.transport, plain_response(response, self._port.date))
-            return goes_on
+            return keeps_open
         accepted = ",".join(message.headers.getall("TE", ())).lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
-        self._send(response, connection, head_only=head_only, with_trailers=with_trailers)
-        return goes_on
+        self._send(response, connection, head_only=head_only, trailer=with_trailers)
+        return keeps_open
 
-    def _invite(self, body: StreamReader, *, whole: bool) -> None:
-        """A body is to be read that the client holds back until it is told to go on."""
+    def _send_continue(self, body: StreamReader, *, whole: bool) -> None:
+        """Sends 100 Continue: the reading of a body starts, and the client waits for it."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
-        self._begin(body, whole=whole)
+        self._on_body_read(body, whole=whole)
 
-    def _begin(self, body: StreamReader, *, whole: bool) -> None:
-        """A body is being read; pauses in one that is read whole are looked for here."""
+    def _on_body_read(self, body: StreamReader, *, whole: bool) -> None:
+        """Called when the reading of a body starts; one read whole is watched for time-outs."""
         if whole:
             self._body = body
             self._received_s = self._loop.time()
 
     def _send(
-        self,
-        response: Response,
-        connection: str,
-        *,
-        head_only: bool = False,
-        with_trailers: bool = False,
+        self, response: Response, connection: str, *, head_only: bool = False, trailer: bool = False
     ) -> None:
         date = self._port.date
         head, body = response_bytes(
-            response, date, connection, head_only=head_only, with_trailers=with_trailers
+            response, date, connection, head_only=head_only, with_trailers=trailer
         )
         self.send(head, body, is_last=connection == "close")
 
@@ -390,7 +388,7 @@ class HttpProtocol(PacedConnection):
             self._writer = None
 
     async def _hand_over(self, response: Response, upgrade: Takeover) -> None:
-        """Speaks WebSocket from here on."""
+        """Passes the connection to another protocol, for example WebSocket."""
         head, _ = response_bytes(
             response, self._port.date, "Upgrade", head_only=False, with_trailers=False
         )
@@ -398,4 +396,4 @@ class HttpProtocol(PacedConnection):
         if self._closing:
             upgrade.shut_down()
         self.resume()
-        await upgrade.run(self, head, self._early)
+        await upgrade.run(self, head, self._upgrade_data)

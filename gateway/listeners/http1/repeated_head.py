@@ -1,12 +1,13 @@
-"""Recognises the request whose header fields are those of the one before it.
+"""Recognises a request whose header fields equal those of the request before it.
 
-Most clients keep a connection and say the same with every request on it. What the parser took once
-need not be parsed again: the request line is all there is to read, and perhaps how long the body
-is. That saves a fifteenth of what a small request costs, and a tenth where there is a body.
+Most clients keep a connection open and send the same header fields with every request. Fields that
+the parser has accepted once are not parsed again: only the request line is parsed, and the length
+of the body if it differs. This avoids a fifteenth of the cost of a small request, and a tenth if
+it has a body.
 
-Nothing is read here otherwise than the parser reads it: the fields are byte for byte those it took;
-the request line has a form that leaves no doubt; and the request before came by itself, whole, in
-one piece, so that where this one begins is certain. All else is the parser's.
+The result is always the same as the parser's. The fields are byte for byte those that it accepted;
+the request line has an unambiguous form; and the request before arrived complete and alone in one
+piece, so the start of this request is certain. The parser reads every other request.
 """
 
 import re
@@ -21,8 +22,8 @@ from gateway.listeners.http1.request_head import Head
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 _VERSION: Final = b" HTTP/1.1"
-_LONGEST_METHOD: Final = 7
-# The characters that RFC 3986 section 3.3 and 3.4 let a path and a query have.
+_MAX_METHOD_BYTES: Final = 7
+# The characters that a path and a query may have (RFC 3986 sections 3.3 and 3.4).
 _TARGET: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%"
 )
@@ -30,11 +31,11 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([1-9]\d{0,8})(?=\r\n)", re.
 _NUMBER: Final = re.compile(rb"[1-9]\d{0,8}(?=\r\n)").match
 
 Repeated = tuple[str, str, HeaderFields, bytes]
-"""A request of which all is there: method, target, fields, body."""
+"""A complete request: method, target, fields, body."""
 
 
 class RepeatedHead:
-    """What is remembered of one connection's last request, while the next may be like it."""
+    """The last request of one connection, kept to recognise the next one."""
 
     __slots__ = (
         "_after",
@@ -48,28 +49,32 @@ class RepeatedHead:
     )
 
     message: Head
-    """The request that was learned; method and target, only, are not those of its repetitions."""
+    """The head of the learned request; a repetition may differ only in method and target."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._target_bytes = limits.url_bytes
         self._fields: HeaderFields | None = None
-        """None while nothing is known."""
+        """None while no request is known."""
         self._head = b""
-        """All that stands between request line and body."""
+        """The bytes between request line and body."""
         self._before = self._after = b""
-        """What stands there before and behind the body's length; empty if there is none."""
+        """The parts of `_head` before and after the body's length; empty without a body."""
         self._length = 0
 
     def learn(self, data: bytes, message: Head, body: StreamReader, fields: HeaderFields) -> None:
-        """Remembers the request that the parser made of `data`, if another can be known by it."""
+        """Stores the request that the parser read from `data`, if it is of a safe kind.
+
+        Not stored: requests that close or upgrade the connection, with chunks, a content coding or
+        an expectation, and those that did not arrive whole and alone in `data`.
+        """
         at, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
         length = len(data) - end
         if (
             message.should_close
             or message.upgrade
             or message.chunked
-            or fields.is_coded
+            or fields.is_encoded
             or fields.expect is not None
             or not body.is_eof()
             or body.total_bytes != length
@@ -88,9 +93,9 @@ class RepeatedHead:
         self._head, self._length = data[at + 2 : end], length
 
     def read(self, data: bytes) -> Repeated | None:
-        """The request that is in `data`, if it is all there, and nothing else is.
+        """Returns the request in `data`, if it is complete, alone, and has the known fields.
 
-        What is not is the parser's, and nothing is known until a request is learned again.
+        Otherwise returns None: the parser must read it, and the stored request is dropped.
         """
         fields = self._fields
         if fields is None:
@@ -109,7 +114,7 @@ class RepeatedHead:
         return None
 
     def _of_another_length(self, data: bytes, at: int, fields: HeaderFields) -> HeaderFields | None:
-        """The fields at `at`, if the body's length is all that differs; they are known then."""
+        """Returns the fields at `at`, if only the body's length differs, and stores them."""
         number = _NUMBER(data, at + len(self._before))
         if number is None or not data.startswith(self._before, at):
             return None
@@ -127,11 +132,11 @@ class RepeatedHead:
 
 
 def _line(data: bytes, end: int) -> tuple[str, str] | None:
-    """Method and target of the request line that ends there, if it leaves no doubt.
+    """Returns method and target of the request line that ends at `end`, if it is unambiguous.
 
-    Two slashes in front could be an authority, and the parser is asked.
+    A target that starts with two slashes could be an authority, so the parser must read it.
     """
-    space = data.find(b" ", 0, _LONGEST_METHOD)
+    space = data.find(b" ", 0, _MAX_METHOD_BYTES)
     method = _METHODS.get(data[:space]) if space > 0 else None
     last = end - len(_VERSION)
     if method is None or last <= space or data[last:end] != _VERSION:
@@ -143,7 +148,7 @@ def _line(data: bytes, end: int) -> tuple[str, str] | None:
 
 
 def _with_length(fields: HeaderFields, length: bytes) -> HeaderFields:
-    """The same fields, but for a body of another length."""
+    """Returns the same fields with another Content-Length."""
     by_name = CIMultiDict(fields.by_name)
     by_name["Content-Length"] = length.decode()
     raw = [(name, length if name.lower() == b"content-length" else was) for name, was in fields.raw]

@@ -1,4 +1,4 @@
-"""What is checked of a request's head before anything is done, and how each refusal is worded."""
+"""Checks a request's head before any other work, and words each rejection."""
 
 import re
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from gateway.config.model import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.status import Code, StatusError
 
-# A little more than the limit, so that a target just over it is seen whole and its log line too.
+# Added to the parser's limit, so that a target just over the limit is still parsed and logged.
 TARGET_SLACK_BYTES: Final = 255
 
 _HOST: Final = istr("Host")
 _TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
-# Those that are read here, or by what comes after: on several lines they are one list.
+# The list fields that the gateway reads: several lines of one field are joined into one list.
 _LISTS: Final = (
     istr("Accept"),
     istr("Accept-Encoding"),
@@ -29,8 +29,8 @@ _LISTS: Final = (
     istr("If-None-Match"),
     istr("Upgrade"),
 )
-# RFC 3986 section 3.2.2, without the comma, which is how two hosts are made one list, and with the
-# port. An address in brackets is looked at by itself.
+# RFC 3986 section 3.2.2 with the port, but without the comma, because two Host fields are joined by
+# a comma. An address in brackets is checked separately.
 _AUTHORITY: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2}){0,255}+)"
     r"(?::([0-9]{0,5}))?"
@@ -40,11 +40,11 @@ _GREATEST_PORT: Final = 65535
 
 
 class Head(Protocol):
-    """What the parser makes of a request's head, be it aiohttp's in C or in Python."""
+    """A parsed head, from aiohttp's parser in C or in Python."""
 
     method: str
     path: str
-    """The request target, as it came."""
+    """The request target, as received."""
     version: tuple[int, int]
     headers: CIMultiDictProxy[str]
     raw_headers: tuple[tuple[bytes, bytes], ...]
@@ -53,24 +53,26 @@ class Head(Protocol):
     chunked: bool
 
     def _replace(self, *, should_close: bool) -> "Head":
-        """The same with another answer to whether the connection is to be closed."""
+        """Returns a copy with another value of `should_close`."""
         ...
 
 
 def check_request_line(message: Head, limits: Limits) -> None:
-    """Refuses versions and transfer codings that are not served, and targets over the limit.
+    """Rejects unsupported versions and transfer codings, and targets over the limit.
 
     Raises:
         StatusError: HTTP status 505, 501 or 414.
     """
     if message.version[0] != 1:
         raise StatusError(
-            Code.INVALID_ARGUMENT, "HTTP/1.1 and HTTP/1.0 are served here", http_status=505
+            Code.INVALID_ARGUMENT,
+            "this HTTP version is not supported; expected HTTP/1.1 or HTTP/1.0",
+            http_status=505,
         )
     if len(message.path) > limits.url_bytes:
         raise _too_long("request target", limits.url_bytes, 414)
-    # Where chunked is not the last coding, no body ends, and the parser has refused it (RFC 9112
-    # section 6.3): what is left are codings inside of the chunks.
+    # If chunked is not the last coding, the body has no end, and the parser has rejected it (RFC
+    # 9112 section 6.3). So only codings inside the chunks are left to reject.
     if message.chunked and message.headers.get(_TRANSFER_ENCODING, "").lower() != "chunked":
         raise StatusError(
             Code.UNIMPLEMENTED,
@@ -80,9 +82,9 @@ def check_request_line(message: Head, limits: Limits) -> None:
 
 
 def framed(message: Head) -> Head:
-    """The head as it is to be obeyed: of an old version that is chunked, nothing follows.
+    """Returns the head; closes the connection after a chunked HTTP/1.0 request.
 
-    RFC 9112 section 6.1: HTTP/1.0 knows no Transfer-Encoding, so where the body ends is in doubt.
+    RFC 9112 section 6.1: HTTP/1.0 has no Transfer-Encoding, so the end of the body is uncertain.
     """
     if message.chunked and message.version < (1, 1):
         return message._replace(should_close=True)
@@ -90,10 +92,10 @@ def framed(message: Head) -> Head:
 
 
 def read_fields(message: Head, limits: Limits) -> HeaderFields:
-    """The header fields of a request.
+    """Returns the header fields of a request.
 
     Raises:
-        StatusError: HTTP status 431 for more than allowed; 400 for a `Host` that is none.
+        StatusError: HTTP status 431 if they exceed the limit; 400 for an invalid `Host`.
     """
     total = sum(map(len, chain.from_iterable(message.raw_headers)))
     if total > limits.headers_total_bytes:
@@ -105,7 +107,7 @@ def read_fields(message: Head, limits: Limits) -> HeaderFields:
 
 
 def is_host(text: str) -> bool:
-    """Whether this is a host, with or without a port (RFC 9110 section 7.2); it may be empty."""
+    """True for a valid host with or without a port (RFC 9110 section 7.2), also if empty."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or int(found[2] or 0) > _GREATEST_PORT:
         return False
@@ -113,12 +115,12 @@ def is_host(text: str) -> bool:
 
 
 def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
-    """The fields as a request with an absolute target means them: the target's host is the host.
+    """Returns the fields with the host of an absolute request target as `Host`.
 
-    RFC 9112 section 3.2.2: what the Host header says then does not count.
+    RFC 9112 section 3.2.2: the received Host header is ignored.
 
     Raises:
-        StatusError: HTTP status 400 for a host that is none.
+        StatusError: HTTP status 400 for an invalid host.
     """
     rest = target.partition("://")[2]
     authority = re.split("[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
@@ -130,8 +132,8 @@ def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
     return HeaderFields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
 
 
-def fields_of_broken(data: bytes) -> HeaderFields:
-    """What the answer to a request that cannot be parsed needs to know of it: its `Origin`."""
+def fields_of_malformed(data: bytes) -> HeaderFields:
+    """Finds `Origin` in a request that cannot be parsed: CORS needs it in the response."""
     found = _ORIGIN.findall(data)
     if len(found) != 1:
         return NO_FIELDS
@@ -139,7 +141,7 @@ def fields_of_broken(data: bytes) -> HeaderFields:
 
 
 def _with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
-    """The headers with each list in one value, however many lines it is on.
+    """Returns the headers with the lines of each list field joined into one value.
 
     RFC 9110 section 5.3.
     """
@@ -161,7 +163,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
-    """Whether the client holds its body back until 100 Continue (RFC 9110 section 10.1.1).
+    """True if the client waits for 100 Continue before its body (RFC 9110 section 10.1.1).
 
     Raises:
         StatusError: HTTP status 417 for any other expectation.
@@ -171,25 +173,27 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     if all(one.strip() == "100-continue" for one in expectation.lower().split(",")):
         return True
     raise StatusError(
-        Code.INVALID_ARGUMENT, "the only expectation served is 100-continue", http_status=417
+        Code.INVALID_ARGUMENT,
+        "this expectation is not supported; expected 100-continue",
+        http_status=417,
     )
 
 
 def asks_for_websocket(message: Head, fields: HeaderFields) -> bool:
-    """Whether this is the client's half of a WebSocket's handshake (RFC 6455 section 4.1)."""
+    """True if this is the client's part of a WebSocket handshake (RFC 6455 section 4.1)."""
     offered = [one.strip() for one in fields.by_name.get("Upgrade", "").lower().split(",")]
     return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered
 
 
 def timed_out(part: str) -> StatusError:
-    """The 408 for a head or a body that does not come."""
+    """Returns the error for a head or a body that arrives too slowly: HTTP status 408."""
     return StatusError(
         Code.DEADLINE_EXCEEDED, f"the request's {part} took too long to arrive", http_status=408
     )
 
 
 def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
-    """What the parser found, in our words."""
+    """Converts an error of the parser, so that the client sees no text of the library."""
     if isinstance(error, LineTooLong):
         if str(limits.url_bytes + TARGET_SLACK_BYTES) in map(str, error.args):
             return _too_long("request target", limits.url_bytes, 414)
@@ -206,7 +210,7 @@ def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
 def _no_host(where: str) -> StatusError:
     return StatusError(
         Code.INVALID_ARGUMENT,
-        f"the {where} names no host; expected one such as api.example.com:8080",
+        f"the {where} has no valid host; expected one such as api.example.com:8080",
     )
 
 

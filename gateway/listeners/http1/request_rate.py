@@ -1,15 +1,15 @@
-"""How many requests one connection may send a second."""
+"""Limits the requests per second of one connection."""
 
 from gateway.status import Code, StatusError
 
 
 class RequestRate:
-    """Counts the requests of one connection, second by second."""
+    """Counts the requests of one connection in each second."""
 
     __slots__ = ("_begun_s", "_count", "_most", "refusal")
 
     def __init__(self, most: int) -> None:
-        """`most` is how many may come within a second."""
+        """Takes the maximum number of requests per second."""
         self._most = most
         self._begun_s = 0.0
         self._count = 0
@@ -18,10 +18,10 @@ class RequestRate:
             f"more than {most} requests a second came on one connection",
             headers=[("Retry-After", "1")],
         )
-        """What is said where they are too many: HTTP status 429."""
+        """The error for requests over the limit: HTTP status 429."""
 
     def room_for(self, more: int, now_s: float) -> int:
-        """How many of these may come now; all are counted."""
+        """Counts `more` requests and returns the number of them that are allowed now."""
         if now_s - self._begun_s >= 1.0:
             self._begun_s, self._count = now_s, 0
         room = max(0, self._most - self._count)

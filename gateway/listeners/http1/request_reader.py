@@ -1,4 +1,4 @@
-"""From the bytes of one connection to its requests."""
+"""Parses the bytes of one connection into requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from gateway.config.model import Limits
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request, origin_form
-from gateway.listeners.http1.body import Begin, BrokenBodyError, IncomingBody, WholeBody
+from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.repeated_head import RepeatedHead
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
@@ -20,7 +20,7 @@ from gateway.listeners.http1.request_head import (
     asks_for_websocket,
     awaits_continue,
     check_request_line,
-    fields_of_broken,
+    fields_of_malformed,
     framed,
     read_fields,
     with_host_of,
@@ -28,24 +28,24 @@ from gateway.listeners.http1.request_head import (
 from gateway.status import StatusError
 
 ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
-"""A request, or why it is refused; what the parser made of it; and what its body comes in."""
+"""A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
 _BUFFER_BYTES: Final = 64 * 1024
 
 
 class RequestReader:
-    """Reads requests with aiohttp's parser; those that repeat one another, without."""
+    """Reads requests with aiohttp's parser; repeated heads without it."""
 
     __slots__ = (
-        "_begin",
         "_feed",
         "_fields",
-        "_invite",
         "_limits",
+        "_on_awaited_read",
+        "_on_read",
         "_repeated_head",
         "_websockets",
-        "broken",
         "certificate",
+        "malformed_fields",
         "parser",
         "peer",
     )
@@ -55,35 +55,38 @@ class RequestReader:
         protocol: object,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        begin: Begin,
-        invite: Begin,
+        on_read: ReadHook,
+        on_awaited_read: ReadHook,
         *,
         websockets: bool,
     ) -> None:
-        """`protocol` is whose bytes they are, and is what the bodies hold back when they are full.
+        """Takes the connection (`protocol`), which the bodies pause when they are full.
 
-        `begin` hears when a body is being read; `invite` where the client waits for that.
+        `on_read` is called when the reading of a body starts; `on_awaited_read` instead, if the
+        client waits for 100 Continue.
         """
         self.parser = _request_parser(protocol, loop, limits)
         self._feed = self.parser.feed_data
         self._limits = limits
-        self._begin = begin
-        self._invite = invite
+        self._on_read = on_read
+        self._on_awaited_read = on_awaited_read
         self._repeated_head = RepeatedHead(limits)
         self._websockets = websockets
         self._fields = NO_FIELDS
-        """Those of the last request, for the next one most often says the same."""
-        self.broken = NO_FIELDS
-        """What is known of a request that no parser could read."""
+        """The fields of the last request; the next request usually has the same."""
+        self.malformed_fields = NO_FIELDS
+        """The known fields of a request that could not be parsed."""
         self.peer = ""
         self.certificate: Any = None
-        """What the client has shown of itself, where it speaks TLS."""
+        """The client certificate, if there is one."""
 
     def read(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
-        """The requests whose heads are whole now; whether another protocol is asked for; its bytes.
+        """Returns the requests whose heads are complete, an upgrade flag, and the bytes after it.
+
+        The flag is true if the last request asks for another protocol.
 
         Raises:
-            HttpProcessingError: what comes is no HTTP, and nothing behind it can be read.
+            HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
         repeated = self._repeated_head.read(data)
         if repeated is not None:
@@ -97,18 +100,20 @@ class RequestReader:
         try:
             messages, is_upgraded, early = self._feed(data)
         except HttpProcessingError:
-            self.broken = fields_of_broken(data)
+            self.malformed_fields = fields_of_malformed(data)
             raise
         if not messages:
             return (), is_upgraded, early
         before = self._fields
-        arrivals = [self._arrival(*each, upgraded=is_upgraded) for each in messages]
-        first, *more = arrivals
+        received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
+        first, *more = received
         if not more and isinstance(first[0], Request) and first[0].fields is before:
             self._repeated_head.learn(data, first[1], first[2], before)
-        return arrivals, is_upgraded, early
+        return received, is_upgraded, early
 
-    def _arrival(self, message: Head, body: StreamReader, *, upgraded: bool) -> ReceivedRequest:
+    def _received_request(
+        self, message: Head, body: StreamReader, *, upgraded: bool
+    ) -> ReceivedRequest:
         try:
             return self._request(message, body, upgraded=upgraded), framed(message), body
         except StatusError as error:
@@ -127,7 +132,7 @@ class RequestReader:
         request = Request(message.method, target, fields, self.peer)
         if not body.is_eof() or body.total_bytes:
             request.body = IncomingBody(
-                body, fields, limits, self._invite if waits else self._begin
+                body, fields, limits, self._on_awaited_read if waits else self._on_read
             )
         request.certificate = self.certificate
         if upgraded and message.upgrade and self._websockets:
@@ -136,8 +141,8 @@ class RequestReader:
 
 
 def _request_parser(protocol: object, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:
-    """What makes requests of the bytes of one connection, and fills their bodies."""
-    parser: Any = HttpRequestParser  # its C half has more arguments than its types tell
+    """Returns a parser for the requests of one connection, which also fills their bodies."""
+    parser: Any = HttpRequestParser  # the parser in C has parameters that its types do not list
     return parser(
         protocol,
         loop,

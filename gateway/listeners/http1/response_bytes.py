@@ -1,11 +1,11 @@
-"""A response as the bytes that go out (RFC 9112)."""
+"""Serializes responses to bytes (RFC 9112)."""
 
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
 from gateway.http.messages import Response
-from gateway.listeners.write_batch import JOINED_UP_TO_BYTES
+from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
@@ -15,14 +15,14 @@ _WITHOUT_CONTENT: Final = (101, 204, 205, 304)
 
 
 def http_date() -> str:
-    """The Date header of this second (RFC 9110 section 5.6.7)."""
+    """Returns the value of the Date header for the current second (RFC 9110 section 5.6.7)."""
     return formatdate(usegmt=True)
 
 
 def response_bytes(
     response: Response, date: str, connection: str, *, head_only: bool, with_trailers: bool
 ) -> tuple[bytes, bytes]:
-    """Head and body of a response; `connection` is the value of that header, or "" for none."""
+    """Returns head and body; `connection` is the value of that header, or "" to omit it."""
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
     fields = response.fixed
@@ -31,7 +31,7 @@ def response_bytes(
     if connection:
         fields += f"Connection: {connection}\r\n"
     if status in _WITHOUT_CONTENT:
-        # RFC 9110 section 15.3.6: 205 alone may say how much of nothing there is.
+        # RFC 9110 section 15.3.6: of these statuses, only 205 states a length, which is 0.
         length = "Content-Length: 0\r\n" if status == 205 else ""
         return f"{line}Date: {date}\r\n{length}{fields}\r\n".encode("latin-1"), b""
     kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
@@ -47,16 +47,14 @@ def response_bytes(
 
 
 def is_plain(response: Response) -> bool:
-    """Whether `plain_response` can say it, as it can most, on a connection that is kept."""
+    """True if `plain_response` can serialize it, on a connection that stays open."""
     return (
-        response.status == 200
-        and not response.trailers
-        and len(response.body) <= JOINED_UP_TO_BYTES
+        response.status == 200 and not response.trailers and len(response.body) <= MAX_JOINED_BYTES
     )
 
 
 def plain_response(response: Response, date: str) -> bytes:
-    """What `response_bytes` makes of a plain response, with fewer questions asked."""
+    """Returns the same bytes as `response_bytes` for a plain response, with fewer checks."""
     fields = response.fixed
     for name, value in response.headers:  # one or two, as a rule: joining a list costs more
         fields += f"{name}: {value}\r\n"
@@ -67,9 +65,10 @@ def plain_response(response: Response, date: str) -> bytes:
 
 
 def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:
-    """The head of a response whose body comes in pieces; `framing` is the header that parts them.
+    """Returns the head of a streamed response.
 
-    Without one the body ends where the connection does.
+    `framing` is the header line that delimits the body. If it is empty, the body ends with the
+    connection.
     """
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
@@ -82,7 +81,7 @@ def stream_head(response: Response, date: str, connection: str, framing: str) ->
 
 
 def _chunks(body: bytes, trailers: list[tuple[str, str]]) -> bytes:
-    """The body as one chunk, and the trailers behind it (RFC 9112 section 7.1)."""
+    """Returns the body as one chunk, followed by the trailers (RFC 9112 section 7.1)."""
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
     section = "".join([f"{name}: {value}\r\n" for name, value in trailers])
     return b"%b0\r\n%b\r\n" % (chunk, section.encode("latin-1"))

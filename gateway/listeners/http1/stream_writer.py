@@ -1,4 +1,4 @@
-"""Writes a streamed response onto one connection, no faster than the client takes it."""
+"""Writes a streamed response to one connection, no faster than the client reads it."""
 
 import asyncio
 from contextlib import suppress
@@ -8,33 +8,33 @@ from struct import pack
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.connection import StreamConnection
 from gateway.http.messages import BodyStream, Response
-from gateway.http.turns import MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
 _WITHOUT_CONTENT = (204, 205, 304)
-_TOGETHER_BYTES = 64 * 1024
-_FOR_NO_TIME = pack("ii", 1, 0)
+_BATCH_BYTES = 64 * 1024
+_LINGER_ZERO = pack("ii", 1, 0)
 
 
 class StreamWriter:
-    """One streamed response on its way out.
+    """Writes one streamed response.
 
-    In chunks; as so many bytes as were promised; or, to HTTP/1.0 clients, up to the end of the
-    connection (RFC 9112 section 6.3).
+    The body is delimited by chunks, by its stated length, or, for HTTP/1.0 clients, by the end of
+    the connection (RFC 9112 section 6.3).
     """
 
-    def __init__(self, wire: StreamConnection, pieces: BodyStream) -> None:
-        self._wire = wire
+    def __init__(self, connection: StreamConnection, pieces: BodyStream) -> None:
+        self._connection = connection
         self._pieces = pieces
         self._chunked = self._until_close = False
-        self._left: int | None = pieces.length
-        """How many bytes are still owed, where that is known."""
+        self._bytes_left: int | None = pieces.length
+        """The bytes still to send, if the length is known."""
         self._loop = asyncio.get_running_loop()
         self._sent_s = self._loop.time()
         self._head = b""
         self._waiting: list[bytes] = []
-        """Pieces to be sent together when the loop has had its turn, or there are enough."""
+        """Pieces to send together, at the end of the loop's turn or when they are large enough."""
         self._waiting_bytes = 0
 
     async def write(
@@ -43,73 +43,76 @@ class StreamWriter:
         """Writes head, pieces and end, and closes the pieces.
 
         Raises:
-            StreamBrokenError: what has been written is not the whole; the connection is to be
-                closed, so that the client sees that it is not.
-            CancelledError: the client is gone.
+            StreamBrokenError: the response is incomplete; the caller must close the connection,
+                which shows this to the client.
+            CancelledError: the client has disconnected.
         """
         try:
             self._write_head(response, date, connection)
             has_content = response.status not in _WITHOUT_CONTENT
             if not head_only:
-                at_once = 0
+                in_turn = 0
                 async for piece in self._pieces:
                     if has_content:
                         self._send(piece)
-                    if self._wire.writing_paused:
-                        await self._wire.drained()
-                    at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                    if not at_once:
+                    if self._connection.writing_paused:
+                        await self._connection.drained()
+                    in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                    if not in_turn:
                         await asyncio.sleep(0)
             self._finish(has_content=has_content and not head_only)
         except StreamBrokenError:
             self._flush()
             if self._until_close:
-                reset(self._wire.transport)  # an orderly end would look like the end of the stream
+                # A normal close would look like the end of the stream.
+                reset(self._connection.transport)
             raise
         finally:
             await self._pieces.aclose()
 
-    def beat(self, now_s: float) -> None:
-        """Says that somebody is there, if the stream has long been silent."""
+    def send_heartbeat(self, now_s: float) -> None:
+        """Sends a heartbeat if nothing was sent for `heartbeat_s` seconds."""
         after_s = self._pieces.heartbeat_s
-        # One that is paused has bytes to take; more of them would hide that it takes none.
-        if after_s is not None and now_s - self._sent_s > after_s and not self._wire.writing_paused:
+        # Not while writing is paused: new bytes would hide that the client reads nothing.
+        if after_s is None or self._connection.writing_paused:
+            return
+        if now_s - self._sent_s > after_s:
             self._send(self._pieces.heartbeat)
 
     def _write_head(self, response: Response, date: str, connection: str) -> None:
         is_old = connection == "close-delimited"
-        self._chunked = self._left is None and not is_old
-        self._until_close = self._left is None and is_old
+        self._chunked = self._bytes_left is None and not is_old
+        self._until_close = self._bytes_left is None and is_old
         framing = _CHUNKED if self._chunked else ""
-        if self._left is not None:
-            framing = f"Content-Length: {self._left}\r\n"
+        if self._bytes_left is not None:
+            framing = f"Content-Length: {self._bytes_left}\r\n"
         if response.status in _WITHOUT_CONTENT:
-            # RFC 9112 section 6.1; RFC 9110 section 15.3.6: 205 alone may say that it has nothing.
+            # RFC 9112 section 6.1; RFC 9110 section 15.3.6: only 205 states a length, which is 0.
             framing = "Content-Length: 0\r\n" if response.status == 205 else ""
         connection = "close" if is_old else connection
         self._head = stream_head(response, date, connection, framing)
         self._loop.call_soon(self._flush)
 
     def _finish(self, *, has_content: bool) -> None:
-        if has_content and self._left:
-            raise StreamBrokenError  # less than was promised
+        if has_content and self._bytes_left:
+            raise StreamBrokenError  # fewer bytes than the stated length
         self._flush(b"0\r\n\r\n" if has_content and self._chunked else b"")
 
     def _send(self, piece: bytes) -> None:
-        """Sends a piece with those that come in the same turn of the loop.
+        """Sends a piece, joined with other pieces of the same turn of the loop.
 
-        That saves a system call for each message where they come faster than they can be sent, and
-        lets none wait for one that is not there.
+        This avoids a system call for each message of a fast stream, and delays no message beyond
+        the current turn.
         """
-        if self._left is not None:
-            self._left -= len(piece)
-            if self._left < 0:
-                raise StreamBrokenError  # more than was promised
+        if self._bytes_left is not None:
+            self._bytes_left -= len(piece)
+            if self._bytes_left < 0:
+                raise StreamBrokenError  # more bytes than the stated length
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(piece)
         self._waiting_bytes += len(piece)
-        if self._waiting_bytes >= _TOGETHER_BYTES:
+        if self._waiting_bytes >= _BATCH_BYTES:
             self._flush()
 
     def _flush(self, end: bytes = b"") -> None:
@@ -118,16 +121,16 @@ class StreamWriter:
             body = b"%x\r\n%b\r\n" % (len(body), body)
         data = b"".join((self._head, body, end))
         self._head, self._waiting, self._waiting_bytes = b"", [], 0
-        if data and self._wire.transport is not None:
+        if data and self._connection.transport is not None:
             self._sent_s = self._loop.time()
-            self._wire.send_now(data)
+            self._connection.send_now(data)
 
 
 def reset(transport: asyncio.WriteTransport | None) -> None:
-    """Closes a connection so that its peer sees it break, not end (RFC 9293 section 3.6.1)."""
+    """Resets a connection, so that its peer sees an error (RFC 9293 section 3.6.1)."""
     if transport is None:
         return
     sock = transport.get_extra_info("socket")
-    with suppress(OSError):  # a unix socket knows no reset
-        sock.setsockopt(SOL_SOCKET, SO_LINGER, _FOR_NO_TIME)
+    with suppress(OSError):  # a Unix socket has no reset
+        sock.setsockopt(SOL_SOCKET, SO_LINGER, _LINGER_ZERO)
     transport.abort()

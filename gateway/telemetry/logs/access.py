@@ -82,7 +82,7 @@ class AccessLines:
         if is_sampled and self._sample < 1 and self._chance() >= self._sample:
             return ""
         path = record.path
-        if record.masks.hide_something:
+        if record.masks.hides_anything:
             path = record.masks.mask(path, binding)
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path))

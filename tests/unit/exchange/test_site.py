@@ -17,7 +17,7 @@ from tests.support.upstream import Upstream
 
 def test_a_site_without_more_has_no_endpoints_and_no_ring() -> None:
     site = make_site(Upstream())
-    assert (dict(site.endpoints.by_path), site.gates, site.finishes) == ({}, (), ())
+    assert (dict(site.endpoints.by_path), site.checks, site.hooks) == ({}, (), ())
     assert site.policies is None
 
 
@@ -25,7 +25,7 @@ def test_the_ring_is_taken_as_it_is_and_no_later_change_reaches_it() -> None:
     gates = [lambda request: None]
     site = make_site(Upstream(), ring=Ring(gates))
     gates.clear()
-    assert len(site.gates) == 1
+    assert len(site.checks) == 1
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -1,1 +1,1 @@
-"""Calls over a WebSocket."""
+"""The WebSocket dialect: one streaming call over one WebSocket."""

@@ -1,7 +1,7 @@
-"""One WebSocket that carries one call: the client's messages in, the replies out, one ending.
+"""One WebSocket that carries one call: receives the client's messages and sends the replies.
 
-The last frame and the close code say how the call ended. An empty text frame is how a client says
-that it has no more to say and still listens: closing would end the call.
+The last text frame and the close code state how the call ended. A client sends an empty text frame
+to end its messages and still receive replies; closing the WebSocket would end the call.
 """
 
 import asyncio
@@ -15,35 +15,35 @@ from typing import NamedTuple
 
 from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
-from gateway.exchange.offloading import transcoded
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
+from gateway.exchange.worker_threads import transcode
 from gateway.http.connection import SocketConnection
-from gateway.http.turns import AT_ONCE_S, MESSAGES_AT_ONCE
+from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
 
 logger = logging.getLogger("gateway")
 
 NORMAL, GOING_AWAY, WRONG_KIND, TOO_BIG, SILENT = 1000, 1001, 1003, 1009, 1011
-"""Close codes (RFC 6455 section 7.4.1)."""
-OWN_CODES = 4000
-"""What a canonical code is added to: these close codes are free for use (section 7.4.2)."""
+"""The close codes (RFC 6455 section 7.4.1)."""
+CODE_BASE = 4000
+"""The base to which a canonical code is added: close codes for private use (section 7.4.2)."""
 
-_WAITING_BYTES = 64 * 1024
-# What a message costs beside its bytes, so that many empty ones are not free.
-_OVERHEAD_BYTES = 128
-_TOGETHER_BYTES = 64 * 1024
-_CLOSE_PATIENCE_S = 2.0
+_QUEUE_BYTES = 64 * 1024
+# Counted for each queued message in addition to its bytes, so that many empty ones have a limit.
+_MESSAGE_OVERHEAD_BYTES = 128
+_BATCH_BYTES = 64 * 1024
+_CLOSE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a call ended, and how its client is told."""
+    """The end of a call, and the close frame that reports it to the client."""
 
     error: StatusError | None = None
     close: int | None = None
-    """A close code that says more than the canonical one."""
+    """A close code that is more exact than the canonical code."""
 
     @property
     def code(self) -> Code:
@@ -52,14 +52,14 @@ class Ending:
 
     @property
     def close_code(self) -> int:
-        """What the close frame says."""
+        """The code of the close frame."""
         if self.close is not None:
             return self.close
-        return NORMAL if self.error is None else OWN_CODES + self.error.code
+        return NORMAL if self.error is None else CODE_BASE + self.error.code
 
     @property
     def reason(self) -> str:
-        """The same, for people."""
+        """The reason of the close frame, as text for people."""
         return "" if self.error is None else f"{self.error.code.name}: {self.error.message}"
 
 
@@ -68,11 +68,11 @@ class Session(NamedTuple):
 
     call: StreamingCall
     encode: Encode
-    """Makes the payload of a reply."""
+    """Encodes the payload of a reply."""
     encode_status: Callable[[StatusError], bytes]
-    """Makes the last text, which says how the call ended."""
+    """Encodes the last text frame, which states how the call ended."""
     ended: Callable[[Code, int], None]
-    """Takes how the call ended, and how many bytes were sent."""
+    """Called with the code of the ended call and the number of bytes sent."""
 
 
 class WebSocket:
@@ -84,20 +84,20 @@ class WebSocket:
         options: WebSocketOptions,
         *,
         is_protobuf: bool,
-        takes: int | None,
+        max_messages: int | None,
         limit_bytes: int | None,
     ) -> None:
-        """`takes` is how many messages the client may send; `limit_bytes`, how much in all."""
+        """Takes the limits for the client's messages: their number, and their bytes in all."""
         self._loop = asyncio.get_running_loop()
         self._frames = frames
         self._options = options
         self._is_protobuf = is_protobuf
-        self._takes = takes
+        self._messages_left = max_messages
         self._limit_bytes = limit_bytes
         self._session: Session | None = None
-        self._wire: SocketConnection | None = None
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        self._connection: SocketConnection | None = None
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._unread = b""
         self._paused = False
@@ -105,147 +105,148 @@ class WebSocket:
         self._is_half_closed = False
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._heard_s = self._loop.time()
+        self._received_s = self._loop.time()
         self._pinged_s = 0.0
-        self._cut: asyncio.Future[Ending] = self._loop.create_future()
-        """How the call ended, where not the back end has ended it."""
-        self._gone: asyncio.Future[None] = self._loop.create_future()
-        """Done when the client has closed."""
+        self._early_ending: asyncio.Future[Ending] = self._loop.create_future()
+        """The end of the call, if something other than the back end ended it."""
+        self._peer_closed: asyncio.Future[None] = self._loop.create_future()
+        """The future that is done when the client has closed."""
         self.received_bytes = self.sent_bytes = 0
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes of the client's; more than can be used wait, and so does the client."""
-        self._heard_s, self._pinged_s = self._loop.time(), 0.0
+        """Receives bytes from the client; pauses reading if they are too many to use now."""
+        self._received_s, self._pinged_s = self._loop.time(), 0.0
         self._unread = self._unread + data if self._unread else data
         if len(self._unread) <= self._frames.piece_bytes:
             self._read()
         else:
-            self._hold(is_full=True)
+            self._set_paused(paused=True)
             self._read_later()
 
-    def beat(self, now_s: float) -> None:
-        """Asks a silent client whether it is there; called every now and then."""
+    def send_heartbeat(self, now_s: float) -> None:
+        """Sends a ping to a silent client, and ends the call if it does not answer.
+
+        Called at regular intervals.
+        """
         if self._paused or not self._frames.is_open:
-            return  # what it has said is not looked at
+            return  # an answer may have arrived, but is not read while paused
         if self._pinged_s:
             if now_s - self._pinged_s > self._options.ping_timeout_s:
                 error = StatusError(Code.CANCELLED, "no answer to a ping")
                 self._end(Ending(error, SILENT))
-        elif now_s - self._heard_s > self._options.ping_s:
+        elif now_s - self._received_s > self._options.ping_s:
             self._pinged_s = now_s
             self._send(self._frames.ping())
 
     def shut_down(self) -> None:
-        """Ends the call because the gateway ends: the client can come back to another."""
+        """Ends the call because the gateway shuts down; the client may reconnect."""
         error = StatusError(Code.UNAVAILABLE, "the gateway is shutting down")
         self._end(Ending(error, GOING_AWAY))
 
     async def payloads(self) -> AsyncGenerator[bytes]:
-        """What the client sends, until it has no more to say."""
-        at_once = 0
+        """Yields the payloads of the client's messages, until the client ends them."""
+        in_turn = 0
         while True:
-            while self._waiting:
-                payload = self._waiting.popleft()
-                self._waiting_bytes -= len(payload) + _OVERHEAD_BYTES
-                if self._paused and self._waiting_bytes < _WAITING_BYTES // 2:
+            while self._queue:
+                payload = self._queue.popleft()
+                self._queued_bytes -= len(payload) + _MESSAGE_OVERHEAD_BYTES
+                if self._paused and self._queued_bytes < _QUEUE_BYTES // 2:
                     self._read()
                 yield payload
-                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                if not at_once:
+                in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                if not in_turn:
                     await asyncio.sleep(0)
             if self._is_half_closed:
                 return
             self._reader = self._loop.create_future()
             await self._reader
 
-    def carry(self, session: Session) -> None:
-        """Takes the call to carry, before it runs."""
+    def set_session(self, session: Session) -> None:
+        """Sets the call to carry; must be called before `run`."""
         self._session = session
 
-    async def run(self, wire: SocketConnection, head: bytes, early: bytes) -> None:
-        """Serves the call to its end, tells of it, and waits a while for the client to close.
+    async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
+        """Serves the call to its end, reports the end, and waits briefly for the client to close.
 
         Raises:
-            CancelledError, ConnectionError: the client is gone; the call has been ended.
+            CancelledError, ConnectionError: the client has disconnected; the call has been ended.
         """
-        session, self._wire = self._session, wire
-        assert session is not None  # noqa: S101 - it has been given a call to carry
+        session, self._connection = self._session, connection
+        assert session is not None  # noqa: S101 - `set_session` was called before
         code = Code.CANCELLED
         try:
-            wire.send_now(head)
+            connection.send_now(head)
             self.receive(early)
-            ending = await self._converse(session)
+            ending = await self._run_call(session)
             code = ending.code
         finally:
             try:
                 await session.call.end(code)
             finally:
                 session.ended(code, self.sent_bytes)
-        await self._say_goodbye(ending, session.encode_status)
+        await self._close(ending, session.encode_status)
 
-    async def _converse(self, session: Session) -> Ending:
+    async def _run_call(self, session: Session) -> Ending:
         pump = asyncio.ensure_future(self._pump(session))
         try:
-            await asyncio.wait((pump, self._cut), return_when=asyncio.FIRST_COMPLETED)
-            return self._cut.result() if self._cut.done() else pump.result()
+            await asyncio.wait((pump, self._early_ending), return_when=asyncio.FIRST_COMPLETED)
+            return self._early_ending.result() if self._early_ending.done() else pump.result()
         finally:
             if not pump.done():
                 pump.cancel()
                 await asyncio.wait([pump])
 
     async def _pump(self, session: Session) -> Ending:
-        """Sends the replies, no faster than the client takes them."""
-        assert self._wire is not None  # noqa: S101 - it runs
+        """Sends the replies, no faster than the client reads them."""
+        assert self._connection is not None  # noqa: S101 - `run` has set it
         frame = self._frames.binary if self._is_protobuf else self._frames.text
-        at_once = 0
+        in_turn = 0
         try:
             async for message in session.call:
-                payload = await transcoded(session.encode, message)
+                payload = await transcode(session.encode, message)
                 if not self._frames.is_open:  # the client has closed while this was on its way
                     return Ending(StatusError(Code.CANCELLED, "the client has closed"))
                 self._send(frame(payload.body))
-                if self._wire.writing_paused:
-                    await self._wire.drained()
-                at_once = at_once + 1 if at_once < MESSAGES_AT_ONCE else 0
-                if not at_once:
+                if self._connection.writing_paused:
+                    await self._connection.drained()
+                in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+                if not in_turn:
                     await asyncio.sleep(0)
         except StatusError as error:
             log_unreadable(error)
             return Ending(error)
         except ConnectionError:
-            return Ending(StatusError(Code.CANCELLED, "the client is gone"))
+            return Ending(StatusError(Code.CANCELLED, "the client has disconnected"))
         except Exception:
             logger.exception("a WebSocket failed")
             return Ending(StatusError(Code.INTERNAL, "internal error"))
         return Ending()
 
-    async def _say_goodbye(
-        self, ending: Ending, encode_status: Callable[[StatusError], bytes]
-    ) -> None:
+    async def _close(self, ending: Ending, encode_status: Callable[[StatusError], bytes]) -> None:
         if self._frames.is_open:
             error = ending.error or StatusError(Code.OK, "")
             self._send(self._frames.text(encode_status(error)))
             self._send(self._frames.close(ending.close_code, ending.reason))
         self._flush()
-        self._read()  # what waits is nobody's any more, but the client's close may be behind it
+        self._read()  # drop unread messages; the client's close frame may follow them
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_PATIENCE_S):
-                await self._gone
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._peer_closed
 
     def _end(self, ending: Ending) -> None:
-        if not self._cut.done():
-            self._cut.set_result(ending)
+        if not self._early_ending.done():
+            self._early_ending.set_result(ending)
 
     def _read(self) -> None:
-        """Looks at what has come, as far as there is room for it."""
-        if not self._is_reading_later:  # or it has used up its time in this turn
+        """Parses received bytes, while the queue has room."""
+        if not self._is_reading_later:  # otherwise its time in this turn of the loop is used up
             self._read_parts()
 
     def _read_parts(self) -> None:
-        """Looks at it part by part; others have their turn before it takes long."""
+        """Parses received bytes in pieces, and yields to other connections after `TURN_LIMIT_S`."""
         self._is_reading_later = False
         frames = self._frames
-        until_s = perf_counter() + AT_ONCE_S
+        until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._has_room():
             if len(self._unread) <= frames.piece_bytes:
                 piece, self._unread = self._unread, b""
@@ -253,62 +254,62 @@ class WebSocket:
                 piece = self._unread[: frames.piece_bytes]
                 self._unread = self._unread[frames.piece_bytes :]
             for message in frames.feed(piece):
-                self._take(message)
-            self._reply()
-            if frames.has_left:
-                self._leave()
+                self._accept(message)
+            self._send_control_frames()
+            if frames.peer_closed:
+                self._on_peer_closed()
             if perf_counter() > until_s:
                 break
         if self._unread and self._has_room():
             self._read_later()
-        self._hold(is_full=self._is_reading_later or not self._has_room())
-        if self._reader is not None and (self._waiting or self._is_half_closed):
+        self._set_paused(paused=self._is_reading_later or not self._has_room())
+        if self._reader is not None and (self._queue or self._is_half_closed):
             if not self._reader.done():
                 self._reader.set_result(None)
             self._reader = None
 
     def _read_later(self) -> None:
-        if not self._is_reading_later and self._wire is not None:
+        if not self._is_reading_later and self._connection is not None:
             self._is_reading_later = True
-            self._wire.later(self._read_parts)
+            self._connection.later(self._read_parts)
 
     def _has_room(self) -> bool:
-        """Whether more can be looked at; when the call has ended, it is only dropped."""
-        return self._waiting_bytes < _WAITING_BYTES or self._cut.done()
+        """True if more can be parsed; after the end of the call, messages are dropped."""
+        return self._queued_bytes < _QUEUE_BYTES or self._early_ending.done()
 
-    def _hold(self, *, is_full: bool) -> None:
-        if is_full != self._paused and self._wire is not None:
-            self._paused = is_full
-            if is_full:
-                self._wire.pause()
+    def _set_paused(self, *, paused: bool) -> None:
+        if paused != self._paused and self._connection is not None:
+            self._paused = paused
+            if paused:
+                self._connection.pause()
             else:
-                self._heard_s = self._loop.time()
-                self._wire.resume()
+                self._received_s = self._loop.time()
+                self._connection.resume()
 
-    def _reply(self) -> None:
-        """Sends what the protocol has to say, if the client takes anything.
+    def _send_control_frames(self) -> None:
+        """Sends control frames, for example pongs, unless the client reads too slowly.
 
-        A client that sends pings and reads no answers must not fill our memory with them.
+        Without this limit, a client that sends pings and never reads could fill the memory.
         """
-        owed = self._frames.owed()
-        if owed and self._wire is not None and not self._wire.writing_paused:
-            self._send(owed)
+        pending = self._frames.data_to_send()
+        if pending and self._connection is not None and not self._connection.writing_paused:
+            self._send(pending)
 
-    def _leave(self) -> None:
-        """The client has closed, or broken the rules, which it has been told."""
-        if not self._gone.done():
-            self._gone.set_result(None)
+    def _on_peer_closed(self) -> None:
+        """Ends the call: the client has closed, or has violated the protocol."""
+        if not self._peer_closed.done():
+            self._peer_closed.set_result(None)
         match self._frames.violation:
             case None:
                 error = StatusError(Code.CANCELLED, "the client has closed")
             case code if code == TOO_BIG:
                 error = StatusError(Code.RESOURCE_EXHAUSTED, "a message is too large")
             case _:
-                error = invalid_argument("", "the client has broken the WebSocket protocol")
+                error = invalid_argument("", "the client violated the WebSocket protocol")
         self._end(Ending(error))
 
-    def _take(self, message: Message) -> None:
-        if self._cut.done():
+    def _accept(self, message: Message) -> None:
+        if self._early_ending.done():
             return
         size = len(message.payload)
         self.received_bytes += size
@@ -321,22 +322,22 @@ class WebSocket:
             kind = "binary" if self._is_protobuf else "text"
             self._end(Ending(invalid_argument("", f"expected {kind} frames"), WRONG_KIND))
         elif self._is_half_closed:
-            self._end(Ending(invalid_argument("", "a message came behind the empty text frame")))
-        elif self._takes == 0:
-            self._end(Ending(invalid_argument("", "the method takes no further message")))
+            self._end(Ending(invalid_argument("", "a message came after the empty text frame")))
+        elif self._messages_left == 0:
+            self._end(Ending(invalid_argument("", "the method takes no further messages")))
         else:
-            if self._takes is not None:
-                self._takes -= 1
-            self._waiting.append(message.payload)
-            self._waiting_bytes += size + _OVERHEAD_BYTES
+            if self._messages_left is not None:
+                self._messages_left -= 1
+            self._queue.append(message.payload)
+            self._queued_bytes += size + _MESSAGE_OVERHEAD_BYTES
 
     def _send(self, data: bytes) -> None:
-        """Sends with what else is sent in this turn of the loop, which saves system calls."""
+        """Sends at the end of this turn of the loop, joined with other data: one system call."""
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
         self._out_bytes += len(data)
-        if self._out_bytes >= _TOGETHER_BYTES:
+        if self._out_bytes >= _BATCH_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -345,6 +346,6 @@ class WebSocket:
         data, self._out = b"".join(self._out), []
         self._out_bytes = 0
         self.sent_bytes += len(data)
-        if self._wire is not None:
-            with suppress(ConnectionError):  # who runs this is being cancelled
-                self._wire.send_now(data)
+        if self._connection is not None:
+            with suppress(ConnectionError):  # disconnected: `run` is being cancelled
+                self._connection.send_now(data)

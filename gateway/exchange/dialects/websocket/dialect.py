@@ -1,4 +1,4 @@
-"""Calls over a WebSocket: matched, guarded as any other call, then handed the connection."""
+"""The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,10 +9,10 @@ from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
-from gateway.exchange.dialects.websocket.handshake import shake_hands
-from gateway.exchange.offloading import transcoded
+from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.streaming_call import StreamingCall
+from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, invalid_argument
 from gateway.transcoding.binding import Binding
@@ -24,7 +24,7 @@ from gateway.transcoding.transcoder import Transcoder
 
 
 class WebSocketDialect:
-    """Answers requests for a WebSocket with the call that their path names."""
+    """Opens a WebSocket for the streaming call that a request's path selects."""
 
     def __init__(
         self,
@@ -42,32 +42,33 @@ class WebSocketDialect:
         self.fail = rendering.failure
 
     def match(self, request: Request) -> Match[Binding]:
-        """The binding that streams on the request's path: that of GET first, then any.
+        """Returns a binding of a streaming method on the request's path: of GET first, then any.
 
-        A browser's WebSocket can only GET, and a stream of requests is hardly ever bound to that.
+        Other HTTP methods count too: a browser opens a WebSocket only with GET, but methods that
+        stream requests are usually bound to POST.
 
         Raises:
-            StatusError: none does.
+            StatusError: no streaming method has this path.
         """
         matches = self._transcoder.matches(request.path)
         for match in matches:
             if match.target.method.client_streaming or match.target.method.server_streaming:
                 return match
         if not matches:
-            return self._transcoder.match("GET", request.path)  # says what is wrong
+            return self._transcoder.match("GET", request.path)  # raises the error
         name = matches[0].target.method.name
         raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
 
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
-        """The response that begins a WebSocket, once every guard has agreed.
+        """Returns the response that opens a WebSocket, after every guard has admitted the call.
 
         Raises:
-            StatusError: the handshake is not right, or a guard refuses.
-            CancelledError: the client is gone.
+            StatusError: the handshake is invalid, or a guard rejects the call.
+            CancelledError: the client has disconnected.
         """
         if self._transcoder.answers_raw(match) or self._transcoder.takes_raw(match):
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
-        handshake = shake_hands(request, self._options)
+        handshake = accept_handshake(request, self._options)
         is_protobuf = handshake.is_protobuf
         encode = (
             protobuf_encoder(match.target, PROTOBUF_TYPES[0])
@@ -82,7 +83,7 @@ class WebSocketDialect:
             frames,
             self._options,
             is_protobuf=is_protobuf,
-            takes=_takes(match),
+            max_messages=_max_messages(match),
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
@@ -91,7 +92,7 @@ class WebSocketDialect:
             request.body_bytes = socket.received_bytes
             self._log.note(request, match, 101, code, sent_bytes, started_s)
 
-        socket.carry(Session(call, encode, self._transcoder.encode_status, note))
+        socket.set_session(Session(call, encode, self._transcoder.encode_status, note))
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
@@ -105,21 +106,21 @@ class WebSocketDialect:
         *,
         protobuf: bool,
     ) -> StreamingCall:
-        """The call, as soon as it may read what the client sends."""
+        """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
-        reads = asyncio.get_running_loop().create_future()
+        reading = asyncio.get_running_loop().create_future()
         if method.client_streaming:
             messages = self._messages(request, match, socket, protobuf=protobuf)
             call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
 
             async def read() -> bytes:
-                return await self._read(request, match, socket, reads, protobuf=protobuf)
+                return await self._read(request, match, socket, reading, protobuf=protobuf)
 
             call = StreamingCall(self._calls, request, method, started_s, read=read)
-        await _admitted(call, reads)
+        await _wait_until_admitted(call, reading)
         if method.client_streaming:
-            # A bad URL is told as a status as long as there is one.
+            # Report an invalid query now, while the response can still be an HTTP status.
             self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         return call
 
@@ -128,7 +129,7 @@ class WebSocketDialect:
     ) -> AsyncGenerator[bytes]:
         decoder = self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         async for payload in socket.payloads():
-            yield await transcoded(decoder.decode, payload)
+            yield await transcode(decoder.decode, payload)
         default = decoder.default_message()
         if default is not None:
             yield default
@@ -138,33 +139,33 @@ class WebSocketDialect:
         request: Request,
         match: Match[Binding],
         socket: WebSocket,
-        reads: "asyncio.Future[None]",
+        reading: "asyncio.Future[None]",
         *,
         protobuf: bool,
     ) -> bytes:
-        """The one request of a method that streams only its replies."""
+        """Reads the single request of a method that streams only replies."""
         payload = b""
         if match.target.body is not None:
-            reads.set_result(None)
+            reading.set_result(None)
             async with aclosing(socket.payloads()) as payloads:
                 payload = await anext(payloads, b"")
         kind = PROTOBUF_TYPES[0] if protobuf else JSON
-        return await transcoded(
+        return await transcode(
             partial(self._transcoder.decode, match, request.query, kind), payload
         )
 
 
-def _takes(match: Match[Binding]) -> int | None:
+def _max_messages(match: Match[Binding]) -> int | None:
     if match.target.method.client_streaming:
         return None
     return 0 if match.target.body is None else 1
 
 
-async def _admitted(call: StreamingCall, reads: "asyncio.Future[None]") -> None:
-    """Returns once the guards have agreed, even if the one request is still to come."""
+async def _wait_until_admitted(call: StreamingCall, reading: "asyncio.Future[None]") -> None:
+    """Returns after the guards have admitted the call, even if its request has not arrived."""
     admission = asyncio.ensure_future(call.admitted())
     try:
-        await asyncio.wait((admission, reads), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((admission, reading), return_when=asyncio.FIRST_COMPLETED)
         if admission.done():
             admission.result()
     finally:

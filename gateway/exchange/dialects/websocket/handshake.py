@@ -1,4 +1,7 @@
-"""How an HTTP request becomes a WebSocket (RFC 6455 section 4.2), and who may ask for it."""
+"""The handshake that turns an HTTP request into a WebSocket (RFC 6455 section 4.2).
+
+It also checks the origin of the page that asks for one.
+"""
 
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -24,12 +27,12 @@ JSON_PROTOCOL = "grpc-rest.json"
 PROTOBUF_PROTOCOL = "grpc-rest.protobuf"
 """Messages are protobuf in binary frames."""
 BEARER = "bearer."
-"""What comes before a token where a browser, which can set no header, offers it as a protocol."""
+"""The prefix of a token that is offered as a protocol: a browser cannot set other headers."""
 
 _VERSION = "13"
 _OFFERS = "Sec-WebSocket-Protocol"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Half of zlib's window and an eighth of its table: 32 KiB a connection instead of 300.
+# A window of 4 KiB and a small table: about 32 KiB for each connection instead of 300.
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
 )
@@ -37,21 +40,22 @@ _DEFLATE = ServerPerMessageDeflateFactory(
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What both sides have agreed upon."""
+    """The result of a handshake."""
 
     fields: list[tuple[str, str]]
-    """The header fields that say so."""
+    """The header fields of the response."""
     is_protobuf: bool
     extensions: Sequence[Extension]
 
 
-def take_credentials(request: Request) -> None:
-    """Makes a token that is offered as a protocol the `Authorization` header it stands for.
+def move_token_to_header(request: Request) -> None:
+    """Moves a token that is offered as a protocol into the `Authorization` header.
 
-    From here on it is nowhere else; the other fields of the handshake are not for back ends either.
+    The token is removed from all other fields. The other fields of the handshake are removed from
+    the raw fields too, so that back ends do not receive them.
 
     Raises:
-        StatusError: INVALID_ARGUMENT for two credentials.
+        StatusError: INVALID_ARGUMENT for two credentials, or an empty one.
     """
     offers = _offers(request.headers)
     tokens = [offer.removeprefix(BEARER) for offer in offers if offer.startswith(BEARER)]
@@ -70,16 +74,16 @@ def take_credentials(request: Request) -> None:
     if len(tokens) > 1 or "Authorization" in headers:
         raise invalid_argument("", "there are two credentials; send one")
     if not tokens[0]:
-        raise invalid_argument("", f"expected a token behind {BEARER}")
+        raise invalid_argument("", f"expected a token after {BEARER}")
     headers["Authorization"] = f"Bearer {tokens[0]}"
     raw.append((b"authorization", b"Bearer " + tokens[0].encode("utf-8", "surrogateescape")))
 
 
-def shake_hands(request: Request, options: WebSocketOptions) -> Handshake:
-    """The server's half of the handshake.
+def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
+    """Checks the client's part of the handshake and returns the server's part.
 
     Raises:
-        StatusError: the client's half is not right, or its origin not allowed.
+        StatusError: the client's part is invalid, or its origin is not allowed.
     """
     headers = request.headers
     if headers.get("Sec-WebSocket-Version") != _VERSION:
@@ -118,7 +122,11 @@ def _offers(headers: Mapping[str, str]) -> list[str]:
 
 
 def _choose_protocol(headers: Mapping[str, str]) -> str | None:
-    """None where the client offers none; a browser that gets none of those it offers gives up."""
+    """Returns the protocol to use; None if the client offers none.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT if it offers only others: a browser would close the WebSocket.
+    """
     if _OFFERS not in headers:
         return None
     for offer in _offers(headers):
@@ -130,9 +138,12 @@ def _choose_protocol(headers: Mapping[str, str]) -> str | None:
 
 
 def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
-    """Keeps pages of other sites out, which would come with their visitor's standing.
+    """Rejects pages of other sites, which would use the credentials of their visitor.
 
-    RFC 6455 section 10.2. Who sends no Origin is no browser, and could claim any.
+    RFC 6455 section 10.2. A client without Origin is not a browser, and could send any origin.
+
+    Raises:
+        StatusError: PERMISSION_DENIED.
     """
     origin = headers.get("Origin")
     if origin is None or "*" in allowed or origin.lower() in map(str.lower, allowed):
@@ -144,7 +155,7 @@ def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
-    """By host and port alone: whoever ends TLS before us makes https of our http."""
+    """True if host and port are equal; a proxy that terminates TLS changes the scheme."""
     try:
         parts = urlsplit(origin)
         default = _DEFAULT_PORTS[parts.scheme]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.exchange.ring.credentials import credential_gate, refuse_doubled_credentials
+from gateway.exchange.ring.credentials import credential_check, refuse_doubled_credentials
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request
 from gateway.status import Code, StatusError
@@ -16,13 +16,13 @@ def test_what_has_passed_is_not_asked_again_and_what_was_refused_is() -> None:
         if "B" in fields.by_name:
             raise StatusError(Code.INVALID_ARGUMENT, "no B here")
 
-    gate = credential_gate([refuse_b])
+    check = credential_check([refuse_b])
     good, bad = HeaderFields({"A": "1"}, ()), HeaderFields({"B": "1"}, ())
     for _ in range(2):
-        gate(Request("GET", "/", good, ""))
+        check(Request("GET", "/", good, ""))
         with pytest.raises(StatusError, match="no B"):
-            gate(Request("GET", "/", bad, ""))
-    gate(Request("GET", "/", HeaderFields({"A": "1"}, ()), ""))
+            check(Request("GET", "/", bad, ""))
+    check(Request("GET", "/", HeaderFields({"A": "1"}, ()), ""))
     assert [fields.by_name for fields in asked] == [{"A": "1"}, {"B": "1"}, {"B": "1"}, {"A": "1"}]
 
 
@@ -65,7 +65,7 @@ ESCAPED = "g%77t%5F" + "a" * 48 + "%61"
 def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> None:
     request = Request("GET", target, NO_FIELDS, "10.0.0.1")
     with pytest.raises(StatusError, match="URL"):
-        credential_gate([])(request)
+        credential_check([])(request)
     assert request.path == path
 
 
@@ -73,4 +73,4 @@ def test_a_url_with_a_token_is_refused_and_forgotten(target: str, path: str) -> 
     "target", ["/", "/v1/gwt_a?x=1", "/v1?my_access_token=1", "/gwen?gw=gwt_", "/%zz?%"]
 )
 def test_other_urls_pass(target: str) -> None:
-    credential_gate([])(Request("GET", target, NO_FIELDS, "10.0.0.1"))
+    credential_check([])(Request("GET", target, NO_FIELDS, "10.0.0.1"))

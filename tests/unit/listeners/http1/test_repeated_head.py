@@ -25,7 +25,7 @@ UPGRADE = get("/v1/items/a", "Connection: Upgrade", "Upgrade: websocket")
 BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
 
 
-def arrivals(limits: Limits | None = None) -> RequestReader:
+def request_reader(limits: Limits | None = None) -> RequestReader:
     loop = asyncio.get_running_loop()
     return RequestReader(
         BaseProtocol(loop), loop, limits or Limits(), _ignore, _ignore, websockets=False
@@ -38,7 +38,7 @@ def _ignore(body: object, *, whole: bool) -> None:
 
 def knowing(first: bytes, limits: Limits | None = None) -> RequestReader:
     """What has read a request twice, and remembers it."""
-    made = arrivals(limits)
+    made = request_reader(limits)
     made.read(first)
     made.read(first)
     return made
@@ -46,20 +46,20 @@ def knowing(first: bytes, limits: Limits | None = None) -> RequestReader:
 
 def unknowing(first: bytes) -> RequestReader:
     """The same without the memory: what comes in two pieces is not learned."""
-    made = arrivals()
+    made = request_reader()
     for _ in range(2):
         made.read(first[:9])
         made.read(first[9:])
     return made
 
 
-def told(arrival: ReceivedRequest) -> object:
+def told(received: ReceivedRequest) -> object:
     """All that can be asked of a request, but how its body comes."""
-    request, message, body = arrival
+    request, message, body = received
     if isinstance(request, StatusError):
         return request.http_status, message.method, message.path
     fields = request.fields
-    whole = request.body.take() if request.body and request.body.is_at_hand else None
+    whole = request.body.read_now() if request.body and request.body.is_buffered else None
     return (
         *(request.method, request.path, request.query, request.peer),
         *(list(request.headers.items()), tuple(fields.raw), fields.accept, fields.content_type),

@@ -26,7 +26,7 @@ TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 def told(frames: Frames) -> int | None:
     """The close code that the client is told, or None."""
-    said = frames.owed()
+    said = frames.data_to_send()
     at = said.find(b"\x88")
     return None if at < 0 else int.from_bytes(said[at + 2 : at + 4], "big")
 
@@ -63,7 +63,7 @@ def test_messages_are_put_together(
     pieces = [data[at : at + 1] for at in range(len(data))] if slowly else [data]
     assert list(chain.from_iterable(map(frames.feed, pieces))) == expected
     assert frames.is_open
-    assert not frames.has_left
+    assert not frames.peer_closed
 
 
 @pytest.mark.parametrize(
@@ -95,21 +95,21 @@ def test_what_breaks_the_rules_ends_it(sent: bytes, code: int) -> None:
     frames = Frames(200)
     assert frames.feed(sent) == []
     assert told(frames) == code == frames.violation
-    assert frames.has_left
+    assert frames.peer_closed
     assert frames.feed(frame(TEXT, b"later")) == []
 
 
 def test_a_ping_is_answered_with_its_own_words() -> None:
     frames = Frames(200)
     frames.feed(frame(PING, b"who"))
-    assert frames.owed() == b"\x8a\x03who"
+    assert frames.data_to_send() == b"\x8a\x03who"
 
 
 def test_a_close_is_answered_in_kind() -> None:
     frames = Frames(200)
     frames.feed(frame(CLOSE, struct.pack("!H", 1000) + b"bye"))
     assert told(frames) == 1000
-    assert frames.has_left
+    assert frames.peer_closed
     assert frames.violation is None
 
 
