@@ -15,7 +15,8 @@ from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
-from gateway.process.worker_process import Post, Watched
+from gateway.process.orders import Post
+from gateway.process.watched import Watched
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import open_logs

@@ -10,8 +10,9 @@ from typing import Final
 
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
+from gateway.process.orders import Failed, Leaving, Post, StandIn, Started
 from gateway.process.pulse import LATE_S, Listening
-from gateway.process.worker_process import Failed, Leaving, Post, StandIn, Started, work
+from gateway.process.worker_process import work
 
 _SPAWN = get_context("spawn")
 _SETTLED_AFTER_S = 10.0
