@@ -1,22 +1,20 @@
-"""What those who are given credentials, and what they may do, can be called."""
+"""Validates the names of principals and clients, and scopes."""
 
-import re
+from gateway.config.grammar import is_scope
 
 _MOST_CHARACTERS = 256
-# RFC 6749 appendix A.4; kept with spaces between, another would be two.
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 
 class MalformedError(ValueError):
-    """What was given is none of what it should be; the text says which, and what would be right."""
+    """A malformed value; the message names it and describes a valid one."""
 
 
 def check_name(what: str, text: str) -> None:
-    """Refuses what would not be one name wherever it is shown: in a log, a table, metadata.
+    """Rejects a text that logs, tables or metadata could not show as one name.
 
     Raises:
         MalformedError: it is empty, very long, begins or ends with a blank, or has characters that
-            are not printed.
+            cannot be printed.
     """
     if not text or len(text) > _MOST_CHARACTERS or not text.isprintable() or text != text.strip():
         raise MalformedError(
@@ -25,16 +23,16 @@ def check_name(what: str, text: str) -> None:
         )
 
 
-def is_scope(text: str) -> bool:
-    """Whether `text` is one scope (RFC 6749 section 3.3)."""
-    return _SCOPE.fullmatch(text) is not None
+def can_be_granted(scope: str) -> bool:
+    """True if `scope` is one scope (RFC 6749 section 3.3), short enough to be stored and sent."""
+    return len(scope) <= _MOST_CHARACTERS and is_scope(scope)
 
 
 def check_scopes(scopes: frozenset[str]) -> None:
-    """Refuses what is no scope (RFC 6749 section 3.3).
+    """Rejects scopes that cannot be granted.
 
     Raises:
-        MalformedError: one is malformed.
+        MalformedError: one is malformed (RFC 6749 section 3.3) or very long.
     """
-    if not all(map(is_scope, scopes)):
+    if not all(map(can_be_granted, scopes)):
         raise MalformedError("scope: expected printable ASCII without spaces, quotes, backslashes")

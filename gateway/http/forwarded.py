@@ -5,28 +5,28 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from gateway.config.client_networks import Networks
+from gateway.config.grammar import AUTHORITY
 from gateway.config.model import ForwardedOptions
 from gateway.http.messages import Request
 
 _UNKNOWN = "unknown"
 # A client can send thousands through a proxy we trust, and each has to be parsed.
 _MOST_ADDRESSES = 32
-_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_HOST = re.compile(AUTHORITY)
 
 
 class Forwarding:
     """States the client's address, host and scheme; believes only trusted proxies about them."""
 
     def __init__(self, options: ForwardedOptions, *, scheme: str = "http") -> None:
-        self._networks = [
-            ipaddress.ip_network(net, strict=False) for net in options.trusted_proxies
-        ]
-        self.has_proxies = bool(self._networks)
+        proxies = Networks(options.trusted_proxies)
+        self.has_proxies = bool(proxies)
         """Whether any proxy is trusted."""
         self._send = options.send
         self._scheme = scheme
-        # Saves parsing a peer's address at each of its requests.
-        self._is_trusted = lru_cache(maxsize=4096)(self._parse_is_trusted)
+        # Avoids parsing a peer's address again at each of its requests.
+        self._is_trusted = lru_cache(maxsize=4096)(proxies.have)
 
     def metadata(self, peer: str, headers: Mapping[str, str]) -> Sequence[tuple[str, str | bytes]]:
         """x-forwarded-for, -host and -proto for a back end."""
@@ -34,13 +34,13 @@ class Forwarding:
             return ()
         host = headers.get("Host", "")
         chain, proto = peer, self._scheme
-        if self._networks and self._is_trusted(peer):
+        if self.has_proxies and self._is_trusted(peer):
             chain, host, proto = self._believe(peer, headers, host)
         return _told(chain, host, proto)
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """The address of the client: the last in the chain that is no trusted proxy."""
-        if not self._networks or not self._is_trusted(peer):
+        if not self.has_proxies or not self._is_trusted(peer):
             return peer
         client = peer
         for address in reversed(_addresses(headers)):
@@ -53,7 +53,7 @@ class Forwarding:
 
     def believes(self, peer: str) -> bool:
         """Whether a peer is a trusted proxy."""
-        return bool(self._networks) and self._is_trusted(peer)
+        return self.has_proxies and self._is_trusted(peer)
 
     def is_secure(self, request: Request) -> bool:
         """Whether the client speaks TLS, with us or with a trusted proxy."""
@@ -67,15 +67,6 @@ class Forwarding:
         told = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
         scheme = proto if proto in ("http", "https") else self._scheme
         return chain, told if _HOST.fullmatch(told) else host, scheme
-
-    def _parse_is_trusted(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        # A listener on [::] sees IPv4 peers in their mapped form (RFC 4291 section 2.5.5.2).
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._networks)
 
 
 # Saves checking the host again at each request of a client.

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from gateway.auth.authenticator import MUST_ASK, MustAsk
 from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError, usual_name
-from gateway.auth.names import MalformedError, check_name, is_scope
+from gateway.auth.names import MalformedError, can_be_granted, check_name
 from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.tokens.authenticator import bearer
 from gateway.call import Call, Principal
@@ -281,7 +281,7 @@ def _scopes(value: Any) -> list[str]:
     found = value.split(" ") if isinstance(value, str) else value
     if not isinstance(found, list):
         return []
-    return [scope for scope in found if isinstance(scope, str) and is_scope(scope)]
+    return [scope for scope in found if isinstance(scope, str) and can_be_granted(scope)]
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from gateway.auth.tokens.authentication_server import AuthenticationServer
 from gateway.auth.tokens.login_throttle import LoginAttempt, LoginThrottle, TooManyAttemptsError
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.config.auth import TokenOptions
+from gateway.config.grammar import AUTHORITY
 from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
@@ -41,7 +42,7 @@ JWK_SET = "/.well-known/jwks.json"
 
 _NOT_KEPT = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 _ANYTHING: frozenset[str] = frozenset()
-_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_HOST = re.compile(AUTHORITY)
 
 Asked = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
 

@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from posixpath import normpath
 from urllib.parse import unquote
 
-from gateway.audit import Audit
+from gateway.audit import Audit, RecordThrottle
+from gateway.config.client_networks import Networks
 from gateway.config.filters import FilterRule
 from gateway.config.patterns import Matches, compile_pattern, compile_patterns
 from gateway.config.sections import Network
@@ -25,51 +25,38 @@ Check = Callable[[Request], StatusError | None]
 """Why a request is refused, if it is."""
 
 _USUAL_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_MOST_NOTED = 1024
-_NOTED_FOR_S = 1.0
+_SILENCE_S = 1.0
+"""Seconds after a record of a refusal in which the same rule records no other of that client."""
 
 
 def filter_checks(
     rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
 ) -> Sequence[RequestCheck]:
-    """A gate for each rule, in order."""
-    noted: dict[tuple[str, str], float] = {}
-    return [_gate(rule, audit, noted, clock) for rule in rules]
+    """Returns a check for each rule, in order."""
+    throttle = RecordThrottle(clock)
+    return [_request_check(rule, audit, throttle) for rule in rules]
 
 
-def _gate(
-    rule: FilterRule,
-    audit: Audit,
-    noted: dict[tuple[str, str], float],
-    clock: Callable[[], float],
-) -> RequestCheck:
+def _request_check(rule: FilterRule, audit: Audit, throttle: RecordThrottle) -> RequestCheck:
     holds = _any_spelling(rule.paths) if rule.paths else None
     checks = list(_checks(rule))
 
-    def gate(request: Request) -> None:
+    def check_request(request: Request) -> None:
         if holds is not None and not holds(request.path):
             return
         for check in checks:
             refusal = check(request)
             if refusal is not None:
-                _note(rule.name, request, audit, noted, clock())
+                if throttle.admits((rule.name, request.client), _SILENCE_S):
+                    _record(rule.name, request.client, audit)
                 raise refusal
 
-    return gate
+    return check_request
 
 
-def _note(
-    rule: str, request: Request, audit: Audit, noted: dict[tuple[str, str], float], now_s: float
-) -> None:
-    """Writes a refusal down, once a second for one client: a flood of them is worth one line."""
-    key = (rule, request.client)
-    if noted.get(key, 0.0) > now_s:
-        return
-    if len(noted) >= _MOST_NOTED:
-        noted.clear()
-    noted[key] = now_s + _NOTED_FOR_S
-    logger.info("filter %s refused a request of %s", rule, request.client)
-    audit.record("policy.refused", peer=request.client, rule=f"filter {rule}")
+def _record(rule: str, client: str, audit: Audit) -> None:
+    logger.info("filter %s refused a request of %s", rule, client)
+    audit.record("policy.refused", peer=client, rule=f"filter {rule}")
 
 
 def _checks(rule: FilterRule) -> Sequence[Check]:
@@ -90,21 +77,13 @@ def _checks(rule: FilterRule) -> Sequence[Check]:
 
 
 def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
-    allowed = [ip_network(one, strict=False) for one in allow]
-    denied = [ip_network(one, strict=False) for one in deny]
+    allowed, denied = Networks(allow), Networks(deny)
 
-    # Saves parsing a client's address at each of its requests.
+    # Avoids parsing the address of a client again at each of its requests.
     @lru_cache(maxsize=4096)
     def is_refused(client: str) -> bool:
-        try:
-            address = ip_address(client.partition("%")[0])
-        except ValueError:
-            return bool(allowed)  # of a Unix socket, or nobody knows: it is in no network
-        # A listener on [::] sees IPv4 clients in their mapped form (RFC 4291 section 2.5.5.2).
-        address = getattr(address, "ipv4_mapped", None) or address
-        if any(address in network for network in denied):
-            return True
-        return bool(allowed) and not any(address in network for network in allowed)
+        # A client without an address, such as one on a Unix socket, is in no network.
+        return denied.have(client) or (bool(allowed) and not allowed.have(client))
 
     return lambda request: _forbidden() if is_refused(request.client) else None
 
