@@ -1,6 +1,7 @@
 """The chain of each method: the guards in their order, and the back end at its end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gateway.app.credentials import Credentials
 from gateway.call import Handler, Interceptor, chain
@@ -18,22 +19,15 @@ from gateway.upstream.channels.channel import Channel
 from gateway.upstream.invoke import invoke
 
 
+@dataclass(frozen=True, slots=True)
 class Guards:
     """Composes the chain of each method, once."""
 
-    def __init__(
-        self,
-        auth: Credentials,
-        policies: Policies,
-        limits: RateLimits,
-        own: Sequence[SelectedInterceptor],
-        deadlines: Deadlines,
-    ) -> None:
-        self._auth = auth
-        self._policies = policies
-        self._limits = limits
-        self._own = own
-        self._deadlines = deadlines
+    auth: Credentials
+    policies: Policies
+    limits: RateLimits
+    custom: Sequence[SelectedInterceptor]
+    deadlines: Deadlines
 
     def chains(
         self, methods: Sequence[Method], channels: Mapping[str, Channel]
@@ -46,7 +40,7 @@ class Guards:
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""
-        auth, policy = self._auth, self._policies[method]
+        auth, policy = self.auth, self.policies[method]
         stages: list[Interceptor] = []
         if auth.authenticators:
             streams = method.client_streaming or method.server_streaming
@@ -60,16 +54,16 @@ class Guards:
             )
         # After those who say who is calling, before all that costs something: the rate first, since
         # a call that waits for a store must not hold a place.
-        stages += self._limits.guards(method, policy)
+        stages += self.limits.guards(method, policy)
         if policy.max_concurrent is not None:
             stages.append(ConcurrencyLimit(method, policy.max_concurrent))
-        stages += [one.interceptor for one in self._own if one.stands_before(method)]
+        stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After everything that may refuse a call: a body that nobody needs is not read.
         stages.append(decode)
         if auth.identify is not None:
             # Last: what interceptors of one's own make of a principal, back ends are told.
             stages.append(auth.identify)
-        idle_s = self._deadlines.idle_s(method)
+        idle_s = self.deadlines.idle_s(method)
         if idle_s is not None:
             # Next to the back end: what guards take is nobody's silence.
             stages.append(IdleLimit(idle_s))

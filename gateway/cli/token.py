@@ -6,21 +6,25 @@ from typing import Annotated
 import typer
 
 from gateway.audit import Audit
-from gateway.auth.names import MalformedError, check_name, check_scopes
+from gateway.auth.names import check_name, check_scopes
 from gateway.auth.tokens.tokens import Grant, Issued, Tokens
 from gateway.cli.store_commands import (
     STANDARD_INPUT,
     CommandError,
     ConfigFlag,
     JsonFlag,
+    LifetimeFlag,
+    ScopeFlag,
     StoreFlag,
+    flags_named,
     note,
     refuse_secret,
+    scopes_of,
     secret_from_input,
     settings_of,
     with_store,
 )
-from gateway.cli.tables import end, instant, lifetime_s, print_table
+from gateway.cli.tables import end, instant, print_table
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import Store, TokenRecord
 
@@ -33,13 +37,8 @@ _MOST_ROWS = 1000
 def issue(
     *,
     principal: Annotated[str, typer.Option(help="Who calls with it.")],
-    scope: Annotated[
-        list[str] | None, typer.Option(help="What it may; as often as needed.")
-    ] = None,
-    ttl: Annotated[
-        float | None,
-        typer.Option(parser=lifetime_s, metavar="DURATION", help="How long it lives, e.g. 15m."),
-    ] = None,
+    scope: ScopeFlag = None,
+    ttl: LifetimeFlag = None,
     client: Annotated[str, typer.Option(help="The OAuth client it is issued to.")] = "cli",
     config: ConfigFlag = None,
     store: StoreFlag = None,
@@ -47,14 +46,12 @@ def issue(
 ) -> None:
     """Issue an access token, and print it: it cannot be seen again."""
     settings = settings_of(config, store)
-    scopes = frozenset(" ".join(scope or []).split())
+    scopes = scopes_of(scope)
     grant = Grant(principal, client, scopes, _ttl_s(ttl, settings.auth.tokens))
-    try:
+    with flags_named():
         check_name("principal", principal)
         check_name("client", client)
         check_scopes(scopes)
-    except MalformedError as error:
-        raise CommandError(f"--{error}") from None
     issued = with_store(settings, lambda store, audit: Tokens(store, audit).issue(grant))
     _show(issued, grant, as_json=as_json)
 

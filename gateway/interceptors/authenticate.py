@@ -1,7 +1,7 @@
 """Establishes who is calling, and ends streams whose caller is no longer known."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from multidict import istr
@@ -10,6 +10,7 @@ from gateway.audit import Audit
 from gateway.auth.authenticator import MUST_ASK, Authenticator
 from gateway.auth.refusals import unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
+from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ class AuthenticateStream(Authenticate):
         call.on_end(lambda _: watch.stop())
         reply = await watch.unless_lost(lambda: proceed(call))
         if reply.messages is not None:
-            reply.messages = _while_good(reply.messages, watch)
+            reply.messages = watched_stream(reply.messages, watch.unless_lost, watch.stop)
         return reply
 
     async def _lose(self, call: Call) -> StatusError:
@@ -159,17 +160,3 @@ class _Watch:
         self._lost = losing.result()
         if self._waiting is not None:
             self._waiting.reschedule(0)
-
-
-async def _while_good(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
-    following = messages.__anext__
-    try:
-        while True:
-            try:
-                message = await watch.unless_lost(following)
-            except StopAsyncIteration:
-                return
-            yield message
-    finally:
-        watch.stop()
-        await messages.aclose()

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from gateway.call import Call, Handler, Reply
+from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ class IdleLimit:
             call.messages = _heard(call.messages, watch)
         reply = await watch.unless_silent(lambda: proceed(call))
         if reply.messages is not None:
-            reply.messages = _while_heard(reply.messages, watch)
+            reply.messages = watched_stream(reply.messages, watch.unless_silent)
         return reply
 
 
@@ -59,20 +60,6 @@ async def _heard(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerat
     try:
         async for message in messages:
             watch.heard()
-            yield message
-    finally:
-        await messages.aclose()
-
-
-async def _while_heard(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
-    """The messages of a reply, for as long as there is something to hear."""
-    following = messages.__anext__
-    try:
-        while True:
-            try:
-                message = await watch.unless_silent(following)
-            except StopAsyncIteration:
-                return
             yield message
     finally:
         await messages.aclose()

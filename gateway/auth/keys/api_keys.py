@@ -5,14 +5,13 @@ digest.
 """
 
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.names import MalformedError, check_name, check_scopes
 from gateway.auth.secrets import API_KEY, digest, is_secret, new_secret
+from gateway.auth.stored import Stored
 from gateway.stores.base import KeyRecord, KeyStore
 
 _ID_BYTES = 6
@@ -45,21 +44,8 @@ class MadeKey:
     record: KeyRecord
 
 
-class ApiKeys:
-    """Makes keys and keeps their digests in a store.
-
-    Every method raises `StoreUnavailableError` while the store cannot be asked.
-    """
-
-    def __init__(
-        self,
-        store: KeyStore,
-        audit: Audit = NO_AUDIT,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._audit = audit
-        self._clock = clock
+class ApiKeys(Stored[KeyStore]):
+    """Makes keys and keeps their digests in a store."""
 
     async def create(self, request: KeyRequest) -> MadeKey:
         """A new key."""

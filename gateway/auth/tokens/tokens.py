@@ -6,13 +6,12 @@ is used once: showing it again means that two hold it, so all that came of its l
 """
 
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.secrets import ACCESS, REFRESH, digest, is_secret, new_secret
+from gateway.auth.stored import Stored
 from gateway.stores.base import (
     Rotation,
     StoreUnavailableError,
@@ -53,21 +52,8 @@ class Issued:
     """What all tokens of this login share; no secret."""
 
 
-class Tokens:
-    """Issues tokens and keeps their digests in a store.
-
-    Every method raises `StoreUnavailableError` while the store cannot be asked.
-    """
-
-    def __init__(
-        self,
-        store: TokenStore,
-        audit: Audit = NO_AUDIT,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._audit = audit
-        self._clock = clock
+class Tokens(Stored[TokenStore]):
+    """Issues tokens and keeps their digests in a store."""
 
     async def issue(self, grant: Grant) -> Issued:
         """New tokens for a new login."""

@@ -5,7 +5,7 @@ A client is told that it was refused, not by which rule: that stands in the log 
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from posixpath import normpath
 from urllib.parse import unquote
@@ -22,7 +22,8 @@ from gateway.status import Code, StatusError
 logger = logging.getLogger("gateway")
 
 Check = Callable[[Request], StatusError | None]
-"""Why a request is refused, if it is."""
+"""Returns the error of a request that it refuses, otherwise None."""
+_Texts = tuple[str, ...]
 
 _USUAL_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _SILENCE_S = 1.0
@@ -59,21 +60,19 @@ def _record(rule: str, client: str, audit: Audit) -> None:
     audit.record("policy.refused", peer=client, rule=f"filter {rule}")
 
 
-def _checks(rule: FilterRule) -> Sequence[Check]:
-    checks: list[Check] = []
-    if rule.allow_networks or rule.deny_networks:
-        checks.append(_of_networks(rule.allow_networks, rule.deny_networks))
-    if rule.allow_methods or rule.deny_methods:
-        checks.append(_of_methods(rule.allow_methods, rule.deny_methods))
-    if rule.allow_paths or rule.deny_paths:
-        checks.append(_of_paths(rule.allow_paths, rule.deny_paths))
+def _checks(rule: FilterRule) -> Iterator[Check]:
+    lists: Sequence[tuple[Callable[[Sequence[str], Sequence[str]], Check], _Texts, _Texts]] = (
+        (_of_networks, rule.allow_networks, rule.deny_networks),
+        (_of_methods, rule.allow_methods, rule.deny_methods),
+        (_of_paths, rule.allow_paths, rule.deny_paths),
+        (_of_content_types, rule.allow_content_types, rule.deny_content_types),
+        (_of_user_agents, rule.allow_user_agents, rule.deny_user_agents),
+    )
+    for check_of, allow, deny in lists:
+        if allow or deny:
+            yield check_of(allow, deny)
     if rule.require_headers or rule.forbid_headers:
-        checks.append(_of_headers(rule.require_headers, rule.forbid_headers))
-    if rule.allow_content_types or rule.deny_content_types:
-        checks.append(_of_content_types(rule.allow_content_types, rule.deny_content_types))
-    if rule.allow_user_agents or rule.deny_user_agents:
-        checks.append(_of_user_agents(rule.allow_user_agents, rule.deny_user_agents))
-    return checks
+        yield _of_headers(rule.require_headers, rule.forbid_headers)
 
 
 def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Check:
