@@ -3,7 +3,7 @@
 import ssl
 
 from gateway.config.model import TlsClient
-from gateway.files import load_certificate_chain
+from gateway.files import load_certificate_chain, read_file
 
 
 def check_tls_files(tls: TlsClient) -> None:
@@ -15,7 +15,7 @@ def check_tls_files(tls: TlsClient) -> None:
     """
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
-            file.read_bytes()  # its error names the file, the ssl module's does not
+            read_file(file)  # its error names the file, the one of the ssl module does not
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.ca_file is not None:
         try:
