@@ -2,6 +2,7 @@
 
 import errno
 import os
+import ssl
 import stat
 from pathlib import Path
 
@@ -25,3 +26,25 @@ def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"it is longer than {max_bytes} bytes", str(path))
     return content
+
+
+def load_certificate_chain(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
+    """Loads a certificate chain and its key, both PEM, for one side of TLS.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: they hold something else; the message begins with the setting, cert_file or
+            key_file.
+    """
+    try:
+        # The empty password makes an encrypted key fail: otherwise OpenSSL would prompt for one.
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")
+    except ssl.SSLError as error:
+        # It can be None, against its declared type.
+        reason: object = getattr(error, "reason", None)
+        if reason == "KEY_VALUES_MISMATCH":
+            raise ValueError(f"key_file: {key_file}: is not the key of {cert_file}") from None
+        raise ValueError(
+            f"cert_file: expected certificates as PEM in {cert_file} and their key, "
+            f"without a password, in {key_file}"
+        ) from None

@@ -1,6 +1,7 @@
 """Composes the chain of each method: its guards in order, and the back end at the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gateway.app.credentials import Credentials
 from gateway.call import Handler, Interceptor, chain
@@ -18,22 +19,15 @@ from gateway.upstream.channels.channel import Channel
 from gateway.upstream.invoke import invoke
 
 
+@dataclass(frozen=True, slots=True)
 class Guards:
     """Composes the chain of each method, once per site."""
 
-    def __init__(
-        self,
-        auth: Credentials,
-        policies: Policies,
-        limits: RateLimits,
-        own: Sequence[SelectedInterceptor],
-        deadlines: Deadlines,
-    ) -> None:
-        self._auth = auth
-        self._policies = policies
-        self._limits = limits
-        self._own = own
-        self._deadlines = deadlines
+    auth: Credentials
+    policies: Policies
+    limits: RateLimits
+    custom: Sequence[SelectedInterceptor]
+    deadlines: Deadlines
 
     def chains(
         self, methods: Sequence[Method], channels: Mapping[str, Channel]
@@ -46,7 +40,7 @@ class Guards:
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""
-        auth, policy = self._auth, self._policies[method]
+        auth, policy = self.auth, self.policies[method]
         stages: list[Interceptor] = []
         if auth.authenticators:
             streams = method.client_streaming or method.server_streaming
@@ -60,16 +54,16 @@ class Guards:
             )
         # After authentication, before all stages that use resources. The rate limit comes first: a
         # call that waits for a store must not take a place.
-        stages += self._limits.guards(method, policy)
+        stages += self.limits.guards(method, policy)
         if policy.max_concurrent is not None:
             stages.append(ConcurrencyLimit(method, policy.max_concurrent))
-        stages += [one.interceptor for one in self._own if one.stands_before(method)]
+        stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
         if auth.identify is not None:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
-        idle_s = self._deadlines.idle_s(method)
+        idle_s = self.deadlines.idle_s(method)
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))

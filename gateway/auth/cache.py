@@ -12,10 +12,29 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_AGE_S = 0.5
 _MOST = 10_000
+
+
+class RecentValues(OrderedDict[K, tuple[float, V]]):
+    """The last `most` values that were put, each with the time at which it expires.
+
+    A look-up is that of a dict, because each request makes one; the caller compares the time.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        super().__init__()
+        self._most = most
+
+    def put(self, key: K, value: V, until_s: float) -> None:
+        """Holds a value until a time, as the newest; the oldest goes where there are too many."""
+        self.pop(key, None)
+        self[key] = (until_s, value)
+        if len(self) > self._most:
+            self.popitem(last=False)
 
 
 class TtlCache(Generic[V]):
@@ -36,9 +55,8 @@ class TtlCache(Generic[V]):
         self._ask = ask
         self._is_plausible = is_plausible
         self._max_age_s = max_age_s
-        self._most = most
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, V | None]] = OrderedDict()
+        self._known = RecentValues[str, V | None](most)
         self._asking: dict[str, asyncio.Future[V | None]] = {}
 
     def __repr__(self) -> str:
@@ -73,8 +91,5 @@ class TtlCache(Generic[V]):
         # The age counts from before the lookup: the value may be that old.
         until_s = self._clock() + self._max_age_s
         answer = await self._ask(text)
-        self._known.pop(text, None)
-        self._known[text] = (until_s, answer)
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
+        self._known.put(text, answer, until_s)
         return answer

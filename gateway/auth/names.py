@@ -1,21 +1,19 @@
-"""Validates principal names and scopes."""
+"""Validates the names of principals and clients, and scopes."""
 
-import re
+from gateway.config.grammar import is_scope
 
 _MOST_CHARACTERS = 256
-# RFC 6749 appendix A.4. No spaces: they separate scopes.
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
 
 class MalformedError(ValueError):
-    """A value is malformed; the message says which, and what is expected."""
+    """A malformed value; the message names it and describes a valid one."""
 
 
 def check_name(what: str, text: str) -> None:
-    """Rejects a name that could be misread in a log, a table or metadata.
+    """Rejects a text that logs, tables or metadata could not show as one name.
 
     Raises:
-        MalformedError: it is empty, very long, starts or ends with a blank, or has characters that
+        MalformedError: it is empty, very long, begins or ends with a blank, or has characters that
             cannot be printed.
     """
     if not text or len(text) > _MOST_CHARACTERS or not text.isprintable() or text != text.strip():
@@ -25,16 +23,16 @@ def check_name(what: str, text: str) -> None:
         )
 
 
-def is_scope(text: str) -> bool:
-    """True if `text` is one scope (RFC 6749 section 3.3)."""
-    return _SCOPE.fullmatch(text) is not None
+def can_be_granted(scope: str) -> bool:
+    """True if `scope` is one scope (RFC 6749 section 3.3), short enough to be stored and sent."""
+    return len(scope) <= _MOST_CHARACTERS and is_scope(scope)
 
 
 def check_scopes(scopes: frozenset[str]) -> None:
-    """Rejects malformed scopes (RFC 6749 section 3.3).
+    """Rejects scopes that cannot be granted.
 
     Raises:
-        MalformedError: one is malformed.
+        MalformedError: one is malformed (RFC 6749 section 3.3) or very long.
     """
-    if not all(map(is_scope, scopes)):
+    if not all(map(can_be_granted, scopes)):
         raise MalformedError("scope: expected printable ASCII without spaces, quotes, backslashes")

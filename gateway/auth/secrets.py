@@ -11,16 +11,18 @@ import secrets
 from hashlib import sha256
 from zlib import crc32
 
+from gateway.config.grammar import CHECK_LENGTH, SECRET, SECRET_LENGTH
+
 ACCESS, REFRESH, API_KEY = "gwt", "gwr", "gwk"
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_BITS, _SECRET_LENGTH, _CHECK_LENGTH = 256, 43, 6
-_SHAPE = re.compile(rf"gw[trk]_[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECK_LENGTH}}}", re.ASCII)
+_SECRET_BITS = 256
+_SHAPE = re.compile(SECRET)
 
 
 def new_secret(prefix: str) -> str:
     """Returns a new random secret."""
-    text = f"{prefix}_{_base62(secrets.randbits(_SECRET_BITS), _SECRET_LENGTH)}"
+    text = f"{prefix}_{_base62(secrets.randbits(_SECRET_BITS), SECRET_LENGTH)}"
     return text + _checksum(text)
 
 
@@ -29,7 +31,7 @@ def is_secret(text: str, prefix: str) -> bool:
     return (
         text.startswith(f"{prefix}_")
         and _SHAPE.fullmatch(text) is not None
-        and _checksum(text[:-_CHECK_LENGTH]) == text[-_CHECK_LENGTH:]
+        and _checksum(text[:-CHECK_LENGTH]) == text[-CHECK_LENGTH:]
     )
 
 
@@ -39,7 +41,7 @@ def digest(text: str) -> bytes:
 
 
 def _checksum(text: str) -> str:
-    return _base62(crc32(text.encode()), _CHECK_LENGTH)
+    return _base62(crc32(text.encode()), CHECK_LENGTH)
 
 
 def _base62(number: int, length: int) -> str:

@@ -8,20 +8,23 @@ import typer
 
 from gateway.audit import Audit
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey
-from gateway.auth.names import MalformedError
 from gateway.cli.messages import say
 from gateway.cli.store_commands import (
     STANDARD_INPUT,
     CommandError,
     ConfigFlag,
     JsonFlag,
+    LifetimeFlag,
+    ScopeFlag,
     StoreFlag,
+    flags_named,
     refuse_secret,
+    scopes_of,
     secret_from_input,
     settings_of,
     with_store,
 )
-from gateway.cli.tables import duration_s, expiry, instant, lifetime_s, print_table
+from gateway.cli.tables import duration_s, expiry, instant, print_table
 from gateway.stores.base import KeyRecord, Store
 
 app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,26 +34,18 @@ app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
 def create(
     *,
     owner: Annotated[str, typer.Option(help="The principal whose calls it authenticates.")],
-    scope: Annotated[
-        list[str] | None, typer.Option(help="A granted scope; repeat it for more.")
-    ] = None,
+    scope: ScopeFlag = None,
     network: Annotated[
         list[str] | None, typer.Option(help="A network it may be used from, e.g. 10.0.0.0/8.")
     ] = None,
-    ttl: Annotated[
-        float | None,
-        typer.Option(parser=lifetime_s, metavar="DURATION", help="Its lifetime, e.g. 90d."),
-    ] = None,
+    ttl: LifetimeFlag = None,
     config: ConfigFlag = None,
     store: StoreFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create a key and print it: it cannot be shown again."""
-    scopes = frozenset(" ".join(scope or []).split())
-    try:
-        request = KeyRequest(owner, scopes, ttl, tuple(network or []))
-    except MalformedError as error:
-        raise CommandError(f"--{error}") from None
+    with flags_named():
+        request = KeyRequest(owner, scopes_of(scope), ttl, tuple(network or []))
     settings = settings_of(config, store)
     made = with_store(settings, lambda store, audit: ApiKeys(store, audit).create(request))
     if not settings.auth.takes_keys:

@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from gateway.audit import Audit
+from gateway.auth.names import MalformedError
 from gateway.cli.messages import say
+from gateway.cli.tables import lifetime_s
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 from gateway.status import StartUpError
@@ -23,6 +26,11 @@ ConfigFlag = Annotated[
 StoreFlag = Annotated[
     str | None,
     typer.Option(help="sqlite:///file.db or redis://host:6379/0; replaces the setting."),
+]
+ScopeFlag = Annotated[list[str] | None, typer.Option(help="A granted scope; repeat it for more.")]
+LifetimeFlag = Annotated[
+    float | None,
+    typer.Option(parser=lifetime_s, metavar="DURATION", help="Its lifetime, e.g. 15m or 90d."),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
 
@@ -82,6 +90,24 @@ def with_store(settings: Config, work: Callable[[Store, Audit], Awaitable[T]]) -
         return asyncio.run(run())
     except StoreUnavailableError as error:
         raise CommandError(f"the store is unavailable: {error}") from None
+
+
+def scopes_of(flag: list[str] | None) -> frozenset[str]:
+    """Returns the scopes of a `ScopeFlag`, each use of which may name several."""
+    return frozenset(" ".join(flag or []).split())
+
+
+@contextmanager
+def flags_named() -> Iterator[None]:
+    """Reports a malformed value as that of its flag.
+
+    Raises:
+        CommandError: the block raised `MalformedError`.
+    """
+    try:
+        yield
+    except MalformedError as error:
+        raise CommandError(f"--{error}") from None
 
 
 def secret_from_input() -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit import Audit
-from gateway.auth.names import MalformedError, check_name, check_scopes
+from gateway.auth.names import check_name, check_scopes
 from gateway.auth.tokens.tokens import Grant, Issued, Tokens
 from gateway.cli.messages import say
 from gateway.cli.store_commands import (
@@ -14,13 +14,17 @@ from gateway.cli.store_commands import (
     CommandError,
     ConfigFlag,
     JsonFlag,
+    LifetimeFlag,
+    ScopeFlag,
     StoreFlag,
+    flags_named,
     refuse_secret,
+    scopes_of,
     secret_from_input,
     settings_of,
     with_store,
 )
-from gateway.cli.tables import expiry, instant, lifetime_s, print_table
+from gateway.cli.tables import expiry, instant, print_table
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import Store, TokenRecord
 
@@ -33,13 +37,8 @@ _MOST_ROWS = 1000
 def issue(
     *,
     principal: Annotated[str, typer.Option(help="The principal whose calls it authenticates.")],
-    scope: Annotated[
-        list[str] | None, typer.Option(help="A granted scope; repeat it for more.")
-    ] = None,
-    ttl: Annotated[
-        float | None,
-        typer.Option(parser=lifetime_s, metavar="DURATION", help="Its lifetime, e.g. 15m."),
-    ] = None,
+    scope: ScopeFlag = None,
+    ttl: LifetimeFlag = None,
     client: Annotated[str, typer.Option(help="The OAuth client it is issued to.")] = "cli",
     config: ConfigFlag = None,
     store: StoreFlag = None,
@@ -47,14 +46,12 @@ def issue(
 ) -> None:
     """Issue an access token and print it: it cannot be shown again."""
     settings = settings_of(config, store)
-    scopes = frozenset(" ".join(scope or []).split())
+    scopes = scopes_of(scope)
     grant = Grant(principal, client, scopes, _ttl_s(ttl, settings.auth.tokens))
-    try:
+    with flags_named():
         check_name("principal", principal)
         check_name("client", client)
         check_scopes(scopes)
-    except MalformedError as error:
-        raise CommandError(f"--{error}") from None
     issued = with_store(settings, lambda store, audit: Tokens(store, audit).issue(grant))
     _show(issued, grant, as_json=as_json)
 

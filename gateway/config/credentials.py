@@ -1,6 +1,5 @@
 """Settings of credentials other than the gateway's tokens: API keys, JWTs, certificates."""
 
-import re
 from enum import StrEnum
 from ipaddress import ip_address
 from itertools import permutations
@@ -10,10 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway.config.grammar import is_token
 from gateway.config.sections import Bytes, Seconds, Section
-
-# The characters of a field name (RFC 9110 section 5.6.2).
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class CredentialKind(StrEnum):
@@ -26,7 +23,7 @@ class CredentialKind(StrEnum):
 
 
 def _key_header(text: str) -> str:
-    if not _TOKEN.fullmatch(text) or text.lower() in ("authorization", "cookie", "host"):
+    if not is_token(text) or text.lower() in ("authorization", "cookie", "host"):
         raise ValueError("expected the name of a header that nothing else uses, such as X-API-Key")
     return text
 

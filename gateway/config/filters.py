@@ -4,10 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway.config.grammar import TOKEN
 from gateway.config.patterns import Pattern
 from gateway.config.sections import Network, Section, Words
-
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - RFC 9110 section 5.6.2, no secret
 
 
 def _media_type(text: str) -> str:
@@ -22,9 +21,7 @@ def _method(text: str) -> str:
     return text
 
 
-HeaderName = Annotated[
-    str, Field(pattern=rf"^{_TOKEN}$"), Words("the name of a header", "X-Tenant")
-]
+HeaderName = Annotated[str, Field(pattern=rf"^{TOKEN}$"), Words("the name of a header", "X-Tenant")]
 HttpMethod = Annotated[
     str,
     Field(pattern=r"^[A-Z]+$"),

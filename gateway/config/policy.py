@@ -1,21 +1,44 @@
-"""Settings of policies: what methods ask of their callers, beside what their protos say."""
+"""Settings of policies: the conditions under which the methods may be called.
 
-from typing import Annotated, Literal, Self
+`PolicyRule` is also the form in which the options of the protos are read (`gateway.policy`), so
+both are validated by the same rules, in the same words.
+"""
 
-from pydantic import Field, model_validator
+from enum import StrEnum
+from typing import Annotated, Self
 
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from gateway.config.grammar import SCOPE, is_token
 from gateway.config.sections import Seconds, Section, Selector, Words
 
 Scope = Annotated[
     str,
-    Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$"),
+    Field(pattern=rf"^{SCOPE}$"),
     Words("a scope: printable ASCII without blanks, quotes and backslashes", "books.read"),
 ]
 """RFC 6749 section 3.3."""
 
 
+class CountBy(StrEnum):
+    """The property by which calls are counted together."""
+
+    PRINCIPAL = "principal"
+    CREDENTIAL = "credential"
+    ADDRESS = "address"
+    HEADER = "header"
+    METHOD = "method"
+
+
+class LimitAlgorithm(StrEnum):
+    """The way in which a limit fills again."""
+
+    TOKEN_BUCKET = "token_bucket"  # noqa: S105 - an algorithm, no password
+    SLIDING_WINDOW = "sliding_window"
+
+
 class ScopesRule(Section):
-    """What a caller must have been granted."""
+    """The scopes that a caller must have been granted."""
 
     any: tuple[Scope, ...] = ()
     """One of these is enough."""
@@ -23,31 +46,35 @@ class ScopesRule(Section):
     """Every one of these is needed."""
 
 
-class RateLimitRule(Section):
-    """How often callers may call."""
+class RateLimit(Section):
+    """A limit of `limit` calls, of cost 1, in `window_s` seconds."""
 
     limit: Annotated[int, Field(gt=0)]
     """How many calls, of cost 1, in a window."""
     window_s: Seconds = 1.0
     """The window."""
-    by: Literal["principal", "credential", "address", "header", "method"] = "principal"
+    by: CountBy = CountBy.PRINCIPAL
     """Whose calls are counted together: principal, credential, address, header, or method."""
-    header: str = ""
+    header: Annotated[str, AfterValidator(str.lower), Field(validate_default=True)] = ""
     """The header to count by, for `by: header`."""
-    algorithm: Literal["token_bucket", "sliding_window"] = "token_bucket"
+    algorithm: LimitAlgorithm = LimitAlgorithm.TOKEN_BUCKET
     """token_bucket: `limit` at once, then evenly; sliding_window: `limit` in any window."""
     name: str = ""
     """Limits with one name share their counters; unset, each method has counters of its own."""
 
-    @model_validator(mode="after")
-    def _a_header_to_count_by(self) -> Self:
-        if (self.by == "header") is not bool(self.header):
-            raise ValueError("header and by: header come together: give both or neither")
-        return self
+    @field_validator("header")
+    @classmethod
+    def _header_to_count_by(cls, header: str, info: ValidationInfo) -> str:
+        by = info.data.get("by")  # none if it was refused itself
+        if by is CountBy.HEADER and not is_token(header):
+            raise ValueError("expected the name of the header to count by, such as X-Tenant")
+        if by is not None and by is not CountBy.HEADER and header:
+            raise ValueError("is of no use unless by is HEADER (in settings: by: header)")
+        return header
 
 
 class PolicyRule(Section):
-    """What some methods ask of their callers; what it leaves out, others before it say."""
+    """A policy of some methods; the rules before it decide where it leaves a key out."""
 
     selector: Selector
     """Its methods: a full name, `package.*`, `package.Service.*`, or `*`; the last rule counts."""
@@ -55,7 +82,7 @@ class PolicyRule(Section):
     """Whether anyone may call, without showing who they are."""
     scopes: ScopesRule | None = None
     """What a caller must have been granted."""
-    rate_limits: tuple[RateLimitRule, ...] | None = None
+    rate_limits: tuple[RateLimit, ...] | None = None
     """All of these hold at once; an empty list for none."""
     cost: Annotated[int, Field(gt=0)] | None = None
     """How much of its limits one call takes."""
@@ -66,8 +93,15 @@ class PolicyRule(Section):
     redact: tuple[str, ...] | None = None
     """Variables of the path that no log shows, by field path; `*` for all."""
 
+    @property
+    def asks_for_scopes(self) -> bool:
+        """True if callers need at least one scope."""
+        return self.scopes is not None and bool(self.scopes.any or self.scopes.all)
+
     @model_validator(mode="after")
-    def _nobody_has_scopes(self) -> Self:
-        if self.anonymous and self.scopes is not None and (self.scopes.any or self.scopes.all):
-            raise ValueError("anonymous and scopes exclude each other: who is nobody has none")
+    def _anonymous_or_scopes(self) -> Self:
+        if self.anonymous and self.asks_for_scopes:
+            raise ValueError(
+                "anonymous and scopes exclude each other: an anonymous caller has no scopes"
+            )
         return self

@@ -1,6 +1,6 @@
-"""Settings of rate limits: where calls are counted, and what happens while nobody can count.
+"""Settings of rate limits: the store that counts calls, and the behaviour while it is unavailable.
 
-The limits themselves belong to methods: see `policy`.
+The limits themselves are part of policies: see `policy`.
 """
 
 from enum import StrEnum
@@ -13,20 +13,20 @@ from gateway.config.sections import Seconds, Section
 
 
 class OnStoreFailure(StrEnum):
-    """What becomes of calls that cannot be counted."""
+    """The treatment of calls that cannot be counted."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class RateLimitOptions(Section):
-    """How calls are counted; what they are counted against, policies say."""
+    """The counting of calls. The limits themselves are part of policies."""
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
     """A URL as in `auth.store`; unset for that one if processes share it, else for memory:."""
     timeout_s: Seconds = 0.5
-    """How long a call waits for that store; it has failed then."""
+    """The time that a call waits for that store; after it the store has failed."""
     on_store_failure: OnStoreFailure = OnStoreFailure.OPEN
     """While it fails: open lets calls through, closed answers them with 503."""
     headers: bool = True
-    """Tell callers by `RateLimit` and `RateLimit-Policy` what they have left."""
+    """Send `RateLimit` and `RateLimit-Policy` headers, which state the rest of each limit."""

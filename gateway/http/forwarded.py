@@ -5,28 +5,28 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from gateway.config.client_networks import Networks
+from gateway.config.grammar import AUTHORITY
 from gateway.config.model import ForwardedOptions
 from gateway.http.messages import Request
 
 _UNKNOWN = "unknown"
 # A client can send thousands through a trusted proxy, and each must be parsed.
 _MAX_ADDRESSES = 32
-_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_HOST = re.compile(AUTHORITY)
 
 
 class Forwarding:
     """Determines the client's address, host and scheme; accepts them only from trusted proxies."""
 
     def __init__(self, options: ForwardedOptions, *, scheme: str = "http") -> None:
-        self._networks = [
-            ipaddress.ip_network(net, strict=False) for net in options.trusted_proxies
-        ]
-        self.has_proxies = bool(self._networks)
+        proxies = Networks(options.trusted_proxies)
+        self.has_proxies = bool(proxies)
         """True if any proxy is trusted."""
         self._send = options.send
         self._scheme = scheme
         # Cached, so that a peer's address is not parsed for each of its requests.
-        self._is_trusted = lru_cache(maxsize=4096)(self._parse_is_trusted)
+        self._is_trusted = lru_cache(maxsize=4096)(proxies.have)
 
     def metadata(self, peer: str, headers: Mapping[str, str]) -> Sequence[tuple[str, str | bytes]]:
         """Returns x-forwarded-for, x-forwarded-host and x-forwarded-proto for a back end."""
@@ -34,13 +34,13 @@ class Forwarding:
             return ()
         host = headers.get("Host", "")
         chain, proto = peer, self._scheme
-        if self._networks and self._is_trusted(peer):
+        if self.has_proxies and self._is_trusted(peer):
             chain, host, proto = self._from_proxy(peer, headers, host)
         return _entries(chain, host, proto)
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """Returns the client's address: the last in the chain that is not a trusted proxy."""
-        if not self._networks or not self._is_trusted(peer):
+        if not self.has_proxies or not self._is_trusted(peer):
             return peer
         client = peer
         for address in reversed(_addresses(headers)):
@@ -53,7 +53,7 @@ class Forwarding:
 
     def trusts(self, peer: str) -> bool:
         """True if a peer is a trusted proxy."""
-        return bool(self._networks) and self._is_trusted(peer)
+        return self.has_proxies and self._is_trusted(peer)
 
     def is_secure(self, request: Request) -> bool:
         """True if the client uses TLS, with the gateway or with a trusted proxy."""
@@ -67,15 +67,6 @@ class Forwarding:
         stated = _last(_joined(headers, "x-forwarded-host")) or _element(headers, "host")
         scheme = proto if proto in ("http", "https") else self._scheme
         return chain, stated if _HOST.fullmatch(stated) else host, scheme
-
-    def _parse_is_trusted(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        # A listener on [::] sees IPv4 peers in their mapped form (RFC 4291 section 2.5.5.2).
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._networks)
 
 
 # Cached, so that the host is not checked for each request of a client.

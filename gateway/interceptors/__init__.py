@@ -1,1 +1,1 @@
-"""The call ring: what every matched call passes."""
+"""The interceptors that a matched call passes before it is sent to its back end."""

@@ -1,7 +1,7 @@
-"""Establishes who is calling, and ends streams whose caller is no longer known."""
+"""Authenticates the caller, and ends streams whose credential is no longer valid."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from multidict import istr
@@ -10,38 +10,44 @@ from gateway.audit import Audit
 from gateway.auth.authenticator import MUST_ASK, Authenticator
 from gateway.auth.refusals import unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
+from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
 
-# With what credentials are remembered for (`MAX_AGE_S`) less than the second they may live on.
+# Together with the age of cached credentials (`MAX_AGE_S`) less than the second in which a
+# revocation takes effect.
 _CHECK_EVERY_S = 0.4
 
 
 class Authenticate:
-    """Sets a call's principal by the first kind of credential that was shown.
+    """Sets a call's principal by the first kind of credential that the request has.
 
-    A credential that is no good is refused, even where none is needed; without any the principal
-    stays None, and it is authorisation that decides.
+    An invalid credential is refused, even where none is needed. Without a credential the principal
+    stays None, and authorisation decides.
     """
 
     def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
-        # Bound once: what follows is most of what a guard may cost.
+        # Bound once: the look-ups would be most of the cost of a call here.
         self._recalls = tuple(one.recall for one in authenticators)
         self._authenticators = tuple(one.authenticate for one in authenticators)
         headers = {"Authorization", *(one.challenge.header for one in authenticators)}
-        # Empty where a credential can come without a header: then every call is looked at.
+        # Empty if a credential can come without a header: then every call is checked.
         self._headers = () if "" in headers else tuple(istr(name) for name in sorted(headers))
         self._audit = audit
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call in the name of the principal whose credential it shows."""
+        """Proceeds with the principal of the credential.
+
+        Raises:
+            StatusError: UNAUTHENTICATED for an invalid credential.
+        """
         if self._headers and self._shows_nothing(call):
             return proceed(call)
         for recall in self._recalls:
             found = recall(call)
             if found is MUST_ASK:
-                # In a coroutine, which costs more than all the rest of this.
+                # In a coroutine, which costs more than all other steps here.
                 return self._identify_and_proceed(call, proceed)
             if found is not None:
                 call.principal = found
@@ -97,7 +103,7 @@ def _why_not_taken(shown: str) -> str:
 
 
 class AuthenticateStream(Authenticate):
-    """`Authenticate`, again and again while a stream lasts: a revoked credential ends it."""
+    """Repeats `Authenticate` while a stream lasts: a revoked credential ends the stream."""
 
     def __init__(
         self,
@@ -109,7 +115,7 @@ class AuthenticateStream(Authenticate):
         self._check_every_s = check_every_s
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call for as long as its credential is good."""
+        """Proceeds with a call for as long as its credential is valid."""
         return self._answer(call, proceed)
 
     async def _answer(self, call: Call, proceed: Handler) -> Reply:
@@ -120,24 +126,24 @@ class AuthenticateStream(Authenticate):
         call.on_end(lambda _: watch.stop())
         reply = await watch.unless_lost(lambda: proceed(call))
         if reply.messages is not None:
-            reply.messages = _while_good(reply.messages, watch)
+            reply.messages = watched_stream(reply.messages, watch.unless_lost, watch.stop)
         return reply
 
     async def _lose(self, call: Call) -> StatusError:
-        """Waits until the credential is good no more; returns why."""
+        """Waits until the credential is no longer valid; returns the reason."""
         while True:
             await asyncio.sleep(self._check_every_s)
             try:
                 if await self._identify(call) is None:
                     return unauthenticated("the credential is no longer good")
             except StatusError as error:
-                # A store that cannot be asked ends no stream: nothing says that it should.
+                # An unavailable store ends no stream: the credential may still be valid.
                 if error.code is Code.UNAUTHENTICATED:
                     return error
 
 
 class _Watch:
-    """Interrupts whoever waits for a stream as soon as its credential is lost."""
+    """Interrupts the wait for a stream as soon as its credential is no longer valid."""
 
     def __init__(self, losing: asyncio.Task[StatusError]) -> None:
         self._losing = losing
@@ -146,12 +152,15 @@ class _Watch:
         losing.add_done_callback(self._interrupt)
 
     async def unless_lost(self, start: Callable[[], Awaitable[T]]) -> T:
-        """What `start()` gives; the refusal, if the credential is lost before."""
+        """Awaits `start()`.
+
+        Raises:
+            StatusError: the credential became invalid before.
+        """
         if self._lost is not None:
-            raise self._lost  # even if a message is there already
+            raise self._lost  # even if a message is available
         try:
-            # A timeout that is set when the time has come: asyncio's own way to cancel one wait and
-            # no other.
+            # A timeout that is set only when it is due: asyncio cancels only this wait by it.
             async with asyncio.timeout(None) as self._waiting:
                 return await start()
         except TimeoutError:
@@ -162,7 +171,7 @@ class _Watch:
             self._waiting = None
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Ends the checks."""
         self._losing.cancel()
 
     def _interrupt(self, losing: asyncio.Task[StatusError]) -> None:
@@ -171,17 +180,3 @@ class _Watch:
         self._lost = losing.result()
         if self._waiting is not None:
             self._waiting.reschedule(0)
-
-
-async def _while_good(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
-    following = messages.__anext__
-    try:
-        while True:
-            try:
-                message = await watch.unless_lost(following)
-            except StopAsyncIteration:
-                return
-            yield message
-    finally:
-        watch.stop()
-        await messages.aclose()

@@ -1,4 +1,4 @@
-"""Refuses who may not call."""
+"""Rejects callers that the method's policy does not admit."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -23,10 +23,10 @@ def authorize(
     *,
     anonymous: bool,
 ) -> Sequence[Interceptor]:
-    """What lets a method's callers pass, or not; nothing where everyone may call.
+    """Returns the interceptor that checks the callers of a method; none if everyone may call it.
 
-    `challenges` is what callers without a credential are told to show; `anonymous` is what holds
-    where the policy does not say.
+    `challenges` name the credentials in the error of a caller without one; `anonymous` is the
+    default for policies that do not decide it.
     """
     asks = bool(policy.scopes_any or policy.scopes_all)
     if policy.anonymous if policy.anonymous is not None else anonymous and not asks:
@@ -35,7 +35,7 @@ def authorize(
 
 
 class Authorize:
-    """Passes callers who are known and were granted what the method asks for."""
+    """Admits authenticated callers with the scopes that the method needs."""
 
     def __init__(
         self, method: Method, policy: MethodPolicy, audit: Audit, challenges: Sequence[Challenge]
@@ -47,7 +47,11 @@ class Authorize:
         self._challenges = challenges
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call whose principal may call."""
+        """Proceeds with a call whose principal may call.
+
+        Raises:
+            StatusError: UNAUTHENTICATED without a principal, PERMISSION_DENIED without the scopes.
+        """
         principal = call.principal
         if principal is None:
             raise no_credential(self._challenges)
@@ -57,7 +61,7 @@ class Authorize:
         return proceed(call)
 
     def _refusal(self, call: Call, principal: Principal) -> StatusError:
-        """RFC 6750 section 3.1: insufficient_scope, and what would be enough."""
+        """Records and returns insufficient_scope with the needed scopes (RFC 6750 section 3.1)."""
         lacks_some = not self._all <= principal.scopes
         wanted = " ".join(sorted(self._all if lacks_some else self._any))
         self._audit.record(

@@ -1,4 +1,4 @@
-"""Refuses calls of a method while as many as it can bear are under way in this process."""
+"""Rejects calls of a method while its maximum number of calls is under way in this process."""
 
 from collections.abc import Awaitable
 
@@ -9,9 +9,9 @@ from gateway.status import Code
 
 
 class ConcurrencyLimit:
-    """Lets `most` calls of a method be under way at once; streams for as long as they last.
+    """Admits `most` calls of a method at once; a stream counts for as long as it lasts.
 
-    It is the method that is busy, whoever calls: so 503, not 429 (RFC 9110 section 15.6.4).
+    The method is busy, independently of the caller: so 503, not 429 (RFC 9110 section 15.6.4).
     """
 
     def __init__(self, method: Method, most: int) -> None:
@@ -23,7 +23,11 @@ class ConcurrencyLimit:
         return f"<ConcurrencyLimit {self._method.full_name} {self._under_way}/{self._most}>"
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call for which there is room."""
+        """Proceeds with a call below the maximum.
+
+        Raises:
+            StatusError: UNAVAILABLE at the maximum.
+        """
         if self._under_way >= self._most:
             raise too_many_at_once(self._method, self._most)
         self._under_way += 1

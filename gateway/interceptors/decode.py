@@ -1,4 +1,4 @@
-"""The stage that reads and decodes the request: no guard before it has waited for a body."""
+"""Reads and decodes the request, after all checks that need no body."""
 
 from collections.abc import Awaitable
 
@@ -6,12 +6,12 @@ from gateway.call import Call, Handler, Reply
 
 
 def decode(call: Call, proceed: Handler) -> Awaitable[Reply]:
-    """Decodes the one message of a call, and hands the call on.
+    """Decodes the one message of a call and proceeds with the call.
 
-    A call that streams its request is handed on as it is: its messages are decoded as they come.
+    A call that streams its request proceeds at once: its messages are decoded as they arrive.
 
     Raises:
-        StatusError: the request is not what its method takes.
+        StatusError: the request is not valid for its method.
     """
     if call.messages is None and call.message_at_hand() is None:
         return _read_and_proceed(call, proceed)

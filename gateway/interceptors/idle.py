@@ -1,34 +1,35 @@
-"""Ends streams in which nothing happens: no message, whichever way, for longer than allowed."""
+"""Ends streams without a message in either direction for longer than allowed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from gateway.call import Call, Handler, Reply
+from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
 
 
 class IdleLimit:
-    """Fails a stream with DEADLINE_EXCEEDED once it has been silent for `idle_s` seconds."""
+    """Fails a stream with DEADLINE_EXCEEDED once it had no message for `idle_s` seconds."""
 
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answers a call for as long as there is something to hear."""
+        """Proceeds with a call for as long as its messages arrive in time."""
         watch = _Watch(self._idle_s)
         if call.messages is not None:
             call.messages = _heard(call.messages, watch)
         reply = await watch.unless_silent(lambda: proceed(call))
         if reply.messages is not None:
-            reply.messages = _while_heard(reply.messages, watch)
+            reply.messages = watched_stream(reply.messages, watch.unless_silent)
         return reply
 
 
 class _Watch:
-    """The wait for the back end, put off by every message of the client."""
+    """The time limit of the wait for the back end; every message of the client restarts it."""
 
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
@@ -36,7 +37,11 @@ class _Watch:
         self._waiting: asyncio.Timeout | None = None
 
     async def unless_silent(self, start: Callable[[], Awaitable[T]]) -> T:
-        """What `start()` gives; the failure, if nothing is heard for too long."""
+        """Awaits `start()`.
+
+        Raises:
+            StatusError: DEADLINE_EXCEEDED, if there was no message for too long.
+        """
         try:
             async with asyncio.timeout(self._idle_s) as self._waiting:
                 return await start()
@@ -48,31 +53,17 @@ class _Watch:
             self._waiting = None
 
     def heard(self) -> None:
-        """Something has come: the wait begins anew."""
+        """Restarts the time limit after a message."""
         waiting = self._waiting
         if waiting is not None and not waiting.expired():
             waiting.reschedule(self._time_s() + self._idle_s)
 
 
 async def _heard(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
-    """The messages of a request, each noted."""
+    """Yields the messages of a request; each restarts the time limit."""
     try:
         async for message in messages:
             watch.heard()
-            yield message
-    finally:
-        await messages.aclose()
-
-
-async def _while_heard(messages: AsyncGenerator[bytes], watch: _Watch) -> AsyncGenerator[bytes]:
-    """The messages of a reply, for as long as there is something to hear."""
-    following = messages.__anext__
-    try:
-        while True:
-            try:
-                message = await watch.unless_silent(following)
-            except StopAsyncIteration:
-                return
             yield message
     finally:
         await messages.aclose()

@@ -1,4 +1,4 @@
-"""Interceptors of one's own, named in the settings: found, made and opened at start-up."""
+"""Finds, makes and opens the custom interceptors that the settings name, at start-up."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -19,18 +19,18 @@ GROUP = "gateway.interceptors"
 
 
 class InterceptorError(StartUpError):
-    """An interceptor that cannot be used; the text says which setting names it, and why."""
+    """An interceptor cannot be used; the message has the setting that names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedInterceptor:
-    """An interceptor, and the methods it stands before."""
+    """An interceptor and the methods whose calls pass it."""
 
     interceptor: Interceptor
     selector: str = "*"
 
     def stands_before(self, method: Method) -> bool:
-        """Whether calls of `method` pass it."""
+        """True if calls of `method` pass it."""
         return matches(self.selector, method.full_name)
 
 
@@ -39,12 +39,13 @@ async def load_interceptors(
     methods: Iterable[Method] | None,
     stack: AsyncExitStack | None,
 ) -> list[SelectedInterceptor]:
-    """What the settings name, in order; what is an async context manager is left with `stack`.
+    """Makes the interceptors of the settings, in order; `stack` enters async context managers.
 
-    Without a stack none is opened, and without methods selectors may name any: for rehearsals.
+    Without a stack none is entered, and without methods selectors may name any: for checks of the
+    settings alone.
 
     Raises:
-        InterceptorError: one cannot be found or made, or stands before nothing.
+        InterceptorError: one cannot be found or made, or its selector selects no method.
     """
     names = None if methods is None else [method.full_name for method in methods]
     loaded = []
@@ -56,7 +57,7 @@ async def load_interceptors(
         made = _make(options, where)
         if isinstance(made, AbstractAsyncContextManager):
             if stack is None:
-                continue  # what it opens to is known only then
+                continue  # its interceptor is known only after it is entered
             made = await stack.enter_async_context(made)
         _check(made, f"{where}: what {options.use} makes")
         loaded.append(SelectedInterceptor(made, options.selector))
@@ -72,7 +73,7 @@ def _make(options: InterceptorOptions, where: str) -> Any:
     except TypeError as error:
         raise InterceptorError(f"{where}.options: {options.use} takes others: {error}") from None
     except ValueError:
-        pass  # some classes of C do not tell what they take
+        pass  # some classes in C have no signature
     try:
         return factory(**options.options)
     except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.call import Certificate
 from gateway.config.model import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
-from gateway.files import read_file
+from gateway.files import load_certificate_chain, read_file
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import StartUpError
 
@@ -82,7 +82,10 @@ def server_context(options: TlsServer) -> ssl.SSLContext:
     # RFC 9325 section 3.5: renegotiation costs the server more than the client.
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    _load_chain(context, options)
+    try:
+        load_certificate_chain(context, options.cert_file, options.key_file)
+    except ValueError as error:
+        raise TlsError(f"tls.{error}") from None
     if options.client_ca_file is not None:
         try:
             context.load_verify_locations(options.client_ca_file)
@@ -92,23 +95,6 @@ def server_context(options: TlsServer) -> ssl.SSLContext:
             ) from None
         context.verify_mode = _VERIFICATION[options.client_certificates]
     return context
-
-
-def _load_chain(context: ssl.SSLContext, options: TlsServer) -> None:
-    try:
-        # An empty password, so that an encrypted key fails instead of prompting on the terminal.
-        context.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
-    except ssl.SSLError as error:
-        # Not always a string, although the type stubs say so.
-        reason: object = getattr(error, "reason", None)
-        if reason == "KEY_VALUES_MISMATCH":
-            raise TlsError(
-                f"tls.key_file: {options.key_file}: is not the key of {options.cert_file}"
-            ) from None
-        raise TlsError(
-            f"tls: expected certificates as PEM in {options.cert_file} and their key, "
-            f"without a password, in {options.key_file}"
-        ) from None
 
 
 def _files(options: TlsServer) -> list[tuple[str, Path]]:

@@ -1,1 +1,1 @@
-"""The rules for callers of each method, from protos and settings."""
+"""The policies and deadlines of methods, from protos and settings."""

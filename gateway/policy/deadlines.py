@@ -1,4 +1,4 @@
-"""How long each call may take: what its caller asks for, within what its method allows."""
+"""The time that each call may take: as its client asks, within the limits of its method."""
 
 from gateway.config.model import DeadlineOptions
 from gateway.config.selectors import matches
@@ -7,14 +7,14 @@ from gateway.transcoding.metadata import parse_timeout_s
 
 
 class Deadlines:
-    """The time each method's calls get; decided once for each method."""
+    """The time limits of the calls of each method; decided once for each method."""
 
     def __init__(self, options: DeadlineOptions) -> None:
         self._options = options
         self._known: dict[Method, tuple[float, float]] = {}
 
     def timeout_s(self, method: Method, asked: str | None) -> float:
-        """Seconds for one call; `asked` is its Grpc-Timeout header.
+        """Seconds that one call may take; `asked` is its Grpc-Timeout header.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a malformed header.
@@ -27,7 +27,7 @@ class Deadlines:
         return min(parse_timeout_s(asked), limits[1])
 
     def stream_timeout_s(self, method: Method, asked: str | None) -> float | None:
-        """Seconds for one stream, or None for as long as it takes: streams may have no end.
+        """Seconds that one stream may take; None for no limit: streams may have no end.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a malformed header.
@@ -40,7 +40,7 @@ class Deadlines:
         return next((default_s for default_s in reversed(stated) if default_s is not None), None)
 
     def idle_s(self, method: Method) -> float | None:
-        """How long a stream of this method may go without a message; None for any time."""
+        """Seconds that a stream of this method may go without a message; None for no limit."""
         if not (method.client_streaming or method.server_streaming):
             return None
         stated = [r.idle_s for r in self._options.methods if matches(r.selector, method.full_name)]

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor
 
+from gateway.config.grammar import LIKELY_SECRET
 from gateway.schema.catalog import Method
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.fields import FieldPath, FieldPathError, resolve
@@ -16,9 +17,9 @@ from gateway.transcoding.routing.template import Literal, Template
 
 MASK: Final = "***"
 
-_OWN: Final = re.compile(r"gw[a-z]_[0-9A-Za-z_]{16,}+")
+_OWN: Final = re.compile(LIKELY_SECRET)
 _CREDENTIAL: Final = re.compile(
-    rf"({_OWN.pattern}|eyJ[\w\-]{{8,}}+\.[\w\-]++(?:\.[\w\-]*+)?)|eyJ[\w\-]{{8,}}+"
+    rf"({LIKELY_SECRET}|eyJ[\w\-]{{8,}}+\.[\w\-]++(?:\.[\w\-]*+)?)|eyJ[\w\-]{{8,}}+"
 )
 """Tokens and keys of this gateway, and JWTs, at any place in a text.
 

@@ -4,7 +4,6 @@ Every error in a rule is found here, at start-up, so that no request can reach a
 Sources: google/api/http.proto (comments on HttpRule and Http), AIP-127.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from gateway.config.grammar import is_token
 from gateway.config.model import OnConflict, OnError, RoutingOptions
 from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
@@ -21,7 +21,6 @@ from gateway.transcoding.routing.router import Conflict, Router, RouterBuilder
 from gateway.transcoding.routing.template import Template, TemplateError, parse_template
 
 WHOLE: Final = "*"
-_HTTP_METHOD = re.compile(r"\*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 _KNOWN_METHODS = (
@@ -201,7 +200,7 @@ def _bind(method: Method, rule: HttpRule) -> Binding:
         raise _RuleError("an additional binding cannot have additional bindings")
     if not rule.template:
         raise _RuleError("the rule has no pattern: give it get, put, post, delete, patch or custom")
-    if not _HTTP_METHOD.fullmatch(rule.http_method):
+    if rule.http_method != "*" and not is_token(rule.http_method):
         raise _RuleError(f"custom kind {rule.http_method!r} is not an HTTP method")
     template = parse_template(rule.template)
     variables = tuple(resolve(method.input, v.field_path) for v in template.variables)

@@ -9,6 +9,7 @@ from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.model import ForwardedOptions, MetadataOptions
 from gateway.status import invalid_argument
 
@@ -96,7 +97,7 @@ CONTENT_LENGTH: Final = "x-http-content-length"
 """Reply metadata with which a back end states the length of a stream of raw bytes."""
 
 _METADATA_NAME: Final = re.compile(r"[0-9a-z_.\-]+")
-_HEADER_NAME: Final = re.compile(r"[0-9a-z!#$%&'*+\-.^_`|~]+")
+_HEADER_NAME: Final = re.compile(LOWER_TOKEN)
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 _TIMEOUT_UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}

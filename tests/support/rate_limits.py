@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.call import Call, Handler, Principal, Reply, chain
+from gateway.config.policy import CountBy, LimitAlgorithm, RateLimit
 from gateway.interceptors.rate_limits.limits import RateLimits
-from gateway.policy.options import MethodPolicy, RateLimit
+from gateway.policy.options import MethodPolicy
 from gateway.status import Code, StatusError
 from gateway.stores.base import Demand, Limit, StoreUnavailableError, Taken
 from gateway.stores.memory import MemoryStore
@@ -39,6 +40,20 @@ class Remote:
         if self.fails:
             raise StoreUnavailableError("redis at somewhere: ConnectionError")
         return self._memory.take_all_now(demands)
+
+
+def rate_limit(
+    limit: int,
+    window_s: float = 1.0,
+    by: CountBy = CountBy.PRINCIPAL,
+    header: str = "",
+    *,
+    algorithm: LimitAlgorithm = LimitAlgorithm.TOKEN_BUCKET,
+    name: str = "",
+) -> RateLimit:
+    return RateLimit(
+        limit=limit, window_s=window_s, by=by, header=header, algorithm=algorithm, name=name
+    )
 
 
 def call(

@@ -5,7 +5,6 @@ gateway holds the private key, and the public key is published as a JWK set (RFC
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -19,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from gateway.auth.authenticator import AuthError
+from gateway.auth.cache import RecentValues
 from gateway.call import Principal
 from gateway.config.auth import AssertionOptions
 from gateway.files import read_file
 
 _LEAST_RSA_BITS = 2048
-_MOST = 10_000
 # The members that identify a key of each type (RFC 7638 section 3.2).
 _THUMBPRINT = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 
@@ -43,7 +42,7 @@ class Assertions:
         self._key, self._algorithm, public = _read_key(options.key)
         self._headers = {"kid": _thumbprint(public)}
         self._public = {**public, **self._headers, "use": "sig", "alg": self._algorithm}
-        self._made: OrderedDict[object, tuple[float, str]] = OrderedDict()
+        self._made = RecentValues[object, str]()
 
     @property
     def jwk_set(self) -> Mapping[str, object]:
@@ -61,10 +60,7 @@ class Assertions:
         if made is not None and made[0] > now_s:
             return made[1]
         text = self._sign(principal, audience, int(now_s))
-        self._made.pop(key, None)
-        self._made[key] = (now_s + self._options.ttl_s / 2, text)
-        if len(self._made) > _MOST:
-            self._made.popitem(last=False)
+        self._made.put(key, text, now_s + self._options.ttl_s / 2)
         return text
 
     def _sign(self, principal: Principal, audience: str, now_s: int) -> str:

@@ -11,22 +11,21 @@ import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NoReturn
 
 from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.cache import RecentValues
 from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError, usual_name
-from gateway.auth.names import MalformedError, check_name, is_scope
+from gateway.auth.names import MalformedError, can_be_granted, check_name
 from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.tokens.authenticator import bearer
 from gateway.call import Call, Principal
 from gateway.config.credentials import JwtIssuer
 
 _SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_MOST = 10_000
 
 
 class JwtError(Exception):
@@ -160,7 +159,7 @@ class JwtAuthenticator:
         self._clock = clock
         # Verifying a signature costs more than the rest of a call, so results are cached. Tokens
         # are secrets: they stay in this process.
-        self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._known = RecentValues[str, Principal]()
 
     def __repr__(self) -> str:
         return f"<JwtAuthenticator, {len(self._issuers)} issuers, {len(self._known)} tokens>"
@@ -201,14 +200,8 @@ class JwtAuthenticator:
             raise JwtError("the issuer of the token is not trusted here")
         until_s = await issuer.verify(jwt, self._clock())
         principal = issuer.principal(jwt, text)
-        self._remember(text, min(until_s, self._clock() + self._remember_s), principal)
+        self._known.put(text, principal, min(until_s, self._clock() + self._remember_s))
         return principal
-
-    def _remember(self, text: str, until_s: float, principal: Principal) -> None:
-        self._known.pop(text, None)
-        self._known[text] = (until_s, principal)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
 
 
 def _bytes(part: str) -> bytes:
@@ -281,7 +274,7 @@ def _scopes(value: Any) -> list[str]:
     found = value.split(" ") if isinstance(value, str) else value
     if not isinstance(found, list):
         return []
-    return [scope for scope in found if isinstance(scope, str) and is_scope(scope)]
+    return [scope for scope in found if isinstance(scope, str) and can_be_granted(scope)]
 
 
 def _text(value: Any) -> str:

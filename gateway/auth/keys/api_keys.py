@@ -5,14 +5,13 @@ and stored as a digest.
 """
 
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.names import MalformedError, check_name, check_scopes
 from gateway.auth.secrets import API_KEY, digest, is_secret, new_secret
+from gateway.auth.stored import Stored
 from gateway.stores.base import KeyRecord, KeyStore
 
 _ID_BYTES = 6
@@ -45,21 +44,11 @@ class MadeKey:
     record: KeyRecord
 
 
-class ApiKeys:
+class ApiKeys(Stored[KeyStore]):
     """Creates keys and keeps their digests in a store.
 
     Every method raises `StoreUnavailableError` while the store is unavailable.
     """
-
-    def __init__(
-        self,
-        store: KeyStore,
-        audit: Audit = NO_AUDIT,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._audit = audit
-        self._clock = clock
 
     async def create(self, request: KeyRequest) -> MadeKey:
         """Creates a key."""

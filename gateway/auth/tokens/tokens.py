@@ -5,13 +5,12 @@ use means that it was stolen, so all tokens of its login are revoked (RFC 9700 s
 """
 
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.secrets import ACCESS, REFRESH, digest, is_secret, new_secret
+from gateway.auth.stored import Stored
 from gateway.stores.base import (
     Rotation,
     StoreUnavailableError,
@@ -52,21 +51,11 @@ class Issued:
     """The id that all tokens of this login share; not secret."""
 
 
-class Tokens:
+class Tokens(Stored[TokenStore]):
     """Issues tokens and keeps their digests in a store.
 
     Every method raises `StoreUnavailableError` while the store is unavailable.
     """
-
-    def __init__(
-        self,
-        store: TokenStore,
-        audit: Audit = NO_AUDIT,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._audit = audit
-        self._clock = clock
 
     async def issue(self, grant: Grant) -> Issued:
         """Issues tokens for a new login."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote_plus
 
+from gateway.auth.names import can_be_granted
 from gateway.exchange.ring.credentials import is_authorized_twice
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response
@@ -20,7 +21,6 @@ MOST_BYTES = 16 * 1024
 # Seconds for the whole form: it is small, and is processed only when it is complete.
 _READ_TIMEOUT_S = 30.0
 _MOST_FIELDS = 20
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,256}")
 _CODES: Mapping[int, Code] = {
     401: Code.UNAUTHENTICATED,
@@ -215,7 +215,7 @@ def requested_scopes(form: Form) -> frozenset[str]:
 
 def valid_scopes(scopes: Sequence[str]) -> frozenset[str]:
     """Those that are valid scopes (RFC 6749 appendix A.4); one with a space would be two."""
-    return frozenset(scope for scope in scopes if _SCOPE.fullmatch(scope))
+    return frozenset(scope for scope in scopes if can_be_granted(scope))
 
 
 def _parse_basic(value: str, *, decoded: bool = True) -> tuple[str, str]:

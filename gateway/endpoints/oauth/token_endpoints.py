@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from gateway.auth.tokens.authentication_server import AuthenticationServer
 from gateway.auth.tokens.login_throttle import LoginAttempt, LoginThrottle, TooManyAttemptsError
 from gateway.auth.tokens.tokens import Grant, InvalidTokenError, Issued, Tokens
 from gateway.config.auth import TokenOptions
+from gateway.config.grammar import AUTHORITY
 from gateway.endpoints.oauth.form import (
     Form,
     OAuthError,
@@ -41,7 +43,7 @@ JWK_SET = "/.well-known/jwks.json"
 
 _NOT_KEPT = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 _ANYTHING: frozenset[str] = frozenset()
-_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_HOST = re.compile(AUTHORITY)
 
 _Handler = Callable[[Form, Client, str], Awaitable[Mapping[str, object]]]
 
@@ -64,29 +66,23 @@ class _Names(NamedTuple):
     users: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class TokenEndpoints:
     """Issues tokens to clients that the authentication server accepts."""
 
-    def __init__(
-        self,
-        options: TokenOptions,
-        server: AuthenticationServer,
-        tokens: Tokens,
-        attempts: LoginThrottle,
-        scheme: str = "http",
-    ) -> None:
-        self._options = options
-        self._server = server
-        self._tokens = tokens
-        self._attempts = attempts
-        self._scheme = scheme
+    options: TokenOptions
+    server: AuthenticationServer
+    tokens: Tokens
+    attempts: LoginThrottle
+    scheme: str = "http"
+    """The scheme of the URLs in the metadata, where no issuer is set."""
 
     @property
     def endpoints(self) -> Endpoints:
         """The endpoints by path and method."""
         # RFC 8414 section 3.1: the path of an issuer is appended to the well-known one. It is empty
         # if a proxy removes it or no issuer is set.
-        path = urlsplit(self._options.issuer or "").path.rstrip("/")
+        path = urlsplit(self.options.issuer or "").path.rstrip("/")
         return {
             TOKEN: {"POST": self._guarded(self._token)},
             REVOKE: {"POST": self._guarded(self._revoke)},
@@ -101,7 +97,7 @@ class TokenEndpoints:
                 form = await read_form(request)
                 clients = parse_clients(request.headers, form)
                 names = self._names(form, clients)
-                async with self._attempts.attempt(
+                async with self.attempts.attempt(
                     [*names.clients, *names.users], request.client
                 ) as attempt:
                     asked = _by_either(answer, form, clients, request.client)
@@ -122,7 +118,7 @@ class TokenEndpoints:
 
     def _names(self, form: Form, clients: Sequence[Client]) -> "_Names":
         names = _Names(tuple(dict.fromkeys(f"client:{client.id}" for client in clients)))
-        if self._options.allow_password and form.get("grant_type") == "password":
+        if self.options.allow_password and form.get("grant_type") == "password":
             names = _Names(names.clients, (f"user:{form['username']}",))
         return names
 
@@ -130,7 +126,7 @@ class TokenEndpoints:
         match form.get("grant_type"):
             case "client_credentials":
                 issued = await self._issue(form, AuthenticateRequest(client=client), peer)
-            case "password" if self._options.allow_password:
+            case "password" if self.options.allow_password:
                 password = Password(username=form["username"], password=form["password"])
                 asked = AuthenticateRequest(client=client, password=password)
                 issued = await self._issue(form, asked, peer)
@@ -146,16 +142,16 @@ class TokenEndpoints:
         wanted = requested_scopes(form)
         answer = await self._ask(asked, wanted, peer)
         granted = _granted(answer, wanted)
-        return await self._tokens.issue(self._grant(answer, asked.client.id, granted, granted))
+        return await self.tokens.issue(self._grant(answer, asked.client.id, granted, granted))
 
     async def _renew(self, form: Form, client: Client, peer: str) -> Issued:
         text, wanted = form["refresh_token"], requested_scopes(form)
-        record = await self._tokens.find_refresh(text)
+        record = await self.tokens.find_refresh(text)
         if record is None or record.client != client.id:
             # The fault of a token is reported to authenticated clients only.
             await self._check_client(client, peer)
             if record is None:
-                raise await self._tokens.refusal(text)
+                raise await self.tokens.refusal(text)
             raise OAuthError("invalid_grant", "the refresh token was issued to another client")
         asked = AuthenticateRequest(client=client, renewal=Renewal(principal=record.principal))
         answer = await self._ask(asked, record.scopes, peer)
@@ -167,7 +163,7 @@ class TokenEndpoints:
         if not wanted <= renewable:
             raise OAuthError("invalid_scope", "a requested scope was not granted")
         grant = self._grant(answer, client.id, wanted or renewable, renewable)
-        return await self._tokens.renew(text, record, grant)
+        return await self.tokens.renew(text, record, grant)
 
     async def _ask(
         self, asked: AuthenticateRequest, wanted: frozenset[str], peer: str
@@ -175,7 +171,7 @@ class TokenEndpoints:
         asked.requested_scopes.extend(sorted(wanted))
         asked.peer = peer
         try:
-            return await self._server(asked)
+            return await self.server(asked)
         except StatusError as error:
             raise _refused(error) from None
 
@@ -195,7 +191,7 @@ class TokenEndpoints:
         except MalformedError:
             # An empty or malformed name: back ends could take it for another principal's.
             raise _unavailable() from None
-        options = self._options
+        options = self.options
         ttl = answer.time_to_live
         ttl_s = ttl.seconds + ttl.nanos / 1e9
         return Grant(
@@ -211,27 +207,27 @@ class TokenEndpoints:
     async def _revoke(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
         """Revokes a token; an invalid token is not an error (RFC 7009 section 2.2)."""
         await self._check_client(client, peer)
-        record = await self._tokens.find(form["token"])
+        record = await self.tokens.find(form["token"])
         if record is not None and record.client == client.id:
-            await self._tokens.revoke(record)
+            await self.tokens.revoke(record)
         return {}
 
     async def _introspect(self, form: Form, client: Client, peer: str) -> Mapping[str, object]:
         """Describes a token; inactive if invalid or another client's (RFC 7662 section 2.2)."""
         await self._check_client(client, peer)
-        record = await self._tokens.find(form["token"])
-        if record is None or client.id not in (record.client, *self._options.introspectors):
+        record = await self.tokens.find(form["token"])
+        if record is None or client.id not in (record.client, *self.options.introspectors):
             return {"active": False}
         return _introspected(record)
 
     async def _metadata(self, request: Request) -> Response:
         host = request.headers.get("Host", "")
         asked = host if _HOST.fullmatch(host) else "localhost"
-        issuer = self._options.issuer or f"{self._scheme}://{asked}"
+        issuer = self.options.issuer or f"{self.scheme}://{asked}"
         base = issuer.rstrip("/")
         authentication = ["client_secret_basic", "client_secret_post"]
         grants = ["client_credentials", "refresh_token"]
-        if self._options.allow_password:
+        if self.options.allow_password:
             grants.append("password")
         body = {
             "issuer": issuer,

@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from gateway.config.cors import ANY, CorsOptions
+from gateway.config.grammar import TOKEN_CHARACTER
 from gateway.config.patterns import REGEX, compile_pattern
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, StatusError
 
 # The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
-_NAMES = re.compile(
-    r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:[ \t]*+,[ \t]*+[!#$%&'*+\-.^_`|~0-9A-Za-z]++)*+"
-)
+_NAMES = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*+")
 _PREFIX = "access-control-"
 _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 

@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
 from gateway.auth.refusals import unclear
+from gateway.config.grammar import SECRET
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.status import StatusError
 
-_SECRET = re.compile(r"gw[trk]_[0-9A-Za-z]{49}")
+_SECRET = re.compile(SECRET)
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
 
 

@@ -5,13 +5,13 @@ The response does not name the rule; the log and the audit trail do.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from posixpath import normpath
 from urllib.parse import unquote
 
-from gateway.audit import Audit
+from gateway.audit import Audit, RecordThrottle
+from gateway.config.client_networks import Networks
 from gateway.config.filters import FilterRule
 from gateway.config.patterns import Matches, compile_pattern, compile_patterns
 from gateway.config.sections import Network
@@ -23,26 +23,22 @@ logger = logging.getLogger("gateway")
 
 Condition = Callable[[Request], StatusError | None]
 """Returns the error that a request is rejected with, or None."""
+_Texts = tuple[str, ...]
 
 _DEFAULT_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_MAX_LOGGED = 1024
 _LOG_INTERVAL_S = 1.0
+"""The least time between two records of one rule and one client."""
 
 
 def filter_checks(
     rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
 ) -> Sequence[RequestCheck]:
     """Returns one check for each rule, in order."""
-    logged: dict[tuple[str, str], float] = {}
-    return [_rule_check(rule, audit, logged, clock) for rule in rules]
+    throttle = RecordThrottle(clock)
+    return [_rule_check(rule, audit, throttle) for rule in rules]
 
 
-def _rule_check(
-    rule: FilterRule,
-    audit: Audit,
-    logged: dict[tuple[str, str], float],
-    clock: Callable[[], float],
-) -> RequestCheck:
+def _rule_check(rule: FilterRule, audit: Audit, throttle: RecordThrottle) -> RequestCheck:
     applies_to = _any_spelling(rule.paths) if rule.paths else None
     conditions = list(_conditions(rule))
 
@@ -52,59 +48,41 @@ def _rule_check(
         for condition in conditions:
             refusal = condition(request)
             if refusal is not None:
-                _log_refusal(rule.name, request, audit, logged, clock())
+                if throttle.admits((rule.name, request.client), _LOG_INTERVAL_S):
+                    _record(rule.name, request.client, audit)
                 raise refusal
 
     return check
 
 
-def _log_refusal(
-    rule: str, request: Request, audit: Audit, logged: dict[tuple[str, str], float], now_s: float
-) -> None:
-    """Logs a rejection, at most once a second for each rule and client, so a flood is one line."""
-    key = (rule, request.client)
-    if logged.get(key, 0.0) > now_s:
-        return
-    if len(logged) >= _MAX_LOGGED:
-        logged.clear()
-    logged[key] = now_s + _LOG_INTERVAL_S
-    logger.info("filter %s rejected a request from %s", rule, request.client)
-    audit.record("policy.refused", peer=request.client, rule=f"filter {rule}")
+def _record(rule: str, client: str, audit: Audit) -> None:
+    logger.info("filter %s rejected a request from %s", rule, client)
+    audit.record("policy.refused", peer=client, rule=f"filter {rule}")
 
 
-def _conditions(rule: FilterRule) -> Sequence[Condition]:
-    conditions: list[Condition] = []
-    if rule.allow_networks or rule.deny_networks:
-        conditions.append(_of_networks(rule.allow_networks, rule.deny_networks))
-    if rule.allow_methods or rule.deny_methods:
-        conditions.append(_of_methods(rule.allow_methods, rule.deny_methods))
-    if rule.allow_paths or rule.deny_paths:
-        conditions.append(_of_paths(rule.allow_paths, rule.deny_paths))
+def _conditions(rule: FilterRule) -> Iterator[Condition]:
+    lists: Sequence[tuple[Callable[[Sequence[str], Sequence[str]], Condition], _Texts, _Texts]] = (
+        (_of_networks, rule.allow_networks, rule.deny_networks),
+        (_of_methods, rule.allow_methods, rule.deny_methods),
+        (_of_paths, rule.allow_paths, rule.deny_paths),
+        (_of_content_types, rule.allow_content_types, rule.deny_content_types),
+        (_of_user_agents, rule.allow_user_agents, rule.deny_user_agents),
+    )
+    for condition_of, allow, deny in lists:
+        if allow or deny:
+            yield condition_of(allow, deny)
     if rule.require_headers or rule.forbid_headers:
-        conditions.append(_of_headers(rule.require_headers, rule.forbid_headers))
-    if rule.allow_content_types or rule.deny_content_types:
-        conditions.append(_of_content_types(rule.allow_content_types, rule.deny_content_types))
-    if rule.allow_user_agents or rule.deny_user_agents:
-        conditions.append(_of_user_agents(rule.allow_user_agents, rule.deny_user_agents))
-    return conditions
+        yield _of_headers(rule.require_headers, rule.forbid_headers)
 
 
 def _of_networks(allow: Sequence[Network], deny: Sequence[Network]) -> Condition:
-    allowed = [ip_network(one, strict=False) for one in allow]
-    denied = [ip_network(one, strict=False) for one in deny]
+    allowed, denied = Networks(allow), Networks(deny)
 
     # Cached, so that a client's address is not parsed for each of its requests.
     @lru_cache(maxsize=4096)
     def is_refused(client: str) -> bool:
-        try:
-            address = ip_address(client.partition("%")[0])
-        except ValueError:
-            return bool(allowed)  # a Unix socket or an unknown address is in no network
-        # A listener on [::] sees IPv4 clients in their mapped form (RFC 4291 section 2.5.5.2).
-        address = getattr(address, "ipv4_mapped", None) or address
-        if any(address in network for network in denied):
-            return True
-        return bool(allowed) and not any(address in network for network in allowed)
+        # A client without an address, such as one on a Unix socket, is in no network.
+        return denied.have(client) or (bool(allowed) and not allowed.have(client))
 
     return lambda request: _forbidden() if is_refused(request.client) else None
 

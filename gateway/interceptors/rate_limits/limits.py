@@ -1,20 +1,19 @@
-"""Refuses callers who call too often.
+"""Rejects calls that exceed a rate limit.
 
-Where calls are counted in this process nothing waits; where a store counts for many processes, all
-limits of a method are asked in one round trip, and a store that is down decides nothing for long.
+Counters in this process answer without a wait. A store that counts for many processes is asked for
+all limits of a method in one round trip; while it is unavailable, calls do not wait for it.
 """
 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.audit import Audit
+from gateway.audit import Audit, RecordThrottle
 from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.rate_limits import OnStoreFailure, RateLimitOptions
 from gateway.interceptors.rate_limits.refusal import Quotas, cannot_count, limit_reached
-from gateway.interceptors.rate_limits.rules import rate_rules
+from gateway.interceptors.rate_limits.rules import counters_of
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
 from gateway.stores.base import CounterStore, Demand, StoreUnavailableError, Taken
@@ -23,11 +22,10 @@ from gateway.stores.memory import MemoryStore
 logger = logging.getLogger("gateway")
 
 _PROBE_EVERY_S = 0.1
-_MOST_NOTED = 1024
 
 
 class RateLimits:
-    """Makes the guards of methods with rate limits, which count in one place."""
+    """Makes the interceptors of methods with rate limits; all of them share one store."""
 
     def __init__(
         self,
@@ -38,43 +36,43 @@ class RateLimits:
     ) -> None:
         self._counters = counters
         self._shared = SharedCounters(counters, options, clock)
-        self._refusals = _Refusals(audit, clock)
+        self._refusals = _RefusalRecords(audit, clock)
         self._headers = options.headers
 
     def guards(self, method: Method, policy: MethodPolicy) -> Sequence[Interceptor]:
-        """What holds the limits of a method; nothing where it has none."""
+        """Returns the interceptor that applies the limits of a method; none if it has no limits."""
         if not policy.rate_limits:
             return ()
         checks = _Checks(method, policy, self._refusals, headers=self._headers)
         if isinstance(self._counters, MemoryStore):
-            kind = LocalLimit if len(checks.rules) == 1 else LocalLimits
+            kind = LocalLimit if len(checks.limits) == 1 else LocalLimits
             return (kind(checks, self._counters),)
         return (SharedLimits(checks, self._shared),)
 
 
 class _Checks:
-    """What the limits of one method ask of a call, and what becomes of the answer."""
+    """Maps calls of one method to demands on counters, and the answers to headers and errors."""
 
     def __init__(
-        self, method: Method, policy: MethodPolicy, refusals: "_Refusals", *, headers: bool
+        self, method: Method, policy: MethodPolicy, refusals: "_RefusalRecords", *, headers: bool
     ) -> None:
-        self.rules = rate_rules(method.full_name, policy.rate_limits)
+        self.limits = counters_of(method.full_name, policy.rate_limits)
         self.cost = policy.cost
-        self.quotas = Quotas(self.rules) if headers else None
+        self.quotas = Quotas(self.limits) if headers else None
         self._method = method
         self._refusals = refusals
-        self._keys_and_limits = [(rule.key, rule.limit) for rule in self.rules]
+        self._keys_and_limits = [(one.key, one.limit) for one in self.limits]
 
     def demands(self, call: Call) -> list[Demand]:
-        """What a call takes, and from which counters."""
+        """Returns the counters that a call takes from, and the amount."""
         cost = self.cost
         return [(key(call), limit, cost) for key, limit in self._keys_and_limits]
 
     def settle(self, call: Call, demands: Sequence[Demand], taken: Sequence[Taken]) -> None:
-        """Tells the caller what is left.
+        """Adds the rest of each limit to the headers of the response.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED, where it is too little.
+            StatusError: RESOURCE_EXHAUSTED, if a limit is exceeded.
         """
         if self.quotas is not None:
             call.response_headers += self.quotas.headers(taken)
@@ -83,26 +81,30 @@ class _Checks:
                 self.refuse(call, [key for key, _, _ in demands], taken)
 
     def refuse(self, call: Call, keys: Sequence[str], taken: Sequence[Taken]) -> None:
-        """Writes the refusal down, and raises it."""
-        for rule, key, one in zip(self.rules, keys, taken, strict=True):
+        """Records the refusal and raises it.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED, always.
+        """
+        for limit, key, one in zip(self.limits, keys, taken, strict=True):
             if not one.allowed:
-                self._refusals.note(call, rule.label, key, one.retry_after_s)
-        raise limit_reached(self._method, self.rules, keys, taken)
+                self._refusals.add(call, limit.label, key, one.retry_after_s)
+        raise limit_reached(self._method, self.limits, keys, taken)
 
 
 class LocalLimit:
     """One limit, counted in this process."""
 
     def __init__(self, checks: _Checks, counters: MemoryStore) -> None:
-        (rule,) = checks.rules
-        # Bound once, and one limit apart from many: saves a third of what the check costs.
-        self._key = rule.key
-        self._take = counters.taker(rule.limit, checks.cost)
+        (limit,) = checks.limits
+        # Bound once, and one limit apart from many: this avoids a third of the cost of the check.
+        self._key = limit.key
+        self._take = counters.taker(limit.limit, checks.cost)
         self._headers = None if checks.quotas is None else checks.quotas.headers_of_one
         self._checks = checks
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call within the limit."""
+        """Proceeds with a call within the limit."""
         key = self._key(call)
         taken = self._take(key)
         if self._headers is not None:
@@ -120,7 +122,7 @@ class LocalLimits:
         self._take = counters.take_all_now
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Answers a call within all limits."""
+        """Proceeds with a call within all limits."""
         demands = self._checks.demands(call)
         self._checks.settle(call, demands, self._take(demands))
         return proceed(call)
@@ -134,7 +136,7 @@ class SharedLimits:
         self._counters = counters
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answers a call within all limits."""
+        """Proceeds with a call within all limits."""
         demands = self._checks.demands(call)
         taken = await self._counters.take_all(demands)
         if taken is not None:
@@ -143,7 +145,7 @@ class SharedLimits:
 
 
 class SharedCounters:
-    """A store, asked no longer than a call can wait, and hardly at all while it is down."""
+    """A store with a time-out for each request, and with few requests while it is unavailable."""
 
     def __init__(
         self, store: CounterStore, options: RateLimitOptions, clock: Callable[[], float]
@@ -156,10 +158,10 @@ class SharedCounters:
         self._probe_at_s = 0.0
 
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken] | None:
-        """What came of asking; None if nobody can tell and the call may pass nevertheless.
+        """Takes from the store; None if it is unavailable and `on_store_failure` is open.
 
         Raises:
-            StatusError: UNAVAILABLE, if nobody can tell and it may not.
+            StatusError: UNAVAILABLE, if it is unavailable and `on_store_failure` is closed.
         """
         if not self._is_due():
             return self._pass_uncounted()
@@ -178,7 +180,7 @@ class SharedCounters:
         return taken
 
     def _is_due(self) -> bool:
-        """Whether the store is up, or it is time to see if it is."""
+        """True if the store is available, or due for a probe."""
         if not self._is_down:
             return True
         now_s = self._clock()
@@ -200,26 +202,17 @@ class SharedCounters:
         raise cannot_count()
 
 
-class _Refusals:
-    """Writes refusals into the audit trail: the first, until what was refused could pass.
-
-    Whoever knocks a thousand times a second is worth one line, not a thousand.
-    """
+class _RefusalRecords:
+    """Adds refusals to the audit log: the first, then none until the refused call could pass."""
 
     def __init__(self, audit: Audit, clock: Callable[[], float]) -> None:
         self._audit = audit
-        self._clock = clock
-        self._noted: OrderedDict[str, float] = OrderedDict()
+        self._throttle = RecordThrottle(clock)
 
-    def note(self, call: Call, label: str, key: str, wait_s: float) -> None:
-        """Notes that a call was refused by the limit `label`."""
-        now_s = self._clock()
-        if self._noted.get(key, 0.0) > now_s:
+    def add(self, call: Call, label: str, key: str, wait_s: float) -> None:
+        """Records that the limit `label` refused a call."""
+        if not self._throttle.admits(key, max(1.0, wait_s)):
             return
-        self._noted[key] = now_s + max(1.0, wait_s)
-        self._noted.move_to_end(key)
-        if len(self._noted) > _MOST_NOTED:
-            self._noted.popitem(last=False)
         principal = call.principal
         self._audit.record(
             "policy.refused",

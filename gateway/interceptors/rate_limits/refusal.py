@@ -1,4 +1,4 @@
-"""What callers are told of rate limits: in every response, and when they have reached one.
+"""The rate limit headers of responses, and the errors of calls that exceed a limit.
 
 `RateLimit` and `RateLimit-Policy` follow draft-ietf-httpapi-ratelimit-headers-10, in the syntax of
 structured fields (RFC 9651).
@@ -11,69 +11,69 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 
-from gateway.interceptors.rate_limits.rules import RateRule
+from gateway.interceptors.rate_limits.rules import Counters
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.stores.base import Taken
 
 DOMAIN = "gatewayapi.v1"
-"""Whose reasons they are (google.rpc.ErrorInfo)."""
+"""The domain of the error reasons (google.rpc.ErrorInfo)."""
 
-# Less than a network needs, and more than floating point is off by: 11 s are not to be told as 12.
+# More than the error of floating point and less than a network needs: 11 s must not become 12.
 _NOTHING_S = 1e-6
 
 
 class Quotas:
     """The two header fields for the limits of one method."""
 
-    def __init__(self, rules: Sequence[RateRule]) -> None:
-        self._labels = [_string(rule.label) for rule in rules]
-        policies = [label + _policy(rule) for label, rule in zip(self._labels, rules, strict=True)]
+    def __init__(self, limits: Sequence[Counters]) -> None:
+        self._labels = [_string(one.label) for one in limits]
+        policies = [label + _policy(one) for label, one in zip(self._labels, limits, strict=True)]
         self._policy = ("RateLimit-Policy", ", ".join(policies))
 
     def headers(self, taken: Sequence[Taken]) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The fields of one response: what there is of each limit, and for how long."""
+        """Returns the fields of one response: the rest of each limit, and the time to its reset."""
         left = map(_left, self._labels, taken)
         return self._policy, ("RateLimit", ", ".join(left))
 
     def headers_of_one(self, taken: Taken) -> tuple[tuple[str, str], tuple[str, str]]:
-        """`headers`, where there is one limit."""
+        """Returns the same as `headers` for a method with one limit."""
         return self._policy, ("RateLimit", _left(self._labels[0], taken))
 
 
-def _policy(rule: RateRule) -> str:
-    window_s = rule.limit.window_s
-    # Windows are whole seconds there; what is none is left unsaid.
+def _policy(one: Counters) -> str:
+    window_s = one.limit.window_s
+    # Windows are whole seconds in this syntax; other windows are left out.
     window = f";w={int(window_s)}" if window_s == int(window_s) else ""
-    return f";q={rule.limit.limit}{window}"
+    return f";q={one.limit.limit}{window}"
 
 
 def _left(label: str, taken: Taken) -> str:
     allowed, remaining, retry_after_s, reset_after_s = taken
-    # Section 4.2: where there is a Retry-After too, both name the same point in time.
+    # Section 4.2: a Retry-After in the same response must name the same point in time.
     after_s = reset_after_s if allowed else retry_after_s
     return f"{label};r={remaining};t={ceil(after_s - _NOTHING_S)}"
 
 
 def _string(text: str) -> str:
-    """A string of RFC 9651 section 3.3.3, which holds printable ASCII."""
+    """Formats a string of RFC 9651 section 3.3.3, which holds printable ASCII."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
     return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def limit_reached(
-    method: Method, rules: Sequence[RateRule], keys: Sequence[str], taken: Sequence[Taken]
+    method: Method, limits: Sequence[Counters], keys: Sequence[str], taken: Sequence[Taken]
 ) -> StatusError:
-    """The refusal of a call for which there was too little in some of `taken`."""
-    reached = [one for one in zip(rules, keys, taken, strict=True) if not one[2].allowed]
+    """Returns the error of a call that at least one of `taken` refused."""
+    reached = [one for one in zip(limits, keys, taken, strict=True) if not one[2].allowed]
     wait_s = max(one.retry_after_s for *_, one in reached)
     failure = QuotaFailure()
-    for rule, key, _ in reached:
-        limit = rule.limit
+    for one, key, _ in reached:
+        limit = one.limit
         failure.violations.add(
-            subject=rule.subject_of(key),
-            description=f"{rule.label}: {limit.limit} in {limit.window_s:g} s",
-            quota_id=rule.label,
+            subject=one.subject_of(key),
+            description=f"{one.label}: {limit.limit} in {limit.window_s:g} s",
+            quota_id=one.label,
             quota_value=limit.limit,
         )
     label = reached[0][0].label
@@ -87,7 +87,7 @@ def limit_reached(
 
 
 def cannot_count() -> StatusError:
-    """The answer while nobody can count, where that is not to mean that anything goes."""
+    """Returns the error while the store is unavailable, for `on_store_failure: closed`."""
     return StatusError(
         Code.UNAVAILABLE,
         "rate limits cannot be checked at the moment",
@@ -96,7 +96,7 @@ def cannot_count() -> StatusError:
 
 
 def too_many_at_once(method: Method, most: int) -> StatusError:
-    """The refusal of a call while `most` others of its method are under way."""
+    """Returns the error of a call while `most` others of its method are under way."""
     info = {"limit": str(most), "service": method.service, "method": method.name}
     return StatusError(
         Code.UNAVAILABLE,

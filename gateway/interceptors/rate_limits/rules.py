@@ -1,6 +1,6 @@
-"""The rate limits of a method, made ready: what is counted for whom, and what it is called.
+"""The counters of the rate limits of a method: their keys, and the labels of the limits.
 
-Everything that is the same for all calls is worked out here, at start-up.
+Everything that is the same for all calls is computed here, at start-up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,45 +10,47 @@ from hashlib import blake2b
 
 from gateway.auth.client_networks import network_of
 from gateway.call import Call
-from gateway.policy.options import CountBy, LimitAlgorithm, MethodPolicy, RateLimit
+from gateway.config.policy import CountBy, LimitAlgorithm, RateLimit
+from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 from gateway.stores.base import Limit, SlidingWindow, TokenBucket
 
 KeyOf = Callable[[Call], str]
-"""The counter that a call takes from."""
+"""Maps a call to the key of the counter that it takes from."""
 
-# What a caller can make long is kept as its digest beyond this.
+# Longer names are stored as their digests, because callers choose their length.
 _LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class RateRule:
-    """One limit of one method."""
+class Counters:
+    """The counters of one limit of one method."""
 
     label: str
-    """What it is called in front of callers; no two of a method are called the same."""
+    """The name of the limit in responses; unique within a method."""
     limit: Limit
+    """The limit that each counter holds."""
     key: KeyOf
     prefix: str
-    """What all its counters' names begin with."""
+    """The beginning of the keys of all its counters."""
     subject: str
-    """What tells its counters apart, if that is not to be shown; else empty."""
+    """The property that distinguishes its counters, if its value is secret; otherwise empty."""
 
     def subject_of(self, key: str) -> str:
-        """Whom a counter belongs to, for the eyes of whoever is counted."""
+        """Names the owner of a counter, for the caller that it counts."""
         return self.subject or key.removeprefix(self.prefix)
 
 
 class RateLimitError(StartUpError):
-    """Limits that contradict each other, or that no call can pass; a line for each."""
+    """Limits that contradict each other or that no call can pass; one line for each."""
 
 
 def check_rate_limits(policies: Mapping[Method, MethodPolicy]) -> None:
-    """Sees that every limit can be held.
+    """Rejects limits that cannot be applied.
 
     Raises:
-        RateLimitError: some cannot.
+        RateLimitError: a call costs more than a limit has, or limits of one name differ.
     """
     wrong: list[str] = []
     named: dict[str, tuple[str, RateLimit]] = {}
@@ -69,20 +71,20 @@ def check_rate_limits(policies: Mapping[Method, MethodPolicy]) -> None:
         raise RateLimitError("\n".join(wrong))
 
 
-def rate_rules(method: str, limits: Sequence[RateLimit]) -> tuple[RateRule, ...]:
-    """The limits of `method`, a full name, made ready."""
-    rules: dict[str, RateRule] = {}
+def counters_of(method: str, limits: Sequence[RateLimit]) -> tuple[Counters, ...]:
+    """Returns the counters of the limits of `method`, a full name."""
+    found: dict[str, Counters] = {}
     labels: set[str] = set()
     for limit in limits:
         prefix = _prefix(method, limit)
-        if prefix not in rules:  # said twice is said once
+        if prefix not in found:  # equal limits are one limit
             label = _label(limit, labels)
             labels.add(label)
-            rules[prefix] = _rule(label, prefix, limit)
-    return tuple(rules.values())
+            found[prefix] = _counters(label, prefix, limit)
+    return tuple(found.values())
 
 
-def _rule(label: str, prefix: str, limit: RateLimit) -> RateRule:
+def _counters(label: str, prefix: str, limit: RateLimit) -> Counters:
     kind = TokenBucket if limit.algorithm is LimitAlgorithm.TOKEN_BUCKET else SlidingWindow
     shown = ""
     match limit.by:
@@ -90,11 +92,11 @@ def _rule(label: str, prefix: str, limit: RateLimit) -> RateRule:
             shown = f"header:{limit.header}"
         case CountBy.CREDENTIAL | CountBy.METHOD:
             shown = limit.by
-    return RateRule(label, kind(limit.limit, limit.window_s), _key_of(limit, prefix), prefix, shown)
+    return Counters(label, kind(limit.limit, limit.window_s), _key_of(limit, prefix), prefix, shown)
 
 
 def _prefix(method: str, limit: RateLimit) -> str:
-    """What the counters of a limit share, and no others: one that is changed starts afresh."""
+    """Begins the keys of all counters of a limit, and no others; a changed limit starts afresh."""
     whose = f"limit {limit.name}" if limit.name else method
     by = f"{limit.by}={limit.header}" if limit.by is CountBy.HEADER else limit.by
     return f"rate:{whose}:{by}:{limit.algorithm}:{limit.limit}/{limit.window_s:g}:"
@@ -146,11 +148,11 @@ def _by_address(prefix: str, call: Call) -> str:
 
 
 def _by_header(prefix: str, by_address: str, header: str, call: Call) -> str:
-    # Who leaves the header out gains nothing by it.
+    # A call without the header is counted by its address, so that omitting it gains nothing.
     value = call.headers.get(header)
     return by_address + network_of(call.peer) if value is None else prefix + _digest(value)
 
 
 def _digest(text: str) -> str:
-    """A short name for a text that may be long, or a secret."""
+    """Shortens a text that may be long or secret."""
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -3,7 +3,7 @@
 import ssl
 
 from gateway.config.model import TlsClient
-from gateway.files import read_file
+from gateway.files import load_certificate_chain, read_file
 
 
 def check_tls_files(tls: TlsClient) -> None:
@@ -22,19 +22,5 @@ def check_tls_files(tls: TlsClient) -> None:
             context.load_verify_locations(tls.ca_file)
         except ssl.SSLError:
             raise ValueError(f"ca_file: {tls.ca_file}: holds no certificate in PEM") from None
-    if tls.cert_file is None or tls.key_file is None:
-        return
-    try:
-        # An empty password: without it the ssl module would prompt on the terminal.
-        context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
-    except ssl.SSLError as error:
-        # Not always a string, in spite of its declared type.
-        reason: object = getattr(error, "reason", None)
-        if reason == "KEY_VALUES_MISMATCH":
-            raise ValueError(
-                f"key_file: {tls.key_file}: is not the key of {tls.cert_file}"
-            ) from None
-        raise ValueError(
-            f"cert_file: expected certificates as PEM in {tls.cert_file} and their key, "
-            f"without a password, in {tls.key_file}"
-        ) from None
+    if tls.cert_file is not None and tls.key_file is not None:
+        load_certificate_chain(context, tls.cert_file, tls.key_file)

@@ -10,11 +10,12 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from gateway.app.site import load_schema
 from gateway.config.model import Config
 from gateway.policy.effective import effective_policies
-from gateway.policy.options import PolicyError, RateLimit
+from gateway.policy.options import PolicyError
 from gateway.upstream.pool import open_pool
 from gen.echo.v1 import echo_pb2
 from tests.support.command_line import run as gateway
 from tests.support.http import echo_gateway
+from tests.support.rate_limits import rate_limit
 from tests.support.servers import library_server
 
 LIBRARY = ("--module", "gen.library.v1")
@@ -84,7 +85,7 @@ async def test_a_server_that_is_asked_by_reflection_says_its_policies() -> None:
     policies = effective_policies(schema, ())
     policy = policies[schema.methods["library.v1.LibraryService.DeleteShelf"]]
     assert policy.scopes_all == {"books.write"}
-    assert policy.rate_limits == (RateLimit(30, 60.0),)
+    assert policy.rate_limits == (rate_limit(30, 60.0),)
 
 
 async def test_a_policys_time_ends_a_call_that_asks_for_more() -> None:

@@ -6,11 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.model import DeadlineOptions
-from gateway.config.policy import PolicyRule
+from gateway.config.policy import CountBy, PolicyRule
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import effective_policies, summary, with_timeouts, without_policy
-from gateway.policy.options import CountBy, MethodPolicy, PolicyError, RateLimit
+from gateway.policy.options import MethodPolicy, PolicyError
 from gateway.schema.catalog import build_schema
+from tests.support.rate_limits import rate_limit
 from tests.support.schema import descriptor_set
 
 PROTO = """
@@ -64,7 +65,7 @@ def test_rules_are_stronger_than_protos_and_later_rules_than_earlier_field_by_fi
     assert found["shop.v1.Shop.Get"] == MethodPolicy(
         scopes_all=frozenset({"read"}), cost=3, is_stated=True
     )
-    assert found["shop.v1.Shop.List"].rate_limits == (RateLimit(7, 1.0, CountBy.ADDRESS),)
+    assert found["shop.v1.Shop.List"].rate_limits == (rate_limit(7, 1.0, CountBy.ADDRESS),)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,14 @@ def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any]) -> None:
 
 def test_a_header_to_count_by_must_be_one() -> None:
     limit = {"limit": 1, "by": "header", "header": "X Tenant"}
-    with pytest.raises(PolicyError, match=r"policies\[0\]: rate_limits\[0\]\.header: expected"):
+    with pytest.raises(ValidationError, match=r"rate_limits\.0\.header\s+.*expected the name"):
         policies({"selector": "shop.v1.Shop.Get", "rate_limits": [limit]})
+
+
+def test_names_of_headers_to_count_by_are_compared_in_lower_case() -> None:
+    limit = {"limit": 1, "by": "header", "header": "X-Tenant"}
+    found = policies({"selector": "shop.v1.Shop.Get", "rate_limits": [limit]})
+    assert found["shop.v1.Shop.Get"].rate_limits[0].header == "x-tenant"
 
 
 def test_what_is_redacted_must_be_there() -> None:
@@ -126,7 +133,7 @@ def test_a_policy_can_be_read_on_one_line() -> None:
         anonymous=False,
         scopes_all=frozenset("ba"),
         scopes_any=frozenset("dc"),
-        rate_limits=(RateLimit(10, 60), RateLimit(1, 0.5, CountBy.HEADER, "x-tenant")),
+        rate_limits=(rate_limit(10, 60), rate_limit(1, 0.5, CountBy.HEADER, "x-tenant")),
         cost=2,
         max_concurrent=4,
         timeout_s=1.5,

@@ -1,19 +1,16 @@
 """Policies: what options say, and what becomes of parts that speak of one method."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from pydantic import BaseModel
 
-from gateway.policy.options import (
-    CountBy,
-    LimitAlgorithm,
-    MethodPolicy,
-    PolicyError,
-    PolicyPart,
-    RateLimit,
-    declared_parts,
-    merged,
-)
+from gateway.config.policy import CountBy, LimitAlgorithm, PolicyRule, RateLimit, ScopesRule
+from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.schema.catalog import build_schema
+from gatewayapi.v1 import policy_pb2 as pb
+from tests.support.rate_limits import rate_limit
 from tests.support.schema import descriptor_set
 
 PROTO = """
@@ -34,9 +31,9 @@ def policy(text: str, method: str = "Shop.Get") -> MethodPolicy:
     return merged(parts_of(descriptor_set(shop=PROTO % text), method))
 
 
-def parts_of(files: FileDescriptorSet, method: str = "Shop.Get") -> tuple[PolicyPart, ...]:
+def parts_of(files: FileDescriptorSet, method: str = "Shop.Get") -> tuple[PolicyRule, ...]:
     schema = build_schema(files)
-    return declared_parts(schema)[schema.methods[f"shop.v1.{method}"]]
+    return declared_rules(schema)[schema.methods[f"shop.v1.{method}"]]
 
 
 def test_a_method_of_which_nothing_is_said_has_no_policy() -> None:
@@ -64,8 +61,8 @@ def test_a_method_speaks_for_itself() -> None:
         timeout_s=1.5,
         redact=frozenset("a"),
         rate_limits=(
-            RateLimit(10, 60.0, CountBy.HEADER, "x-tenant", name="shared"),
-            RateLimit(5, 1.0, CountBy.METHOD, algorithm=LimitAlgorithm.SLIDING_WINDOW),
+            rate_limit(10, 60.0, CountBy.HEADER, "x-tenant", name="shared"),
+            rate_limit(5, 1.0, CountBy.METHOD, algorithm=LimitAlgorithm.SLIDING_WINDOW),
         ),
         is_stated=True,
     )
@@ -95,6 +92,35 @@ def test_what_cannot_be_meant_is_refused(stated: str, says: str) -> None:
         policy(stated)
 
 
+def test_every_wrong_field_of_an_option_is_named() -> None:
+    with pytest.raises(PolicyError) as refused:
+        policy("cost: 0 timeout: {} rate_limits: {limit: 1 window: {seconds: -2}}")
+    place = "shop.v1.Shop.Get: (gatewayapi.v1.policy)"
+    assert str(refused.value).splitlines() == [
+        f"{place}: rate_limits[0].window: expected more than nothing, got -2 s",
+        f"{place}: cost: expected 1 or more, got 0",
+        f"{place}: timeout: expected more than nothing, got 0 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "section"),
+    [(pb.Policy, PolicyRule), (pb.Scopes, ScopesRule), (pb.RateLimit, RateLimit)],
+)
+def test_each_key_of_the_proto_is_a_setting_and_each_setting_a_key(
+    message: Any, section: type[BaseModel]
+) -> None:
+    fields = {field.name for field in message.DESCRIPTOR.fields}
+    settings = {name.removesuffix("_s") for name in section.model_fields}
+    assert settings - {"selector"} == fields
+
+
+def test_each_value_of_an_enum_of_the_proto_is_one_of_the_settings() -> None:
+    for numbers, values in ((pb.RateLimit.By, CountBy), (pb.RateLimit.Algorithm, LimitAlgorithm)):
+        named = [name.lower() for name, _ in numbers.items() if "UNSPEC" not in name]
+        assert named == list(values)
+
+
 def test_the_number_is_ours_only_where_our_file_is() -> None:
     files = descriptor_set(shop=PROTO % "cost: 0")
     kept = FileDescriptorSet()
@@ -118,8 +144,12 @@ def test_another_version_of_our_file_in_another_place_will_do() -> None:
     assert (said.cost, said.anonymous) == (3, True)
 
 
-SCOPES = PolicyPart(scopes_all=frozenset({"write"}))
-OPEN = PolicyPart(anonymous=True)
+def rule(**stated: Any) -> PolicyRule:
+    return PolicyRule.model_validate({"selector": "*", **stated})
+
+
+SCOPES = rule(scopes={"all": ["write"]})
+OPEN = rule(anonymous=True)
 
 
 @pytest.mark.parametrize(
@@ -127,15 +157,13 @@ OPEN = PolicyPart(anonymous=True)
     [
         pytest.param([OPEN, SCOPES], None, {"write"}, id="asking for scopes closes"),
         pytest.param([SCOPES, OPEN], True, set(), id="opening asks for none"),
-        pytest.param(
-            [SCOPES, PolicyPart(anonymous=False)], False, {"write"}, id="closing keeps them"
-        ),
-        pytest.param([SCOPES, PolicyPart(scopes_all=frozenset())], None, set(), id="taken back"),
-        pytest.param([SCOPES, PolicyPart(cost=2)], None, {"write"}, id="about something else"),
+        pytest.param([SCOPES, rule(anonymous=False)], False, {"write"}, id="closing keeps them"),
+        pytest.param([SCOPES, rule(scopes={})], None, set(), id="taken back"),
+        pytest.param([SCOPES, rule(cost=2)], None, {"write"}, id="about something else"),
     ],
 )
 def test_of_what_excludes_itself_the_last_counts(
-    parts: list[PolicyPart], anonymous: bool | None, scopes: set[str]
+    parts: list[PolicyRule], anonymous: bool | None, scopes: set[str]
 ) -> None:
     policy = merged(parts)
     assert policy.anonymous is anonymous

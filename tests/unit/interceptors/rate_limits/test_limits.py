@@ -4,9 +4,10 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 
 from gateway.call import Call, Handler, Interceptor, Principal, Reply, chain
+from gateway.config.policy import CountBy, LimitAlgorithm, RateLimit
 from gateway.config.rate_limits import RateLimitOptions
 from gateway.interceptors.rate_limits.limits import RateLimits
-from gateway.policy.options import CountBy, LimitAlgorithm, MethodPolicy, RateLimit
+from gateway.policy.options import MethodPolicy
 from gateway.status import Code
 from gateway.stores.memory import MemoryStore
 from tests.support.rate_limits import (
@@ -19,6 +20,7 @@ from tests.support.rate_limits import (
     handler,
     of_tenant,
     passes,
+    rate_limit,
     read_details,
     refusal,
 )
@@ -41,7 +43,7 @@ def limits(request: pytest.FixtureRequest, clock: Clock) -> RateLimits:
 async def test_what_is_allowed_passes_and_no_more(
     limits: RateLimits, clock: Clock, algorithm: LimitAlgorithm
 ) -> None:
-    handle = handler(limits, RateLimit(3, 60.0, algorithm=algorithm))
+    handle = handler(limits, rate_limit(3, 60.0, algorithm=algorithm))
     assert [await passes(handle, call(ADA)) for _ in range(5)] == [True] * 3 + [False] * 2
     clock.now_s += 120
     assert await passes(handle, call(ADA))
@@ -52,7 +54,7 @@ async def test_a_method_without_limits_has_no_guard(limits: RateLimits) -> None:
 
 
 async def test_a_call_that_costs_more_takes_more(limits: RateLimits) -> None:
-    handle = handler(limits, RateLimit(5, 60.0), cost=2)
+    handle = handler(limits, rate_limit(5, 60.0), cost=2)
     assert [await passes(handle, call(ADA)) for _ in range(3)] == [True, True, False]
 
 
@@ -61,81 +63,85 @@ ADA_AGAIN = Principal("users/ada", kind="token", credential="t3")
 ADDRESS_OF_ADA = Principal("10.0.0.1")
 KEY = Principal("users/ada", kind="key", credential="t1")
 LONG, LONGER = Principal("a" * 200 + "x"), Principal("a" * 200 + "y")
-BY_TENANT = RateLimit(1, 60.0, CountBy.HEADER, "x-tenant")
+BY_TENANT = rate_limit(1, 60.0, CountBy.HEADER, "x-tenant")
 
 
 @pytest.mark.parametrize(
     ("limit", "first", "second", "together"),
     [
-        pytest.param(RateLimit(1, 60.0), call(ADA), call(ADA_AGAIN), True, id="one principal"),
-        pytest.param(RateLimit(1, 60.0), call(ADA), call(BOB), False, id="two principals"),
+        pytest.param(rate_limit(1, 60.0), call(ADA), call(ADA_AGAIN), True, id="one principal"),
+        pytest.param(rate_limit(1, 60.0), call(ADA), call(BOB), False, id="two principals"),
         pytest.param(
-            RateLimit(1, 60.0), call(ADA), call(ADA, peer="10.0.0.2"), True, id="one, two places"
+            rate_limit(1, 60.0), call(ADA), call(ADA, peer="10.0.0.2"), True, id="one, two places"
         ),
-        pytest.param(RateLimit(1, 60.0), call(), call(), True, id="nobody, one address"),
+        pytest.param(rate_limit(1, 60.0), call(), call(), True, id="nobody, one address"),
         pytest.param(
-            RateLimit(1, 60.0), call(), call(peer="10.0.0.2"), False, id="nobody, two addresses"
+            rate_limit(1, 60.0), call(), call(peer="10.0.0.2"), False, id="nobody, two addresses"
         ),
         pytest.param(
-            RateLimit(1, 60.0), call(), call(ADDRESS_OF_ADA), False, id="one named as an address"
+            rate_limit(1, 60.0), call(), call(ADDRESS_OF_ADA), False, id="one named as an address"
         ),
-        pytest.param(RateLimit(1, 60.0), call(LONG), call(LONGER), False, id="long names differ"),
-        pytest.param(RateLimit(1, 60.0), call(LONG), call(LONG), True, id="a long name"),
+        pytest.param(rate_limit(1, 60.0), call(LONG), call(LONGER), False, id="long names differ"),
+        pytest.param(rate_limit(1, 60.0), call(LONG), call(LONG), True, id="a long name"),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.CREDENTIAL),
+            rate_limit(1, 60.0, CountBy.CREDENTIAL),
             call(ADA),
             call(ADA_AGAIN),
             False,
             id="two credentials of one principal",
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.CREDENTIAL), call(ADA), call(KEY), False, id="two kinds"
+            rate_limit(1, 60.0, CountBy.CREDENTIAL), call(ADA), call(KEY), False, id="two kinds"
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.CREDENTIAL), call(ADA), call(ADA), True, id="one credential"
+            rate_limit(1, 60.0, CountBy.CREDENTIAL), call(ADA), call(ADA), True, id="one credential"
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.CREDENTIAL), call(), call(), True, id="no credential"
+            rate_limit(1, 60.0, CountBy.CREDENTIAL), call(), call(), True, id="no credential"
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS), call(ADA), call(BOB), True, id="one address"
+            rate_limit(1, 60.0, CountBy.ADDRESS), call(ADA), call(BOB), True, id="one address"
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS),
+            rate_limit(1, 60.0, CountBy.ADDRESS),
             call(peer="2001:db8:1:2::1"),
             call(peer="2001:db8:1:2:ffff::9"),
             True,
             id="one IPv6 network",
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS),
+            rate_limit(1, 60.0, CountBy.ADDRESS),
             call(peer="2001:db8:1:2::1"),
             call(peer="2001:db8:1:3::1"),
             False,
             id="two IPv6 networks",
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS),
+            rate_limit(1, 60.0, CountBy.ADDRESS),
             call(peer="::ffff:10.0.0.1"),
             call(peer="10.0.0.1"),
             True,
             id="IPv4 in IPv6 clothes",
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS),
+            rate_limit(1, 60.0, CountBy.ADDRESS),
             call(peer="::ffff:10.0.0.1"),
             call(peer="::ffff:10.0.0.2"),
             False,
             id="two such",
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.ADDRESS), call(peer=""), call(peer=""), True, id="no address"
+            rate_limit(1, 60.0, CountBy.ADDRESS),
+            call(peer=""),
+            call(peer=""),
+            True,
+            id="no address",
         ),
         pytest.param(BY_TENANT, of_tenant("a"), of_tenant("a"), True, id="one header"),
         pytest.param(BY_TENANT, of_tenant("a"), of_tenant("b"), False, id="two headers"),
         pytest.param(BY_TENANT, call(ADA), call(BOB), True, id="no header: the address"),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.METHOD),
+            rate_limit(1, 60.0, CountBy.METHOD),
             call(ADA),
             call(BOB, peer="10.0.0.2"),
             True,
@@ -154,15 +160,15 @@ async def test_whose_calls_are_counted_together(
 @pytest.mark.parametrize(
     ("one", "other", "together"),
     [
-        pytest.param(RateLimit(1, 60.0), RateLimit(1, 60.0), False, id="no name"),
-        pytest.param(RateLimit(1, 60.0, name="n"), RateLimit(1, 60.0, name="n"), True, id="one"),
-        pytest.param(RateLimit(1, 60.0, name="n"), RateLimit(1, 60.0, name="m"), False, id="two"),
+        pytest.param(rate_limit(1, 60.0), rate_limit(1, 60.0), False, id="no name"),
+        pytest.param(rate_limit(1, 60.0, name="n"), rate_limit(1, 60.0, name="n"), True, id="one"),
+        pytest.param(rate_limit(1, 60.0, name="n"), rate_limit(1, 60.0, name="m"), False, id="two"),
         pytest.param(
-            RateLimit(1, 60.0, name="n"), RateLimit(2, 60.0, name="n"), False, id="one, two sizes"
+            rate_limit(1, 60.0, name="n"), rate_limit(2, 60.0, name="n"), False, id="one, two sizes"
         ),
         pytest.param(
-            RateLimit(1, 60.0, CountBy.METHOD, name="n"),
-            RateLimit(1, 60.0, CountBy.METHOD, name="n"),
+            rate_limit(1, 60.0, CountBy.METHOD, name="n"),
+            rate_limit(1, 60.0, CountBy.METHOD, name="n"),
             True,
             id="one, of everyone",
         ),
@@ -178,7 +184,7 @@ async def test_methods_share_the_counters_of_a_name(
 async def test_all_limits_hold_at_once_and_one_that_refuses_leaves_the_others_alone(
     limits: RateLimits,
 ) -> None:
-    wide, narrow = RateLimit(4, 60.0, CountBy.METHOD), RateLimit(1, 60.0)
+    wide, narrow = rate_limit(4, 60.0, CountBy.METHOD), rate_limit(1, 60.0)
     handle = handler(limits, wide, narrow)
     assert await passes(handle, call(ADA))
     assert not await passes(handle, call(ADA))
@@ -188,7 +194,7 @@ async def test_all_limits_hold_at_once_and_one_that_refuses_leaves_the_others_al
 
 
 async def test_a_limit_said_twice_counts_once(limits: RateLimits) -> None:
-    handle = handler(limits, RateLimit(2, 60.0), RateLimit(2, 60.0))
+    handle = handler(limits, rate_limit(2, 60.0), rate_limit(2, 60.0))
     assert [await passes(handle, call(ADA)) for _ in range(3)] == [True, True, False]
 
 
@@ -196,7 +202,7 @@ async def test_a_limit_said_twice_counts_once(limits: RateLimits) -> None:
 
 
 async def test_every_answer_tells_what_is_left(limits: RateLimits, clock: Clock) -> None:
-    handle = handler(limits, RateLimit(10, 60.0, name="default"))
+    handle = handler(limits, rate_limit(10, 60.0, name="default"))
     told = []
     for _ in range(2):
         one = call(ADA)
@@ -212,8 +218,8 @@ async def test_every_answer_tells_what_is_left(limits: RateLimits, clock: Clock)
 async def test_several_limits_are_told_in_one_list(limits: RateLimits) -> None:
     handle = handler(
         limits,
-        RateLimit(10, 1.0, name="burst"),
-        RateLimit(1000, 86400.0, algorithm=LimitAlgorithm.SLIDING_WINDOW, name="daily"),
+        rate_limit(10, 1.0, name="burst"),
+        rate_limit(1000, 86400.0, algorithm=LimitAlgorithm.SLIDING_WINDOW, name="daily"),
     )
     one = call(ADA)
     await handle(one)
@@ -225,16 +231,16 @@ async def test_several_limits_are_told_in_one_list(limits: RateLimits) -> None:
 @pytest.mark.parametrize(
     ("rates", "policy"),
     [
-        pytest.param([RateLimit(5, 60.0)], '"principal-60s";q=5;w=60', id="unnamed"),
+        pytest.param([rate_limit(5, 60.0)], '"principal-60s";q=5;w=60', id="unnamed"),
         pytest.param([BY_TENANT], '"x-tenant-60s";q=1;w=60', id="by header"),
-        pytest.param([RateLimit(5, 0.5)], '"principal-0.5s";q=5', id="no whole seconds"),
+        pytest.param([rate_limit(5, 0.5)], '"principal-0.5s";q=5', id="no whole seconds"),
         pytest.param(
-            [RateLimit(5, 60.0), RateLimit(6, 60.0)],
+            [rate_limit(5, 60.0), rate_limit(6, 60.0)],
             '"principal-60s";q=5;w=60, "principal-60s-2";q=6;w=60',
             id="alike",
         ),
         pytest.param(
-            [RateLimit(5, 60.0, name='a"b\\c\u00e9\n')], '"a\\"b\\\\c??";q=5;w=60', id="odd name"
+            [rate_limit(5, 60.0, name='a"b\\c\u00e9\n')], '"a\\"b\\\\c??";q=5;w=60', id="odd name"
         ),
     ],
 )
@@ -250,14 +256,14 @@ async def test_headers_can_be_left_out(clock: Clock) -> None:
     options = RateLimitOptions(headers=False)
     for counters in (MemoryStore(clock), Remote(clock)):
         one = call(ADA)
-        await handler(RateLimits(counters, options, AuditLog(), clock), RateLimit(5))(one)
+        await handler(RateLimits(counters, options, AuditLog(), clock), rate_limit(5))(one)
         assert one.response_headers == []
 
 
 async def test_a_refusal_says_what_was_reached_and_when_to_come_back(
     limits: RateLimits, clock: Clock
 ) -> None:
-    handle = handler(limits, RateLimit(2, 61.0, name="books"))
+    handle = handler(limits, rate_limit(2, 61.0, name="books"))
     await handle(call(ADA))
     await handle(call(ADA))
     clock.now_s += 0.25
@@ -281,12 +287,12 @@ async def test_a_refusal_says_what_was_reached_and_when_to_come_back(
 @pytest.mark.parametrize(
     ("limit", "subject"),
     [
-        pytest.param(RateLimit(1, 9.0), "address:10.0.0.1", id="nobody"),
-        pytest.param(RateLimit(1, 9.0, CountBy.ADDRESS), "address:10.0.0.1", id="address"),
-        pytest.param(RateLimit(1, 9.0, CountBy.CREDENTIAL), "credential", id="credential"),
-        pytest.param(RateLimit(1, 9.0, CountBy.METHOD), "method", id="method"),
+        pytest.param(rate_limit(1, 9.0), "address:10.0.0.1", id="nobody"),
+        pytest.param(rate_limit(1, 9.0, CountBy.ADDRESS), "address:10.0.0.1", id="address"),
+        pytest.param(rate_limit(1, 9.0, CountBy.CREDENTIAL), "credential", id="credential"),
+        pytest.param(rate_limit(1, 9.0, CountBy.METHOD), "method", id="method"),
         pytest.param(
-            RateLimit(1, 9.0, CountBy.HEADER, "x-api-key"), "header:x-api-key", id="header"
+            rate_limit(1, 9.0, CountBy.HEADER, "x-api-key"), "header:x-api-key", id="header"
         ),
     ],
 )
@@ -304,7 +310,7 @@ async def test_a_refusal_names_whose_calls_were_counted_and_shows_no_secret(
 async def test_who_knocks_a_thousand_times_is_written_down_once(clock: Clock) -> None:
     audit_log = AuditLog()
     limits = RateLimits(MemoryStore(clock), RateLimitOptions(), audit_log, clock)
-    handle = handler(limits, RateLimit(1, 60.0, name="books"))
+    handle = handler(limits, rate_limit(1, 60.0, name="books"))
     await handle(call(ADA))
     for _ in range(1000):
         await passes(handle, call(ADA))
@@ -335,7 +341,7 @@ async def test_a_guard_takes_any_handler(limits: RateLimits) -> None:
             seen.append(call.method.name)
             return await proceed(call)
 
-    policy = MethodPolicy(rate_limits=(RateLimit(1, 60.0),))
+    policy = MethodPolicy(rate_limits=(rate_limit(1, 60.0),))
     guards: list[Interceptor] = [*limits.guards(METHOD, policy), SelectedInterceptor()]
     handle = chain(guards, answer)
     assert await passes(handle, call(ADA))

@@ -9,9 +9,9 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from gateway.call import Handler
+from gateway.config.policy import CountBy
 from gateway.config.rate_limits import RateLimitOptions
 from gateway.interceptors.rate_limits.limits import RateLimits
-from gateway.policy.options import CountBy, RateLimit
 from gateway.status import Code, StatusError
 from tests.support.rate_limits import (
     ADA,
@@ -20,6 +20,7 @@ from tests.support.rate_limits import (
     call,
     handler,
     passes,
+    rate_limit,
     read_details,
     refusal,
 )
@@ -34,7 +35,7 @@ def clock() -> Clock:
 def shared(store: Remote, clock: Clock, **options: Any) -> Handler:
     settings = RateLimitOptions.model_validate(options)
     limits = RateLimits(store, settings, AuditLog(), clock)
-    return handler(limits, RateLimit(1, 60.0), RateLimit(9, 60.0, CountBy.ADDRESS))
+    return handler(limits, rate_limit(1, 60.0), rate_limit(9, 60.0, CountBy.ADDRESS))
 
 
 async def test_all_limits_of_a_method_are_asked_at_once(clock: Clock) -> None:
