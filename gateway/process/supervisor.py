@@ -17,9 +17,9 @@ from typing import Final
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
-from gateway.process.cpus import usable_cpus
 from gateway.process.pulse import LATE_S
 from gateway.process.worker import Worker, restart_delay_s
+from gateway.process.worker_count import check_shared, worker_count
 from gateway.status import StartUpError
 
 __all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
@@ -53,25 +53,6 @@ def serve_workers(config: Config, say: Say) -> None:
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
         Supervisor(config, sockets, heard, say).run(url)
-
-
-def check_shared(config: Config) -> None:
-    """Refuses settings that several workers could not share.
-
-    Raises:
-        StartUpError: tokens and keys would be kept in the memory of one.
-    """
-    if worker_count(config) > 1 and (config.auth.store or "").startswith("memory:"):
-        raise StartUpError(
-            "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
-        )
-
-
-def worker_count(config: Config) -> int:
-    """How many processes are to serve."""
-    if config.workers:
-        return config.workers
-    return usable_cpus()
 
 
 class Supervisor:
