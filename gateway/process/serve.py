@@ -99,8 +99,8 @@ def _announce_start(assignment: Assignment | None) -> None:
 def _announce(gateway: Gateway, assignment: Assignment | None) -> None:
     """Logs the routes and the address; the later of several workers log only their numbers."""
     if assignment is not None and not assignment.is_first:
-        said = about("gateway.worker.started", gateway__worker__number=assignment.number)
-        logger.info("worker %d serves", assignment.number, extra=said)
+        fields = about("gateway.worker.started", gateway__worker__number=assignment.number)
+        logger.info("worker %d serves", assignment.number, extra=fields)
         return
     for warning in gateway.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
@@ -117,8 +117,8 @@ def _levels_by_signal(levels: Levels) -> Iterator[None]:
     def change(how: Callable[[], None]) -> None:
         how()
         # At the level in force, because the log would leave out a lower one.
-        said = about("gateway.log.level")
-        logger.log(levels.number, "the log level is now %s", levels.level, extra=said)
+        fields = about("gateway.log.level")
+        logger.log(levels.number, "the log level is now %s", levels.level, extra=fields)
 
     changes = {
         signal.SIGUSR1: levels.lower,
