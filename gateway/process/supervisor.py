@@ -151,7 +151,7 @@ class Supervisor:
         if report is None or not self._is_first:
             return
         self._is_first = False
-        # It listens, so other users' processes cannot bind the port from now on.
+        # It listens, so no other program can bind the port: SO_REUSEADDR is safe from now on.
         keep_rebindable([one for each in self._workers for one in each.sockets])
         if not are_in_log(self._config.log):
             for warning in report.warnings:
@@ -237,10 +237,10 @@ def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
 @contextmanager
 def _signals() -> Iterator[socket.socket]:
     """Yields a socket that receives each signal as a byte; restores the handlers at the end."""
-    heard, written = socket.socketpair()
-    written.settimeout(0)  # signal.set_wakeup_fd needs it: a signal must not wait
+    heard, sender = socket.socketpair()
+    sender.settimeout(0)  # signal.set_wakeup_fd needs it: a signal must not wait
     before = {n: signal.signal(n, _noted) for n in _ENDING | _FORWARDED}
-    wakeup = signal.set_wakeup_fd(written.fileno())
+    wakeup = signal.set_wakeup_fd(sender.fileno())
     try:
         yield heard
     finally:
@@ -248,7 +248,7 @@ def _signals() -> Iterator[socket.socket]:
         for number, handler in before.items():
             signal.signal(number, handler)
         heard.close()
-        written.close()
+        sender.close()
 
 
 def _noted(_number: int, _frame: object) -> None:

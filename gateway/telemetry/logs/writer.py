@@ -273,9 +273,8 @@ class LogWriter(Generic[T]):
             return "".join([one if isinstance(one, str) else render(one) for one in items])
         except Exception:
             if len(items) > 1:
-                return "".join(
-                    [self._render_all([one]) for one in items]
-                )  # only the faulty line is left out
+                # One by one, so that only the faulty line is left out.
+                return "".join([self._render_all([one]) for one in items])
             logger.exception("a line of the log cannot be formatted")
             return ""
 
