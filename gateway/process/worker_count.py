@@ -6,19 +6,20 @@ from gateway.status import StartUpError
 
 
 def check_shared(config: Config) -> None:
-    """Refuses settings that several workers could not share.
+    """Rejects settings that several workers cannot share.
 
     Raises:
-        StartUpError: tokens and keys would be kept in the memory of one.
+        StartUpError: tokens and keys would be kept in the memory of one worker.
     """
     if worker_count(config) > 1 and (config.auth.store or "").startswith("memory:"):
         raise StartUpError(
-            "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
+            "auth.store: workers cannot share memory:; with several workers, use sqlite:///file.db "
+            "or redis://"
         )
 
 
 def worker_count(config: Config) -> int:
-    """The number of processes that serve."""
+    """Returns the number of processes that serve."""
     if config.workers:
         return config.workers
     return usable_cpus()

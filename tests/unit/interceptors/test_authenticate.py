@@ -244,8 +244,8 @@ async def test_a_time_limit_of_the_back_ends_own_is_not_taken_for_a_lost_credent
         ("Bearer ", "there is no token after Authorization: Bearer"),
         ("bearer   ", "there is no token after Authorization: Bearer"),
         ("", "the Authorization header is empty"),
-        ("Digest abc", "credentials of this kind are not taken here"),
-        ("Bearer abc", "credentials of this kind are not taken here"),
+        ("Digest abc", "credentials of this kind are not accepted here"),
+        ("Bearer abc", "credentials of this kind are not accepted here"),
     ],
 )
 async def test_an_empty_credential_is_called_empty(

@@ -76,7 +76,7 @@ def test_none_asked_for_minds_the_quota_of_the_container(monkeypatch: pytest.Mon
 
 def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
-    with pytest.raises(StartUpError, match=r"auth\.store: memory: is one worker's own"):
+    with pytest.raises(StartUpError, match=r"auth\.store: workers cannot share memory:"):
         serve_workers(config, lambda _line: None)
 
 

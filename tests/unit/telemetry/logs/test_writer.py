@@ -90,7 +90,7 @@ def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> No
     for number in range(1, 31):
         writing.add(number)
     assert time.monotonic() - started_s < 0.1
-    assert repr(writing) == "<Scribe 10 waiting, 20 dropped>"
+    assert repr(writing) == "<LogWriter 10 waiting, 20 dropped>"
     disk.free.set()
     assert writing.close()
     assert disk.text == "0\nlost 20\n" + "".join(f"{n}\n" for n in range(1, 11))
