@@ -1,6 +1,7 @@
 """Authenticates the caller, and ends streams whose credential is no longer valid."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
+
+logger = logging.getLogger("gateway")
 
 # Together with the age of cached credentials (`MAX_AGE_S`) less than the second in which a
 # revocation takes effect.
@@ -140,6 +143,9 @@ class AuthenticateStream(Authenticate):
                 # An unavailable store ends no stream: the credential may still be valid.
                 if error.code is Code.UNAUTHENTICATED:
                     return error
+            except Exception:
+                # The next check may succeed: a fault must not end the checks of this stream.
+                logger.exception("the credential of a stream could not be checked")
 
 
 class _Watch:

@@ -25,6 +25,7 @@ from gateway.telemetry.logs.writer import (
     Sink,
     StreamSink,
     stream_sink,
+    why_not,
 )
 from gateway.telemetry.record import Observer, Record
 
@@ -162,8 +163,10 @@ def _check_writable(path: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if target.is_fifo():
+            os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:
-        raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+        raise LogError(f"cannot write the log to {path}: {why_not(error)}") from None
 
 
 NO_LOGS = LogOptions(access="off", events="off", audit="off")

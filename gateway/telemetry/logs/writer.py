@@ -1,5 +1,6 @@
 """Writes lines in a separate thread, so that a slow disk or a full pipe delays no request."""
 
+import errno
 import logging
 import os
 import select
@@ -102,7 +103,7 @@ class FileSink:
         try:
             self._descriptor = self._open()
         except OSError as error:
-            raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+            raise LogError(f"cannot write the log to {path}: {why_not(error)}") from None
 
     def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
         """Appends to the file that has the path now."""
@@ -125,7 +126,8 @@ class FileSink:
         if self._path.is_file() or not self._path.exists():
             with suppress(PermissionError):
                 return os.open(self._path, flags | os.O_RDWR, 0o640)
-        return os.open(self._path, flags | os.O_WRONLY, 0o640)
+        # Without O_NONBLOCK a pipe that no process reads would block the whole process for ever.
+        return os.open(self._path, flags | os.O_WRONLY | os.O_NONBLOCK, 0o640)
 
     def _follow(self) -> None:
         ours = os.fstat(self._descriptor)
@@ -141,6 +143,13 @@ class FileSink:
             os.close(self._descriptor)
             self._descriptor = opened
             self._line.is_torn = False
+
+
+def why_not(error: OSError) -> str:
+    """Returns the reason why a log cannot be opened."""
+    if error.errno == errno.ENXIO:
+        return "it is a pipe that no process reads"
+    return error.strerror or "unknown error"
 
 
 def stream_sink(name: str) -> StreamSink:

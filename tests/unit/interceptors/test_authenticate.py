@@ -255,3 +255,21 @@ async def test_an_empty_credential_is_called_empty(
         await Authenticate([Scripted(None)], AuditLog())(call(Authorization=value), upstream)
     assert refused.value.code is Code.UNAUTHENTICATED
     assert reason in dict(refused.value.headers)["WWW-Authenticate"]
+
+
+async def test_a_check_that_fails_unexpectedly_does_not_end_the_checks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Faulty(Scripted):
+        checks = 0
+
+        async def authenticate(self, call: Call) -> Principal | None:
+            self.checks += 1
+            if self.checks == 2:
+                raise ZeroDivisionError
+            return await super().authenticate(call)
+
+    guard = stream_guard([Faulty(ADA, unauthenticated("it was revoked"))])
+    refused = await until_refused(guard, Streaming(ready=True), call())
+    assert refused.message == "it was revoked"
+    assert "the credential of a stream could not be checked" in caplog.text
