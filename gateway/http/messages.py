@@ -235,6 +235,10 @@ def origin_form(method: str, target: str) -> str:
             Code.INVALID_ARGUMENT, "expected a request target that starts with / or http://"
         )
     slash, question = rest.find("/"), rest.find("?")
+    if "@" in rest.partition("/")[0].partition("?")[0]:
+        raise StatusError(  # RFC 9110 section 4.2.4
+            Code.INVALID_ARGUMENT, "a request target must not have a user name or a password"
+        )
     if slash < 0 and question < 0 and method == "OPTIONS":
         return "*"  # RFC 9112 section 3.2.4
     if slash < 0 or 0 <= question < slash:

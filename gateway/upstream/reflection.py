@@ -65,9 +65,10 @@ async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S)
                 f"upstream {name}: server reflection is not enabled there; "
                 "enable it, or give descriptors or modules"
             ) from None
-        raise ReflectionError(
-            f"upstream {name}: server reflection failed: {error.message or error.code.name}"
-        ) from None
+        reason = error.message or error.code.name
+        if error.code is Code.OK:  # the server ended the stream while a question was sent
+            reason = "server reflection ended early"
+        raise ReflectionError(f"upstream {name}: server reflection failed: {reason}") from None
 
 
 async def _reflect_any(channel: Channel) -> Reflected:

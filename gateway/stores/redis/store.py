@@ -102,8 +102,12 @@ class RedisStore:
     async def list_tokens(self, principal: str | None = None) -> AsyncIterator[TokenRecord]:
         """The valid tokens, of one principal or all."""
         cursor, pattern = 0, f"{_escape_pattern(self._prefix)}token:*"
+        listed: set[bytes] = set()
         while True:
-            cursor, names = await self._execute(self._scan(cursor, pattern))
+            cursor, found = await self._execute(self._scan(cursor, pattern))
+            # Skips repeated names: while its table is resized, Redis may return one twice.
+            names = [name for name in dict.fromkeys(found) if name not in listed]
+            listed.update(names)
             texts = await self._execute(self._redis.mget(names)) if names else ()
             for record in (_token(text) for text in texts if text is not None):
                 if principal in (None, record.principal):

@@ -83,7 +83,7 @@ async def test_a_host_is_taken(front_end: FrontEnd, host: str) -> None:
     [
         ("http://real.test/v1/items/a", "real.test"),
         ("HTTP://real.test:81/v1/items/a", "real.test:81"),
-        ("http://user:word@real.test/v1/items/a?text=http://b", "real.test"),
+        ("http://real.test/v1/items/a?text=http://b@c", "real.test"),
         ("http://[::1]:8080/v1/items/a", "[::1]:8080"),
     ],
 )
@@ -213,3 +213,10 @@ async def test_bytes_that_are_no_utf_8_are_never_our_fault(
                 line = f"\r\n{name}: ".encode() + value
                 answer = await front_end.ask(head + line + b"\r\n\r\n" + body)
                 assert answer.status < 500, (name, request)
+
+
+@pytest.mark.parametrize("target", ["http://user:word@real.test/v1/items/a", "http://u@real?x=1"])
+async def test_a_user_name_in_a_target_is_refused(front_end: FrontEnd, target: str) -> None:
+    answer = await front_end.ask(get(target))
+    assert answer.status == 400
+    assert "user name" in answer.json["error"]["message"]

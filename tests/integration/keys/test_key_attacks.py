@@ -88,7 +88,7 @@ async def test_of_two_keys_neither_is_believed(
     bad = f"{name}: {(await gateway.keys.create(KeyRequest('bob'))).secret}"
     answer = await gateway.get(*((good, bad) if good_first else (bad, good)))
     assert answer.status == 400
-    assert "there twice" in answer.json()["error"]["message"]
+    assert "sent twice" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("authorization", ["Bearer {token}", "Bearer x", "Basic eDp5", "{key}"])
