@@ -93,7 +93,18 @@ def _float_polish(mark: str) -> Polish:
     def shorten(found: re.Match[str]) -> str:
         return '":' + _shorten_all(found[1])
 
-    return lambda text: marked.sub(shorten, text) if mark in text else _bare(text)
+    # Unmark what needs no change first, in native code: most values of a dense reply are unset.
+    unset = [(f'{mark}":{value}', f'":{value}') for value in ("[]", "{}", "0,", "0}", "0.0,")]
+
+    def shorten_marked(text: str) -> str:
+        if mark not in text:
+            return _bare(text)
+        if len(text) > _PIECE:
+            for old, new in unset:
+                text = text.replace(old, new)
+        return marked.sub(shorten, text)
+
+    return shorten_marked
 
 
 def _bare(text: str) -> str:
