@@ -78,7 +78,7 @@ $(READY): requirements.txt pyproject.toml
 	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Preparing $(VENV), once: downloads and installs packages: half a minute to several minutes, by machine and network"
 	@set -o pipefail; PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-	  --require-hashes -r requirements.txt | while read -r word what _; do case $$word in \
-	    Collecting) echo "  package $$((n += 1)): $$what" ;; Installing) echo "  installing $$n packages ..." ;; esac; done
+	  --require-hashes -r requirements.txt | while read -r word _; do case $$word in \
+	    Collecting) (( ++n % 20 )) || echo "  $$n packages downloaded" ;; Installing) echo "  installing $$n packages ..." ;; esac; done
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.building import BACKEND
 from benchmarks.sample import message, schema
 from gateway.call import Metadata
-from gateway.config.model import ChannelKind, Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import CHANNELS
 

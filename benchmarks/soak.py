@@ -26,7 +26,7 @@ import uvloop
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
 from benchmarks.soak_backend import LEDGER_BYTES, SERVICE, STREAMED, call_id
-from gateway.config.model import ChannelKind, Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.schema.catalog import Method, Source
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel

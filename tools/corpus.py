@@ -28,7 +28,7 @@ from typing import IO
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
-from gateway.config.model import OnConflict
+from gateway.config.routing import OnConflict
 from gateway.schema.catalog import Schema, build_schema
 from gateway.schema.sources import DescriptorFiles
 from gateway.transcoding.binding import Binding, Severity, bind, build_router

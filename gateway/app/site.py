@@ -11,7 +11,8 @@ from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.guards import Guards
 from gateway.audit import Audit
 from gateway.call import Interceptor
-from gateway.config.model import Config, OnError
+from gateway.config.model import Config
+from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from gateway.app.credentials import open_credentials
 from gateway.app.site import compose, counters_url, load_schema
 from gateway.audit import NO_AUDIT
-from gateway.config.model import Config, Upstream
+from gateway.config.model import Config
+from gateway.config.upstreams import Upstream
 from gateway.interceptors.loading import load_interceptors
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.listeners.sockets import check_listen
 from gateway.listeners.tls import TlsContexts
 from gateway.policy.effective import effective_policies, without_policy
 from gateway.process.serve import run
-from gateway.process.supervisor import check_shared
+from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
 from gateway.status import StartUpError
 from gateway.stores.base import StoreUnavailableError

@@ -11,7 +11,8 @@ import typer
 
 from gateway.cli.messages import fail, say
 from gateway.config.loader import load_config
-from gateway.config.model import Config, OnConflict
+from gateway.config.model import Config
+from gateway.config.routing import OnConflict
 
 
 def read_settings(  # noqa: PLR0917 - one parameter for each flag

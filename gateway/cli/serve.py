@@ -45,7 +45,7 @@ def _announce(gateway: "Gateway") -> None:
 
 
 def _announce_end() -> None:
-    say("finishing what is under way")
+    say("finishing the requests under way")
 
 
 def _nothing(*_: object) -> None:

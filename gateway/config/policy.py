@@ -50,48 +50,48 @@ class RateLimit(Section):
     """A limit of `limit` calls, of cost 1, in `window_s` seconds."""
 
     limit: Annotated[int, Field(gt=0)]
-    """How many calls, of cost 1, in a window."""
+    """The number of calls, of cost 1, in one window."""
     window_s: Seconds = 1.0
-    """The window."""
+    """The length of the window."""
     by: CountBy = CountBy.PRINCIPAL
-    """Whose calls are counted together: principal, credential, address, header, or method."""
+    """Calls are counted by principal, credential, address, header, or method."""
     header: Annotated[str, AfterValidator(str.lower), Field(validate_default=True)] = ""
     """The header to count by, for `by: header`."""
     algorithm: LimitAlgorithm = LimitAlgorithm.TOKEN_BUCKET
-    """token_bucket: `limit` at once, then evenly; sliding_window: `limit` in any window."""
+    """token_bucket: `limit` calls at once, then evenly; sliding_window: `limit` in any window."""
     name: str = ""
-    """Limits with one name share their counters; unset, each method has counters of its own."""
+    """Limits with the same name share their counters; if unset, each method has its own."""
 
     @field_validator("header")
     @classmethod
     def _header_to_count_by(cls, header: str, info: ValidationInfo) -> str:
-        by = info.data.get("by")  # none if it was refused itself
+        by = info.data.get("by")  # None if `by` itself was rejected
         if by is CountBy.HEADER and not is_token(header):
             raise ValueError("expected the name of the header to count by, such as X-Tenant")
         if by is not None and by is not CountBy.HEADER and header:
-            raise ValueError("is of no use unless by is HEADER (in settings: by: header)")
+            raise ValueError("applies only if by is HEADER (in settings: by: header)")
         return header
 
 
 class PolicyRule(Section):
-    """A policy of some methods; the rules before it decide where it leaves a key out."""
+    """The policy of some methods; a key that it omits is set by the rules before it."""
 
     selector: Selector
-    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`; the last rule counts."""
+    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`; the last rule wins."""
     anonymous: bool | None = None
-    """Whether anyone may call, without showing who they are."""
+    """True if callers need no credential."""
     scopes: ScopesRule | None = None
-    """What a caller must have been granted."""
+    """The scopes that a caller must have been granted."""
     rate_limits: tuple[RateLimit, ...] | None = None
-    """All of these hold at once; an empty list for none."""
+    """All of these apply at once; an empty list for none."""
     cost: Annotated[int, Field(gt=0)] | None = None
-    """How much of its limits one call takes."""
+    """The amount that one call takes from each limit."""
     max_concurrent: Annotated[int, Field(gt=0)] | None = None
-    """How many calls of a method one worker has under way at once."""
+    """The maximum number of concurrent calls of a method in one worker."""
     timeout_s: Seconds | None = None
-    """How long a call may take when the caller does not say, and at the most."""
+    """The time limit of a call: the default, and the maximum that a caller can set."""
     redact: tuple[str, ...] | None = None
-    """Variables of the path that no log shows, by field path; `*` for all."""
+    """Path variables that no log shows, by field path; `*` for all."""
 
     @property
     def asks_for_scopes(self) -> bool:

@@ -23,10 +23,10 @@ class RateLimitOptions(Section):
     """The counting of calls. The limits themselves are part of policies."""
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
-    """A URL as in `auth.store`; unset for that one if processes share it, else for memory:."""
+    """A URL as in `auth.store`; if unset, that store if processes share it, else memory:."""
     timeout_s: Seconds = 0.5
     """The time that a call waits for that store; after it the store has failed."""
     on_store_failure: OnStoreFailure = OnStoreFailure.OPEN
-    """While it fails: open lets calls through, closed answers them with 503."""
+    """While the store fails: open lets calls through, closed answers them with 503."""
     headers: bool = True
     """Send `RateLimit` and `RateLimit-Policy` headers, which state the rest of each limit."""

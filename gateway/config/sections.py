@@ -20,6 +20,7 @@ class Words:
 Selector = Annotated[
     str, Words("the full name of a method, a prefix with .*, or *", "library.v1.LibraryService.*")
 ]
+ServiceName = Annotated[str, Words("the name of a service, or package.*", "library.v1.*")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 

@@ -1,12 +1,12 @@
-"""Settings of the process that watches over workers."""
+"""Settings of the supervisor, the process that starts and replaces the workers."""
 
 from gateway.config.sections import Seconds, Section
 
 
 class SupervisorOptions(Section):
-    """When a worker counts as hung; for `workers` other than 1."""
+    """The times after which a worker counts as hung; for `workers` other than 1."""
 
     hang_s: Seconds = 10.0
-    """A worker whose event loop does nothing for so long is ended and replaced."""
+    """A worker whose event loop does not respond for this time is ended and replaced."""
     start_s: Seconds = 120.0
-    """A worker that does not serve so long after its start is ended and started again."""
+    """A worker that does not serve within this time of its start is ended and replaced."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from gateway.audit import ORIGIN
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site

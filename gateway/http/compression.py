@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from functools import lru_cache
 
-from gateway.config.model import CompressionOptions
+from gateway.config.compression import CompressionOptions
 from gateway.http.messages import Response
 
 _GZIP_WINDOW = 31

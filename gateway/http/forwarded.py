@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from gateway.config.client_networks import Networks
+from gateway.config.forwarded import ForwardedOptions
 from gateway.config.grammar import AUTHORITY
-from gateway.config.model import ForwardedOptions
 from gateway.http.messages import Request
 
 _UNKNOWN = "unknown"

@@ -1,6 +1,7 @@
 """Authenticates the caller, and ends streams whose credential is no longer valid."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError
 
 T = TypeVar("T")
+
+logger = logging.getLogger("gateway")
 
 # Together with the age of cached credentials (`MAX_AGE_S`) less than the second in which a
 # revocation takes effect.
@@ -81,7 +84,7 @@ class Authenticate:
     def _refuse_other_kinds(self, call: Call) -> None:
         shown = call.headers.get("Authorization")
         if shown is not None:
-            error = unauthenticated(_why_not_taken(shown))
+            error = unauthenticated(_why_not_accepted(shown))
             self._note(call, error)
             raise error
 
@@ -91,15 +94,15 @@ class Authenticate:
         )
 
 
-def _why_not_taken(shown: str) -> str:
-    """The reason why no authenticator takes this value of `Authorization`."""
+def _why_not_accepted(shown: str) -> str:
+    """Returns the reason why no authenticator accepts this value of `Authorization`."""
     scheme, _, credential = shown.partition(" ")
     if not scheme:
         return "the Authorization header is empty"
     if scheme.lower() == "bearer" and not credential.strip():
         # The usual cause is an unset variable in `-H "Authorization: Bearer $TOKEN"`.
         return "there is no token after Authorization: Bearer"
-    return "credentials of this kind are not taken here"
+    return "credentials of this kind are not accepted here"
 
 
 class AuthenticateStream(Authenticate):
@@ -135,11 +138,14 @@ class AuthenticateStream(Authenticate):
             await asyncio.sleep(self._check_every_s)
             try:
                 if await self._identify(call) is None:
-                    return unauthenticated("the credential is no longer good")
+                    return unauthenticated("the credential is no longer valid")
             except StatusError as error:
                 # An unavailable store ends no stream: the credential may still be valid.
                 if error.code is Code.UNAUTHENTICATED:
                     return error
+            except Exception:
+                # The next check may succeed: a fault must not end the checks of this stream.
+                logger.exception("the credential of a stream could not be checked")
 
 
 class _Watch:

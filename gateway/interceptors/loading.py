@@ -57,9 +57,9 @@ async def load_interceptors(
         made = _make(options, where)
         if isinstance(made, AbstractAsyncContextManager):
             if stack is None:
-                continue  # its interceptor is known only after it is entered
+                continue  # its interceptor exists only after it is entered
             made = await stack.enter_async_context(made)
-        _check(made, f"{where}: what {options.use} makes")
+        _check(made, f"{where}: the object made by {options.use}")
         loaded.append(SelectedInterceptor(made, options.selector))
     return loaded
 
@@ -71,7 +71,9 @@ def _make(options: InterceptorOptions, where: str) -> Any:
     try:
         signature(factory).bind(**options.options)
     except TypeError as error:
-        raise InterceptorError(f"{where}.options: {options.use} takes others: {error}") from None
+        raise InterceptorError(
+            f"{where}.options: {options.use} does not take these: {error}"
+        ) from None
     except ValueError:
         pass  # some classes in C have no signature
     try:
@@ -109,7 +111,7 @@ def _offered(name: str, where: str) -> Any:
         known = ", ".join(sorted(offered)) or "none"
         raise InterceptorError(
             f"{where}.use: no installed package offers an interceptor called {name} "
-            f"(there are: {known}); expected that, or package.module:Class"
+            f"(available: {known}); expected one of those names, or package.module:Class"
         )
     try:
         return offered[name].load()
@@ -124,4 +126,4 @@ def _check(made: Any, what: str) -> None:
     try:
         signature(made).bind(None, None)
     except TypeError:
-        raise InterceptorError(f"{what} must take two things: (call, proceed)") from None
+        raise InterceptorError(f"{what} must take two arguments: (call, proceed)") from None

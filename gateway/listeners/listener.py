@@ -1,10 +1,12 @@
 """Listeners: a port, its connections, and their graceful shutdown."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import AF_UNIX
 
+from gateway.config.model import Limits
 from gateway.config.tls import TlsServer
 from gateway.exchange.exchange import Exchange
 from gateway.listeners.http1.protocol import HttpProtocol
@@ -20,6 +22,8 @@ from gateway.listeners.sockets import (
     why_not,
 )
 from gateway.listeners.tls import TlsContexts, TlsProtocol
+
+logger = logging.getLogger("gateway")
 
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
@@ -116,11 +120,25 @@ class Listener:
         while True:
             await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
             self.port.date = http_date()
-            await self._renew_tls()
-            now_s = loop.time()
-            for connection in list(self.port.connections):
+            try:
+                await self._renew_tls()
+            except Exception:
+                logger.exception("TLS could not start to use its new certificates")
+            self._enforce_limits(loop.time(), limits)
+
+    def _enforce_limits(self, now_s: float, limits: Limits) -> None:
+        # A fault in one connection ends this connection, not the time limits of all others.
+        for connection in list(self.port.connections):
+            try:
                 connection.sweep(now_s, limits)
+            except Exception:
+                logger.exception("the time limits of a connection could not be enforced")
+                if connection.transport is not None:
+                    connection.transport.abort()
+        try:
             self.port.slow.sweep(now_s)
+        except Exception:
+            logger.exception("slow clients could not be looked for")
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
         """Stops accepting, waits up to `grace_s` seconds for requests in progress, then aborts."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.http.turns import Turns
 from gateway.listeners.http1.response_bytes import http_date
 from gateway.listeners.slow_clients import SlowClients

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Final
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.call import Certificate
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
 from gateway.files import load_certificate_chain, read_file
 from gateway.listeners.http1.protocol import HttpProtocol

@@ -1,6 +1,6 @@
 """The time that each call may take: as its client asks, within the limits of its method."""
 
-from gateway.config.model import DeadlineOptions
+from gateway.config.deadlines import DeadlineOptions
 from gateway.config.selectors import matches
 from gateway.schema.catalog import Method
 from gateway.transcoding.metadata import parse_timeout_s

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.config.model import DeadlineOptions, DeadlineRule
+from gateway.config.deadlines import DeadlineOptions, DeadlineRule
 from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged

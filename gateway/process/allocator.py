@@ -1,4 +1,4 @@
-"""What a process that serves asks of the allocator beneath Python."""
+"""Settings of the C allocator for a serving process, and the return of memory after a burst."""
 
 import asyncio
 import ctypes
@@ -15,10 +15,11 @@ _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLE
 
 
 def keep_freed_memory() -> bool:
-    """Has glibc keep what one large message leaves for the next; False where it is not asked.
+    """Makes glibc keep the memory of one large message for the next; True if it does.
 
-    Otherwise it gives the megabytes back to the system after each message and takes them anew page
-    by page, which is a third of what a body of 1 MB costs.
+    By default glibc returns those megabytes to the system after each message and requests them
+    again page by page, which is a third of the cost of a body of 1 MB. False without glibc, or if
+    the user has set one of its variables.
     """
     if sys.platform != "linux" or any(name in os.environ for name in _VARIABLES):
         return False
@@ -26,66 +27,67 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(_KEEP, _KEEP_BYTES) and mallopt(_MAP, _MAP_BYTES))
 
 
-# How often a look is taken: what has not grown for so long is no burst any more.
-_LOOK_EVERY_S = 2.0
-# What could not be given back is in use. It may be free after so long; and while what was given
-# back is taken again at once, it is not given back more often than this.
+# The interval of the checks. A burst is over if the memory did not grow in one interval.
+_CHECK_EVERY_S = 2.0
+# Memory that could not be returned is in use; it is tried again after this time. The same interval
+# holds while returned memory is needed again at once.
 _RARELY_S = 60.0
-# What one large message leaves may stay; see above.
-_STAYS_BYTES = _KEEP_BYTES
+# The memory of one large message is kept for the next; see above.
+_KEPT_BYTES = _KEEP_BYTES
 _STATM = Path("/proc/self/statm")
 
 
 class Bursts:
-    """Tells from looks at the memory of a process when a burst is over."""
+    """Recognises the end of a burst by repeated measurements of the memory of a process."""
 
     def __init__(self, resident_bytes: int) -> None:
-        """`resident_bytes` is what the process has before there is any burst."""
-        self._first = self._least = self._before = resident_bytes
-        self._given = 0
+        """`resident_bytes` is the memory of the process before any burst."""
+        self._at_start = self._lowest = self._previous = resident_bytes
+        self._returned = 0
         self._trimmed_at_s = float("-inf")
         self._is_in_use = False
 
     def is_over(self, resident_bytes: int, now_s: float) -> bool:
-        """Whether there is much that was needed, and is no more."""
-        grown = resident_bytes - self._before
-        self._before = resident_bytes
-        if self._given:
-            # The first look since: what is back already was no burst, but is needed all the time.
-            self._is_in_use, self._given = grown > self._given // 2, 0
+        """True if the process holds much memory that it probably no longer needs."""
+        grown = resident_bytes - self._previous
+        self._previous = resident_bytes
+        if self._returned:
+            # The first check since memory was returned. If half of it is taken again already, it
+            # was not from a burst: the process needs it all the time.
+            self._is_in_use, self._returned = grown > self._returned // 2, 0
         if grown > 0:
             return False
         is_rare = now_s - self._trimmed_at_s >= _RARELY_S
-        least = self._first if is_rare else self._least
-        return (is_rare or not self._is_in_use) and resident_bytes >= least + _STAYS_BYTES
+        lowest = self._at_start if is_rare else self._lowest
+        return (is_rare or not self._is_in_use) and resident_bytes >= lowest + _KEPT_BYTES
 
     def trimmed(self, resident_bytes: int, now_s: float) -> None:
-        """Notes what is left after all that is free was given back."""
-        self._given = max(0, self._before - resident_bytes)
-        self._least = self._before = resident_bytes
+        """Notes the memory that is left after all free memory was returned."""
+        self._returned = max(0, self._previous - resident_bytes)
+        self._lowest = self._previous = resident_bytes
         self._trimmed_at_s = now_s
 
 
 async def give_back_memory() -> None:
-    """Gives the memory of a burst back to the system once it is over, until cancelled.
+    """Returns the memory of each burst to the system once the burst is over, until cancelled.
 
-    glibc gives back only what is free at the end of its heap. One small block that lives on behind
-    the burst keeps all of it, and another process of the machine gets none.
+    By itself, glibc returns only memory that is free at the end of its heap. One small block that
+    remains after the burst would keep all of it from the other processes of the machine.
     """
     trim = _trimmer()
     if trim is None:
         return
     bursts = Bursts(_resident_bytes())
     while True:
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_CHECK_EVERY_S)
         if bursts.is_over(_resident_bytes(), time.monotonic()):
-            # On a thread, which holds no lock of Python's meanwhile: 120 ms for each GB.
+            # In a thread, because it takes 120 ms for each GB; it does not hold Python's lock.
             await asyncio.to_thread(trim)
             bursts.trimmed(_resident_bytes(), time.monotonic())
 
 
 def _trimmer() -> Callable[[], object] | None:
-    """What gives back all free pages (malloc_trim(3)), where there is such a thing."""
+    """Returns a function that returns all free pages (malloc_trim(3)); None without glibc."""
     if sys.platform != "linux" or not _STATM.exists():
         return None
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none

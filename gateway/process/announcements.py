@@ -1,4 +1,4 @@
-"""What the person who starts a gateway is told, once: on standard error or in the log."""
+"""Start-up messages for the operator: each appears once, on standard error or in the log."""
 
 import os
 from typing import Final
@@ -7,15 +7,16 @@ from gateway.config.log import LogLevel, LogOptions
 
 _STDOUT: Final = 1
 _STDERR: Final = 2
-_TOLD: Final = (LogLevel.DEBUG, LogLevel.INFO)
+_LEVELS_WITH_MESSAGES: Final = (LogLevel.DEBUG, LogLevel.INFO)
 
 
 def are_in_log(options: LogOptions) -> bool:
-    """Whether the log's events come to where standard error goes: to say them again would double.
+    """True if the log already shows the messages at the place to which standard error goes.
 
-    So it is on a terminal, and wherever both streams go into one file or pipe.
+    They must not be printed as well then, because each would appear twice. This is so on a
+    terminal, and if standard output and standard error are one file or pipe.
     """
-    if options.level not in _TOLD:
+    if options.level not in _LEVELS_WITH_MESSAGES:
         return False
     if options.events != "stdout":
         return options.events == "stderr"

@@ -1,4 +1,4 @@
-"""How many processors this process may use: its affinity, and the quota of its container."""
+"""The number of processors that this process may use: its affinity, and its container's quota."""
 
 import math
 import os
@@ -9,11 +9,11 @@ _ROOT: Final = Path("/")
 
 
 def usable_cpus(root: Path = _ROOT) -> int:
-    """The count of processors that can be busy for this process at once; 1 or more.
+    """Returns the number of processors that can work for this process at once; 1 or more.
 
-    A container's quota counts beside the affinity: with half a processor's time, a worker for each
-    core of the machine would only stand in the others' way. Parts of a processor count as one.
-    `root` is where the system's files are.
+    A container's quota limits it as well as the affinity: with the time of half a processor, one
+    worker for each core of the machine would only compete with the others. A fraction of a
+    processor counts as one. `root` is the directory of the system's files.
     """
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
@@ -24,7 +24,7 @@ def usable_cpus(root: Path = _ROOT) -> int:
 
 
 def _quota(root: Path) -> float | None:
-    """The smallest CPU quota of this process's control groups, in processors; None without one."""
+    """Returns the smallest quota of this process's control groups, in processors, or None."""
     try:
         groups = (root / "proc/self/cgroup").read_text()
         mounts = (root / "proc/self/mountinfo").read_text()
@@ -40,8 +40,8 @@ def _quota(root: Path) -> float | None:
             paths["cgroup"] = path
     found = []
     for line in mounts.splitlines():
-        # proc_pid_mountinfo(5): ID, parent, device, root, mount point, options; behind the hyphen,
-        # the type of the file system, its source, and its own options.
+        # proc_pid_mountinfo(5): ID, parent, device, root, mount point, options; after the hyphen,
+        # the type of the file system, its source, and its options.
         before, _, after = line.partition(" - ")
         place, kind = before.split(), after.split()
         if len(place) < 5 or len(kind) < 3 or kind[0] not in paths:
@@ -53,9 +53,9 @@ def _quota(root: Path) -> float | None:
 
 
 def _quotas(mount: Path, mounted: str, group: str) -> list[float]:
-    """The quotas of a control group and of those above it, as far as they can be seen.
+    """Returns the quotas of a control group and of its visible parents.
 
-    A container sees its own group as the root of the mount, whatever its path outside is called.
+    A container sees its own group as the root of the mount, independently of the path outside.
     """
     inside = group
     if mounted != "/":
@@ -70,7 +70,7 @@ def _quotas(mount: Path, mounted: str, group: str) -> list[float]:
 
 
 def _quota_of(group: Path) -> float | None:
-    """The quota of one control group; None where it has none."""
+    """Returns the quota of one control group, in processors; None without one."""
     try:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text().split()

@@ -7,7 +7,7 @@ from gateway.listeners.sockets import Sockets
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a worker reports when it serves."""
+    """The report of a worker that serves."""
 
     routes: int
     warnings: tuple[str, ...]
@@ -15,19 +15,19 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What a worker reports when it cannot start."""
+    """The report of a worker that cannot start."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """What a worker reports when it accepts no more connections."""
+    """The report of a worker that accepts no more connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """What a worker is told: to accept the connections of these workers as well, and no others."""
+    """The order to also accept the connections of these workers, and of no others."""
 
     numbers: frozenset[int]
 
@@ -36,17 +36,17 @@ Report = Started | Failed | Leaving
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """What a worker is given to serve."""
+class Assignment:
+    """The task of a worker process: its sockets, and the history of its place."""
 
     number: int
-    """Its place, from 1 on."""
+    """The number of its place, from 1."""
     sockets: Sockets
     neighbours: dict[int, Sockets]
-    """The sockets of workers whose connections it can accept, by their numbers."""
+    """The sockets of the workers that it can accept for, by their numbers."""
     is_first: bool
-    """Whether no worker has served yet: one tells what is true of all."""
-    fate: str
-    """What became of the process before this one; empty if there was none."""
+    """True if no worker has served yet: the first one logs the messages that hold for all."""
+    last_end: str
+    """The end of the process before this one, as a message; empty if there was none."""
     stack: str
-    """Where that process was when it died, as far as is known."""
+    """The stacks of that process when it died; empty if unknown."""

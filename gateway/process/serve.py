@@ -15,8 +15,8 @@ from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
-from gateway.process.orders import Post
-from gateway.process.watched import Watched
+from gateway.process.orders import Assignment
+from gateway.process.watched import SupervisorLink
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import open_logs
@@ -24,13 +24,14 @@ from gateway.telemetry.logs.opening import open_logs
 logger = logging.getLogger("gateway")
 
 T = TypeVar("T")
-# What a request makes is gone with it, hardly any of it in cycles. To look for cycles after ten
-# thousand objects instead of 700 saves 4 % of its instructions, and keeps a megabyte at most.
+# Few objects of a request are in cycles, so nearly all are freed with it. Searching for cycles
+# after 10,000 objects instead of 700 avoids 4 % of the instructions of a request. It costs at most
+# one megabyte.
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs to the end on uvloop, or on asyncio where there is none."""
+    """Runs a coroutine to its end on uvloop, or on asyncio where uvloop is not installed."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -45,61 +46,61 @@ async def serve(
     started: Callable[[Gateway], None],
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
-    watched: Watched | None = None,
+    link: SupervisorLink | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, or until the supervisor is gone that watches this process.
+    """Serves until SIGINT or SIGTERM, or until the supervisor of this process has ended.
 
     Raises:
-        StartUpError: it cannot start; the text says why.
+        StartUpError: it cannot start; the message has the reason.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    if watched is not None:
-        watched.attach(loop, stopped.set)
+    if link is not None:
+        link.attach(loop, stopped.set)
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
-            post = None if watched is None else watched.post
-            _announce_start(post)
+            assignment = None if link is None else link.assignment
+            _announce_start(assignment)
             async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
                 _settle()
-                _announce(gateway, post)
+                _announce(gateway, assignment)
                 started(gateway)
                 giving_back = asyncio.create_task(give_back_memory())
                 await stopped.wait()
                 giving_back.cancel()
-                logger.info("finishing what is under way", extra=about("gateway.draining"))
+                logger.info("finishing the requests under way", extra=about("gateway.draining"))
                 stopping()
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
 
 
 def _settle() -> None:
-    """What start-up made stays: saves looking through it at every collection of garbage."""
+    """Exempts the objects of start-up, which stay, from every later garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     gc.enable()
 
 
-def _announce_start(post: Post | None) -> None:
-    """Tells that a gateway starts, or what became of the worker that this one replaces."""
-    if post is not None and post.fate:
-        lost = about("gateway.worker.lost", gateway__worker__stack=post.stack or None)
-        logger.error("%s", post.fate, extra=lost)
-    if post is None or post.is_first:
+def _announce_start(assignment: Assignment | None) -> None:
+    """Logs the start of the gateway, or the end of the worker that this one replaces."""
+    if assignment is not None and assignment.last_end:
+        lost = about("gateway.worker.lost", gateway__worker__stack=assignment.stack or None)
+        logger.error("%s", assignment.last_end, extra=lost)
+    if assignment is None or assignment.is_first:
         logger.info("starting", extra=about("gateway.started", service__version=_version()))
 
 
-def _announce(gateway: Gateway, post: Post | None) -> None:
-    """Tells what is served; of several workers the first does, and the others name themselves."""
-    if post is not None and not post.is_first:
-        said = about("gateway.worker.started", gateway__worker__number=post.number)
-        logger.info("worker %d serves", post.number, extra=said)
+def _announce(gateway: Gateway, assignment: Assignment | None) -> None:
+    """Logs the routes and the address; the later of several workers log only their numbers."""
+    if assignment is not None and not assignment.is_first:
+        fields = about("gateway.worker.started", gateway__worker__number=assignment.number)
+        logger.info("worker %d serves", assignment.number, extra=fields)
         return
     for warning in gateway.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
@@ -110,14 +111,14 @@ def _announce(gateway: Gateway, post: Post | None) -> None:
 
 @contextmanager
 def _levels_by_signal(levels: Levels) -> Iterator[None]:
-    """SIGUSR1 has more written down, SIGUSR2 less, and SIGHUP what the settings say."""
+    """Lowers the log level on SIGUSR1, raises it on SIGUSR2, and resets it on SIGHUP."""
     loop = asyncio.get_running_loop()
 
     def change(how: Callable[[], None]) -> None:
         how()
-        # At the level in force, or it would not be seen.
-        said = about("gateway.log.level")
-        logger.log(levels.number, "the log writes %s now", levels.level, extra=said)
+        # At the level in force, because the log would leave out a lower one.
+        fields = about("gateway.log.level")
+        logger.log(levels.number, "the log level is now %s", levels.level, extra=fields)
 
     changes = {
         signal.SIGUSR1: levels.lower,

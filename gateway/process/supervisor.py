@@ -1,9 +1,10 @@
-"""Several processes that serve one port: started, watched, replaced when they die or hang, drained.
+"""Starts several processes that serve one port, replaces those that die or hang, and drains them.
 
-Workers are spawned, not forked, and this process never imports what serves: it opens no channel and
-no loop that a child could inherit half-alive. It only holds the bound sockets, one set a worker, so
-that connections which wait for a worker outlive it. A worker listens once it can answer. While one
-is dead, hung or not there yet, its neighbours accept from its sockets as well (`StandIn`).
+Workers are spawned, not forked, and this process never imports code that serves: it opens no
+channel and no loop that a child could inherit in a broken state. It only holds the bound sockets,
+one set for each worker, so that connections that wait for a worker are kept if the worker dies. A
+worker listens once it can answer. While a worker is dead, hung or starting, its neighbours accept
+from its sockets as well (`StandIn`).
 """
 
 import signal
@@ -17,24 +18,24 @@ from typing import Final
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
-from gateway.process.cpus import usable_cpus
 from gateway.process.pulse import LATE_S
 from gateway.process.worker import Worker, restart_delay_s
+from gateway.process.worker_count import check_shared, worker_count
 from gateway.status import StartUpError
 
 __all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
 
 Say = Callable[[str], None]
-"""Takes a line for whoever runs the gateway."""
+"""Prints a line for the operator."""
 
-# Longer than a gateway gives its last requests.
+# Longer than the time that a gateway allows for its last requests.
 _GRACE_S = 30.0
-_LOOK_EVERY_S: Final = 0.5
-"""How often it is looked whether every worker has shown life."""
+_CHECK_EVERY_S: Final = 0.5
+"""The interval of the checks that every worker has sent heartbeats."""
 _MOST_FIRST_STARTS: Final = 5
-"""So often the first worker may die while it starts before the gateway gives up."""
+"""The number of failed starts of the first worker after which the gateway gives up."""
 _MOST_NEIGHBOURS: Final = 3
-"""So many workers accept for one that cannot; each of them holds its sockets."""
+"""The number of workers that can accept for another one; each of them holds its sockets."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
@@ -43,8 +44,8 @@ def serve_workers(config: Config, say: Say) -> None:
     """Serves with several processes until SIGINT or SIGTERM.
 
     Raises:
-        StartUpError: the port cannot be had, the first worker cannot start, or what they have to
-            share is kept in the memory of one.
+        StartUpError: the port is not available, the first worker cannot start, or tokens and keys
+            would be kept in the memory of one worker.
     """
     check_shared(config)
     count = worker_count(config)
@@ -55,27 +56,8 @@ def serve_workers(config: Config, say: Say) -> None:
         Supervisor(config, sockets, heard, say).run(url)
 
 
-def check_shared(config: Config) -> None:
-    """Refuses settings that several workers could not share.
-
-    Raises:
-        StartUpError: tokens and keys would be kept in the memory of one.
-    """
-    if worker_count(config) > 1 and (config.auth.store or "").startswith("memory:"):
-        raise StartUpError(
-            "auth.store: memory: is one worker's own; with several, use sqlite:///file.db or redis://"
-        )
-
-
-def worker_count(config: Config) -> int:
-    """How many processes are to serve."""
-    if config.workers:
-        return config.workers
-    return usable_cpus()
-
-
 class Supervisor:
-    """Keeps every worker's place filled, until it hears a signal to end."""
+    """Keeps a process in the place of every worker, until a signal ends the gateway."""
 
     def __init__(
         self, config: Config, sockets: Sequence[Sockets], heard: socket.socket, say: Say
@@ -89,9 +71,9 @@ class Supervisor:
         self._say = say
         self._url = ""
         self._is_first = True
-        """Whether no worker has served yet."""
+        """True until the first worker serves."""
         self._first_starts = 0
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         self._ending = False
 
     def run(self, url: str) -> None:
@@ -108,9 +90,9 @@ class Supervisor:
             self._drain()
 
     def _watch(self) -> None:
-        """Waits until something happens, and sees to it."""
+        """Waits for the next event, and handles it."""
         now_s = time.monotonic()
-        # The first worker learns whether they can start at all.
+        # One worker starts first: a fault of the settings would stop all of them.
         wanted = self._workers[:1] if self._is_first else self._workers
         for worker in wanted:
             if worker.process is None and worker.due_s <= now_s:
@@ -118,20 +100,20 @@ class Supervisor:
         ready = self._wait(wanted, now_s)
         now_s = time.monotonic()
         if self._heard in ready:
-            self._listen()
+            self._handle_signals()
         for worker in self._workers:
             if worker.pulse is not None and worker.pulse.connection in ready:
-                worker.pulse.hear(now_s)
+                worker.pulse.read(now_s)
             if worker.reports in ready:
-                self._hear(worker)
+                self._take_reports(worker)
             is_dead = worker.process is not None and worker.process.sentinel in ready
             if is_dead and not self._ending:
-                self._bury(worker)
-        self._look_after(now_s)
+                self._replace(worker)
+        self._check_workers(now_s)
 
     def _wait(self, wanted: Sequence[Worker], now_s: float) -> list[object]:
-        """Waits for what workers say, for their end, for a signal, or for the next thing to do."""
-        due_s = [now_s + _LOOK_EVERY_S]
+        """Waits for a report or the end of a worker, for a signal, or for the next task."""
+        due_s = [now_s + _CHECK_EVERY_S]
         due_s += [worker.due_s for worker in wanted if worker.process is None]
         waited: list[Connection | socket.socket | int] = [self._heard]
         for worker in self._workers:
@@ -139,17 +121,17 @@ class Supervisor:
                 waited.append(worker.process.sentinel)
             if worker.pulse is not None and not worker.pulse.is_over:
                 waited.append(worker.pulse.connection)
-            if worker.reports is not None and not worker.is_mute:
+            if worker.reports is not None and not worker.is_silent:
                 waited.append(worker.reports)
         return list(wait(waited, max(0.0, min(due_s) - now_s)))
 
-    def _hear(self, worker: Worker) -> None:
-        """Takes what a worker reports; the first that serves is announced."""
-        report = worker.hear()
+    def _take_reports(self, worker: Worker) -> None:
+        """Takes the reports of a worker; announces the first worker that serves."""
+        report = worker.take_reports()
         if report is None or not self._is_first:
             return
         self._is_first = False
-        # It listens: from now on strangers are kept from the port by that.
+        # It listens, so no other program can bind the port: SO_REUSEADDR is safe from now on.
         keep_rebindable([one for each in self._workers for one in each.sockets])
         if not are_in_log(self._config.log):
             for warning in report.warnings:
@@ -157,35 +139,36 @@ class Supervisor:
             count = f"{len(self._workers)} workers"
             self._say(f"serving {report.routes} routes on {self._url} with {count}")
 
-    def _bury(self, worker: Worker) -> None:
-        worker.hear()
+    def _replace(self, worker: Worker) -> None:
+        worker.take_reports()
         how = worker.ended(time.monotonic())
-        worker.fate = f"worker {worker.number} {how}"
+        worker.last_end = f"worker {worker.number} {how}"
         if self._is_first:
             self._first_starts += 1
             if worker.failure:
                 raise StartUpError(worker.failure)
             if self._first_starts >= _MOST_FIRST_STARTS:
                 raise StartUpError(
-                    f"no worker can start: {worker.fate} at the last of {self._first_starts} starts"
+                    f"no worker can start: {worker.last_end} at the last of "
+                    f"{self._first_starts} starts"
                 )
         delay_s = max(0.0, worker.due_s - time.monotonic())
         again = f"in {delay_s:.1f} s" if delay_s else "now"
-        self._say(f"{worker.fate}; another is started {again}")
+        self._say(f"{worker.last_end}; another is started {again}")
         if worker.stack:
             self._say(worker.stack)
 
-    def _look_after(self, now_s: float) -> None:
-        """Ends workers that hang, and has neighbours accept for those that do not answer."""
-        if now_s - self._looked_s > LATE_S:
-            # This process itself was held up, and has not heard what there was to hear.
+    def _check_workers(self, now_s: float) -> None:
+        """Ends workers that hang, and lets neighbours accept for those that do not answer."""
+        if now_s - self._checked_s > LATE_S:
+            # This process itself was delayed, and has not read the heartbeats that arrived.
             for worker in self._workers:
                 if worker.pulse is not None:
-                    worker.pulse.heard_s = now_s
-        self._looked_s = now_s
+                    worker.pulse.last_heard_s = now_s
+        self._checked_s = now_s
         options = self._config.supervisor
         for worker in self._workers:
-            worker.look_after(now_s, options.hang_s, options.start_s)
+            worker.end_if_hung(now_s, options.hang_s, options.start_s)
         absent = frozenset(
             worker.number
             for worker in self._workers
@@ -195,8 +178,8 @@ class Supervisor:
             if worker.is_serving:
                 worker.stand_in(absent.intersection(worker.neighbours))
 
-    def _listen(self) -> None:
-        """Does what the signals heard ask for."""
+    def _handle_signals(self) -> None:
+        """Handles the signals that have arrived."""
         for number in self._heard.recv(64):
             if number in _ENDING:
                 self._ending = True
@@ -205,14 +188,14 @@ class Supervisor:
                     worker.signal(number)
 
     def _drain(self) -> None:
-        """Has every worker finish what is under way, and ends those that take too long."""
+        """Lets every worker finish its requests, and kills those that take too long."""
         for own in {one for worker in self._workers for one in worker.sockets}:
-            own.close()  # or the kernel would go on taking connections for nobody
+            own.close()  # otherwise the kernel would accept connections that no process reads
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
         alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
         if alive and not are_in_log(self._config.log):
-            self._say("finishing what is under way")
+            self._say("finishing the requests under way")
         until_s = time.monotonic() + _GRACE_S
         for worker in alive:
             assert worker.process is not None  # noqa: S101 - it is alive
@@ -222,7 +205,7 @@ class Supervisor:
 
 
 def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
-    """Sockets of the next few places, by their numbers; none where all have the same sockets."""
+    """Returns the sockets of the next places by number; none if all places share their sockets."""
     found = {}
     for step in range(1, min(_MOST_NEIGHBOURS, len(sockets) - 1) + 1):
         at = (number - 1 + step) % len(sockets)
@@ -233,11 +216,11 @@ def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
 
 @contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket on which each signal heard is a byte; before and after, signals do what they did."""
-    heard, told = socket.socketpair()
-    told.settimeout(0)  # as signal.set_wakeup_fd wants it: a signal must not wait
+    """Yields a socket that receives each signal as a byte; restores the handlers at the end."""
+    heard, sender = socket.socketpair()
+    sender.settimeout(0)  # signal.set_wakeup_fd needs it: a signal must not wait
     before = {n: signal.signal(n, _noted) for n in _ENDING | _FORWARDED}
-    wakeup = signal.set_wakeup_fd(told.fileno())
+    wakeup = signal.set_wakeup_fd(sender.fileno())
     try:
         yield heard
     finally:
@@ -245,8 +228,8 @@ def _signals() -> Iterator[socket.socket]:
         for number, handler in before.items():
             signal.signal(number, handler)
         heard.close()
-        told.close()
+        sender.close()
 
 
 def _noted(_number: int, _frame: object) -> None:
-    """Python itself writes the number of a signal that has a handler (signal.set_wakeup_fd)."""
+    """Does nothing: Python writes the number of a signal with a handler (signal.set_wakeup_fd)."""

@@ -1,4 +1,4 @@
-"""The place of one worker, as its supervisor sees it: started, heard, ended when it hangs."""
+"""The place of one worker in its supervisor: starts its process, reads its reports, ends it."""
 
 import os
 import signal
@@ -10,24 +10,24 @@ from typing import Final
 
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
-from gateway.process.orders import Failed, Leaving, Post, StandIn, Started
-from gateway.process.pulse import LATE_S, Listening
+from gateway.process.orders import Assignment, Failed, Leaving, StandIn, Started
+from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.process.worker_process import work
 
 _SPAWN = get_context("spawn")
 _SETTLED_AFTER_S = 10.0
 _LONGEST_DELAY_S = 15.0
 _DYING_S: Final = 2.0
-"""How long a hung worker has to write down its stack before it is killed."""
+"""Seconds that a hung worker has to write its stack before it is killed."""
 
 
 def restart_delay_s(failures: int) -> float:
-    """Seconds to wait before replacing a worker whose last `failures` lives were short."""
+    """Returns the seconds to wait before a worker is replaced that failed `failures` times."""
     return 0.0 if failures < 2 else min(_LONGEST_DELAY_S, 0.25 * 2 ** min(failures - 1, 16))
 
 
 class Worker:
-    """The place of one worker: its sockets, and the process that serves them now, if there is."""
+    """The place of one worker: its sockets, and the process that serves them, if one runs."""
 
     def __init__(
         self, number: int, sockets: Sockets, neighbours: dict[int, Sockets] | None = None
@@ -35,29 +35,29 @@ class Worker:
         self.number = number
         self.sockets = sockets
         self.neighbours = neighbours or {}
-        """The sockets that it can accept from for others, by their numbers."""
+        """The sockets of the workers that it can accept for, by their numbers."""
         self.process: SpawnProcess | None = None
         self.reports: Connection | None = None
-        self.pulse: Listening | None = None
+        self.pulse: HeartbeatReader | None = None
         self.started_s = 0.0
         self.due_s = 0.0
         self.killed_s: float | None = None
-        """When it is killed, if it has been told to die."""
+        """The time at which it is killed, after SIGABRT was sent."""
         self.failures = 0
         self.is_serving = False
-        """Whether the process accepts connections, as far as it has said."""
+        """True if the process accepts connections, by its last report."""
         self.has_served = False
-        """Whether any process in this place has: then clients may wait in its sockets."""
+        """True if any process in this place has served: clients may then wait in its sockets."""
         self.has_started = False
-        """Whether the process has said that it serves."""
-        self.is_mute = False
-        """Whether the process has nothing more to say."""
+        """True if the process has reported that it serves."""
+        self.is_silent = False
+        """True if the process can send no more reports."""
         self.failure = ""
-        """Why the process cannot start, in its own words."""
+        """The reason why the process cannot start, from its report."""
         self._reason = ""
-        """Why the process is told to die."""
-        self.fate = self.stack = ""
-        """What became of the process before this one, until its successor has taken it down."""
+        """The reason why the supervisor ends the process."""
+        self.last_end = self.stack = ""
+        """The end of the last process, for the next one, which logs it."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -68,11 +68,16 @@ class Worker:
         """Starts a process for this place."""
         ours, theirs = _SPAWN.Pipe()
         pulse, beats = _SPAWN.Pipe(duplex=False)
-        post = Post(self.number, self.sockets, self.neighbours, is_first, self.fate, self.stack)
-        process = _SPAWN.Process(
-            target=work, args=(config, post, theirs, beats), name=f"gateway worker {self.number}"
+        assignment = Assignment(
+            self.number, self.sockets, self.neighbours, is_first, self.last_end, self.stack
         )
-        # Inherited: Ctrl-C is for every process of a terminal, and would break off an import.
+        process = _SPAWN.Process(
+            target=work,
+            args=(config, assignment, theirs, beats),
+            name=f"gateway worker {self.number}",
+        )
+        # The process inherits this. Ctrl-C goes to every process of a terminal, and would interrupt
+        # an import of the new process.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             process.start()
@@ -81,9 +86,9 @@ class Worker:
         theirs.close()
         beats.close()
         self.process, self.reports, self.started_s = process, ours, now_s
-        self.pulse = Listening(pulse, now_s)
+        self.pulse = HeartbeatReader(pulse, now_s)
         self.killed_s, self._reason, self.failure = None, "", ""
-        self.is_serving = self.has_started = self.is_mute = False
+        self.is_serving = self.has_started = self.is_silent = False
         self._standing = frozenset()
 
     def signal(self, number: int) -> None:
@@ -92,8 +97,8 @@ class Worker:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
-    def hear(self) -> Started | None:
-        """Takes the reports that have come; the one that says that the process serves now."""
+    def take_reports(self) -> Started | None:
+        """Takes the reports that have arrived; returns `Started` if it is among them."""
         found = None
         try:
             while self.reports is not None and self.reports.poll():
@@ -106,24 +111,24 @@ class Worker:
                 elif isinstance(report, Failed):
                     self.failure = report.reason
         except (EOFError, OSError):
-            self.is_mute = True
+            self.is_silent = True
         return found
 
     def answers(self, now_s: float) -> bool:
-        """Whether the process accepts connections, as far as can be seen."""
+        """True if the process accepts connections and sends heartbeats."""
         if self.pulse is None or not self.is_serving or self.killed_s is not None:
             return False
-        return now_s - self.pulse.heard_s < LATE_S
+        return now_s - self.pulse.last_heard_s < LATE_S
 
     def stand_in(self, numbers: frozenset[int]) -> None:
-        """Has the process accept for these neighbours, and for no others."""
+        """Orders the process to accept for these neighbours, and for no others."""
         if numbers != self._standing and self.reports is not None:
             self._standing = numbers
-            with suppress(OSError):  # it has died, which is seen in a moment
+            with suppress(OSError):  # it has died, which the supervisor handles next
                 self.reports.send(StandIn(numbers))
 
-    def look_after(self, now_s: float, hang_s: float, start_s: float) -> None:
-        """Ends the process if it hangs: it writes down its stack, and then it is killed."""
+    def end_if_hung(self, now_s: float, hang_s: float, start_s: float) -> None:
+        """Ends the process if it hangs: it writes its stack, and then it is killed."""
         if self.process is None or self.pulse is None:
             return
         if self.killed_s is not None:
@@ -131,19 +136,19 @@ class Worker:
                 self.signal(signal.SIGKILL)
             return
         if self.has_started:
-            if now_s - self.pulse.heard_s >= hang_s:
-                self._reason = f"did nothing for {hang_s:g} s and was ended"
+            if now_s - self.pulse.last_heard_s >= hang_s:
+                self._reason = f"did not respond for {hang_s:g} s and was ended"
         elif now_s - self.started_s >= start_s:
-            self._reason = f"did not serve {start_s:g} s after its start and was ended"
+            self._reason = f"did not serve within {start_s:g} s of its start and was ended"
         if self._reason:
             self.killed_s = now_s + _DYING_S
             self.signal(signal.SIGABRT)
-            self.signal(signal.SIGCONT)  # one that is stopped has to run in order to die
+            self.signal(signal.SIGCONT)  # a stopped process must run in order to end
 
     def ended(self, now_s: float) -> str:
-        """Takes note that the process has ended; says how."""
-        assert self.process is not None  # noqa: S101 - only what runs can end
-        self.process.join()  # its pipe closes a moment before it is gone
+        """Notes that the process has ended; returns how, as the end of a sentence."""
+        assert self.process is not None  # noqa: S101 - only a running process can end
+        self.process.join()  # its pipe closes shortly before the process ends
         code = self.process.exitcode or 0
         self.process.close()
         if self.reports is not None:
@@ -152,7 +157,7 @@ class Worker:
             self.pulse.close(now_s)
             self.stack = self.pulse.stack
         self.process = self.reports = self.pulse = None
-        # A start that fails is a short life, however long a busy machine took over it.
+        # A failed start counts as a failure even if it took long, as it does on a busy machine.
         settled = self.has_started and now_s - self.started_s > _SETTLED_AFTER_S
         self.is_serving = False
         self.failures = 1 if settled else self.failures + 1

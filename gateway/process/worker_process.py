@@ -1,33 +1,33 @@
-"""One worker process: it serves what its supervisor has given it, and does as it is told.
+"""The main function of a worker process.
 
-What serves is imported only once the process runs: the supervisor imports this module, too.
+It imports the code that serves only when it runs, because the supervisor imports this module, too.
 """
 
 import gc
 from multiprocessing.connection import Connection
 
 from gateway.config.model import Config
-from gateway.process.orders import Failed, Post
+from gateway.process.orders import Assignment, Failed
 from gateway.status import StartUpError
 
 
-def work(config: Config, post: Post, connection: Connection, pulse: Connection) -> None:
+def work(config: Config, assignment: Assignment, connection: Connection, pulse: Connection) -> None:
     """Serves until the supervisor or a signal ends it."""
-    gc.disable()  # until it serves, as in a process of its own
+    gc.disable()  # until it serves, as in a gateway with one process
     from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
-    from gateway.process.watched import Watched  # noqa: PLC0415
+    from gateway.process.watched import SupervisorLink  # noqa: PLC0415
 
-    watched = Watched(post, connection, pulse)
+    link = SupervisorLink(assignment, connection, pulse)
     try:
         run(
             serve(
                 config,
-                started=watched.started,
-                stopping=watched.leave,
-                sockets=post.sockets,
-                watched=watched,
+                started=link.started,
+                stopping=link.leave,
+                sockets=assignment.sockets,
+                link=link,
             )
         )
     except StartUpError as error:
-        watched.report(Failed(str(error)))
+        link.report(Failed(str(error)))
         raise SystemExit(1) from None

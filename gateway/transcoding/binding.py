@@ -12,7 +12,7 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.grammar import is_token
-from gateway.config.model import OnConflict, OnError, RoutingOptions
+from gateway.config.routing import OnConflict, OnError, RoutingOptions
 from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve

@@ -9,8 +9,9 @@ from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.config.forwarded import ForwardedOptions
 from gateway.config.grammar import LOWER_TOKEN
-from gateway.config.model import ForwardedOptions, MetadataOptions
+from gateway.config.metadata import MetadataOptions
 from gateway.status import invalid_argument
 
 Metadata = list[tuple[str, str | bytes]]

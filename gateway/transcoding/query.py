@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.model import QueryOptions, Unknown
+from gateway.config.json import Unknown
+from gateway.config.query import QueryOptions
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.fields import (
     Encoder,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.model import QueryOptions
+from gateway.config.query import QueryOptions
 from gateway.status import invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.config.model import ChannelKind, Upstream
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.status import StartUpError
 from gateway.upstream.attempts import Repeating
 from gateway.upstream.channels.channel import Channel

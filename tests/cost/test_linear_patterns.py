@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import auth, endpoints, exchange, http, interceptors, listeners, telemetry
-from gateway.config.model import ForwardedOptions
+from gateway.config.forwarded import ForwardedOptions
 from gateway.http.client_certificate import parse_forwarded
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding

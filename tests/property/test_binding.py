@@ -4,7 +4,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import OnConflict
+from gateway.config.routing import OnConflict
 from gateway.schema.catalog import HttpRule, Source, build_schema
 from gateway.schema.sources import DescriptorFiles
 from gateway.transcoding.binding import Binding, Severity, bind, build_router

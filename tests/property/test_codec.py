@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import JsonOptions, Unknown
+from gateway.config.json import JsonOptions, Unknown
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.checker import Checker
 from gateway.transcoding.json.report import run

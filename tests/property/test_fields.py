@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.model import QueryOptions
+from gateway.config.query import QueryOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.fields import field_encoder, resolve
 from gateway.transcoding.query import QueryBinder

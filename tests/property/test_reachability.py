@@ -6,7 +6,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import OnConflict
+from gateway.config.routing import OnConflict
 from gateway.schema.catalog import HttpRule, Source, build_schema
 from gateway.status import StatusError
 from gateway.transcoding.binding import Binding, bind, build_router

@@ -9,7 +9,8 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config.model import Config, JsonOptions
+from gateway.config.json import JsonOptions
+from gateway.config.model import Config
 from gateway.schema.catalog import build_schema
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.transcoder import Transcoder, build_transcoder

@@ -16,8 +16,8 @@ from google.protobuf.any_pb2 import Any
 
 from gateway.auth.jwt.authenticator import JwtError, parse_jwt
 from gateway.auth.jwt.jwks import KeySetError, read_keys
+from gateway.config.json import JsonOptions
 from gateway.config.loader import ConfigError, load_config
-from gateway.config.model import JsonOptions
 from gateway.status import StatusError
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Lines

@@ -5,7 +5,7 @@ from functools import cache
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.config.model import JsonOptions
+from gateway.config.json import JsonOptions
 from gateway.transcoding.json.codec import Codec
 from tests.support.schema import descriptor_pool, descriptor_set
 

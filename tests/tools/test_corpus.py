@@ -6,7 +6,7 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway.config.model import OnConflict
+from gateway.config.routing import OnConflict
 from gateway.schema.catalog import build_schema
 from gateway.transcoding.binding import bind, build_router
 from gateway.transcoding.routing.template import parse_template

@@ -7,6 +7,7 @@ and there is no key for "none" (RFC 8725 sections 2.1 and 3.1).
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from jwt.algorithms import (
     get_default_algorithms,
 )
 from jwt.exceptions import InvalidKeyError
+
+logger = logging.getLogger("gateway")
 
 _MOST_KEYS = 100
 # Without a `kid` each matching key is tried; a client must not be able to cause more checks.
@@ -265,5 +268,8 @@ class IssuerKeys:
             self._keys = await self._load()
         except KeySetError as error:
             self._say(str(error))
+        except Exception:
+            # As for other failures, the keys that were loaded before stay in use.
+            logger.exception("the keys of an issuer could not be loaded")
         else:
             self._loaded_at_s = self._clock()

@@ -59,13 +59,13 @@ def check_rate_limits(policies: Mapping[Method, MethodPolicy]) -> None:
             if policy.cost > limit.limit:
                 wrong.append(
                     f"{method.full_name}: a call costs {policy.cost}, but its limit of "
-                    f"{limit.limit} never has as much: lower cost or raise limit"
+                    f"{limit.limit} is lower: lower cost or raise limit"
                 )
             first, known = named.setdefault(limit.name, (method.full_name, limit))
             if limit.name and known != limit:
                 wrong.append(
-                    f"{method.full_name}: its limit {limit.name} is not the one of {first}: "
-                    "limits that share a name must be the same, or get names of their own"
+                    f"{method.full_name}: its limit {limit.name} differs from that of {first}: "
+                    "limits that share a name must be equal, or have different names"
                 )
     if wrong:
         raise RateLimitError("\n".join(wrong))
@@ -96,10 +96,10 @@ def _counters(label: str, prefix: str, limit: RateLimit) -> Counters:
 
 
 def _prefix(method: str, limit: RateLimit) -> str:
-    """Begins the keys of all counters of a limit, and no others; a changed limit starts afresh."""
-    whose = f"limit {limit.name}" if limit.name else method
+    """Returns the prefix of the keys of a limit's counters; a changed limit has new counters."""
+    owner = f"limit {limit.name}" if limit.name else method
     by = f"{limit.by}={limit.header}" if limit.by is CountBy.HEADER else limit.by
-    return f"rate:{whose}:{by}:{limit.algorithm}:{limit.limit}/{limit.window_s:g}:"
+    return f"rate:{owner}:{by}:{limit.algorithm}:{limit.limit}/{limit.window_s:g}:"
 
 
 def _label(limit: RateLimit, taken: set[str]) -> str:

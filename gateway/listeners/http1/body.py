@@ -7,7 +7,7 @@ from typing import Protocol
 
 from aiohttp import StreamReader
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import timed_out

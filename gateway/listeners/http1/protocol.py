@@ -27,7 +27,7 @@ from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.header_fields import HeaderFields

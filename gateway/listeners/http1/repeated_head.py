@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import Head
 

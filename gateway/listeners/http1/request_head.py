@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.status import Code, StatusError
 

@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody

@@ -1,6 +1,6 @@
-"""The access log: what is noted of each request, and the line that is made of it.
+"""The access log: one line for each request.
 
-A request costs the appending of a tuple; lines are made of many at a time, in the writer's thread.
+A request only appends its record to a queue. The writer's thread formats the lines, many at once.
 """
 
 import random
@@ -30,7 +30,8 @@ from gateway.transcoding.binding import Binding
 
 SCOPE: Final = "gateway.access"
 
-# The HTTP methods that OpenTelemetry knows; with others a client could fill a table.
+# The HTTP methods that OpenTelemetry lists. Other methods are not used as values: a client could
+# create any number of them.
 _METHODS: Final = frozenset(
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
 )
@@ -42,14 +43,14 @@ _TRACEPARENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How lines look in one place."""
+    """The form of the lines at one destination."""
 
     text: bool = False
     colour: bool = False
 
 
 class AccessLines:
-    """Makes the line of a request, or none where it is not to be written."""
+    """Formats the line of a request, if the level and the sample include it."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class AccessLines:
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
     def line(self, record: Record) -> str:
-        """The line of a request; empty if the level or the sample leaves it out."""
+        """Returns the line of a request; empty if the level or the sample leaves it out."""
         status, code, duration_s, binding = (
             record.status,
             record.code,
@@ -93,7 +94,9 @@ class AccessLines:
             rest += _trace(record.traceparent)
         principal = record.principal
         if principal is not None:
-            rest += _who(principal.name, principal.client, principal.kind, principal.credential)
+            rest += _identity(
+                principal.name, principal.client, principal.kind, principal.credential
+            )
         if self._headers:
             rest += _headers(self._headers, record.headers)
         return (
@@ -123,7 +126,7 @@ class AccessLines:
 
 
 class AccessLog:
-    """Has a line written of every request that has ended."""
+    """Writes a line for every request that has ended."""
 
     def __init__(self, writer: LogWriter[Record]) -> None:
         self.ended: Callable[[Record], None] = writer.add
@@ -131,7 +134,7 @@ class AccessLog:
 
 
 def _has_an_end(binding: Binding | None) -> bool:
-    """Whether it tells anything how long a request took: a stream lasts as long as it is liked."""
+    """True if a request can be slow: a stream has no expected duration."""
     if binding is None:
         return False
     method = binding.method
@@ -142,7 +145,7 @@ def _query(query: str, binding: Binding | None) -> str:
     return query_names(query, None if binding is None else binding.method.input)
 
 
-# Most requests have most in common with one before them: what follows is made once for all of them.
+# The functions below are cached: most requests have these values in common with an earlier one.
 
 
 @lru_cache(maxsize=512)
@@ -162,15 +165,15 @@ def _caller(client: str, peer: str, user_agent: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _who(name: str, client: str, kind: str, credential: str) -> str:
-    said = f',"enduser.id":{_safe(name)}'
+def _identity(name: str, client: str, kind: str, credential: str) -> str:
+    fields = f',"enduser.id":{_safe(name)}'
     if client:
-        said += f',"gateway.client.id":{_safe(client)}'
+        fields += f',"gateway.client.id":{_safe(client)}'
     if kind:
-        said += f',"gateway.credential.kind":{_safe(kind)}'
+        fields += f',"gateway.credential.kind":{_safe(kind)}'
     if credential:
-        said += f',"gateway.credential.id":{_safe(credential)}'
-    return said
+        fields += f',"gateway.credential.id":{_safe(credential)}'
+    return fields
 
 
 def _http_method(method: str) -> str:

@@ -1,7 +1,7 @@
-"""The audit trail: who did what to credentials and policy, from where, and what came of it.
+"""The audit trail: changes to credentials and refusals, with their author, origin and outcome.
 
-It is never sampled. What cannot be written waits, and is written when it can; only when too much
-waits is anything left out, and then the trail itself says how much.
+It is never sampled. Lines that cannot be written wait until they can be. Only if too many lines
+wait are further ones dropped; the trail then has a line with their number.
 """
 
 import itertools
@@ -28,11 +28,11 @@ _NAMES = {
     "peer": "client.address",
     "rpc": "rpc.method",
 }
-"""OpenTelemetry's names for what is recorded; others are `gateway.` and their own."""
+"""The OpenTelemetry names of fields; other fields are named `gateway.` and their name."""
 
 
 class AuditLog:
-    """An `Audit` that writes lines."""
+    """Writes each audit event as a line; implements `Audit`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class AuditLog:
         *,
         by: str | None = None,
     ) -> None:
-        """`by` is the user of this machine who does it all, where it is no request that does."""
+        """`by` is the local user who causes the events, if they do not come from requests."""
         self._writer = writer
         self._style = style
         self._clock = clock
@@ -50,31 +50,31 @@ class AuditLog:
         self._numbers = itertools.count(1)
 
     def record(self, event: str, /, **fields: str) -> None:
-        """Has an event written at once, in another thread."""
+        """Writes an event without delay, in the writer's thread."""
         self._writer.add(self._line(event, fields))
         self._writer.hurry()
 
     def _line(self, event: str, fields: dict[str, str]) -> str:
         request_id, client = ORIGIN.get()
-        said: dict[str, Value] = {
+        values: dict[str, Value] = {
             "event.name": event,
             "gateway.outcome": "failure" if event in _FAILURES else "success",
             "gateway.request.id": request_id or None,
             "client.address": client or None,
-            # Numbered, so that a line that somebody took out is missed.
+            # Numbered, so that the removal of a line is noticed.
             "gateway.audit.number": next(self._numbers),
             "process.pid": os.getpid(),
             "process.user.name": self._by,
         }
         for name, value in fields.items():
-            said[_NAMES.get(name, f"gateway.{name}")] = mask_credentials(value)
+            values[_NAMES.get(name, f"gateway.{name}")] = mask_credentials(value)
         if not self._style.text:
-            return json_line(self._clock(), "INFO", SCOPE, said)
-        text = f"audit {plain(event)} {pairs(said)}"
+            return json_line(self._clock(), "INFO", SCOPE, values)
+        text = f"audit {plain(event)} {pairs(values)}"
         return text_line(self._clock(), "INFO", text, colour=self._style.colour)
 
 
 def lost(count: int) -> str:
-    """The line in the trail for what could not be kept."""
+    """Returns the line for `count` dropped lines."""
     fields: dict[str, Value] = {"event.name": "audit.lost", "gateway.lines": count}
     return json_line(time.time(), "ERROR", SCOPE, fields)

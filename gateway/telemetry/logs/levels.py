@@ -1,4 +1,4 @@
-"""How much is written down; it can be changed while the gateway runs."""
+"""The log level, which can be changed while the gateway runs."""
 
 import logging
 
@@ -14,13 +14,13 @@ _NUMBERS = {
 
 
 class Levels:
-    """The least severity that is written, as configured or as changed since."""
+    """The lowest severity that is written, as configured or as changed later."""
 
     def __init__(self, configured: LogLevel = LogLevel.INFO) -> None:
         self._configured = configured
         self._at = _STEPS.index(configured)
         self.number = _NUMBERS[configured]
-        """The level in force, as `logging` counts."""
+        """The level in force, as a number of `logging`."""
 
     @property
     def level(self) -> LogLevel:
@@ -28,15 +28,15 @@ class Levels:
         return _STEPS[self._at]
 
     def lower(self) -> None:
-        """Writes more, down to debug."""
+        """Lowers the level by one step, down to debug: the log gets more lines."""
         self._move(max(0, self._at - 1))
 
     def raise_(self) -> None:
-        """Writes less, up to error."""
+        """Raises the level by one step, up to error: the log gets fewer lines."""
         self._move(min(len(_STEPS) - 1, self._at + 1))
 
     def reset(self) -> None:
-        """Writes what the settings say."""
+        """Restores the configured level."""
         self._move(_STEPS.index(self._configured))
 
     def _move(self, at: int) -> None:

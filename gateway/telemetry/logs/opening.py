@@ -1,4 +1,4 @@
-"""All logs of one gateway, opened together and closed together."""
+"""Opens and closes all logs of one gateway together."""
 
 import errno
 import getpass
@@ -25,25 +25,26 @@ from gateway.telemetry.logs.writer import (
     Sink,
     StreamSink,
     stream_sink,
+    why_not,
 )
 from gateway.telemetry.record import Observer, Record
 
 _TERMINAL_EVERY_S = 0.01
-"""On a terminal, lines of several workers come in order, but for this."""
+"""Seconds by which lines of several workers can be out of order on a terminal."""
 _NOT_WRITTEN = "gateway: the end of the audit trail could not be written"
 
 
 class Logs:
-    """The access log, the audit trail, and what the program says of itself."""
+    """The access log, the audit trail, and the log of the program's events."""
 
     def __init__(self, options: LogOptions) -> None:
-        """Opens what `options` name.
+        """Opens the destinations in `options`.
 
         Raises:
             LogError: a file cannot be opened.
         """
         self.levels = Levels(options.level)
-        """How much of it is written."""
+        """The log level, for the access log and the events."""
         self._options = options
         self._sinks: dict[Destination, Sink] = {}
         self._writers: dict[Destination, LogWriter[Record]] = {}
@@ -54,31 +55,31 @@ class Logs:
             raise
 
     def _open(self, options: LogOptions) -> None:
-        # All files before the first thread: one that cannot be opened leaves nothing behind.
+        # All files before the first thread: if a file cannot be opened, no thread is left running.
         for destination in (options.access, options.events, options.audit):
             self._sink(destination)
         self._lines = AccessLines(options, self.levels, self._style(options.access))
         access = self._writer(options.access)
         self.observers: list[Observer] = [] if access is None else [AccessLog(access)]
-        """Take the record of every request: the access log, unless it is off."""
+        """The receivers of the record of every request: the access log, unless it is off."""
         self.handler = ProgramHandler(
             self._writer(options.events), self.levels, self._style(options.events)
         )
-        """Takes down what the program says."""
+        """Writes the events of the program."""
         self._audit_writer = self._open_audit_writer(options.audit)
         self.audit: Audit = NO_AUDIT
-        """Takes down what is done to credentials and policy."""
+        """Writes changes to credentials, and refusals."""
         if self._audit_writer is not None:
             self.audit = AuditLog(self._audit_writer, self._style(options.audit))
 
     @contextmanager
     def speaking_for_program(self) -> Iterator[None]:
-        """While the block runs, the loggers `gateway.*` write here and nowhere else."""
+        """Makes the loggers `gateway.*` write only here while the block runs."""
         with taken_over(self.handler):
             yield
 
     def close(self) -> None:
-        """Writes what waits, and closes files."""
+        """Writes the waiting lines, and closes files."""
         written = [writer.close() for writer in self._writers.values()]
         audit = self._audit_writer
         if audit is not None:
@@ -117,9 +118,9 @@ class Logs:
         return self._writers[destination]
 
     def _open_audit_writer(self, destination: Destination) -> LogWriter[Record] | None:
-        """One of its own, even where others write to the same place: it must not lose lines.
+        """Opens a separate writer, because the audit trail must not lose lines.
 
-        On a terminal it is that of the others: people read the lines in the order of what happened.
+        On a terminal it is the writer of the other logs, so that all lines appear in order.
         """
         sink = self._sink(destination)
         if sink is None:
@@ -135,16 +136,16 @@ class Logs:
             return Style(text=as_text and destination != self._options.audit)
         is_auto = self._options.format is LogFormat.AUTO
         is_text = as_text or (is_auto and sink.is_terminal)
-        # no-color.org: set to anything that is not empty.
+        # no-color.org: any value that is not empty turns colours off.
         colour = sink.is_terminal and not os.environ.get("NO_COLOR")
         return Style(is_text, is_text and colour and os.environ.get("TERM") != "dumb")
 
 
 def check_log_files(options: LogOptions) -> None:
-    """Sees that each file could be written, without making it.
+    """Checks that each file can be written, without creating it.
 
     Raises:
-        LogError: one could not.
+        LogError: a file cannot be written.
     """
     for path in dict.fromkeys((options.access, options.events, options.audit)):
         if isinstance(path, Path):
@@ -155,24 +156,26 @@ def _check_writable(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # Where it is not there yet, it is made in its folder.
+        # A file that does not exist yet is created later, in its directory.
         target = path if path.exists() else path.parent
         target.stat()
         if not target.is_dir() and target is not path:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if target.is_fifo():
+            os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:
-        raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+        raise LogError(f"cannot write the log to {path}: {why_not(error)}") from None
 
 
 NO_LOGS = LogOptions(access="off", events="off", audit="off")
-"""Nothing is written, and no file opened."""
+"""Options for no logs at all: nothing is written, and no file is opened."""
 
 
 @asynccontextmanager
 async def open_logs(options: LogOptions) -> AsyncIterator[Logs]:
-    """Logs that are written while the block runs, and in the end.
+    """Opens the logs for the block, and writes all waiting lines at its end.
 
     Raises:
         LogError: a file cannot be opened.
@@ -186,9 +189,9 @@ async def open_logs(options: LogOptions) -> AsyncIterator[Logs]:
 
 @contextmanager
 def open_command_audit(options: LogOptions) -> Iterator[Audit]:
-    """The audit trail of a command, in the name of who runs it, if it is a file.
+    """Opens the audit trail for a command, with the local user as the author of its events.
 
-    A command's standard streams are for who runs it.
+    Nothing is written if the trail is not a file: a command's standard streams are for its user.
 
     Raises:
         LogError: the file cannot be opened.

@@ -1,4 +1,4 @@
-"""The gateway's own logging, `gateway.*`, in the form of its other lines."""
+"""Writes the records of the loggers `gateway.*` in the format of the other log lines."""
 
 import logging
 import os
@@ -28,21 +28,21 @@ class ProgramHandler(logging.Handler):
         self._style = style
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Has a record written soon."""
+        """Passes a record to the writer, which writes it soon."""
         if self._writer is None or record.levelno < self._levels.number:
             return
         try:
             self._writer.add(self._line(record))
-        except Exception:  # noqa: BLE001 - what logs must not raise (logging.Handler)
+        except Exception:  # noqa: BLE001 - a handler must not raise (logging.Handler)
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> str:
         severity = SEVERITIES[max(10, min(50, record.levelno // 10 * 10))]
         message = mask_credentials(record.getMessage())
-        told: dict[str, Value] = getattr(record, "gateway_fields", {})
+        extra: dict[str, Value] = getattr(record, "gateway_fields", {})
         failure = _failure(record, is_detailed=self._levels.number <= logging.DEBUG)
         if self._style.text:
-            text = f"{plain(message)} {pairs(told)}".rstrip()
+            text = f"{plain(message)} {pairs(extra)}".rstrip()
             stack = failure.get("exception.stacktrace")
             if stack:
                 text += f"\n{stack}"
@@ -52,13 +52,13 @@ class ProgramHandler(logging.Handler):
             "body": message,
             "process.pid": _PID,
         }
-        return json_line(record.created, severity, record.name, fields | told | failure)
+        return json_line(record.created, severity, record.name, fields | extra | failure)
 
 
 def _failure(record: logging.LogRecord, *, is_detailed: bool) -> dict[str, Value]:
-    """What is told of an exception: where and of which type.
+    """Returns the fields of a record's exception: its type, and the places in the code.
 
-    Its words only in detail: they can quote anything of a request.
+    Its message is included only if `is_detailed`, because it can quote any part of a request.
     """
     if record.exc_info is None or record.exc_info[1] is None:
         return {}
@@ -75,12 +75,12 @@ def _failure(record: logging.LogRecord, *, is_detailed: bool) -> dict[str, Value
 
 @contextmanager
 def taken_over(handler: ProgramHandler) -> Iterator[None]:
-    """While the block runs, the logger `gateway` has this handler and no other."""
+    """Replaces the handlers of the logger `gateway` by this one while the block runs."""
     logger = logging.getLogger("gateway")
     before = logger.level, logger.propagate, logger.handlers
     logger.propagate = False
     logger.handlers = [handler]
-    logger.setLevel(logging.DEBUG)  # the handler chooses: its level can be changed while it runs
+    logger.setLevel(logging.DEBUG)  # the handler filters: its level can change later
     try:
         yield
     finally:

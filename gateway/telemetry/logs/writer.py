@@ -1,5 +1,6 @@
-"""Writes lines in a thread of its own, so that a slow disk or a full pipe holds up no request."""
+"""Writes lines in a separate thread, so that a slow disk or a full pipe delays no request."""
 
+import errno
 import logging
 import os
 import select
@@ -18,10 +19,11 @@ from gateway.status import StartUpError
 T = TypeVar("T")
 
 _EVERY_S = 0.1
-# While lines are made the loop waits for this thread; a batch is how long at the most.
+# The maximum number of lines in a batch. The event loop waits while this thread formats a batch,
+# because both need Python's lock.
 _BATCH: Final = 64
-# Between two batches it gets its turn. Without a pause it would not, where they share a core: this
-# thread has Python's lock back from a write before the other has woken up.
+# The pause between two batches, in which the event loop runs. Without it the loop would not run if
+# both share a core: after a write, this thread would take Python's lock before the loop wakes up.
 _PAUSE_S: Final = 0.001
 _MOST_WAITING = 65_536
 _CLOSING_S = 5.0
@@ -34,78 +36,78 @@ logger = logging.getLogger("gateway.telemetry.logs")
 
 
 class LogError(StartUpError):
-    """A file that cannot be written to; the text says which and why."""
+    """A file cannot be written; the message has its path and the reason."""
 
 
 class Sink(Protocol):
-    """Takes bytes."""
+    """The destination of lines."""
 
     def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
-        """Writes all of them; it may wait for as long as nobody is closing.
+        """Writes all bytes; it may wait until `is_closing` returns True.
 
         Raises:
-            OSError: it cannot.
+            OSError: they cannot be written.
         """
         ...
 
     def close(self) -> None:
-        """Closes what it opened."""
+        """Closes the files that it opened."""
         ...
 
 
 class Line:
-    """How far what was written has come: it may have ended amid a line."""
+    """The state of the last line: it is torn if only a part of it was written."""
 
     def __init__(self) -> None:
         self.is_torn = False
 
 
 class StreamSink:
-    """Standard output or standard error; left open in the end."""
+    """Writes to standard output or standard error, and leaves it open at the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._turn = threading.Lock()  # a pipe tears long writes of two threads apart
+        self._lock = threading.Lock()  # a pipe mixes long writes of two threads
         self._line = Line()
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people read it."""
+        """True if it is a terminal, so that people read the lines."""
         try:
             return os.isatty(self._descriptor)
         except OSError:
             return False
 
     def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
-        """Writes to a terminal, a pipe or whatever it is."""
-        with self._turn:
+        """Writes to a terminal, a pipe or a file."""
+        with self._lock:
             _write_all(self._descriptor, data, is_closing, self._line)
 
     def close(self) -> None:
-        """Does nothing: others may use it still."""
+        """Does nothing, because other code may still use the stream."""
 
 
 class FileSink:
-    """A file that may be rotated away under it, and is then made anew."""
+    """Appends to a file, and reopens it after rotation."""
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
-        """Opens the file to append.
+        """Opens the file for appending; `sync` calls fsync after each write.
 
         Raises:
             LogError: it cannot be opened.
         """
         self._path = path
         self._sync = sync
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._line = Line()
         try:
             self._descriptor = self._open()
         except OSError as error:
-            raise LogError(f"cannot write the log to {path}: {error.strerror}") from None
+            raise LogError(f"cannot write the log to {path}: {why_not(error)}") from None
 
     def write(self, data: bytes, is_closing: Callable[[], bool]) -> None:
-        """Appends, to the file that has the name now."""
-        with self._turn:
+        """Appends to the file that has the path now."""
+        with self._lock:
             self._follow()
             if _ends_amid_line(self._descriptor):
                 self._line.is_torn = True
@@ -118,13 +120,14 @@ class FileSink:
         os.close(self._descriptor)
 
     def _open(self) -> int:
-        # Appending: each worker has the file open, and none may write over another's lines.
+        # O_APPEND: each worker has the file open, and must not overwrite the lines of another.
         flags = os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        # Reading is for how a file ends; it may not be allowed, and a pipe is not to be read.
+        # Reading finds a torn last line. It may be forbidden, and it would take data from a pipe.
         if self._path.is_file() or not self._path.exists():
             with suppress(PermissionError):
                 return os.open(self._path, flags | os.O_RDWR, 0o640)
-        return os.open(self._path, flags | os.O_WRONLY, 0o640)
+        # Without O_NONBLOCK a pipe that no process reads would block the whole process for ever.
+        return os.open(self._path, flags | os.O_WRONLY | os.O_NONBLOCK, 0o640)
 
     def _follow(self) -> None:
         ours = os.fstat(self._descriptor)
@@ -134,7 +137,7 @@ class FileSink:
                 return
         except FileNotFoundError:
             pass
-        # While the place itself is gone, the old file still takes the lines.
+        # If no new file can be opened, for example without its directory, the old one is kept.
         with suppress(OSError):
             opened = self._open()
             os.close(self._descriptor)
@@ -142,17 +145,24 @@ class FileSink:
             self._line.is_torn = False
 
 
+def why_not(error: OSError) -> str:
+    """Returns the reason why a log cannot be opened."""
+    if error.errno == errno.ENXIO:
+        return "it is a pipe that no process reads"
+    return error.strerror or "unknown error"
+
+
 def stream_sink(name: str) -> StreamSink:
-    """Standard output or standard error as it is now."""
+    """Returns a sink for standard output or standard error, as they are at this time."""
     stream = sys.stderr if name == "stderr" else sys.stdout
     try:
         return StreamSink(stream.fileno())
-    except (OSError, ValueError, AttributeError):  # closed, or replaced by what is no file
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by an object without a file
         return StreamSink(2 if name == "stderr" else 1)
 
 
 def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool], line: Line) -> None:
-    """Writes lines; what follows a line that was torn begins with a line feed of its own."""
+    """Writes lines; begins with a line feed if the last line was torn."""
     rest = memoryview(b"\n" + data if line.is_torn else data)
     while rest:
         try:
@@ -160,22 +170,22 @@ def _write_all(descriptor: int, data: bytes, is_closing: Callable[[], bool], lin
             line.is_torn = rest[written - 1] != _LINE_FEED
             rest = rest[written:]
         except BlockingIOError:
-            # Whoever shares a pipe with us can have made it non-blocking.
+            # Another process that shares the pipe can make it non-blocking.
             if not select.select([], [descriptor], [], _PATIENCE_S)[1] and is_closing():
                 raise
 
 
 def _ends_amid_line(descriptor: int) -> bool:
-    """Whether a file ends without a line feed: a disk was full, or a process was killed."""
+    """True if a file ends without a line feed: a disk was full, or a process was killed."""
     size = _torn_size(descriptor)
     if size == 0:
         return False
-    time.sleep(_SETTLING_S)  # or another worker is writing at this moment
+    time.sleep(_SETTLING_S)  # another worker may be writing at this moment
     return _torn_size(descriptor) == size
 
 
 def _torn_size(descriptor: int) -> int:
-    """The size of a regular file that ends amid a line; 0 if it does not, or cannot be read."""
+    """Returns the size of a regular file that ends within a line; 0 for any other file."""
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
@@ -186,10 +196,10 @@ def _torn_size(descriptor: int) -> int:
 
 
 class LogWriter(Generic[T]):
-    """Takes lines, or what lines are made of, from any thread, and never keeps it waiting.
+    """Takes lines, or objects to format as lines, from any thread without a wait, and writes them.
 
-    A sink that fails loses what it was to write, which is counted and said as soon as it works
-    again; one that `must_keep` keeps it and tries again.
+    Lines that a sink fails to write are dropped; their number is reported as soon as the sink works
+    again. With `must_keep` they are kept and tried again.
     """
 
     def __init__(
@@ -202,13 +212,17 @@ class LogWriter(Generic[T]):
         most: int = _MOST_WAITING,
         every_s: float = _EVERY_S,
     ) -> None:
-        """What has been added is written `every_s` seconds at the latest, if the sink is free."""
+        """Starts the thread. It writes added lines within `every_s` seconds if the sink is free.
+
+        `render` formats an object as a line, `notice` the number of dropped lines; `most` lines can
+        wait.
+        """
         self.waiting: deque[T | str] = deque()
-        """What is to be written: whole lines, or what `render` makes them of."""
+        """The items to write: complete lines, or objects for `render`."""
         self.most = most
-        """More than this may not wait."""
+        """The maximum number of waiting items."""
         self.dropped = 0
-        """How many lines were lost since that was last said."""
+        """The number of lines dropped since the last report of it."""
         self._sink = sink
         self._render = render
         self._notice = notice
@@ -221,67 +235,68 @@ class LogWriter(Generic[T]):
         self._writer.start()
 
     def __repr__(self) -> str:
-        return f"<Scribe {len(self.waiting)} waiting, {self.dropped} dropped>"
+        return f"<LogWriter {len(self.waiting)} waiting, {self.dropped} dropped>"
 
     def add(self, item: T | str) -> None:
-        """Has it written soon; drops it, and counts that, if too much waits already."""
+        """Adds a line, which is written soon; drops and counts it if too many wait."""
         if len(self.waiting) < self.most:
             self.waiting.append(item)
         else:
             self.dropped += 1
 
     def hurry(self) -> None:
-        """Has all that waits written now, in that thread."""
+        """Makes the thread write all waiting lines now."""
         self._wake.set()
 
     def close(self) -> bool:
-        """Writes what waits, but not for ever; tells whether all of it was written."""
+        """Writes the waiting lines, for a limited time; returns True if all were written."""
         self._closing = True
         self._wake.set()
         self._writer.join(_CLOSING_S)
         if self._writer.is_alive():
-            return False  # stuck in a write that nothing ends; its thread ends with the process
+            return False  # in a write that does not return; the thread ends with the process
         return not self.waiting
 
     def _run(self) -> None:
         while not self._closing:
             self._wake.wait(self._every_s)
             self._wake.clear()
-            self._empty()
-        self._empty()
+            self._write_waiting()
+        self._write_waiting()
 
-    def _empty(self) -> None:
+    def _write_waiting(self) -> None:
         while self.waiting or self.dropped:
             count = min(len(self.waiting), _BATCH)
             lost, self.dropped = self.dropped, 0
             items = [self.waiting.popleft() for _ in range(count)]
             if lost:
                 items.insert(0, self._notice(lost))
-            if not self._write(self._text(items), count, lost):
+            if not self._write(self._render_all(items), count, lost):
                 return
             if self.waiting and not self._closing and len(self.waiting) < self.most // 2:
                 time.sleep(_PAUSE_S)
 
-    def _text(self, items: Sequence[T | str]) -> str:
+    def _render_all(self, items: Sequence[T | str]) -> str:
         render = self._render
         try:
             return "".join([one if isinstance(one, str) else render(one) for one in items])
         except Exception:
             if len(items) > 1:
-                return "".join([self._text([one]) for one in items])  # all but the one at fault
-            logger.exception("a line of the log cannot be made")
+                # One by one, so that only the faulty line is left out.
+                return "".join([self._render_all([one]) for one in items])
+            logger.exception("a line of the log cannot be formatted")
             return ""
 
     def _write(self, text: str, count: int, lost: int) -> bool:
-        """Writes lines; tells whether it is any use to go on."""
+        """Writes lines; returns False if the sink failed."""
         if not text:
             return True
         try:
             self._sink.write(text.encode(), lambda: self._closing)
         except OSError as error:
-            self._failed(error)
+            self._report_failure(error)
             if self._must_keep:
-                # Half of it may be there already: rather twice than not at all.
+                # A part may be written already: better to repeat a line than to lose one.
                 self.waiting.appendleft(text)
                 if not self._closing:
                     threading.Event().wait(_RETRY_S)
@@ -293,7 +308,7 @@ class LogWriter(Generic[T]):
             logger.warning("a log can be written again")
         return True
 
-    def _failed(self, error: OSError) -> None:
+    def _report_failure(self, error: OSError) -> None:
         if not self._is_failing:
             self._is_failing = True
             logger.error("a log cannot be written: %s", error.strerror)

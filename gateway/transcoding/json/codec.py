@@ -36,7 +36,7 @@ from protobuf import DescExtension, DescMessage, Message, Registry
 from protobuf._file_registry import add_file  # the public function adds a whole schema
 from protobuf.wkt import FileDescriptorProto as LibraryFile
 
-from gateway.config.model import JsonOptions, Unknown
+from gateway.config.json import JsonOptions, Unknown
 from gateway.status import invalid_argument
 from gateway.transcoding.any_bounds import AnyBounds
 from gateway.transcoding.field_masks import (

@@ -1,7 +1,7 @@
-"""Counts the values of a JSON text before any of them is made.
+"""Counts the values of a JSON text before it is parsed.
 
-What reads a text in native code can be interrupted by nobody, and takes up to a microsecond for
-each value, however few bytes it has.
+A parser in native code cannot be interrupted. It takes up to a microsecond for each value, even if
+the value has few bytes.
 """
 
 from typing import Final
@@ -9,11 +9,11 @@ from typing import Final
 from gateway.status import Code, StatusError
 
 _PIECE_BYTES: Final = 64 * 1024
-"""How much is looked at in one go, which bounds the memory that it takes."""
+"""The number of bytes that are searched at once, which limits the memory that this needs."""
 
 
 def refuse_too_many_values(body: bytes, most: int) -> None:
-    """Refuses a text of more than `most` values.
+    """Rejects a text of more than `most` values.
 
     Raises:
         StatusError: RESOURCE_EXHAUSTED, with HTTP status 413.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.config.model import JsonOptions
+from gateway.config.json import JsonOptions
 from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields
 
 Polish = Callable[[str], str]

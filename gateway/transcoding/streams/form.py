@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import multipart
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.model import QueryOptions
+from gateway.config.query import QueryOptions
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body, write_http_body

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from gateway.call import Metadata, Reply
-from gateway.config.model import RequestCompression, TlsClient, Upstream
+from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError

@@ -2,7 +2,7 @@
 
 import ssl
 
-from gateway.config.model import TlsClient
+from gateway.config.upstreams import TlsClient
 from gateway.files import load_certificate_chain, read_file
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import ChannelKind, Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import CHANNELS
 from tests.interop.servers import foreign_backend, go_command, node_command, running

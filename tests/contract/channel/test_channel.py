@@ -10,7 +10,7 @@ import grpc
 import pytest
 import trustme
 
-from gateway.config.model import TlsClient
+from gateway.config.upstreams import TlsClient
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
 from tests.support.calls import Open, failure, sent

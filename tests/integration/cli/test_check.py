@@ -113,7 +113,7 @@ JWT = {"issuer": "https://a.test", "audiences": ["a"]}
         pytest.param(
             {"log": {"audit": "/dev/null/a"}}, "cannot write the log to", id="log below a file"
         ),
-        pytest.param(store("memory:") | {"workers": 2}, "memory: is one worker's own", id="memory"),
+        pytest.param(store("memory:") | {"workers": 2}, "workers cannot share", id="memory"),
         pytest.param(
             {"policies": [{"selector": "no.such.Method"}]}, "no method is called", id="policy"
         ),

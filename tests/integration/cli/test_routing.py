@@ -108,7 +108,7 @@ def test_check_tells_what_no_request_reaches_and_routes_leaves_it_out(tmp_path: 
     found = check(settings)
     extent, diagnostics = found.extent, found.diagnostics
     assert not any(diagnostic.is_error for diagnostic in diagnostics)
-    lost = [d for d in diagnostics if d.message.startswith("no request reaches it: every path")]
+    lost = [d for d in diagnostics if d.message.startswith("no request reaches it: all its paths")]
     assert [(d.method, d.template) for d in lost] == [("routing.S.Get", "/{id=docs/*/**}")]
     listed = [(row["rpc"], row["template"]) for row in route_rows(settings)]
     assert ("routing.S.Get", "/got/{id}") in listed

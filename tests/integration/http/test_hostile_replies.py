@@ -83,8 +83,10 @@ async def test_a_malformed_piece_of_a_stream_cuts_it_and_is_told(
     assert line["rpc.response.status_code"] == "INTERNAL"
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("levels", [90, 101, 500])
+# grpcio takes no trailers as large as those of the deeper ones.
+@pytest.mark.parametrize(
+    ("channel", "levels"), [("http2", 90), ("http2", 101), ("http2", 500), ("grpcio", 90)]
+)
 @pytest.mark.parametrize("shape", ["aip193", "status", "problem"])
 async def test_details_nested_however_deep_give_an_answer_and_a_line(
     tmp_path: Path, channel: str, levels: int, shape: str
@@ -92,8 +94,6 @@ async def test_details_nested_however_deep_give_an_answer_and_a_line(
     settings = {"errors": shape}
     async with hostile_gateway(tmp_path, channel, **settings) as hostile:
         hostile.details = details(levels)
-        if channel == "grpcio" and len(hostile.details) > 8_000:
-            pytest.skip("grpcio takes no trailers that large")
         async with connected(hostile.gateway) as client:
             head = "HTTP/1.1\r\nHost: test\r\n\r\n"
             await client.send(f"GET /v1/held {head}GET /v1/helds {head}GET /v1/fine {head}")

@@ -109,7 +109,7 @@ async def test_signals_change_the_level(tmp_path: Path) -> None:
 
         async def told(number: signal.Signals, level: str) -> None:
             serving.process.send_signal(number)
-            await until(lambda: f"the log writes {level} now" in events.read_text())
+            await until(lambda: f"the log level is now {level}" in events.read_text())
 
         await told(signal.SIGUSR2, "warn")
         await serving.get("/v1/echo/not-written")

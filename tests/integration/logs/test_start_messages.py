@@ -94,7 +94,7 @@ async def test_a_terminal_shows_each_message_once(workers: int) -> None:
         assert [line[:24] for line in written] == sorted(line[:24] for line in written)
         await ended(process)
         if workers == 1:
-            assert terminal.shown().count("finishing what is under way") == 1
+            assert terminal.shown().count("finishing the requests under way") == 1
     terminal.close()
 
 

@@ -88,6 +88,17 @@ async def _ask(port: int, names: set[str]) -> Counter[int]:
     return statuses
 
 
+async def _several_serve(port: int) -> None:
+    """Returns once two workers answer: a gateway is up when the first of them is."""
+    names: set[str] = set()
+    async with asyncio.timeout(30):
+        while len(names) < 2:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            answer = await RawClient(reader, writer).get("/no/route/and/no/limit")
+            names.add((answer.header("X-Request-Id") or "").partition("-")[0])
+            writer.close()
+
+
 async def test_four_gateways_on_one_redis_let_exactly_the_limit_through(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -104,6 +115,7 @@ async def test_four_workers_on_one_file_let_exactly_the_limit_through(tmp_path: 
     async with serve(echo.register) as backend:
         config = settings(backend, f"sqlite:///{tmp_path}/counters.db", workers=4)
         async with gateway(tmp_path / "gateway", **config) as port:
+            await _several_serve(port)
             answers, names = await _answers([port])
     assert answers == {200: _LIMIT, 429: _CLIENTS * _CALLS - _LIMIT}
     assert len(names) > 1

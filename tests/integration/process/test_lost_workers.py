@@ -73,13 +73,13 @@ async def test_a_worker_that_hangs_is_helped_out_and_replaced(tmp_path: Path) ->
         os.kill(victim, signal.SIGSTOP)
         # Connections that wait in its queue are accepted by the other long before it is replaced.
         assert await slowest_of(gateway, 30) < HANG_S - 0.5
-        await gateway.until(rf"worker \d did nothing for {HANG_S} s and was ended; another is")
+        await gateway.until(rf"worker \d did not respond for {HANG_S} s and was ended; another is")
         await gone({victim})
         assert len(await gateway.answering(2) - before) == 1
         assert "most recent call first" in gateway.said
         assert await gateway.end() == 0
     (lost,) = events(tmp_path, "gateway.worker.lost")
-    assert re.fullmatch(rf"worker \d did nothing for {HANG_S} s and was ended", lost["body"])
+    assert re.fullmatch(rf"worker \d did not respond for {HANG_S} s and was ended", lost["body"])
     assert "most recent call first" in lost["gateway.worker.stack"]
 
 

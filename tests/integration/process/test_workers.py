@@ -186,7 +186,7 @@ async def test_what_is_under_way_is_finished_when_it_is_told_to_end(
         assert await gateway.end(number) == 0
         assert (await slow)[0] == 200
         await gone(workers)
-        assert gateway.said.count("finishing what is under way") == 1
+        assert gateway.said.count("finishing the requests under way") == 1
         assert "Traceback" not in gateway.said
 
 

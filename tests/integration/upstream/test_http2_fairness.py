@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.config.model import Upstream
+from gateway.config.upstreams import Upstream
 from gateway.http2 import frames
 from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer

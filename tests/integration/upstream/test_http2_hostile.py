@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from gateway.config.model import TlsClient, Upstream
+from gateway.config.upstreams import TlsClient, Upstream
 from gateway.http2 import frames
 from gateway.status import Code, StatusError
 from gateway.upstream.attempts import Repeating

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.config.model import Upstream
+from gateway.config.upstreams import Upstream
 from gateway.http2 import frames
 from gateway.status import Code
 from gateway.upstream.attempts import Repeating

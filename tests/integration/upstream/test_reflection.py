@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionResponse,
 )
 
-from gateway.config.model import ChannelKind, Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.schema.catalog import SchemaError, build_schema
 from gateway.schema.sources import DescriptorFiles
 from gateway.upstream import reflection

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak import soak
-from gateway.config.model import ChannelKind
+from gateway.config.upstreams import ChannelKind
 
 
 @pytest.mark.parametrize("kind", list(ChannelKind), ids=str)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from gateway.config.json import Unknown
 from gateway.config.loader import ConfigError, load_config
-from gateway.config.model import Config, Unknown
+from gateway.config.model import Config
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.model import ChannelKind, Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 
 
 @pytest.mark.parametrize(

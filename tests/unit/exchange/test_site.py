@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.config.model import Config, ForwardedOptions
+from gateway.config.forwarded import ForwardedOptions
+from gateway.config.model import Config
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.ring.ring import Ring
 from gateway.exchange.site import Site

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from gateway.config.model import CompressionOptions
+from gateway.config.compression import CompressionOptions
 from gateway.http.compression import accepts_gzip, compress, is_compressible
 from gateway.http.messages import Response
 

@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from gateway.config.model import ForwardedOptions
+from gateway.config.forwarded import ForwardedOptions
 from gateway.http.forwarded import Forwarding
 
 PROXY = "10.0.0.1"

@@ -244,8 +244,8 @@ async def test_a_time_limit_of_the_back_ends_own_is_not_taken_for_a_lost_credent
         ("Bearer ", "there is no token after Authorization: Bearer"),
         ("bearer   ", "there is no token after Authorization: Bearer"),
         ("", "the Authorization header is empty"),
-        ("Digest abc", "credentials of this kind are not taken here"),
-        ("Bearer abc", "credentials of this kind are not taken here"),
+        ("Digest abc", "credentials of this kind are not accepted here"),
+        ("Bearer abc", "credentials of this kind are not accepted here"),
     ],
 )
 async def test_an_empty_credential_is_called_empty(
@@ -255,3 +255,21 @@ async def test_an_empty_credential_is_called_empty(
         await Authenticate([Scripted(None)], AuditLog())(call(Authorization=value), upstream)
     assert refused.value.code is Code.UNAUTHENTICATED
     assert reason in dict(refused.value.headers)["WWW-Authenticate"]
+
+
+async def test_a_check_that_fails_unexpectedly_does_not_end_the_checks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Faulty(Scripted):
+        checks = 0
+
+        async def authenticate(self, call: Call) -> Principal | None:
+            self.checks += 1
+            if self.checks == 2:
+                raise ZeroDivisionError
+            return await super().authenticate(call)
+
+    guard = stream_guard([Faulty(ADA, unauthenticated("it was revoked"))])
+    refused = await until_refused(guard, Streaming(ready=True), call())
+    assert refused.message == "it was revoked"
+    assert "the credential of a stream could not be checked" in caplog.text

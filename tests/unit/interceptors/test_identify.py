@@ -4,7 +4,7 @@ import pytest
 
 from gateway.call import Call, Principal
 from gateway.config.auth import AuthOptions, IdentityOptions
-from gateway.config.model import MetadataOptions
+from gateway.config.metadata import MetadataOptions
 from gateway.interceptors.identify import Identify
 from gateway.transcoding.metadata import MetadataRules
 from tests.support.front_end import schema

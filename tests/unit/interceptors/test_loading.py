@@ -89,7 +89,7 @@ async def test_an_installed_package_offers_one_by_name(own_module: str, tmp_path
     )
     own: Any = await load(use="own-tenants", options={"word": "offered"})
     assert own.interceptor.word == "offered"
-    with pytest.raises(InterceptorError, match=r"called nobody \(there are: .*own-tenants"):
+    with pytest.raises(InterceptorError, match=r"called nobody \(available: .*own-tenants"):
         await load(use="nobody")
 
 
@@ -101,10 +101,10 @@ async def test_an_installed_package_offers_one_by_name(own_module: str, tmp_path
         ("{own}_worse:Plain", {}, r"cannot be imported: ZeroDivisionError"),
         ("{own}:Nobody", {}, r"use: own_\w+ has no Nobody"),
         ("{own}:NUMBER", {}, r"use: own_\w+:NUMBER is no class"),
-        ("{own}:Plain", {"options": {"wrod": 1}}, r"options: .* takes others: .*wrod"),
+        ("{own}:Plain", {"options": {"wrod": 1}}, r"options: .* does not take these: .*wrod"),
         ("{own}:Broken", {}, r"cannot be made: RuntimeError: no licence"),
         ("{own}:Mute", {}, r"cannot be called: give it async __call__\(call, proceed\)"),
-        ("{own}:Narrow", {}, r"must take two things: \(call, proceed\)"),
+        ("{own}:Narrow", {}, r"must take two arguments: \(call, proceed\)"),
         ("{own}:Plain", {"selector": "front.v1.Nobody.*"}, r"selector: no method is called"),
     ],
 )

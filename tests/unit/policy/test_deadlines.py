@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
-from gateway.config.model import DeadlineOptions
+from gateway.config.deadlines import DeadlineOptions
 from gateway.policy.deadlines import Deadlines
 from gateway.schema.catalog import Method, Source
 from gateway.status import Code, StatusError

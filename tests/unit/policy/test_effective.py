@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.model import DeadlineOptions
+from gateway.config.deadlines import DeadlineOptions
 from gateway.config.policy import CountBy, PolicyRule
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import effective_policies, summary, with_timeouts, without_policy

@@ -76,7 +76,7 @@ def test_a_method_speaks_for_itself() -> None:
         ("rate_limits: {limit: 1 window: {}}", "window: expected more than nothing, got 0 s"),
         ("rate_limits: {limit: 1 by: HEADER}", "header: expected the name of the header"),
         ("rate_limits: {limit: 1 by: HEADER header: 'a b'}", "header: expected the name"),
-        ("rate_limits: {limit: 1 header: 'x'}", "header: is of no use unless by is HEADER"),
+        ("rate_limits: {limit: 1 header: 'x'}", "header: applies only if by is HEADER"),
         ("rate_limits: {limit: 1} rate_limits: {limit: 1 by: 77}", r"\[1\].by: .* value 77"),
         ("rate_limits: {limit: 1 algorithm: 9}", "algorithm: this gateway does not know"),
         ("cost: 0", "cost: expected 1 or more, got 0"),

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from multiprocessing import Pipe
 
-from gateway.process.pulse import Beating, Listening
+from gateway.process.pulse import HeartbeatReader, HeartbeatSender
 
 DIES = """
 import os, signal, sys, threading, time
 from multiprocessing.connection import Connection
-from gateway.process.pulse import Beating
+from gateway.process.pulse import HeartbeatSender
 
 class Loop:
     def call_later(self, delay, callback): pass
@@ -18,7 +18,7 @@ def waits_for_ever(): time.sleep(60)
 def hangs(): os.kill(os.getpid(), signal.SIGABRT)
 
 threading.Thread(target=waits_for_ever, daemon=True).start()
-beating = Beating(Connection(int(sys.argv[1])))
+beating = HeartbeatSender(Connection(int(sys.argv[1])))
 beating.start(Loop())
 hangs()
 """
@@ -36,24 +36,26 @@ class Clock:
 
 def test_beats_are_heard_and_are_no_stack() -> None:
     ours, theirs = Pipe(duplex=False)
-    listening = Listening(ours, 1.0)
-    assert not listening.hear(2.0)  # nothing has come, which is no end either
-    assert (listening.heard_s, listening.is_over) == (1.0, False)
+    listening = HeartbeatReader(ours, 1.0)
+    assert not listening.read(2.0)  # nothing has come, which is no end either
+    assert (listening.last_heard_s, listening.is_over) == (1.0, False)
     clock = Clock()
-    beating = Beating.__new__(Beating)  # without its hold on this process's fatal signals
+    beating = HeartbeatSender.__new__(
+        HeartbeatSender
+    )  # without its hold on this process's fatal signals
     beating._connection = theirs
     beating.start(clock)
-    assert listening.hear(3.0)
-    assert (listening.heard_s, listening.stack, len(clock.due)) == (3.0, "", 1)
+    assert listening.read(3.0)
+    assert (listening.last_heard_s, listening.stack, len(clock.due)) == (3.0, "", 1)
     theirs.close()
-    assert not listening.hear(4.0)
+    assert not listening.read(4.0)
     assert listening.is_over
     listening.close(5.0)
 
 
 def test_a_worker_whose_supervisor_is_gone_stops_showing_life() -> None:
     ours, theirs = Pipe(duplex=False)
-    beating = Beating.__new__(Beating)
+    beating = HeartbeatSender.__new__(HeartbeatSender)
     beating._connection = theirs
     ours.close()
     clock = Clock()
@@ -64,7 +66,7 @@ def test_a_worker_whose_supervisor_is_gone_stops_showing_life() -> None:
 
 def test_the_stack_of_the_event_loop_is_the_first() -> None:
     ours, theirs = Pipe(duplex=False)
-    listening = Listening(ours, 0.0)
+    listening = HeartbeatReader(ours, 0.0)
     done = subprocess.run(
         [sys.executable, "-c", DIES, str(theirs.fileno())],
         pass_fds=[theirs.fileno()],

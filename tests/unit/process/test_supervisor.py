@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from gateway.config.model import Config
-from gateway.process.supervisor import Worker, restart_delay_s, serve_workers, worker_count
+from gateway.process.supervisor import Worker, restart_delay_s, serve_workers
+from gateway.process.worker_count import worker_count
 from gateway.status import StartUpError
 
 
@@ -69,13 +70,13 @@ def test_none_asked_for_is_one_for_each_core_we_may_use() -> None:
 
 
 def test_none_asked_for_minds_the_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.process.supervisor.usable_cpus", lambda: 7)
+    monkeypatch.setattr("gateway.process.worker_count.usable_cpus", lambda: 7)
     assert worker_count(Config(workers=0)) == 7
 
 
 def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
-    with pytest.raises(StartUpError, match=r"auth\.store: memory: is one worker's own"):
+    with pytest.raises(StartUpError, match=r"auth\.store: workers cannot share memory:"):
         serve_workers(config, lambda _line: None)
 
 

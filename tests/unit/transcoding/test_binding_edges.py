@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.config.model import OnConflict
+from gateway.config.routing import OnConflict
 from gateway.schema.catalog import HttpRule, Schema, Source, build_schema
 from gateway.transcoding.binding import Diagnostic, Severity, bind, build_router
 from tests.support.schema import descriptor_set

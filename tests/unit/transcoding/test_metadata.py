@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config.model import MetadataOptions
+from gateway.config.metadata import MetadataOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.metadata import MetadataRules, parse_timeout_s
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.config.auth import AuthOptions
-from gateway.config.model import MetadataOptions
+from gateway.config.metadata import MetadataOptions
 from gateway.transcoding.metadata import MetadataRules
 
 FORWARDED = (

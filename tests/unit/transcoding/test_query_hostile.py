@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.config.model import QueryOptions
+from gateway.config.query import QueryOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.fields import resolve
 from gateway.transcoding.query import QueryBinder

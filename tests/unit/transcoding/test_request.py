@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import JsonOptions, QueryOptions
+from gateway.config.json import JsonOptions
+from gateway.config.query import QueryOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.request import RequestDecoder

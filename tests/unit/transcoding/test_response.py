@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.config.model import JsonOptions
+from gateway.config.json import JsonOptions
 from gateway.status import StatusError
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.reply_values import ReplyValues

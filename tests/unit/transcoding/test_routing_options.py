@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import Config, OnError, RoutingOptions
+from gateway.config.model import Config
+from gateway.config.routing import OnError, RoutingOptions
 from gateway.config.selectors import SelectorError
 from gateway.schema.catalog import HttpRule, Schema, SchemaError, Source, build_schema
 from gateway.transcoding.binding import Binding, Severity, bind, plan_routes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.model import ChannelKind, TlsClient, Upstream
+from gateway.config.upstreams import ChannelKind, TlsClient, Upstream
 from gateway.status import StatusError
 from gateway.upstream.pool import CHANNELS, Pool, PoolError, open_pool
 from tests.support.channel import ScriptedChannel

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohappyeyeballs import start_connection
 
-from gateway.config.model import TlsClient, Upstream
+from gateway.config.upstreams import TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive

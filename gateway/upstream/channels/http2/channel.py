@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from typing import Final, cast
 
 from gateway.call import Metadata, Reply
-from gateway.config.model import RequestCompression, Upstream
+from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import NO_LISTENER
 from gateway.schema.catalog import Method

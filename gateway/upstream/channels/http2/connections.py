@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gateway.config.model import Upstream
+from gateway.config.upstreams import Upstream
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.config.model import RequestCompression
+from gateway.config.upstreams import RequestCompression
 
 Frame = Callable[[bytes], bytes]
 """Puts a message into its frame."""

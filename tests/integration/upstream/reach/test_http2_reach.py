@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import Upstream
+from gateway.config.upstreams import Upstream
 from gateway.http2 import frames
 from gateway.status import Code
 from gateway.upstream.channels.http2 import Http2Channel

@@ -284,3 +284,25 @@ def test_keys_beyond_a_hundred_are_not_looked_at() -> None:
     document = json.dumps({"keys": [{}] * 100 + [jwk]}).encode()
     with pytest.raises(KeySetError, match="no key"):
         read_keys(document, allow_secrets=False)
+
+
+async def test_an_unexpected_fault_keeps_the_keys_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = Source("a")
+    broken = False
+
+    async def load() -> Sequence[VerificationKey]:
+        if broken:
+            raise RecursionError
+        return await source.load()
+
+    freshness = Freshness(refresh_s=300, retry_s=30, stale_s=3600)
+    keys = IssuerKeys(load, freshness, say=source.said.append, clock=lambda: source.now_s)
+    assert await _kids(keys, "a") == ["a"]
+    broken = True
+    source.now_s += 301
+    assert await _kids(keys, "a") == ["a"]
+    assert await _kids(keys, "unknown") == []
+    assert "the keys of an issuer could not be loaded" in caplog.text
+    await keys.close()

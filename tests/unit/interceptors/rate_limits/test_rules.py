@@ -29,15 +29,15 @@ def test_limits_that_agree_are_let_be() -> None:
         pytest.param(
             MethodPolicy(rate_limits=(rate_limit(4),), cost=5),
             MethodPolicy(),
-            "front.v1.Front.GetItem: a call costs 5, but its limit of 4 never has as much: "
+            "front.v1.Front.GetItem: a call costs 5, but its limit of 4 is lower: "
             "lower cost or raise limit",
             id="no call can pass",
         ),
         pytest.param(
             MethodPolicy(rate_limits=(rate_limit(4, 60.0, name="n"),)),
             MethodPolicy(rate_limits=(rate_limit(5, 60.0, name="n"),)),
-            "front.v1.Front.CreateItem: its limit n is not the one of front.v1.Front.GetItem: "
-            "limits that share a name must be the same, or get names of their own",
+            "front.v1.Front.CreateItem: its limit n differs from that of front.v1.Front.GetItem: "
+            "limits that share a name must be equal, or have different names",
             id="one name, two sizes",
         ),
     ],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.listeners.http1.body import _gunzip, content_coding
 from gateway.status import StatusError
 

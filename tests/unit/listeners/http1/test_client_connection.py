@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.port import Port
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.http.messages import Request
 from gateway.listeners.http1.body import WholeBody
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader

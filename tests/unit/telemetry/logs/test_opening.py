@@ -14,7 +14,7 @@ import pytest
 from gateway.audit import NO_AUDIT, ORIGIN
 from gateway.config.log import LogFormat, LogOptions
 from gateway.telemetry.event import about
-from gateway.telemetry.logs.opening import open_command_audit, open_logs
+from gateway.telemetry.logs.opening import check_log_files, open_command_audit, open_logs
 from gateway.telemetry.logs.writer import LogError
 from gateway.telemetry.masking import PathMasks
 from tests.support.entries import bindings, entry
@@ -227,3 +227,13 @@ def test_what_commands_do_is_in_the_trail_in_the_name_of_who_runs_them(tmp_path:
 def test_commands_keep_the_trail_out_of_what_people_and_scripts_read(destination: str) -> None:
     with open_command_audit(options(audit=destination)) as audit:
         assert audit is NO_AUDIT
+
+
+def test_a_pipe_without_a_reader_does_not_pass_the_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = LogOptions(access=tmp_path / "pipe")
+    with pytest.raises(LogError, match=r"pipe: it is a pipe that no process reads$"):
+        check_log_files(options)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    check_log_files(options)
+    os.close(reader)

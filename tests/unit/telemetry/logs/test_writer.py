@@ -90,7 +90,7 @@ def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> No
     for number in range(1, 31):
         writing.add(number)
     assert time.monotonic() - started_s < 0.1
-    assert repr(writing) == "<Scribe 10 waiting, 20 dropped>"
+    assert repr(writing) == "<LogWriter 10 waiting, 20 dropped>"
     disk.free.set()
     assert writing.close()
     assert disk.text == "0\nlost 20\n" + "".join(f"{n}\n" for n in range(1, 11))
@@ -190,6 +190,32 @@ def test_others_cannot_read_a_new_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"^cannot write the log to .*a\.log: No such file"):
         FileSink(tmp_path / "nowhere" / "a.log")
+
+
+def test_a_pipe_without_a_reader_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LogError, match=r"pipe: it is a pipe that no process reads$"):
+        FileSink(tmp_path / "pipe")
+
+
+def test_a_pipe_with_a_reader_takes_lines(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = FileSink(tmp_path / "pipe")
+    sink.write(b"one\n", lambda: False)
+    assert os.read(reader, 10) == b"one\n"
+    sink.close()
+    os.close(reader)
+
+
+def test_a_file_replaced_by_a_pipe_without_a_reader_blocks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    sink = FileSink(path)
+    path.rename(tmp_path / "old.log")
+    os.mkfifo(path)
+    sink.write(b"one\n", lambda: False)
+    assert (tmp_path / "old.log").read_text() == "one\n"
+    sink.close()
 
 
 def test_a_pipe_that_is_full_and_does_not_block_is_waited_for() -> None:

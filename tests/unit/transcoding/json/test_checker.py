@@ -5,7 +5,7 @@ import sys
 import pytest
 from google.rpc import error_details_pb2
 
-from gateway.config.model import JsonOptions
+from gateway.config.json import JsonOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.report import MAX_VIOLATIONS
 from gateway.transcoding.json.text import Number, deeper_than, dump, parse

@@ -10,7 +10,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import error_details_pb2
 from protobuf import DescMessage
 
-from gateway.config.model import JsonOptions, Unknown
+from gateway.config.json import JsonOptions, Unknown
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.wire import length_delimited, signed_varint, tag

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from gateway.config.model import RequestCompression
+from gateway.config.upstreams import RequestCompression
 from gateway.upstream.channels.http2.messages import FRAMES
 
 NOISE = random.Random(7).randbytes(4096)  # the same noise each time

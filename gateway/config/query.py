@@ -1,0 +1,21 @@
+"""Options of query parameters."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.config.json import Unknown
+from gateway.config.sections import Section
+
+
+class QueryOptions(Section):
+    """Options for reading query parameters."""
+
+    unknown: Unknown | tuple[str, ...] = Unknown.REJECT
+    """Parameters without a field: reject, ignore, or a list of the names to ignore."""
+    max_parameters: Annotated[int, Field(gt=0)] = 1000
+    """The largest number of parameters; more are rejected with 400."""
+    maps: bool = False
+    """Accept `?labels[key]=value` for maps with scalar values."""
+    numeric_bools: bool = False
+    """Accept 1 and 0 for booleans."""

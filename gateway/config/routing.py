@@ -1,0 +1,37 @@
+"""Options of routing: rules that cannot be served, and rules in conflict."""
+
+from enum import StrEnum
+
+from gateway.config.sections import Section
+
+
+class OnConflict(StrEnum):
+    """The treatment of two methods that claim one route."""
+
+    REFUSE = "refuse"
+    FIRST = "first"
+    LAST = "last"
+
+
+class OnError(StrEnum):
+    """The treatment of an HTTP rule that cannot be served."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+
+
+class RoutingOptions(Section):
+    """Options for building routes from HTTP rules."""
+
+    on_conflict: OnConflict = OnConflict.REFUSE
+    """Two methods on one route: refuse to start, or serve the first or the last and warn."""
+    on_error: OnError = OnError.REFUSE
+    """A rule that cannot be served: refuse to start, or skip this rule and warn."""
+    prefer: tuple[str, ...] = ()
+    """Selectors of methods that win over others on the same paths; earlier ones come first."""
+    exclude: tuple[str, ...] = ()
+    """Selectors of methods that get no routes."""
+    unannotated: bool = False
+    """Give methods without an HTTP rule the route `POST /package.Service/Method`."""
+    allow_nul: bool = False
+    """Accept %00 in paths."""
