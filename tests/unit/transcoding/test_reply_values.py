@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.config.model import JsonOptions
+from gateway.config.json import JsonOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.polish import shortest_float
 from gateway.transcoding.reply_values import ReplyValues
