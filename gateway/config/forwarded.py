@@ -11,10 +11,13 @@ class ForwardedOptions(Section):
     send: bool = True
     """Send x-forwarded-for, -host and -proto as metadata."""
     withhold: tuple[str, ...] = (
+        "x-forwarded",
         "x-real-ip",
         "true-client-ip",
         "client-ip",
         "x-client-ip",
+        "client-cert",
+        "client-cert-chain",
         "x-client-cert*",
         "x-cluster-client-ip",
         "cf-connecting-*",
@@ -26,7 +29,7 @@ class ForwardedOptions(Section):
         "ssl-client-*",
     )
     """Request headers, besides `x-forwarded-*`, that clients cannot set for back ends, because they
-    usually come from proxies; a trailing `*` is a prefix; `-` and `_` are equal."""
+    usually come from proxies; a trailing `*` is a prefix; `-`, `_` and `.` are equal."""
     hand_on: tuple[str, ...] = ()
     """Those of `withhold` and of `x-forwarded-*` that trusted proxies can set for back ends; the
     proxies must overwrite them in requests of clients; a trailing `*` is a prefix."""

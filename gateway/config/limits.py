@@ -32,6 +32,9 @@ class Limits(Section):
     json_values: Annotated[int, Field(gt=0)] = 150_000
     """The largest number of JSON values in a body or message; more is 413, because reading them
     would make other requests wait."""
+    response_values: Annotated[int, Field(gt=0)] = 500_000
+    """The largest number of values in one message of a reply, with the unset fields that are
+    written; more is a 500 that says so, because writing them would make other requests wait."""
     decompression_ratio: Annotated[int, Field(gt=1)] = 100
     """The largest growth of a gzip body by decompression; more is 413."""
     header_timeout_s: Seconds = 10.0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import AF_UNIX
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.config.tls import TlsServer
 from gateway.exchange.exchange import Exchange
 from gateway.listeners.http1.protocol import HttpProtocol

@@ -23,6 +23,9 @@ from gateway.transcoding.wire import MAX_DEPTH
 MAX_PATHS = 10_000
 """The limit of paths in one mask where they are processed one by one."""
 
+MAX_CHARACTERS = 64 * 1024
+"""The length limit of a mask in JSON: reading a longer one would make other requests wait."""
+
 Find = Callable[[str], Descriptor | None]
 """Finds a message type by its full name; None if it is unknown."""
 
@@ -31,6 +34,8 @@ _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
 _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
 _PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
+
+_LONG = re.compile(rb"[\w.,*\\-]{%d}" % MAX_CHARACTERS).search
 
 # Random, so that no client or back end can write a path that is mistaken for a hidden one.
 _MARK = f"m{secrets.token_hex(8)}x"
@@ -81,6 +86,11 @@ def hide_text(text: str) -> str | None:
         return ",".join(map(_hidden, read_mask(text, camel_case=True)))
     except ValueError:
         return None
+
+
+def may_be_too_long(body: bytes) -> bool:
+    """True if a JSON text may contain a mask that is too long."""
+    return len(body) > MAX_CHARACTERS and _LONG(body) is not None
 
 
 def has_hidden(text: str) -> bool:
@@ -145,7 +155,7 @@ def _each_path(message: Descriptor, wire: bytes, find: Find, change: Callable[[s
 
     Raises:
         DecodeError: the bytes are not such a message.
-        ValueError: it is nested too deep.
+        ValueError: it is nested too deep, or a mask has too many paths.
     """
     decoded = GetMessageClass(message).FromString(wire)
     _change(decoded, find, change, MAX_DEPTH)
@@ -157,7 +167,7 @@ def _change(message: Any, find: Find, change: Callable[[str], str], depth: int) 
         raise ValueError("nested too deep")
     name = message.DESCRIPTOR.full_name
     if name == "google.protobuf.FieldMask":
-        message.paths[:] = [change(path) for path in message.paths]
+        _change_paths(message, change)
         return
     if name == "google.protobuf.Any":
         held = find(message.type_url.rpartition("/")[2])
@@ -177,6 +187,12 @@ def _change(message: Any, find: Find, change: Callable[[str], str], depth: int) 
         else:
             for item in value if field.is_repeated else (value,):
                 _change(item, find, change, depth - 1)
+
+
+def _change_paths(mask: Any, change: Callable[[str], str]) -> None:
+    if len(mask.paths) > MAX_PATHS:
+        raise ValueError("too many paths")
+    mask.paths[:] = [change(path) for path in mask.paths]
 
 
 def _decoded(kind: Descriptor, wire: bytes) -> Message | None:

@@ -201,7 +201,7 @@ class MetadataRules:
         return [
             field
             for field in self.to_headers(metadata)
-            if not forbidden.fullmatch(field[0].replace("_", "-"))
+            if not forbidden.fullmatch(_folded(field[0]))
         ]
 
     def _remember(self, raw_name: bytes) -> str | None:
@@ -260,7 +260,7 @@ class _Names:
         return target
 
     def _is_reserved(self, name: str) -> bool:
-        folded = name.replace("_", "-")
+        folded = _folded(name)
         if self._reserved.fullmatch(folded):
             return True
         return bool(self._withhold.fullmatch(folded)) and not self._hand_on.fullmatch(folded)
@@ -276,8 +276,13 @@ def _pattern(names: Sequence[str]) -> re.Pattern[str]:
 
 
 def _folded_pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """`_pattern` for names in which each `_` has been replaced by `-`."""
-    return _pattern([name.replace("_", "-") for name in names])
+    """`_pattern` for names that `_folded` returns."""
+    return _pattern(list(map(_folded, names)))
+
+
+def _folded(name: str) -> str:
+    """Spells `_` and `.` as `-`: many servers turn all three into one character."""
+    return name.replace("_", "-").replace(".", "-")
 
 
 def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:

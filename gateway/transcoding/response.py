@@ -8,16 +8,17 @@ from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body, read_http_body
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.payload import Payload
+from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.wire import merged
 
 Encode = Callable[[bytes], Payload]
 
 
-def response_encoder(binding: Binding, codec: Codec) -> Encode:
+def response_encoder(binding: Binding, codec: Codec, values: ReplyValues) -> Encode:
     """Makes the encoder from wire bytes of a reply to the payload that the rule describes.
 
     A google.api.HttpBody, or a `response_body` field that is one, is sent raw; all other replies
-    are sent as JSON.
+    are sent as JSON, if they do not have too many values.
     """
     field = binding.response_body
     if field is None and is_http_body(binding.method.output):
@@ -26,7 +27,13 @@ def response_encoder(binding: Binding, codec: Codec) -> Encode:
         number = field.number
         return lambda wire: read_http_body(merged(wire, number))
     write = codec.writer(binding.method.output) if field is None else codec.field_writer(field)
-    return lambda wire: Payload(write(wire))
+    check = values.check(binding.method.output)
+
+    def encode(wire: bytes) -> Payload:
+        check(wire)
+        return Payload(write(wire))
+
+    return encode
 
 
 def is_raw(binding: Binding) -> bool:

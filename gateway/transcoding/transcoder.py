@@ -31,6 +31,7 @@ from gateway.transcoding.media import (
     unsupported,
 )
 from gateway.transcoding.payload import JSON, Payload
+from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Match, Router
@@ -92,6 +93,9 @@ class Transcoder:
         self.router = router
         self._config = config
         self._codec = codec
+        self._values = ReplyValues(
+            codec.find, config.limits.response_values, unset=config.json_.emit_unset
+        )
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
@@ -252,7 +256,7 @@ class Transcoder:
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config
         decoder = RequestDecoder(binding, self._codec, config.query, config.limits.json_values)
-        encode = response_encoder(binding, self._codec)
+        encode = response_encoder(binding, self._codec, self._values)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan
 

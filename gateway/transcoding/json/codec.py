@@ -42,6 +42,7 @@ from gateway.transcoding.any_bounds import AnyBounds
 from gateway.transcoding.field_masks import (
     has_hidden,
     hide_in_wire,
+    may_be_too_long,
     reveal_in_text,
     reveal_in_wire,
 )
@@ -106,7 +107,7 @@ class Codec:
         """Makes the reader from JSON of a message to its wire bytes."""
         library, depth = self._types.load(message), self._depth
         held = message_contents(message)
-        needs_check = self._spelling_test(held, message)
+        needs_check, masks = self._spelling_test(held, message), held.has_masks
         # Pass a registry only if needed: with one, the library accepts any message's extensions.
         registry = self._types.registry if held.has_unlisted_types else None
         decode = partial(library.from_json, registry=registry)
@@ -115,6 +116,8 @@ class Codec:
 
         def read(body: bytes) -> bytes:
             check_depth(body, depth)  # first, for the library recurses without end
+            if masks and may_be_too_long(body):
+                return explain(body, None)
             try:
                 wire = decode(body).to_binary()
             except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
@@ -127,7 +130,7 @@ class Codec:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
         library, depth = self._types.hold(field, self._mark, self._mark), self._depth
         held = field_contents(field)
-        needs_check = self._spelling_test(held, field.message_type)
+        needs_check, masks = self._spelling_test(held, field.message_type), held.has_masks
         registry = self._types.registry if held.has_unlisted_types else None
         opening = f'{{"{self._mark}":'.encode()
         named = f'"{field.name}":'.encode()
@@ -141,6 +144,8 @@ class Codec:
 
         def read(body: bytes) -> bytes:
             check_depth(body, depth)  # first, for the library recurses without end
+            if masks and may_be_too_long(body):
+                return explain(body, None)
             try:
                 wire = decode(body).to_binary()
             except Exception:  # noqa: BLE001 # of any kind; `explain` words the error

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.status import UnreadableReplyError
-from gateway.transcoding.field_masks import Find, spell_path
+from gateway.transcoding.field_masks import MAX_PATHS, Find, spell_path
 from gateway.transcoding.json.type_copies import entry_fields
 from gateway.transcoding.text_values import shown
 from gateway.transcoding.wire import MAX_DEPTH
@@ -111,6 +111,8 @@ def _value(message: Message) -> str | None:
 
 
 def _mask(message: Message) -> str | None:
+    if len(message.paths) > MAX_PATHS:  # type: ignore[attr-defined]
+        return f"has more than {MAX_PATHS} paths, and JSON cannot spell some as they are"
     for path in message.paths:  # type: ignore[attr-defined]
         if spell_path(path) is None:
             return f"holds the path {shown(path)}, which lowerCamelCase cannot spell"

@@ -76,6 +76,11 @@ class Contents:
         return self.has_any or self.has_extensions
 
     @property
+    def has_masks(self) -> bool:
+        """True if a google.protobuf.FieldMask is possible."""
+        return "google.protobuf.FieldMask" in self.messages or self.has_unlisted_types
+
+    @property
     def has_any(self) -> bool:
         """True if a google.protobuf.Any is possible."""
         return _ANY in self.messages

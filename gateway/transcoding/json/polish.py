@@ -20,6 +20,7 @@ _TOKEN = re.compile(rf"{_TEXT}|[^\",:\[\]{{}}]{{8,}}+")
 _POINT_ZERO = r"\.0(?=[,}\]]|\Z)"
 _TO_WHOLE = re.compile(rf'((?:[^".]++|{_TEXT}|(?!{_POINT_ZERO})\.)*+)(?:{_POINT_ZERO}|\Z)')
 _PIECE = 4096
+_PACK = struct.Struct("<f").pack
 _MAY_HAVE_WHOLE = re.compile(r"\.0(?:[,}\]]|\Z)")
 
 
@@ -47,9 +48,15 @@ def indented(text: str) -> str:
 def shortest_float(text: str) -> str:
     """Returns the shortest decimal that is read as the same 32-bit float."""
     value = float(text)
-    bits = struct.pack("<f", value)
-    short = next(s for n in range(6, 10) if struct.pack("<f", float(s := f"{value:.{n}g}")) == bits)
-    return repr(float(short))
+    bits = _PACK(value)
+    short = float(f"{value:.8g}")
+    if _PACK(short) != bits:
+        return repr(float(f"{value:.9g}"))
+    shorter = float(f"{value:.7g}")
+    if _PACK(shorter) != bits:
+        return repr(short)
+    shortest = float(f"{value:.6g}")
+    return repr(shortest if _PACK(shortest) == bits else shorter)
 
 
 def default_json(field: FieldDescriptor, options: JsonOptions) -> str:
@@ -86,7 +93,18 @@ def _float_polish(mark: str) -> Polish:
     def shorten(found: re.Match[str]) -> str:
         return '":' + _shorten_all(found[1])
 
-    return lambda text: marked.sub(shorten, text) if mark in text else _bare(text)
+    # Unmark what needs no change first, in native code: most values of a dense reply are unset.
+    unset = [(f'{mark}":{value}', f'":{value}') for value in ("[]", "{}", "0,", "0}", "0.0,")]
+
+    def shorten_marked(text: str) -> str:
+        if mark not in text:
+            return _bare(text)
+        if len(text) > _PIECE:
+            for old, new in unset:
+                text = text.replace(old, new)
+        return marked.sub(shorten, text)
+
+    return shorten_marked
 
 
 def _bare(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from gateway.transcoding.field_masks import hide_text
+from gateway.transcoding.field_masks import MAX_CHARACTERS, hide_text
 from gateway.transcoding.json.report import At, Check, Report, expect
 from gateway.transcoding.json.text import Number, Tree
 from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
@@ -156,6 +156,8 @@ def _text(read: Callable[[str], object], tree: Tree, at: At, report: Report) -> 
 
 def _check_mask(tree: Tree, at: At, report: Report) -> Tree:
     if type(tree) is str:
+        if len(tree) > MAX_CHARACTERS:
+            return expect(f"at most {MAX_CHARACTERS} characters of field paths", tree, at, report)
         if _MASK.fullmatch(tree):
             return tree
         hidden = hide_text(tree)

@@ -7,6 +7,8 @@ FORGED = [
     *("X-Forwarded-User: root", "X_Forwarded_Email: root@a", "X-Forwarded-Groups-Bin: QQ=="),
     *("X-Real-IP: 6.6.6.6", "X-Original-URL: /admin", "X-Envoy-Internal: true"),
     *("x_principal: root", "X-Principal-Scopes-Bin: QQ==", "X-Principal-Claim_Admin: 1"),
+    *("X-Forwarded.Email: root@a", "X.Real.IP: 6.6.6.6", "X-Principal.Scopes: admin"),
+    *("X-Forwarded: root", "Client-Cert: :QQ==:", "Client-Cert-Chain: :QQ==:"),  # RFC 9440
     *("X-Forwarded-For: 6.6.6.6", "X-Mine: 1"),
 ]
 

@@ -158,3 +158,18 @@ async def test_the_log_is_written_behind_the_answer(tmp_path: Path) -> None:
         hostile.details = details(250)
         assert (await client.get("/v1/held")).status == 409
         await until(lambda: len(lines(tmp_path)) == 1)
+
+
+@pytest.mark.parametrize("target", ["/v1/held", "/v1/helds"])
+async def test_a_reply_of_too_many_values_is_refused_and_says_so(
+    tmp_path: Path, target: str
+) -> None:
+    async with (
+        hostile_gateway(tmp_path, limits={"response_values": 1_000}) as hostile,
+        connected(hostile.gateway) as client,
+    ):
+        hostile.reply = length_delimited(28, b"") * 2_000
+        answer = await client.get(target)
+        assert b"the reply has more than 1000 values" in answer.body
+        assert (await client.get("/v1/fine")).status == 200
+    assert lines(tmp_path)[0]["rpc.response.status_code"] == "RESOURCE_EXHAUSTED"

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.config.model import Limits
+from gateway.config.limits import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.listeners.listener import Listener
 from gateway.listeners.tls import TlsContexts
