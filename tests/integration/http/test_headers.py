@@ -194,7 +194,7 @@ async def test_head_says_what_get_says_but_for_the_body(front_end: FrontEnd, pat
     [
         ("http://a/v1/items/x", "items/x"),
         ("HTTP://a:80/v1/items/x?text=y", "items/x"),
-        ("https://user:word@a/v1/items/x", "items/x"),
+        ("https://a/v1/items/x", "items/x"),
     ],
 )
 async def test_an_absolute_target_is_served_by_its_path(
