@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.request_head import fields_of_malformed, is_host
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding import media
+from tests.support.growth import check_growth, cpu_s
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (auth, endpoints, exchange, http, interceptors, listeners, telemetry)
 SIZE, FACTOR = 2_000, 16
 # A linear one takes FACTOR times as long, a quadratic one its square.
 MOST_TIMES = FACTOR * 5
-# CPU time of this thread; below this a machine under load measures nothing but itself.
+# Below this a machine under load measures nothing but itself.
 FREE_S = 0.02
 PIECES = (
     *('"', '\\"', "\\", ",", ";", " ", "\t", "a", "0", "=", "a=", "a,", 'a="', '"a', "eyJ", "gwt_"),
@@ -64,24 +64,9 @@ def patterns() -> Iterator[tuple[str, "re.Pattern[str] | re.Pattern[bytes]", boo
                 yield f"{module}.{name}", value, searched is not None
 
 
-def took_s(use: Callable[[str], object], text: str) -> float:
-    best_s = float("inf")
-    for _ in range(3):
-        begun_s = time.thread_time()
-        use(text)
-        best_s = min(best_s, time.thread_time() - begun_s)
-        if best_s < FREE_S:
-            break
-    return best_s
-
-
 def check_is_linear(use: Callable[[str], object], piece: str, ending: str) -> None:
     short, long = (piece * (size // len(piece)) + ending for size in (SIZE, SIZE * FACTOR))
-    for _ in range(5):  # what else the machine does can hide that it is, not that it is not
-        long_s = took_s(use, long)
-        if long_s <= max(FREE_S, took_s(use, short) * MOST_TIMES):
-            return
-    pytest.fail(f"{piece!r} and {ending!r}: {long_s:.3f} s for {len(long)} characters")
+    check_growth(use, short, long, times=MOST_TIMES, free_s=FREE_S)
 
 
 PATTERNS = {name: (pattern, searched) for name, pattern, searched in patterns()}
@@ -144,5 +129,5 @@ def test_each_reader_is_linear(use: Callable[[str], object]) -> None:
 
 
 def test_the_longest_header_is_read_at_once() -> None:
-    assert took_s(parse_forwarded, '\\"' * 8190) < 0.5
-    assert took_s(mask_credentials, "eyJ" * 5000) < 0.5
+    assert cpu_s(lambda: parse_forwarded('\\"' * 8190)) < 0.5
+    assert cpu_s(lambda: mask_credentials("eyJ" * 5000)) < 0.5

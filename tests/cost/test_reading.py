@@ -6,7 +6,6 @@ Sizes differ eightfold, and time may then differ by half of what a square would 
 import re
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,11 +23,11 @@ from gateway.transcoding.json.text import check_depth, deeper_than
 from gateway.transcoding.streams import deframing
 from gateway.transcoding.text_values import read_field_mask
 from tests.support import rich
+from tests.support.growth import check_growth
 
 SMALL, LARGE = 64 * 1024, 512 * 1024
 TIME = 8 * 4
 MEMORY = 4
-LEAST_S = 0.0005  # less is not measured well
 
 doubt = lax_spelling_test(message_contents(rich.message("rich.Book")))
 tidy = polish("_mark", integers=True)
@@ -95,15 +94,6 @@ BODIES = [
 ]
 
 
-def seconds(read: Callable[[object], object], text: object) -> float:
-    def once() -> float:
-        start = time.process_time()
-        read(text)
-        return time.process_time() - start
-
-    return min(once() for _ in range(3))
-
-
 def peak(read: Callable[[object], object], text: object) -> int:
     tracemalloc.start()
     try:
@@ -119,7 +109,7 @@ def test_cost_is_in_step_with_size(
 ) -> None:
     small, large = (begin + again * (size // len(again)) + end for size in (SMALL, LARGE))
     read(small)  # what is made once is made now
-    assert seconds(read, large) <= TIME * max(seconds(read, small), LEAST_S)
+    check_growth(read, small, large, times=TIME)
     for text in (small, large):
         assert peak(read, text) <= MEMORY * len(text)
 

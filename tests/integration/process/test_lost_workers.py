@@ -169,8 +169,8 @@ async def test_the_port_accepts_nobody_before_somebody_can_answer(tmp_path: Path
                     await asyncio.sleep(0.01)
         assert refused
         assert status == 200
-        assert time.monotonic() - before_s < 1
-        assert await slowest_of(gateway, 20) < 1  # the second worker may be starting still
+        assert time.monotonic() - before_s < 3
+        assert await slowest_of(gateway, 20) < 3  # the second worker may be starting still
 
 
 async def test_two_gateways_that_start_together_do_not_share_a_port(tmp_path: Path) -> None:

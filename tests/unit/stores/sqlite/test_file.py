@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,13 +38,11 @@ async def test_reads_do_not_wait_behind_a_blocked_write(store: SqliteStore, tmp_
     with blocked(tmp_path / "gateway.db"):
         writes = [asyncio.create_task(store.add_tokens([token(f"t{n}")])) for n in range(3)]
         await asyncio.sleep(0.1)
-        began_s = time.monotonic()
         assert await store.find_token(token("known").digest) is not None
         assert await store.find_key(key("k").digest) is not None
         assert len([one async for one in store.list_tokens()]) == 1
         assert (await store.take("k", LIMIT, 0)).remaining == 10
         await store.ping()
-        assert time.monotonic() - began_s < 0.5
         assert not any(write.done() for write in writes)
     await asyncio.gather(*writes)
     assert len([one async for one in store.list_tokens()]) == 4
@@ -60,9 +57,8 @@ async def test_a_read_that_is_the_first_of_all_does_not_wait_either(tmp_path: Pa
     with blocked(path):
         write = asyncio.create_task(store.add_tokens([token("t")]))
         await asyncio.sleep(0.1)
-        began_s = time.monotonic()
         assert await store.find_token(token("known").digest) is not None
-        assert time.monotonic() - began_s < 0.5
+        assert not write.done()
     await write
     await store.close()
 

@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,13 +39,16 @@ class Disk:
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def writer(sink: Sink, *, must_keep: bool = False, most: int = 1000) -> LogWriter[int]:
+def writer(
+    sink: Sink, *, must_keep: bool = False, most: int = 1000, every_s: float = 0.1
+) -> LogWriter[int]:
     return LogWriter(
         sink,
         lambda number: f"{number}\n",
         lambda count: f"lost {count}\n",
         must_keep=must_keep,
         most=most,
+        every_s=every_s,
     )
 
 
@@ -70,12 +72,10 @@ def test_lines_are_written_without_being_asked_for() -> None:
 
 def test_a_hurried_line_does_not_wait() -> None:
     disk = Disk()
-    writing = writer(disk)
-    started_s = time.monotonic()
+    writing = writer(disk, every_s=60)
     writing.add(1)
     writing.hurry()
     until_sync(lambda: disk.text != "")
-    assert time.monotonic() - started_s < 0.2
     writing.close()
 
 
@@ -86,10 +86,8 @@ def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> No
     writing.add(0)
     writing.hurry()
     assert disk.entered.wait(5)
-    started_s = time.monotonic()
     for number in range(1, 31):
         writing.add(number)
-    assert time.monotonic() - started_s < 0.1
     assert repr(writing) == "<LogWriter 10 waiting, 20 dropped>"
     disk.free.set()
     assert writing.close()
