@@ -9,6 +9,8 @@ READY := $(VENV)/ready
 PROTOS ?= protos
 GEN ?= gen
 PYTEST_ARGS ?=
+# How many processes run tests side by side: one for each core, or a number.
+TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
@@ -39,10 +41,10 @@ format: $(READY) ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 
 test: $(READY) ## run the test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 test-quick: $(READY) ## run the quick tests, in under a minute: no servers, no compiler, few examples
-	$(BIN)/python -m pytest -n 2 -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
 
 wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler
 	$(BIN)/python -m tools.machine_code --wheel dist
@@ -50,7 +52,7 @@ wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine c
 test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway
 	$(BIN)/python -m tools.machine_code $(COMPILED)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
-	  --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
+	  -n $(TEST_PROCESSES) --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways
 	$(BIN)/python -m benchmarks

@@ -38,7 +38,6 @@ FLOODS = {
 @pytest.fixture(autouse=True)
 def _no_garbage_collection() -> Iterator[None]:
     """A server that has settled looks through little; this process holds all other tests."""
-    gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
