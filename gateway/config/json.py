@@ -12,6 +12,13 @@ class Unknown(StrEnum):
     IGNORE = "ignore"
 
 
+class Excess(StrEnum):
+    """The treatment of something that the HTTP rule leaves no place for."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+
+
 class JsonOptions(Section):
     """Options for reading and writing messages as JSON."""
 
@@ -24,5 +31,8 @@ class JsonOptions(Section):
     """Write enum values as numbers instead of names."""
     proto_names: bool = False
     """Write field names as in the .proto file instead of lowerCamelCase. Input accepts both."""
+    excess_body: Excess = Excess.REJECT
+    """A body for a method whose HTTP rule has no `body`: reject with 400, or ignore. Some clients
+    send `{}` with every request."""
     pretty: bool = False
     """Indent the output, for people."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway.config.environment import VariableError, read_variables, service_links
 from gateway.config.kinds import TOP, converted
+from gateway.config.merging import merge
 from gateway.config.model import Config
 from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
 from gateway.config.yaml_text import YamlError, read_yaml
@@ -46,7 +47,7 @@ def load_config(
     layers += [_read_environment(environment, say), Layer(FLAGS, flags)]
     settings: Settings = {}
     for layer in layers:
-        settings = _merge(settings, layer.values)
+        settings = merge(settings, layer.values)
     try:
         return Config.model_validate(converted(TOP, settings))
     except ValidationError as error:
@@ -82,13 +83,3 @@ def _read_environment(environment: Mapping[str, str], say: Say) -> Layer:
         return Layer(ENVIRONMENT, read_variables(environment))
     except VariableError as error:
         raise ConfigError(str(error)) from None
-
-
-def _merge(below: Settings, above: Mapping[str, Any]) -> Settings:
-    """Merges `above` over `below`: sections are merged, everything else is replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, Mapping)
-        merged[key] = _merge(old, value) if both and old is not None else value
-    return merged

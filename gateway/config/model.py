@@ -3,12 +3,14 @@
 `Config.model_json_schema()` is the schema for editors, with the texts below as descriptions.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.auth import AuthOptions
+from gateway.config.compat import Compat, with_compat
 from gateway.config.compression import CompressionOptions
 from gateway.config.cors import CorsOptions
 from gateway.config.deadlines import DeadlineOptions
@@ -23,6 +25,7 @@ from gateway.config.metadata import MetadataOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
 from gateway.config.rate_limits import RateLimitOptions
+from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
 from gateway.config.streams import StreamOptions
@@ -36,6 +39,9 @@ from gateway.status import ErrorShape
 class Config(Section):
     """The configuration of a gateway."""
 
+    compat: Compat = Compat.NONE
+    """Behave as grpc-gateway or as Envoy where the gateways differ and a setting exists: a set of
+    the settings below, which `gateway config` prints. A setting that is given itself wins."""
     listen: Annotated[str, Words("HOST:PORT, or unix:/path", "127.0.0.1:8080")] = "127.0.0.1:8080"
     """The address to listen on, `host:port`; port 0 for any free port."""
     tls: TlsServer | None = None
@@ -59,6 +65,7 @@ class Config(Section):
     routing: RoutingOptions = RoutingOptions()
     json_: Annotated[JsonOptions, Field(alias="json")] = JsonOptions()
     query: QueryOptions = QueryOptions()
+    resources: ResourceOptions = ResourceOptions()
     errors: ErrorShape = ErrorShape.AIP193
     """The form of the JSON body of failures: aip193, status, or problem."""
     metadata: MetadataOptions = MetadataOptions()
@@ -86,6 +93,11 @@ class Config(Section):
     def scheme(self) -> str:
         """The scheme of the gateway's URLs: http or https."""
         return "http" if self.tls is None else "https"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_compat(cls, settings: object) -> object:
+        return with_compat(settings) if isinstance(settings, Mapping) else settings
 
     @field_validator("filters")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.config.json import Unknown
+from gateway.config.json import Excess, Unknown
 from gateway.config.sections import Section
 
 
@@ -13,6 +13,8 @@ class QueryOptions(Section):
 
     unknown: Unknown | tuple[str, ...] = Unknown.REJECT
     """Parameters without a field: reject, ignore, or a list of the names to ignore."""
+    clash: Excess = Excess.REJECT
+    """A parameter for a field that the path or the body sets: reject with 400, or ignore."""
     max_parameters: Annotated[int, Field(gt=0)] = 1000
     """The largest number of parameters; more are rejected with 400."""
     maps: bool = False

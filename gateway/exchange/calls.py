@@ -21,7 +21,7 @@ from gateway.transcoding.media import preferred
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.routing.router import Match
-from gateway.transcoding.streams.framing import choose_framing
+from gateway.transcoding.streams.framing import Framing, choose_framing
 
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
@@ -39,6 +39,7 @@ class CallFactory:
         forwarding: Forwarding,
         deadlines: Deadlines,
         certificate_of: CertificateOf | None,
+        framings: Sequence[Framing],
     ) -> None:
         """Takes the metadata rules for clients (`rules`) and for trusted proxies.
 
@@ -53,6 +54,7 @@ class CallFactory:
         self._forwarding = forwarding
         self._deadlines = deadlines
         self._certificate_of = certificate_of
+        self._framings = framings
 
     def open(
         self,
@@ -106,7 +108,9 @@ class CallFactory:
             return fields.metadata
         # Not cached: the entity tags to send also depend on the HTTP method and the RPC method.
         reads = request.method in ("GET", "HEAD")
-        raw = conditions_for_back_end(fields, _selected(request, method), reads=reads)
+        raw = conditions_for_back_end(
+            fields, _selected(request, method, self._framings), reads=reads
+        )
         return [*rules.to_metadata(raw), *forwarded]
 
 
@@ -154,12 +158,12 @@ class RequestLog:
             ended(record)
 
 
-def _selected(request: Request, method: Method) -> str:
+def _selected(request: Request, method: Method, framings: Sequence[Framing]) -> str:
     """Returns the media type of a successful response; JSON also stands for raw bytes."""
     accept = request.fields.accept
     if is_http_body(method.output):
         return JSON
     if method.server_streaming:
-        framing = choose_framing(accept)
+        framing = choose_framing(accept, framings)
         return JSON if framing is None else framing.media_type
     return JSON if accept is None else preferred(accept) or JSON

@@ -28,7 +28,7 @@ class RequestMessage:
         body = request.body
         if body is None:
             return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
-        refuse_needless_body(request, match)
+        self._refuse_excess_body()
         if not body.is_buffered:
             return None
         return self._decode(body.read_now())
@@ -42,11 +42,15 @@ class RequestMessage:
         body = self._request.body
         if body is None:
             return self._decode(b"")
-        refuse_needless_body(self._request, self._match)
+        self._refuse_excess_body()
         data = await body.read()
         if self._transcoder.takes_raw(self._match):  # raw bytes are only copied
             return self._decode(data)
         return await transcode(self._decode, data)
+
+    def _refuse_excess_body(self) -> None:
+        if not self._transcoder.ignores_excess_body:
+            refuse_needless_body(self._request, self._match)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request

@@ -21,6 +21,7 @@ from gateway.schema.catalog import Method
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer
 from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.streams.framing import offered_framings
 from gateway.transcoding.transcoder import Transcoder
 
 _NO_RING: Final = Ring()
@@ -60,6 +61,7 @@ class Site:
             forwarding=forwarding,
             deadlines=deadlines,
             certificate_of=certificates_of(config.auth, forwarding),
+            framings=offered_framings(config.streams),
         )
         rendering = Rendering(transcoder, rules, config)
         self.rendering = rendering

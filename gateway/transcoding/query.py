@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import Unknown
+from gateway.config.json import Excess, Unknown
 from gateway.config.query import QueryOptions
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.fields import (
@@ -123,7 +123,8 @@ class QueryBinder:
         if path is None:
             self._refuse_unknown(name)
             return None
-        self._check_not_set_elsewhere(name, path)
+        if self._is_set_elsewhere(name, path):
+            return None
         if _is_map(path.leaf):
             return self._map_entry(name, path, entry[2] if entry else None)
         parameter = self._value(name, path)
@@ -153,14 +154,19 @@ class QueryBinder:
             return
         raise invalid_argument(_clipped(name), "no such query parameter")
 
-    def _check_not_set_elsewhere(self, name: str, path: FieldPath) -> None:
-        name = _clipped(name)
+    def _is_set_elsewhere(self, name: str, path: FieldPath) -> bool:
+        """True if the path or the body sets this field, and the settings ignore the parameter."""
         if any(path.overlaps(bound) for bound in self._bound):
-            raise invalid_argument(name, "is set by the path of the URL")
-        if isinstance(self._body, str):
-            raise invalid_argument(name, "belongs in the body, which has all fields")
-        if self._body is not None and path.fields[0].number == self._body.number:
-            raise invalid_argument(name, f"belongs in the body, which is {self._body.json_name}")
+            reason = "is set by the path of the URL"
+        elif isinstance(self._body, str):
+            reason = "belongs in the body, which has all fields"
+        elif self._body is not None and path.fields[0].number == self._body.number:
+            reason = f"belongs in the body, which is {self._body.json_name}"
+        else:
+            return False
+        if self._options.clash is Excess.REJECT:
+            raise invalid_argument(_clipped(name), reason)
+        return True
 
     def _value(self, name: str, path: FieldPath) -> _Parameter:
         if value_reader(path.leaf) is None:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.query import QueryOptions
+from gateway.config.json import Excess
+from gateway.config.model import Config
+from gateway.config.resources import UpdateMask
 from gateway.status import invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
@@ -17,6 +19,7 @@ from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
+from gateway.transcoding.update_mask import mask_inference
 from gateway.transcoding.wire import length_delimited
 
 BodyReader = Callable[[bytes, str | None], bytes]
@@ -26,19 +29,20 @@ BodyReader = Callable[[bytes, str | None], bytes]
 class RequestDecoder:
     """Decodes the request messages of one binding."""
 
-    def __init__(
-        self, binding: Binding, codec: Codec, query: QueryOptions, json_values: int
-    ) -> None:
-        """`json_values` is how many values a JSON text may have."""
+    def __init__(self, binding: Binding, codec: Codec, config: Config) -> None:
+        query = config.query
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
         self.form = form_fields(binding, query)
         self._codec = codec
-        self._json_values = json_values
+        self._json_values = config.limits.json_values
+        self._ignores_excess_body = config.json_.excess_body is Excess.IGNORE
         self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
         self._query = QueryBinder(
             binding.method.input, bound=binding.variables, body=binding.body, options=query
         )
+        infers = config.resources.update_mask is UpdateMask.INFER
+        self._infer_mask = mask_inference(binding) if infers else None
         self._json: Transform | None = None
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
@@ -57,6 +61,8 @@ class RequestDecoder:
             wire = b"".join(self._encode_captures(captures))
             return self._query.bind(query) + wire if query else wire
         if self._read is None:
+            if self._ignores_excess_body:
+                return self.decode_url(captures, query)
             raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
         json: bytes | None = body
         if content_type is None or is_json(content_type):
@@ -73,7 +79,10 @@ class RequestDecoder:
         path = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
-        return b"".join((wire, self._query.bind(query), *path))
+        parameters = self._query.bind(query)
+        if self._infer_mask is not None and json is not None:
+            parameters += self._infer_mask(json, parameters)
+        return b"".join((wire, parameters, *path))
 
     def decode_url(self, captures: Sequence[str], query: str) -> bytes:
         """Returns the wire bytes of the fields that the URL sets.

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from json import JSONEncoder
 
+from gateway.config.json import Excess
 from gateway.config.model import Config
+from gateway.config.streams import Wrap
 from gateway.schema.catalog import Schema
 from gateway.status import (
     ERROR_MEDIA_TYPE,
@@ -45,11 +47,11 @@ from gateway.transcoding.streams.decoder import (
 from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
 from gateway.transcoding.streams.form import is_form
 from gateway.transcoding.streams.framing import (
-    FRAMINGS,
     JSON_LINES,
     NDJSON,
     Framing,
     choose_framing,
+    offered_framings,
 )
 
 logger = logging.getLogger("gateway.transcoding")
@@ -96,6 +98,10 @@ class Transcoder:
         self._values = ReplyValues(
             codec.find, config.limits.response_values, unset=config.json_.emit_unset
         )
+        self._framings = offered_framings(config.streams)
+        self._wraps = config.streams.wrap is Wrap.RESULT
+        self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
+        """True if a body is ignored where the HTTP rule has none."""
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
@@ -128,9 +134,9 @@ class Transcoder:
         plan = self._plan(match)
         if plan.answers_raw:
             return None, plan.encode
-        framing = choose_framing(accept)
+        framing = choose_framing(accept, self._framings)
         if framing is None:
-            offered = ", ".join(FRAMINGS)
+            offered = ", ".join(framing.media_type for framing in self._framings)
             raise StatusError(
                 Code.INVALID_ARGUMENT,
                 f"the reply is a stream, available as {offered}",
@@ -138,7 +144,7 @@ class Transcoder:
             )
         if framing.is_protobuf:
             return framing, protobuf_encoder(match.target, framing.media_type)
-        return framing, plan.encode
+        return framing, _wrapped(plan.encode) if self._wraps else plan.encode
 
     def answers_raw(self, match: Match[Binding]) -> bool:
         """True if this binding replies with the back end's raw bytes instead of JSON."""
@@ -255,10 +261,20 @@ class Transcoder:
 
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config
-        decoder = RequestDecoder(binding, self._codec, config.query, config.limits.json_values)
+        decoder = RequestDecoder(binding, self._codec, config)
         encode = response_encoder(binding, self._codec, self._values)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan
+
+
+def _wrapped(encode: Encode) -> Encode:
+    """Makes an encoder that writes `{"result": message}`; failures have `error` there."""
+
+    def encode_wrapped(wire: bytes) -> Payload:
+        payload = encode(wire)
+        return Payload(b'{"result":%b}' % payload.body, payload.content_type)
+
+    return encode_wrapped
 
 
 def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:

@@ -5,9 +5,10 @@ record of a special kind, and a stream without any end was cut off. Delimited pr
 special records, so there the connection is cut on a failure.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from gateway.config.streams import ArrayFailure, StreamFormat, StreamOptions
 from gateway.transcoding.media import PROTOBUF_TYPES, weights
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.wire import varint
@@ -100,17 +101,33 @@ FRAMINGS: Mapping[str, Framing] = {
         *map(_protobuf, PROTOBUF_TYPES),
     )
 }
-"""The framings by media type, the default first."""
+"""The framings by media type."""
 
 
-def choose_framing(accept: str | None) -> Framing | None:
-    """Chooses the framing that a client prefers; the default is NDJSON; None if it accepts none.
+_DEFAULTS: Mapping[StreamFormat, str] = {
+    StreamFormat.NDJSON: NDJSON,
+    StreamFormat.ARRAY: JSON,
+    StreamFormat.SSE: EVENT_STREAM,
+}
 
-    An exact media type wins over a range, then the weight decides, then the order of `FRAMINGS`
+
+def offered_framings(options: StreamOptions) -> Sequence[Framing]:
+    """The framings that these settings offer, the default first."""
+    default = _DEFAULTS[options.format]
+    framings = [FRAMINGS[default], *(f for name, f in FRAMINGS.items() if name != default)]
+    if options.array_failure is ArrayFailure.CUT:
+        framings = [replace(f, failure=None) if f is _ARRAY else f for f in framings]
+    return framings
+
+
+def choose_framing(accept: str | None, offered: Sequence[Framing]) -> Framing | None:
+    """Chooses the framing that a client prefers; without a preference the first; None for none.
+
+    An exact media type wins over a range, then the weight decides, then the order in `offered`
     (RFC 9110 section 12.5.1).
     """
     if accept is None or not accept.strip():
-        return FRAMINGS[NDJSON]
+        return offered[0]
     wanted = weights(accept)
 
     def preference(framing: Framing) -> tuple[bool, float]:
@@ -119,7 +136,7 @@ def choose_framing(accept: str | None) -> Framing | None:
         ranges = (framing.media_type, family, "*/*")
         return exact, next((wanted[r] for r in ranges if r in wanted), 0.0)
 
-    accepted = [framing for framing in FRAMINGS.values() if preference(framing)[1] > 0]
+    accepted = [framing for framing in offered if preference(framing)[1] > 0]
     return max(accepted, key=preference, default=None)
 
 

@@ -50,6 +50,7 @@ def converse(
         forwarding=Forwarding(config.forwarded),
         deadlines=Deadlines(config.deadlines),
         certificate_of=None,
+        framings=(),
     )
     request = Request("POST", "/", NO_FIELDS, "127.0.0.1")
     opened: dict[str, Any] = {"messages": source()}

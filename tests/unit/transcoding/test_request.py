@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.config.json import JsonOptions
-from gateway.config.query import QueryOptions
+from gateway.config.model import Config
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.request import RequestDecoder
@@ -15,13 +15,13 @@ from tests.support.shelves import bindings, parsed, schema, wire
 GET, PUT = "GET /v1/{name=books/*}", "PUT /v1/{name=books/*}"
 PATCH, FILE = "PATCH /v1/{name=books/*}", "PUT /v1/{name=files/*}"
 ADD = "POST /v1/{name=books/*}:add"
-MOST_VALUES = 100
+CONFIG = Config.model_validate({"limits": {"json_values": 100}})
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
 
 def decoder(route: str) -> RequestDecoder:
     codec = Codec(schema().pool, JsonOptions(), json_depth=20)
-    return RequestDecoder(bindings()[route], codec, QueryOptions(), MOST_VALUES)
+    return RequestDecoder(bindings()[route], codec, CONFIG)
 
 
 def decode(
@@ -109,7 +109,7 @@ def test_a_request_that_contradicts_its_rule_is_refused(
 
 
 def test_a_body_of_more_values_than_allowed_is_refused() -> None:
-    tags = json.dumps({"tags": ["x"] * MOST_VALUES}).encode()
+    tags = json.dumps({"tags": ["x"] * CONFIG.limits.json_values}).encode()
     assert refused(PUT, "", tags).http_status == 413
 
 

@@ -79,7 +79,7 @@ def test_indented_json_stays_on_one_line() -> None:
     ],
 )
 def test_the_client_chooses_the_framing(accept: str | None, media_type: str | None) -> None:
-    chosen = choose_framing(accept)
+    chosen = choose_framing(accept, list(FRAMINGS.values()))
     assert (None if chosen is None else chosen.media_type) == media_type
 
 

@@ -1,0 +1,49 @@
+"""Sets of settings with which the gateway behaves as another one does.
+
+A set is made of ordinary settings. A setting that is given itself wins over that of the set.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from gateway.config.merging import merge
+
+
+class Compat(StrEnum):
+    """The gateway whose behaviour is wanted."""
+
+    NONE = "none"
+    GRPC_GATEWAY = "grpc-gateway"
+    ENVOY = "envoy"
+
+
+SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
+    Compat.NONE: {},
+    # grpc-gateway v2 with the marshaler of runtime.NewServeMux.
+    Compat.GRPC_GATEWAY: {
+        "routing": {"on_conflict": "last", "on_error": "skip"},
+        "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
+        "query": {"unknown": "ignore", "clash": "ignore", "numeric_bools": True, "maps": True},
+        "streams": {"wrap": "result"},
+        "errors": "status",
+    },
+    # GrpcJsonTranscoder with the defaults of its message.
+    Compat.ENVOY: {
+        "json": {"unknown_fields": "ignore", "emit_unset": False},
+        "streams": {"format": "array", "array_failure": "cut"},
+        "errors": "status",
+    },
+}
+"""The settings of each set."""
+
+
+def with_compat(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Adds the settings of the set that `compat` names; those that are given win.
+
+    An unknown name adds nothing: it is refused with all other wrong values.
+    """
+    chosen = settings.get("compat", Compat.NONE)
+    if not isinstance(chosen, str) or chosen not in list(Compat):
+        return settings
+    return merge(SETTINGS[Compat(chosen)], settings)

@@ -1,0 +1,119 @@
+"""Infers the mask of an update from the members of its JSON body (AIP-134, AIP-161).
+
+A client that sends PATCH with `{"title": "x", "author": null}` means two fields: the title, and the
+author, which is cleared. Without a mask the back end cannot see the second, for a message has no
+null; and a back end that updates only what the mask names would change nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.status import invalid_argument
+from gateway.transcoding.binding import Binding
+from gateway.transcoding.fields import FieldPath
+from gateway.transcoding.wire import fields, length_delimited
+
+InferMask = Callable[[bytes, bytes], bytes]
+"""Makes the wire bytes of a mask, from a JSON body and the wire bytes that the query sets.
+
+Empty if the query has a mask.
+"""
+
+_MASK = "google.protobuf.FieldMask"
+_FIELD_NAME = "update_mask"
+
+
+def mask_inference(binding: Binding) -> InferMask | None:
+    """Makes the inference for a binding, or None if it does not have the shape of AIP-134.
+
+    The shape: PATCH, one message field as the body, and a field `update_mask` beside it that the
+    path does not set.
+    """
+    body, mask = binding.body, binding.method.input.fields_by_name.get(_FIELD_NAME)
+    if (
+        binding.http_method != "PATCH"
+        or not isinstance(body, FieldDescriptor)
+        or (resource := _message_of(body)) is None
+        or mask is None
+        or mask.is_repeated
+        or mask.message_type is None
+        or mask.message_type.full_name != _MASK
+        or any(path.fields[0].number == mask.number for path in binding.variables)
+    ):
+        return None
+    paths = _Paths(_below(body, binding.variables))
+    name, number = mask.json_name, mask.number
+
+    def infer(body: bytes, query: bytes) -> bytes:
+        if any(found == number for found, _ in fields(query)):
+            return b""
+        found = list(paths.of(resource, json.loads(body) or {}))
+        if not found:
+            reason = "is not set, and the body has no field that can be updated"
+            raise invalid_argument(name, reason)
+        return length_delimited(
+            number, b"".join(length_delimited(1, path.encode()) for path in found)
+        )
+
+    return infer
+
+
+class _Paths:
+    """The paths of the members of JSON objects, in .proto names."""
+
+    def __init__(self, bound: Iterable[tuple[str, ...]]) -> None:
+        """`bound` are the paths of the fields that the URL sets; they are not updated."""
+        self._bound = frozenset(bound)
+        self._fields: dict[str, Mapping[str, FieldDescriptor]] = {}
+
+    def of(
+        self, message: Descriptor, members: Mapping[str, Any], parents: tuple[str, ...] = ()
+    ) -> Iterator[str]:
+        """Yields the path of each member; it ends at lists, maps and well-known types (AIP-161)."""
+        known = self._fields_of(message)
+        for name, value in members.items():
+            field = known.get(name)
+            if field is None:
+                continue
+            steps = (*parents, field.name)
+            if steps in self._bound:
+                continue
+            inner = _message_of(field)
+            if inner is not None and value and isinstance(value, dict):
+                yield from self.of(inner, value, steps)
+            else:
+                yield ".".join(steps)
+
+    def _fields_of(self, message: Descriptor) -> Mapping[str, FieldDescriptor]:
+        """The fields that a client may set, by both names."""
+        known = self._fields.get(message.full_name)
+        if known is None:
+            settable = [field for field in message.fields if not _is_output_only(field)]
+            known = {name: field for field in settable for name in (field.name, field.json_name)}
+            self._fields[message.full_name] = known
+        return known
+
+
+def _message_of(field: FieldDescriptor) -> Descriptor | None:
+    """The type of a field that is one message with members of its own in JSON, or None."""
+    message = field.message_type
+    if message is None or field.is_repeated or message.full_name.startswith("google.protobuf."):
+        return None
+    return message
+
+
+def _is_output_only(field: FieldDescriptor) -> bool:
+    """True if only the service sets the field (AIP-203)."""
+    behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    return field_behavior_pb2.OUTPUT_ONLY in behaviors
+
+
+def _below(body: FieldDescriptor, variables: Sequence[FieldPath]) -> Iterator[tuple[str, ...]]:
+    """Yields the variables of the path that are inside the body, relative to it."""
+    for path in variables:
+        if path.fields[0].number == body.number:
+            yield tuple(field.name for field in path.fields[1:])
