@@ -76,5 +76,5 @@ def _value(name: str, text: str, steps: Steps) -> object:
     # Keep the raw text: [::1]:80 is not a list here, and # does not begin a comment.
     is_null = value is None or (isinstance(value, Plain) and core_value(value) is None)
     if takes_text and not is_null and (isinstance(value, Plain) or not isinstance(value, str)):
-        return text.strip()
+        return Plain(text.strip())
     return value
