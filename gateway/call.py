@@ -198,7 +198,7 @@ class Reply:
     messages, has arrived. A failed call raises a `StatusError`, directly or from the generator.
     """
 
-    __slots__ = ("message", "messages", "metadata", "trailers")
+    __slots__ = ("message", "messages", "metadata", "share", "trailers")
 
     def __init__(
         self,
@@ -212,6 +212,8 @@ class Reply:
         self.messages = messages
         self.metadata: Metadata = [] if metadata is None else metadata
         self.trailers: Metadata = [] if trailers is None else trailers
+        self.share: object = None
+        """What the channel keeps for as long as this reply is in memory; None for small ones."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -29,7 +29,9 @@ list as a whole: `GATEWAY_POLICIES='[{selector: "library.v1.*", anonymous: true}
 Files are YAML 1.2: `off` and `12:30` are strings where a string is expected. A key that is unknown
 or repeated is an error; the message states its line and the most similar known key.
 Variables that Kubernetes sets for a Service named `gateway`, such as `GATEWAY_PORT=tcp://…` and
-`GATEWAY_SERVICE_HOST`, are not settings, and are ignored with one warning.
+`GATEWAY_SERVICE_HOST`, and those that Docker sets for a linked container, such as
+`GATEWAY_NAME=/web/gateway` and `GATEWAY_ENV_LANG`, are not settings, and are ignored with one
+warning.
 `gateway config` prints the settings in force, `gateway config --schema` the JSON Schema of all.
 With the schema in a file, this first line of `gateway.yaml` lets editors complete and check it:
 

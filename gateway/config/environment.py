@@ -10,12 +10,21 @@ from gateway.config.wording import PREFIX
 from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
 from gateway.status import StartUpError
 
-# Variables that Kubernetes and Docker set for a service whose name begins with `gateway`
+# Variables that Kubernetes sets for a service whose name begins with `gateway`
 # (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").
-_SERVICE = re.compile(r"(?:[A-Z0-9_]+_)?SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
-_PORT = re.compile(r"(?:[A-Z0-9_]+_)?PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?")
-_LINK = re.compile(r"(?:[A-Z0-9_]+_)?PORT")
+_OTHER = r"(?:[A-Z0-9_.]+_)?"
+_SERVICE = re.compile(rf"{_OTHER}SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
+# Variables that Kubernetes and Docker set for each port, and for the first one.
+_PORT = re.compile(
+    rf"{_OTHER}PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|ADDR|(?:PORT_)?(?:START|END)|PORT))?"
+)
+_FIRST_PORT = re.compile(rf"{_OTHER}PORT")
 _ADDRESS = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
+# Variables that Docker sets beside them for a linked container: its name and alias, and its own
+# variables (docs.docker.com/engine/network/links, "Environment variables").
+_NAME = re.compile(rf"{_OTHER}NAME")
+_NAME_AND_ALIAS = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9_.-]*){2}")
+_VARIABLE = re.compile(rf"{_OTHER}ENV_.+", re.DOTALL)
 
 
 class VariableError(StartUpError):
@@ -47,18 +56,20 @@ def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def service_links(environment: Mapping[str, str]) -> Iterator[str]:
-    """The variables that a cluster sets for a service, which are not settings."""
+    """The variables that describe other services or containers, and are not settings."""
     return (name for name in sorted(environment) if is_service_link(name, environment[name]))
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """True if a variable is the address of a service, as Kubernetes and Docker set it."""
+    """True if Kubernetes or Docker set a variable to describe a service or a linked container."""
     rest = name.removeprefix(PREFIX)
     if rest == name or rest.lower().partition("__")[0] in keys(Config):
         return False
-    if _SERVICE.fullmatch(rest) or _PORT.fullmatch(rest):
+    if any(form.fullmatch(rest) for form in (_SERVICE, _PORT, _VARIABLE)):
         return True
-    return bool(_LINK.fullmatch(rest) and _ADDRESS.fullmatch(value))
+    if _FIRST_PORT.fullmatch(rest):
+        return bool(_ADDRESS.fullmatch(value))
+    return bool(_NAME.fullmatch(rest) and _NAME_AND_ALIAS.fullmatch(value))
 
 
 def _value(name: str, text: str, steps: Steps) -> object:
@@ -76,5 +87,5 @@ def _value(name: str, text: str, steps: Steps) -> object:
     # Keep the raw text: [::1]:80 is not a list here, and # does not begin a comment.
     is_null = value is None or (isinstance(value, Plain) and core_value(value) is None)
     if takes_text and not is_null and (isinstance(value, Plain) or not isinstance(value, str)):
-        return text.strip()
+        return Plain(text.strip())
     return value

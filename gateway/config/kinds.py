@@ -16,6 +16,9 @@ from gateway.config.model import Config
 from gateway.config.sections import Words
 from gateway.config.yaml_text import Plain, Steps, core_value, resolved
 
+# The words that YAML 1.1 reads as booleans (yaml.org/type/bool.html), in lower case.
+_OFF = frozenset({"n", "no", "false", "off"})
+_ON = frozenset({"y", "yes", "true", "on"})
 _KEY = "[key]"
 """The validator's last step of a path that means the key of a map."""
 
@@ -203,6 +206,9 @@ def _converted_scalar(kind: Kind, text: Plain) -> object:
     value = core_value(text)
     if value is None:
         return None
+    if "off" in choices(kind) and text.lower() in _OFF | _ON:
+        # Programs that rewrite YAML 1.1 turn `off` into `false`: never take it for a file's name.
+        return "off" if text.lower() in _OFF else True
     if kind.takes_text or any(one.annotation is bool for one in kind.alternatives):
         # Keep text: the validator reads true and false, and also yes, no, on and off, as YAML 1.1.
         return str(text)

@@ -74,10 +74,12 @@ def _read_file(file: Path) -> Layer:
 def _read_environment(environment: Mapping[str, str], say: Say) -> Layer:
     links = list(service_links(environment))
     if links:
-        more = f" and {len(links) - 1} others" if len(links) > 1 else ""
+        is_one = len(links) == 1
+        named = links[0] if is_one else f"{links[0]} and {len(links) - 1} more"
         say(
-            f"warning: {links[0]}{more} in the environment are ignored: "
-            "they look like the addresses of services that a cluster sets, not like settings"
+            f"warning: the environment variable{'' if is_one else 's'} {named} "
+            f"{'is' if is_one else 'are'} ignored: {'it has' if is_one else 'they have'} the form "
+            "in which Kubernetes and Docker describe services, and no setting"
         )
     try:
         return Layer(ENVIRONMENT, read_variables(environment))

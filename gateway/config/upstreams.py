@@ -56,6 +56,9 @@ class Upstream(Section):
     """The gRPC client: http2 (the gateway's own) or grpcio."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """The size limit of a reply; a larger one is RESOURCE_EXHAUSTED."""
+    large_replies_bytes: Bytes = 64 * 1024 * 1024
+    """The memory per worker for single replies over 1 MiB until they are transcoded; more of them
+    wait at the back end; for `http2`."""
     max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
     """The size limit of a reply's headers or trailers; larger ones are RESOURCE_EXHAUSTED, because
     reading them takes time."""

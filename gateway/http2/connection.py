@@ -22,8 +22,6 @@ from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.outgoing import Outgoing
 from gateway.http2.stream import CONNECTION_WINDOW, Stream
 
-_MAX_UNANSWERED: Final = 1000
-"""The most answers that wait to be written, for a peer that does not read them."""
 _UNLIMITED: Final = 2**31
 _BLOCK_BYTES_A_FRAME: Final = 64
 """Bytes of headers not seen before that cost about as much as a small frame."""
@@ -52,6 +50,8 @@ class Connection(Outgoing):
         self._work = 0
         self._known = self._decoder.known
         self._room = CONNECTION_WINDOW
+        self._skip_bytes = 0
+        """The rest of a frame that is too large; it is dropped as it comes."""
         # The only kind of frame that may come next, or None for any.
         self._due: int | None = frames.SETTINGS
         self._block: incoming.PartialBlock | None = None
@@ -79,6 +79,10 @@ class Connection(Outgoing):
                 in the output.
         """
         self._work = work
+        if self._skip_bytes:
+            skipped = min(self._skip_bytes, len(data))
+            self._skip_bytes -= skipped
+            data = data[skipped:]
         try:
             self._receive(data)
         except ConnectionFailed as failure:
@@ -98,19 +102,22 @@ class Connection(Outgoing):
             # A frame's head (RFC 9113 section 4.1), read byte by byte: as machine code this takes a
             # tenth of what `struct` does.
             length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-            if length > frames.DEFAULT_FRAME_SIZE:
-                raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
             start = at + frames.HEAD_BYTES
-            if start + length > end:
+            is_too_large = length > frames.DEFAULT_FRAME_SIZE
+            if start + length > end and not is_too_large:
                 break
             kind, flags = buffer[at + 3], buffer[at + 4]
             # The first bit of the id is reserved, and ignored.
             stream_id = (buffer[at + 5] & 127) << 24 | buffer[at + 6] << 16
             stream_id |= buffer[at + 7] << 8 | buffer[at + 8]
-            at = start + length
-            payload = buffer[start:at]
             if self._due is not None and kind != self._due:
                 raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, incoming.MISSING[self._due])
+            at = start + length
+            if is_too_large:
+                self._on_too_large(kind, flags, stream_id, length)
+                self._skip_bytes = max(0, at - end)
+                continue
+            payload = buffer[start:at]
             if kind == frames.HEADERS and flags == frames.END_HEADERS:
                 over = self._on_whole(buffer, at, stream_id, payload)
                 if over:
@@ -196,6 +203,29 @@ class Connection(Outgoing):
             stream.listener.on_data(payload, ended=False)
         else:
             self._flood_guard.note_idle()
+
+    def _on_too_large(self, kind: int, flags: int, stream_id: int, size: int) -> None:
+        """Fails the stream of a frame over our SETTINGS_MAX_FRAME_SIZE, if it is DATA.
+
+        Any other may change the state of the connection (RFC 9113 section 4.2). The connection's
+        window bounds the bytes that are skipped, which count in it like all data.
+        """
+        if kind != frames.DATA:
+            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
+        self._room -= size
+        if self._room <= CONNECTION_WINDOW // 2:
+            self._make_room()
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self._check_was_open(stream_id)
+            self._flood_guard.note_idle(size // frames.DEFAULT_FRAME_SIZE)
+            return
+        stream.room -= size
+        if flags & frames.END_STREAM:
+            self._remote_ended(stream)
+            stream.listener.on_breach(ErrorCode.FRAME_SIZE_ERROR)
+        else:
+            self._fail(stream, ErrorCode.FRAME_SIZE_ERROR)
 
     def _on_late_data(self, size: int) -> None:
         """Drops data of a stream that is over; more than could be on its way counts as idle."""
@@ -357,13 +387,6 @@ class Connection(Outgoing):
         for stream in [s for s in self.streams.values() if s.id > last]:
             del self.streams[stream.id]
             stream.listener.on_failed(None, unprocessed=True)
-
-    def _answer(self, frame: bytes) -> None:
-        """Queues an answer, up to a limit for a peer that does not read them."""
-        self._unanswered += 1
-        if self._unanswered > _MAX_UNANSWERED:
-            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer")
-        self.output.append(frame)
 
     def _check_was_open(self, stream_id: int) -> None:
         if stream_id % 2 == 0 or stream_id >= self._next_id:

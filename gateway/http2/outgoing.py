@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from gateway.http2 import frames, incoming
 from gateway.http2.frames import ErrorCode, pack_head
@@ -13,6 +13,9 @@ from gateway.http2.stream import (
     Listener,
     Stream,
 )
+
+_MAX_UNANSWERED: Final = 1000
+"""The most answers that wait to be written, for a peer that does not read them."""
 
 
 class Outgoing:
@@ -158,6 +161,15 @@ class Outgoing:
         """Sends a GOAWAY."""
         self.draining = True
         self.output.append(frames.goaway(ErrorCode.NO_ERROR))
+
+    def _answer(self, frame: bytes) -> None:
+        """Queues an answer, up to a limit for a peer that does not read them."""
+        self._unanswered += 1
+        if self._unanswered > _MAX_UNANSWERED:
+            raise incoming.ConnectionFailed(
+                ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer"
+            )
+        self.output.append(frame)
 
     def _remote_ended(self, stream: Stream) -> None:
         """The peer ended a stream: data that still waits to be sent is dropped."""

@@ -13,7 +13,8 @@ from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
-from gateway.transcoding.json.count import refuse_too_many_values
+from gateway.transcoding.json.count import Check, value_count_check
+from gateway.transcoding.json.lax_spellings import field_contents, message_contents
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
@@ -44,6 +45,7 @@ class RequestDecoder:
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
         self._json: Transform | None = None
+        self._check_count: Check = _accept
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
         self._read = self._body_reader()
@@ -156,14 +158,14 @@ class RequestDecoder:
     def _read_json(self, body: bytes) -> bytes:
         if self._json is None:
             field = self.binding.body
-            self._json = (
-                self._codec.field_reader(field)
-                if isinstance(field, FieldDescriptor)
-                else self._codec.reader(self.binding.method.input)
-            )
-        # A value has two characters at least, with what separates it from the next.
-        if len(body) > 2 * self._json_values:
-            refuse_too_many_values(body, self._json_values)
+            if isinstance(field, FieldDescriptor):
+                held, read = field_contents(field), self._codec.field_reader(field)
+            else:
+                message = self.binding.method.input
+                held, read = message_contents(message), self._codec.reader(message)
+            self._check_count = value_count_check(held, self._json_values)
+            self._json = read
+        self._check_count(body)
         return self._json(body)
 
     def _read_protobuf(self, body: bytes) -> bytes:
@@ -175,6 +177,10 @@ class RequestDecoder:
                 else protobuf_codec.reader(self.binding.method.input)
             )
         return self._protobuf(body)
+
+
+def _accept(_body: bytes) -> None:
+    """Accepts a text of any number of values, until the check of its type is made."""
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:

@@ -14,7 +14,8 @@ from gateway.http.client_certificate import parse_forwarded
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.header_fields import HeaderFields
-from gateway.listeners.http1.request_head import fields_of_malformed, is_host
+from gateway.listeners.http1.request_head import is_host
+from gateway.listeners.http1.unfinished_head import UnfinishedHead
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding import media
 from tests.support.growth import check_growth, cpu_s
@@ -100,6 +101,13 @@ def _forwarding(text: str) -> object:
     return forwarding.metadata("10.0.0.1", headers), forwarding.client("10.0.0.1", headers)
 
 
+def _unfinished(text: str, step: int) -> object:
+    head, raw = UnfinishedHead(), text.encode("utf-8", "surrogateescape")
+    for start in range(0, len(raw), step):
+        head.add(raw[start : start + step])
+    return head.fields()
+
+
 def _conditions(text: str) -> object:
     raw = text.encode("utf-8", "surrogateescape")
     fields = HeaderFields({"If-None-Match": text}, ((b"If-None-Match", raw), (b"If-Match", raw)))
@@ -119,7 +127,8 @@ def _conditions(text: str) -> object:
         media.preferred.__wrapped__,
         lambda text: parse_forwarded(f'Subject="{text}'),
         lambda text: parse_forwarded(f'Subject="{text}"'),
-        lambda text: fields_of_malformed(text.encode("utf-8", "surrogateescape")),
+        lambda text: _unfinished(text, step=1 << 20),
+        lambda text: _unfinished(text, step=7),
     ],
 )
 def test_each_reader_is_linear(use: Callable[[str], object]) -> None:

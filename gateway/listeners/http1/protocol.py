@@ -180,7 +180,7 @@ class HttpProtocol(PacedConnection):
                 self._upgrade.send_heartbeat(now_s)
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
-                self._stop_reading_after(timed_out("head"))
+                self._stop_reading_after(self._reader.overdue())
         elif now_s - self._idle_since_s > limits.keep_alive_s:
             self.transport.close()
 
@@ -309,7 +309,7 @@ class HttpProtocol(PacedConnection):
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
         if isinstance(waiting, StatusError):
-            fields = self._reader.malformed_fields
+            fields = self._reader.fields_of_failed()
             self._send(self._exchange.refuse(waiting, self.peer, fields=fields), "close")
             return False
         request, message, body = waiting

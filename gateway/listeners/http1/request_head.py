@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import NO_FIELDS, HeaderFields
+from gateway.http.header_fields import HeaderFields
 from gateway.status import Code, StatusError
 
 # Added to the parser's limit, so that a target just over the limit is still parsed and logged.
@@ -35,7 +35,6 @@ _AUTHORITY: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2}){0,255}+)"
     r"(?::([0-9]{0,5}))?"
 )
-_ORIGIN: Final = re.compile(rb"\r\norigin:[ \t]*+([\x21-\x7e]{1,300}+)[ \t]*+\r\n", re.IGNORECASE)
 _GREATEST_PORT: Final = 65535
 
 
@@ -132,14 +131,6 @@ def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
     return HeaderFields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
 
 
-def fields_of_malformed(data: bytes) -> HeaderFields:
-    """Finds `Origin` in a request that cannot be parsed: CORS needs it in the response."""
-    found = _ORIGIN.findall(data)
-    if len(found) != 1:
-        return NO_FIELDS
-    return HeaderFields(CIMultiDictProxy(CIMultiDict({"Origin": found[0].decode()})), ())
-
-
 def _with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
     """Returns the headers with the lines of each list field joined into one value.
 
@@ -198,13 +189,18 @@ def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
         if str(limits.url_bytes + TARGET_SLACK_BYTES) in map(str, error.args):
             return _too_long("request target", limits.url_bytes, 414)
         return _too_long("header field", limits.header_bytes, 431)
-    if "Too many headers" in str(error.message):
+    if is_too_large(error):
         return StatusError(
             Code.INVALID_ARGUMENT,
             f"there are more than {limits.header_count} header fields",
             http_status=431,
         )
     return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")
+
+
+def is_too_large(error: HttpProcessingError) -> bool:
+    """True if the parser rejected a head only for its size."""
+    return isinstance(error, LineTooLong) or "Too many headers" in str(error.message)
 
 
 def _no_host(where: str) -> StatusError:

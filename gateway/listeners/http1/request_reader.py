@@ -10,7 +10,7 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import NO_FIELDS
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.repeated_head import RepeatedHead
@@ -20,32 +20,40 @@ from gateway.listeners.http1.request_head import (
     asks_for_websocket,
     awaits_continue,
     check_request_line,
-    fields_of_malformed,
     framed,
+    is_too_large,
+    malformed,
     read_fields,
+    timed_out,
     with_host_of,
 )
+from gateway.listeners.http1.unfinished_head import UnfinishedHead, after_last_head
 from gateway.status import StatusError
 
 ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
 """A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
 _BUFFER_BYTES: Final = 64 * 1024
+_MAX_SKIPPED_BYTES: Final = 64 * 1024
+"""The limit for the rest of a head that is too large, which is searched for its `Origin`."""
 
 
 class RequestReader:
     """Reads requests with aiohttp's parser; repeated heads without it."""
 
     __slots__ = (
+        "_body",
+        "_failure",
         "_feed",
         "_fields",
         "_limits",
         "_on_awaited_read",
         "_on_read",
         "_repeated_head",
+        "_taken_bytes",
+        "_unfinished",
         "_websockets",
         "certificate",
-        "malformed_fields",
         "parser",
         "peer",
     )
@@ -74,8 +82,13 @@ class RequestReader:
         self._websockets = websockets
         self._fields = NO_FIELDS
         """The fields of the last request; the next request usually has the same."""
-        self.malformed_fields = NO_FIELDS
-        """The known fields of a request that could not be parsed."""
+        self._unfinished: UnfinishedHead | None = None
+        """The head that has begun, if it comes in several pieces or cannot be parsed."""
+        self._failure: HttpProcessingError | None = None
+        """The error of a head that is too large, while the rest of it is received."""
+        self._body: StreamReader | None = None
+        """The body that was not complete after the last piece; it has given `_taken_bytes`."""
+        self._taken_bytes = 0
         self.peer = ""
         self.certificate: Any = None
         """The client certificate, if there is one."""
@@ -97,19 +110,77 @@ class RequestReader:
             if body:
                 request.body = WholeBody(body)
             return ((request, self._repeated_head.message, EMPTY_PAYLOAD),), False, b""
+        if self._failure is not None:
+            self._skip(data, self._failure)
+            return (), False, b""
         try:
             messages, is_upgraded, early = self._feed(data)
-        except HttpProcessingError:
-            self.malformed_fields = fields_of_malformed(data)
-            raise
+        except HttpProcessingError as error:
+            self._fail(data, error)
+            return (), False, b""
         if not messages:
+            self._note_unfinished(data)
             return (), is_upgraded, early
         before = self._fields
         received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
         first, *more = received
         if not more and isinstance(first[0], Request) and first[0].fields is before:
             self._repeated_head.learn(data, first[1], first[2], before)
+        self._note_rest(data, received[-1][2])
         return received, is_upgraded, early
+
+    def fields_of_failed(self) -> HeaderFields:
+        """Returns the known fields of a request whose head is incomplete or could not be parsed."""
+        return NO_FIELDS if self._unfinished is None else self._unfinished.fields()
+
+    def overdue(self) -> StatusError:
+        """Returns the error of a head that does not arrive in time."""
+        failure = self._failure
+        return timed_out("head") if failure is None else malformed(failure, self._limits)
+
+    def _note_unfinished(self, data: bytes) -> None:
+        """Notes a piece that completed no head: of a body, of a head, or the end of one of both."""
+        body = self._body
+        if body is not None:
+            if not body.is_eof():
+                self._taken_bytes = body.total_bytes
+                return
+            # The size of chunks is not known, but their end looks like that of a head.
+            data = after_last_head(data[body.total_bytes - self._taken_bytes :])
+            self._body = None
+        if data:
+            if self._unfinished is None:
+                self._unfinished = UnfinishedHead()
+            self._unfinished.add(data)
+
+    def _note_rest(self, data: bytes, body: StreamReader) -> None:
+        """Notes what follows the last complete head of a piece."""
+        self._unfinished = self._body = None
+        if not body.is_eof():
+            self._body, self._taken_bytes = body, body.total_bytes
+        elif not data.endswith(b"\r\n\r\n"):
+            rest = after_last_head(data)[body.total_bytes :]
+            if rest:
+                self._unfinished = UnfinishedHead()
+                self._unfinished.add(rest)
+
+    def _fail(self, data: bytes, error: HttpProcessingError) -> None:
+        """Raises `error`; at the end of the head, if it is only too large."""
+        is_body = self._body is not None and not self._body.is_eof()
+        self._note_unfinished(data)
+        unfinished = self._unfinished
+        if is_body or unfinished is None or unfinished.is_complete or not is_too_large(error):
+            raise error
+        self._failure = error
+
+    def _skip(self, data: bytes, failure: HttpProcessingError) -> None:
+        """Takes the rest of a head that is too large, and raises its error at the end."""
+        unfinished = self._unfinished
+        if unfinished is not None:
+            unfinished.add(data)
+            if not unfinished.is_complete and unfinished.size <= _MAX_SKIPPED_BYTES:
+                return
+        raise failure
 
     def _received_request(
         self, message: Head, body: StreamReader, *, upgraded: bool

@@ -1,5 +1,6 @@
 """What browsers are told: before a call, with its answer, and with a refusal."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -190,3 +191,62 @@ async def test_a_page_may_read_why_its_request_was_none(
     assert answer.status == status
     assert told(answer).get("allow-origin") == (APP if may else None)
     assert "origin" in varies(answer)
+
+
+SMALL = {"url_bytes": 100, "header_bytes": 200, "headers_total_bytes": 400, "header_count": 10}
+BEFORE = (
+    b"",
+    b"POST /v1/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST /v1/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+)
+MANY = "X: b\r\n" * 60
+TOO_LARGE = (
+    (414, f"GET /v1/echo/a?{'a' * 90} HTTP/1.1\r\nHost: a\r\nOrigin: {APP}\r\nX: b\r\n\r\n"),
+    (414, f"GET /v1/echo/a?{'a' * 800} HTTP/1.1\r\nHost: a\r\nOrigin: {APP}\r\nX: b\r\n\r\n"),
+    (431, f"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\nOrigin: {APP}\r\nX: {'b' * 800}\r\n\r\n"),
+    (431, f"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\nX: {'b' * 800}\r\nOrigin: {APP}\r\n\r\n"),
+    (431, f"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\norigin:{APP} \r\n{MANY}\r\n"),
+    (431, f"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\n{MANY}Origin: {APP}\r\n\r\n"),
+)
+
+
+async def refused_in_pieces(gateway: Gateway, before: bytes, pieces: list[bytes]) -> Answer:
+    async with connected(gateway) as client:
+        if before:
+            # The piece that ends the request before begins the one that is too large.
+            await client.send(before[:-1])
+            pieces = [before[-1:] + pieces[0][:9], pieces[0][9:], *pieces[1:]]
+        for piece in pieces:
+            await client.send(piece)
+            await asyncio.sleep(0.001)
+        if before:
+            assert (await client.answer()).status == 200
+        return await client.answer()
+
+
+@pytest.mark.parametrize(("status", "text"), TOO_LARGE)
+@pytest.mark.parametrize("before", BEFORE, ids=["first", "after a length", "after chunks"])
+async def test_a_head_that_is_too_large_may_be_cut_anywhere(
+    status: int, text: str, before: bytes
+) -> None:
+    raw = text.encode()
+    cuts = [raw.index(b"\r\n") + 1, *range(20, len(raw), 97), len(raw) - 3, len(raw) - 1]
+    ways = [[raw[:cut], raw[cut:]] for cut in cuts] + [[raw[i : i + 1] for i in range(len(raw))]]
+    async with echo_gateway(cors={"origins": [APP]}, limits=SMALL) as gateway:
+        for pieces in ways:
+            answer = await refused_in_pieces(gateway, before, pieces)
+            assert answer.status == status
+            assert told(answer).get("allow-origin") == APP, pieces[0]
+
+
+async def test_a_head_that_is_too_large_and_never_ends_is_refused_in_time() -> None:
+    limits = SMALL | {"header_timeout_s": 0.5}
+    async with echo_gateway(cors={"origins": [APP]}, limits=limits) as gateway:
+        async with connected(gateway) as client:
+            await client.send(f"GET / HTTP/1.1\r\nHost: a\r\nOrigin: {APP}\r\nX: {'b' * 800}")
+            answer = await client.answer()
+        async with connected(gateway) as client:
+            await client.send(b"GET /" + b"a" * 100_000)
+            endless = await client.answer()
+    assert (answer.status, told(answer).get("allow-origin")) == (431, APP)
+    assert endless.status == 414

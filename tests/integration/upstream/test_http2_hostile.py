@@ -237,6 +237,53 @@ async def test_a_compressed_answer_is_inflated() -> None:
         assert await call(channel) == b"hello"
 
 
+def begun(stream_id: int) -> bytes:
+    """A reply of 3 MB of which nearly a window has come."""
+    start = (3_000_000).to_bytes(5, "big") + bytes(16_379)
+    rest = peer.data(stream_id, bytes(16_384)) * 39
+    return peer.response(stream_id) + peer.data(stream_id, start) + rest
+
+
+def windows_opened(server: Scripted) -> int:
+    return sum(kind == frames.WINDOW_UPDATE for kind, _ in server.received) - 1  # at the start
+
+
+@pytest.mark.parametrize("ends", ["by the client", "by the back end"])
+async def test_large_replies_over_the_budget_wait_at_the_back_end(ends: str) -> None:
+    server = Scripted(begun, begun, answer)
+    async with channel_to(server, large_replies_bytes=4_000_000) as channel:
+        first = asyncio.create_task(call(channel))
+        await until(lambda: windows_opened(server) == 1)
+        second = asyncio.create_task(call(channel))
+        await until(lambda: server.calls == 2)
+        assert await call(channel) == b"ok"  # small ones pass, and come after what was sent before
+        assert windows_opened(server) == 1
+        if ends == "by the client":
+            first.cancel()
+        else:
+            server.writers[0].write(peer.frame(frames.RST_STREAM, 0, 1, code(2)))
+        await until(lambda: windows_opened(server) == 2)
+        second.cancel()
+        await asyncio.wait([first, second])
+
+
+async def test_all_large_replies_arrive_within_the_budget() -> None:
+    size = 2_000_000
+    async with bytes_backend() as server:
+        upstream = Upstream(target=server.target, large_replies_bytes=3_000_000)
+        channel = Http2Channel("library", upstream)
+
+        async def received() -> int:
+            """The size of a reply, which is dropped: one that is kept keeps its share."""
+            return len((await channel.call(method("Sized"), b"%d" % size, [], 30)).message)
+
+        try:
+            sizes = await asyncio.gather(*(received() for _ in range(8)))
+        finally:
+            await channel.close()
+    assert sizes == [size] * 8
+
+
 async def test_a_refused_stream_is_sent_again() -> None:
     def refuse(stream_id: int) -> bytes:
         return peer.frame(frames.RST_STREAM, 0, stream_id, code(7))

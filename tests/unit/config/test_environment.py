@@ -17,6 +17,19 @@ LINKS = {
     "GATEWAY_ADMIN_SERVICE_HOST": "10.0.0.2",
     "GATEWAY_ADMIN_PORT": "udp://10.0.0.2:53",
 }
+CONTAINERS = {
+    "GATEWAY_NAME": "/web/gateway",
+    "GATEWAY_1_NAME": "/shop_web_1/gateway_1",
+    "GATEWAY_PORT": "tcp://172.17.0.5:80",
+    "GATEWAY_PORT_80_TCP_START": "tcp://172.17.0.5:80",
+    "GATEWAY_PORT_80_TCP_END": "tcp://172.17.0.5:89",
+    "GATEWAY_PORT_80_TCP_PORT_START": "80",
+    "GATEWAY_PORT_80_TCP_PORT_END": "89",
+    "GATEWAY_ENV_LANG": "",
+    "GATEWAY_ENV_no_proxy": "*",
+    "GATEWAY_ENV_GATEWAY_JSON__EMIT_UNSET": "false",
+    "GATEWAY_1_ENV_PYTHON_VERSION": "3.11",
+}
 
 
 def test_variables_of_service_links_are_left_alone_with_one_warning() -> None:
@@ -24,12 +37,39 @@ def test_variables_of_service_links_are_left_alone_with_one_warning() -> None:
     environment = LINKS | {"GATEWAY_LISTEN": "a:1"}
     assert load_config(None, environment, {}, said.append) == Config(listen="a:1")
     assert len(said) == 1
-    assert said[0].startswith("warning: GATEWAY_ADMIN_PORT and 9 others in the environment")
+    assert said[0].startswith(
+        "warning: the environment variables GATEWAY_ADMIN_PORT and 9 more are ignored: they have"
+    )
+
+
+def test_variables_of_linked_containers_are_left_alone_with_one_warning() -> None:
+    said: list[str] = []
+    assert load_config(None, CONTAINERS, {}, said.append) == Config()
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("name", LINKS | CONTAINERS)
+def test_one_such_variable_is_named_in_the_singular(name: str) -> None:
+    said: list[str] = []
+    value = (LINKS | CONTAINERS)[name]
+    assert load_config(None, {name: value}, {}, said.append) == Config()
+    [warning] = said
+    assert warning.startswith(f"warning: the environment variable {name} is ignored: it has the")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("GATEWAY_PORT", "8080"), ("GATEWAY_SERVICE", "x"), ("GATEWAY_LIMITS__SERVICE_HOST", "x")],
+    [
+        ("GATEWAY_PORT", "8080"),
+        ("GATEWAY_SERVICE", "x"),
+        ("GATEWAY_LIMITS__SERVICE_HOST", "x"),
+        ("GATEWAY_NAME", "mine"),
+        ("GATEWAY_NAME", "/one"),
+        ("GATEWAY_ENV", "production"),
+        ("GATEWAY_LOG__ENV_X", "x"),
+        ("GATEWAY_PORTS_80_TCP", "tcp://10.0.0.1:80"),
+        ("GATEWAY_PORT_80_HTTP", "tcp://10.0.0.1:80"),
+    ],
 )
 def test_what_merely_resembles_one_is_refused(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match="unknown key"):

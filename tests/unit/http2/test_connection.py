@@ -219,12 +219,53 @@ def test_stream_ids_run_out(connection: Connection) -> None:
     assert (before, connection.can_open) == (True, False)
 
 
+@pytest.mark.parametrize("size", [16_385, 100_000, 2_000_000])
+@pytest.mark.parametrize("step", [1, 7, 40_000])
+def test_data_in_a_frame_that_is_too_large_fails_its_stream_alone(
+    connection: Connection, size: int, step: int
+) -> None:
+    """RFC 9113 section 4.2."""
+    (broken, ear), (other, other_ear) = start(connection), start(connection)
+    connection.take_output()
+    received = peer.response(broken.id) + peer.frame(frames.DATA, 0, broken.id, bytes(size))
+    received += peer.response(other.id) + peer.data(other.id, b"ok") + peer.trailers(other.id)
+    near = [0, *range(9, min(size, 2_000), step), *range(2_000, len(received) - 200, 16_000)]
+    for begin, over in zip(near, [*near[1:], len(received)], strict=True):
+        connection.receive(received[begin:over])
+    assert ear.told[-1] == ("failed", ErrorCode.FRAME_SIZE_ERROR, False)
+    assert ("data", b"ok", False) in other_ear.told
+    assert other_ear.told[-1] == ("headers", "0", True)
+    code = int(ErrorCode.FRAME_SIZE_ERROR).to_bytes(4, "big")
+    assert sent(connection) == [(frames.RST_STREAM, 0, broken.id, code)]
+
+
+def test_data_that_is_skipped_counts_in_the_window_of_the_connection(
+    connection: Connection,
+) -> None:
+    stream, _ = start(connection)
+    connection.take_output()
+    size = CONNECTION_WINDOW // 2
+    connection.receive(peer.head(size, frames.DATA, frames.END_STREAM, stream.id))
+    assert sent(connection) == [(frames.WINDOW_UPDATE, 0, 0, size.to_bytes(4, "big"))]
+    assert not connection.streams
+    for _ in range(size // 65_536):
+        connection.receive(bytes(65_536))
+    following, ear = start(connection)
+    connection.receive(peer.response(following.id) + peer.trailers(following.id))
+    assert ear.told[-1] == ("headers", "0", True)
+
+
 def many(one: bytes, times: int) -> Callable[[int], bytes]:
     return lambda _stream: one * times
 
 
 HOSTILE = [
-    pytest.param(lambda s: peer.head(16_385, frames.DATA, 0, s), "too large", id="large frame"),
+    *(
+        pytest.param(lambda s, k=kind: peer.head(16_385, k, 0, s), "too large", id=f"large {kind}")
+        for kind in (frames.HEADERS, frames.RST_STREAM, frames.WINDOW_UPDATE, 99)
+    ),
+    pytest.param(lambda _: peer.head(16_385, frames.SETTINGS, 0, 0), "too large", id="settings"),
+    pytest.param(lambda _: peer.head(16_385, frames.DATA, 0, 0), "idle stream", id="large data"),
     pytest.param(lambda _: peer.frame(frames.PUSH_PROMISE, 4, 1, b"\0\0\0\2"), "push", id="push"),
     pytest.param(lambda _: peer.data(99, b"x"), "idle stream", id="data on an idle stream"),
     pytest.param(lambda _: peer.data(2, b"x"), "idle stream", id="data on a server's stream"),

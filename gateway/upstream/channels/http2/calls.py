@@ -1,7 +1,6 @@
 """One gRPC call as the listener of a stream: events in, a reply or an error out."""
 
 import asyncio
-import zlib
 from abc import abstractmethod
 from collections import deque
 from typing import Final
@@ -12,8 +11,9 @@ from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
 from gateway.upstream.channels.failures import Progress, lost
 from gateway.upstream.channels.http2 import status
-from gateway.upstream.channels.http2.compressed_message import CompressedMessage
+from gateway.upstream.channels.http2.compressed_message import CompressedMessage, inflated
 from gateway.upstream.channels.http2.headers import ResponseHeaders
+from gateway.upstream.channels.http2.large_replies import LARGE_BYTES, LargeReplies, Share
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
@@ -23,7 +23,6 @@ from gateway.upstream.channels.status_details import (
 )
 
 _PREFIX_BYTES: Final = 5
-_GZIP_WINDOW: Final = 31
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
 _TAKEN_AT_ONCE: Final = 64
@@ -122,6 +121,10 @@ class RpcCall(Listener[ResponseHeaders]):
     def on_message(self, message: bytes) -> None:
         """One message is complete."""
 
+    @abstractmethod
+    def on_large(self, size: int) -> None:
+        """Part of a message of `size` bytes has come."""
+
     def on_writable(self) -> None:
         """All data given has been sent."""
         if self._drained is not None and not self._drained.done():
@@ -207,6 +210,8 @@ class RpcCall(Listener[ResponseHeaders]):
                 return
             whole = _PREFIX_BYTES + size
             if len(buffer) < whole:
+                if size > LARGE_BYTES:
+                    self.on_large(size)
                 return
             count += 1
             message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
@@ -217,24 +222,8 @@ class RpcCall(Listener[ResponseHeaders]):
         if count > _MANY:
             self.socket.connection.spend(count)
 
-    def inflated(self, message: CompressedMessage) -> bytes:
-        """A message, decompressed up to the limit.
-
-        Raises:
-            StatusError: it is too large, or not compressed as the reply's headers state.
-        """
-        if self._encoding != "gzip":
-            raise status.of_breach(self.upstream)
-        inflater = zlib.decompressobj(_GZIP_WINDOW)
-        try:
-            text = inflater.decompress(message, self._limit_bytes + 1)
-        except zlib.error:
-            raise status.of_breach(self.upstream) from None
-        if len(text) > self._limit_bytes:
-            raise too_large(self._limit_bytes)
-        if not inflater.eof or inflater.unused_data:
-            raise status.of_breach(self.upstream)
-        return text
+    def _inflated(self, message: CompressedMessage) -> bytes:
+        return inflated(message, self._encoding, self._limit_bytes, self.upstream)
 
     def _finish(self, error: Exception | None) -> None:
         if self.ended:
@@ -251,9 +240,13 @@ class RpcCall(Listener[ResponseHeaders]):
 class UnaryCall(RpcCall):
     """A call with one reply, which is awaited as a future."""
 
-    __slots__ = ("_message", "done")
+    __slots__ = ("_message", "_owed", "_share", "done", "large_replies")
+
+    large_replies: LargeReplies
 
     def _begin(self) -> None:
+        self._owed = 0
+        self._share: Share | None = None
         self.done: asyncio.Future[None] = self.socket.loop.create_future()
         self._message: bytes | None = None
 
@@ -264,7 +257,7 @@ class UnaryCall(RpcCall):
             return
         try:
             self._message = (
-                self.inflated(message) if type(message) is CompressedMessage else message
+                self._inflated(message) if type(message) is CompressedMessage else message
             )
         except StatusError as error:
             self._finish(error)
@@ -290,15 +283,37 @@ class UnaryCall(RpcCall):
             super().on_whole(headers, data, trailers)
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
-        """Takes part of the body; the message is limited, so the peer may send more at once."""
+        """Takes part of the body; the peer may send more at once, unless the message is large."""
         super().on_data(data, ended=ended)
         if self._message is None:
-            self.took(len(data))
+            if self._share is None or self._share.is_granted:
+                self.took(len(data))
+            else:
+                self._owed += len(data)
+
+    def on_large(self, size: int) -> None:
+        """Asks for a share of the memory for large messages; the peer has to wait for it."""
+        if self._share is None:
+            self._share = self.large_replies.ask(size, self._on_share)
+
+    def _on_share(self) -> None:
+        if self._owed and not self.ended:
+            self.took(self._owed)
+            self._owed = 0
+            self.socket.flush_soon()
 
     def changed(self) -> None:
         """Wakes the task that waits for the end."""
+        if self.error is not None and self._share is not None:
+            self._share.give_back()
         if not self.done.done():
             self.done.set_result(None)
+
+    def give_up(self) -> None:
+        """Cancels the call at the back end."""
+        super().give_up()
+        if self._share is not None:
+            self._share.give_back()
 
     def reply(self) -> Reply:
         """The reply, or the error raised."""
@@ -308,6 +323,7 @@ class UnaryCall(RpcCall):
             raise status.of_breach(self.upstream)
         reply = Reply(self._message)
         reply.metadata, reply.trailers = self.metadata, self.trailers
+        reply.share, self._share = self._share, None
         return reply
 
 
@@ -327,6 +343,9 @@ class StreamingCall(RpcCall):
         self._messages.append(message)
         if self._waiter is not None:
             self.changed()
+
+    def on_large(self, size: int) -> None:
+        """Does nothing: messages that wait to be taken hold back the peer."""
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Takes part of the body; while messages wait to be taken, the peer is held back."""
@@ -363,7 +382,7 @@ class StreamingCall(RpcCall):
         if type(message) is not CompressedMessage:
             return message
         try:
-            return self.inflated(message)
+            return self._inflated(message)
         except StatusError as error:
             # Messages after one that cannot be read are dropped.
             self._messages.clear()

@@ -18,6 +18,7 @@ from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections
 from gateway.upstream.channels.http2.headers import RequestHeaders
+from gateway.upstream.channels.http2.large_replies import LargeReplies
 from gateway.upstream.channels.http2.messages import FRAMES
 from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
@@ -38,6 +39,7 @@ class Http2Channel:
     def __init__(self, name: str, upstream: Upstream) -> None:
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
+        self._large_replies = LargeReplies(upstream.large_replies_bytes)
         self._loop = asyncio.get_running_loop()
         address = parse_target(upstream)
         tls = address.tls is not None
@@ -91,6 +93,7 @@ class Http2Channel:
             return await self._stream(socket, block, request, deadline_s)
         # Not in a separate coroutine: that would cost a microsecond more.
         call = UnaryCall(self._name, self._limit_bytes, socket)
+        call.large_replies = self._large_replies
         self._start(call, block, request, deadline_s)
         try:
             await call.done
