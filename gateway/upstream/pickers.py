@@ -3,14 +3,10 @@
 import heapq
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Final, Protocol
+from typing import Protocol
 
 from gateway.config.upstreams import Balance
 from gateway.upstream.endpoint import Endpoint
-
-_FULL_SCAN: Final = 3
-"""The most endpoints of which all are compared: of two, two random picks are the same half the
-time, and would choose the busier one in a quarter of all calls."""
 
 
 class Candidate(Protocol):
@@ -90,27 +86,30 @@ class WeightedRoundRobin:
 
 
 class LeastRequest:
-    """The one of two random candidates with fewer calls under way (gRFC A48); of up to three, all
-    are compared."""
+    """The one of two random candidates with fewer calls under way (power of two choices).
+
+    gRFC A48 draws with replacement. Here the two differ: of two endpoints, the same one drawn twice
+    would be the busier one in a quarter of all calls.
+    """
 
     def __init__(self, candidates: Sequence[Candidate], random: Random) -> None:
         self._candidates = candidates
         self._random = random.random
+        self._others = len(candidates) - 1
+        self._pairs = len(candidates) * self._others
 
     def pick(self) -> int:
         """The index of the candidate for the next call."""
+        if not self._others:
+            return 0
+        # One random number chooses an ordered pair of different indices.
+        drawn = int(self._random() * self._pairs)
+        one = drawn // self._others
+        other = drawn % self._others
+        if other >= one:
+            other += 1
         candidates = self._candidates
-        count = len(candidates)
-        best = int(self._random() * count)
-        fewest = candidates[best].in_flight
-        if count > _FULL_SCAN:
-            other = int(self._random() * count)
-            return other if candidates[other].in_flight < fewest else best
-        for index in range(count):
-            load = candidates[index].in_flight
-            if load < fewest:
-                best, fewest = index, load
-        return best
+        return other if candidates[other].in_flight < candidates[one].in_flight else one
 
 
 def policy_of(balance: Balance, random: Random) -> Policy:
