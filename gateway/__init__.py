@@ -13,27 +13,38 @@ if TYPE_CHECKING:
     from gateway.call import Call, Handler, Interceptor, Principal, Reply
     from gateway.config.model import Config
     from gateway.status import Code, StatusError
+    from gateway.upstream.balancing import Balancing, Candidate, Endpoint, Picker, Resolver
 
 __all__ = [
+    "Balancing",
     "Call",
+    "Candidate",
     "Code",
     "Config",
+    "Endpoint",
     "Handler",
     "Interceptor",
+    "Picker",
     "Principal",
     "Reply",
+    "Resolver",
     "StatusError",
     "open_gateway",
 ]
 
 _MODULES = {
+    "Balancing": "gateway.upstream.balancing",
     "Call": "gateway.call",
+    "Candidate": "gateway.upstream.balancing",
     "Code": "gateway.status",
     "Config": "gateway.config.model",
+    "Endpoint": "gateway.upstream.balancing",
     "Handler": "gateway.call",
     "Interceptor": "gateway.call",
+    "Picker": "gateway.upstream.balancing",
     "Principal": "gateway.call",
     "Reply": "gateway.call",
+    "Resolver": "gateway.upstream.balancing",
     "StatusError": "gateway.status",
     "open_gateway": "gateway.app.gateway",
 }

@@ -14,6 +14,7 @@ from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.transcoding.transcoder import Transcoder
+from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,13 @@ async def open_gateway(
     interceptors: Sequence[Interceptor] = (),
     sockets: Sockets | None = None,
     logs: Logs | None = None,
+    balancing: Balancing = SETTINGS_ONLY,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
     Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
     leave for their back end. `sockets`, if given, are bound to the configured address already;
-    `logs`, if given, are already open.
+    `logs`, if given, are already open. `balancing` has resolvers and policies of the program's own.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -61,7 +63,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
-        opened = await open_site(config, logs, stack, interceptors)
+        opened = await open_site(config, logs, stack, interceptors, balancing)
         exchange = Exchange(opened.site)
         listener = await stack.enter_async_context(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)

@@ -33,6 +33,7 @@ from gateway.schema.sources import DescriptorFiles
 from gateway.stores.opening import open_store
 from gateway.telemetry.logs.opening import Logs
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
+from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
 from gateway.upstream.reflection import ReflectionError, reflect
 
@@ -53,6 +54,7 @@ async def open_site(
     logs: Logs,
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
+    balancing: Balancing = SETTINGS_ONLY,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
@@ -62,7 +64,7 @@ async def open_site(
     Raises:
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
-    pool = await stack.enter_async_context(open_pool(config.upstreams))
+    pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool)
     return await compose(config, pool, schema, reflected, logs, stack, interceptors)
 

@@ -24,8 +24,10 @@ from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
 from gateway.transcoding.binding import Diagnostic, plan_routes
 from gateway.transcoding.reachability import never_reached
 from gateway.transcoding.transcoder import RulesError
-from gateway.upstream.pool import open_pool
+from gateway.upstream.pool import Reports, open_pool
 
+_CONNECT_S = 10.0
+"""Seconds to resolve names, and then to connect, for the report of `gateway upstreams`."""
 _NO_BACK_END = {"upstream": Upstream(target="localhost:1")}
 """A placeholder if no back end is named, so that everything else can be checked."""
 
@@ -52,6 +54,20 @@ def check(config: Config, *, online: bool = False) -> Checked:
     connects to nothing unless `online`.
     """
     return run(_check(config, online=online))
+
+
+def endpoints(config: Config) -> Reports:
+    """Connects to every endpoint of each upstream, as a worker does, and reports them.
+
+    Raises:
+        StartUpError: an upstream cannot be opened.
+    """
+
+    async def report() -> Reports:
+        async with open_pool(config.upstreams) as pool:
+            return await pool.report(_CONNECT_S)
+
+    return run(report())
 
 
 async def _check(config: Config, *, online: bool) -> Checked:

@@ -1,9 +1,10 @@
-"""`gateway routes` and `gateway check`: show what a configuration would serve.
+"""`gateway routes`, `check` and `upstreams`: show what a configuration would serve, and from where.
 
 The commands import the code that builds a gateway only when they run.
 """
 
 import json
+from dataclasses import asdict
 from shutil import get_terminal_size
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from gateway.cli.flags import configured
 from gateway.cli.messages import say
 from gateway.cli.route_lines import route_lines
-from gateway.cli.tables import visible
+from gateway.cli.tables import print_table, visible
 from gateway.config.model import Config
 
 _ANY_WIDTH = 1000
@@ -35,6 +36,30 @@ def routes_command(
         return
     for line in route_lines(rows, get_terminal_size((_ANY_WIDTH, 0)).columns):
         typer.echo(line)
+
+
+@configured
+def upstreams_command(
+    settings: Config,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Connect to every endpoint of each upstream and list them; exit 1 if one is not ready."""
+    from gateway.cli.checks import endpoints  # noqa: PLC0415 - see the module's docstring
+
+    rows = []
+    for name, found in endpoints(settings).items():
+        rows += [{"upstream": name} | asdict(one) for one in found]
+        if not found:
+            say(f"note: {name}: no endpoints are known here, or its channel is grpcio")
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    else:
+        shown = ("upstream", "address", "state", "weight", "failure")
+        print_table(shown, [[str(row[key]) for key in shown] for row in rows])
+    if any(row["state"] != "ready" for row in rows):
+        raise typer.Exit(1)
 
 
 @configured

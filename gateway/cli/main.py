@@ -11,7 +11,7 @@ import typer
 from gateway.cli import key, protos, token
 from gateway.cli.config import config_command
 from gateway.cli.explain import explain_command
-from gateway.cli.inspect import check_command, routes_command
+from gateway.cli.inspect import check_command, routes_command, upstreams_command
 from gateway.cli.messages import fail
 from gateway.cli.new import new_command
 from gateway.cli.serve import serve_command
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("serve")(serve_command)
 app.command("routes")(routes_command)
 app.command("check")(check_command)
+app.command("upstreams")(upstreams_command)
 app.command("explain")(explain_command)
 app.command("config")(config_command)
 app.command("protos")(protos.show)

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
-from gateway.config.targets import Target, check_target
+from gateway.config.targets import Target, TargetOptions, check_target
 
 
 class TlsClient(Section):
@@ -43,11 +43,65 @@ class RequestCompression(StrEnum):
     GZIP = "gzip"
 
 
-class Upstream(Section):
-    """One back end."""
+class Balance(StrEnum):
+    """The choice of an endpoint for each call."""
 
-    target: Target
-    """`host:port`, or `unix:/path`."""
+    PICK_FIRST = "pick_first"
+    ROUND_ROBIN = "round_robin"
+    LEAST_REQUEST = "least_request"
+
+
+class Retries(StrEnum):
+    """The calls that are sent again although a back end may have seen them."""
+
+    SAFE = "safe"
+    OFF = "off"
+
+
+class Family(StrEnum):
+    """The addresses of a name that are used."""
+
+    AUTO = "auto"
+    V4 = "v4"
+    V6 = "v6"
+    BOTH = "both"
+
+
+class DnsOptions(Section):
+    """How the name of a target is resolved again; for `http2`."""
+
+    refresh_s: Seconds = 5.0
+    """Seconds after which a name is resolved again, and up to a tenth more."""
+    min_interval_s: Seconds = 1.0
+    """The shortest time between two lookups; a lost or failed connection asks for one at once."""
+    empty_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    """Seconds for which the last addresses stay in use when a name no longer exists or has none."""
+    family: Family = Family.AUTO
+    """Which addresses are endpoints: v4, v6, both; auto for v6 if this machine has a route there
+    and the name has any, else v4."""
+
+
+_HTTP2_ONLY = ("balance", "dns", "drain_s", "retries", "targets")
+"""The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
+retries."""
+
+
+class Upstream(Section):
+    """One back end: one endpoint, or several that serve the same."""
+
+    target: Target | None = None
+    """`host:port`, or `unix:/path`; each address of a name is an endpoint."""
+    targets: tuple[TargetOptions, ...] = ()
+    """The endpoints, in place of `target`; for `http2`."""
+    balance: Balance | None = None
+    """The choice between endpoints: pick_first, round_robin, or least_request; unset for
+    round_robin; for `http2`."""
+    dns: DnsOptions = DnsOptions()
+    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
+    retries: Retries = Retries.SAFE
+    """Calls repeated on another endpoint after a lost connection: safe (those of methods that may
+    be repeated), or off; for `http2`."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None
@@ -80,7 +134,23 @@ class Upstream(Section):
     """The time limit for the answer to a ping, after which the connection is closed."""
 
     @model_validator(mode="after")
-    def _a_target_of_its_channel(self) -> Self:
-        if self.channel is ChannelKind.HTTP2:
+    def _targets_of_its_channel(self) -> Self:
+        if self.channel is ChannelKind.GRPCIO:
+            for name in _HTTP2_ONLY:
+                if name in self.model_fields_set:
+                    raise ValueError(
+                        f"{name}: is for channel: http2; grpcio has a resolver, balancing and "
+                        "retries of its own"
+                    )
+        if self.target is None and not self.targets:
+            raise ValueError("expected target: HOST:PORT, or targets: [{address: HOST:PORT}]")
+        if self.target is not None and self.targets:
+            raise ValueError("targets: expected either target or targets, not both")
+        if self.channel is ChannelKind.HTTP2 and self.target is not None:
             check_target(self.target)
+        addresses = [one.address for one in self.targets]
+        for number, address in enumerate(addresses):
+            check_target(address, f"targets[{number}].address")
+            if address in addresses[:number]:
+                raise ValueError(f"targets[{number}].address: {address} is there twice")
         return self

@@ -1,38 +1,64 @@
 """Owns the channels, and finds the one that serves a service."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Protocol
 
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.status import StartUpError
-from gateway.upstream.attempts import Repeating
+from gateway.upstream.attempts import Balanced
+from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
+from gateway.upstream.endpoints import EndpointReport
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""
+_POLL_EVERY_S = 0.02
+"""Seconds between two looks at the states for a report."""
 _KNOWN_TO_THE_GATEWAY = ("gatewayapi.v1.AuthService",)
 """Services that the gateway itself calls, even if no descriptors describe them."""
+
+
+Reports = dict[str, list[EndpointReport]]
+"""The endpoints of each upstream, by its name."""
 
 
 class PoolError(StartUpError):
     """Services and upstreams do not match; the message names them."""
 
 
-def _grpcio(name: str, upstream: Upstream) -> Channel:
+class Opener(Protocol):
+    """Opens the channel to an upstream."""
+
+    def __call__(
+        self, name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY
+    ) -> Channel:
+        """The channel to `upstream`; connects to nothing.
+
+        Raises:
+            OSError, ValueError: a TLS file cannot be used.
+        """
+        ...
+
+
+def _grpcio(name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY) -> Channel:
     from gateway.upstream.channels.grpcio import GrpcioChannel  # noqa: PLC0415 - one kind, one library
 
+    if name in balancing.resolvers or name in balancing.policies:
+        raise PoolError(f"upstreams.{name}: a resolver or policy of one's own needs channel: http2")
     return GrpcioChannel(name, upstream)
 
 
-def _http2(name: str, upstream: Upstream) -> Channel:
-    from gateway.upstream.channels.http2 import Http2Channel  # noqa: PLC0415 - one kind, one library
+def _http2(name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY) -> Channel:
+    from gateway.upstream.opening import open_http2  # noqa: PLC0415 - one kind, one library
 
-    return Repeating(Http2Channel(name, upstream))
+    return open_http2(name, upstream, balancing)
 
 
-CHANNELS: Mapping[ChannelKind, Callable[[str, Upstream], Channel]] = {
+CHANNELS: Mapping[ChannelKind, Opener] = {
     ChannelKind.GRPCIO: _grpcio,
     ChannelKind.HTTP2: _http2,
 }
@@ -54,6 +80,22 @@ class Pool:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._channels)
+
+    async def report(self, timeout_s: float) -> Reports:
+        """Connects to every endpoint of each upstream, and reports them once that is done or the
+        time is over. An upstream whose channel is `grpcio` has none to report.
+        """
+        names = [name for name, one in self._channels.items() if isinstance(one, Balanced)]
+        found = await asyncio.gather(
+            *(
+                _report(one, timeout_s)
+                for one in self._channels.values()
+                if isinstance(one, Balanced)
+            )
+        )
+        reports: Reports = {name: [] for name in self._channels}
+        reports.update(zip(names, found, strict=True))
+        return reports
 
     def assign(
         self, services: Iterable[str], reflected: Mapping[str, str] | None = None
@@ -84,6 +126,15 @@ class Pool:
         if reflected is not None:
             return [reflected]
         return [name for name, upstream in self._upstreams.items() if not upstream.services]
+
+
+async def _report(channel: Balanced, timeout_s: float) -> list[EndpointReport]:
+    endpoints = await channel.connect(timeout_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while any(not one.is_settled for one in endpoints.report()):  # noqa: ASYNC110 - many states
+                await asyncio.sleep(_POLL_EVERY_S)
+    return endpoints.report()
 
 
 def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -> None:
@@ -123,19 +174,25 @@ def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def open_pool(upstreams: Mapping[str, Upstream]) -> AsyncIterator[Pool]:
+async def open_pool(
+    upstreams: Mapping[str, Upstream], balancing: Balancing = SETTINGS_ONLY
+) -> AsyncIterator[Pool]:
     """Opens a channel for each upstream, and closes them at the end. None connects before a call.
 
     Raises:
-        PoolError: a TLS file cannot be read, or does not hold what it should.
+        PoolError: a TLS file cannot be read, or does not hold what it should; or `balancing` is for
+            an upstream that is not there.
     """
+    for name in (*balancing.resolvers, *balancing.policies):
+        if name not in upstreams:
+            raise PoolError(f"balancing is given for {name}, but there is no such upstream")
     async with AsyncExitStack() as stack:
         channels: dict[str, Channel] = {}
         for name, upstream in upstreams.items():
             try:
                 if upstream.tls is not None:
                     check_tls_files(upstream.tls)
-                channel = CHANNELS[upstream.channel](name, upstream)
+                channel = CHANNELS[upstream.channel](name, upstream, balancing)
             except OSError as error:
                 raise PoolError(
                     f"upstreams.{name}.tls: {error.filename}: {error.strerror}"

@@ -1,11 +1,17 @@
 """Calling a channel from a test."""
 
 from collections.abc import AsyncGenerator, Callable
+from random import Random
 from typing import Any
 
 import pytest
 
+from gateway.config.upstreams import Balance
 from gateway.status import StatusError
+from gateway.upstream.attempts import Balanced
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.pickers import policy_of
 
 Open = Callable[..., Any]
 """Opens a channel of one kind: `async with open_channel(target, **settings) as channel`."""
@@ -22,3 +28,11 @@ async def failure(call: Any) -> StatusError:
     with pytest.raises(StatusError) as raised:
         await call
     return raised.value
+
+
+def one_endpoint(channel: EndpointChannel) -> Balanced:
+    """What makes the attempts of calls on `channel` alone."""
+    policy = policy_of(Balance.ROUND_ROBIN, Random())
+    endpoints = Endpoints("library", lambda _: channel, policy, drain_s=0.0)
+    endpoints.replace([Endpoint(("127.0.0.1:1",))], quietly=True)
+    return Balanced("library", endpoints, None, repeats_safe=True)

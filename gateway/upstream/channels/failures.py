@@ -51,6 +51,15 @@ class Unprocessed(StatusError):  # noqa: N818 - reads as what happened
         self.may_repeat_here = may_repeat_here
         self.request: HeldRequest | None = None
 
+    @property
+    def may_go_elsewhere(self) -> bool:
+        """True if another endpoint may take the call: the failure does not lie in the call."""
+        return self.code is Code.UNAVAILABLE
+
+
+class ConnectionLost(StatusError):  # noqa: N818 - reads as what happened
+    """The connection ended after the call was sent: the back end may have processed it."""
+
 
 def progress_of(error: BaseException) -> Progress:
     """The progress of the call that failed with `error`; `SEEN` if nothing is known."""
@@ -61,6 +70,17 @@ def lost(upstream: str, progress: Progress) -> Unprocessed:
     """A call whose connection ended, or whose stream was refused, before it was processed."""
     text, headers = unavailable_text(upstream), retry_after()
     return Unprocessed(Code.UNAVAILABLE, text, progress, may_repeat_here=True, headers=headers)
+
+
+def connection_lost(upstream: str) -> ConnectionLost:
+    """A call whose connection ended before its answer."""
+    return ConnectionLost(Code.UNAVAILABLE, unavailable_text(upstream), headers=retry_after())
+
+
+def no_addresses(upstream: str) -> Unprocessed:
+    """A call to an upstream whose name has no addresses."""
+    text = f'upstream "{upstream}" has no addresses'
+    return Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
 
 
 def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:

@@ -353,13 +353,12 @@ def _open(upstream: Upstream) -> grpc.aio.Channel:
             ("grpc.keepalive_timeout_ms", round(upstream.keepalive_timeout_s * 1000)),
         ]
     compression = _COMPRESSIONS[upstream.compression]
+    target = upstream.target or ""  # the settings refuse `targets` with this channel
     if upstream.tls is None:
-        return grpc.aio.insecure_channel(upstream.target, options, compression)
+        return grpc.aio.insecure_channel(target, options, compression)
     if upstream.tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", upstream.tls.server_name))
-    return grpc.aio.secure_channel(
-        upstream.target, _credentials(upstream.tls), options, compression
-    )
+    return grpc.aio.secure_channel(target, _credentials(upstream.tls), options, compression)
 
 
 def _credentials(tls: TlsClient) -> grpc.ChannelCredentials:

@@ -14,9 +14,9 @@ import trustme
 from gateway.config.upstreams import TlsClient, Upstream
 from gateway.http2 import frames
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import Repeating
 from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
+from tests.support.calls import one_endpoint
 from tests.support.grpc_backend import bytes_backend, method
 from tests.support.http2_server import Script, Scripted
 from tests.support.polling import until
@@ -38,8 +38,8 @@ def answer(stream_id: int, *more: tuple[str, str]) -> bytes:
 
 
 async def call(channel: Http2Channel) -> bytes:
-    repeating = Repeating(channel)
-    return (await asyncio.wait_for(repeating.call(method("M"), b"x", [], 5), 10)).message
+    attempts = one_endpoint(channel)
+    return (await asyncio.wait_for(attempts.call(method("M"), b"x", [], 5), 10)).message
 
 
 def code(number: int) -> bytes:

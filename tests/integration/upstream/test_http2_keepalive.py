@@ -9,10 +9,9 @@ import pytest
 from gateway.config.upstreams import Upstream
 from gateway.http2 import frames
 from gateway.status import Code
-from gateway.upstream.attempts import Repeating
 from gateway.upstream.channels.http2 import Http2Channel
 from tests.support import http2_peer as peer
-from tests.support.calls import failure
+from tests.support.calls import failure, one_endpoint
 from tests.support.grpc_backend import method
 from tests.support.http2_server import Script, Scripted
 
@@ -87,7 +86,7 @@ def goodbye(code: int, words: bytes) -> Script:
 async def test_a_peer_that_objects_to_pings_gets_fewer(script: Script, after_s: float) -> None:
     server = Scripted(script, answer)
     async with channel_to(server) as channel:
-        assert (await Repeating(channel).call(method("M"), b"", [], 5)).message == b"ok"
+        assert (await one_endpoint(channel).call(method("M"), b"", [], 5)).message == b"ok"
         await asyncio.sleep(0)
         keepalive = channel._connections._address.keepalive
         assert keepalive is not None

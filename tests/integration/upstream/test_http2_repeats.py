@@ -6,14 +6,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.config.upstreams import Upstream
+from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.http2 import frames
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import MAX_ATTEMPTS, Repeating, repeats
+from gateway.upstream.attempts import MAX_ATTEMPTS
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.failures import Progress, lost, progress_of, unreachable
+from gateway.upstream.channels.failures import Progress, progress_of
 from gateway.upstream.channels.grpcio import GrpcioChannel
 from gateway.upstream.channels.http2 import Http2Channel
+from gateway.upstream.pool import CHANNELS
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
@@ -45,7 +46,7 @@ def answer(stream_id: int) -> bytes:
 @asynccontextmanager
 async def channel_to(server: Scripted) -> AsyncIterator[Channel]:
     async with server.running() as target:
-        channel = Repeating(Http2Channel("library", Upstream(target=target)))
+        channel = CHANNELS[ChannelKind.HTTP2]("library", Upstream(target=target))
         try:
             yield channel
         finally:
@@ -165,7 +166,7 @@ async def test_a_back_end_that_always_refuses_a_stream_is_unavailable() -> None:
     async with channel_to(server) as channel:
         error = await failure(channel.call(COLLECT, request.messages(), [], 5))
     assert error.code is Code.UNAVAILABLE
-    assert server.calls == 3
+    assert server.calls == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -187,9 +188,3 @@ async def test_the_channel_alone_sends_a_call_once_and_says_how_far_it_came(
         error = await failure(channel.call(GET, b"one", [], 5))
         await channel.close()
     assert (progress_of(error), server.calls) == (progress, 1)
-
-
-def test_only_what_the_same_endpoint_may_take_is_repeated_and_not_for_ever() -> None:
-    assert repeats(lost("library", Progress.UNSENT), MAX_ATTEMPTS - 1)
-    assert not repeats(lost("library", Progress.REFUSED), MAX_ATTEMPTS)
-    assert not repeats(unreachable("library"), 1)

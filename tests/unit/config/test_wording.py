@@ -101,7 +101,7 @@ def test_yes_and_no_are_still_taken_for_switches() -> None:
             "upstreams: {a: b}",
             "upstreams.a: expected a section of settings, such as {target: localhost:50051}",
         ),
-        ("upstreams: {a: {}}", "upstreams.a.target: is missing: expected host:port"),
+        ("upstreams: {a: {}}", "upstreams.a: expected target: HOST:PORT, or targets: ["),
         ("query: {unknown: [a, {b: 1}]}", "query.unknown[1]: expected text"),
         ("filters: {a: 1}", "filters: expected a list, each a section of settings"),
         (

@@ -5,8 +5,10 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Self
 
 from aiohappyeyeballs import start_connection
 
@@ -33,12 +35,36 @@ class Address:
     keepalive: Keepalive | None = None
     header_bytes: int = MAX_HEADER_BYTES
     probe_after_s: float | None = None
+    dialled: tuple[tuple[str, int], ...] = ()
+    """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
 
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        host, port = self.dialled[0] if self.dialled else (self.host, self.port)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def is_name(self) -> bool:
+        """True if `host` is a name that has to be resolved."""
+        if self.path:
+            return False
+        try:
+            ip_address(self.host.partition("%")[0])
+        except ValueError:
+            return True
+        return False
+
+    def at(self, addresses: Sequence[str]) -> Self:
+        """The same back end by name, at `addresses`: `host:port` each, or one `unix:/path`.
+
+        Raises:
+            ValueError: one is no valid address.
+        """
+        if addresses[0].startswith("unix:"):
+            return replace(self, path=_path(addresses[0]), dialled=())
+        dialled = tuple(_host_and_port(address, self.port) for address in addresses)
+        return replace(self, path="", dialled=dialled)
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Http2Socket], None]
@@ -76,7 +102,9 @@ class Address:
 
         Addresses of both families are tried in turn, without waiting long for any (RFC 8305).
         """
-        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        found = []
+        for host, port in self.dialled or ((self.host, self.port),):
+            found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return await start_connection(
             found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop
         )
@@ -103,8 +131,8 @@ def why(error: OSError) -> str:
     return str(error) or type(error).__name__
 
 
-def parse_target(upstream: Upstream) -> Address:
-    """The address that an upstream's target names: `host:port`, `[::1]:port` or `unix:/path`.
+def parse_target(upstream: Upstream, target: str | None = None) -> Address:
+    """The address of `target`, or of the upstream's: `host:port`, `[::1]:port` or `unix:/path`.
 
     Raises:
         ValueError: it is not a valid address.
@@ -116,27 +144,26 @@ def parse_target(upstream: Upstream) -> Address:
     if upstream.keepalive_s is not None:
         keepalive = Keepalive(upstream.keepalive_s, upstream.keepalive_timeout_s)
     more = (upstream.max_header_bytes, upstream.idle_check_s)
-    target = upstream.target.removeprefix("dns:///")
+    target = (target or upstream.target or "").removeprefix("dns:///")
     if target.startswith("unix:"):
-        path = target.removeprefix("unix:").replace("//", "", 1)
         name = override or "localhost"
-        return Address("", 0, path, name, tls, name, keepalive, *more)
+        return Address("", 0, _path(target), name, tls, name, keepalive, *more)
+    host, port = _host_and_port(target, 80 if tls is None else 443)
+    return Address(host, port, "", override or target, tls, override or host, keepalive, *more)
+
+
+def _host_and_port(target: str, default_port: int) -> tuple[str, int]:
     host, colon, port = target.rpartition(":")
     if not colon or not port.isdigit():
-        host, port = target, "443" if tls is not None else "80"
+        host, port = target, str(default_port)
     bare = host.removeprefix("[").removesuffix("]")
     if not bare or int(port) > 65_535:
-        raise ValueError(f"{upstream.target!r} is no HOST:PORT")
-    return Address(
-        bare,
-        int(port),
-        "",
-        override or target,
-        tls,
-        override or bare,
-        keepalive,
-        *more,
-    )
+        raise ValueError(f"{target!r} is no HOST:PORT")
+    return bare, int(port)
+
+
+def _path(target: str) -> str:
+    return target.removeprefix("unix:").replace("//", "", 1)
 
 
 def _context(tls: TlsClient) -> ssl.SSLContext:

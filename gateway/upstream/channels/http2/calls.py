@@ -9,7 +9,7 @@ from gateway.call import Metadata, Reply
 from gateway.http2.frames import ErrorCode
 from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
-from gateway.upstream.channels.failures import Progress, lost
+from gateway.upstream.channels.failures import Progress, connection_lost, lost
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage, inflated
 from gateway.upstream.channels.http2.headers import ResponseHeaders
@@ -19,7 +19,6 @@ from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     headers_too_large,
     too_large,
-    unavailable,
 )
 
 _PREFIX_BYTES: Final = 5
@@ -152,7 +151,7 @@ class RpcCall(Listener[ResponseHeaders]):
         elif code in _SAYS_LITTLE and self.is_late(self.socket.loop.time()):
             self._finish(deadline_exceeded())
         elif code is None:
-            self._finish(unavailable(self.upstream))
+            self._finish(connection_lost(self.upstream))
         else:
             self._finish(status.of_reset(self.upstream, code))
 

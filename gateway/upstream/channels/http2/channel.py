@@ -1,7 +1,7 @@
 """The channel: calls to one back end, each on a connection that has room for it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast
 
 from gateway.call import Metadata, Reply
@@ -14,7 +14,7 @@ from gateway.upstream.channels.failures import (
     metadata_too_large,
     unsendable_metadata,
 )
-from gateway.upstream.channels.http2.address import parse_target
+from gateway.upstream.channels.http2.address import Address, parse_target
 from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections
 from gateway.upstream.channels.http2.headers import RequestHeaders
@@ -28,20 +28,22 @@ from gateway.upstream.channels.status_details import (
     unavailable,
 )
 from gateway.upstream.channels.user_agent import USER_AGENT
+from gateway.upstream.endpoint import State
 
 _SWEEP_EVERY_S: Final = 0.05
 """Seconds by which a deadline may be noticed late here; the back end has the exact one."""
 
 
 class Http2Channel:
-    """Calls one back end over HTTP/2."""
+    """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`."""
 
-    def __init__(self, name: str, upstream: Upstream) -> None:
+    def __init__(self, name: str, upstream: Upstream, address: Address | None = None) -> None:
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
         self._large_replies = LargeReplies(upstream.large_replies_bytes)
         self._loop = asyncio.get_running_loop()
-        address = parse_target(upstream)
+        if address is None:
+            address = parse_target(upstream)
         tls = address.tls is not None
         self._gzips = gzip = upstream.compression is RequestCompression.GZIP
         self._headers = RequestHeaders(
@@ -55,6 +57,29 @@ class Http2Channel:
 
     def __repr__(self) -> str:
         return f"<Http2Channel {self._name}, {len(self._connections)} connections>"
+
+    @property
+    def in_flight(self) -> int:
+        """The number of calls that have started and not ended, streams among them."""
+        return len(self._calls) + len(self._connections.waiting)
+
+    @property
+    def state(self) -> State:
+        """The state of the connections."""
+        return self._connections.state
+
+    @property
+    def failure(self) -> str:
+        """The reason why no connection is possible; empty if one is."""
+        return self._connections.failure
+
+    def keep_open(self) -> None:
+        """Connects now, and again by itself whenever no connection is left, with back-off."""
+        self._connections.keep_open()
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Calls `told` from now on when `state` has changed."""
+        self._connections.on_change = told
 
     def call(
         self,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gateway.config.upstreams import Upstream
@@ -12,7 +12,10 @@ from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.endpoint import State
 
+_BRIEF_S = 10.0
+"""Seconds after which a connection that ends unused is one that the back end found idle."""
 _MOST_WARNINGS = 100
 """The most different warnings remembered, so that the log does not repeat them."""
 
@@ -32,6 +35,10 @@ class Connections:
     ) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
         """Calls that wait for room, in order of arrival."""
+        self.on_change: Callable[[], None] | None = None
+        """Called when `state` has changed."""
+        self.failure = ""
+        """The reason why no connection is possible; empty if one is."""
         self._name = name
         self._upstream = upstream
         self._address = address
@@ -41,6 +48,9 @@ class Connections:
         self._closed = False
         self._failures = 0
         self._retry_at_s = 0.0
+        self._keeps_open = False
+        self._redial: asyncio.TimerHandle | None = None
+        self._told = State.IDLE
         self._warned: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -48,6 +58,20 @@ class Connections:
 
     def __iter__(self) -> Iterator[Http2Socket]:
         return iter(self._sockets)
+
+    @property
+    def state(self) -> State:
+        """The state of the endpoint; `FAILING` until it is connected (gRFC A62)."""
+        if any(not socket.connection.draining for socket in self._sockets):
+            return State.READY
+        if self._failures:
+            return State.FAILING
+        return State.IDLE if self._connecting is None else State.CONNECTING
+
+    def keep_open(self) -> None:
+        """Connects now, and again whenever no connection is left, with back-off."""
+        self._keeps_open = True
+        self._tell()
 
     def ready(self) -> Http2Socket | None:
         """A connection with room for a call, or None."""
@@ -85,6 +109,8 @@ class Connections:
     async def close(self) -> None:
         """Opens no more connections; calls that wait for one fail."""
         self._closed = True
+        if self._redial is not None:
+            self._redial.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -109,9 +135,30 @@ class Connections:
             return
         wait_s = self._retry_at_s - self._loop.time()
         if wait_s <= 0:
-            self._connecting = self._loop.create_task(self._connect())
+            self._dial()
         elif not open_ones:
             raise unreachable(self._name, wait_s)
+
+    def _dial(self) -> None:
+        self._connecting = self._loop.create_task(self._connect())
+        self._tell()
+
+    def _dial_again(self) -> None:
+        self._redial = None
+        if self._connecting is None and not self._closed and self.state is not State.READY:
+            self._dial()
+
+    def _tell(self) -> None:
+        """Reports a change of the state, and connects again where a connection is kept open."""
+        state = self.state
+        is_idle = self._connecting is None and self._redial is None
+        if is_idle and self._keeps_open and not self._closed and state is not State.READY:
+            wait_s = max(0.0, self._retry_at_s - self._loop.time())
+            self._redial = self._loop.call_later(wait_s, self._dial_again)
+        if state is not self._told:
+            self._told = state
+            if self.on_change is not None and not self._closed:
+                self.on_change()
 
     async def _wait(self, *, returning: bool) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -149,19 +196,26 @@ class Connections:
             self._back_off("internal error")
         else:
             if not self._sockets:
-                extra = about("gateway.upstream.up", gateway__upstream=self._name)
-                logger.info("upstream %s is connected", self._name, extra=extra)
+                self._say_up()
             self._failures = 0
+            self.failure = ""
             self._warned.clear()
             self._sockets.append(socket)
         finally:
             self._connecting = None
+            self._tell()
             self._wake_all()
+
+    def _say_up(self) -> None:
+        at = str(self._address)
+        extra = about("gateway.upstream.up", gateway__upstream=self._name, server__address=at)
+        logger.info("upstream %s is connected: %s", self._name, at, extra=extra)
 
     def _back_off(self, reason: str, *, at_once: bool = False) -> None:
         delay_s = min(_BACKOFF_CAP_S, _BACKOFF_START_S * _BACKOFF_FACTOR**self._failures)
         jitter = random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)  # noqa: S311 - no secret
         self._failures += 1
+        self.failure = reason
         self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
         self._warn("gateway.upstream.down", f"is unavailable: {self._address}: {reason}")
 
@@ -185,12 +239,14 @@ class Connections:
             self._sockets.remove(socket)
             if socket.connection.pings_too_often:
                 self._ping_less()
-            if socket.connection.unused and not self._closed:
+            brief = self._loop.time() - socket.opened_at_s < _BRIEF_S
+            if socket.connection.unused and brief and not self._closed:
                 # Back off from a peer that closes every connection at once: otherwise we would
                 # redial in a tight loop.
                 self._back_off(socket.failure or "it closed a connection before any call")
             elif socket.failure and not self._closed:
                 self._warn_lost(socket)
+        self._tell()
         self._wake_all()
 
     def _warn_lost(self, socket: Http2Socket) -> None:

@@ -57,6 +57,7 @@ class Http2Socket(asyncio.Protocol):
         """The reason why the connection ended; empty if it ended in order."""
         self.peer = ""
         """The address that was reached."""
+        self.opened_at_s = loop.time()
         self._on_change = on_change
         self._keepalive = keepalive
         self._transport: asyncio.Transport | None = None
@@ -124,6 +125,8 @@ class Http2Socket(asyncio.Protocol):
             self._resume_later()
         if connection.output or connection.draining:
             self.flush_soon()
+            if connection.draining:  # the back end leaves: another connection may be needed
+                self._on_change(self)
         if connection.settings_seen != self._settings_seen:
             self._settings_seen = connection.settings_seen
             if not self.greeted.done():

@@ -1,0 +1,46 @@
+"""The `Endpoint`: one server of an upstream, and the interface of what finds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server of an upstream, that serves the same as the others."""
+
+    addresses: tuple[str, ...]
+    """Where it is reached: `host:port`, `[v6]:port` or `unix:/path`. Several are of one server
+    (gRFC A61), and the first that answers is used."""
+    weight: int = 1
+    """Its share of the calls, in proportion to the weights of the others; at least 1."""
+
+    def __str__(self) -> str:
+        return self.addresses[0]
+
+
+class Resolver(Protocol):
+    """Finds the endpoints of one upstream; asked again and again."""
+
+    async def resolve(self) -> Sequence[Endpoint]:
+        """The endpoints at this time; empty if there is none. Their order has no meaning, except
+        for `pick_first`.
+
+        Raises:
+            OSError: they cannot be found now; the last ones stay in use.
+        """
+        ...
+
+
+class State(StrEnum):
+    """The state of an endpoint (gRPC's connectivity semantics and API)."""
+
+    IDLE = "idle"
+    """Not connected, and not connecting."""
+    CONNECTING = "connecting"
+    """Connecting, after no failure."""
+    READY = "ready"
+    """Connected."""
+    FAILING = "failing"
+    """It could not be connected to, and has not been since (sticky, as in gRFC A62)."""

@@ -1,0 +1,246 @@
+"""The endpoints of one upstream: a channel to each, and which of them take calls now."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.call import Metadata, Reply
+from gateway.schema.catalog import Method
+from gateway.telemetry.event import about
+from gateway.upstream.channels.failures import HeldRequest
+from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.pickers import Picker, Policy
+
+logger = logging.getLogger("gateway.upstream")
+
+
+class EndpointChannel(Protocol):
+    """A channel that makes one attempt at one endpoint, and knows its state."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata,
+        timeout_s: float | None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once, also with a streaming request of another attempt; see `Channel`."""
+        ...
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """The number of calls that have started and not ended."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """The state of its connections."""
+        ...
+
+    @property
+    def failure(self) -> str:
+        """The reason why no connection is possible; empty if one is."""
+        ...
+
+    def keep_open(self) -> None:
+        """Connects now, and again whenever no connection is left, with back-off."""
+        ...
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Calls `told` from now on when `state` has changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReport:
+    """One endpoint as `gateway upstreams` shows it."""
+
+    address: str
+    state: str
+    weight: int
+    in_flight: int
+    failure: str
+    """The reason why it takes no calls; empty if it does."""
+
+    @property
+    def is_settled(self) -> bool:
+        """True once it is connected, or a connection has failed."""
+        return self.state in {State.READY, State.FAILING}
+
+
+class Member:
+    """An endpoint with its channel; a `Candidate` of pickers."""
+
+    __slots__ = ("channel", "endpoint")
+
+    def __init__(self, endpoint: Endpoint, channel: EndpointChannel) -> None:
+        self.endpoint = endpoint
+        self.channel = channel
+
+    @property
+    def in_flight(self) -> int:
+        """The number of calls that it has now."""
+        return self.channel.in_flight
+
+
+Open = Callable[[Endpoint], EndpointChannel]
+"""Opens the channel to an endpoint; raises ValueError if its address is none."""
+
+
+class Endpoints:
+    """The members of an upstream, replaced as its addresses change."""
+
+    def __init__(self, name: str, open_channel: Open, policy: Policy, drain_s: float) -> None:
+        self._name = name
+        self._open = open_channel
+        self._policy = policy
+        self._drain_s = drain_s
+        self._members: dict[tuple[str, ...], Member] = {}
+        self._draining: dict[asyncio.Task[None], Member] = {}
+        self._usable: list[Member] = []
+        self._made_of: list[tuple[Member, int]] = []
+        self._picker: Picker | None = None
+        self._started = False
+        self._unresolved = ""
+        self.only: Member | None = None
+        """The member, if there is just one: then no picker is asked."""
+        self.on_loss: Callable[[], None] | None = None
+        """Called when an endpoint is connected no more, or cannot be."""
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def pick(self) -> Member | None:
+        """The member for the next call; None if there is none."""
+        return None if self._picker is None else self._usable[self._picker.pick()]
+
+    def another(self, tried: Sequence[Member]) -> Member | None:
+        """A member that was not tried, connected if possible; None if all were."""
+        untried = [one for one in self._members.values() if one not in tried]
+        if not untried:
+            return None
+        best = _usable(untried)
+        return best[self._policy(best).pick()]
+
+    def start(self) -> None:
+        """Lets calls in: from now on, several members are connected to at once."""
+        if not self._started:
+            self._started = True
+            self._choose()
+
+    def replace(self, endpoints: Iterable[Endpoint], *, quietly: bool = False) -> None:
+        """Takes the endpoints of a new answer; calls at those that are gone may finish."""
+        self._unresolved = ""
+        wanted = {one.addresses: one for one in endpoints}
+        for addresses in [one for one in self._members if one not in wanted]:
+            self._drain(self._members.pop(addresses))
+        for addresses, endpoint in wanted.items():
+            member = self._members.get(addresses)
+            if member is None:
+                self._add(endpoint, quietly=quietly)
+            else:
+                member.endpoint = endpoint
+        self._choose()
+
+    def unresolved(self, reason: str) -> None:
+        """Logs that no answer has come, which changes no member; once for each reason."""
+        if reason == self._unresolved:
+            return
+        self._unresolved = reason
+        logger.warning(
+            "upstream %s: its endpoints cannot be resolved: %s",
+            self._name,
+            reason,
+            extra=about("gateway.upstream.lookup_failed", gateway__upstream=self._name),
+        )
+
+    def connect(self) -> None:
+        """Connects to all members, and keeps them connected."""
+        for member in self._members.values():
+            member.channel.keep_open()
+
+    def report(self) -> list[EndpointReport]:
+        """The members as they are now, and those that only finish their calls."""
+        members = [(one, str(one.channel.state)) for one in self._members.values()]
+        members += [(one, "draining") for one in self._draining.values()]
+        return [
+            EndpointReport(
+                ", ".join(one.endpoint.addresses),
+                state,
+                one.endpoint.weight,
+                one.in_flight,
+                one.channel.failure,
+            )
+            for one, state in members
+        ]
+
+    async def close(self, grace_s: float) -> None:
+        """Closes all channels; see `Channel.close`."""
+        closing = [*self._members.values(), *self._draining.values()]
+        for task in self._draining:
+            task.cancel()
+        self._members.clear()
+        self._usable, self._made_of = [], []
+        self._picker = self.only = None
+        await asyncio.gather(*(one.channel.close(grace_s) for one in closing))
+
+    def _add(self, endpoint: Endpoint, *, quietly: bool) -> None:
+        try:
+            channel = self._open(endpoint)
+        except ValueError:
+            logger.warning("upstream %s: %s is no address", self._name, endpoint)
+            return
+        member = Member(endpoint, channel)
+        self._members[endpoint.addresses] = member
+        channel.on_change(lambda: self._changed(member))
+        if not quietly:
+            self._say("gateway.upstream.endpoint_added", "has a new endpoint", endpoint)
+
+    def _drain(self, member: Member) -> None:
+        member.channel.on_change(_nothing)
+        task = asyncio.get_running_loop().create_task(member.channel.close(self._drain_s))
+        self._draining[task] = member
+        task.add_done_callback(lambda done: self._draining.pop(done, None))
+        self._say("gateway.upstream.endpoint_removed", "no longer has", member.endpoint)
+
+    def _changed(self, member: Member) -> None:
+        self._choose()
+        if self.on_loss is not None and member.channel.state is not State.READY:
+            self.on_loss()
+
+    def _choose(self) -> None:
+        members = list(self._members.values())
+        self.only = members[0] if len(members) == 1 else None
+        if not self._started:
+            return
+        if len(members) > 1:
+            self.connect()
+        usable = _usable(members)
+        made_of = [(one, one.endpoint.weight) for one in usable]
+        if made_of != self._made_of:  # an equal answer must not begin the round again
+            self._usable, self._made_of = usable, made_of
+            self._picker = self._policy(usable) if usable else None
+
+    def _say(self, event: str, text: str, endpoint: Endpoint) -> None:
+        extra = about(event, gateway__upstream=self._name, server__address=str(endpoint))
+        logger.info("upstream %s %s: %s", self._name, text, endpoint, extra=extra)
+
+
+def _usable(members: Sequence[Member]) -> list[Member]:
+    """The connected members; else those that may be soon; else all."""
+    states = [one.channel.state for one in members]
+    ready = [one for one, state in zip(members, states, strict=True) if state is State.READY]
+    if ready:
+        return ready
+    hopeful = [one for one, state in zip(members, states, strict=True) if state != State.FAILING]
+    return hopeful or list(members)
+
+
+def _nothing() -> None:
+    """Takes no notice."""

@@ -1,0 +1,49 @@
+"""Opens the channel to an upstream over the gateway's own HTTP/2 client."""
+
+from random import Random
+
+from gateway.config.upstreams import Balance, Retries, Upstream
+from gateway.upstream.attempts import Balanced
+from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.channels.http2 import Http2Channel
+from gateway.upstream.channels.http2.address import parse_target
+from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.pickers import policy_of
+from gateway.upstream.resolving import Refresh, SystemResolver
+
+
+def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
+    """The channel to `upstream`; it resolves nothing and connects to nothing before a call.
+
+    Raises:
+        OSError, ValueError: a TLS file cannot be used.
+    """
+    random = Random()  # noqa: S311 - the choice of an endpoint is no secret
+    balance = upstream.balance or Balance.ROUND_ROBIN
+    policy = balancing.policies.get(name) or policy_of(balance, random)
+    known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
+    named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
+
+    def open_channel(endpoint: Endpoint) -> Http2Channel:
+        # TLS files have been read above, not when an address is new.
+        address = known.get(str(endpoint)) or named.at(endpoint.addresses)
+        return Http2Channel(name, upstream, address)
+
+    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s)
+    resolver = balancing.resolvers.get(name)
+    # `pick_first` needs one address: its name is resolved whenever a connection is opened.
+    if resolver is None and named.is_name and not known and balance is not Balance.PICK_FIRST:
+        resolver = SystemResolver(named.host, named.port, upstream.dns.family)
+    refresh = None
+    if resolver is None:
+        endpoints.replace(_fixed(upstream), quietly=True)
+    else:
+        refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
+    safe = upstream.retries is Retries.SAFE
+    return Balanced(name, endpoints, refresh, repeats_safe=safe)
+
+
+def _fixed(upstream: Upstream) -> list[Endpoint]:
+    if upstream.target is not None:
+        return [Endpoint((upstream.target.removeprefix("dns:///"),))]
+    return [Endpoint((one.address,), one.weight) for one in upstream.targets]

@@ -1,0 +1,195 @@
+"""Resolves names again and again: the resolver of the system, and when it is asked."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from random import Random
+
+from gateway.config.upstreams import DnsOptions, Family
+from gateway.upstream.endpoint import Endpoint, Resolver
+
+_JITTER = 0.1
+"""The largest part of `refresh_s` that is added, so that processes do not all ask at once."""
+_BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S = 1.0, 1.6, 30.0
+"""The pauses after failed lookups; those of gRPC's connection-backoff.md with a lower cap."""
+_LOOKUP_S = 30.0
+"""Seconds after which a lookup counts as failed; the system's resolver has shorter limits."""
+_NO_SUCH_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
+_MOST_ENDPOINTS = 1000
+"""The most addresses taken of one answer: each is a connection."""
+
+
+class SystemResolver:
+    """Resolves a name as the system does: hosts file, search list, DNS."""
+
+    def __init__(self, host: str, port: int, family: Family) -> None:
+        self._host = host
+        self._port = port
+        self._family = family
+
+    async def resolve(self) -> Sequence[Endpoint]:
+        """One endpoint for each address; see `Resolver.resolve`."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            if error.errno in _NO_SUCH_NAME:
+                return []
+            raise
+        except ValueError:  # no resolver takes the name
+            return []
+        by_family: dict[int, list[str]] = {socket.AF_INET6: [], socket.AF_INET: []}
+        for family, _, _, _, address in found:
+            if family in by_family:
+                by_family[family].append(_written(address))
+        v6, v4 = (list(dict.fromkeys(by_family[one])) for one in by_family)
+        return _endpoints(v6, v4, self._family, _has_route)[:_MOST_ENDPOINTS]
+
+
+def _endpoints(
+    v6: Sequence[str], v4: Sequence[str], family: Family, has_route: Callable[[str], bool]
+) -> Sequence[Endpoint]:
+    """The endpoints with these addresses: a server with two families must not count twice.
+
+    One address of each family is one server (gRFC A61), with more it cannot be seen which belong
+    together, so only one family is used.
+    """
+    if family is Family.BOTH:
+        chosen = [*v6, *v4]
+    elif family is not Family.AUTO:
+        chosen = list(v6 if family is Family.V6 else v4)
+    elif len(v6) == len(v4) == 1:
+        return [Endpoint((v6[0], v4[0]))]
+    else:
+        chosen = list(v6 if v6 and (not v4 or has_route(v6[0])) else v4)
+    return [Endpoint((address,)) for address in chosen]
+
+
+def _has_route(address: str) -> bool:
+    """True if this machine has a route to an IPv6 address; connecting UDP sends nothing."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))
+    except OSError:
+        return False
+    return True
+
+
+def _written(address: Sequence[object]) -> str:
+    """The address of a socket as text, with the zone of a link-local one."""
+    host, port = str(address[0]), address[1]
+    if len(address) > 3 and address[3] and "%" not in host:
+        host = f"{host}%{address[3]}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Schedule:
+    """When a name is resolved next, and when an empty answer counts; without clock or waiting."""
+
+    def __init__(self, options: DnsOptions, random: Random) -> None:
+        self._options = options
+        self._random = random
+        self._failures = 0
+        self._empty_since_s: float | None = None
+        self._has_answer = False
+
+    def after_answer(self) -> float:
+        """Seconds to the next lookup after an answer with addresses."""
+        self._failures = 0
+        self._empty_since_s = None
+        self._has_answer = True
+        return self._options.refresh_s * (1 + self._random.random() * _JITTER)
+
+    def after_failure(self) -> float:
+        """Seconds to the next lookup after one that failed."""
+        pause_s = min(_BACKOFF_CAP_S, _BACKOFF_START_S * _BACKOFF_FACTOR**self._failures)
+        self._failures = min(self._failures + 1, 20)
+        return pause_s * self._random.uniform(0.8, 1.2)
+
+    def empty_counts(self, now_s: float) -> bool:
+        """True if an answer without addresses at `now_s` replaces the last one."""
+        if not self._has_answer:
+            return True
+        if self._empty_since_s is None:
+            self._empty_since_s = now_s
+        return now_s - self._empty_since_s >= self._options.empty_grace_s
+
+
+class Refresh:
+    """Asks a resolver for as long as it is open, and hands on each answer.
+
+    A failed lookup hands on nothing, so that the last answer stays in use.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        options: DnsOptions,
+        on_answer: Callable[[Sequence[Endpoint]], None],
+        on_failure: Callable[[str], None],
+        random: Random,
+    ) -> None:
+        self._resolver = resolver
+        self._min_interval_s = options.min_interval_s
+        self._on_answer = on_answer
+        self._on_failure = on_failure
+        self._schedule = Schedule(options, random)
+        self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def first(self, timeout_s: float | None = None) -> bool:
+        """Starts asking; returns once the first lookup is over, or False if that takes longer."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._asked.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def ask_soon(self) -> None:
+        """Asks as soon as the shortest time between two lookups allows it."""
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Asks no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            pause_s = await self._ask()
+            self._asked.set()
+            await asyncio.sleep(min(pause_s, self._min_interval_s))
+            try:
+                async with asyncio.timeout(max(0.0, pause_s - self._min_interval_s)):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+
+    async def _ask(self) -> float:
+        """Asks once; returns the seconds to the next time."""
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                endpoints = await self._resolver.resolve()
+        except TimeoutError:
+            self._on_failure("the lookup took too long")
+            return self._schedule.after_failure()
+        except OSError as error:
+            self._on_failure(error.strerror or type(error).__name__)
+            return self._schedule.after_failure()
+        except Exception:  # noqa: BLE001 - a resolver of one's own must not end the lookups
+            self._on_failure("internal error of the resolver")
+            return self._schedule.after_failure()
+        if endpoints:
+            self._on_answer(endpoints)
+            return self._schedule.after_answer()
+        self._on_failure("it has no addresses")
+        if self._schedule.empty_counts(asyncio.get_running_loop().time()):
+            self._on_answer([])
+        return self._schedule.after_failure()

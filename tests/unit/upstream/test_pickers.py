@@ -1,0 +1,84 @@
+"""The choice of an endpoint: shares and order, with a seeded random source."""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+
+from gateway.config.upstreams import Balance
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.pickers import Picker, policy_of
+
+
+@dataclass
+class Server:
+    endpoint: Endpoint
+    in_flight: int = 0
+
+
+def servers(*weights: int) -> list[Server]:
+    return [Server(Endpoint((f"10.0.0.{n}:1",), weight)) for n, weight in enumerate(weights)]
+
+
+def picks(picker: Picker, count: int) -> list[int]:
+    return [picker.pick() for _ in range(count)]
+
+
+def test_round_robin_gives_each_the_same() -> None:
+    picker = policy_of(Balance.ROUND_ROBIN, Random(1))(servers(1, 1, 1))
+    chosen = picks(picker, 3000)
+    assert Counter(chosen) == {0: 1000, 1: 1000, 2: 1000}
+    assert all(one != following for one, following in itertools.pairwise(chosen))
+
+
+def test_processes_that_start_together_do_not_all_begin_with_one_endpoint() -> None:
+    make = policy_of(Balance.ROUND_ROBIN, Random(1))
+    firsts = Counter(make(servers(1, 1)).pick() for _ in range(100))
+    assert max(firsts.values()) <= 60
+
+
+def test_weights_are_shares_and_the_light_one_never_comes_thrice_in_a_row() -> None:
+    picker = policy_of(Balance.ROUND_ROBIN, Random(1))(servers(1, 2, 3))
+    chosen = picks(picker, 6000)
+    counted = Counter(chosen)
+    assert [counted[n] / 1000 for n in range(3)] == pytest.approx([1, 2, 3], rel=0.02)
+    runs = [len(list(run)) for index, run in itertools.groupby(chosen) if index == 0]
+    assert max(runs) <= 2
+
+
+def test_pick_first_takes_the_first() -> None:
+    assert picks(policy_of(Balance.PICK_FIRST, Random(1))(servers(1, 1)), 3) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 9])
+def test_least_request_evens_out_calls_that_never_end(count: int) -> None:
+    all_servers = servers(*[1] * count)
+    picker = policy_of(Balance.LEAST_REQUEST, Random(1))(all_servers)
+    for _ in range(100 * count):
+        all_servers[picker.pick()].in_flight += 1
+    loads = [one.in_flight for one in all_servers]
+    assert max(loads) - min(loads) <= 6, "two random choices differ by log log n"
+
+
+def test_least_request_leaves_a_slow_endpoint_alone() -> None:
+    slow, fast = servers(1, 1)
+    slow.in_flight = 5
+    picker = policy_of(Balance.LEAST_REQUEST, Random(1))([slow, fast])
+    assert set(picks(picker, 100)) == {1}
+
+
+def test_least_request_without_load_chooses_all() -> None:
+    picker = policy_of(Balance.LEAST_REQUEST, Random(1))(servers(1, 1, 1))
+    shares = Counter(picks(picker, 3000))
+    assert min(shares.values()) > 900
+
+
+def test_least_request_heeds_weights_and_load() -> None:
+    light, heavy = both = servers(1, 3)
+    picker = policy_of(Balance.LEAST_REQUEST, Random(1))(both)
+    assert Counter(picks(picker, 4000))[1] == pytest.approx(3000, rel=0.02)
+    heavy.in_flight = 5
+    assert Counter(picks(picker, 3000))[0] == pytest.approx(2000, rel=0.02)
+    assert light.in_flight == 0
