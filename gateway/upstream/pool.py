@@ -55,6 +55,10 @@ class Pool:
     def __iter__(self) -> Iterator[str]:
         return iter(self._channels)
 
+    def name_of(self, channel: Channel) -> str:
+        """Returns the name of the upstream whose channel this is."""
+        return next(name for name, one in self._channels.items() if one is channel)
+
     def assign(
         self, services: Iterable[str], reflected: Mapping[str, str] | None = None
     ) -> dict[str, Channel]:
