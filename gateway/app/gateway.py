@@ -75,7 +75,7 @@ async def open_gateway(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
         if metrics is not None:
-            sampler = Sampler(metrics, listener.load, scheme=config.scheme)
+            sampler = Sampler(metrics, listener.load, logs.lost_lines, scheme=config.scheme)
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,

@@ -135,6 +135,9 @@ LOOP_LAG: Final = Metric(
 WORKER_RESTARTS: Final = Metric(
     "gateway_worker_restarts", Kind.COUNTER, "Workers that replaced one that died or hung"
 )
+LOST_LINES: Final = Metric(
+    "gateway_log_lost", Kind.COUNTER, "Lines of the access log and the events that were lost"
+)
 CPU: Final = Metric(
     "process_cpu_seconds",
     Kind.COUNTER,
@@ -153,7 +156,17 @@ MEMORY: Final = Metric(
 _DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION)
 METRICS: Final = (
     *(REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE, ACTIVE_REQUESTS, CALL_DURATION),
-    *(RATE_LIMITED, FILTERED, AUDIT_EVENTS, CONNECTIONS, LOOP_LAG, WORKER_RESTARTS, CPU, MEMORY),
+    *(
+        RATE_LIMITED,
+        FILTERED,
+        AUDIT_EVENTS,
+        CONNECTIONS,
+        LOOP_LAG,
+        LOST_LINES,
+        WORKER_RESTARTS,
+        CPU,
+        MEMORY,
+    ),
 )
 """All metrics; durations have no buckets yet."""
 

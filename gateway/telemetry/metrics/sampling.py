@@ -13,6 +13,7 @@ from gateway.telemetry.metrics.definitions import (
     CONNECTIONS,
     CPU,
     LOOP_LAG,
+    LOST_LINES,
     MEMORY,
 )
 from gateway.telemetry.metrics.metrics import Metrics
@@ -24,13 +25,15 @@ _STATM: Final = Path("/proc/self/statm")
 
 Load = Callable[[], tuple[int, int]]
 """Returns the number of open connections, and of those with a request in progress."""
+Total = Callable[[], float]
+"""Returns a sum that only grows while this process lives."""
 
 
 class Sampler:
     """Samples this process until `stop`."""
 
-    def __init__(self, metrics: Metrics, load: Load, *, scheme: str) -> None:
-        """Starts to sample; the event loop must be running."""
+    def __init__(self, metrics: Metrics, load: Load, lost_lines: Total, *, scheme: str) -> None:
+        """Starts to sample; the event loop must be running. `lost_lines` are those of all logs."""
         writer = self._writer = metrics.writer
         self._load = load
         self._lag = metrics.metric(LOOP_LAG)
@@ -38,8 +41,9 @@ class Sampler:
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._memory_at = writer.child(MEMORY, ())
-        self._cpu_at = writer.child(CPU, ())
-        self._cpu_s = 0.0
+        totals = ((CPU, _used_s), (LOST_LINES, lost_lines))
+        self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
+        self._added = [0.0 for _ in totals]
         self._loop = asyncio.get_running_loop()
         self._ticks = 0
         self._sample()
@@ -65,11 +69,17 @@ class Sampler:
         self._writer.set(self._connections_at, connections)
         self._writer.set(self._active_at, active)
         self._writer.set(self._memory_at, _resident_bytes())
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        used_s = usage.ru_utime + usage.ru_stime
-        # Only what is new: the cell has the time of the processes before this one, too.
-        self._writer.add(self._cpu_at, used_s - self._cpu_s)
-        self._cpu_s = used_s
+        for number, (at, total) in enumerate(self._totals):
+            now = total()
+            # Only what is new: the cell also has the sum of the processes before this one.
+            self._writer.add(at, now - self._added[number])
+            self._added[number] = now
+
+
+def _used_s() -> float:
+    """Returns the seconds of CPU, in user code and in the system, of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _resident_bytes() -> int:

@@ -1,6 +1,7 @@
 """`GET /metrics` of a running gateway, as Prometheus reads it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
@@ -8,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from gateway.exchange.endpoints import EndpointRegistry
 from tests.support.http import RawClient, connected, echo_gateway
+from tests.support.polling import first
 
 Values = dict[str, list[tuple[dict[str, str], float]]]
 PUBLIC = {"public": True}
@@ -22,6 +24,11 @@ async def scraped(client: RawClient, *headers: str) -> Values:
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
+
+
+async def scraped_until(client: RawClient, is_there: Callable[[Values], bool]) -> Values:
+    """The samples of the first scrape of which this is true: a text may be sent twice."""
+    return await first(lambda: scraped(client), is_there, within_s=20)
 
 
 async def test_a_request_and_its_call_are_counted() -> None:
@@ -87,8 +94,9 @@ async def test_a_scrape_is_neither_counted_nor_logged(tmp_path: Path) -> None:
     ):
         await scraped(client)
         await client.get("/v1/echo/hello")
-        found = await scraped(client)
-    assert len(found["http_server_request_duration_seconds_count"]) == 1
+        name = "http_server_request_duration_seconds_count"
+        found = await scraped_until(client, lambda found: name in found)
+    assert len(found[name]) == 1
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [one["url.path"] for one in lines if "url.path" in one] == ["/v1/echo/hello"]
 
@@ -115,6 +123,13 @@ async def test_nothing_is_served_unless_it_is_public() -> None:
         assert (await client.get("/metrics")).status == 404
         assert gateway.exposition is not None
         assert b"gateway_build_info{" in gateway.exposition.text()[1]
+
+
+async def test_lines_that_the_log_lost_are_counted(tmp_path: Path) -> None:
+    log = {"access": "/dev/full", "events": "off"}
+    async with echo_gateway(metrics=PUBLIC, log=log) as gateway, connected(gateway) as client:
+        await client.get("/v1/echo/hello")
+        await scraped_until(client, lambda found: found["gateway_log_lost_total"] != [({}, 0)])
 
 
 async def test_metrics_can_be_off() -> None:

@@ -15,7 +15,7 @@ from tests.support.http import RawClient
 REQUESTS = "http_server_request_duration_seconds_count"
 CALLS = "rpc_client_call_duration_seconds_count"
 FRESH_S = 1.1
-"""More than the second for which a worker sends the same text again."""
+"""More than the time for which a worker may send the same text again."""
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
