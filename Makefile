@@ -35,6 +35,7 @@ check: $(READY) ## check format, lint, types, import contracts and generated cod
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.protos --check
 	$(BIN)/python -m tools.settings_page --check
+	$(BIN)/python -m tools.metrics_page --check
 
 format: $(READY) ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -123,7 +123,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value in ((), {}):
         return ""
     if isinstance(value, tuple):
-        return f"`[{', '.join(value)}]`"
+        return f"`[{', '.join(map(str, value))}]`"
     if isinstance(value, Enum):
         return f"`{value.value}`"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"

@@ -13,6 +13,10 @@ from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.telemetry.logs.opening import Logs, open_logs
+from gateway.telemetry.metrics.cells import CellFile, MetricFiles
+from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.metrics.sampling import Sampler
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 
@@ -32,6 +36,8 @@ class Gateway:
     scheme: str = "http"
     listener: Listener | None = None
     """The listener that accepts the connections."""
+    exposition: Exposition | None = None
+    """The text of the metrics; None if they are off."""
 
     @property
     def url(self) -> str:
@@ -47,12 +53,14 @@ async def open_gateway(
     sockets: Sockets | None = None,
     logs: Logs | None = None,
     balancing: Balancing = SETTINGS_ONLY,
+    metric_files: MetricFiles | None = None,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
     Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
     leave for their back end. `sockets`, if given, are bound to the configured address already;
-    `logs`, if given, are already open. `balancing` has resolvers and policies of the program's own.
+    `logs`, if given, are already open; `metric_files` are those of a worker among others.
+    `balancing` has resolvers and policies of the program's own.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -63,11 +71,17 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
-        opened = await open_site(config, logs, stack, interceptors, balancing)
+        metrics = _open_metrics(config, metric_files, stack)
+        opened = await open_site(
+            config, logs, stack, interceptors, balancing=balancing, metrics=metrics
+        )
         exchange = Exchange(opened.site)
         listener = await stack.enter_async_context(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
+        if metrics is not None:
+            sampler = Sampler(metrics, listener.load, logs.lost_lines, scheme=config.scheme)
+            stack.callback(sampler.stop)
         yield Gateway(
             listener.address,
             opened.schema,
@@ -76,4 +90,18 @@ async def open_gateway(
             [*opened.warnings, *warnings],
             config.scheme,
             listener,
+            None if metrics is None else metrics.exposition,
         )
+
+
+def _open_metrics(
+    config: Config, files: MetricFiles | None, stack: AsyncExitStack
+) -> Metrics | None:
+    """Opens the metrics of this process; None if they are off."""
+    if not config.metrics.enabled:
+        return None
+    if files is None:
+        own = CellFile()
+        stack.callback(own.close)
+        files = MetricFiles(own, (own,))
+    return Metrics(config.metrics, files, scheme=config.scheme)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.app.credentials import Credentials
 from gateway.call import Handler, Interceptor, chain
@@ -11,12 +12,16 @@ from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
+from gateway.interceptors.measure import Measure
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method
+from gateway.telemetry.metrics.metrics import Metrics
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.invoke import invoke
+
+_NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +33,32 @@ class Guards:
     limits: RateLimits
     custom: Sequence[SelectedInterceptor]
     deadlines: Deadlines
+    metrics: Metrics | None = None
 
     def chains(
-        self, methods: Sequence[Method], channels: Mapping[str, Channel]
+        self,
+        methods: Sequence[Method],
+        channels: Mapping[str, Channel],
+        upstreams: Mapping[str, str] = _NO_NAMES,
     ) -> dict[Method, Handler]:
-        """The chain of each of `methods`; `channels` has those of their services, by name."""
+        """The chain of each of `methods`, by the channels of their services.
+
+        `upstreams` has the names of the upstreams of the services, for metrics.
+        """
         return {
-            method: chain(self._before(method), invoke(channels[method.service]))
+            method: chain(
+                [*self._before(method), *self._measured(method, upstreams)],
+                invoke(channels[method.service]),
+            )
             for method in methods
         }
+
+    def _measured(self, method: Method, upstreams: Mapping[str, str]) -> list[Interceptor]:
+        """The stage next to the back end, whose time is measured without that of the guards."""
+        if self.metrics is None:
+            return []
+        upstream = upstreams.get(method.service, "")
+        return [Measure(self.metrics.calls(method.path[1:], upstream).observe)]
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""

@@ -14,6 +14,7 @@ from gateway.call import Interceptor
 from gateway.config.model import Config
 from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
+from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
 from gateway.exchange.ring.filters import filter_checks
@@ -32,6 +33,8 @@ from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
 from gateway.stores.opening import open_store
 from gateway.telemetry.logs.opening import Logs
+from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
+from gateway.telemetry.metrics.metrics import Metrics
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
@@ -54,7 +57,9 @@ async def open_site(
     logs: Logs,
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
+    *,
     balancing: Balancing = SETTINGS_ONLY,
+    metrics: Metrics | None = None,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
@@ -66,7 +71,9 @@ async def open_site(
     """
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool)
-    return await compose(config, pool, schema, reflected, logs, stack, interceptors)
+    return await compose(
+        config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics
+    )
 
 
 async def compose(  # noqa: PLR0917 - the parts of a site
@@ -78,6 +85,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
     *,
+    metrics: Metrics | None = None,
     rehearsal: bool = False,
 ) -> OpenSite:
     """Composes a site from its parts; its parts are closed with `stack`.
@@ -92,20 +100,29 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
     channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
-    auth = await open_credentials(config, pool, logs.audit, stack, rehearsal=rehearsal)
+    audit = logs.audit if metrics is None else metrics.audit(logs.audit)
+    auth = await open_credentials(config, pool, audit, stack, rehearsal=rehearsal)
     policies = _policies(config, schema, methods)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
-    limits = await _open_limits(config, policies, auth.audit, stack)
+    limits = await _open_limits(config, policies, auth.audit, stack, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += [SelectedInterceptor(interceptor) for interceptor in interceptors]
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = EndpointRegistry(auth.endpoints)
+    observers = list(logs.observers)
+    if metrics is not None:
+        observers.append(metrics.requests)
+        if config.metrics.public:
+            endpoints.add("GET", PATH, metrics_endpoint(metrics.exposition))
+            endpoints.unrecorded.add(PATH)
+    names = {service: pool.name_of(channel) for service, channel in channels.items()}
+    guards = Guards(auth, policies, limits, own, deadlines, metrics)
     site = Site(
         config,
         transcoder,
-        Guards(auth, policies, limits, own, deadlines).chains(methods, channels),
-        observers=logs.observers,
-        ring=_ring(config, transcoder, auth, endpoints, forwarding),
+        guards.chains(methods, channels, names),
+        observers=observers,
+        ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
         policies=policies,
         forwarding=forwarding,
@@ -162,15 +179,17 @@ def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:
     return list(dict.fromkeys([binding.method for binding in transcoder.bindings]))
 
 
-def _ring(
+def _ring(  # noqa: PLR0917 - the parts of a site
     config: Config,
     transcoder: Transcoder,
     auth: Credentials,
     endpoints: EndpointRegistry,
     forwarding: Forwarding,
+    metrics: Metrics | None,
 ) -> Ring:
     """The checks and headers that stand around all requests."""
-    checks: list[RequestCheck] = [*filter_checks(config.filters, auth.audit)]
+    count = None if metrics is None else metrics.by_value(FILTERED)
+    checks: list[RequestCheck] = [*filter_checks(config.filters, auth.audit, count=count)]
     hooks: list[ResponseHook] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
@@ -202,10 +221,12 @@ async def _open_limits(
     policies: Policies,
     audit: Audit,
     stack: AsyncExitStack,
+    metrics: Metrics | None,
 ) -> RateLimits:
     check_rate_limits(policies)
     store = await stack.enter_async_context(open_store(counters_url(config)))
-    return RateLimits(store, config.rate_limits, audit)
+    count = None if metrics is None else metrics.by_value(RATE_LIMITED)
+    return RateLimits(store, config.rate_limits, audit, count=count)
 
 
 def counters_url(config: Config) -> str:

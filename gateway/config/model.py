@@ -22,6 +22,7 @@ from gateway.config.json import JsonOptions
 from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
 from gateway.config.metadata import MetadataOptions
+from gateway.config.metrics import MetricsOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
 from gateway.config.rate_limits import RateLimitOptions
@@ -76,6 +77,7 @@ class Config(Section):
     compression: CompressionOptions = CompressionOptions()
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
+    metrics: MetricsOptions = MetricsOptions()
     auth: AuthOptions = AuthOptions()
     filters: tuple[FilterRule, ...] = ()
     """Rules that reject requests before any other work."""

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from gateway.call import Call, Deadline, Handler, MessageSource, Metadata
@@ -117,7 +118,14 @@ class CallFactory:
 class RequestLog:
     """Sends the record of each ended request to every observer."""
 
-    def __init__(self, observers: Sequence[Observer], masks: PathMasks) -> None:
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        masks: PathMasks,
+        unrecorded: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Takes the paths of endpoints that are not recorded (`EndpointRegistry.unrecorded`)."""
+        self._unrecorded = unrecorded
         self._observers = tuple([one.ended for one in observers])
         self._masks = masks
 
@@ -131,7 +139,7 @@ class RequestLog:
         started_s: float,
     ) -> None:
         """Creates the record of an ended request and passes it to the observers."""
-        if not self._observers:
+        if not self._observers or (match is None and request.path in self._unrecorded):
             return
         fields = request.fields
         record = Record(

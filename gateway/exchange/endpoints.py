@@ -11,6 +11,8 @@ class EndpointRegistry:
 
     def __init__(self, *of_rooms: Endpoints) -> None:
         self.by_path: dict[str, dict[str, Endpoint]] = {}
+        self.unrecorded: set[str] = set()
+        """Paths whose requests no observer receives, because a program asks them regularly."""
         for endpoints in of_rooms:
             for path, by_method in endpoints.items():
                 for http_method, endpoint in by_method.items():

@@ -74,7 +74,7 @@ class Site:
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """Returns the address of a request's client; None if no proxy is trusted."""
-        self.request_log = RequestLog(observers, masks)
+        self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(transcoder, calls, rendering, streams, masks)
         self.websocket: Dialect = WebSocketDialect(

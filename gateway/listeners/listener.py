@@ -70,6 +70,11 @@ class Listener:
             server.close()
         self._sockets.pop(number, None)
 
+    def load(self) -> tuple[int, int]:
+        """Returns the number of open connections, and of those with a request in progress."""
+        connections = self.port.connections
+        return len(connections), sum(one.is_busy for one in connections)
+
     async def _open(self, sockets: Sockets) -> list[asyncio.AbstractServer]:
         """Opens servers on these sockets with the current TLS context.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.listeners.sockets import Sockets
+from gateway.telemetry.metrics.cells import MetricFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,5 @@ class Assignment:
     """The end of the process before this one, as a message; empty if there was none."""
     stack: str
     """The stacks of that process when it died; empty if unknown."""
+    metric_files: MetricFiles | None = None
+    """The file for the counters of its place; None if metrics are off."""

@@ -66,7 +66,10 @@ async def serve(
             since_s = time.monotonic()
             assignment = None if link is None else link.assignment
             _announce_start(assignment)
-            async with open_gateway(config, sockets=sockets, logs=logs) as gateway:
+            files = None if assignment is None else assignment.metric_files
+            async with open_gateway(
+                config, sockets=sockets, logs=logs, metric_files=files
+            ) as gateway:
                 _settle()
                 _announce(gateway, assignment)
                 started(gateway)

@@ -22,6 +22,8 @@ from gateway.process.pulse import LATE_S
 from gateway.process.worker import Worker, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.status import StartUpError
+from gateway.telemetry.metrics.cells import CellFile, MetricFiles
+from gateway.telemetry.metrics.exposition import Exposition
 
 __all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
 
@@ -63,8 +65,16 @@ class Supervisor:
         self, config: Config, sockets: Sequence[Sockets], heard: socket.socket, say: Say
     ) -> None:
         self._config = config
+        cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
+        self.exposition = Exposition(config.metrics, cells) if cells else None
+        """The text of the metrics of all workers; None if they are off."""
         self._workers = [
-            Worker(number, own, _neighbours(sockets, number))
+            Worker(
+                number,
+                own,
+                _neighbours(sockets, number),
+                _metric_files(config, cells, number) if cells else None,
+            )
             for number, own in enumerate(sockets, 1)
         ]
         self._heard = heard
@@ -202,6 +212,12 @@ class Supervisor:
             worker.process.join(max(0.0, until_s - time.monotonic()))
             worker.signal(signal.SIGKILL)
             worker.process.join()
+
+
+def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> MetricFiles:
+    """Returns the file of a worker, and all files if it may be asked for the metrics of all."""
+    own = cells[number - 1]
+    return MetricFiles(own, tuple(cells) if config.metrics.public else (own,))
 
 
 def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:

@@ -13,6 +13,8 @@ from gateway.listeners.sockets import Sockets
 from gateway.process.orders import Assignment, Failed, Leaving, StandIn, Started
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.process.worker_process import work
+from gateway.telemetry.metrics.cells import MetricFiles
+from gateway.telemetry.metrics.definitions import GAUGES
 
 _SPAWN = get_context("spawn")
 _SETTLED_AFTER_S = 10.0
@@ -30,12 +32,18 @@ class Worker:
     """The place of one worker: its sockets, and the process that serves them, if one runs."""
 
     def __init__(
-        self, number: int, sockets: Sockets, neighbours: dict[int, Sockets] | None = None
+        self,
+        number: int,
+        sockets: Sockets,
+        neighbours: dict[int, Sockets] | None = None,
+        metric_files: MetricFiles | None = None,
     ) -> None:
         self.number = number
         self.sockets = sockets
         self.neighbours = neighbours or {}
         """The sockets of the workers that it can accept for, by their numbers."""
+        self.metric_files = metric_files
+        """The file that every process in this place counts into; None if metrics are off."""
         self.process: SpawnProcess | None = None
         self.reports: Connection | None = None
         self.pulse: HeartbeatReader | None = None
@@ -69,7 +77,13 @@ class Worker:
         ours, theirs = _SPAWN.Pipe()
         pulse, beats = _SPAWN.Pipe(duplex=False)
         assignment = Assignment(
-            self.number, self.sockets, self.neighbours, is_first, self.last_end, self.stack
+            self.number,
+            self.sockets,
+            self.neighbours,
+            is_first,
+            self.last_end,
+            self.stack,
+            self.metric_files,
         )
         process = _SPAWN.Process(
             target=work,
@@ -157,6 +171,8 @@ class Worker:
             self.pulse.close(now_s)
             self.stack = self.pulse.stack
         self.process = self.reports = self.pulse = None
+        if self.metric_files is not None:
+            self.metric_files.own.reset(GAUGES)
         # A failed start counts as a failure even if it took long, as it does on a busy machine.
         settled = self.has_started and now_s - self.started_s > _SETTLED_AFTER_S
         self.is_serving = False

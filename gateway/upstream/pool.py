@@ -97,6 +97,10 @@ class Pool:
         reports.update(zip(names, found, strict=True))
         return reports
 
+    def name_of(self, channel: Channel) -> str:
+        """Returns the name of the upstream whose channel this is."""
+        return next(name for name, one in self._channels.items() if one is channel)
+
     def assign(
         self, services: Iterable[str], reflected: Mapping[str, str] | None = None
     ) -> dict[str, Channel]:

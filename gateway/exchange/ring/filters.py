@@ -31,14 +31,23 @@ _LOG_INTERVAL_S = 1.0
 
 
 def filter_checks(
-    rules: Sequence[FilterRule], audit: Audit, clock: Callable[[], float] = time.monotonic
+    rules: Sequence[FilterRule],
+    audit: Audit,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    count: Callable[[str], None] | None = None,
 ) -> Sequence[RequestCheck]:
-    """Returns one check for each rule, in order."""
+    """Returns one check for each rule, in order; `count` takes the rule's name at each refusal."""
     throttle = RecordThrottle(clock)
-    return [_rule_check(rule, audit, throttle) for rule in rules]
+    return [_rule_check(rule, audit, throttle, count) for rule in rules]
 
 
-def _rule_check(rule: FilterRule, audit: Audit, throttle: RecordThrottle) -> RequestCheck:
+def _rule_check(
+    rule: FilterRule,
+    audit: Audit,
+    throttle: RecordThrottle,
+    count: Callable[[str], None] | None,
+) -> RequestCheck:
     applies_to = _any_spelling(rule.paths) if rule.paths else None
     conditions = list(_conditions(rule))
 
@@ -48,6 +57,8 @@ def _rule_check(rule: FilterRule, audit: Audit, throttle: RecordThrottle) -> Req
         for condition in conditions:
             refusal = condition(request)
             if refusal is not None:
+                if count is not None:
+                    count(rule.name)
                 if throttle.admits((rule.name, request.client), _LOG_INTERVAL_S):
                     _record(rule.name, request.client, audit)
                 raise refusal

@@ -33,10 +33,13 @@ class RateLimits:
         options: RateLimitOptions,
         audit: Audit,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        count: Callable[[str], None] | None = None,
     ) -> None:
+        """Takes `count`, which takes the label of a limit at each refusal."""
         self._counters = counters
         self._shared = SharedCounters(counters, options, clock)
-        self._refusals = _RefusalRecords(audit, clock)
+        self._refusals = _RefusalRecords(audit, clock, count)
         self._headers = options.headers
 
     def guards(self, method: Method, policy: MethodPolicy) -> Sequence[Interceptor]:
@@ -203,14 +206,26 @@ class SharedCounters:
 
 
 class _RefusalRecords:
-    """Adds refusals to the audit log: the first, then none until the refused call could pass."""
+    """Counts refusals, and records some of them in the audit log.
 
-    def __init__(self, audit: Audit, clock: Callable[[], float]) -> None:
+    Of the refusals of one counter the first is recorded, then none until the refused call could
+    pass.
+    """
+
+    def __init__(
+        self,
+        audit: Audit,
+        clock: Callable[[], float],
+        count: Callable[[str], None] | None,
+    ) -> None:
+        self._count = count
         self._audit = audit
         self._throttle = RecordThrottle(clock)
 
     def add(self, call: Call, label: str, key: str, wait_s: float) -> None:
         """Records that the limit `label` refused a call."""
+        if self._count is not None:
+            self._count(label)
         if not self._throttle.admits(key, max(1.0, wait_s)):
             return
         principal = call.principal

@@ -78,6 +78,10 @@ class Logs:
         with taken_over(self.handler):
             yield
 
+    def lost_lines(self) -> int:
+        """Returns the number of lines that could not be written since the start."""
+        return sum(one.reported + one.dropped for one in self._writers.values())
+
     def close(self) -> None:
         """Writes the waiting lines, and closes files."""
         written = [writer.close() for writer in self._writers.values()]

@@ -223,6 +223,8 @@ class LogWriter(Generic[T]):
         """The maximum number of waiting items."""
         self.dropped = 0
         """The number of lines dropped since the last report of it."""
+        self.reported = 0
+        """The number of dropped lines that the log itself has reported."""
         self._sink = sink
         self._render = render
         self._notice = notice
@@ -306,6 +308,7 @@ class LogWriter(Generic[T]):
         if self._is_failing:
             self._is_failing = False
             logger.warning("a log can be written again")
+        self.reported += lost
         return True
 
     def _report_failure(self, error: OSError) -> None:

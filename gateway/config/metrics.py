@@ -1,0 +1,38 @@
+"""Settings of metrics."""
+
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from gateway.config.sections import Section, Words
+
+_MOST_BUCKETS = 64
+
+
+def _rising(buckets: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low >= high for low, high in pairwise(buckets)):
+        raise ValueError("expected upper bounds in rising order, for example [0.01, 0.1, 1]")
+    return buckets
+
+
+Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class MetricsOptions(Section):
+    """Counters, gauges and histograms of the gateway, for Prometheus."""
+
+    enabled: bool = True
+    """Count requests, calls to back ends, refusals and connections."""
+    public: bool = False
+    """Serve `GET /metrics` on `listen`, for everybody who can reach it and passes `filters`."""
+    buckets: Annotated[
+        tuple[Bound, ...],
+        Field(min_length=1, max_length=_MOST_BUCKETS),
+        AfterValidator(_rising),
+        Words("a list of seconds", "[0.01, 0.1, 1]"),
+    ] = (
+        *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1),
+        *(0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+    )
+    """The upper bounds of the buckets of durations, in seconds, in rising order."""

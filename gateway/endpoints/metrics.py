@@ -1,0 +1,41 @@
+"""The endpoint that shows the metrics, for any listener."""
+
+import asyncio
+import time
+from typing import Final
+
+from gateway.http.messages import Endpoint, Request, Response
+from gateway.telemetry.metrics.exposition import Exposition
+
+PATH: Final = "/metrics"
+_MOST_FRESH_S: Final = 1.0
+_FRESH_FOR_EACH_S: Final = 10.0
+"""A text is sent again for ten times as long as it took to make, up to a second.
+
+So however often somebody asks, it takes a tenth of one core at most.
+"""
+
+
+def metrics_endpoint(exposition: Exposition) -> Endpoint:
+    """Returns the endpoint of `GET /metrics`: the text form that `Accept` prefers.
+
+    The text is made in a thread, for one request at a time, and sent again for a short while.
+    """
+    kept: dict[bool, tuple[float, str, bytes]] = {}
+    making = asyncio.Lock()
+
+    async def endpoint(request: Request) -> Response:
+        accept = request.headers.get("Accept", "")
+        form = exposition.prefers_openmetrics(accept)
+        async with making:
+            until_s, media_type, text = kept.get(form, (0.0, "", b""))
+            started_s = time.monotonic()
+            if started_s >= until_s:
+                media_type, text = await asyncio.to_thread(exposition.text, accept)
+                now_s = time.monotonic()
+                fresh_s = min(_MOST_FRESH_S, _FRESH_FOR_EACH_S * (now_s - started_s))
+                kept[form] = now_s + fresh_s, media_type, text
+        headers = [("Cache-Control", "no-store"), ("Vary", "Accept")]
+        return Response(200, headers, text, media_type)
+
+    return endpoint

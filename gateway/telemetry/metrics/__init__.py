@@ -1,0 +1,1 @@
+"""Metrics: counted in memory that processes share, and written in the text forms of Prometheus."""

@@ -1,0 +1,182 @@
+"""Every metric of the gateway: its name, kind, labels and meaning.
+
+Names that begin with `http_` and `rpc_` are those of OpenTelemetry's semantic conventions 1.44
+(http-metrics, rpc-metrics), as OpenTelemetry's "Prometheus and OpenMetrics compatibility" spells
+them. Those that begin with `process_` are the names that Prometheus' clients share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """The type of a metric, as the text forms of Prometheus name it."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. A child is the metric with one value for each of its labels."""
+
+    name: str
+    """Without `_total`, which the samples of a counter have."""
+    kind: Kind
+    help: str
+    """One sentence without a full stop."""
+    labels: tuple[str, ...] = ()
+    """The first one is the one that can take many values."""
+    unit: str = ""
+    """The unit that the name ends with; empty if it has none."""
+    edges: tuple[float, ...] = ()
+    """The upper bounds of the buckets of a histogram, without infinity."""
+
+    @property
+    def slots(self) -> int:
+        """The number of cells of a child; see `Slot` for their order."""
+        if self.kind is not Kind.HISTOGRAM:
+            return Slot.VALUE + 1
+        return Slot.BUCKETS + len(self.edges) + 1 + EXEMPLAR_SLOTS
+
+
+class Slot:
+    """The cells of a child: creation time, value or sum, and for histograms buckets and exemplar.
+
+    A bucket counts the values of its own range, not those of the buckets below it. After the
+    buckets come the value of the exemplar, its time, 16 bytes of trace id and 8 of span id.
+    """
+
+    CREATED: Final = 0
+    VALUE: Final = 1
+    SUM: Final = 1
+    BUCKETS: Final = 2
+
+
+EXEMPLAR_SLOTS: Final = 5
+
+_SIZES: Final = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
+_LAGS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_OF_A_REQUEST: Final = (
+    *("http_route", "http_request_method", "http_response_status_code"),
+    *("url_scheme", "error_type"),
+)
+# Without the status: three times as many cells and lines would tell little more.
+_OF_A_SIZE: Final = ("http_route", "http_request_method", "url_scheme")
+
+REQUEST_DURATION: Final = Metric(
+    "http_server_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time from the head of a request to the end of its response or stream",
+    _OF_A_REQUEST,
+    "seconds",
+)
+REQUEST_SIZE: Final = Metric(
+    "http_server_request_body_size_bytes",
+    Kind.HISTOGRAM,
+    "Size of request bodies as received",
+    _OF_A_SIZE,
+    "bytes",
+    _SIZES,
+)
+RESPONSE_SIZE: Final = Metric(
+    "http_server_response_body_size_bytes",
+    Kind.HISTOGRAM,
+    "Size of response bodies as sent",
+    _OF_A_SIZE,
+    "bytes",
+    _SIZES,
+)
+ACTIVE_REQUESTS: Final = Metric(
+    "http_server_active_requests",
+    Kind.GAUGE,
+    "Connections with a request in progress, once a second",
+    ("url_scheme",),
+)
+CALL_DURATION: Final = Metric(
+    "rpc_client_call_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time from the start of a call to a back end to its reply or the end of its stream",
+    ("rpc_method", "gateway_upstream", "rpc_response_status_code", "rpc_system_name"),
+    "seconds",
+)
+RATE_LIMITED: Final = Metric(
+    "gateway_rate_limited",
+    Kind.COUNTER,
+    "Calls that a rate limit refused",
+    ("rule",),
+)
+FILTERED: Final = Metric(
+    "gateway_filter_refused",
+    Kind.COUNTER,
+    "Requests that a filter refused",
+    ("rule",),
+)
+AUDIT_EVENTS: Final = Metric(
+    "gateway_audit_events",
+    Kind.COUNTER,
+    "Records of the audit trail: tokens and keys issued and revoked, failed logins, refusals",
+    ("event",),
+)
+CONNECTIONS: Final = Metric(
+    "gateway_connections", Kind.GAUGE, "Open connections of clients, once a second"
+)
+LOOP_LAG: Final = Metric(
+    "gateway_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "Delay of a timer that is due four times a second",
+    (),
+    "seconds",
+    _LAGS,
+)
+WORKER_RESTARTS: Final = Metric(
+    "gateway_worker_restarts", Kind.COUNTER, "Workers that replaced one that died or hung"
+)
+LOST_LINES: Final = Metric(
+    "gateway_log_lost", Kind.COUNTER, "Lines of the access log and the events that were lost"
+)
+CPU: Final = Metric(
+    "process_cpu_seconds",
+    Kind.COUNTER,
+    "User and system time of all serving processes",
+    (),
+    "seconds",
+)
+MEMORY: Final = Metric(
+    "process_resident_memory_bytes",
+    Kind.GAUGE,
+    "Resident memory of all serving processes, once a second",
+    (),
+    "bytes",
+)
+
+_DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION)
+METRICS: Final = (
+    *(REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE, ACTIVE_REQUESTS, CALL_DURATION),
+    *(
+        RATE_LIMITED,
+        FILTERED,
+        AUDIT_EVENTS,
+        CONNECTIONS,
+        LOOP_LAG,
+        LOST_LINES,
+        WORKER_RESTARTS,
+        CPU,
+        MEMORY,
+    ),
+)
+"""All metrics; durations have no buckets yet."""
+
+GAUGES: Final = tuple(metric.name for metric in METRICS if metric.kind is Kind.GAUGE)
+"""The names of the metrics that tell of running processes alone."""
+
+
+def with_buckets(buckets: Sequence[float]) -> dict[str, Metric]:
+    """Returns all metrics by name; those of durations have these upper bounds, in seconds."""
+    return {
+        metric.name: replace(metric, edges=tuple(buckets)) if metric in _DURATIONS else metric
+        for metric in METRICS
+    }

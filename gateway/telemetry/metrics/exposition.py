@@ -1,0 +1,246 @@
+"""The text forms of Prometheus, merged over the files of all workers.
+
+Sources: Prometheus, "Exposition formats", text format 0.0.4; OpenMetrics 1.0.
+"""
+
+import json
+import platform
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import accumulate
+from typing import Final
+
+from gateway.config.metrics import MetricsOptions
+from gateway.telemetry.metrics.cells import CellFile
+from gateway.telemetry.metrics.definitions import Kind, Metric, Slot, with_buckets
+
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = (
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+)
+_PAUSE_EVERY: Final = 32
+"""The number of children after which other threads may run: half a millisecond's worth."""
+
+_LABELS: Final = "\0"
+
+Children = dict[str, list[float]]
+"""The cells of the children of one metric, by their labels in braces."""
+
+
+class Exposition:
+    """The text of all metrics of a gateway, from the files of its workers.
+
+    It needs nothing of the processes that count, so it works in any process that has the files.
+    """
+
+    def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
+        self._metrics = with_buckets(options.buckets)
+        self._files = files
+
+    def prefers_openmetrics(self, accept: str) -> bool:
+        """True if a value of `Accept` asks for OpenMetrics and not for the older text form."""
+        return prefers_openmetrics(accept)
+
+    def text(self, accept: str = "") -> tuple[str, bytes]:
+        """Returns the media type that `accept` prefers, and the text; call it in a thread."""
+        return render(self._files, self._metrics, _facts(), accept)
+
+
+def render(
+    files: Iterable[CellFile],
+    metrics: Mapping[str, Metric],
+    facts: Mapping[str, Mapping[str, str]],
+    accept: str = "",
+) -> tuple[str, bytes]:
+    """Returns the media type that `accept` prefers, and all metrics of all files in it.
+
+    `facts` are gauges of value 1: labels by name. It takes up to a tenth of a second of CPU, so
+    call it in a thread; it lets other threads run meanwhile.
+    """
+    is_open = prefers_openmetrics(accept)
+    merged = merge(files, metrics)
+    lines: list[str] = []
+    for name, labels in facts.items():
+        # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
+        family = name.removesuffix("_info") if is_open else name
+        lines.append(f"# TYPE {family} {'info' if is_open else 'gauge'}\n")
+        lines.append(f"{name}{_braces(labels.items())} 1\n")
+    for name, metric in metrics.items():
+        children = merged.get(name)
+        if children:
+            lines += _head(metric, is_open=is_open)
+            lines += _samples(metric, children, is_open=is_open)
+    if is_open:
+        lines.append("# EOF\n")
+    return OPENMETRICS if is_open else TEXT, "".join(lines).encode()
+
+
+def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str, Children]:
+    """Returns the sums over all files: labels and cells of each child, by name of the metric."""
+    merged: dict[str, Children] = {}
+    for file in files:
+        for number, (key, cells) in enumerate(file.children()):
+            if number % _PAUSE_EVERY == 0:
+                time.sleep(0)
+            name, labels = _name_and_labels(key)
+            metric = metrics.get(name)
+            if metric is None or metric.slots != len(cells):
+                continue  # written with other settings
+            children = merged.setdefault(name, {})
+            known = children.get(labels)
+            children[labels] = list(cells) if known is None else _sum(metric, known, cells)
+    return merged
+
+
+def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
+    total = [a + b for a, b in zip(one, other, strict=True)]
+    total[Slot.CREATED] = min(one[Slot.CREATED], other[Slot.CREATED])
+    if metric.kind is Kind.HISTOGRAM:
+        at = _exemplar_at(metric)
+        latest = one if one[at + 1] >= other[at + 1] else other
+        total[at:] = latest[at:]
+    return total
+
+
+@lru_cache(maxsize=65_536)
+def _name_and_labels(key: str) -> tuple[str, str]:
+    """Returns the name of a metric, and its labels as JSON: they are named when written."""
+    name, *values = json.loads(key)
+    return name, json.dumps(values)
+
+
+def _head(metric: Metric, *, is_open: bool) -> Iterator[str]:
+    name = metric.name
+    if metric.kind is Kind.COUNTER and not is_open:
+        name += "_total"
+    if is_open and metric.unit:
+        yield f"# UNIT {name} {metric.unit}\n"
+    yield f"# HELP {name} {metric.help}.\n"
+    yield f"# TYPE {name} {metric.kind}\n"
+
+
+def _samples(metric: Metric, children: Children, *, is_open: bool) -> Iterator[str]:
+    """Yields the lines of each child, as one text."""
+    lines = _template(metric, is_open=is_open)
+    is_histogram = metric.kind is Kind.HISTOGRAM
+    end = _exemplar_at(metric)
+    for number, (text, cells) in enumerate(children.items()):
+        if number % _PAUSE_EVERY == 0:
+            time.sleep(0)
+        pairs = zip(metric.labels, json.loads(text), strict=False)
+        labels = ",".join([f'{name}="{_escaped(value)}"' for name, value in pairs if value])
+        values: list[object] = [repr(cells[Slot.VALUE])]
+        if is_histogram:
+            buckets = list(accumulate(cells[Slot.BUCKETS : end]))
+            values = [*buckets, *values, buckets[-1]]
+        if is_open and metric.kind is not Kind.GAUGE:
+            values.append(f"{cells[Slot.CREATED]:.3f}")
+        form = lines.with_labels(labels.replace("%", "%%")) if labels else lines.bare
+        written = form % tuple(values)
+        yield _with_exemplar(metric, cells, written) if is_open and is_histogram else written
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """The lines of a child in `%` form: all of them are filled in by one operation."""
+
+    labelled: str
+    """With `_LABELS` in the place of the labels."""
+    bare: str
+    """For a metric without labels."""
+
+    def with_labels(self, labels: str) -> str:
+        """Returns the lines with these labels."""
+        return self.labelled.replace(_LABELS, labels)
+
+
+def _template(metric: Metric, *, is_open: bool) -> _Template:
+    name = metric.name
+    created = [f"{name}_created{{}} %s"] if is_open and metric.kind is not Kind.GAUGE else []
+    if metric.kind is Kind.HISTOGRAM:
+        bounds = [*(_bound(edge, is_open=is_open) for edge in metric.edges), "+Inf"]
+        lines = [f'{name}_bucket{{,le="{bound}"}} %d' for bound in bounds]
+        lines += [f"{name}_sum{{}} %s", f"{name}_count{{}} %d"]
+    else:
+        lines = [f"{name}_total{{}} %s" if metric.kind is Kind.COUNTER else f"{name}{{}} %s"]
+    text = "".join(f"{line}\n" for line in [*lines, *created])
+    return _Template(text.replace("{", "{" + _LABELS), text.replace("{}", "").replace("{,", "{"))
+
+
+def _bound(edge: float, *, is_open: bool) -> str:
+    """Returns an upper bound; OpenMetrics demands the form of a float."""
+    text = f"{edge:.0f}" if edge == int(edge) else repr(edge)
+    return f"{text}.0" if is_open and "." not in text else text
+
+
+def _with_exemplar(metric: Metric, cells: Sequence[float], written: str) -> str:
+    exemplar, bucket = _exemplar(metric, cells)
+    if not exemplar:
+        return written
+    lines = written.split("\n")
+    lines[bucket] += exemplar
+    return "\n".join(lines)
+
+
+def _exemplar(metric: Metric, cells: Sequence[float]) -> tuple[str, int]:
+    """Returns the exemplar of a histogram as the end of a line, and the index of its bucket."""
+    value, time_s, *ids = cells[_exemplar_at(metric) :]
+    if not time_s:
+        return "", -1
+    hexadecimal = struct.pack("=3d", *ids).hex()
+    bucket = sum(edge < value for edge in metric.edges)
+    labels = f'trace_id="{hexadecimal[:32]}",span_id="{hexadecimal[32:]}"'
+    return f" # {{{labels}}} {value!r} {time_s:.3f}", bucket
+
+
+def _exemplar_at(metric: Metric) -> int:
+    return Slot.BUCKETS + len(metric.edges) + 1
+
+
+def _braces(labels: Iterable[tuple[str, str]]) -> str:
+    """Returns labels with their values in braces; empty if there are none."""
+    text = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    return f"{{{text}}}" if text else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """True if a value of `Accept` prefers OpenMetrics 1.0 to text (RFC 9110 section 12.5.1)."""
+    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for item in accept.lower().split(","):
+        name, *parameters = [part.strip() for part in item.split(";")]
+        given = dict(part.partition("=")[::2] for part in parameters)
+        is_known = given.get("version", "1.0.0").strip('"') in ("0.0.1", "0.0.4", "1.0.0")
+        if name in weights and is_known:
+            weights[name] = max(weights[name], _weight(given.get("q", "1")))
+    return weights["application/openmetrics-text"] > weights["text/plain"]
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _facts() -> Mapping[str, Mapping[str, str]]:
+    """Returns what is true of the whole gateway, as labels of gauges of value 1."""
+    release = version("grpc-rest-gateway")
+    module = find_spec("gateway.call")  # compiled if any module is
+    is_python = module is None or str(module.origin).endswith(".py")
+    return {
+        "gateway_build_info": {
+            "version": release,
+            "python": platform.python_version(),
+            "compiled": "false" if is_python else "true",
+        },
+        "target_info": {"service_name": "grpc-rest-gateway", "service_version": release},
+    }

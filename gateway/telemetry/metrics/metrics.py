@@ -1,0 +1,80 @@
+"""The metrics of one process: what it counts into, and the text for those who ask."""
+
+from collections.abc import Callable
+
+from gateway.audit import Audit
+from gateway.config.metrics import MetricsOptions
+from gateway.telemetry.metrics.call_metrics import CallMetrics
+from gateway.telemetry.metrics.cells import MetricFiles
+from gateway.telemetry.metrics.definitions import (
+    AUDIT_EVENTS,
+    CALL_DURATION,
+    GAUGES,
+    WORKER_RESTARTS,
+    Metric,
+    with_buckets,
+)
+from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.request_metrics import RequestMetrics
+from gateway.telemetry.metrics.writing import CellWriter, Count
+
+
+class Metrics:
+    """The metrics that one process counts. All methods are called from its event loop's thread."""
+
+    def __init__(self, options: MetricsOptions, files: MetricFiles, *, scheme: str) -> None:
+        """Counts into the file of this process, and goes on with the counters that it has."""
+        file = files.own
+        self._metrics = with_buckets(options.buckets)
+        self.writer = CellWriter(file)
+        self.requests = RequestMetrics(self.writer, self._metrics, scheme)
+        """The observer of ended requests."""
+        self.exposition = Exposition(options, files.shown)
+        """The text of these metrics, and of those of the other workers if it has their files."""
+        restarts = self.counter(WORKER_RESTARTS)
+        if file.was_used:
+            file.reset(GAUGES)
+            restarts()
+
+    def metric(self, metric: Metric) -> Metric:
+        """Returns a metric with the buckets of the settings."""
+        return self._metrics[metric.name]
+
+    def counter(self, metric: Metric, *values: str) -> Count:
+        """Returns the function that adds one to a child of a counter."""
+        writer, at = self.writer, self.writer.child(metric, values)
+        return lambda: writer.add(at)
+
+    def by_value(self, metric: Metric) -> Callable[[str], None]:
+        """Returns the function that adds one to the child of a counter with a value of its label.
+
+        The values must come from the settings or the code, never from a client.
+        """
+        counts: dict[str, Count] = {}
+
+        def count(value: str) -> None:
+            known = counts.get(value)
+            if known is None:
+                known = counts[value] = self.counter(metric, value)
+            known()
+
+        return count
+
+    def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
+        """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
+        return CallMetrics(self.writer, self.metric(CALL_DURATION), rpc_method, upstream)
+
+    def audit(self, audit: Audit) -> Audit:
+        """Returns an audit trail that also counts what is recorded in `audit`."""
+        return _CountingAudit(audit, self)
+
+
+class _CountingAudit:
+    def __init__(self, audit: Audit, metrics: Metrics) -> None:
+        self._audit = audit
+        self._count = metrics.by_value(AUDIT_EVENTS)
+
+    def record(self, event: str, /, **fields: str) -> None:
+        """Records and counts an event."""
+        self._count(event)
+        self._audit.record(event, **fields)

@@ -1,0 +1,90 @@
+"""Measures regularly what no request tells of: connections, memory, and delays of the loop."""
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gateway.telemetry.metrics.definitions import (
+    ACTIVE_REQUESTS,
+    CONNECTIONS,
+    CPU,
+    LOOP_LAG,
+    LOST_LINES,
+    MEMORY,
+)
+from gateway.telemetry.metrics.metrics import Metrics
+
+_EVERY_S: Final = 0.25
+_TICKS: Final = 4
+"""The number of timers after which all is sampled, which is once a second."""
+_STATM: Final = Path("/proc/self/statm")
+
+Load = Callable[[], tuple[int, int]]
+"""Returns the number of open connections, and of those with a request in progress."""
+Total = Callable[[], float]
+"""Returns a sum that only grows while this process lives."""
+
+
+class Sampler:
+    """Samples this process until `stop`."""
+
+    def __init__(self, metrics: Metrics, load: Load, lost_lines: Total, *, scheme: str) -> None:
+        """Starts to sample; the event loop must be running. `lost_lines` are those of all logs."""
+        writer = self._writer = metrics.writer
+        self._load = load
+        self._lag = metrics.metric(LOOP_LAG)
+        self._lag_at = writer.child(self._lag, ())
+        self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
+        self._connections_at = writer.child(CONNECTIONS, ())
+        self._memory_at = writer.child(MEMORY, ())
+        totals = ((CPU, _used_s), (LOST_LINES, lost_lines))
+        self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
+        self._added = [0.0 for _ in totals]
+        self._loop = asyncio.get_running_loop()
+        self._ticks = 0
+        self._sample()
+        self._due_s = time.monotonic() + _EVERY_S
+        self._timer = self._loop.call_later(_EVERY_S, self._tick)
+
+    def stop(self) -> None:
+        """Ends the sampling, after a last sample."""
+        self._timer.cancel()
+        self._sample()
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        self._writer.observe(self._lag_at, self._lag.edges, max(0.0, now_s - self._due_s))
+        self._ticks += 1
+        if self._ticks % _TICKS == 0:
+            self._sample()
+        self._due_s = time.monotonic() + _EVERY_S
+        self._timer = self._loop.call_later(_EVERY_S, self._tick)
+
+    def _sample(self) -> None:
+        connections, active = self._load()
+        self._writer.set(self._connections_at, connections)
+        self._writer.set(self._active_at, active)
+        self._writer.set(self._memory_at, _resident_bytes())
+        for number, (at, total) in enumerate(self._totals):
+            now = total()
+            # Only what is new: the cell also has the sum of the processes before this one.
+            self._writer.add(at, now - self._added[number])
+            self._added[number] = now
+
+
+def _used_s() -> float:
+    """Returns the seconds of CPU, in user code and in the system, of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _resident_bytes() -> int:
+    """Returns the resident memory of this process (proc(5)); the peak where /proc is missing."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

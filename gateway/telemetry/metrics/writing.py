@@ -1,0 +1,56 @@
+"""Writes cells: counters, gauges, histograms and exemplars of the process they belong to."""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.telemetry.metrics.cells import CellFile
+from gateway.telemetry.metrics.definitions import Metric, Slot
+
+_ID_BYTES: Final = 24
+"""The length of a trace id and a span id (W3C Trace Context section 3.2.2)."""
+
+Count = Callable[[], None]
+"""Adds one to a counter. It must be called from the thread of the event loop."""
+
+
+class CellWriter:
+    """Creates children in a file and writes their cells. All calls come from one thread."""
+
+    def __init__(self, file: CellFile) -> None:
+        self.file = file
+
+    def child(self, metric: Metric, values: Sequence[str]) -> int:
+        """Returns the index of the first cell of a child, which is created if there is none."""
+        at = self.file.child(metric.name, values, metric.slots)
+        if not self.file.cells[at]:
+            self.file.cells[at + Slot.CREATED] = time.time()
+        return at
+
+    def add(self, at: int, amount: float = 1.0) -> None:
+        """Adds to the value of a counter."""
+        self.file.cells[at + Slot.VALUE] += amount
+
+    def set(self, at: int, value: float) -> None:
+        """Sets the value of a gauge."""
+        self.file.cells[at + Slot.VALUE] = value
+
+    def observe(self, at: int, edges: Sequence[float], value: float) -> None:
+        """Adds a value to a histogram with these upper bounds; a bound belongs to its bucket."""
+        cells = self.file.cells
+        cells[at + Slot.BUCKETS + bisect_left(edges, value)] += 1.0
+        cells[at + Slot.SUM] += value
+
+    def note_exemplar(self, at: int, value: float, time_s: float, ids: bytes) -> None:
+        """Replaces an exemplar: its value, its time in seconds since 1970, and its 24 bytes of ids.
+
+        The time is zero meanwhile, so that a reader does not take half of one.
+        """
+        cells = self.file.cells
+        cells[at + 1] = 0.0
+        cells[at] = value
+        begin = (at + 2) * 8
+        end = begin + _ID_BYTES
+        self.file.octets[begin:end] = ids
+        cells[at + 1] = time_s

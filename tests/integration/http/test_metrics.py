@@ -1,0 +1,152 @@
+"""`GET /metrics` of a running gateway, as Prometheus reads it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
+
+from gateway.exchange.endpoints import EndpointRegistry
+from tests.support.http import RawClient, connected, echo_gateway
+from tests.support.polling import first
+
+Values = dict[str, list[tuple[dict[str, str], float]]]
+PUBLIC = {"public": True}
+
+
+async def scraped(client: RawClient, *headers: str) -> Values:
+    """The samples by name: their labels and values."""
+    answer = await client.get("/metrics", *headers)
+    assert answer.status == 200
+    found: Values = {}
+    for family in text_families(answer.body.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+async def scraped_until(client: RawClient, is_there: Callable[[Values], bool]) -> Values:
+    """The samples of the first scrape of which this is true: a text may be sent twice."""
+    return await first(lambda: scraped(client), is_there, within_s=20)
+
+
+async def test_a_request_and_its_call_are_counted() -> None:
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        assert (await client.get("/v1/echo/hello")).status == 200
+        assert (await client.get("/v1/echo/hello?nonsense=1")).status == 400
+        assert (await client.get("/nowhere/secret")).status == 404
+        found = await scraped(client)
+    counts = {
+        (labels.get("http_route", ""), labels["http_response_status_code"]): value
+        for labels, value in found["http_server_request_duration_seconds_count"]
+    }
+    assert counts == {("/v1/echo/{text}", "200"): 1, ("/v1/echo/{text}", "400"): 1, ("", "404"): 1}
+    ((labels, calls),) = found["rpc_client_call_duration_seconds_count"]
+    assert calls == 1
+    assert labels == {
+        "rpc_system_name": "grpc",
+        "rpc_method": "echo.v1.EchoService/Echo",
+        "gateway_upstream": "echo",
+        "rpc_response_status_code": "OK",
+    }
+    assert "secret" not in str(found)
+    ((_, connections),) = found["gateway_connections"]
+    assert connections >= 0
+    assert found["process_resident_memory_bytes"][0][1] > 1e6
+
+
+async def test_a_stream_is_counted_when_it_ends() -> None:
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        assert (await client.get("/v1/echo/hello:repeat?count=2")).status == 200
+        found = await scraped(client)
+    ((labels, calls),) = found["rpc_client_call_duration_seconds_count"]
+    assert (labels["rpc_response_status_code"], calls) == ("OK", 1)
+    ((_, requests),) = found["http_server_request_duration_seconds_count"]
+    assert requests == 1
+
+
+async def test_a_refusal_is_counted_with_its_rule_and_no_call() -> None:
+    filters = [{"name": "wanted", "require_headers": {"X-Wanted": "*"}, "paths": ["/v1/**"]}]
+    policies = [{"selector": "echo.v1.*", "rate_limits": [{"limit": 1, "window_s": 60}]}]
+    async with (
+        echo_gateway(metrics=PUBLIC, filters=filters, policies=policies) as gateway,
+        connected(gateway) as client,
+    ):
+        await client.get("/v1/echo/hello")
+        for _ in range(4):
+            await client.get("/v1/echo/hello", "X-Wanted: yes")
+        found = await scraped(client)
+    assert found["gateway_filter_refused_total"] == [({"rule": "wanted"}, 1)]
+    ((_, limited),) = found["gateway_rate_limited_total"]
+    assert limited == 3
+    # The audit trail has the first refusal of each kind, and not one line for each.
+    assert found["gateway_audit_events_total"] == [({"event": "policy.refused"}, 2)]
+    ((_, calls),) = found["rpc_client_call_duration_seconds_count"]
+    assert calls == 1
+
+
+async def test_a_scrape_is_neither_counted_nor_logged(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    async with (
+        echo_gateway(metrics=PUBLIC, log={"access": str(log)}) as gateway,
+        connected(gateway) as client,
+    ):
+        await scraped(client)
+        await client.get("/v1/echo/hello")
+        name = "http_server_request_duration_seconds_count"
+        found = await scraped_until(client, lambda found: name in found)
+    assert len(found[name]) == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [one["url.path"] for one in lines if "url.path" in one] == ["/v1/echo/hello"]
+
+
+async def test_openmetrics_is_sent_to_those_who_prefer_it() -> None:
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        trace = f"traceparent: 00-{'a1' * 16}-{'b2' * 8}-01"
+        await client.get("/v1/echo/hello", trace)
+        answer = await client.get(
+            "/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+        )
+    assert str(answer.header("Content-Type")).startswith("application/openmetrics-text")
+    exemplars = [
+        sample.exemplar
+        for family in open_families(answer.body.decode())
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+    assert [one.labels["trace_id"] for one in exemplars] == ["a1" * 16]
+
+
+async def test_nothing_is_served_unless_it_is_public() -> None:
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        assert (await client.get("/metrics")).status == 404
+        assert gateway.exposition is not None
+        assert b"gateway_build_info{" in gateway.exposition.text()[1]
+
+
+async def test_lines_that_the_log_lost_are_counted(tmp_path: Path) -> None:
+    log = {"access": "/dev/full", "events": "off"}
+    async with echo_gateway(metrics=PUBLIC, log=log) as gateway, connected(gateway) as client:
+        await client.get("/v1/echo/hello")
+        await scraped_until(client, lambda found: found["gateway_log_lost_total"] != [({}, 0)])
+
+
+async def test_metrics_can_be_off() -> None:
+    off = {"enabled": False, "public": True}
+    async with echo_gateway(metrics=off) as gateway, connected(gateway) as client:
+        assert (await client.get("/v1/echo/hello")).status == 200
+        assert (await client.get("/metrics")).status == 404
+        assert gateway.exposition is None
+
+
+async def test_an_endpoint_of_another_listener_can_show_them() -> None:
+    from gateway.endpoints.metrics import PATH, metrics_endpoint
+    from tests.support.site import make_request
+
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        await client.get("/v1/echo/hello")
+        assert gateway.exposition is not None
+        registry = EndpointRegistry({PATH: {"GET": metrics_endpoint(gateway.exposition)}})
+        response = await registry.answer(make_request(PATH))
+    assert b"http_server_request_duration_seconds_count{" in response.body

@@ -1,0 +1,85 @@
+"""The code and the duration of each call to a back end, as they are reported."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from gateway.call import Call, Deadline, Handler, Reply
+from gateway.interceptors.measure import Measure
+from gateway.status import Code, StatusError
+from tests.support.front_end import schema
+
+METHOD = schema().methods["front.v1.Front.GetItem"]
+
+
+class Observed(list[tuple[Code, float]]):
+    """The reports of calls."""
+
+    def __call__(self, code: Code, duration_s: float) -> None:
+        self.append((code, duration_s))
+
+    @property
+    def codes(self) -> list[Code]:
+        return [code for code, _ in self]
+
+
+async def test_a_reply_is_reported_with_its_duration() -> None:
+    seen = Observed()
+
+    async def answer(_: Call) -> Reply:
+        await asyncio.sleep(0.02)
+        return Reply(b"ok")
+
+    assert (await Measure(seen)(Call(METHOD, message=b""), answer)).message == b"ok"
+    assert seen.codes == [Code.OK]
+    assert seen[0][1] >= 0.02
+
+
+async def test_a_failure_is_reported_and_raised() -> None:
+    seen = Observed()
+
+    async def fail(_: Call) -> Reply:
+        raise StatusError(Code.NOT_FOUND, "no")
+
+    with pytest.raises(StatusError, match="no"):
+        await Measure(seen)(Call(METHOD, message=b""), fail)
+    assert seen.codes == [Code.NOT_FOUND]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "code"), [(None, Code.CANCELLED), (60, Code.CANCELLED), (-1, Code.DEADLINE_EXCEEDED)]
+)
+async def test_a_cancelled_call_is_reported_with_the_reason(
+    left_s: float | None, code: Code
+) -> None:
+    seen = Observed()
+    deadline = None if left_s is None else Deadline(time.monotonic() + left_s)
+    with pytest.raises(asyncio.CancelledError):
+        await Measure(seen)(Call(METHOD, message=b"", deadline=deadline), cancelled())
+    assert seen.codes == [code]
+
+
+def cancelled() -> Handler:
+    async def handler(_: Call) -> Reply:
+        raise asyncio.CancelledError
+
+    return handler
+
+
+async def test_a_stream_is_reported_when_its_call_ends() -> None:
+    async def messages() -> AsyncGenerator[bytes]:
+        yield b"one"
+
+    async def answer(_: Call) -> Reply:
+        return Reply(messages=messages())
+
+    seen = Observed()
+    call = Call(METHOD, message=b"")
+    reply = await Measure(seen)(call, answer)
+    assert seen == []
+    assert reply.messages is not None
+    assert [one async for one in reply.messages] == [b"one"]
+    call.end(Code.DATA_LOSS)
+    assert seen.codes == [Code.DATA_LOSS]
