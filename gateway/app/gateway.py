@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.app.file_limit import fit_connections
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
+from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
@@ -38,6 +40,8 @@ class Gateway:
     """The listener that accepts the connections."""
     exposition: Exposition | None = None
     """The text of the metrics; None if they are off."""
+    health: Health = field(default_factory=Health)
+    """The readiness that the health check on the public port shows."""
 
     @property
     def url(self) -> str:
@@ -75,7 +79,10 @@ async def open_gateway(
         opened = await open_site(
             config, logs, stack, interceptors, balancing=balancing, metrics=metrics
         )
+        health, path = Health(), config.health.path
         exchange = Exchange(opened.site)
+        if path is not None:
+            exchange = HealthCheckedExchange(opened.site, path, health.answer)
         listener = await stack.enter_async_context(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
@@ -91,6 +98,7 @@ async def open_gateway(
             config.scheme,
             listener,
             None if metrics is None else metrics.exposition,
+            health,
         )
 
 

@@ -9,6 +9,7 @@ from gateway.app.site import compose, counters_url, load_schema
 from gateway.audit import NO_AUDIT
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
+from gateway.endpoints.admin.admission import read_token
 from gateway.interceptors.loading import load_interceptors
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.listeners.sockets import check_listen
@@ -73,7 +74,13 @@ def endpoints(config: Config) -> Reports:
 async def _check(config: Config, *, online: bool) -> Checked:
     faults: dict[str, None] = {}
     notes = []
-    for look in (check_shared, lambda _: check_listen(config.listen), _check_tls, _check_logs):
+    for look in (
+        check_shared,
+        lambda _: check_listen(config.listen),
+        _check_admin,
+        _check_tls,
+        _check_logs,
+    ):
         with _collecting(faults):
             look(config)
     if online:
@@ -148,6 +155,12 @@ async def _check_stores(config: Config, faults: dict[str, None]) -> None:
                     await store.ping()
                 except StoreUnavailableError as error:
                     faults.setdefault(f"{setting}: the store is unavailable: {error}")
+
+
+def _check_admin(config: Config) -> None:
+    if config.admin.listen is not None:
+        check_listen(config.admin.listen)
+    read_token(config.admin)
 
 
 def _check_tls(config: Config) -> None:

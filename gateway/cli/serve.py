@@ -23,8 +23,7 @@ def serve_command(settings: Config) -> None:
     if not settings.upstreams:
         fail("no back end to call: give --upstream HOST:PORT")
     if settings.workers != 1:
-        serve_workers(settings, say)
-        return
+        raise SystemExit(serve_workers(settings, say))
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.
     gc.disable()
@@ -33,9 +32,10 @@ def serve_command(settings: Config) -> None:
 
         is_logged = are_in_log(settings.log)
         started, stopping = (_nothing, _nothing) if is_logged else (_announce, _announce_end)
-        run(serve(settings, started=started, stopping=stopping))
+        code = run(serve(settings, started=started, stopping=stopping))
     finally:
         gc.enable()
+    raise SystemExit(code)
 
 
 def _announce(gateway: "Gateway") -> None:

@@ -9,15 +9,18 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.config.admin import AdminOptions
 from gateway.config.auth import AuthOptions
 from gateway.config.compat import Compat, with_compat
 from gateway.config.compression import CompressionOptions
 from gateway.config.cors import CorsOptions
 from gateway.config.deadlines import DeadlineOptions
+from gateway.config.drain import DrainOptions
 from gateway.config.extensions import InterceptorOptions
 from gateway.config.filters import FilterRule
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.headers import SecurityHeaderOptions
+from gateway.config.health import HealthOptions
 from gateway.config.json import JsonOptions
 from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
@@ -51,6 +54,9 @@ class Config(Section):
     """The number of processes that share the port; 0 for one per core, within the CPU affinity and
     the CPU quota of the container."""
     supervisor: SupervisorOptions = SupervisorOptions()
+    drain: DrainOptions = DrainOptions()
+    admin: AdminOptions = AdminOptions()
+    health: HealthOptions = HealthOptions()
     descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()
     """FileDescriptorSet files, from protoc or buf."""
     modules: tuple[Annotated[str, Words("a module", "gen.library.v1")], ...] = ()

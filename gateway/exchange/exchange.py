@@ -90,7 +90,7 @@ class Exchange:
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
             site.rendering.describe_failure(request, response)
-            if isinstance(error, asyncio.CancelledError) and not request.is_overdue:
+            if isinstance(error, asyncio.CancelledError) and request.interruption is None:
                 gone = error
         if not self._add_headers(site, request, response):
             code, response = _INTERNAL, _bare_error(dialect, request)
@@ -148,8 +148,7 @@ def _failure(request: Request, error: BaseException) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, asyncio.CancelledError):
-        code = Code.DEADLINE_EXCEEDED if request.is_overdue else Code.CANCELLED
-        return StatusError(code, "the call did not finish in time")
+        return request.interruption or StatusError(Code.CANCELLED, "the client has disconnected")
     logger.error("request %s failed", request.id, exc_info=error)
     return StatusError(_INTERNAL, "internal error")
 
@@ -178,7 +177,7 @@ async def _wait_for(request: Request, ending: Awaitable[None]) -> asyncio.Cancel
     try:
         await ending
     except asyncio.CancelledError as error:
-        return None if request.is_overdue else error
+        return error if request.interruption is None else None
     except Exception:
         logger.exception("the call of request %s failed while it ended", request.id)
     return None

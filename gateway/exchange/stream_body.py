@@ -52,6 +52,9 @@ class ResponseStream:
         self._framing = framing
         self._bytes = 0
         self._is_over = False
+        self._interruption: StatusError | None = None
+        self._is_waiting = False
+        """True while a task waits for the next message."""
 
     def __aiter__(self) -> "ResponseStream":
         return self
@@ -73,11 +76,19 @@ class ResponseStream:
         self._bytes += len(piece)
         return piece
 
+    def interrupt(self, error: StatusError) -> bool:
+        """Makes `error` the end of the stream; True if a waiting task must be cancelled."""
+        self._interruption = error
+        return self._is_waiting
+
     async def aclose(self) -> None:
         """Ends the call as cancelled, if it has not ended."""
         await self._end(Code.CANCELLED)
 
     async def _next(self) -> bytes:
+        if (interruption := self._interrupted_by()) is not None:
+            return await self._fail(interruption)
+        self._is_waiting = True
         try:
             return await self._framed(await anext(self._call))
         except StopAsyncIteration:
@@ -85,11 +96,20 @@ class ResponseStream:
         except StatusError as error:
             return await self._fail(error)
         except asyncio.CancelledError:
-            await self.aclose()
-            raise
+            interruption, task = self._interrupted_by(), asyncio.current_task()
+            if interruption is None or task is None:
+                await self.aclose()
+                raise
+            task.uncancel()  # only the wait was cancelled
+            return await self._fail(interruption)
         except Exception:
             logger.exception("a stream failed")
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
+        finally:
+            self._is_waiting = False
+
+    def _interrupted_by(self) -> StatusError | None:
+        return self._interruption
 
     async def _framed(self, message: bytes) -> bytes:
         if self._framing is None:  # raw bytes: a slice of the message, cheap on the event loop

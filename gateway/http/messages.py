@@ -67,6 +67,12 @@ class BodyStream(Protocol):
             ConnectionError: the stream failed, and its format cannot express errors.
         """
 
+    def interrupt(self, error: StatusError) -> bool:
+        """Makes `error` the end of the stream, instead of its next piece.
+
+        Returns True if a task waits for that piece: it must be cancelled, and gets the end.
+        """
+
     async def aclose(self) -> None:
         """Ends the call if it has not ended."""
 
@@ -105,7 +111,7 @@ class Request:
     """A request whose head has arrived; its body is read only on demand.
 
     `path` and `query` are raw: nothing is decoded, and dot segments are kept. After `deadline_s`,
-    on the loop's clock, the connection sets `is_overdue` and then cancels the task of the request.
+    on the loop's clock, the connection sets `interruption` and cancels the task of the request.
     """
 
     __slots__ = (
@@ -117,7 +123,7 @@ class Request:
         "fields",
         "headers",
         "id",
-        "is_overdue",
+        "interruption",
         "method",
         "open_call",
         "own_headers",
@@ -155,7 +161,8 @@ class Request:
         self.wants_websocket = False
         self.body_bytes = 0
         self.deadline_s = math.inf
-        self.is_overdue = False
+        self.interruption: StatusError | None = None
+        """The error with which the connection ends the request; None if it does not."""
 
 
 class Response:

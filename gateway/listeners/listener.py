@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
-from socket import AF_UNIX
+from socket import AF_UNIX, SHUT_RD, socket
 
 from gateway.config.limits import Limits
 from gateway.config.tls import TlsServer
@@ -43,6 +43,9 @@ class Listener:
         """The sockets that connections are accepted from: its own, and those of workers that cannot
         answer."""
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
+        self._limits = exchange.limits
+        self._last: set[asyncio.Task[object]] = set()
+        """The tasks that open the last connections."""
 
     async def start(self, sockets: Sockets) -> None:
         """Serves on bound sockets, and takes ownership of them.
@@ -82,28 +85,74 @@ class Listener:
         so each gets a duplicate.
         """
         loop = asyncio.get_running_loop()
-        exchange, port = self._exchange, self.port
         if self._tls is not None:
             return [
                 await loop.create_server(
-                    lambda: TlsProtocol(loop, exchange, port),
+                    self._connection,
                     sock=one.dup(),
                     backlog=BACKLOG,
                     ssl=self._tls.context,
-                    ssl_handshake_timeout=exchange.limits.header_timeout_s,
-                    ssl_shutdown_timeout=exchange.limits.body_timeout_s,
+                    ssl_handshake_timeout=self._limits.header_timeout_s,
+                    ssl_shutdown_timeout=self._limits.body_timeout_s,
                 )
                 for one in sockets
             ]
         servers: list[asyncio.AbstractServer] = []
         for one in sockets:
             opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
-            servers.append(
-                await opening(
-                    lambda: HttpProtocol(loop, exchange, port), sock=one.dup(), backlog=BACKLOG
-                )
-            )
+            servers.append(await opening(self._connection, sock=one.dup(), backlog=BACKLOG))
         return servers
+
+    def _connection(self) -> HttpProtocol:
+        loop = asyncio.get_running_loop()
+        kind = HttpProtocol if self._tls is None else TlsProtocol
+        return kind(loop, self._exchange, self.port)
+
+    @property
+    def has_handshakes(self) -> bool:
+        """True while one of the last connections is being opened."""
+        return bool(self._last)
+
+    def stop_accepting(self, *, is_port_closed: bool, idle_s: float) -> None:
+        """Accepts the connections that wait, and no more; connections end with their next answer.
+
+        An idle connection is closed after `idle_s` seconds. With `is_port_closed`, other processes
+        that hold the same sockets cannot accept any more either.
+        """
+        own = self._sockets.get(_OWN, [])
+        for number, sockets in list(self._sockets.items()):
+            self.cease(number)
+            for one in sockets:
+                self._accept_waiting(one)
+        for one in own:
+            if is_port_closed:
+                # Other processes may hold the socket: their copies would keep it listening.
+                with suppress(OSError):
+                    one.shutdown(SHUT_RD)
+            one.close()
+        keep_alive_s = min(self._limits.keep_alive_s, idle_s)
+        self._limits = self._limits.model_copy(update={"keep_alive_s": keep_alive_s})
+        self.port.drain(asyncio.get_running_loop().time())
+
+    def _accept_waiting(self, listening: socket) -> None:
+        """Accepts the connections in the backlog, which the kernel would reset."""
+        loop = asyncio.get_running_loop()
+        listening.settimeout(0)
+        while True:
+            try:
+                accepted, _ = listening.accept()
+            except OSError:  # with BlockingIOError, none is left
+                return
+            tls = None if self._tls is None else self._tls.context
+            opening = loop.connect_accepted_socket(
+                self._connection,
+                accepted,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else self._limits.header_timeout_s,
+            )
+            task = loop.create_task(_opened(opening))
+            self._last.add(task)
+            task.add_done_callback(self._last.discard)
 
     async def _renew_tls(self) -> None:
         if self._tls is None or not self._tls.renewed():
@@ -119,17 +168,17 @@ class Listener:
 
     async def sweep(self) -> None:
         """Updates the date and enforces the time limits of connections, until cancelled."""
-        limits = self._exchange.limits
-        shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
         loop = asyncio.get_running_loop()
         while True:
+            limits = self._limits
+            shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
             await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
             self.port.date = http_date()
             try:
                 await self._renew_tls()
             except Exception:
                 logger.exception("TLS could not start to use its new certificates")
-            self._enforce_limits(loop.time(), limits)
+            self._enforce_limits(loop.time(), self._limits)
 
     def _enforce_limits(self, now_s: float, limits: Limits) -> None:
         # A fault in one connection ends this connection, not the time limits of all others.
@@ -164,6 +213,12 @@ class Listener:
         await asyncio.sleep(0)
 
 
+async def _opened(opening: Awaitable[object]) -> None:
+    # The client may leave before its connection is open, which is no failure of the gateway.
+    with suppress(OSError):
+        await opening
+
+
 @asynccontextmanager
 async def open_listener(
     listen: str,
@@ -189,7 +244,7 @@ async def open_listener(
     try:
         yield listener
     finally:
-        await listener.close()
+        await listener.close(0 if listener.port.is_draining else _GRACE_S)
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper

@@ -26,7 +26,17 @@ class Port:
         """The work that waits for a later turn of the loop."""
         self.slow = SlowClients(loop, limits)
         """The clients whose write buffers are full."""
+        self.is_draining = False
+        """True if each connection ends with its next answer."""
+        self.draining_since_s = 0.0
+        """The time since which idle connections are counted as idle while the port drains."""
         self._most_connections = limits.connections
+
+    def drain(self, now_s: float) -> None:
+        """Lets each connection end with its next answer, and ends all WebSockets."""
+        self.is_draining, self.draining_since_s = True, now_s
+        for connection in list(self.connections):
+            connection.end_upgrade()
 
     def admit(self, connection: asyncio.Protocol) -> StatusError | None:
         """Registers a new connection, or returns the error to reject it with."""

@@ -1,9 +1,16 @@
 """The messages between the supervisor and its workers."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from gateway.config.log import LogLevel
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.metrics.cells import MetricFiles
+
+CUT: Final = 3
+"""The exit code of a process that drained, but had to cut requests."""
+ONE_SIGNAL_S: Final = 0.2
+"""Signals within this time are one: `timeout` and terminals can send it to a process twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +19,18 @@ class Started:
 
     routes: int
     warnings: tuple[str, ...]
+    table: tuple[tuple[str, str, str], ...]
+    """The HTTP method, path and RPC method of each route; empty without an admin
+    listener, which shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The counts of one process at this moment."""
+
+    connections: int
+    requests: int
+    """The requests in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +52,37 @@ class StandIn:
     numbers: frozenset[int]
 
 
-Report = Started | Failed | Leaving
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The order to end when the requests in progress are finished; all workers get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The order to end the requests in progress, and then to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """The order to report the counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLevel:
+    """The order to change the log level."""
+
+    level: LogLevel
+
+
+@dataclass(frozen=True, slots=True)
+class SetReady:
+    """The order to answer the health check on the public port as ready, or not."""
+
+    is_ready: bool
+
+
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady
+Report = Started | Told | Failed | Leaving
 
 
 @dataclass(frozen=True, slots=True)

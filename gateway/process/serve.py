@@ -13,9 +13,13 @@ from typing import Any, TypeVar
 from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
+from gateway.endpoints.admin.operations import RouteRow
+from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
-from gateway.process.orders import Assignment
+from gateway.process.one_process import OneProcess, operated
+from gateway.process.orders import CUT, Assignment, Told
+from gateway.process.shutdown import Shutdown
 from gateway.process.watched import SupervisorLink
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
@@ -47,39 +51,72 @@ async def serve(
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
     link: SupervisorLink | None = None,
-) -> None:
+) -> int:
     """Serves until SIGINT or SIGTERM, or until the supervisor of this process has ended.
+
+    Returns the exit code: 0, or 3 if requests had to be cut.
 
     Raises:
         StartUpError: it cannot start; the message has the reason.
     """
-    stopped = asyncio.Event()
+    shutdown = Shutdown()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    shutdown.listen_to(loop, is_worker=link is not None)
     if link is not None:
-        link.attach(loop, stopped.set)
+        link.attach(loop, shutdown)
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
+        opening = operated(config, logs.levels, is_worker=link is not None)
         with logs.speaking_for_program(), _levels_by_signal(logs.levels):
             since_s = time.monotonic()
             assignment = None if link is None else link.assignment
             _announce_start(assignment)
             files = None if assignment is None else assignment.metric_files
-            async with open_gateway(
-                config, sockets=sockets, logs=logs, metric_files=files
-            ) as gateway:
+            async with (
+                opening as operations,
+                open_gateway(config, sockets=sockets, logs=logs, metric_files=files) as gateway,
+            ):
+                _show(gateway, operations)
+                if link is not None:
+                    link.operate(operations)
                 _settle()
                 _announce(gateway, assignment)
                 started(gateway)
                 giving_back = asyncio.create_task(give_back_memory())
-                await stopped.wait()
+                await shutdown.begun.wait()
                 giving_back.cancel()
                 logger.info("finishing the requests under way", extra=about("gateway.draining"))
+                operations.ends()
+                await shutdown.wait(config.drain.delay_s)
                 stopping()
+                assert gateway.listener is not None  # noqa: S101 - it was opened with a port
+                cut = await drain(
+                    gateway.listener,
+                    config.drain,
+                    shutdown.cut,
+                    is_port_closed=shutdown.is_for_all,
+                )
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
+    return CUT if cut else 0
+
+
+def _show(gateway: Gateway, operations: OneProcess) -> None:
+    """Shows the gateway to its operators."""
+    rows = [
+        RouteRow(binding.http_method, str(binding.template), binding.method.full_name)
+        for binding in gateway.transcoder.bindings
+    ]
+
+    def counts() -> Told:
+        connections = () if gateway.listener is None else gateway.listener.port.connections
+        return Told(len(connections), sum(one.is_busy for one in connections))
+
+    def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument
+        gateway.health.is_ready = is_ready
+
+    operations.serves(gateway.url, rows, counts, set_ready)
 
 
 def _settle() -> None:

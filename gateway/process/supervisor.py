@@ -11,13 +11,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
+from gateway.process.inbox import Inbox
+from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain
 from gateway.process.pulse import LATE_S
 from gateway.process.worker import Worker, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
@@ -25,13 +27,16 @@ from gateway.status import StartUpError
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.exposition import Exposition
 
+if TYPE_CHECKING:
+    from gateway.process.supervised import Supervised
+
 __all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
 
 Say = Callable[[str], None]
 """Prints a line for the operator."""
 
-# Longer than the time that a gateway allows for its last requests.
-_GRACE_S = 30.0
+# The time that workers have beyond `drain.grace_s`, for their last answers and calls.
+_ENDING_S: Final = 10.0
 _CHECK_EVERY_S: Final = 0.5
 """The interval of the checks that every worker has sent heartbeats."""
 _MOST_FIRST_STARTS: Final = 5
@@ -42,8 +47,10 @@ _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
 
-def serve_workers(config: Config, say: Say) -> None:
+def serve_workers(config: Config, say: Say) -> int:
     """Serves with several processes until SIGINT or SIGTERM.
+
+    Returns the exit code: 0, or 3 if requests had to be cut.
 
     Raises:
         StartUpError: the port is not available, the first worker cannot start, or tokens and keys
@@ -55,14 +62,18 @@ def serve_workers(config: Config, say: Say) -> None:
     scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
-        Supervisor(config, sockets, heard, say).run(url)
+        return Supervisor(config, sockets, heard, say).run(url)
 
 
 class Supervisor:
     """Keeps a process in the place of every worker, until a signal ends the gateway."""
 
     def __init__(
-        self, config: Config, sockets: Sequence[Sockets], heard: socket.socket, say: Say
+        self,
+        config: Config,
+        sockets: Sequence[Sockets],
+        heard: socket.socket,
+        say: Say,
     ) -> None:
         self._config = config
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
@@ -85,19 +96,43 @@ class Supervisor:
         self._first_starts = 0
         self._checked_s = time.monotonic()
         self._ending = False
+        self._inbox = Inbox()
+        self._operations: Supervised | None = None
 
-    def run(self, url: str) -> None:
-        """Starts the workers and watches them; returns when the last has ended.
+    def run(self, url: str) -> int:
+        """Starts the workers and watches them; returns the exit code when the last has ended.
 
         Raises:
             StartUpError: the first worker cannot start, so none can.
         """
         self._url = url
         try:
-            while not self._ending:
-                self._watch()
-        finally:
+            with self._admin():
+                while not self._ending:
+                    self._watch()
+                return self._drain()
+        except BaseException:
             self._drain()
+            raise
+        finally:
+            self._inbox.close()
+
+    @contextmanager
+    def _admin(self) -> Iterator[None]:
+        """Serves the admin listener, if there is one, in a thread."""
+        listen = self._config.admin.listen
+        if listen is None:
+            yield
+            return
+        # Only now, because this code is needed for nothing else in this process.
+        from gateway.process.supervised import AdminThread, Supervised  # noqa: PLC0415
+
+        self._operations = Supervised(self._config, self._workers, self._inbox)
+        thread = AdminThread(self._config, listen, self._operations)
+        try:
+            yield
+        finally:
+            thread.stop()
 
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""
@@ -111,6 +146,8 @@ class Supervisor:
         now_s = time.monotonic()
         if self._heard in ready:
             self._handle_signals()
+        if self._inbox.heard in ready:
+            self._inbox.run()
         for worker in self._workers:
             if worker.pulse is not None and worker.pulse.connection in ready:
                 worker.pulse.read(now_s)
@@ -125,7 +162,7 @@ class Supervisor:
         """Waits for a report or the end of a worker, for a signal, or for the next task."""
         due_s = [now_s + _CHECK_EVERY_S]
         due_s += [worker.due_s for worker in wanted if worker.process is None]
-        waited: list[Connection | socket.socket | int] = [self._heard]
+        waited: list[Connection | socket.socket | int] = [self._heard, self._inbox.heard]
         for worker in self._workers:
             if worker.process is not None:
                 waited.append(worker.process.sentinel)
@@ -138,9 +175,16 @@ class Supervisor:
     def _take_reports(self, worker: Worker) -> None:
         """Takes the reports of a worker; announces the first worker that serves."""
         report = worker.take_reports()
-        if report is None or not self._is_first:
+        if report is None:
+            return
+        operations = self._operations
+        if operations is not None:
+            operations.started(worker)
+        if not self._is_first:
             return
         self._is_first = False
+        if operations is not None:
+            operations.serves(self._url, report.table)
         # It listens, so no other program can bind the port: SO_REUSEADDR is safe from now on.
         keep_rebindable([one for each in self._workers for one in each.sockets])
         if not are_in_log(self._config.log):
@@ -196,22 +240,68 @@ class Supervisor:
             else:
                 for worker in self._workers:
                     worker.signal(number)
+                if self._operations is not None:
+                    self._operations.signalled(number)
 
-    def _drain(self) -> None:
-        """Lets every worker finish its requests, and kills those that take too long."""
-        for own in {one for worker in self._workers for one in worker.sockets}:
-            own.close()  # otherwise the kernel would accept connections that no process reads
-        for worker in self._workers:
-            worker.signal(signal.SIGTERM)
+    def _drain(self) -> int:
+        """Lets every worker finish its requests, and kills those that take too long.
+
+        A second signal ends the requests at once. Returns the exit code.
+        """
+        options, begun_s = self._config.drain, time.monotonic()
         alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
         if alive and not are_in_log(self._config.log):
             self._say("finishing the requests under way")
-        until_s = time.monotonic() + _GRACE_S
+        if self._operations is not None:
+            self._operations.ends()
         for worker in alive:
-            assert worker.process is not None  # noqa: S101 - it is alive
-            worker.process.join(max(0.0, until_s - time.monotonic()))
-            worker.signal(signal.SIGKILL)
-            worker.process.join()
+            worker.order(Drain())
+        now_s = time.monotonic()
+        closed_s, until_s = now_s + options.delay_s, now_s + options.delay_s + options.grace_s
+        until_s += _ENDING_S
+        codes = set()
+        while alive:
+            now_s = time.monotonic()
+            if now_s >= closed_s:
+                self._close_sockets()
+            for worker in alive if now_s >= until_s else ():
+                worker.signal(signal.SIGKILL)
+            ready = self._wait_for(alive)
+            is_told = self._heard in ready and self._is_told_to_end()
+            if is_told and time.monotonic() - begun_s > ONE_SIGNAL_S:
+                until_s = min(until_s, time.monotonic() + _ENDING_S)
+                for worker in alive:
+                    worker.order(Cut())
+            codes |= {w.process.exitcode for w in alive if w.process and not w.process.is_alive()}
+            alive = [w for w in alive if w.process is not None and w.process.is_alive()]
+        self._close_sockets()
+        return CUT if codes & {CUT, -signal.SIGKILL} else 0
+
+    def _wait_for(self, alive: Sequence[Worker]) -> list[object]:
+        """Waits for a signal or the end of a worker; takes what workers and operators say."""
+        waited: list[Connection | socket.socket | int] = [self._heard, self._inbox.heard]
+        waited += [worker.process.sentinel for worker in alive if worker.process]
+        waited += [worker.reports for worker in alive if worker.reports and not worker.is_silent]
+        ready = wait(waited, _CHECK_EVERY_S)
+        self._inbox.run()
+        for worker in alive:
+            worker.take_reports()
+            if worker.pulse is not None and not worker.pulse.is_over:
+                worker.pulse.read(time.monotonic())
+        return list(ready)
+
+    def _is_told_to_end(self) -> bool:
+        return not _ENDING.isdisjoint(self._heard.recv(64))
+
+    def _close_sockets(self) -> None:
+        """Closes the sockets: the kernel would accept connections that no process reads."""
+        for worker in self._workers:
+            for own in worker.sockets:
+                if worker.process is None or not worker.process.is_alive():
+                    # Its neighbours have copies of the socket, which would keep it listening.
+                    with suppress(OSError):
+                        own.shutdown(socket.SHUT_RD)
+                own.close()
 
 
 def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> MetricFiles:

@@ -1,43 +1,71 @@
 """The worker's side of the connection to its supervisor."""
 
 import asyncio
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from gateway.app.gateway import Gateway
-from gateway.process.orders import Assignment, Leaving, Report, StandIn, Started
+from gateway.process.one_process import OneProcess
+from gateway.process.orders import (
+    Assignment,
+    Cut,
+    Drain,
+    Leaving,
+    Order,
+    Report,
+    SetLevel,
+    SetReady,
+    StandIn,
+    Started,
+    Tell,
+)
 from gateway.process.pulse import HeartbeatSender
+from gateway.process.shutdown import Shutdown
 
 
 class SupervisorLink:
     """Sends reports and heartbeats to the supervisor, and obeys its orders."""
 
-    def __init__(self, assignment: Assignment, connection: Connection, pulse: Connection) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        connection: Connection,
+        pulse: Connection,
+        *,
+        has_admin: bool = False,
+    ) -> None:
         self.assignment = assignment
+        self.has_admin = has_admin
+        """True if the supervisor has an admin listener, which shows the routes."""
         self._connection = connection
         self._heartbeats = HeartbeatSender(pulse)
         self._gateway: Gateway | None = None
+        self._operations: OneProcess | None = None
         self._ordered: frozenset[int] = frozenset()
         self._standing: set[int] = set()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def attach(self, loop: asyncio.AbstractEventLoop, abandoned: Callable[[], None]) -> None:
-        """Starts heartbeats and takes orders; calls `abandoned` when the supervisor has ended."""
+    def attach(self, loop: asyncio.AbstractEventLoop, shutdown: Shutdown) -> None:
+        """Starts heartbeats and takes orders; begins a shutdown when the supervisor has ended."""
         self._loop = loop
         self._heartbeats.start(loop)
-        loop.add_reader(self._connection.fileno(), self._take_order, abandoned)
+        loop.add_reader(self._connection.fileno(), self._take_order, shutdown)
+
+    def operate(self, operations: OneProcess) -> None:
+        """Uses these operations to obey orders."""
+        self._operations = operations
 
     def started(self, gateway: Gateway) -> None:
         """Reports that this worker serves."""
         self._gateway = gateway
         warnings = tuple(gateway.warnings)
-        self.report(Started(len(gateway.transcoder.bindings), warnings))
+        routes = () if self._operations is None or not self.has_admin else self._operations.routes
+        table = tuple((one.http_method, one.path, one.method) for one in routes)
+        self.report(Started(len(gateway.transcoder.bindings), warnings, table))
 
     def leave(self) -> None:
-        """Reports that this worker accepts no more connections; ignores orders from now on."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._connection.fileno())
+        """Reports that this worker accepts no more connections; stands in for no other any more."""
+        self._gateway = None
         if self._task is not None:
             self._task.cancel()
         self.report(Leaving())
@@ -49,15 +77,33 @@ class SupervisorLink:
         except OSError:
             return
 
-    def _take_order(self, abandoned: Callable[[], None]) -> None:
+    def _take_order(self, shutdown: Shutdown) -> None:
         try:
-            order = self._connection.recv()
+            order: Order = self._connection.recv()
         except (EOFError, OSError):
             assert self._loop is not None  # noqa: S101 - the loop calls this method
             self._loop.remove_reader(self._connection.fileno())
-            abandoned()
+            shutdown.begin(is_for_all=True)
             return
-        if isinstance(order, StandIn) and self._loop is not None:
+        if isinstance(order, Drain):
+            shutdown.begin(is_for_all=True)
+        elif isinstance(order, Cut):
+            shutdown.end_at_once()
+        elif isinstance(order, StandIn):
+            self._accept_for(order)
+        elif self._operations is not None:
+            self._obey(order, self._operations)
+
+    def _obey(self, order: Tell | SetLevel | SetReady, operations: OneProcess) -> None:
+        if isinstance(order, SetLevel):
+            operations.set_level(order.level)
+        elif isinstance(order, SetReady):
+            operations.set_draining(is_draining=not order.is_ready)
+        elif operations.counts is not None:
+            self.report(operations.counts())
+
+    def _accept_for(self, order: StandIn) -> None:
+        if self._gateway is not None and self._loop is not None:
             self._ordered = order.numbers
             if self._task is None or self._task.done():
                 self._task = self._loop.create_task(self._stand_in())

@@ -1,7 +1,9 @@
 """The place of one worker in its supervisor: starts its process, reads its reports, ends it."""
 
+import math
 import os
 import signal
+import time
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -10,7 +12,19 @@ from typing import Final
 
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets
-from gateway.process.orders import Assignment, Failed, Leaving, StandIn, Started
+from gateway.process.orders import (
+    Assignment,
+    Cut,
+    Drain,
+    Failed,
+    Leaving,
+    SetLevel,
+    SetReady,
+    StandIn,
+    Started,
+    Tell,
+    Told,
+)
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.process.worker_process import work
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -66,6 +80,9 @@ class Worker:
         """The reason why the supervisor ends the process."""
         self.last_end = self.stack = ""
         """The end of the last process, for the next one, which logs it."""
+        self.told: Told | None = None
+        self.told_s = 0.0
+        """The time at which the process last reported its counts."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -120,6 +137,8 @@ class Worker:
                 if isinstance(report, Started):
                     found = report
                     self.is_serving = self.has_started = self.has_served = True
+                elif isinstance(report, Told):
+                    self.told, self.told_s = report, time.monotonic()
                 elif isinstance(report, Leaving):
                     self.is_serving = False
                 elif isinstance(report, Failed):
@@ -140,6 +159,31 @@ class Worker:
             self._standing = numbers
             with suppress(OSError):  # it has died, which the supervisor handles next
                 self.reports.send(StandIn(numbers))
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if one runs."""
+        process = self.process  # another thread may set it to None
+        return None if process is None else process.pid
+
+    def silent_s(self, now_s: float) -> float:
+        """Returns the seconds since the last heartbeat; infinite without a process."""
+        pulse = self.pulse
+        return math.inf if pulse is None else now_s - pulse.last_heard_s
+
+    def tell(self, order: Tell | SetLevel | SetReady) -> None:
+        """Sends an order that changes nothing in the life of the process, if it serves."""
+        if self.reports is not None and self.has_started:
+            with suppress(OSError):  # it has died
+                self.reports.send(order)
+
+    def order(self, order: Drain | Cut) -> None:
+        """Orders the process to end; one that does not serve yet ends by SIGTERM."""
+        if self.reports is None or not self.has_started:
+            self.signal(signal.SIGTERM)
+            return
+        with suppress(OSError):  # it has died
+            self.reports.send(order)
 
     def end_if_hung(self, now_s: float, hang_s: float, start_s: float) -> None:
         """Ends the process if it hangs: it writes its stack, and then it is killed."""

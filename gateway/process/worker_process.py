@@ -17,9 +17,10 @@ def work(config: Config, assignment: Assignment, connection: Connection, pulse: 
     from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
     from gateway.process.watched import SupervisorLink  # noqa: PLC0415
 
-    link = SupervisorLink(assignment, connection, pulse)
+    has_admin = config.admin.listen is not None
+    link = SupervisorLink(assignment, connection, pulse, has_admin=has_admin)
     try:
-        run(
+        code = run(
             serve(
                 config,
                 started=link.started,
@@ -31,3 +32,4 @@ def work(config: Config, assignment: Assignment, connection: Connection, pulse: 
     except StartUpError as error:
         link.report(Failed(str(error)))
         raise SystemExit(1) from None
+    raise SystemExit(code)

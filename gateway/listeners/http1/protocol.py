@@ -8,10 +8,12 @@ The states of a connection and their flags; a flag that is not listed is false, 
 
     waiting     no flag                              no request is in progress
     serving     _is_serving                          answers a request; others may be queued
-    draining    _is_serving _closing                 answers it as the last one, then closes
+    last one    _is_serving _closing                 answers it as the last one, then closes
     ending      _is_serving _closing _discarding     an error is the last response, then lingers
     upgrading   _is_serving _discarding [_closing]   another protocol is requested, or in use
     closing     _closing [_discarding]               lingers, was rejected, or is disconnected
+
+While the port drains, the answer to the last queued request ends the connection, in any state.
 
 Two flags pause reading, in any state: `_reading_paused` while a body is full, and `_paused` while
 the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lingering clears both.
@@ -19,7 +21,6 @@ the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lin
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,18 +32,19 @@ from gateway.config.limits import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import BodyStream, Request, Response, Takeover
-from gateway.listeners.http1.pacing import PacedConnection
+from gateway.http.messages import BodyStream, Response, Takeover
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.listeners.http1.response_bytes import is_plain, plain_response, response_bytes
+from gateway.listeners.http1.serving_connection import ServingConnection
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
-from gateway.status import StatusError
+from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
 
+_LATE: Final = "the call did not finish in time"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_PIPELINED: Final = 16
 # The requests of one connection that are answered before other connections run.
@@ -50,7 +52,7 @@ _MAX_REQUESTS_PER_TURN: Final = 4
 _OVERDUE_AFTER_S: Final = 0.25  # first wait for the more precise DEADLINE_EXCEEDED of the back end
 
 
-class HttpProtocol(PacedConnection):
+class HttpProtocol(ServingConnection):
     """One client connection."""
 
     __slots__ = (
@@ -60,16 +62,10 @@ class HttpProtocol(PacedConnection):
         "_idle_since_s",
         "_incoming",
         "_port",
-        "_queue",
         "_rate",
         "_reader",
         "_received_s",
-        "_request",
-        "_task",
-        "_upgrade",
         "_upgrade_data",
-        "_waiter",
-        "_writer",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
@@ -81,33 +77,15 @@ class HttpProtocol(PacedConnection):
         self._parser = self._reader.parser
         self._exchange = exchange
         self._port = port
-        self._queue: deque[ReceivedRequest | StatusError] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        """The future that the task awaits while there is no request to serve."""
         self._incoming: StreamReader | None = None
         """The body that the parser fills, or has filled last."""
         self._body: StreamReader | None = None
         """The body that is being read."""
-        self._request: Request | None = None
-        """The request that is being answered, until its response is complete."""
-        self._writer: StreamWriter | None = None
-        self._upgrade: Takeover | None = None
         self._upgrade_data = b""
         """The bytes that arrived after a head that asks for an upgrade."""
         most = limits.connection_requests_per_s
         self._rate = None if most is None else RequestRate(most)
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
-
-    @property
-    def is_busy(self) -> bool:
-        """True if a request is in progress, or part of a response is not sent yet."""
-        unsent = self.transport is not None and self.transport.get_write_buffer_size() > 0
-        return self._is_serving or unsent
-
-    @property
-    def _is_serving(self) -> bool:
-        return self._task is not None and self._waiter is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called when a client has connected; rejects it if too many connections are open."""
@@ -181,32 +159,15 @@ class HttpProtocol(PacedConnection):
         elif self._head_since_s:
             if now_s - self._head_since_s > limits.header_timeout_s:
                 self._stop_reading_after(self._reader.overdue())
-        elif now_s - self._idle_since_s > limits.keep_alive_s:
+        elif now_s - max(self._idle_since_s, self._port.draining_since_s) > limits.keep_alive_s:
             self.transport.close()
-
-    def close_when_idle(self) -> None:
-        """Accepts no more requests; closes after the request in progress is answered."""
-        self._closing = True
-        self._queue.clear()
-        if self._upgrade is not None:
-            self._upgrade.shut_down()
-        if not self._is_serving and self.transport is not None:
-            self.transport.close()
-
-    async def abort(self) -> None:
-        """Cancels the request in progress and closes the connection."""
-        if self.transport is not None:
-            self.transport.abort()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     def _sweep_request(self, now_s: float, limits: Limits) -> None:
         request, task = self._request, self._task
         if request is None or task is None:
             return
-        if now_s > request.deadline_s + _OVERDUE_AFTER_S and not request.is_overdue:
-            request.is_overdue = True
+        if now_s > request.deadline_s + _OVERDUE_AFTER_S and request.interruption is None:
+            request.interruption = StatusError(Code.DEADLINE_EXCEEDED, _LATE)
             task.cancel()
         elif self._body is not None and self._body_timed_out(self._body, now_s, limits):
             self._body.set_exception(timed_out("body"))
@@ -320,7 +281,7 @@ class HttpProtocol(PacedConnection):
         else:
             self._request = request
             response = await self._exchange.answer(request)
-            if request.is_overdue and self._task is not None:
+            if request.interruption is not None and self._task is not None:
                 self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
         if response.upgrade is not None:
@@ -338,7 +299,8 @@ class HttpProtocol(PacedConnection):
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""
         # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
-        is_last = (self._closing or self._discarding) and not self._queue
+        is_ending = self._closing or self._discarding or self._port.is_draining
+        is_last = is_ending and not self._queue
         # Requests without a body share EMPTY_PAYLOAD, so the first comparison is usually enough.
         has_unread_body = body is not EMPTY_PAYLOAD and not body.is_eof()
         if message.should_close or is_last or has_unread_body:
@@ -393,7 +355,7 @@ class HttpProtocol(PacedConnection):
             response, self._port.date, "Upgrade", head_only=False, with_trailers=False
         )
         self._upgrade = upgrade
-        if self._closing:
+        if self._closing or self._port.is_draining:
             upgrade.shut_down()
         self.resume()
         await upgrade.run(self, head, self._upgrade_data)

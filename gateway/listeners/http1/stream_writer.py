@@ -10,6 +10,7 @@ from gateway.http.connection import StreamConnection
 from gateway.http.messages import BodyStream, Response
 from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head
+from gateway.status import StatusError
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
 _WITHOUT_CONTENT = (204, 205, 304)
@@ -27,6 +28,8 @@ class StreamWriter:
     def __init__(self, connection: StreamConnection, pieces: BodyStream) -> None:
         self._connection = connection
         self._pieces = pieces
+        self.is_interrupted = False
+        """True if the gateway has ended the stream."""
         self._chunked = self._until_close = False
         self._bytes_left: int | None = pieces.length
         """The bytes still to send, if the length is known."""
@@ -69,6 +72,11 @@ class StreamWriter:
             raise
         finally:
             await self._pieces.aclose()
+
+    def interrupt(self, error: StatusError) -> bool:
+        """Makes `error` the end of the stream; see `BodyStream.interrupt`."""
+        self.is_interrupted = True
+        return self._pieces.interrupt(error)
 
     def send_heartbeat(self, now_s: float) -> None:
         """Sends a heartbeat if nothing was sent for `heartbeat_s` seconds."""

@@ -35,6 +35,10 @@ class Levels:
         """Raises the level by one step, up to error: the log gets fewer lines."""
         self._move(min(len(_STEPS) - 1, self._at + 1))
 
+    def set(self, level: LogLevel) -> None:
+        """Changes the level."""
+        self._move(_STEPS.index(level))
+
     def reset(self) -> None:
         """Restores the configured level."""
         self._move(_STEPS.index(self._configured))

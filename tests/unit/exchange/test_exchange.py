@@ -76,7 +76,8 @@ async def test_a_failed_call_ends_with_the_code_that_its_client_and_the_record_g
 async def cancel(exchange: Exchange, request: Request, *, overdue: bool) -> Response:
     answering = asyncio.create_task(exchange.answer(request))
     await turns()
-    request.is_overdue = overdue
+    if overdue:
+        request.interruption = StatusError(Code.DEADLINE_EXCEEDED, "late")
     answering.cancel()
     return await answering
 

@@ -1,0 +1,110 @@
+"""`gateway health`, `status` and `drain`: they speak to the admin listener of a running gateway."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway.cli.admin_client import AdminError, ask, ask_json
+from gateway.cli.messages import fail
+from gateway.config.loader import load_config
+
+_Config = Annotated[
+    Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
+]
+_Admin = Annotated[
+    str | None, typer.Option(help="The admin listener; admin.listen of the settings by default.")
+]
+_PROBES: Final = {"ready": "/readyz", "live": "/livez", "started": "/startupz"}
+
+
+def health_command(
+    config: _Config = None,
+    admin: _Admin = None,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Only that it need not restart.")] = False,
+    started: Annotated[bool, typer.Option("--started", help="Only that it has started.")] = False,
+) -> None:
+    """Check that the gateway is ready: exit code 0, or 1 with the reason."""
+    listen, token = _place(config, admin)
+    name = "live" if live else "started" if started else "ready"
+    try:
+        status, text = ask(listen, _PROBES[name], token=token)
+    except AdminError as error:
+        fail(str(error))
+    if status != 200:
+        fail(f"not {name}: {text.strip()}")
+    typer.echo(name)
+
+
+def status_command(
+    config: _Config = None,
+    admin: _Admin = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the state of the running gateway and of its workers."""
+    listen, token = _place(config, admin)
+    try:
+        status = ask_json(listen, "/status", token=token)
+        workers = ask_json(listen, "/workers", token=token)["workers"]
+    except AdminError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(status | {"workers": workers}, indent=2))
+        return
+    ready = "ready" if status["ready"] else f"not ready: {status['reason']}"
+    typer.echo(f"{ready}; version {status['version']}, pid {status['pid']}")
+    typer.echo(f"serves {status['routes']} routes on {status['listen'] or 'no port yet'}")
+    typer.echo(
+        f"{status['connections']} connections, {status['requests_in_progress']} requests in "
+        f"progress; log level {status['log_level']}"
+    )
+    for worker in workers:
+        typer.echo(_line(worker))
+
+
+def drain_command(
+    config: _Config = None,
+    admin: _Admin = None,
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Make it ready again.")] = False,
+) -> None:
+    """Make the gateway not ready, so that load balancers leave it; it goes on serving."""
+    listen, token = _place(config, admin)
+    try:
+        done = ask_json(listen, "/undrain" if undo else "/drain", token=token, method="POST")
+    except AdminError as error:
+        fail(str(error))
+    if undo and done["draining"]:
+        fail("the gateway ends: that cannot be undone")
+    typer.echo("ready again" if undo else "not ready any more; stop it with SIGTERM")
+
+
+def _line(worker: dict[str, Any]) -> str:
+    connections, requests = worker["connections"], worker["requests_in_progress"]
+    counts = (
+        "no counts" if connections is None else f"{connections} connections, {requests} requests"
+    )
+    return (
+        f"worker {worker['number']}: {worker['state']}, pid {worker['pid']}, "
+        f"{worker['uptime_s']:g} s, {counts}"
+    )
+
+
+def _place(config: Path | None, admin: str | None) -> tuple[str, str]:
+    """Returns the address of the admin listener, and its token; empty if it needs none."""
+    options = load_config(config, os.environ, {}).admin
+    listen = admin or options.listen
+    if listen is None:
+        fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
+    if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
+        fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
+    if options.token_file is None:
+        return listen, ""
+    try:
+        return listen, options.token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        fail(f"admin.token_file: {options.token_file}: cannot be read")

@@ -1,0 +1,95 @@
+"""The checks that every request to the admin listener must pass."""
+
+import hmac
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+
+from gateway.config.admin import AdminOptions
+from gateway.files import read_file
+from gateway.http.messages import Request
+from gateway.status import Code, StartUpError, StatusError
+
+_MIN_TOKEN_LENGTH: Final = 16
+_MAX_TOKEN_BYTES: Final = 4096
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_BEARER: Final = "bearer "
+
+Admission = Callable[[Request], None]
+"""Raises `StatusError` for a request that must not be answered."""
+
+
+def admission(options: AdminOptions) -> Admission:
+    """Returns the checks of each request: its token, its host, and the media type of changes.
+
+    Raises:
+        StartUpError: the token file cannot be read, or its token is too short.
+    """
+    token = read_token(options)
+    names_hosts = options.listen is not None and not options.listen.startswith("unix:")
+    own_host = (options.listen or "").rpartition(":")[0]
+
+    def admit(request: Request) -> None:
+        if names_hosts:
+            _check_host(request.headers.get("Host", ""), own_host)
+        if token is not None:
+            _check_token(request.headers.get("Authorization", ""), token)
+        media_type = (request.fields.content_type or "").partition(";")[0].strip().lower()
+        if request.method not in _SAFE and media_type != "application/json":
+            # A form of a web page cannot send this media type without asking first (CORS).
+            raise StatusError(
+                Code.INVALID_ARGUMENT,
+                "changes need the header Content-Type: application/json",
+                http_status=415,
+            )
+
+    return admit
+
+
+def read_token(options: AdminOptions) -> bytes | None:
+    """Reads the token of the admin listener; None if it needs none.
+
+    Raises:
+        StartUpError: the file cannot be read, or its token is too short.
+    """
+    file = options.token_file
+    if file is None:
+        return None
+    try:
+        token = read_file(file, _MAX_TOKEN_BYTES).strip()
+    except OSError as error:
+        raise StartUpError(f"admin.token_file: {file}: cannot be read: {error.strerror}") from None
+    if len(token) < _MIN_TOKEN_LENGTH or not token.isascii() or b" " in token:
+        raise StartUpError(
+            f"admin.token_file: {file}: expected one line of at least {_MIN_TOKEN_LENGTH} letters "
+            "and digits, for example from `openssl rand -hex 32`"
+        )
+    return token
+
+
+def _check_token(authorization: str, token: bytes) -> None:
+    given = authorization[len(_BEARER) :].strip().encode("utf-8", "surrogateescape")
+    is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
+    # The time of this comparison does not depend on the number of equal characters.
+    if not hmac.compare_digest(given, token) or not is_bearer:
+        raise StatusError(
+            Code.UNAUTHENTICATED,
+            "the admin listener needs the token of admin.token_file as a bearer token",
+            headers=[("WWW-Authenticate", 'Bearer realm="admin"')],
+        )
+
+
+def _check_host(host: str, own_host: str) -> None:
+    """Refuses names of others: a web page can let its own name lead to this address."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.lower()
+    if name in ("localhost", own_host.lower()):
+        return
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise StatusError(
+            Code.PERMISSION_DENIED,
+            "expected an IP address or localhost in the header Host",
+            http_status=421,  # RFC 9110 section 15.5.20
+        ) from None

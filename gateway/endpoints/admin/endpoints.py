@@ -1,0 +1,164 @@
+"""The endpoints of the admin listener, by path and HTTP method."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any, Final
+
+from gateway.config.log import LogLevel
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.shown_settings import shown_settings
+from gateway.http.messages import Endpoint, Endpoints, Request, Response
+from gateway.status import StatusError, invalid_argument
+
+_JSON: Final = "application/json"
+_NO_STORE: Final = ("Cache-Control", "no-store")
+
+
+def admin_endpoints(config: Config, operations: Operations) -> Endpoints:
+    """Returns the endpoints that show and change the gateway behind `operations`."""
+    shown = _Shown(config, operations)
+    return {
+        "/livez": {"GET": _probe(operations.why_not_live)},
+        "/startupz": {"GET": _probe(operations.why_not_started)},
+        "/readyz": {"GET": _probe(operations.why_not_ready)},
+        "/status": {"GET": shown.status},
+        "/config": {"GET": shown.config},
+        "/routes": {"GET": shown.routes},
+        "/workers": {"GET": shown.workers},
+        "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
+        "/drain": {"POST": shown.drain},
+        "/undrain": {"POST": shown.undrain},
+    }
+
+
+def failure(error: StatusError) -> Response:
+    """Returns the response for a failure, in the shape of AIP-193."""
+    body = {
+        "error": {
+            "code": error.http_status,
+            "message": error.message,
+            "status": error.code.name,
+        }
+    }
+    response = json_response(body, error.http_status)
+    response.headers += error.headers
+    return response
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """Returns a response with a JSON body, which caches must not keep."""
+    body = json.dumps(value, indent=2).encode() + b"\n"
+    return Response(status, [_NO_STORE], body, _JSON)
+
+
+def _probe(why_not: Callable[[], str]) -> Endpoint:
+    """Returns an endpoint that answers 200, or 503 with a reason."""
+
+    async def answer(request: Request) -> Response:
+        del request
+        reason = why_not()
+        text = f"{reason or 'ok'}\n".encode()
+        return Response(503 if reason else 200, [_NO_STORE], text, "text/plain; charset=utf-8")
+
+    return answer
+
+
+class _Shown:
+    """The parts of one gateway that operators see and change."""
+
+    def __init__(self, config: Config, operations: Operations) -> None:
+        self._config = config
+        self._operations = operations
+        self._since_s = time.monotonic()
+
+    async def status(self, request: Request) -> Response:
+        """Returns the state of the whole gateway."""
+        del request
+        operations, workers = self._operations, await self._operations.workers()
+        counted = [one for one in workers if one.connections is not None]
+        return json_response(
+            {
+                "version": version("grpc-rest-gateway"),
+                "pid": os.getpid(),
+                "uptime_s": round(time.monotonic() - self._since_s, 1),
+                "listen": operations.url or None,
+                "ready": not operations.why_not_ready(),
+                "reason": operations.why_not_ready() or None,
+                "draining": operations.is_draining,
+                "routes": len(operations.routes),
+                "log_level": operations.level,
+                "workers": {
+                    "configured": len(workers),
+                    "serving": sum(one.state == "serving" for one in workers),
+                },
+                "connections": sum(one.connections or 0 for one in counted),
+                "requests_in_progress": sum(one.requests or 0 for one in counted),
+            }
+        )
+
+    async def config(self, request: Request) -> Response:
+        """Returns the settings in force, without secrets."""
+        del request
+        return json_response(shown_settings(self._config))
+
+    async def routes(self, request: Request) -> Response:
+        """Returns the routes."""
+        del request
+        return json_response({"routes": [asdict(route) for route in self._operations.routes]})
+
+    async def workers(self, request: Request) -> Response:
+        """Returns the state of each worker."""
+        del request
+        workers = await self._operations.workers()
+        return json_response({"workers": [_renamed(asdict(worker)) for worker in workers]})
+
+    async def level(self, request: Request) -> Response:
+        """Returns the log level in force."""
+        del request
+        return json_response({"level": self._operations.level})
+
+    async def set_level(self, request: Request) -> Response:
+        """Changes the log level to the one in the body: `{"level": "debug"}`."""
+        wanted = await _object(request)
+        try:
+            level = LogLevel(str(wanted.get("level")))
+        except ValueError:
+            choices = ", ".join(LogLevel)
+            raise invalid_argument("level", f"expected one of {choices}") from None
+        if len(wanted) > 1:
+            raise invalid_argument("", 'expected only {"level": ...}')
+        self._operations.set_level(level)
+        return json_response({"level": level})
+
+    async def drain(self, request: Request) -> Response:
+        """Makes the gateway not ready; it goes on serving what still comes."""
+        del request
+        self._operations.set_draining(is_draining=True)
+        return json_response({"draining": True})
+
+    async def undrain(self, request: Request) -> Response:
+        """Makes the gateway ready again."""
+        del request
+        self._operations.set_draining(is_draining=False)
+        return json_response({"draining": self._operations.is_draining})
+
+
+def _renamed(worker: dict[str, Any]) -> dict[str, Any]:
+    worker["requests_in_progress"] = worker.pop("requests")
+    return worker
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = b"" if request.body is None else await request.body.read()
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise invalid_argument("", "expected a JSON object")
+    return found

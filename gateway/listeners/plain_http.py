@@ -1,0 +1,163 @@
+"""A minimal HTTP/1.1 server for endpoints alone: one request a connection, small bodies.
+
+The supervisor serves the admin endpoints with it. The server of the public port would bring all the
+code that serves into that process.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Final
+
+from multidict import CIMultiDict
+
+from gateway.config.grammar import is_token
+from gateway.exchange.endpoints import EndpointRegistry
+from gateway.http.header_fields import HeaderFields
+from gateway.http.messages import Request, Response, origin_form
+from gateway.status import Code, StatusError
+
+logger = logging.getLogger("gateway")
+
+_MAX_CONNECTIONS: Final = 64
+_MAX_HEAD_BYTES: Final = 16 * 1024
+_MAX_BODY_BYTES: Final = 64 * 1024
+_REQUEST_S: Final = 10.0
+"""The time limit for one request, from the connection to the end of the response."""
+
+Admit = Callable[[Request], None]
+"""Raises `StatusError` for a request that must not be answered."""
+Fail = Callable[[StatusError], Response]
+"""Renders a failure."""
+
+
+class SmallBody:
+    """A request body that has arrived."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def is_buffered(self) -> bool:
+        """True: the whole body has arrived."""
+        return True
+
+    def read_now(self) -> bytes:
+        """Returns the whole body."""
+        return self._data
+
+    async def read(self) -> bytes:
+        """Returns the whole body."""
+        return self._data
+
+    async def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """Yields the whole body."""
+        del is_inside_message
+        yield self._data
+
+
+class _Server:
+    def __init__(self, registry: EndpointRegistry, admit: Admit, fail: Fail) -> None:
+        self._registry = registry
+        self._admit = admit
+        self._fail = fail
+        self._open = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection; bounded in time and in number."""
+        self._open += 1
+        try:
+            if self._open <= _MAX_CONNECTIONS:
+                with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
+                    async with asyncio.timeout(_REQUEST_S):
+                        await self._answer(reader, writer)
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_head = False
+        try:
+            request = await _read_request(reader)
+            is_head = request.method == "HEAD"
+            self._admit(request)
+            if request.path in self._registry.by_path:
+                response = await self._registry.answer(request)
+            else:
+                error = StatusError(Code.NOT_FOUND, f"{request.path} is not served here")
+                response = self._fail(error)
+        except StatusError as error:
+            response = self._fail(error)
+        except (OSError, asyncio.IncompleteReadError):
+            raise
+        except Exception:
+            logger.exception("an admin request failed")
+            response = self._fail(StatusError(Code.INTERNAL, "internal error"))
+        writer.write(_bytes_of(response, is_head=is_head))
+        await writer.drain()
+
+
+@asynccontextmanager
+async def serve_endpoints(
+    sockets: list[socket.socket], registry: EndpointRegistry, admit: Admit, fail: Fail
+) -> AsyncIterator[None]:
+    """Serves endpoints on listening sockets while the block runs, and closes them at its end."""
+    server = _Server(registry, admit, fail)
+    servers = [
+        await asyncio.start_server(server.serve, sock=one, limit=_MAX_HEAD_BYTES) for one in sockets
+    ]
+    try:
+        yield
+    finally:
+        for each in servers:
+            each.close()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        raise _bad(f"the head of a request is larger than {_MAX_HEAD_BYTES} bytes", 431) from None
+    first, *lines = head[:-4].decode("latin-1").split("\r\n")
+    parts = first.split(" ")
+    if len(parts) != 3 or not is_token(parts[0]) or parts[2] not in ("HTTP/1.1", "HTTP/1.0"):
+        raise _bad("expected an HTTP/1.1 request line")
+    by_name: CIMultiDict[str] = CIMultiDict()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not is_token(name):
+            raise _bad("a header field is malformed")
+        by_name.add(name, value.strip(" \t"))
+    if "Transfer-Encoding" in by_name:
+        raise _bad("bodies need the header Content-Length here", 411)
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in by_name.items()]
+    request = Request(parts[0], origin_form(parts[0], parts[1]), HeaderFields(by_name, raw), "")
+    lengths = by_name.getall("Content-Length", ["0"])
+    if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        raise _bad("Content-Length is malformed")
+    if len(lengths[0]) > 9 or int(lengths[0]) > _MAX_BODY_BYTES:
+        raise _bad(f"a body is larger than {_MAX_BODY_BYTES} bytes", 413)
+    request.body = SmallBody(await reader.readexactly(int(lengths[0])))
+    return request
+
+
+def _bad(message: str, http_status: int = 400) -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, message, http_status=http_status)
+
+
+def _bytes_of(response: Response, *, is_head: bool) -> bytes:
+    try:
+        reason = HTTPStatus(response.status).phrase
+    except ValueError:
+        reason = ""
+    lines = [f"HTTP/1.1 {response.status} {reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers]
+    if response.content_type:
+        lines.append(f"Content-Type: {response.content_type}")
+    if response.status != 204:
+        lines.append(f"Content-Length: {len(response.body)}")
+    lines += ["Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + (b"" if is_head else response.body)

@@ -1,0 +1,42 @@
+"""The admin listener of one process: its own, or its workers' supervisor's."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from gateway.config.model import Config
+from gateway.endpoints.admin.admission import admission
+from gateway.endpoints.admin.endpoints import admin_endpoints, failure
+from gateway.endpoints.admin.operations import Operations
+from gateway.exchange.endpoints import EndpointRegistry
+from gateway.listeners.plain_http import serve_endpoints
+from gateway.listeners.sockets import open_sockets
+
+_ONLY_THIS_USER: Final = 0o177
+"""The mode bits that a socket file must not have."""
+
+
+class AdminListener:
+    """The open sockets of the admin listener, and the checks of its requests."""
+
+    def __init__(self, config: Config, listen: str) -> None:
+        """Opens the listener; it answers while `serve` runs.
+
+        Raises:
+            StartUpError: the token cannot be read, or the address is invalid or in use.
+        """
+        self._config = config
+        self._admit = admission(config.admin)
+        before = os.umask(_ONLY_THIS_USER)
+        try:
+            self._sockets = open_sockets(listen)
+        finally:
+            os.umask(before)
+
+    @asynccontextmanager
+    async def serve(self, operations: Operations) -> AsyncIterator[None]:
+        """Serves the admin endpoints while the block runs."""
+        registry = EndpointRegistry(admin_endpoints(self._config, operations))
+        async with serve_endpoints(self._sockets, registry, self._admit, failure):
+            yield

@@ -1,0 +1,97 @@
+"""A gateway of one process, as its operators see it."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from gateway.config.log import LogLevel
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import RouteRow, WorkerState
+from gateway.process.admin import AdminListener
+from gateway.process.orders import Told
+from gateway.telemetry.logs.levels import Levels
+
+
+class OneProcess:
+    """The operations on the gateway that this process serves; see `Operations`."""
+
+    def __init__(self, levels: Levels) -> None:
+        self.url = ""
+        self.routes: Sequence[RouteRow] = ()
+        self.is_draining = False
+        self._is_ending = False
+        self._levels = levels
+        self.counts: Callable[[], Told] | None = None
+        """Counts connections and requests; None before the gateway serves."""
+        self._set_ready: Callable[[bool], None] | None = None
+        self._since_s = time.monotonic()
+
+    def serves(
+        self,
+        url: str,
+        routes: Sequence[RouteRow],
+        counts: Callable[[], Told],
+        set_ready: Callable[[bool], None],
+    ) -> None:
+        """Notes that the gateway serves; `set_ready` tells the health check on its port."""
+        self.url, self.routes, self.counts, self._set_ready = url, routes, counts, set_ready
+        self._tell_health()
+
+    def ends(self) -> None:
+        """Notes that the drain has begun, which no operator can undo."""
+        self.is_draining = self._is_ending = True
+        self._tell_health()
+
+    @property
+    def level(self) -> LogLevel:
+        """The log level in force."""
+        return self._levels.level
+
+    def set_level(self, level: LogLevel) -> None:
+        """Changes the log level."""
+        self._levels.set(level)
+
+    def set_draining(self, *, is_draining: bool) -> None:
+        """Makes the gateway not ready, or ready again."""
+        self.is_draining = is_draining or self._is_ending
+        self._tell_health()
+
+    def why_not_live(self) -> str:
+        """Returns an empty text: a process that hangs does not answer at all."""
+        return ""
+
+    def why_not_started(self) -> str:
+        """Returns the reason why nothing serves yet."""
+        return "" if self.counts is not None else "starting"
+
+    def why_not_ready(self) -> str:
+        """Returns the reason why clients should go elsewhere."""
+        return "draining" if self.is_draining else self.why_not_started()
+
+    async def workers(self) -> Sequence[WorkerState]:
+        """Returns the state of this process, as the only worker."""
+        counts = None if self.counts is None else self.counts()
+        state = "draining" if self._is_ending else "serving" if counts else "starting"
+        uptime_s = round(time.monotonic() - self._since_s, 1)
+        connections, requests = (counts.connections, counts.requests) if counts else (0, 0)
+        return [WorkerState(1, os.getpid(), state, uptime_s, 0, connections, requests)]
+
+    def _tell_health(self) -> None:
+        if self._set_ready is not None:
+            self._set_ready(not self.is_draining)
+
+
+@asynccontextmanager
+async def operated(config: Config, levels: Levels, *, is_worker: bool) -> AsyncIterator[OneProcess]:
+    """Serves the admin listener of this process while the block runs; a worker has none.
+
+    Raises:
+        StartUpError: the admin listener cannot be opened.
+    """
+    operations = OneProcess(levels)
+    if is_worker or config.admin.listen is None:
+        yield operations
+        return
+    async with AdminListener(config, config.admin.listen).serve(operations):
+        yield operations

@@ -1,0 +1,207 @@
+"""A gateway of several workers, as its operators see it; served from a thread of the supervisor.
+
+The supervisor waits for its workers in the main thread. So the admin listener answers in a thread
+of its own, also while workers hang, and hands on what it changes to the main thread (`Inbox`).
+"""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from gateway.config.log import LogLevel
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import RouteRow, WorkerState
+from gateway.process.admin import AdminListener
+from gateway.process.inbox import Inbox
+from gateway.process.orders import SetLevel, SetReady, Tell, Told
+from gateway.process.pulse import LATE_S
+from gateway.telemetry.logs.levels import Levels
+
+_COUNTS_WITHIN_S: Final = 0.5
+_POLL_S: Final = 0.01
+_LIVE_WITHIN_S: Final = 10.0
+
+
+class Watched(Protocol):
+    """The part of a worker that operators see and change."""
+
+    number: int
+    started_s: float
+    failures: int
+    has_started: bool
+    is_serving: bool
+    killed_s: float | None
+    told: Told | None
+    told_s: float
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if one runs."""
+        ...
+
+    def silent_s(self, now_s: float) -> float:
+        """Returns the seconds since the last heartbeat."""
+        ...
+
+    def answers(self, now_s: float) -> bool:
+        """True if the process accepts connections and sends heartbeats."""
+        ...
+
+    def tell(self, order: Tell | SetLevel | SetReady) -> None:
+        """Sends an order."""
+        ...
+
+
+class Supervised:
+    """The operations on all workers; see `Operations`."""
+
+    def __init__(self, config: Config, workers: Sequence[Watched], inbox: Inbox) -> None:
+        self.url = ""
+        self.routes: Sequence[RouteRow] = ()
+        self.is_draining = False
+        self.levels = Levels(config.log.level)
+        """The level that the workers have, as far as the supervisor has told them."""
+        self._is_ending = False
+        self._workers = workers
+        self._inbox = inbox
+
+    @property
+    def level(self) -> LogLevel:
+        """The log level in force."""
+        return self.levels.level
+
+    def serves(self, url: str, table: Sequence[tuple[str, str, str]]) -> None:
+        """Notes that the first worker serves, with its routes."""
+        self.routes = [RouteRow(*row) for row in table]
+        self.url = url
+
+    def ends(self) -> None:
+        """Notes that the drain has begun, which no operator can undo."""
+        self.is_draining = self._is_ending = True
+
+    def signalled(self, number: int) -> None:
+        """Notes that a signal has changed the log level of the workers."""
+        changes = {
+            signal.SIGUSR1: self.levels.lower,
+            signal.SIGUSR2: self.levels.raise_,
+            signal.SIGHUP: self.levels.reset,
+        }
+        changes[signal.Signals(number)]()
+
+    def started(self, worker: Watched) -> None:
+        """Tells a worker that has just started what operators have changed; in the main thread."""
+        worker.tell(SetLevel(self.level))
+        if self.is_draining:
+            worker.tell(SetReady(is_ready=False))
+
+    def set_level(self, level: LogLevel) -> None:
+        """Changes the log level of every worker."""
+        self.levels.set(level)
+        self._tell(SetLevel(level))
+
+    def set_draining(self, *, is_draining: bool) -> None:
+        """Makes the gateway not ready, or ready again."""
+        self.is_draining = is_draining or self._is_ending
+        self._tell(SetReady(is_ready=not self.is_draining))
+
+    def why_not_live(self) -> str:
+        """Returns the reason why the gateway must be restarted.
+
+        One that starts is live: the probe of a start has a time limit of its own.
+        """
+        if self.why_not_started():
+            return ""
+        now_s = time.monotonic()
+        heard = [w.silent_s(now_s) for w in self._workers]
+        return "" if min(heard) < _LIVE_WITHIN_S else "no worker responds"
+
+    def why_not_started(self) -> str:
+        """Returns the reason why nothing serves yet."""
+        return "" if self.url else "starting"
+
+    def why_not_ready(self) -> str:
+        """Returns the reason why clients should go elsewhere."""
+        if self.is_draining:
+            return "draining"
+        now_s = time.monotonic()
+        if not self.url or any(worker.answers(now_s) for worker in self._workers):
+            return self.why_not_started()
+        return "no worker serves"
+
+    async def workers(self) -> Sequence[WorkerState]:
+        """Returns the state of every worker; waits at most half a second for their counts."""
+        asked_s = time.monotonic()
+        self._inbox.post(lambda: _ask(self._workers))
+        while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
+            await asyncio.sleep(_POLL_S)
+            if all(not one.answers(asked_s) or one.told_s > asked_s for one in self._workers):
+                break
+        return [_state(one, asked_s, is_ending=self._is_ending) for one in self._workers]
+
+    def _tell(self, order: SetLevel | SetReady) -> None:
+        def tell_all() -> None:
+            for worker in self._workers:
+                worker.tell(order)
+
+        self._inbox.post(tell_all)
+
+
+def _ask(workers: Sequence[Watched]) -> None:
+    now_s = time.monotonic()
+    for worker in workers:
+        # The pipe of a worker that hangs could fill up, and then the supervisor would wait for it.
+        if worker.answers(now_s):
+            worker.tell(Tell())
+
+
+def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:
+    """Returns what operators see of a worker; its counts, if they came since `asked_s`."""
+    pid, told = worker.pid, worker.told
+    if pid is None:
+        return WorkerState(worker.number, None, "absent", 0.0, worker.failures, None, None)
+    if not worker.has_started:
+        state = "starting"
+    elif worker.killed_s is not None or worker.silent_s(asked_s) > LATE_S:
+        state = "hung"
+    else:
+        state = "draining" if is_ending or not worker.is_serving else "serving"
+    counts: tuple[int | None, int | None] = (None, None)
+    if told is not None and worker.told_s > asked_s:
+        counts = (told.connections, told.requests)
+    uptime_s = round(asked_s - worker.started_s, 1)
+    return WorkerState(worker.number, pid, state, uptime_s, worker.failures, *counts)
+
+
+class AdminThread:
+    """The thread that serves the admin listener of a supervisor."""
+
+    def __init__(self, config: Config, listen: str, operations: Supervised) -> None:
+        """Opens the admin listener, and starts the thread.
+
+        Raises:
+            StartUpError: the listener cannot be opened.
+        """
+        listener = AdminListener(config, listen)
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete,
+            args=[self._serve(listener, operations)],
+            name="admin listener",
+            daemon=True,  # a request that hangs must not keep the process from its end
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops the thread, and closes its sockets."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join(timeout=1)
+
+    async def _serve(self, listener: AdminListener, operations: Supervised) -> None:
+        async with listener.serve(operations):
+            await self._stopped.wait()
