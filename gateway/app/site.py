@@ -113,7 +113,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     if metrics is not None:
         observers.append(metrics.requests)
         if config.metrics.public:
-            endpoints.add("GET", PATH, metrics_endpoint(metrics.exposition))
+            endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
             endpoints.unrecorded.add(PATH)
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
     guards = Guards(auth, policies, limits, own, deadlines, metrics)

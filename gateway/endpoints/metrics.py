@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 from gateway.http.messages import Endpoint, Request, Response
+from gateway.status import Code, StatusError
 from gateway.telemetry.metrics.exposition import Exposition
 
 PATH: Final = "/metrics"
@@ -16,15 +18,19 @@ So however often somebody asks, it takes a tenth of one core at most.
 """
 
 
-def metrics_endpoint(exposition: Exposition) -> Endpoint:
+def metrics_endpoint(find: Callable[[], Exposition | None]) -> Endpoint:
     """Returns the endpoint of `GET /metrics`: the text form that `Accept` prefers.
 
-    The text is made in a thread, for one request at a time, and sent again for a short while.
+    `find` returns the metrics; None if there are none, which is 404. The text is made in a thread,
+    for one request at a time, and sent again for a short while.
     """
     kept: dict[bool, tuple[float, str, bytes]] = {}
     making = asyncio.Lock()
 
     async def endpoint(request: Request) -> Response:
+        exposition = find()
+        if exposition is None:
+            raise StatusError(Code.NOT_FOUND, "no metrics: they are off, or nothing serves yet")
         accept = request.headers.get("Accept", "")
         form = exposition.prefers_openmetrics(accept)
         async with making:

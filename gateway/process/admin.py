@@ -9,6 +9,7 @@ from gateway.config.model import Config
 from gateway.endpoints.admin.admission import admission
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
 from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.listeners.plain_http import serve_endpoints
 from gateway.listeners.sockets import open_sockets
@@ -38,5 +39,6 @@ class AdminListener:
     async def serve(self, operations: Operations) -> AsyncIterator[None]:
         """Serves the admin endpoints while the block runs."""
         registry = EndpointRegistry(admin_endpoints(self._config, operations))
+        registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
         async with serve_endpoints(self._sockets, registry, self._admit, failure):
             yield

@@ -11,6 +11,7 @@ from gateway.endpoints.admin.operations import RouteRow, WorkerState
 from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
 from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.metrics.exposition import Exposition
 
 
 class OneProcess:
@@ -19,6 +20,7 @@ class OneProcess:
     def __init__(self, levels: Levels) -> None:
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
+        self.exposition: Exposition | None = None
         self.is_draining = False
         self._is_ending = False
         self._levels = levels

@@ -116,6 +116,7 @@ def _show(gateway: Gateway, operations: OneProcess) -> None:
     def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument
         gateway.health.is_ready = is_ready
 
+    operations.exposition = gateway.exposition
     operations.serves(gateway.url, rows, counts, set_ready)
 
 

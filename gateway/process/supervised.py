@@ -20,6 +20,7 @@ from gateway.process.inbox import Inbox
 from gateway.process.orders import SetLevel, SetReady, Tell, Told
 from gateway.process.pulse import LATE_S
 from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
 _POLL_S: Final = 0.01
@@ -59,7 +60,14 @@ class Watched(Protocol):
 class Supervised:
     """The operations on all workers; see `Operations`."""
 
-    def __init__(self, config: Config, workers: Sequence[Watched], inbox: Inbox) -> None:
+    def __init__(
+        self,
+        config: Config,
+        workers: Sequence[Watched],
+        inbox: Inbox,
+        exposition: Exposition | None,
+    ) -> None:
+        self.exposition = exposition
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
         self.is_draining = False

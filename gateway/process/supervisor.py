@@ -127,7 +127,7 @@ class Supervisor:
         # Only now, because this code is needed for nothing else in this process.
         from gateway.process.supervised import AdminThread, Supervised  # noqa: PLC0415
 
-        self._operations = Supervised(self._config, self._workers, self._inbox)
+        self._operations = Supervised(self._config, self._workers, self._inbox, self.exposition)
         thread = AdminThread(self._config, listen, self._operations)
         try:
             yield

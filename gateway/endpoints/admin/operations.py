@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config.log import LogLevel
+from gateway.telemetry.metrics.exposition import Exposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Operations(Protocol):
     url: str
     """The public URL; empty before it serves."""
     routes: Sequence[RouteRow]
+    exposition: Exposition | None
+    """The text of the metrics; None if they are off, or before the gateway serves."""
     is_draining: bool
     """True if the gateway is not ready: because it ends, or because an operator said so."""
 

@@ -147,6 +147,6 @@ async def test_an_endpoint_of_another_listener_can_show_them() -> None:
     async with echo_gateway() as gateway, connected(gateway) as client:
         await client.get("/v1/echo/hello")
         assert gateway.exposition is not None
-        registry = EndpointRegistry({PATH: {"GET": metrics_endpoint(gateway.exposition)}})
+        registry = EndpointRegistry({PATH: {"GET": metrics_endpoint(lambda: gateway.exposition)}})
         response = await registry.answer(make_request(PATH))
     assert b"http_server_request_duration_seconds_count{" in response.body

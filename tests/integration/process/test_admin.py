@@ -70,6 +70,9 @@ async def test_operators_see_and_change_a_gateway(tmp_path: Path, workers: int) 
             within_s=40,
         )
         assert (status["routes"], status["ready"], status["pid"]) == (8, True, gateway.process.pid)
+        assert (await ask(gateway.port, "/v1/echo/a", "GET", "Connection: close"))[0] == 200
+        _, text = await ask(admin, "/metrics")
+        assert 'http_server_request_duration_seconds_count{http_route="/v1/echo/{text}"' in text
         found = (await ask_json(admin, "/workers"))["workers"]
         assert [one["state"] for one in found] == ["serving"] * workers
         assert {
