@@ -4,11 +4,10 @@ A path is a field's name, followed by steps: names, a map's key, or `*` (AIP-161
 names are spelled as in the .proto, in JSON in lowerCamelCase. A step in backticks or double quotes
 is a map's key; it is the same on both sides, whatever it contains.
 
-The JSON library accepts neither `*` after a name nor such keys. `hide` turns such a path into a
-form that the library takes for a plain name, and `reveal` turns it back.
+The JSON library that reads bodies accepts neither `*` after a name nor such keys. `hide_text` turns
+such a path into a form that the library takes for a plain name; `reveal_in_wire` turns it back.
 """
 
-import json
 import re
 import secrets
 from collections.abc import Callable
@@ -39,7 +38,6 @@ _LONG = re.compile(rb"[\w.,*\\-]{%d}" % MAX_CHARACTERS).search
 
 # Random, so that no client or back end can write a path that is mistaken for a hidden one.
 _MARK = f"m{secrets.token_hex(8)}x"
-_HIDDEN = re.compile(rf"{_MARK}([0-9a-f]*)")
 
 
 def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
@@ -107,28 +105,8 @@ def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
     return _each_path(message, wire, find, reveal)
 
 
-def hide_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
-    """Hides each path in a message that JSON can spell; `reveal_in_text` restores it."""
-
-    def hide(path: str) -> str:
-        spelled = spell_path(path)
-        return path if spelled is None else _hidden(spelled)
-
-    return _each_path(message, wire, find, hide)
-
-
-def reveal_in_text(text: str) -> str:
-    """Replaces each hidden path in the JSON of a message by the original."""
-    return _HIDDEN.sub(lambda found: _in_json(bytes.fromhex(found[1]).decode()), text)
-
-
 def _hidden(path: str) -> str:
     return _MARK + path.encode().hex()
-
-
-def _in_json(path: str) -> str:
-    """Escapes a path for a JSON string."""
-    return json.dumps(path, ensure_ascii=False)[1:-1]
 
 
 def _names_only(step: re.Match[str]) -> str:

@@ -1,9 +1,9 @@
 """Converts JSON to protobuf wire bytes and back, by the settings.
 
-The only module that uses protobuf-py, the JSON library, so that a faster one can replace it.
-Reading is "fast accept, slow explain": the library's parser reads a body first. Only a body that
-it rejects, or whose text may contain a spelling about which it is too lax, goes through `checker`,
-which words every error.
+Writing is in `writer`. Reading uses protobuf-py, the JSON library, in this module alone, so that
+another can replace it. It is "fast accept, slow explain": the library's parser reads a body first.
+Only a body that it rejects, or whose text may contain a spelling about which it is too lax, goes
+through `checker`, which words every error.
 
 A codec for another format has the same four methods: `reader`, `field_reader`, `writer`,
 `field_writer`.
@@ -30,7 +30,6 @@ from google.protobuf import (
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from protobuf import DescExtension, DescMessage, Message, Registry
 from protobuf._file_registry import add_file  # the public function adds a whole schema
@@ -38,16 +37,8 @@ from protobuf.wkt import FileDescriptorProto as LibraryFile
 
 from gateway.config.json import JsonOptions, Unknown
 from gateway.status import invalid_argument
-from gateway.transcoding.any_bounds import AnyBounds
-from gateway.transcoding.field_masks import (
-    has_hidden,
-    hide_in_wire,
-    may_be_too_long,
-    reveal_in_text,
-    reveal_in_wire,
-)
+from gateway.transcoding.field_masks import has_hidden, may_be_too_long, reveal_in_wire
 from gateway.transcoding.json.checker import Checker, has_own_form
-from gateway.transcoding.json.failure import json_failure
 from gateway.transcoding.json.lax_spellings import (
     Contents,
     SpellingTest,
@@ -55,11 +46,10 @@ from gateway.transcoding.json.lax_spellings import (
     lax_spelling_test,
     message_contents,
 )
-from gateway.transcoding.json.polish import Polish, default_json, indented, polish
-from gateway.transcoding.json.printer import Printing, printer
 from gateway.transcoding.json.report import At, Check, run
 from gateway.transcoding.json.text import check_depth, dump, parse
-from gateway.transcoding.json.type_copies import JsonName, TypeCopies, entry_fields
+from gateway.transcoding.json.type_copies import TypeCopies, entry_fields
+from gateway.transcoding.json.writer import JsonWriter
 
 Transform = Callable[[bytes], bytes]
 """Converts an encoded message to the other encoding; raises `StatusError`."""
@@ -90,17 +80,15 @@ class Codec:
         self, pool: DescriptorPool, options: JsonOptions, *, json_depth: int = 100
     ) -> None:
         self._pool = pool
-        self._options = options
         self._depth = json_depth
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
         self._checker = Checker(self.find, None if unknown is Unknown.IGNORE else ignored)
-        # A random mark, so that no client can guess it. It marks floats in the library's output and
-        # names the only member of a holder: a body can neither repeat that member nor add another.
+        # A random mark, so that no client can guess it. It names the only member of a holder: a
+        # body can neither repeat that member nor add another.
         self._mark = f"_{secrets.token_hex(8)}"
-        self._types = _Types(self.find, lambda field: field.json_name)
-        self._marked = _Types(self.find, self._marked_name)
-        self._bounds = AnyBounds(self.find)
+        self._types = _Types(self.find)
+        self._writer = JsonWriter(self.find, options)
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
     def reader(self, message: Descriptor) -> Transform:
@@ -128,7 +116,7 @@ class Codec:
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
-        library, depth = self._types.hold(field, self._mark, self._mark), self._depth
+        library, depth = self._types.hold(field, self._mark), self._depth
         held = field_contents(field)
         needs_check, masks = self._spelling_test(held, field.message_type), held.has_masks
         registry = self._types.registry if held.has_unlisted_types else None
@@ -157,28 +145,14 @@ class Codec:
 
     def writer(self, message: Descriptor) -> Transform:
         """Makes the writer from wire bytes of a message to its JSON."""
-        held = message_contents(message)
-        types = self._types_for(held)
-        library, step = types.load(message), self._polish(held)
-        return self._write(library, types, message, step, bounded=held.has_any)
+        return self._writer.message(message)
 
     def field_writer(self, field: FieldDescriptor) -> Transform:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
-        held = field_contents(field)
-        types = self._types_for(held)
-        library = types.hold(field, "v", "v" + self._mark if _holds_float(field) else "v")
-        step = self._polish(held)
-        default = default_json(field, self._options)
-
-        def cut(text: str) -> str:
-            text = step(text) if step else text
-            # The library writes {"v":...}, or {} if the field is not set.
-            return text[5:-1] if text != "{}" else default
-
-        return self._write(library, types, _owner(field), cut, bounded=held.has_any, ignore=True)
+        return self._writer.field(field)
 
     def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:
         """Converts each detail of an error as `any_to_json` does; never fails.
@@ -221,10 +195,6 @@ class Codec:
             return _ALWAYS_KNOWN.get(name)
         return None if message.GetOptions().map_entry else message
 
-    def _marked_name(self, field: FieldDescriptor) -> str:
-        name = field.name if self._options.proto_names else field.json_name
-        return name + self._mark if _holds_float(field) else name
-
     def _explainer(
         self,
         decode: Callable[[bytes], Message],
@@ -253,61 +223,6 @@ class Codec:
             return _always
         return lax_spelling_test(held)
 
-    def _write(
-        self,
-        library: type[Message],
-        types: "_Types",
-        message: Descriptor,
-        polish_step: Polish | None,
-        *,
-        bounded: bool,
-        ignore: bool = False,
-    ) -> Transform:
-        # In types with marked floats, the JSON names already follow `proto_names`.
-        proto_names = self._options.proto_names and types is not self._marked
-        printing = Printing(
-            types.registry,
-            unset=self._options.emit_unset,
-            numbers=self._options.enums_as_numbers,
-            proto_names=proto_names,
-        )
-        decode: Callable[[bytes], Message] = library.from_binary
-        if ignore:
-            decode = partial(library.from_binary, ignore_unknown_fields=True)
-        if bounded:
-            decode = self._bounded(decode, message)
-        pretty = indented if self._options.pretty else None
-        steps = [step for step in (polish_step, pretty) if step]
-        show = printer(decode, printing, (), _unprintable)
-
-        def show_masks(wire: bytes) -> str:
-            """Writes a message whose field masks have paths that the library does not accept."""
-            why = self._bounds.flaw(message, wire)
-            if why is None:
-                with suppress(_UnprintableError, DecodeError, ValueError):
-                    hidden = hide_in_wire(message, wire, self.find)
-                    return reveal_in_text(show(hidden).decode())
-            raise json_failure(message, wire, self.find, why)
-
-        return printer(decode, printing, steps, show_masks)
-
-    def _bounded(
-        self, decode: Callable[[bytes], Message], message: Descriptor
-    ) -> Callable[[bytes], Message]:
-        def decode_bounded(wire: bytes) -> Message:
-            if self._bounds.flaw(message, wire) is not None:
-                raise _UnprintableError
-            return decode(wire)
-
-        return decode_bounded
-
-    def _types_for(self, held: Contents) -> "_Types":
-        return self._marked if held.has_floats or held.has_any else self._types
-
-    def _polish(self, held: Contents) -> Polish | None:
-        floats = held.has_floats or held.has_any
-        return polish(self._mark if floats else None, integers=held.has_free_json or held.has_any)
-
 
 class _Types:
     """The library's classes of message types, each made on first use.
@@ -315,10 +230,10 @@ class _Types:
     A whole schema would take seconds and hundreds of megabytes.
     """
 
-    def __init__(self, find: Callable[[str], Descriptor | None], json_name: JsonName) -> None:
+    def __init__(self, find: Callable[[str], Descriptor | None]) -> None:
         self._find = find
         self._made = Registry()
-        self._replicas = TypeCopies(json_name)
+        self._replicas = TypeCopies()
         self._holders = 0
         # Large messages are read and written in threads; two must not make one class.
         self._lock = RLock()
@@ -331,8 +246,8 @@ class _Types:
             self._add(self._replicas.file_with(message))
             return self._class(message.full_name)
 
-    def hold(self, field: FieldDescriptor, name: str, json_name: str) -> type[Message]:
-        """Makes a class with only that field, under other names."""
+    def hold(self, field: FieldDescriptor, name: str) -> type[Message]:
+        """Makes a class with only that field, under another name."""
         entry = entry_fields(field)
         # Load the entry of a map with the message that declares it, never alone.
         inner = (entry[1] if entry else field).message_type
@@ -341,7 +256,7 @@ class _Types:
                 self.load(inner)
             self._holders += 1
             holder = f"holder{self._holders}"
-            self._add(self._replicas.holder(holder, field, name, json_name))
+            self._add(self._replicas.holder(holder, field, name))
             return self._class(holder)
 
     def message(self, name: str) -> DescMessage | None:
@@ -375,23 +290,5 @@ def _owner(field: FieldDescriptor) -> Descriptor:
     return field.containing_type
 
 
-class _UnprintableError(Exception):
-    """The library cannot print a message; the reason is searched only when it is needed."""
-
-
-def _unprintable(_wire: bytes) -> str:
-    raise _UnprintableError
-
-
 def _always(_body: bytes) -> bool:
     return True
-
-
-def _holds_float(field: FieldDescriptor) -> bool:
-    """True if the JSON of this field is a 32-bit float, or a list or map of them."""
-    entry = entry_fields(field)
-    if entry is not None:
-        return _holds_float(entry[1])
-    inner = field.message_type
-    wrapped = inner is not None and inner.full_name == "google.protobuf.FloatValue"
-    return wrapped or field.type == FieldDescriptor.TYPE_FLOAT

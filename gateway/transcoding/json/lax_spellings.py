@@ -57,7 +57,6 @@ _HUGE = re.compile(rb"[eE]\+?\d{3}|(?<!\d)\d{300}").search
 class Contents:
     """The possible content of fields, at any depth, as far as it matters for their JSON."""
 
-    has_floats: bool = False
     has_extensions: bool = False
     messages: set[str] = field(default_factory=set)
     spellings: dict[str, set[str]] = field(default_factory=dict)
@@ -147,10 +146,6 @@ def value_spelling(part: FieldDescriptor) -> str | None:
 def _note(found: Contents, part: FieldDescriptor) -> None:
     names = {f"[{part.full_name}]"} if part.is_extension else {part.name, part.json_name}
     found.has_extensions |= part.is_extension
-    found.has_floats |= part.type == _F.TYPE_FLOAT
-    entry = entry_fields(part)
-    if entry is not None:
-        found.has_floats |= entry[1].type == _F.TYPE_FLOAT
     spelling = value_spelling(part)
     if spelling is not None:
         for name in names:

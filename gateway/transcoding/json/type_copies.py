@@ -8,7 +8,7 @@ resolved, so that messages of any syntax share one file of edition 2023.
 Only the types that a message needs are copied: a schema can have a hundred times more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import (
@@ -19,9 +19,6 @@ from google.protobuf.descriptor_pb2 import (
     FieldDescriptorProto,
     FileDescriptorProto,
 )
-
-JsonName = Callable[[FieldDescriptor], str]
-"""Returns the JSON name of a field's copy."""
 
 
 def parts_of(message: Descriptor) -> Iterator[FieldDescriptor]:
@@ -62,8 +59,7 @@ WRAPPERS = frozenset(
 class TypeCopies:
     """Makes files of copies, and remembers the types already copied."""
 
-    def __init__(self, json_name: JsonName) -> None:
-        self._json_name = json_name
+    def __init__(self) -> None:
         self._known: set[str] = set()
         self._files = 0
 
@@ -77,13 +73,11 @@ class TypeCopies:
             self._add_message(file, each)
         return file
 
-    def holder(
-        self, holder: str, field: FieldDescriptor, name: str, json_name: str
-    ) -> FileDescriptorProto:
-        """Makes a file of one message, `holder`, with only a copy of `field`, under other names."""
+    def holder(self, holder: str, field: FieldDescriptor, name: str) -> FileDescriptorProto:
+        """Makes a file of one message, `holder`, with only a copy of `field`, named `name`."""
         file = self._file()
         message = file.message_type.add(name=holder)
-        copy = message.field.add(name=name, json_name=json_name)
+        copy = message.field.add(name=name, json_name=name)
         self._describe(copy, field, file)
         if field.message_type is not None and entry_fields(field):
             # Copy the entry too: the library recognises a map by its entry in the same file.
@@ -106,7 +100,7 @@ class TypeCopies:
             copy.options.map_entry = True
         oneofs = _copy_oneofs(copy, message)
         for field in message.fields:
-            field_copy = copy.field.add(name=field.name, json_name=self._json_name(field))
+            field_copy = copy.field.add(name=field.name, json_name=field.json_name)
             if field.containing_oneof and field.containing_oneof.name in oneofs:
                 field_copy.oneof_index = oneofs[field.containing_oneof.name]
             self._describe(field_copy, field, file)

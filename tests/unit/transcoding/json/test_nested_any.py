@@ -1,4 +1,4 @@
-"""Messages in google.protobuf.Any cost no more than they weigh, however they are nested."""
+"""Messages in google.protobuf.Any cost a few times their size, however they are nested."""
 
 import subprocess
 import sys
@@ -8,12 +8,11 @@ import pytest
 from google.protobuf import any_pb2, wrappers_pb2
 
 from gateway.status import Code, StatusError
-from gateway.transcoding.any_bounds import AnyBounds
 from gateway.transcoding.wire import length_delimited
 from tests.support import rich
 from tests.support.hostile_backend import nested
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 BOOK = rich.message("rich.Book")
 CHILD = """
 import resource, sys
@@ -38,10 +37,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - kib) * 1024)
 """
 
 
-def bounds() -> AnyBounds:
-    return AnyBounds(rich.codec().find)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("levels", "what"), [(101, "reply"), (90, "reply"), (101, "details")])
 def test_a_large_any_costs_a_few_times_its_size(levels: int, what: str) -> None:
@@ -55,7 +50,7 @@ def test_a_large_any_costs_a_few_times_its_size(levels: int, what: str) -> None:
         check=True,
     )
     *told, grown = child.stdout.split()
-    assert told == (["INTERNAL"] if what == "reply" else [])
+    assert told == (["INTERNAL"] if (levels, what) == (101, "reply") else [])
     assert int(grown) < 6 * size
 
 
@@ -63,7 +58,6 @@ def test_a_large_any_costs_a_few_times_its_size(levels: int, what: str) -> None:
 def test_what_is_nested_within_reason_is_shown(levels: int) -> None:
     size = 1_000_000 if levels <= 2 else 1
     wire = length_delimited(46, nested(levels, size))
-    assert bounds().flaw(BOOK, wire) is None
     assert rich.write(wire).count("@type") == levels + 1
 
 
@@ -82,13 +76,11 @@ def test_many_beside_each_other_are_not_nested() -> None:
         for i in range(2000)
     ]
     wire = b"".join(length_delimited(63, book) for book in books)
-    assert bounds().flaw(BOOK, wire) is None
     assert rich.write(wire).count("@type") == 4000
 
 
 def test_what_breaks_off_is_for_the_printer_to_tell() -> None:
     wire = length_delimited(46, nested(3, 20_000)[:-5])
-    assert bounds().flaw(BOOK, wire) is None
     with pytest.raises(StatusError, match="malformed"):
         rich.codec().writer(BOOK)(wire)
 
