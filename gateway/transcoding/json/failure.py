@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.status import UnreadableReplyError
 from gateway.transcoding.field_masks import MAX_PATHS, Find, spell_path
 from gateway.transcoding.json.type_copies import entry_fields
-from gateway.transcoding.text_values import shown
+from gateway.transcoding.text_forms import shown
 from gateway.transcoding.wire import MAX_DEPTH
 
 _TIMESTAMP_S = range(-62_135_596_800, 253_402_300_800)  # years 1 to 9999

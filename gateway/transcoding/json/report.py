@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from gateway.status import FieldViolation, invalid_fields
 from gateway.transcoding.json.text import Number, Tree
-from gateway.transcoding.text_values import shown
+from gateway.transcoding.text_forms import shown
 
 MAX_VIOLATIONS = 20
 

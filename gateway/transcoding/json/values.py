@@ -16,7 +16,8 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from gateway.transcoding.field_masks import MAX_CHARACTERS, hide_text
 from gateway.transcoding.json.report import At, Check, Report, expect
 from gateway.transcoding.json.text import Number, Tree
-from gateway.transcoding.text_values import read_bytes, read_duration, read_timestamp
+from gateway.transcoding.text_forms import parse_duration, parse_timestamp
+from gateway.transcoding.text_values import read_bytes
 
 MASK_PATH = r"(?:\*|[A-Za-z][A-Za-z0-9]*+(?:\.(?:[A-Za-z0-9]++|\*))*+)"
 """One path of a FieldMask in lowerCamelCase; steps after the first can be a map's key or `*`
@@ -200,8 +201,8 @@ SCALARS: dict[int, Check] = {
 }
 """The checks by field type, without enums and messages."""
 SPECIAL: dict[str, Check] = {
-    "google.protobuf.Timestamp": partial(_text, read_timestamp),
-    "google.protobuf.Duration": partial(_text, read_duration),
+    "google.protobuf.Timestamp": partial(_text, parse_timestamp),
+    "google.protobuf.Duration": partial(_text, parse_duration),
     "google.protobuf.FieldMask": _check_mask,
     "google.protobuf.Value": _check_free,
     "google.protobuf.Struct": _check_struct,
