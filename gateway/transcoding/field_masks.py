@@ -4,8 +4,8 @@ A path is a field's name, followed by steps: names, a map's key, or `*` (AIP-161
 names are spelled as in the .proto, in JSON in lowerCamelCase. A step in backticks or double quotes
 is a map's key; it is the same on both sides, whatever it contains.
 
-The JSON library accepts neither `*` after a name nor such keys. `hide` turns such a path into a
-form that the library takes for a plain name, and `reveal` turns it back.
+The library that writes JSON accepts neither `*` after a name nor such keys. `hide_in_wire` turns
+such a path into a form that the library takes for a plain name, `reveal_in_text` turns it back.
 """
 
 import json
@@ -35,9 +35,7 @@ _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
 _PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
 
-_LONG = re.compile(rb"[\w.,*\\-]{%d}" % MAX_CHARACTERS).search
-
-# Random, so that no client or back end can write a path that is mistaken for a hidden one.
+# Random, so that no back end can write a path that is mistaken for a hidden one.
 _MARK = f"m{secrets.token_hex(8)}x"
 _HIDDEN = re.compile(rf"{_MARK}([0-9a-f]*)")
 
@@ -78,33 +76,6 @@ def spell_path(path: str) -> str | None:
         return spelled if read_mask(spelled, camel_case=True) == [path] else None
     except ValueError:
         return None
-
-
-def hide_text(text: str) -> str | None:
-    """Turns a mask in JSON into the form for the JSON library, or None if it is not a mask."""
-    try:
-        return ",".join(map(_hidden, read_mask(text, camel_case=True)))
-    except ValueError:
-        return None
-
-
-def may_be_too_long(body: bytes) -> bool:
-    """True if a JSON text may contain a mask that is too long."""
-    return len(body) > MAX_CHARACTERS and _LONG(body) is not None
-
-
-def has_hidden(text: str) -> bool:
-    """True if a text may contain hidden paths."""
-    return _MARK in text
-
-
-def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
-    """Replaces each hidden path in a message by the original."""
-
-    def reveal(path: str) -> str:
-        return bytes.fromhex(path[len(_MARK) :]).decode() if path.startswith(_MARK) else path
-
-    return _each_path(message, wire, find, reveal)
 
 
 def hide_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:

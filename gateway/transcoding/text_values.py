@@ -38,6 +38,7 @@ Reader = Callable[[str], bytes]
 
 _ENUM_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")
 
+
 def _integer(text: str, name: str, low: int, high: int) -> int:
     try:
         value = parse_integer(text)

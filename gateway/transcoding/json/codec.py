@@ -1,9 +1,6 @@
 """Converts JSON to protobuf wire bytes and back, by the settings.
 
-The only module that uses protobuf-py, the JSON library, so that a faster one can replace it.
-Reading is "fast accept, slow explain": the library's parser reads a body first. Only a body that
-it rejects, or whose text may contain a spelling about which it is too lax, goes through `checker`,
-which words every error.
+Reading is done in `reading`. Writing uses protobuf-py, the JSON library, in no other module.
 
 A codec for another format has the same four methods: `reader`, `field_reader`, `writer`,
 `field_writer`.
@@ -37,28 +34,16 @@ from protobuf._file_registry import add_file  # the public function adds a whole
 from protobuf.wkt import FileDescriptorProto as LibraryFile
 
 from gateway.config.json import JsonOptions, Unknown
-from gateway.status import invalid_argument
 from gateway.transcoding.any_bounds import AnyBounds
 from gateway.transcoding.field_masks import (
-    has_hidden,
     hide_in_wire,
-    may_be_too_long,
     reveal_in_text,
-    reveal_in_wire,
 )
-from gateway.transcoding.json.checker import Checker, has_own_form
+from gateway.transcoding.json.contents import Contents, field_contents, message_contents
 from gateway.transcoding.json.failure import json_failure
-from gateway.transcoding.json.lax_spellings import (
-    Contents,
-    SpellingTest,
-    field_contents,
-    lax_spelling_test,
-    message_contents,
-)
 from gateway.transcoding.json.polish import Polish, default_json, indented, polish
 from gateway.transcoding.json.printer import Printing, printer
-from gateway.transcoding.json.report import At, Check, run
-from gateway.transcoding.json.text import check_depth, dump, parse
+from gateway.transcoding.json.reading.reader import JsonReader
 from gateway.transcoding.json.type_copies import JsonName, TypeCopies, entry_fields
 
 Transform = Callable[[bytes], bytes]
@@ -91,12 +76,11 @@ class Codec:
     ) -> None:
         self._pool = pool
         self._options = options
-        self._depth = json_depth
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
-        self._checker = Checker(self.find, None if unknown is Unknown.IGNORE else ignored)
-        # A random mark, so that no client can guess it. It marks floats in the library's output and
-        # names the only member of a holder: a body can neither repeat that member nor add another.
+        ignored_names = None if unknown is Unknown.IGNORE else ignored
+        self._reader = JsonReader(self.find, ignored_names, depth=json_depth)
+        # Marks floats in the library's output; random, so that no back end can guess it.
         self._mark = f"_{secrets.token_hex(8)}"
         self._types = _Types(self.find, lambda field: field.json_name)
         self._marked = _Types(self.find, self._marked_name)
@@ -105,55 +89,11 @@ class Codec:
 
     def reader(self, message: Descriptor) -> Transform:
         """Makes the reader from JSON of a message to its wire bytes."""
-        library, depth = self._types.load(message), self._depth
-        held = message_contents(message)
-        needs_check, masks = self._spelling_test(held, message), held.has_masks
-        # Pass a registry only if needed: with one, the library accepts any message's extensions.
-        registry = self._types.registry if held.has_unlisted_types else None
-        decode = partial(library.from_json, registry=registry)
-        check = self._checker.message(message)
-        explain = self._explainer(decode, check, message, message.full_name, None)
-
-        def read(body: bytes) -> bytes:
-            check_depth(body, depth)  # first, for the library recurses without end
-            if masks and may_be_too_long(body):
-                return explain(body, None)
-            try:
-                wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
-                return explain(body, None)
-            return explain(body, wire) if needs_check(body) else wire
-
-        return read
+        return self._reader.message(message)
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
-        library, depth = self._types.hold(field, self._mark, self._mark), self._depth
-        held = field_contents(field)
-        needs_check, masks = self._spelling_test(held, field.message_type), held.has_masks
-        registry = self._types.registry if held.has_unlisted_types else None
-        opening = f'{{"{self._mark}":'.encode()
-        named = f'"{field.name}":'.encode()
-
-        def decode(body: bytes) -> Message:
-            return library.from_json(opening + body + b"}", registry=registry)
-
-        check = self._checker.field_or_null(field)
-        at = (None, field.json_name)
-        explain = self._explainer(decode, check, _owner(field), field.full_name, at)
-
-        def read(body: bytes) -> bytes:
-            check_depth(body, depth)  # first, for the library recurses without end
-            if masks and may_be_too_long(body):
-                return explain(body, None)
-            try:
-                wire = decode(body).to_binary()
-            except Exception:  # noqa: BLE001 # of any kind; `explain` words the error
-                return explain(body, None)
-            # Test the value as a member, so that it is found under the field's name.
-            return explain(body, wire) if needs_check(named + body) else wire
-
-        return read
+        return self._reader.field(field)
 
     def writer(self, message: Descriptor) -> Transform:
         """Makes the writer from wire bytes of a message to its JSON."""
@@ -224,34 +164,6 @@ class Codec:
     def _marked_name(self, field: FieldDescriptor) -> str:
         name = field.name if self._options.proto_names else field.json_name
         return name + self._mark if _holds_float(field) else name
-
-    def _explainer(
-        self,
-        decode: Callable[[bytes], Message],
-        check: Check,
-        message: Descriptor,
-        name: str,
-        at: At,
-    ) -> Callable[[bytes, bytes | None], bytes]:
-        """Makes the slow path for bodies that the library rejects or that need the strict check."""
-
-        def explain(body: bytes, wire: bytes | None) -> bytes:
-            tree, changed = run(check, parse(body, depth=self._depth), at)
-            if wire is not None and not changed:
-                return wire
-            try:
-                text = dump(tree)
-                wire = decode(text.encode()).to_binary()
-                return reveal_in_wire(message, wire, self.find) if has_hidden(text) else wire
-            except Exception:  # noqa: BLE001 # the library's words are not for clients
-                raise invalid_argument("", f"the body is not a {name} in JSON") from None
-
-        return explain
-
-    def _spelling_test(self, held: Contents, message: Descriptor | None) -> SpellingTest:
-        if message is not None and has_own_form(message):
-            return _always
-        return lax_spelling_test(held)
 
     def _write(
         self,
@@ -381,10 +293,6 @@ class _UnprintableError(Exception):
 
 def _unprintable(_wire: bytes) -> str:
     raise _UnprintableError
-
-
-def _always(_body: bytes) -> bool:
-    return True
 
 
 def _holds_float(field: FieldDescriptor) -> bool:
