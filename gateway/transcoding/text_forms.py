@@ -11,8 +11,6 @@ from binascii import a2b_base64
 from datetime import datetime
 from typing import Final
 
-from gateway.transcoding.wire import VARINT, signed_varint, tag
-
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*+)(?:\.([0-9]++))?(?:[eE]([+-]?[0-9]++))?")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]*+|[A-Za-z0-9_-]*+)={0,2}")
@@ -114,8 +112,10 @@ def parse_base64(text: str) -> bytes | None:
     return a2b_base64(text if len(text) % 4 == 0 else text + "=" * (-len(text) % 4))
 
 
-def parse_timestamp(text: str) -> bytes:
-    """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals; returns the message.
+def parse_timestamp(text: str) -> tuple[int, int]:
+    """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals.
+
+    Returns the seconds since 1970 in UTC, and the nanoseconds after them.
 
     Raises:
         ValueError: says what was expected.
@@ -134,15 +134,17 @@ def parse_timestamp(text: str) -> bytes:
         seconds += offset if sign == "-" else -offset
         if not _FIRST_S <= seconds <= _LAST_S:
             raise _no_such_time(text)
-    return _seconds_and_nanos(seconds, _nanos(decimals))
+    return seconds, _nanos(decimals)
 
 
 def _no_such_time(text: str) -> ValueError:
     return expected("a time that exists, in years 0001 to 9999", text)
 
 
-def parse_duration(text: str) -> bytes:
-    """Reads seconds with up to nine decimals and the suffix `s`; returns the message.
+def parse_duration(text: str) -> tuple[int, int]:
+    """Reads seconds with up to nine decimals and the suffix `s`.
+
+    Returns seconds and nanoseconds, of one sign.
 
     Raises:
         ValueError: says what was expected.
@@ -155,13 +157,8 @@ def parse_duration(text: str) -> bytes:
     # google/protobuf/duration.proto limits whole seconds; nanos are added to them.
     if seconds > _DURATION_MAX_S:
         raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
-    return _seconds_and_nanos(sign * seconds, sign * nanos)
+    return sign * seconds, sign * nanos
 
 
 def _nanos(decimals: str | None) -> int:
     return 0 if decimals is None else int(decimals.ljust(9, "0"))
-
-
-def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
-    first = tag(1, VARINT) + signed_varint(seconds) if seconds else b""
-    return first + (tag(2, VARINT) + signed_varint(nanos) if nanos else b"")

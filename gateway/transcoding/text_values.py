@@ -30,6 +30,7 @@ from gateway.transcoding.wire import (
     length_delimited,
     signed_varint,
     tag,
+    time_message,
     varint,
     zigzag,
 )
@@ -109,6 +110,16 @@ def read_double(text: str) -> bytes:
 def read_float(text: str) -> bytes:
     """Reads a number like a double, within single precision."""
     return fixed("<f", _number(text, single=True))
+
+
+def read_timestamp(text: str) -> bytes:
+    """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
+    return time_message(parse_timestamp(text))
+
+
+def read_duration(text: str) -> bytes:
+    """Reads seconds with up to nine decimals and the suffix `s`."""
+    return time_message(parse_duration(text))
 
 
 def read_field_mask(text: str) -> bytes:
@@ -191,8 +202,8 @@ _SCALARS: dict[int, tuple[int, Reader]] = {
 """By field type: the wire type and the reader."""
 
 _MESSAGES: dict[str, Reader] = {
-    "google.protobuf.Timestamp": parse_timestamp,
-    "google.protobuf.Duration": parse_duration,
+    "google.protobuf.Timestamp": read_timestamp,
+    "google.protobuf.Duration": read_duration,
     "google.protobuf.FieldMask": read_field_mask,
     "google.protobuf.Value": read_value,
     "google.protobuf.Empty": read_empty,

@@ -43,7 +43,8 @@ from gateway.transcoding.json.contents import Contents, field_contents, message_
 from gateway.transcoding.json.failure import json_failure
 from gateway.transcoding.json.polish import Polish, default_json, indented, polish
 from gateway.transcoding.json.printer import Printing, printer
-from gateway.transcoding.json.reading.reader import JsonReader
+from gateway.transcoding.json.reading.plans import Plans
+from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.type_copies import JsonName, TypeCopies, entry_fields
 
 Transform = Callable[[bytes], bytes]
@@ -79,7 +80,8 @@ class Codec:
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
         ignored_names = None if unknown is Unknown.IGNORE else ignored
-        self._reader = JsonReader(self.find, ignored_names, depth=json_depth)
+        self._plans = Plans(self.find, ignored_names)
+        self._depth = json_depth
         # Marks floats in the library's output; random, so that no back end can guess it.
         self._mark = f"_{secrets.token_hex(8)}"
         self._types = _Types(self.find, lambda field: field.json_name)
@@ -89,11 +91,11 @@ class Codec:
 
     def reader(self, message: Descriptor) -> Transform:
         """Makes the reader from JSON of a message to its wire bytes."""
-        return self._reader.message(message)
+        return MessageReader(self._plans.message(message), self._depth).read
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
-        return self._reader.field(field)
+        return FieldReader(self._plans.member(field), self._depth).read
 
     def writer(self, message: Descriptor) -> Transform:
         """Makes the writer from wire bytes of a message to its JSON."""

@@ -6,17 +6,23 @@ or an exponent keeps its spelling, so that no digits are lost.
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.number import Number
 
+Scan = Callable[[str, int], tuple[object, int]]
+"""Parses the JSON value at an index of a text; returns it, and the index of its end."""
+
 _MAX_DIGITS: Final = 400  # more than any double has; far below the limit of int()
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _SIGNS: Final = bytes.maketrans(b"[]", b"\x01\xff")
 _OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
 _PIECE: Final = 4096
+_MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _ESCAPES: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
@@ -40,10 +46,12 @@ def parse(body: bytes, *, depth: int) -> object:
     start = 0
     if text[:1].isspace():
         start = _end_of_space(text, 0)
+    # Most texts have no minus zero, which `int` would lose.
+    scan = _SCAN_EXACTLY if "-0" in text and _MINUS_ZERO.search(text) else _SCAN
     try:
-        tree, end = _DECODER.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise _syntax_error(text, error.pos) from None
+        tree, end = _scanned(scan, text, start)
+    except ValueError:  # an integer has more digits than `int` takes
+        tree, end = _scanned(_SCAN_EXACTLY, text, start)
     if end != len(text):
         end = _end_of_space(text, end)
         if end != len(text):
@@ -51,6 +59,15 @@ def parse(body: bytes, *, depth: int) -> object:
     if "\\ud" in text or "\\uD" in text:
         _refuse_lone_surrogates(text)
     return tree
+
+
+def _scanned(scan: Scan, text: str, start: int) -> tuple[object, int]:
+    try:
+        return scan(text, start)
+    except StopIteration as error:
+        raise _syntax_error(text, error.value) from None
+    except json.JSONDecodeError as error:
+        raise _syntax_error(text, error.pos) from None
 
 
 def _end_of_space(text: str, at: int) -> int:
@@ -131,9 +148,18 @@ def _refuse_constant(name: str) -> None:
     raise invalid_argument("", f"the body is not valid JSON: {name} without quotes")
 
 
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=tuple,
-    parse_float=Number,
-    parse_int=_integer,
-    parse_constant=_refuse_constant,
-)
+def _scanner(parse_int: Callable[[str], object]) -> Scan:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=tuple,
+        parse_float=Number,
+        parse_int=parse_int,
+        parse_constant=_refuse_constant,
+    )
+    # What its method `raw_decode` calls; that one only words the error.
+    scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
+    return scan
+
+
+_SCAN_EXACTLY: Final = _scanner(_integer)
+# `int` refuses more digits than this, unless it is told to take all, in quadratic time.
+_SCAN: Final = _scanner(int) if 0 < sys.get_int_max_str_digits() <= 4300 else _SCAN_EXACTLY

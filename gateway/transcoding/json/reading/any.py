@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from gateway.transcoding.json.reading.base import Plan
 from gateway.transcoding.json.reading.failures import Failures, member_step
-from gateway.transcoding.json.reading.messages import MessagePlan, Plan, too_deep
+from gateway.transcoding.json.reading.messages import MessagePlan, too_deep
 from gateway.transcoding.wire import LENGTH, MAX_DEPTH, tag, varint
 
 _TYPE_URL: Final = tag(1, LENGTH)

@@ -46,8 +46,10 @@ class Failures:
     def error(self) -> StatusError:
         """Makes the error that names every invalid value."""
         return invalid_fields(
-            FieldViolation("".join(reversed(path)).removeprefix("."), description)
-            for description, path in self._found
+            [
+                FieldViolation("".join(reversed(path)).removeprefix("."), description)
+                for description, path in self._found
+            ]
         )
 
 

@@ -8,26 +8,12 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.status import StatusError, invalid_argument
+from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
-from gateway.transcoding.json.reading.scalars import Value
 from gateway.transcoding.wire import MAX_DEPTH, varint
 
-_MANY: Final = 4096
+MANY: Final = 4096
 """The number of pieces that are joined to one, to limit the memory of many small values."""
-
-
-class Plan:
-    """The reader of a whole message, without the tag and length that a field gives it."""
-
-    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
-        """Appends the message's wire bytes to `out`; returns their size in bytes.
-
-        `depth` is the number of messages around this one.
-
-        Raises:
-            StatusError: INVALID_ARGUMENT if messages are nested deeper than protobuf allows.
-        """
-        raise NotImplementedError
 
 
 class Member:
@@ -193,7 +179,7 @@ class ListValue(Value):
                 failed = failures.count
                 if failures.is_full:
                     return 0
-            if len(out) - start > _MANY:
+            if len(out) - start > MANY:
                 start = join_from(start, out)
         return size
 
@@ -239,7 +225,7 @@ class MapValue(Value):
                 failed = failures.count
                 if failures.is_full:
                     return 0
-            if len(out) - start > _MANY:
+            if len(out) - start > MANY:
                 start = join_from(start, out)
         return size
 

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.transcoding.json.reading import scalars
 from gateway.transcoding.json.reading.any import AnyPlan
+from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.messages import (
     GroupValue,
     ListValue,
@@ -15,9 +16,7 @@ from gateway.transcoding.json.reading.messages import (
     Member,
     MessagePlan,
     MessageValue,
-    Plan,
 )
-from gateway.transcoding.json.reading.scalars import Value
 from gateway.transcoding.json.reading.well_known import WELL_KNOWN, WrapperPlan
 from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields, parts_of
 from gateway.transcoding.wire import END_GROUP, FIXED32, FIXED64, GROUP, LENGTH, VARINT, tag

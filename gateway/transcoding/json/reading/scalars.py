@@ -1,15 +1,11 @@
-"""The readers of scalars: numbers, booleans, text, bytes and enums.
-
-A reader appends the wire bytes of one value to a list, tag included, and returns their size. A size
-of 0 means that the field counts as absent: it has no presence and its default value, it is an
-unknown name of an enum that is to be ignored, or it is invalid.
-"""
+"""The readers of scalars: numbers, booleans, text, bytes and enums."""
 
 import struct
 from typing import Final
 
 from google.protobuf.descriptor import EnumDescriptor
 
+from gateway.transcoding.json.reading.base import Value
 from gateway.transcoding.json.reading.failures import Failures
 from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
 from gateway.transcoding.wire import signed_varint, varint, zigzag
@@ -24,17 +20,6 @@ _PACK_DOUBLE: Final = struct.Struct("<d").pack
 _PACK_FLOAT: Final = struct.Struct("<f").pack
 _ZERO: Final = b"\x00"
 _ONE: Final = b"\x01"
-
-
-class Value:
-    """The reader of one value in a field; also of a whole list or map in it."""
-
-    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
-        """Appends the field's wire bytes to `out`; returns their size in bytes.
-
-        `depth` is the number of messages around the value.
-        """
-        raise NotImplementedError
 
 
 class Scalar(Value):

@@ -10,15 +10,14 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor
 
 from gateway.transcoding.field_masks import MAX_CHARACTERS, read_mask
+from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, member_step
-from gateway.transcoding.json.reading.messages import Plan, join_from, too_deep
-from gateway.transcoding.json.reading.scalars import Value
+from gateway.transcoding.json.reading.messages import MANY, join_from, too_deep
 from gateway.transcoding.json.type_copies import WRAPPERS
 from gateway.transcoding.text_forms import parse_duration, parse_number, parse_timestamp
-from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, varint
+from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, time_message, varint
 
 _PACK_DOUBLE: Final = struct.Struct("<d").pack
-_MANY: Final = 4096
 
 # google/protobuf/struct.proto: the fields of a Value.
 _NULL: Final = tag(1, VARINT) + b"\x00"
@@ -33,10 +32,10 @@ _FIRST: Final = tag(1, LENGTH)
 _SECOND: Final = tag(2, LENGTH)
 
 
-class TextPlan(Plan):
-    """A message that JSON spells as text, such as a Timestamp; `parse` returns its wire bytes."""
+class TimePlan(Plan):
+    """A Timestamp or a Duration; `parse` returns its seconds and nanoseconds."""
 
-    def __init__(self, parse: Callable[[str], bytes]) -> None:
+    def __init__(self, parse: Callable[[str], tuple[int, int]]) -> None:
         self._parse = parse
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -44,7 +43,7 @@ class TextPlan(Plan):
         if type(tree) is not str:
             return failures.expected("a string", tree)
         try:
-            payload = self._parse(tree)
+            payload = time_message(self._parse(tree))
         except ValueError as error:
             return failures.add(str(error))
         out.append(payload)
@@ -188,7 +187,7 @@ def _write_struct(
             failed = failures.count
             if failures.is_full:
                 return 0
-        if len(out) - start > _MANY:
+        if len(out) - start > MANY:
             start = join_from(start, out)
     return size
 
@@ -212,14 +211,14 @@ def _write_array(items: list[object], out: list[bytes], depth: int, failures: Fa
             failed = failures.count
             if failures.is_full:
                 return 0
-        if len(out) - start > _MANY:
+        if len(out) - start > MANY:
             start = join_from(start, out)
     return size
 
 
 WELL_KNOWN: Final[dict[str, Plan]] = {
-    "google.protobuf.Timestamp": TextPlan(parse_timestamp),
-    "google.protobuf.Duration": TextPlan(parse_duration),
+    "google.protobuf.Timestamp": TimePlan(parse_timestamp),
+    "google.protobuf.Duration": TimePlan(parse_duration),
     "google.protobuf.FieldMask": MaskPlan(),
     "google.protobuf.Value": FreePlan(),
     "google.protobuf.Struct": StructPlan(),
