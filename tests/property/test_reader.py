@@ -75,9 +75,9 @@ def fill(message: Any, chance: random.Random, depth: int) -> None:
     for field in parts_of(message.DESCRIPTOR):
         if chance.random() < 0.75 or (field.message_type is not None and depth <= 0):
             continue
-        held = (
-            message.Extensions[field] if field.is_extension else getattr(message, field.name, None)
-        )
+        held: Any = getattr(message, field.name, None)
+        if field.is_extension:
+            held = message.Extensions[field]
         entry = entry_fields(field)
         if entry is not None:
             key, value = scalar(entry[0], chance), entry[1]
