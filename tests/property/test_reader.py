@@ -64,7 +64,7 @@ def fill_known(message: Any, chance: random.Random) -> bool:
         fill(held, chance, 0)
         message.Pack(held)
     else:
-        return name == "Empty"
+        return bool(name == "Empty")
     return True
 
 
