@@ -3,21 +3,12 @@
 A path is a field's name, followed by steps: names, a map's key, or `*` (AIP-161). On the wire,
 names are spelled as in the .proto, in JSON in lowerCamelCase. A step in backticks or double quotes
 is a map's key; it is the same on both sides, whatever it contains.
-
-The JSON library that reads bodies accepts neither `*` after a name nor such keys. `hide_text` turns
-such a path into a form that the library takes for a plain name; `reveal_in_wire` turns it back.
 """
 
 import re
-import secrets
 from collections.abc import Callable
-from typing import Any
 
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
-
-from gateway.transcoding.wire import MAX_DEPTH
 
 MAX_PATHS = 10_000
 """The limit of paths in one mask where they are processed one by one."""
@@ -33,11 +24,6 @@ _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
 _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
 _PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
-
-_LONG = re.compile(rb"[\w.,*\\-]{%d}" % MAX_CHARACTERS).search
-
-# Random, so that no client or back end can write a path that is mistaken for a hidden one.
-_MARK = f"m{secrets.token_hex(8)}x"
 
 
 def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
@@ -78,37 +64,6 @@ def spell_path(path: str) -> str | None:
         return None
 
 
-def hide_text(text: str) -> str | None:
-    """Turns a mask in JSON into the form for the JSON library, or None if it is not a mask."""
-    try:
-        return ",".join(map(_hidden, read_mask(text, camel_case=True)))
-    except ValueError:
-        return None
-
-
-def may_be_too_long(body: bytes) -> bool:
-    """True if a JSON text may contain a mask that is too long."""
-    return len(body) > MAX_CHARACTERS and _LONG(body) is not None
-
-
-def has_hidden(text: str) -> bool:
-    """True if a text may contain hidden paths."""
-    return _MARK in text
-
-
-def reveal_in_wire(message: Descriptor, wire: bytes, find: Find) -> bytes:
-    """Replaces each hidden path in a message by the original."""
-
-    def reveal(path: str) -> str:
-        return bytes.fromhex(path[len(_MARK) :]).decode() if path.startswith(_MARK) else path
-
-    return _each_path(message, wire, find, reveal)
-
-
-def _hidden(path: str) -> str:
-    return _MARK + path.encode().hex()
-
-
 def _names_only(step: re.Match[str]) -> str:
     return "" if step[1] else step[0]
 
@@ -123,58 +78,3 @@ def _camel_case(step: re.Match[str]) -> str:
     if step[1]:
         return step[0]
     return re.sub("_([a-z])", lambda found: found[1].upper(), step[0])
-
-
-def _each_path(message: Descriptor, wire: bytes, find: Find, change: Callable[[str], str]) -> bytes:
-    """Changes all paths of all masks in a message, including those inside an Any.
-
-    Slow and simple, on google's message classes: only for masks that the JSON library cannot
-    handle.
-
-    Raises:
-        DecodeError: the bytes are not such a message.
-        ValueError: it is nested too deep, or a mask has too many paths.
-    """
-    decoded = GetMessageClass(message).FromString(wire)
-    _change(decoded, find, change, MAX_DEPTH)
-    return decoded.SerializePartialToString()
-
-
-def _change(message: Any, find: Find, change: Callable[[str], str], depth: int) -> None:
-    if not depth:
-        raise ValueError("nested too deep")
-    name = message.DESCRIPTOR.full_name
-    if name == "google.protobuf.FieldMask":
-        _change_paths(message, change)
-        return
-    if name == "google.protobuf.Any":
-        held = find(message.type_url.rpartition("/")[2])
-        if held is not None:
-            inner = _decoded(held, message.value)
-            if inner is not None:
-                _change(inner, find, change, depth - 1)
-                message.value = inner.SerializePartialToString()
-        return
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            if field.message_type.fields_by_name["value"].message_type is not None:
-                for item in value.values():
-                    _change(item, find, change, depth - 1)
-        else:
-            for item in value if field.is_repeated else (value,):
-                _change(item, find, change, depth - 1)
-
-
-def _change_paths(mask: Any, change: Callable[[str], str]) -> None:
-    if len(mask.paths) > MAX_PATHS:
-        raise ValueError("too many paths")
-    mask.paths[:] = [change(path) for path in mask.paths]
-
-
-def _decoded(kind: Descriptor, wire: bytes) -> Message | None:
-    try:
-        return GetMessageClass(kind).FromString(wire)
-    except DecodeError:
-        return None

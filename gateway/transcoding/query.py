@@ -23,7 +23,8 @@ from gateway.transcoding.fields import (
     field_encoder,
     resolve,
 )
-from gateway.transcoding.text_values import has_members, shown, value_reader
+from gateway.transcoding.text_forms import shown
+from gateway.transcoding.text_values import has_members, value_reader
 from gateway.transcoding.wire import length_delimited
 
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")

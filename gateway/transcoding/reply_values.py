@@ -12,8 +12,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.status import Code, StatusError
 from gateway.transcoding.field_masks import Find
-from gateway.transcoding.json.checker import has_own_form
-from gateway.transcoding.json.type_copies import parts_of
+from gateway.transcoding.json.message_fields import parts_of
+from gateway.transcoding.json.reading.well_known import has_own_form
 from gateway.transcoding.wire import MalformedError, fields
 
 Check = Callable[[bytes], None]

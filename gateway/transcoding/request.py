@@ -13,8 +13,8 @@ from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
+from gateway.transcoding.json.contents import field_contents, message_contents
 from gateway.transcoding.json.count import Check, value_count_check
-from gateway.transcoding.json.lax_spellings import field_contents, message_contents
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON

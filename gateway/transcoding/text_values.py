@@ -8,15 +8,19 @@ raises `ValueError` with a text that says what was expected.
 import json
 import math
 import re
-import struct
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.transcoding.field_masks import read_mask
+from gateway.transcoding.text_forms import (
+    expected,
+    parse_base64,
+    parse_duration,
+    parse_integer,
+    parse_number,
+    parse_timestamp,
+)
 from gateway.transcoding.wire import (
     FIXED32,
     FIXED64,
@@ -26,57 +30,26 @@ from gateway.transcoding.wire import (
     length_delimited,
     signed_varint,
     tag,
+    time_message,
     varint,
     zigzag,
 )
 
 Reader = Callable[[str], bytes]
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
-_TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{1,9}))?"
-    r"(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
-_DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
-_FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
-_DURATION_MAX_S = 315_576_000_000
-_SHOWN = 40
-
-
-def shown(text: str, limit: int = _SHOWN) -> str:
-    """Quotes `text` for an error message: short, and without control characters."""
-    cut = text if len(text) <= limit else f"{text[:limit]}..."
-    return '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut) + '"'
-
-
-def _expected(what: str, text: str) -> ValueError:
-    return ValueError(f"expected {what}, got {shown(text)}")
+_ENUM_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")
 
 
 def _integer(text: str, name: str, low: int, high: int) -> int:
-    if _INTEGER.fullmatch(text):
-        value = int(text)
-    elif _NUMBER.fullmatch(text):
-        value = _integral(text, name)
-    else:
-        raise _expected(f"an {name}" if name[0] == "i" else f"a {name}", text)
-    if not low <= value <= high:
-        raise ValueError(f"expected a number from {low} to {high}, got {shown(text)}")
-    return value
-
-
-def _integral(text: str, name: str) -> int:
-    """Parses an integer with a fraction or exponent: `1e2`, `1.0`."""
     try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise _expected(f"an {name}", text) from None
-    # Reject large exponents before int(): the number would have that many digits.
-    if (number and number.adjusted() > 30) or number != number.to_integral_value():
-        raise ValueError(f"expected a whole number that fits {name}, got {shown(text)}")
-    return int(number)
+        value = parse_integer(text)
+    except ValueError:
+        raise expected(f"an {name}" if name[0] == "i" else f"a {name}", text) from None
+    if value is None:
+        raise expected(f"a whole number that fits {name}", text)
+    if not low <= value <= high:
+        raise expected(f"a number from {low} to {high}", text)
+    return value
 
 
 def _bits(name: str, size: int, *, signed: bool, write: Callable[[int], bytes]) -> Reader:
@@ -95,7 +68,7 @@ def read_bool(text: str) -> bytes:
         return b"\x01"
     if text == "false":
         return b"\x00"
-    raise _expected("true or false", text)
+    raise expected("true or false", text)
 
 
 def read_numeric_bool(text: str) -> bytes:
@@ -113,73 +86,40 @@ def read_string(text: str) -> bytes:
 
 def read_bytes(text: str) -> bytes:
     """Reads base64 in either alphabet, padded in full or not at all."""
-    digits = text.rstrip("=")
-    half_padded = digits != text and len(text) % 4
-    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1 or half_padded:
-        raise _expected("base64", text)
-    padded = digits + "=" * (-len(digits) % 4)
-    return urlsafe_b64decode(padded.replace("+", "-").replace("/", "_"))
+    found = parse_base64(text)
+    if found is None:
+        raise expected("base64", text)
+    return found
 
 
-def _number(text: str, limit: float) -> float:
-    if text in ("NaN", "Infinity", "-Infinity"):
-        return float(text)
-    if not _NUMBER.fullmatch(text):
-        raise _expected("a number", text)
-    value = float(text)
-    if math.isinf(value) or abs(value) > limit:
-        raise ValueError(f"the number is out of range, got {shown(text)}")
+def _number(text: str, *, single: bool) -> float:
+    try:
+        value = parse_number(text, single=single)
+    except ValueError:
+        raise expected("a number", text) from None
+    if value is None:
+        raise expected("a number in range", text)
     return value
 
 
 def read_double(text: str) -> bytes:
     """Reads a finite number, NaN, Infinity or -Infinity."""
-    return fixed("<d", _number(text, math.inf))
+    return fixed("<d", _number(text, single=False))
 
 
 def read_float(text: str) -> bytes:
     """Reads a number like a double, within single precision."""
-    # Half a step above the largest float still rounds down to it.
-    value = _number(text, 3.4028235677973366e38)
-    if math.isfinite(value) and abs(value) > _FLOAT_MAX:
-        value = math.copysign(_FLOAT_MAX, value)
-    return fixed("<f", value)
+    return fixed("<f", _number(text, single=True))
 
 
 def read_timestamp(text: str) -> bytes:
     """Reads RFC 3339 from year 1 to 9999, any offset, up to nine decimals."""
-    found = _TIMESTAMP.fullmatch(text)
-    if found is None:
-        raise _expected("a time such as 2024-01-31T12:00:00Z", text)
-    offset = "+00:00" if found[3] == "Z" else found[3]
-    try:
-        moment = datetime.fromisoformat(found[1] + offset).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _expected("a time that exists, in years 0001 to 9999", text) from None
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return _seconds_and_nanos(since.days * 86_400 + since.seconds, _nanos(found[2]))
+    return time_message(parse_timestamp(text))
 
 
 def read_duration(text: str) -> bytes:
     """Reads seconds with up to nine decimals and the suffix `s`."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise _expected("a duration in seconds such as 3.5s", text)
-    sign = -1 if found[1] else 1
-    seconds, nanos = int(found[2]), _nanos(found[3])
-    # google/protobuf/duration.proto limits whole seconds; nanos are added to them.
-    if seconds > _DURATION_MAX_S:
-        raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
-    return _seconds_and_nanos(sign * seconds, sign * nanos)
-
-
-def _nanos(decimals: str | None) -> int:
-    return int((decimals or "").ljust(9, "0"))
-
-
-def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
-    first = tag(1, VARINT) + signed_varint(seconds) if seconds else b""
-    return first + (tag(2, VARINT) + signed_varint(nanos) if nanos else b"")
+    return time_message(parse_duration(text))
 
 
 def read_field_mask(text: str) -> bytes:
@@ -188,13 +128,13 @@ def read_field_mask(text: str) -> bytes:
         paths = read_mask(text)
         return b"".join(length_delimited(1, read_string(path)) for path in paths)
     except ValueError:
-        raise _expected("comma-separated field paths such as title,author.name", text) from None
+        raise expected("comma-separated field paths such as title,author.name", text) from None
 
 
 def read_empty(text: str) -> bytes:
     """Reads a message without fields, set by a parameter without a value."""
     if text:
-        raise _expected("no value", text)
+        raise expected("no value", text)
     return b""
 
 
@@ -204,8 +144,12 @@ def read_value(text: str) -> bytes:
         return tag(1, VARINT) + b"\x00"
     if text in ("true", "false"):
         return tag(4, VARINT) + read_bool(text)
-    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
-        return tag(2, FIXED64) + read_double(text)
+    try:
+        number = parse_number(text, single=False)
+    except ValueError:
+        number = None
+    if number is not None and math.isfinite(number):
+        return tag(2, FIXED64) + fixed("<d", number)
     return length_delimited(3, read_string(_unquoted(text)))
 
 
@@ -228,11 +172,11 @@ def enum_reader(enum: EnumDescriptor) -> Reader:
         known = by_name.get(text)
         if known is not None:
             return known
-        if not _INTEGER.fullmatch(text):
-            raise _expected(f"a value of {enum.name} by name or number", text)
+        if not _ENUM_NUMBER.fullmatch(text):
+            raise expected(f"a value of {enum.name} by name or number", text)
         number = _integer(text, "int32", -(1 << 31), (1 << 31) - 1)
         if enum.is_closed and number not in numbers:
-            raise _expected(f"a number that {enum.name} declares", text)
+            raise expected(f"a number that {enum.name} declares", text)
         return signed_varint(number)
 
     return read

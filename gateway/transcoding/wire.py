@@ -23,6 +23,8 @@ _MAX_NUMBER: Final = (1 << 29) - 1
 _VARINT_BITS: Final = 70
 
 _SMALL: Final = [bytes([i]) for i in range(128)]
+_MEDIUM: Final = [bytes([i & 127 | 128, i >> 7]) for i in range(2048)]
+"""The varints of two bytes that are usual as lengths; the first 128 are not used."""
 
 
 class MalformedError(UnreadableReplyError):
@@ -36,7 +38,9 @@ def varint(value: int) -> bytes:
     """Encodes an unsigned number below 2^64 as a varint."""
     if value < 128:
         return _SMALL[value]
-    out = bytearray()
+    if value < 2048:
+        return _MEDIUM[value]
+    out = []
     while value > 127:
         out.append(value & 127 | 128)
         value >>= 7
@@ -62,6 +66,13 @@ def tag(number: int, wire_type: int) -> bytes:
 def length_delimited(number: int, payload: bytes) -> bytes:
     """Encodes a string, bytes or message field."""
     return tag(number, LENGTH) + varint(len(payload)) + payload
+
+
+def time_message(parts: tuple[int, int]) -> bytes:
+    """Encodes a google.protobuf.Timestamp or Duration of these seconds and nanoseconds."""
+    seconds, nanos = parts
+    first = tag(1, VARINT) + signed_varint(seconds) if seconds else b""
+    return first + (tag(2, VARINT) + signed_varint(nanos) if nanos else b"")
 
 
 def fixed(layout: str, value: Any) -> bytes:

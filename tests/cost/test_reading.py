@@ -15,10 +15,9 @@ import pytest
 from gateway.exchange.ring import cors
 from gateway.status import StatusError
 from gateway.telemetry.masking import mask_credentials
-from gateway.transcoding.json import values as json_values
-from gateway.transcoding.json.lax_spellings import lax_spelling_test, message_contents
+from gateway.transcoding import text_forms
 from gateway.transcoding.json.text import check_depth, deeper_than
-from gateway.transcoding.json.writer import indented
+from gateway.transcoding.json.writing.writer import indented
 from gateway.transcoding.streams import deframing
 from gateway.transcoding.text_values import read_field_mask
 from tests.support import rich
@@ -27,8 +26,9 @@ from tests.support.growth import check_growth
 SMALL, LARGE = 64 * 1024, 512 * 1024
 TIME = 8 * 4
 MEMORY = 4
+BYTES_A_VALUE = 700
 
-doubt = lax_spelling_test(message_contents(rich.message("rich.Book")))
+read_book = rich.codec().reader(rich.message("rich.Book"))
 
 
 def elements(data: bytes) -> int:
@@ -40,15 +40,18 @@ def depth(body: bytes) -> None:
         check_depth(body, 100)
 
 
+def book(body: object) -> None:
+    assert isinstance(body, bytes)
+    with suppress(StatusError):
+        read_book(body)
+
+
 def full(pattern: re.Pattern[str]) -> Callable[[str], object]:
     return pattern.fullmatch
 
 
 TEXTS = [
-    pytest.param(full(json_values._MASK), "a", ",a", "", id="a mask of many paths"),
-    pytest.param(full(json_values._MASK), "a", ".a", "", id="a mask of one long path"),
-    pytest.param(full(json_values._MASK), "a", "a", "", id="a mask of one long name"),
-    pytest.param(full(json_values._NUMBER), "1", "1", "x", id="a number with a bad end"),
+    pytest.param(full(text_forms._NUMBER), "1", "1", "x", id="a number with a bad end"),
     pytest.param(full(cors._NAMES), "a", " ,\ta", "", id="names of headers"),
     pytest.param(full(cors._NAMES), "a", " ", "x", id="blanks between names of headers"),
     pytest.param(read_field_mask, "a", ".a", "", id="a mask in a query"),
@@ -71,16 +74,36 @@ BODIES = [
     pytest.param(elements, b'["', b'\\"', b'",1]', id="an array of escapes"),
     pytest.param(elements, b"[[", b"[1],", b"1]]", id="an array of small arrays"),
     pytest.param(elements, b"[[", b'{"a":"b"},', b"1]]", id="an array of small objects"),
-    pytest.param(doubt, b'{"title":"', b"a" + b"1" * 299, b'"}', id="runs of digits"),
-    pytest.param(doubt, b'{"pages":[1', b",1", b"]}", id="a list of integers"),
-    pytest.param(doubt, b'{"weights":[1', b",1.5", b"]}", id="a list of numbers"),
-    pytest.param(doubt, b'{"blobs":["', b"abcd", b'"]}', id="bytes"),
-    pytest.param(doubt, b'{"mask":"a', b",a", b'"}', id="a mask"),
-    pytest.param(doubt, b'{"counts":{"a":1', b',"a":1', b"}}", id="a map"),
-    pytest.param(doubt, b"{", b'"tags":["counts"],', b'"on":true}', id="names as values"),
-    pytest.param(doubt, b"{", b'"[', b"}", id="names that open a bracket"),
-    pytest.param(doubt, b'{"url"', b" ", b'"url":1}', id="blanks behind a name"),
-    pytest.param(doubt, b"{", b'"url":"",', b'"on":true}', id="a member again and again"),
+    pytest.param(book, b'{"title":"', b"a" + b"1" * 299, b'"}', id="runs of digits"),
+    pytest.param(book, b'{"title":"', b"\\u00e9", b'"}', id="escapes"),
+    pytest.param(book, b'{"ratio":1.', b"1", b"}", id="a number of many digits"),
+    pytest.param(book, b'{"i64":1', b"0", b"}", id="a long integer"),
+    pytest.param(book, b'{"i64":0.', b"0", b"1}", id="a long fraction"),
+    pytest.param(book, b'{"i64":1e', b"0", b"1}", id="a long exponent"),
+    pytest.param(book, b'{"i64":"1', b"0", b'"}', id="a long integer in quotes"),
+    pytest.param(book, b'{"data":"', b"abcd", b'"}', id="bytes"),
+    pytest.param(book, b'{"data":"', b"=", b'"}', id="padding of base64"),
+    pytest.param(book, b'{"printed":"', b"2", b'"}', id="a time"),
+    pytest.param(book, b'{"loan":"', b"2", b's"}', id="a duration"),
+    pytest.param(book, b'{"mask":"a', b",a", b'"}', id="a mask"),
+    pytest.param(book, b'{"mask":"a', b".a", b'"}', id="a mask of one long path"),
+]
+VALUES = [
+    pytest.param(book, b'{"on":true', b',"on":true', b"}", id="a member again and again"),
+    pytest.param(book, b'{"pages":[1', b",1", b"]}", id="a list of integers"),
+    pytest.param(book, b'{"weights":[1', b",1.5", b"]}", id="a list of numbers"),
+    pytest.param(book, b'{"tags":["a"', b',"ab"', b"]}", id="a list of strings"),
+    pytest.param(book, b'{"coAuthors":[{}', b',{"name":"A"}', b"]}", id="a list of messages"),
+    pytest.param(book, b'{"values":[1', b',{"a":[1]}', b"]}", id="a list of values"),
+    pytest.param(book, b'{"list":[1', b',"ab"', b"]}", id="a list value"),
+    pytest.param(
+        book,
+        b'{"reprints":["2024-01-01T00:00:00Z"',
+        b',"2024-01-01T00:00:00Z"',
+        b"]}",
+        id="a list of times",
+    ),
+    pytest.param(book, b'{"counts":{"a":1', b',"a":1', b"}}", id="one key of a map, often"),
 ]
 
 
@@ -102,6 +125,26 @@ def test_cost_is_in_step_with_size(
     check_growth(read, small, large, times=TIME)
     for text in (small, large):
         assert peak(read, text) <= MEMORY * len(text)
+
+
+@pytest.mark.parametrize(("read", "begin", "again", "end"), VALUES)
+def test_cost_of_values_is_in_step_with_their_number(
+    read: Callable[[object], object], begin: bytes, again: bytes, end: bytes
+) -> None:
+    """A value of a few bytes takes a few hundred: `limits.json_values` bounds their number."""
+    small, large = (begin + again * times + end for times in (2_500, 20_000))
+    read(small)
+    check_growth(read, small, large, times=TIME)
+    assert peak(read, large) <= 20_000 * BYTES_A_VALUE
+
+
+def test_many_keys_of_a_map_take_time_in_step_with_their_number() -> None:
+    small, large = (
+        b'{"labels":{%b}}' % b",".join(b'"%d":"x"' % key for key in range(times))
+        for times in (2_500, 20_000)
+    )
+    book(small)
+    check_growth(book, small, large, times=TIME)
 
 
 def test_depth_of_long_runs_is_found() -> None:

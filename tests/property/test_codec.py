@@ -1,4 +1,4 @@
-"""The codec against arbitrary input, against google's own, and against its own strict checker."""
+"""The codec against arbitrary input, and against google's own."""
 
 import json
 from collections.abc import Callable
@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config.json import JsonOptions, Unknown
 from gateway.status import Code, StatusError
-from gateway.transcoding.json.checker import Checker
-from gateway.transcoding.json.report import run
-from gateway.transcoding.json.text import Tree, dump, parse
-from gateway.transcoding.json.type_copies import entry_fields, parts_of
+from gateway.transcoding.json.message_fields import entry_fields, parts_of
 from tests.support import rich
 
 TYPES = ["rich.Book", "rich.Author", "rich.Plain", "old.Job", "modern.Node"]
@@ -119,12 +116,6 @@ def bodies() -> st.SearchStrategy[tuple[str, str]]:
     return st.sampled_from(TYPES).flatmap(lambda name: st.tuples(st.just(name), objects(name)))
 
 
-def strict(name: str, body: str) -> Tree:
-    """The tree the strict checker makes of a body."""
-    checker = Checker(rich.codec().find, ())
-    return run(checker.message(rich.message(name)), parse(body.encode(), depth=100))[0]
-
-
 def outcome(call: Callable[[bytes], bytes], data: bytes) -> bytes | Code:
     """What a call answers, or the code of its error; any other exception fails the test."""
     try:
@@ -155,29 +146,15 @@ FIELDS = list(rich.message("rich.Book").fields)
 
 @quick
 @given(bodies())
-def test_the_codec_accepts_what_the_strict_checker_accepts(case: tuple[str, str]) -> None:
-    name, body = case
-    try:
-        tree = strict(name, body)
-    except StatusError:
-        assert accepted(name, body) is None
-    else:
-        wire = accepted(name, body)
-        assert wire is not None
-        assert wire == rich.read(dump(tree), name)
-
-
-@quick
-@given(bodies())
 def test_what_is_read_is_what_google_reads(case: tuple[str, str]) -> None:
     name, body = case
     wire = accepted(name, body)
     assume(wire is not None and "NaN" not in body and '"@type":"x/' not in body)
     theirs = GetMessageClass(rich.message(name))()
     try:
-        json_format.Parse(dump(strict(name, body)), theirs, descriptor_pool=rich.pool())
+        json_format.Parse(body, theirs, descriptor_pool=rich.pool())
     except json_format.ParseError:
-        assume(False)  # theirs refuses a repeated name
+        assume(False)  # theirs is stricter about a few values, and laxer about others
     assert GetMessageClass(rich.message(name)).FromString(wire or b"") == theirs
 
 

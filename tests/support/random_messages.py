@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.transcoding.json.type_copies import entry_fields, parts_of
+from gateway.transcoding.json.message_fields import entry_fields, parts_of
 from gateway.transcoding.wire import (
     END_GROUP,
     FIXED32,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.status import Code, StatusError
-from gateway.transcoding.json.lax_spellings import Contents
+from gateway.transcoding.json.contents import Contents
 
 Check = Callable[[bytes], None]
 """Rejects a text that has too many values."""

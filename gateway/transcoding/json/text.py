@@ -1,4 +1,4 @@
-"""Parses JSON text (RFC 8259) to a tree and back; the tree keeps details for ProtoJSON's checks.
+"""Parses JSON text (RFC 8259) to a tree that keeps what ProtoJSON needs.
 
 An object is a tuple of its members, so that repeated names stay visible; a number with a fraction
 or an exponent keeps its spelling, so that no digits are lost.
@@ -6,57 +6,73 @@ or an exponent keeps its spelling, so that no digits are lost.
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Final
 
 from gateway.status import StatusError, invalid_argument
+from gateway.transcoding.json.reading.number import Number
 
+Scan = Callable[[str, int], tuple[object, int]]
+"""Parses the JSON value at an index of a text; returns it, and the index of its end."""
 
-class Number(str):
-    """A JSON number in its spelling, if it is not a plain integer of reasonable size."""
-
-    __slots__ = ()
-
-
-Tree: TypeAlias = "bool | int | Number | str | list[Tree] | tuple[tuple[str, Tree], ...] | None"
-
-_MAX_DIGITS = 400  # more than any double has; far below the limit of int()
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_SIGNS = bytes.maketrans(b"[]", b"\x01\xff")
-_OTHERS = bytes(set(range(256)) - set(b'[{]}"'))
-_PIECE = 4096
-_ESCAPES = re.compile(
+_MAX_DIGITS: Final = 400  # more than any double has; far below the limit of int()
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_SIGNS: Final = bytes.maketrans(b"[]", b"\x01\xff")
+_OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
+_PIECE: Final = 4096
+_MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
+_SPACE: Final = re.compile(r"[ \t\n\r]*+")
+_ESCAPES: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
 )
 
 
-def parse(body: bytes, *, depth: int) -> Tree:
+def parse(body: bytes, *, depth: int) -> object:
     """Parses one JSON text to its tree.
+
+    It consists of None, bool, int, Number, str, a list for an array, and for an object a tuple of
+    its members, each a tuple of name and value.
 
     Raises:
         StatusError: INVALID_ARGUMENT if the body is not UTF-8, not JSON, or nested too deep.
     """
+    check_depth(body, depth)  # first, because the parser recurses
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise invalid_argument("", f"the body is not UTF-8 text: byte {error.start}") from None
-    check_depth(body, depth)
+    start = 0
+    if text[:1].isspace():
+        start = _end_of_space(text, 0)
+    # Most texts have no minus zero, which `int` would lose.
+    scan = _SCAN_EXACTLY if "-0" in text and _MINUS_ZERO.search(text) else _SCAN
     try:
-        tree: Tree = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise _syntax_error(text, error.pos) from None
+        tree, end = _scanned(scan, text, start)
+    except ValueError:  # an integer has more digits than `int` takes
+        tree, end = _scanned(_SCAN_EXACTLY, text, start)
+    if end != len(text):
+        end = _end_of_space(text, end)
+        if end != len(text):
+            raise _syntax_error(text, end)
     if "\\ud" in text or "\\uD" in text:
         _refuse_lone_surrogates(text)
     return tree
 
 
-def dump(tree: Tree) -> str:
-    """Writes a tree as JSON text."""
-    if isinstance(tree, tuple):
-        return "{" + ",".join(f"{json.dumps(name)}:{dump(item)}" for name, item in tree) + "}"
-    if isinstance(tree, list):
-        return "[" + ",".join(map(dump, tree)) + "]"
-    return str(tree) if isinstance(tree, Number) else json.dumps(tree)
+def _scanned(scan: Scan, text: str, start: int) -> tuple[object, int]:
+    try:
+        return scan(text, start)
+    except StopIteration as error:
+        raise _syntax_error(text, error.value) from None
+    except json.JSONDecodeError as error:
+        raise _syntax_error(text, error.pos) from None
+
+
+def _end_of_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
 
 
 def check_depth(body: bytes, depth: int) -> None:
@@ -132,9 +148,18 @@ def _refuse_constant(name: str) -> None:
     raise invalid_argument("", f"the body is not valid JSON: {name} without quotes")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=tuple,
-    parse_float=Number,
-    parse_int=_integer,
-    parse_constant=_refuse_constant,
-)
+def _scanner(parse_int: Callable[[str], object]) -> Scan:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=tuple,
+        parse_float=Number,
+        parse_int=parse_int,
+        parse_constant=_refuse_constant,
+    )
+    # What its method `raw_decode` calls; that one only words the error.
+    scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
+    return scan
+
+
+_SCAN_EXACTLY: Final = _scanner(_integer)
+# `int` refuses more digits than this, unless it is told to take all, in quadratic time.
+_SCAN: Final = _scanner(int) if 0 < sys.get_int_max_str_digits() <= 4300 else _SCAN_EXACTLY

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.json import JsonOptions
 from gateway.status import Code, StatusError
-from gateway.transcoding.json.scalars import float_json
+from gateway.transcoding.json.writing.scalars import float_json
 from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.wire import FIXED32, fixed, length_delimited, tag
 from tests.support import rich

@@ -9,7 +9,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.status import StatusError
 from gateway.transcoding.fields import field_encoder, resolve
-from gateway.transcoding.text_values import has_members, shown
+from gateway.transcoding.text_forms import shown
+from gateway.transcoding.text_values import has_members
 from tests.support.schema import descriptor_pool, descriptor_set
 
 POOL = descriptor_pool(

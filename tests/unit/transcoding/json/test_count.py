@@ -4,8 +4,8 @@ import pytest
 
 from gateway.schema.catalog import build_schema
 from gateway.status import StatusError
+from gateway.transcoding.json.contents import message_contents
 from gateway.transcoding.json.count import value_count_check
-from gateway.transcoding.json.lax_spellings import message_contents
 from tests.support.schema import descriptor_set
 
 PROTO = """

@@ -8,9 +8,16 @@ import re
 from typing import Final, cast
 
 from gateway.transcoding.field_masks import MAX_PATHS, spell_path
-from gateway.transcoding.json.drafts import Draft, Field, Items, Plan, PlanSource, UnprintableError
-from gateway.transcoding.json.scalars import quote
-from gateway.transcoding.text_values import shown
+from gateway.transcoding.json.writing.drafts import (
+    Draft,
+    Field,
+    Items,
+    Plan,
+    PlanSource,
+    UnprintableError,
+)
+from gateway.transcoding.json.writing.scalars import quote
+from gateway.transcoding.text_forms import shown
 from gateway.transcoding.wire import MAX_DEPTH, MalformedError
 from gateway.transcoding.wire_reading import read_size, read_varint
 

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.config.json import JsonOptions
 from gateway.status import UnreadableReplyError
 from gateway.transcoding.field_masks import Find
-from gateway.transcoding.json.drafts import Draft, Plan, UnprintableError
-from gateway.transcoding.json.write_plans import WritePlans
+from gateway.transcoding.json.writing.drafts import Draft, Plan, UnprintableError
+from gateway.transcoding.json.writing.plans import WritePlans
 from gateway.transcoding.wire import MalformedError
 
 Write = Callable[[bytes], bytes]

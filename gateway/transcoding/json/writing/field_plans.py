@@ -1,7 +1,7 @@
 """The kinds of fields: singular, repeated, packed and map fields, messages and groups."""
 
-from gateway.transcoding.json.drafts import Draft, Entries, Field, Items, Plan, PlanSource
-from gateway.transcoding.json.scalars import Scalar
+from gateway.transcoding.json.writing.drafts import Draft, Entries, Field, Items, Plan, PlanSource
+from gateway.transcoding.json.writing.scalars import Scalar
 from gateway.transcoding.wire import LENGTH
 from gateway.transcoding.wire_reading import read_size, read_tag, skip
 

@@ -11,8 +11,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from gateway.config.json import JsonOptions
 from gateway.transcoding.field_masks import Find
-from gateway.transcoding.json.drafts import Field, Plan, PlanSource
-from gateway.transcoding.json.field_plans import (
+from gateway.transcoding.json.message_fields import WRAPPERS, entry_fields, parts_of
+from gateway.transcoding.json.writing.drafts import Field, Plan, PlanSource
+from gateway.transcoding.json.writing.field_plans import (
     MapField,
     MessageField,
     PackedField,
@@ -20,7 +21,7 @@ from gateway.transcoding.json.field_plans import (
     RepeatedMessageField,
     ScalarField,
 )
-from gateway.transcoding.json.scalars import (
+from gateway.transcoding.json.writing.scalars import (
     BoolScalar,
     BytesScalar,
     DoubleScalar,
@@ -36,8 +37,7 @@ from gateway.transcoding.json.scalars import (
     double_json,
     quote,
 )
-from gateway.transcoding.json.type_copies import WRAPPERS, entry_fields, parts_of
-from gateway.transcoding.json.well_known import OnlyFieldPlan, ValuePlan, own_plan
+from gateway.transcoding.json.writing.well_known import OnlyFieldPlan, ValuePlan, own_plan
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH
 
 _F: Final = FieldDescriptor

@@ -1,0 +1,241 @@
+"""The readers of messages, lists and maps: what a plan consists of.
+
+A plan is made for each message type when it is first used. Plans refer to each other as the types
+do, so that their number is that of the types.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from gateway.status import StatusError, invalid_argument
+from gateway.transcoding.json.reading.base import Plan, Value
+from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
+from gateway.transcoding.wire import MAX_DEPTH, varint
+
+MANY: Final = 4096
+"""The number of pieces that are joined to one, to limit the memory of many small values."""
+
+
+class Member:
+    """A field as a member of a JSON object.
+
+    `bit` is the field's own bit in a set of members, `oneof` that of its oneof, or 0.
+    """
+
+    def __init__(self, name: str, value: Value, bit: int, oneof: int, *, takes_null: bool) -> None:
+        self.name = name
+        self.value = value
+        self.bit = bit
+        self.oneof = oneof
+        self.takes_null = takes_null
+
+
+class MessagePlan(Plan):
+    """The reader of an object with a message's fields; `find_members` makes them on first use.
+
+    Members without a field are refused, except those in `ignored`; None ignores all.
+    """
+
+    def __init__(
+        self, find_members: Callable[[], dict[str, Member]], ignored: Collection[str] | None
+    ) -> None:
+        self._find_members = find_members
+        self._ignored = ignored
+        self._members: dict[str, Member] | None = None
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the members of an object."""
+        if type(tree) is not tuple:
+            return failures.expected("an object", tree)
+        return self.write_members(tree, out, depth, failures)
+
+    def write_members(
+        self,
+        pairs: tuple[tuple[str, object], ...],
+        out: list[bytes],
+        depth: int,
+        failures: Failures,
+    ) -> int:
+        """Appends these members; each may be there once, and one of each oneof."""
+        if depth > MAX_DEPTH:
+            raise too_deep()
+        members = self._members
+        if members is None:
+            members = self._members = self._find_members()
+        size = seen = chosen = 0
+        failed = failures.count
+        for key, item in pairs:
+            member = members.get(key)
+            if member is None:
+                if self._ignored is not None and key not in self._ignored:
+                    failures.add("no such field")
+            elif seen & member.bit:
+                failures.add("set twice")
+            else:
+                seen |= member.bit
+                if item is not None or member.takes_null:
+                    written = member.value.write(item, out, depth, failures)
+                    size += written
+                    if written and member.oneof:
+                        if chosen & member.oneof:
+                            self._refuse_choice(member, pairs, failures)
+                        chosen |= member.oneof
+            if failures.count != failed:
+                failures.prefix(failed, member_step(key if member is None else member.name))
+                failed = failures.count
+                if failures.is_full:
+                    return 0
+        return size
+
+    def _refuse_choice(
+        self, member: Member, pairs: tuple[tuple[str, object], ...], failures: Failures
+    ) -> None:
+        """Adds a failure that names the member of the oneof that came first."""
+        members = self._members or {}
+        for key, item in pairs:
+            other = members.get(key)
+            if other is None or other.oneof != member.oneof:
+                continue
+            if item is not None or other.takes_null:
+                failures.add(f"cannot be set together with {other.name}")
+                return
+
+
+def too_deep() -> StatusError:
+    """Makes the error for a body whose messages are nested deeper than protobuf allows."""
+    return invalid_argument(
+        "", f"the body is nested too deep: its messages have more than {MAX_DEPTH} levels"
+    )
+
+
+class MessageValue(Value):
+    """A message in a field, after its tag and its length."""
+
+    def __init__(self, head: bytes, plan: Plan) -> None:
+        self.head = head
+        self.plan = plan
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends a message."""
+        out.append(self.head)
+        at = len(out)
+        out.append(b"")
+        size = self.plan.write(tree, out, depth + 1, failures)
+        prefix = varint(size)
+        out[at] = prefix
+        return len(self.head) + len(prefix) + size
+
+
+class GroupValue(Value):
+    """A message in a field between two tags (protobuf encoding guide, "Groups")."""
+
+    def __init__(self, head: bytes, end: bytes, plan: Plan) -> None:
+        self.head = head
+        self.end = end
+        self.plan = plan
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends a group."""
+        out.append(self.head)
+        size = self.plan.write(tree, out, depth + 1, failures)
+        out.append(self.end)
+        return len(self.head) + size + len(self.end)
+
+
+class ListValue(Value):
+    """The items of a repeated field; `head` is their common tag if they are packed, else empty."""
+
+    def __init__(self, head: bytes, item: Value) -> None:
+        self.head = head
+        self.item = item
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the items of an array."""
+        if type(tree) is not list:
+            return failures.expected("an array", tree)
+        start = len(out)
+        if not self.head:
+            return self._write_items(tree, out, depth, failures)
+        out.append(self.head)
+        out.append(b"")
+        size = self._write_items(tree, out, depth, failures)
+        if size == 0:
+            del out[start:]
+            return 0
+        prefix = varint(size)
+        out[start + 1] = prefix
+        return len(self.head) + len(prefix) + size
+
+    def _write_items(
+        self, items: list[object], out: list[bytes], depth: int, failures: Failures
+    ) -> int:
+        value, size = self.item, 0
+        failed = failures.count
+        start = len(out)
+        for index, item in enumerate(items):
+            size += value.write(item, out, depth, failures)
+            if failures.count != failed:
+                failures.prefix(failed, f"[{index}]")
+                failed = failures.count
+                if failures.is_full:
+                    return 0
+            if len(out) - start > MANY:
+                start = join_from(start, out)
+        return size
+
+
+class MapValue(Value):
+    """The entries of a map: messages of a key and a value (protobuf encoding guide, "Maps")."""
+
+    def __init__(self, head: bytes, key: Value, value: Value) -> None:
+        self.head = head
+        self.key = key
+        self.value = value
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the members of an object; each key may be there once, in whatever spelling."""
+        if type(tree) is not tuple:
+            return failures.expected("an object", tree)
+        if depth >= MAX_DEPTH and tree:
+            raise too_deep()
+        pairs: tuple[tuple[str, object], ...] = tree
+        seen: set[bytes] = set()
+        size = 0
+        failed = failures.count
+        start = len(out)
+        for key, item in pairs:
+            at = len(out)
+            out.append(self.head)
+            out.append(b"")
+            entry = self.key.write(key, out, depth + 1, failures)
+            if entry:
+                spelled = out[len(out) - 1]  # the last piece of a key is its value
+                if spelled in seen:
+                    failures.add("set twice")
+                seen.add(spelled)
+            written = self.value.write(item, out, depth + 1, failures)
+            if written:
+                prefix = varint(entry + written)
+                out[at + 1] = prefix
+                size += len(self.head) + len(prefix) + entry + written
+            else:  # the name of an enum's value that is to be ignored
+                del out[at:]
+            if failures.count != failed:
+                failures.prefix(failed, key_step(key))
+                failed = failures.count
+                if failures.is_full:
+                    return 0
+            if len(out) - start > MANY:
+                start = join_from(start, out)
+        return size
+
+
+def join_from(start: int, out: list[bytes]) -> int:
+    """Joins the pieces from index `start` to one; returns the index after it.
+
+    A piece of a few bytes takes ten times its size. No one may keep an index behind `start`.
+    """
+    joined = b"".join(out[start:])
+    del out[start:]
+    out.append(joined)
+    return start + 1

@@ -1,0 +1,233 @@
+"""The readers of well-known types, whose JSON is not an object of their fields.
+
+The forms are those of protobuf.dev, "ProtoJSON Format", and of the types' own .proto files.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from google.protobuf.descriptor import Descriptor
+
+from gateway.transcoding.field_masks import MAX_CHARACTERS, read_mask
+from gateway.transcoding.json.message_fields import WRAPPERS
+from gateway.transcoding.json.reading.base import Plan, Value
+from gateway.transcoding.json.reading.failures import Failures, member_step
+from gateway.transcoding.json.reading.messages import MANY, join_from, too_deep
+from gateway.transcoding.text_forms import parse_duration, parse_number, parse_timestamp
+from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, time_message, varint
+
+_PACK_DOUBLE: Final = struct.Struct("<d").pack
+
+# google/protobuf/struct.proto: the fields of a Value.
+_NULL: Final = tag(1, VARINT) + b"\x00"
+_NUMBER: Final = tag(2, FIXED64)
+_STRING: Final = tag(3, LENGTH)
+_FALSE: Final = tag(4, VARINT) + b"\x00"
+_TRUE: Final = tag(4, VARINT) + b"\x01"
+_STRUCT: Final = tag(5, LENGTH)
+_LIST: Final = tag(6, LENGTH)
+# The only field of a Struct, of a ListValue and of a FieldMask; the key of an entry.
+_FIRST: Final = tag(1, LENGTH)
+_SECOND: Final = tag(2, LENGTH)
+
+
+class TimePlan(Plan):
+    """A Timestamp or a Duration; `parse` returns its seconds and nanoseconds."""
+
+    def __init__(self, parse: Callable[[str], tuple[int, int]]) -> None:
+        self._parse = parse
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the message."""
+        if type(tree) is not str:
+            return failures.expected("a string", tree)
+        try:
+            payload = time_message(self._parse(tree))
+        except ValueError as error:
+            return failures.add(str(error))
+        out.append(payload)
+        return len(payload)
+
+
+class MaskPlan(Plan):
+    """A google.protobuf.FieldMask: paths in lowerCamelCase, separated by commas."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the paths."""
+        if type(tree) is str:
+            if len(tree) > MAX_CHARACTERS:
+                what = f"at most {MAX_CHARACTERS} characters of field paths"
+                return failures.expected(what, tree)
+            try:
+                paths = read_mask(tree, camel_case=True)
+            except ValueError:
+                pass
+            else:
+                pieces = []
+                for path in paths:
+                    spelled = path.encode()
+                    pieces += [_FIRST, varint(len(spelled)), spelled]
+                payload = b"".join(pieces)
+                out.append(payload)
+                return len(payload)
+        what = "comma-separated field paths such as title,author.birthYear"
+        return failures.expected(what, tree)
+
+
+class WrapperPlan(Plan):
+    """A message of wrappers.proto: its JSON is that of its only field."""
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the field; an absent one has its default."""
+        if depth > MAX_DEPTH:
+            raise too_deep()
+        return self._value.write(tree, out, depth, failures)
+
+
+class FreePlan(Plan):
+    """A google.protobuf.Value: any JSON whose numbers fit a double."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the value."""
+        return _write_value(tree, out, depth, failures)
+
+
+class StructPlan(Plan):
+    """A google.protobuf.Struct: an object of any JSON."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the members."""
+        if type(tree) is not tuple:
+            return failures.expected("an object", tree)
+        return _write_struct(tree, out, depth, failures)
+
+
+class ArrayPlan(Plan):
+    """A google.protobuf.ListValue: an array of any JSON."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the items."""
+        if type(tree) is not list:
+            return failures.expected("an array", tree)
+        return _write_array(tree, out, depth, failures)
+
+
+def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    if type(tree) is str:
+        payload = tree.encode()
+        prefix = varint(len(payload))
+        out.append(_STRING)
+        out.append(prefix)
+        out.append(payload)
+        return 1 + len(prefix) + len(payload)
+    if isinstance(tree, tuple | list):
+        is_struct = isinstance(tree, tuple)
+        out.append(_STRUCT if is_struct else _LIST)
+        at = len(out)
+        out.append(b"")
+        if isinstance(tree, tuple):
+            size = _write_struct(tree, out, depth + 1, failures)
+        else:
+            size = _write_array(tree, out, depth + 1, failures)
+        prefix = varint(size)
+        out[at] = prefix
+        return 1 + len(prefix) + size
+    if tree is None or tree is True or tree is False:
+        out.append(_NULL if tree is None else _TRUE if tree is True else _FALSE)
+        return 2
+    return _write_number(tree, out, failures)
+
+
+def _write_number(tree: object, out: list[bytes], failures: Failures) -> int:
+    number: float | None = None
+    if type(tree) is int:
+        try:
+            number = float(tree)
+        except OverflowError:
+            number = None
+    else:
+        number = parse_number(str(tree), single=False)
+    if number is None:
+        return failures.expected("a number in range", tree)
+    out.append(_NUMBER)
+    out.append(_PACK_DOUBLE(number))
+    return 9
+
+
+def _write_struct(
+    pairs: tuple[tuple[str, object], ...], out: list[bytes], depth: int, failures: Failures
+) -> int:
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    size = 0
+    failed = failures.count
+    seen: set[str] = set()
+    start = len(out)
+    for key, item in pairs:
+        if key in seen:
+            failures.add("set twice")
+        seen.add(key)
+        name = key.encode()
+        out.append(_FIRST)
+        at = len(out)
+        out += (b"", _FIRST, varint(len(name)), name, _SECOND, b"")
+        written = _write_value(item, out, depth + 2, failures)
+        out[at + 5] = varint(written)
+        entry = 2 + len(out[at + 2]) + len(name) + len(out[at + 5]) + written
+        out[at] = varint(entry)
+        size += 1 + len(out[at]) + entry
+        if failures.count != failed:
+            failures.prefix(failed, member_step(key))
+            failed = failures.count
+            if failures.is_full:
+                return 0
+        if len(out) - start > MANY:
+            start = join_from(start, out)
+    return size
+
+
+def _write_array(items: list[object], out: list[bytes], depth: int, failures: Failures) -> int:
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    size = 0
+    failed = failures.count
+    start = len(out)
+    for index, item in enumerate(items):
+        out.append(_FIRST)
+        at = len(out)
+        out.append(b"")
+        written = _write_value(item, out, depth + 1, failures)
+        prefix = varint(written)
+        out[at] = prefix
+        size += 1 + len(prefix) + written
+        if failures.count != failed:
+            failures.prefix(failed, f"[{index}]")
+            failed = failures.count
+            if failures.is_full:
+                return 0
+        if len(out) - start > MANY:
+            start = join_from(start, out)
+    return size
+
+
+WELL_KNOWN: Final[dict[str, Plan]] = {
+    "google.protobuf.Timestamp": TimePlan(parse_timestamp),
+    "google.protobuf.Duration": TimePlan(parse_duration),
+    "google.protobuf.FieldMask": MaskPlan(),
+    "google.protobuf.Value": FreePlan(),
+    "google.protobuf.Struct": StructPlan(),
+    "google.protobuf.ListValue": ArrayPlan(),
+}
+"""The plans by full name. Wrappers and Any have other plans."""
+
+
+def has_own_form(message: Descriptor) -> bool:
+    """True if the JSON of a message is not an object of its fields."""
+    name = message.full_name
+    return name in WELL_KNOWN or name in WRAPPERS or name == "google.protobuf.Any"

@@ -1,0 +1,1 @@
+"""Writes wire bytes as JSON."""
