@@ -13,6 +13,7 @@ from gateway.cli.config import config_command
 from gateway.cli.explain import explain_command
 from gateway.cli.inspect import check_command, routes_command
 from gateway.cli.messages import fail
+from gateway.cli.openapi import openapi_command
 from gateway.cli.serve import serve_command
 from gateway.status import StartUpError
 
@@ -28,6 +29,7 @@ app.command("routes")(routes_command)
 app.command("check")(check_command)
 app.command("explain")(explain_command)
 app.command("config")(config_command)
+app.command("openapi")(openapi_command)
 app.command("protos")(protos.show)
 app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
