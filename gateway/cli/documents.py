@@ -1,13 +1,10 @@
 """Builds the OpenAPI document of a configuration."""
 
-from gateway.app.site import load_schema
+from gateway.cli.route_rows import read_schema
 from gateway.config.model import Config
 from gateway.openapi.document import build_document
 from gateway.policy.effective import effective_policies
-from gateway.process.serve import run
-from gateway.schema.catalog import Schema
 from gateway.transcoding.transcoder import build_transcoder
-from gateway.upstream.pool import open_pool
 
 
 def document_of(config: Config) -> dict[str, object]:
@@ -16,11 +13,6 @@ def document_of(config: Config) -> dict[str, object]:
     Raises:
         StartUpError: a source of the schema cannot be read, or a rule cannot be served.
     """
-    schema = run(_read_schema(config))
+    schema = read_schema(config, comments=True)
     policies = effective_policies(schema, config.policies)
     return build_document(config, schema, build_transcoder(config, schema).bindings, policies)
-
-
-async def _read_schema(config: Config) -> Schema:
-    async with open_pool(config.upstreams) as pool:
-        return (await load_schema(config, pool, comments=True))[0]

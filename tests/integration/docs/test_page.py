@@ -61,7 +61,7 @@ async def try_it(page: Page, operation: str, **values: str) -> Any:
             }}
             await new Promise((next) => setTimeout(next, 300)); // the page collects what is typed
             (await until(() => block.querySelector(".execute"))).click();
-            const answer = ".live-responses-table .response-col_description .highlight-code code";
+            const answer = ".live-responses-table .highlight-code code";
             return (await until(() => block.querySelector(answer))).textContent;
         """)
     )
@@ -79,7 +79,7 @@ async def test_the_page_shows_every_operation_and_breaks_no_policy(page: Page) -
 
 async def test_an_operation_is_tried(page: Page) -> None:
     answer = await try_it(page, "EchoService_Echo", text="hello", number="7")
-    assert (answer["request"]["text"], answer["request"]["number"]) == ("hello", 7)
+    assert (answer["text"], answer["number"]) == ("hello", 7)
 
 
 async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: Page) -> None:
@@ -88,4 +88,4 @@ async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: 
         return document_.paths["/v1/echo/any/{rest}"].get.operationId;
     """)
     answer = await try_it(page, operation, rest="a/b c/d")
-    assert answer["request"]["rest"] == "a/b c/d"
+    assert answer["rest"] == "a/b c/d"

@@ -20,7 +20,7 @@ DOCUMENTS: Any = st.recursive(
 )
 
 
-@given(DOCUMENTS)
+@given(st.dictionaries(TEXTS, DOCUMENTS, max_size=4))
 def test_both_forms_are_read_as_what_was_written(document: object) -> None:
     assert json.loads(to_json(document)) == document
     assert yaml.safe_load(to_yaml(document)) == document
