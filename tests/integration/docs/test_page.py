@@ -59,7 +59,8 @@ async def try_it(page: Page, operation: str, **values: str) -> Any:
               set.call(input, value);
               input.dispatchEvent(new Event("input", {{bubbles: true}}));
             }}
-            await new Promise((next) => setTimeout(next, 300)); // the page collects what is typed
+            // The page takes over what is typed once nothing was typed for 350 ms.
+            await new Promise((next) => setTimeout(next, 1500));
             (await until(() => block.querySelector(".execute"))).click();
             const answer = ".live-responses-table .highlight-code code";
             return (await until(() => block.querySelector(answer))).textContent;
