@@ -46,13 +46,15 @@ class Texts:
         return part
 
     def summarize(self, part: Json, full_name: str, *more: str) -> Json:
-        """Adds the comment of a method: its first paragraph as the summary, if it is short."""
+        """Adds the comment of a method: its first paragraph as the summary, if it is short.
+
+        Otherwise the summary is the name of the method: lists of operations show only summaries.
+        """
         first, _, rest = self.of(full_name).partition("\n\n")
         summary = " ".join(first.split())
         if len(summary) > _LONGEST_SUMMARY:
             summary, rest = "", self.of(full_name)
-        if summary:
-            part["summary"] = summary
+        part["summary"] = summary or full_name.rpartition(".")[2]
         text = "\n\n".join(filter(None, (rest.strip(), *more)))
         if text:
             part["description"] = text
