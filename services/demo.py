@@ -15,13 +15,16 @@ from tempfile import TemporaryDirectory
 
 from gateway.app.gateway import open_gateway
 from gateway.config.loader import ConfigError, load_config
+from gateway.config.model import Config
+from gateway.endpoints.docs.page import installed_assets
 from gateway.listeners.sockets import ListenError
 from services import auth, echo, library
 from services.serving import Register, serve, settle
 
 _FIRST = """
-The gateway serves {url}. Try, in another terminal:
-
+The gateway serves {url}
+{docs}
+Try, in another terminal:
   curl {url}/v1/shelves
   curl '{url}/v1/books?genre=FICTION&page_size=2'
   curl -i {url}/v1/shelves/nowhere
@@ -120,13 +123,22 @@ async def run() -> None:
             "auth": {"store": store, "tokens": {"auth_upstream": "auth"}},
             # The library's protos say who may call what; the echo's leave it to us.
             "policies": [{"selector": "echo.v1.*", "anonymous": True}],
+            "openapi": {"enabled": True, "title": "The sample library"},
+            "docs": {"enabled": installed_assets() is not None},
         }
         config = load_config(None, os.environ, flags)
         gateway = await stack.enter_async_context(open_gateway(config))
-        print(_FIRST.format(url=gateway.url), flush=True)
+        print(_FIRST.format(url=gateway.url, docs=_docs_line(config, gateway.url)), flush=True)
         await stopped.wait()
         print("Finishing what is under way.", flush=True)
     await settle()
+
+
+def _docs_line(config: Config, url: str) -> str:
+    """Says where the API is described: on a page if its files are installed."""
+    if config.docs.enabled:
+        return f"Read about its API and try it in a browser: {url}{config.docs.path}"
+    return f"Its API is described in {url}{config.openapi.path}.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from gateway.app.credentials import Credentials, open_credentials
+from gateway.app.description import description_endpoints
 from gateway.app.guards import Guards
 from gateway.audit import Audit
 from gateway.call import Interceptor
@@ -70,7 +71,7 @@ async def open_site(
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
-    schema, reflected = await load_schema(config, pool)
+    schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
         config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics
     )
@@ -95,7 +96,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
 
     Raises:
         RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
-            InterceptorError: the configuration cannot be used; the message says why.
+            InterceptorError, DocsError: the configuration cannot be used; the message says why.
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
@@ -108,7 +109,8 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += [SelectedInterceptor(interceptor) for interceptor in interceptors]
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
-    endpoints = EndpointRegistry(auth.endpoints)
+    described = description_endpoints(config, schema, transcoder, policies)
+    endpoints = EndpointRegistry(auth.endpoints, described)
     observers = list(logs.observers)
     if metrics is not None:
         observers.append(metrics.requests)
@@ -132,8 +134,12 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     return OpenSite(site, schema, transcoder, warnings)
 
 
-async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, str]]:
+async def load_schema(
+    config: Config, pool: Pool, *, comments: bool = False
+) -> tuple[Schema, Mapping[str, str]]:
     """Loads the schema; also returns the upstream of each service found by reflection.
+
+    With `comments`, the schema has those of the files.
 
     Raises:
         SchemaError: no source is given, or the sources contradict each other.
@@ -156,6 +162,7 @@ async def load_schema(config: Config, pool: Pool) -> tuple[Schema, Mapping[str, 
         overrides=read_service_configs(config.service_config),
         unannotated=config.routing.unannotated,
         skip_unmatched=config.routing.on_error is OnError.SKIP,
+        comments=comments,
     )
     check_services(config.upstreams, schema.declared)
     for number, rule in enumerate(config.deadlines.methods):

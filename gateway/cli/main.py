@@ -14,6 +14,7 @@ from gateway.cli.explain import explain_command
 from gateway.cli.inspect import check_command, routes_command, upstreams_command
 from gateway.cli.messages import fail
 from gateway.cli.new import new_command
+from gateway.cli.openapi import openapi_command
 from gateway.cli.operate import drain_command, health_command, status_command
 from gateway.cli.serve import serve_command
 from gateway.status import StartUpError
@@ -34,6 +35,7 @@ app.command("config")(config_command)
 app.command("health")(health_command)
 app.command("status")(status_command)
 app.command("drain")(drain_command)
+app.command("openapi")(openapi_command)
 app.command("protos")(protos.show)
 app.command("new")(new_command)
 app.add_typer(token.app, name="token")

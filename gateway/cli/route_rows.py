@@ -26,18 +26,18 @@ def route_rows(config: Config) -> list[Mapping[str, str]]:
     return [_row(binding, policies) for binding in transcoder.bindings if binding not in lost]
 
 
-def read_schema(config: Config) -> Schema:
-    """Reads the schema from its configured sources.
+def read_schema(config: Config, *, comments: bool = False) -> Schema:
+    """Reads the schema from its configured sources; with `comments`, also those of the files.
 
     Raises:
         StartUpError: a source cannot be read.
     """
-    return run(_read_schema(config))
+    return run(_read_schema(config, comments=comments))
 
 
-async def _read_schema(config: Config) -> Schema:
+async def _read_schema(config: Config, *, comments: bool) -> Schema:
     async with open_pool(config.upstreams) as pool:
-        return (await load_schema(config, pool))[0]
+        return (await load_schema(config, pool, comments=comments))[0]
 
 
 def _row(binding: Binding, policies: Policies) -> dict[str, str]:

@@ -26,6 +26,7 @@ from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
 from gateway.config.metadata import MetadataOptions
 from gateway.config.metrics import MetricsOptions
+from gateway.config.openapi import DocsOptions, OpenApiOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
 from gateway.config.rate_limits import RateLimitOptions
@@ -94,6 +95,8 @@ class Config(Section):
     require_policy: bool = False
     """Refuse to start if a served method has no policy, neither in its proto nor in `policies`."""
     rate_limits: RateLimitOptions = RateLimitOptions()
+    openapi: OpenApiOptions = OpenApiOptions()
+    docs: DocsOptions = DocsOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()
     """Custom interceptors, in the order in which calls pass them."""
 
@@ -117,6 +120,18 @@ class Config(Section):
                 f"two rules have the name {twice}: names must differ, because logs name the rule"
             )
         return filters
+
+    @model_validator(mode="after")
+    def _docs_show_a_document(self) -> Self:
+        if not self.docs.enabled:
+            return self
+        if not self.openapi.enabled:
+            raise ValueError("docs.enabled needs openapi.enabled: the page shows that document")
+        if self.docs.path == self.openapi.path or self.docs.path.startswith(
+            (f"{self.openapi.path}.json", f"{self.openapi.path}.yaml")
+        ):
+            raise ValueError("docs.path: expected another path than that of openapi.path")
+        return self
 
     @model_validator(mode="after")
     def _no_key_is_logged(self) -> Self:

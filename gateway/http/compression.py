@@ -8,7 +8,13 @@ from gateway.config.compression import CompressionOptions
 from gateway.http.messages import Response
 
 _GZIP_WINDOW = 31
-_COMPRESSIBLE = ("application/json", "text/", "application/problem+json", "application/xml")
+_COMPRESSIBLE = (
+    "application/json",
+    "text/",
+    "application/problem+json",
+    "application/xml",
+    "application/yaml",
+)
 # Above this size, compress in a thread: it would block the event loop for milliseconds.
 _IN_THREAD_BYTES = 256 * 1024
 
@@ -47,14 +53,17 @@ async def compress(
         return
     if accept_encoding is None or not accepts_gzip(accept_encoding):
         return
+    if any(name.lower() == "content-encoding" for name, _ in response.headers):
+        return  # the body is encoded already
     if len(response.body) > _IN_THREAD_BYTES:
-        compressed = await asyncio.to_thread(_gzip, response.body, options.level)
+        compressed = await asyncio.to_thread(gzipped, response.body, options.level)
     else:
-        compressed = _gzip(response.body, options.level)
+        compressed = gzipped(response.body, options.level)
     response.body = compressed
     response.headers.append(("Content-Encoding", "gzip"))
 
 
-def _gzip(body: bytes, level: int) -> bytes:
+def gzipped(body: bytes, level: int) -> bytes:
+    """Returns `body` in gzip (RFC 1952)."""
     compressor = zlib.compressobj(level, wbits=_GZIP_WINDOW)
     return compressor.compress(body) + compressor.flush()

@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from gateway.config.selectors import complaint, matches_service
+from gateway.schema.comments import NO_COMMENTS, Comments, collect_comments
 from gateway.status import StartUpError
 
 
@@ -122,6 +123,8 @@ class Schema:
     """The full names of all services in the files, including those that are not exposed."""
     unmatched: Mapping[str, tuple[Source, str]] = field(default_factory=dict)
     """Names that rules outside the protos select but no method has: the source and the reason."""
+    comments: Comments = NO_COMMENTS
+    """The comments in the files, if they were asked for and the files have them."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -141,12 +144,14 @@ def build_schema(
     overrides: RuleOverrides | None = None,
     unannotated: bool = False,
     skip_unmatched: bool = False,
+    comments: bool = False,
 ) -> Schema:
     """Builds the schema of `files`, which are in dependency order.
 
     `services` are selectors that limit the schema to these services; `overrides` replace
     annotations; `unannotated` gives methods without a rule `POST /package.Service/Method`; with
-    `skip_unmatched`, overrides of missing methods are skipped and reported.
+    `skip_unmatched`, overrides of missing methods are skipped and reported; with `comments`, the
+    schema has the comments of the files.
 
     Raises:
         SchemaError: the files do not fit together, or a selector in `services` or a name in
@@ -169,7 +174,11 @@ def build_schema(
         for service in file.service
     ]
     return Schema(
-        pool, {method.full_name: method for method in exposed}, tuple(declared), unmatched
+        pool,
+        {method.full_name: method for method in exposed},
+        tuple(declared),
+        unmatched,
+        collect_comments(files.file) if comments else NO_COMMENTS,
     )
 
 

@@ -10,7 +10,11 @@ from services import demo
 
 
 def test_the_first_lines_are_few_and_are_curl() -> None:
-    lines = demo._FIRST.format(url="http://127.0.0.1:8080").strip().splitlines()
+    lines = (
+        demo._FIRST.format(url="http://127.0.0.1:8080", docs="The API: URL/docs")
+        .strip()
+        .splitlines()
+    )
     assert len(lines) <= 10
     commands = [line for line in lines if line.startswith("  ")]
     assert commands

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -48,8 +48,8 @@ class Browser:
         self.script = script
         with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             process = await asyncio.create_subprocess_exec(
-                _chromium(),
-                *_FLAGS,
+                chromium_path(),
+                *FLAGS,
                 f"--user-data-dir={profile}",
                 "--remote-debugging-port=0",
                 f"{origin or self.url}/page",
@@ -66,7 +66,8 @@ class Browser:
         return said["result"]
 
 
-def _chromium() -> str:
+def chromium_path() -> str:
+    """The path of the browser; without one the test is skipped."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         found = shutil.which(name)
         if found is not None:

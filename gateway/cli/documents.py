@@ -1,0 +1,18 @@
+"""Builds the OpenAPI document of a configuration."""
+
+from gateway.cli.route_rows import read_schema
+from gateway.config.model import Config
+from gateway.openapi.document import build_document
+from gateway.policy.effective import effective_policies
+from gateway.transcoding.transcoder import build_transcoder
+
+
+def document_of(config: Config) -> dict[str, object]:
+    """Builds the document of what `gateway serve` would answer.
+
+    Raises:
+        StartUpError: a source of the schema cannot be read, or a rule cannot be served.
+    """
+    schema = read_schema(config, comments=True)
+    policies = effective_policies(schema, config.policies)
+    return build_document(config, schema, build_transcoder(config, schema).bindings, policies)

@@ -1,0 +1,57 @@
+"""Settings of the API's description for its users: the OpenAPI document and the page with it."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from gateway.config.sections import Section, Words
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9\-_~]+(?:\.[A-Za-z0-9\-_~]+)*)+")
+_SERVER = re.compile(r"(?:https?://[^\s?#{}]+|/[^\s?#{}]*)")
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise ValueError("expected a path such as /docs, without a slash at its end")
+    return text
+
+
+def _server(text: str) -> str:
+    if not _SERVER.fullmatch(text):
+        raise ValueError("expected a URL such as https://api.example.com, or a path such as /api")
+    return text
+
+
+UrlPath = Annotated[str, AfterValidator(_path), Words("a path", "/docs")]
+ServerUrl = Annotated[str, AfterValidator(_server), Words("a URL", "https://api.example.com")]
+
+
+class OpenApiOptions(Section):
+    """The OpenAPI document of the API."""
+
+    enabled: bool = False
+    """Serve the document, as JSON and as YAML, to every client that reaches the port."""
+    path: UrlPath = "/openapi"
+    """The path of the document without its ending: `.json` and `.yaml` are added."""
+    title: str | None = None
+    """The name of the API; unset for the names of its packages."""
+    api_version: str | None = None
+    """The version of the API; unset for the version in its packages, such as v1."""
+    description: str = ""
+    """A text about the whole API, in CommonMark."""
+    servers: tuple[ServerUrl, ...] = ("/",)
+    """The base URLs of the API for its users; `/` is the server that the document came from."""
+
+
+class DocsOptions(Section):
+    """The page on which users read about the API and try it: Swagger UI."""
+
+    enabled: bool = False
+    """Serve the page; needs `openapi.enabled`, and the extra `docs` or `docs.assets`."""
+    path: UrlPath = "/docs"
+    """The path of the page."""
+    assets: Path | None = None
+    """A folder with `swagger-ui-bundle.js` and `swagger-ui.css`, of Swagger UI 5; unset for those
+    of the extra `docs`."""

@@ -1,0 +1,1 @@
+"""Endpoints that describe the API to its users: the OpenAPI document and its page."""

@@ -1,0 +1,1 @@
+"""The OpenAPI document of what a site serves, made from its bindings, types and settings."""

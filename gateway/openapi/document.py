@@ -1,0 +1,195 @@
+"""Builds the OpenAPI 3.1.1 document of the bindings that a gateway serves.
+
+Source: spec.openapis.org/oas/v3.1.1. The document is made from what answers requests: the bindings
+of the router, the JSON options, the form of errors, the policies. It is the same for the same
+protos and settings, byte for byte.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
+
+from gateway.config.model import Config
+from gateway.openapi.bodies import Bodies
+from gateway.openapi.comments import Json, Texts
+from gateway.openapi.errors import error_responses, error_schemas, failures
+from gateway.openapi.info import info
+from gateway.openapi.parameters import Parameters
+from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
+from gateway.openapi.schemas import Schemas
+from gateway.openapi.security import Security
+from gateway.policy.options import MethodPolicy
+from gateway.schema.catalog import Method, Schema
+from gateway.transcoding.binding import Binding
+
+VERSION: Final = "3.1.1"
+_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
+"""The HTTP methods that a path of the document can have."""
+_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
+"""The HTTP methods that are listed for a binding of the kind `*`."""
+
+
+def build_document(
+    config: Config,
+    schema: Schema,
+    bindings: Sequence[Binding],
+    policies: Mapping[Method, MethodPolicy],
+) -> Json:
+    """Builds the document of `bindings`, in their order."""
+    return _Document(config, schema, bindings, policies).build()
+
+
+class _Document:
+    """One document while it is built."""
+
+    def __init__(
+        self,
+        config: Config,
+        schema: Schema,
+        bindings: Sequence[Binding],
+        policies: Mapping[Method, MethodPolicy],
+    ) -> None:
+        self._config = config
+        self._bindings = bindings
+        self._methods = list(dict.fromkeys([binding.method for binding in bindings]))
+        self._policies = policies
+        self._texts = Texts(schema.comments.read())
+        self._schemas = Schemas(config.json_, self._texts)
+        self._bodies = Bodies(self._schemas, self._texts, config.query)
+        self._parameters = Parameters(self._schemas, self._texts, config.query)
+        self._security = Security(config.auth, [policies[method] for method in self._methods])
+        self._names = resource_names(self._methods)
+        self._ids = _OperationIds(self._methods)
+        self._paths: dict[str, Json] = {}
+        self._statuses: set[str] = set()
+        """The statuses of failures that operations refer to."""
+        self._by_shape: dict[str, OpenApiPath] = {}
+
+    def build(self) -> Json:
+        """Builds the whole document."""
+        exact = [binding for binding in self._bindings if binding.http_method != "*"]
+        # Bindings for any HTTP method come last: they serve what no other does.
+        for binding in exact:
+            self._add(binding, binding.http_method)
+        for binding in self._bindings:
+            if binding.http_method == "*":
+                for http_method in _FOR_ANY:
+                    self._add(binding, http_method, serves_rest=True)
+        options = self._config.openapi
+        has_streams = any(method.server_streaming for method in self._methods)
+        shape = self._config.errors
+        components: Json = {
+            "schemas": error_schemas(shape, has_streams=has_streams) | self._schemas.components(),
+            "responses": error_responses(shape, self._statuses),
+        }
+        if self._security.schemes:
+            components["securitySchemes"] = self._security.schemes
+        return {
+            "openapi": VERSION,
+            "info": info(options, self._methods),
+            "servers": [{"url": url} for url in options.servers],
+            "security": [],
+            "tags": [self._tag(name) for name in dict.fromkeys(m.service for m in self._methods)],
+            "paths": self._paths,
+            "components": components,
+        }
+
+    def _add(self, binding: Binding, http_method: str, *, serves_rest: bool = False) -> None:
+        """Adds the operation of a binding to its path."""
+        path = openapi_path(binding, self._names)
+        first = self._by_shape.setdefault(path.shape, path)
+        item = self._paths.setdefault(first.text, {})
+        is_known = http_method in _METHODS
+        operations = item if is_known else item.setdefault("x-operations", {})
+        assert isinstance(operations, dict)  # noqa: S101 - as it was made
+        key = http_method.lower() if is_known else http_method
+        if key in operations:
+            if not serves_rest:
+                # Two templates that OpenAPI cannot distinguish, such as {name} and {name=**}.
+                others = operations[key].setdefault("x-alternatives", [])
+                others.append({"path": str(binding.template), "method": binding.method.full_name})
+            return
+        operations[key] = self._operation(binding, http_method, path, first)
+
+    def _operation(
+        self, binding: Binding, http_method: str, path: OpenApiPath, first: OpenApiPath
+    ) -> Json:
+        method, policy = binding.method, self._policies[binding.method]
+        parameters, note = self._parameters.of(binding, path)
+        # One path has one set of names: those of its first operation.
+        for part, named in zip(parameters, first.parameters, strict=False):
+            part["name"] = named.name
+        operation: Json = {"tags": [method.service], "operationId": self._ids.next(method)}
+        self._texts.summarize(operation, method.full_name, note)
+        if _is_deprecated(method):
+            operation["deprecated"] = True
+        if parameters:
+            operation["parameters"] = parameters
+        body = self._bodies.request(binding, http_method)
+        if body is not None:
+            operation["requestBody"] = body
+        failing = failures(
+            takes_body=body is not None,
+            is_guarded=not self._security.admits_anyone(policy),
+            is_limited=bool(policy.rate_limits or policy.max_concurrent),
+        )
+        self._statuses |= failing.keys()
+        operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
+        if self._security.schemes:
+            operation["security"] = self._security.requirements(policy)
+        return operation | self._extensions(method, policy)
+
+    def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
+        """Facts about a method for which OpenAPI has no keyword."""
+        found: Json = {}
+        streams = method.client_streaming or method.server_streaming
+        if streams and self._config.websocket.enabled:
+            found["x-websocket"] = True
+        if policy.rate_limits:
+            found["x-ratelimit"] = [
+                {"limit": one.limit, "window_s": one.window_s} for one in policy.rate_limits
+            ]
+        if policy.timeout_s is not None:
+            found["x-timeout-s"] = policy.timeout_s
+        return found
+
+    def _tag(self, service: str) -> Json:
+        return self._texts.describe({"name": service}, service)
+
+
+class _OperationIds:
+    """The ids of operations: `Service_Method`, and a number for further bindings."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        packages: defaultdict[str, set[str]] = defaultdict(set)
+        for method in methods:
+            packages[method.service.rpartition(".")[2]].add(method.service)
+        self._ambiguous = {name for name, services in packages.items() if len(services) > 1}
+        self._used: Counter[str] = Counter()
+        self._taken: set[str] = set()
+
+    def next(self, method: Method) -> str:
+        """The id of the method's next operation."""
+        service = method.service.rpartition(".")[2]
+        if service in self._ambiguous:
+            service = method.service.replace(".", "_")
+        base = f"{service}_{method.name}"
+        while True:
+            self._used[base] += 1
+            number = self._used[base]
+            name = base if number == 1 else f"{base}_{number}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+
+def _is_deprecated(method: Method) -> bool:
+    of_service, of_method = method.options
+    if not (of_service or of_method):
+        return False
+    return (
+        MethodOptions.FromString(of_method).deprecated
+        or ServiceOptions.FromString(of_service).deprecated
+    )

@@ -1,0 +1,109 @@
+"""The parameters of an operation: those of its path, and the fields that its query can set.
+
+The rules for queries are those of `transcoding/query.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.config.query import QueryOptions
+from gateway.openapi.behavior import behavior, mark
+from gateway.openapi.comments import Json, Texts
+from gateway.openapi.paths import OpenApiPath
+from gateway.openapi.schemas import Schemas, Use
+from gateway.transcoding.binding import WHOLE, Binding
+from gateway.transcoding.fields import FieldPath
+from gateway.transcoding.text_values import has_members, value_reader
+
+_DEEPEST = 5
+"""The longest field path that becomes a parameter; the gateway accepts longer ones."""
+_MOST = 200
+"""The number of parameters of one operation; the gateway accepts any field."""
+_CUT = "The query can set more fields, by their paths, than are listed here."
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Makes the parameters of operations."""
+
+    schemas: Schemas
+    texts: Texts
+    options: QueryOptions
+
+    def of(self, binding: Binding, path: OpenApiPath) -> tuple[list[Json], str]:
+        """The parameters of a binding, and a note if it has more than are listed."""
+        found = self._of_path(path)
+        if binding.body == WHOLE:
+            return found, ""
+        leaves = self._leaves(binding, binding.method.input, ())
+        for number, (leaf, schema) in enumerate(leaves):
+            if number == _MOST:
+                return found, _CUT
+            found.append(self._of_query(leaf, schema))
+        return found, ""
+
+    def _of_path(self, path: OpenApiPath) -> list[Json]:
+        found: list[Json] = []
+        for parameter in path.parameters:
+            part: Json = {"name": parameter.name, "in": "path", "required": True}
+            notes = [f"A part of `{parameter.of}`."] if parameter.of else []
+            if parameter.is_deep:
+                part["x-wildcard"] = True
+                notes.append(
+                    "Any number of segments with `/` between them, which a client must not encode."
+                )
+            if parameter.field is None:
+                part["schema"] = {"type": "string"}
+                part["description"] = " ".join(notes) or "One segment of the path."
+            else:
+                leaf = parameter.field.leaf
+                part["schema"] = self.schemas.field(leaf, Use.REQUEST)
+                self.texts.describe(part, leaf.full_name, *notes)
+            found.append(part)
+        return found
+
+    def _of_query(self, path: FieldPath, schema: Json) -> Json:
+        leaf, of = path.leaf, behavior(path.leaf)
+        name = ".".join(self.schemas.name(field) for field in path.fields)
+        part: Json = {"name": name, "in": "query"}
+        if of.is_required and len(path.fields) == 1:
+            part["required"] = True
+        if of.is_deprecated:
+            part["deprecated"] = True
+        if _is_map(leaf):
+            part |= {"style": "deepObject", "explode": True}
+        elif leaf.is_repeated:
+            part |= {"style": "form", "explode": True}
+        mark(schema, of)
+        schema.pop("deprecated", None)
+        part["schema"] = schema
+        return self.texts.describe(part, leaf.full_name)
+
+    def _leaves(
+        self, binding: Binding, message: Descriptor, above: tuple[FieldDescriptor, ...]
+    ) -> Iterator[tuple[FieldPath, Json]]:
+        """Yields the fields that a query can set, each with its schema."""
+        for field in message.fields:
+            path = FieldPath((*above, field))
+            if not above and binding.body is not None and field == binding.body:
+                continue
+            if any(path.numbers == bound.numbers for bound in binding.variables):
+                continue
+            inner = field.message_type
+            if inner is not None and _is_map(field):
+                value = inner.fields_by_name["value"]
+                if self.options.maps and value_reader(value) is not None:
+                    yield path, self.schemas.field(field, Use.REQUEST)
+            elif value_reader(field) is not None:
+                yield path, self.schemas.field(field, Use.REQUEST)
+            elif inner is not None and not field.is_repeated and has_members(inner):
+                is_recursive = inner == message or any(inner == one.message_type for one in above)
+                if not is_recursive and len(above) + 1 < _DEEPEST:
+                    yield from self._leaves(binding, inner, (*above, field))
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    message = field.message_type
+    return field.is_repeated and message is not None and message.GetOptions().map_entry

@@ -1,0 +1,79 @@
+"""The security schemes of the configured credentials, and what each method asks of its callers.
+
+The rule for callers without a credential is that of `interceptors/authorize.py`.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.config.auth import AuthOptions
+from gateway.config.credentials import CredentialKind
+from gateway.openapi.comments import Json
+from gateway.policy.options import MethodPolicy
+
+_TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
+
+
+class Security:
+    """The security of an API: schemes by name, and requirements by method."""
+
+    def __init__(self, options: AuthOptions, policies: Iterable[MethodPolicy]) -> None:
+        scopes: set[str] = set()
+        for policy in policies:
+            scopes |= policy.scopes_all | policy.scopes_any
+        self._options = options
+        self.schemes = _schemes(options, sorted(scopes))
+        """The security schemes by name, in the order of `auth.order`."""
+
+    def admits_anyone(self, policy: MethodPolicy) -> bool:
+        """True if callers need no credential."""
+        if not self._options.takes_credentials:
+            return True
+        if policy.anonymous is not None:
+            return policy.anonymous
+        return self._options.anonymous and not (policy.scopes_any or policy.scopes_all)
+
+    def requirements(self, policy: MethodPolicy) -> list[Json]:
+        """The alternatives, of which a caller must satisfy one; `{}` is no credential."""
+        if not self._options.takes_credentials:
+            return []
+        if self.admits_anyone(policy):
+            anyone: list[Json] = [{}]
+            return anyone + [{name: []} for name in self.schemes]
+        needed = sorted(policy.scopes_all)
+        # One of `scopes_any` is enough, and a requirement needs all its scopes.
+        choices = [[*needed, one] for one in sorted(policy.scopes_any - policy.scopes_all)]
+        if not choices or policy.scopes_any & policy.scopes_all:
+            choices = [needed]
+        return [{name: scopes} for name in self.schemes for scopes in choices]
+
+
+def _schemes(options: AuthOptions, scopes: list[str]) -> dict[str, Json]:
+    if not options.takes_credentials:
+        return {}
+    found: dict[str, Json] = {}
+    for kind in options.order:
+        if kind is CredentialKind.TOKEN and options.store is not None:
+            found["token"] = _tokens(options, scopes)
+        elif kind is CredentialKind.KEY and options.takes_keys:
+            found["key"] = {"type": "apiKey", "in": "header", "name": options.keys.header}
+        elif kind is CredentialKind.JWT and options.takes_jwts:
+            found["jwt"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        elif kind is CredentialKind.CERTIFICATE and options.takes_certificates:
+            found["certificate"] = {"type": "mutualTLS"}
+    return found
+
+
+def _tokens(options: AuthOptions, scopes: list[str]) -> Json:
+    """The scheme of the gateway's own tokens: OAuth 2.0 if the gateway issues them to clients."""
+    if options.tokens.auth_upstream is None:
+        return {"type": "http", "scheme": "bearer"}
+    flow: Json = {
+        "tokenUrl": _TOKEN_PATH,
+        "refreshUrl": _TOKEN_PATH,
+        "scopes": dict.fromkeys(scopes, ""),
+    }
+    flows: Json = {"clientCredentials": flow}
+    if options.tokens.allow_password:
+        flows["password"] = flow
+    return {"type": "oauth2", "flows": flows}

@@ -1,0 +1,60 @@
+"""Writes a document as JSON or as YAML."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_PLAIN = re.compile(r"[$A-Za-z/][A-Za-z0-9_./{}*+\-]*(?: [A-Za-z0-9_./(`][A-Za-z0-9_./()`,\-]*)*")
+_NOT_STRINGS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan"})
+_BLOCK = re.compile(
+    r"[^\s\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]*"
+)
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def to_json(document: object) -> str:
+    """Writes JSON with an indentation of two spaces."""
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def to_yaml(document: object) -> str:
+    """Writes YAML 1.2 that a reader of YAML 1.1 understands too.
+
+    A library's writer takes minutes for a large API.
+    """
+    return "".join(_lines(document, 0)).lstrip("\n") + "\n"
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    """Yields a value that stands after `key:` or `-`, with the blank or line feed before it."""
+    indent = "  " * depth
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield f"\n{indent}{_scalar(key)}:"
+            yield from _lines(inner, depth + 1)
+    elif isinstance(value, list | tuple) and value:
+        for inner in value:
+            # The first line of an item stands beside its hyphen, as wide as an indentation.
+            item = "".join(_lines(inner, depth + 1))
+            yield f"\n{indent}- {item.lstrip()}"
+    elif isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
+        yield from _block(value, indent)
+    else:
+        yield f" {_scalar(value)}"
+
+
+def _block(text: str, indent: str) -> Iterator[str]:
+    body = text.rstrip("\n")
+    ending = len(text) - len(body)
+    yield " |" + ("-" if ending == 0 else "" if ending == 1 else "+")
+    for line in text.removesuffix("\n").split("\n"):
+        yield f"\n{indent}{line}" if line else "\n"
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
+        return value
+    # JSON is YAML, except for the characters that YAML cannot print.
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

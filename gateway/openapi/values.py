@@ -1,0 +1,108 @@
+"""The schemas of single values: scalars, and the well-known types that JSON writes specially.
+
+Source: protobuf.dev, "ProtoJSON Format"; the spellings are those of `transcoding/text_values.py`.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Final
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.openapi.comments import Json
+
+_F = FieldDescriptor
+_INT64: Final[Json] = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
+_UINT64: Final[Json] = {"type": "string", "format": "uint64", "pattern": "^[0-9]+$"}
+_INT32: Final[Json] = {"type": "integer", "format": "int32"}
+_UINT32: Final[Json] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**32 - 1}
+_STRING: Final[Json] = {"type": "string"}
+# `format` is OpenAPI 3.0's spelling of the same, for older tools.
+_BYTES: Final[Json] = {"type": "string", "format": "byte", "contentEncoding": "base64"}
+_BOOL: Final[Json] = {"type": "boolean"}
+_FLOAT: Final[Json] = {"type": "number", "format": "float"}
+_DOUBLE: Final[Json] = {"type": "number", "format": "double"}
+
+_SCALARS: Final[Mapping[int, Json]] = {
+    _F.TYPE_DOUBLE: _DOUBLE,
+    _F.TYPE_FLOAT: _FLOAT,
+    _F.TYPE_INT64: _INT64,
+    _F.TYPE_SINT64: _INT64,
+    _F.TYPE_SFIXED64: _INT64,
+    _F.TYPE_UINT64: _UINT64,
+    _F.TYPE_FIXED64: _UINT64,
+    _F.TYPE_INT32: _INT32,
+    _F.TYPE_SINT32: _INT32,
+    _F.TYPE_SFIXED32: _INT32,
+    _F.TYPE_UINT32: _UINT32,
+    _F.TYPE_FIXED32: _UINT32,
+    _F.TYPE_BOOL: _BOOL,
+    _F.TYPE_STRING: _STRING,
+    _F.TYPE_BYTES: _BYTES,
+}
+_WELL_KNOWN: Final[Mapping[str, Json]] = {
+    "DoubleValue": _DOUBLE,
+    "FloatValue": _FLOAT,
+    "Int64Value": _INT64,
+    "UInt64Value": _UINT64,
+    "Int32Value": _INT32,
+    "UInt32Value": _UINT32,
+    "BoolValue": _BOOL,
+    "StringValue": _STRING,
+    "BytesValue": _BYTES,
+    "Timestamp": {"type": "string", "format": "date-time"},
+    "Duration": {
+        "type": "string",
+        "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$",
+        "examples": ["3.5s"],
+    },
+    "FieldMask": {"type": "string", "examples": ["title,author.name"]},
+    "Struct": {"type": "object", "additionalProperties": True},
+    "Value": {},
+    "ListValue": {"type": "array", "items": {}},
+    "Empty": {"type": "object", "additionalProperties": False},
+    "Any": {
+        "type": "object",
+        "required": ["@type"],
+        "properties": {"@type": _STRING},
+        "additionalProperties": True,
+    },
+}
+_MAP_KEYS: Final[Mapping[str, str]] = {
+    "integer": "^-?[0-9]+$",
+    "boolean": "^(true|false)$",
+}
+
+
+def scalar(field: FieldDescriptor) -> Json:
+    """The schema of one value of a field that is neither a message nor an enum."""
+    return dict(_SCALARS[field.type])
+
+
+def well_known(full_name: str) -> Json | None:
+    """The schema of a message with a JSON form of its own, or None for all others."""
+    package, _, name = full_name.rpartition(".")
+    found = _WELL_KNOWN.get(name) if package == "google.protobuf" else None
+    return None if found is None else dict(found)
+
+
+def map_keys(field: FieldDescriptor) -> Json | None:
+    """The schema of the names in an object that is a map; None if all texts are allowed."""
+    key = _SCALARS[field.type]
+    pattern = key.get("pattern") or _MAP_KEYS.get(str(key["type"]))
+    return {"pattern": pattern} if pattern else None
+
+
+def default(field: FieldDescriptor) -> object | None:
+    """The default that a proto2 file states for a scalar field, as in JSON, or None."""
+    if field.is_repeated or field.message_type is not None or not field.has_default_value:
+        return None
+    value: object = field.default_value
+    if field.enum_type is not None:
+        named = field.enum_type.values_by_number.get(field.default_value)
+        return None if named is None else named.name
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
+        return None
+    return str(value) if _SCALARS[field.type] in (_INT64, _UINT64) else value

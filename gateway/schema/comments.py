@@ -1,0 +1,95 @@
+"""The comments of .proto files, by the full name of what they describe.
+
+Descriptor pools drop source information, so comments are collected from the descriptor set. They
+are kept compressed: those of a large API set take tens of megabytes as text.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+)
+
+_Place = tuple[int, ...]
+"""A path from a file to an element, in field numbers and indexes (descriptor.proto)."""
+# The field numbers of descriptor.proto that lead to elements.
+_MESSAGES, _ENUMS, _SERVICES = 4, 5, 6
+_FIELDS, _NESTED_MESSAGES, _NESTED_ENUMS = 2, 3, 4
+_VALUES = 2
+_METHODS = 2
+
+
+class Comments:
+    """The leading comments of a descriptor set, or its trailing ones where none lead."""
+
+    def __init__(self, of_files: Iterable[Mapping[str, str]] = ()) -> None:
+        # Each file alone: what is unpacked at once stays small, and so does the time of it.
+        self._packed = [zlib.compress(json.dumps(one).encode(), 1) for one in of_files if one]
+
+    def read(self) -> Mapping[str, str]:
+        """Returns the comments by full name, without slashes; a value of an enum has the name of
+        its enum before its own.
+        """
+        found: dict[str, str] = {}
+        for packed in self._packed:
+            found |= json.loads(zlib.decompress(packed))
+        return found
+
+
+NO_COMMENTS = Comments()
+
+
+def collect_comments(files: Iterable[FileDescriptorProto]) -> Comments:
+    """Collects the comments of all elements; files without source information have none."""
+    return Comments(map(_comments_of, files))
+
+
+def _comments_of(file: FileDescriptorProto) -> Mapping[str, str]:
+    texts = {
+        tuple(location.path): location.leading_comments or location.trailing_comments
+        for location in file.source_code_info.location
+        if location.leading_comments or location.trailing_comments
+    }
+    if not texts:
+        return {}
+    named = ((name, texts.get(place)) for place, name in _names(file))
+    return {name: text for name, text in named if text}
+
+
+def _names(file: FileDescriptorProto) -> Iterator[tuple[_Place, str]]:
+    prefix = f"{file.package}." if file.package else ""
+    for at, message in enumerate(file.message_type):
+        yield from _names_in_message((_MESSAGES, at), prefix, message)
+    for at, enum in enumerate(file.enum_type):
+        yield from _names_in_enum((_ENUMS, at), prefix, enum)
+    for at, service in enumerate(file.service):
+        name = f"{prefix}{service.name}"
+        yield (_SERVICES, at), name
+        for number, method in enumerate(service.method):
+            yield (_SERVICES, at, _METHODS, number), f"{name}.{method.name}"
+
+
+def _names_in_message(
+    place: _Place, prefix: str, message: DescriptorProto
+) -> Iterator[tuple[_Place, str]]:
+    name = f"{prefix}{message.name}"
+    yield place, name
+    for at, field in enumerate(message.field):
+        yield (*place, _FIELDS, at), f"{name}.{field.name}"
+    for at, enum in enumerate(message.enum_type):
+        yield from _names_in_enum((*place, _NESTED_ENUMS, at), f"{name}.", enum)
+    for at, nested in enumerate(message.nested_type):
+        yield from _names_in_message((*place, _NESTED_MESSAGES, at), f"{name}.", nested)
+
+
+def _names_in_enum(
+    place: _Place, prefix: str, enum: EnumDescriptorProto
+) -> Iterator[tuple[_Place, str]]:
+    name = f"{prefix}{enum.name}"
+    yield place, name
+    for at, value in enumerate(enum.value):
+        yield (*place, _VALUES, at), f"{name}.{value.name}"

@@ -1,0 +1,92 @@
+"""A real Chromium's view of the page: it shows every operation, and calls are made from it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
+from services import echo
+from services.serving import serve
+from tests.support.page import Page, open_page
+
+pytestmark = pytest.mark.slow
+DESCRIPTORS = str(Path(__file__).parents[3] / "gen/descriptors.binpb")
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """The page of the echo service, which has variables of any length."""
+    async with serve(echo.register) as address:
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "descriptors": [DESCRIPTORS],
+                "services": ["echo.v1.*"],
+                "upstreams": {"echo": {"target": address}},
+                "log": {"access": "off"},
+                "openapi": {"enabled": True},
+                "docs": {"enabled": True},
+            }
+        )
+        async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
+            await page.until("document.body?.dataset.ready")
+            yield page
+
+
+async def try_it(page: Page, operation: str, **values: str) -> Any:
+    """The JSON that an operation answers when it is tried with these parameters."""
+    return json.loads(
+        await page.run(f"""
+            const values = {json.dumps(values)};
+            const until = async (find) => {{
+              for (;;) {{
+                const found = find();
+                if (found) return found;
+                await new Promise((next) => setTimeout(next, 50));
+              }}
+            }};
+            const block = await until(() => document.querySelector('[id$="-{operation}"]'));
+            block.querySelector(".opblock-summary-control").click();
+            (await until(() => block.querySelector(".try-out__btn"))).click();
+            for (const [name, value] of Object.entries(values)) {{
+              const row = `tr[data-param-name="${{name}}"] input`;
+              const input = await until(() => block.querySelector(row));
+              const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+              set.call(input, value);
+              input.dispatchEvent(new Event("input", {{bubbles: true}}));
+            }}
+            // The page takes over what is typed once nothing was typed for 350 ms.
+            await new Promise((next) => setTimeout(next, 1500));
+            (await until(() => block.querySelector(".execute"))).click();
+            const answer = ".live-responses-table .highlight-code code";
+            return (await until(() => block.querySelector(answer))).textContent;
+        """)
+    )
+
+
+async def test_the_page_shows_every_operation_and_breaks_no_policy(page: Page) -> None:
+    shown = await page.run("return document.querySelectorAll('.opblock').length")
+    described = await page.run("""
+        const document_ = await (await fetch("/openapi.json")).json();
+        return Object.values(document_.paths).flatMap(Object.keys).length;
+    """)
+    assert shown == described > 5
+    assert page.complaints == []
+
+
+async def test_an_operation_is_tried(page: Page) -> None:
+    answer = await try_it(page, "EchoService_Echo", text="hello", number="7")
+    assert (answer["text"], answer["number"]) == ("hello", 7)
+
+
+async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: Page) -> None:
+    operation = await page.run("""
+        const document_ = await (await fetch("/openapi.json")).json();
+        return document_.paths["/v1/echo/any/{rest}"].get.operationId;
+    """)
+    answer = await try_it(page, operation, rest="a/b c/d")
+    assert answer["rest"] == "a/b c/d"

@@ -1,0 +1,36 @@
+"""Both forms of a document hold the same."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.openapi.text import to_json, to_yaml
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["yes", "No", "null", "1", "1e3", "~", "- a", "a: b", "#", "a #b", "a\nb", "\n", " a\nb", "a\n"]
+)
+DOCUMENTS: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(TEXTS, DOCUMENTS, max_size=4))
+def test_both_forms_are_read_as_what_was_written(document: object) -> None:
+    assert json.loads(to_json(document)) == document
+    assert yaml.safe_load(to_yaml(document)) == document
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\n\n  b\n", "a\n\n", "\n a", "a \nb", "\ta\n"])
+def test_lines_stay_lines(text: str) -> None:
+    assert yaml.safe_load(to_yaml({"a": [text, {"b": text}]})) == {"a": [text, {"b": text}]}
+
+
+def test_yaml_is_written_for_people() -> None:
+    document = {"a": [{"b": 1, "c": "x y"}, [2]], "d": "one\ntwo"}
+    assert to_yaml(document) == "a:\n  - b: 1\n    c: x y\n  - - 2\nd: |-\n  one\n  two\n"
