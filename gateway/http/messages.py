@@ -115,7 +115,6 @@ class Request:
         "client",
         "deadline_s",
         "fields",
-        "headers",
         "id",
         "is_overdue",
         "method",
@@ -138,7 +137,6 @@ class Request:
         self.method = method
         self.path, _, self.query = target.partition("?")
         self.fields = fields
-        self.headers: Mapping[str, str] = fields.by_name
         self.peer = peer
         self.client = peer
         """The client's address; differs from `peer` behind trusted proxies."""
@@ -156,6 +154,11 @@ class Request:
         self.body_bytes = 0
         self.deadline_s = math.inf
         self.is_overdue = False
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields by name, in any letter case."""
+        return self.fields.by_name
 
 
 class Response:

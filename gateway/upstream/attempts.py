@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import HeldRequest, Unprocessed
 
@@ -22,7 +22,7 @@ class Attempted(Protocol):
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
         """Calls `method` once; see `Channel.call`."""
@@ -52,7 +52,7 @@ class Repeating:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Reply:
         """Calls `method`, at most `MAX_ATTEMPTS` times; see `Channel.call`."""
@@ -74,7 +74,7 @@ class Repeating:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         until_s: float | None,
         failure: Unprocessed,
     ) -> Reply:
