@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.config.metrics import MetricsOptions
+from gateway.http.header_fields import NO_FIELDS
 from gateway.status import Code
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.metrics import Metrics
@@ -32,7 +33,7 @@ def record(binding: Any, status: int = 200, code: Code = Code.OK) -> Record:
         at_s=time.time(), duration_s=0.0031, request_id="id", method="GET", path="/v1/items/1",
         query="", masks=None, binding=binding, status=status, code=code,  # type: ignore[arg-type]
         request_bytes=0, response_bytes=312, peer="", client="", user_agent="", traceparent="",
-        principal=None, headers={},
+        principal=None, fields=NO_FIELDS,
     )  # fmt: skip
 
 

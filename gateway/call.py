@@ -83,6 +83,25 @@ class MessageSource(Protocol):
         ...
 
 
+class CallHead:
+    """The head of the request that opened a call, from which the rest is made on demand.
+
+    Most calls reach their back end without a look at their metadata, so it is only encoded.
+    """
+
+    def __init__(self, block: bytes) -> None:
+        self.block = block
+        """The metadata as fields of HTTP/2 (RFC 7541); empty if it was not encoded."""
+
+    def metadata(self) -> Metadata:
+        """Returns the metadata in a new list."""
+        raise NotImplementedError
+
+    def headers(self) -> Mapping[str, str]:
+        """Returns the header fields of the request by name, in any letter case."""
+        raise NotImplementedError
+
+
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
 
@@ -94,14 +113,15 @@ class Call:
 
     __slots__ = (
         "_ended",
+        "_head",
+        "_headers",
         "_hooks",
         "_message",
+        "_metadata",
         "_source",
         "certificate",
         "deadline",
-        "headers",
         "messages",
-        "metadata",
         "method",
         "peer",
         "principal",
@@ -117,15 +137,18 @@ class Call:
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
         headers: Mapping[str, str] | None = None,
+        head: CallHead | None = None,
         deadline: Deadline | None = None,
         peer: str = "",
         certificate: Certificate | None = None,
         response_headers: list[tuple[str, str]] | None = None,
     ) -> None:
+        """Takes metadata and headers, or the `head` from which those not given are made."""
         self.method = method
         self.messages = messages
-        self.metadata: Metadata = [] if metadata is None else metadata
-        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self._metadata = metadata
+        self._headers = headers
+        self._head = head
         self.deadline = deadline
         self.peer = peer
         self.certificate = certificate
@@ -145,6 +168,35 @@ class Call:
     def __repr__(self) -> str:
         state = "open" if self._ended is None else self._ended.name
         return f"<Call {self.method.full_name} {state}>"
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata for the back end; a change of the list changes what is sent."""
+        if self._metadata is None:
+            self._metadata = [] if self._head is None else self._head.metadata()
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, metadata: Metadata) -> None:
+        """Replaces the metadata for the back end."""
+        self._metadata = metadata
+
+    @property
+    def unread_metadata(self) -> CallHead | None:
+        """The encoded metadata to send; None if `metadata` has been read, and may be changed."""
+        return self._head if self._metadata is None else None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields of the request, by name in any letter case."""
+        if self._headers is None:
+            self._headers = {} if self._head is None else self._head.headers()
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Mapping[str, str]) -> None:
+        """Replaces the header fields that later stages of the chain see."""
+        self._headers = headers
 
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from gateway.call import Call, Deadline, Handler, MessageSource, Metadata
+from gateway.call import Call, CallHead, Deadline, Handler, MessageSource, Metadata
 from gateway.http.client_certificate import CertificateOf
-from gateway.http.entity_tags import conditions_for_back_end, is_conditional
+from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
@@ -19,13 +19,42 @@ from gateway.telemetry.record import Observer, Record
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import preferred
-from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.metadata import MetadataRules, encoded
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import Framing, choose_framing
 
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
+_REQUEST_ID: Final = "x-request-id"
+
+
+class RequestHead(CallHead):
+    """The head of a request whose header fields become metadata as they are."""
+
+    def __init__(
+        self, request: Request, rules: MetadataRules, forwarding: Forwarding, block: bytes
+    ) -> None:
+        """Takes `block`: the encoded metadata, or nothing if the call is given its metadata."""
+        super().__init__(block)
+        self._fields = request.fields
+        self._peer = request.peer
+        self._id = request.id
+        self._rules = rules
+        self._forwarding = forwarding
+
+    def metadata(self) -> Metadata:
+        """Returns the metadata that `block` encodes."""
+        fields, forwarding = self._fields, self._forwarding
+        return [
+            *self._rules.to_metadata(fields.raw),
+            *forwarding.metadata(self._peer, fields.by_name),
+            (_REQUEST_ID, self._id),
+        ]
+
+    def headers(self) -> Mapping[str, str]:
+        """Returns the header fields of the request by name."""
+        return self._fields.by_name
 
 
 class CallFactory:
@@ -78,15 +107,16 @@ class CallFactory:
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
-        metadata = fields.metadata
-        if metadata is None:
-            metadata = self._metadata(request, method)
+        # Only requests of one connection share header fields, so they also share the peer.
+        is_trusted = self._forwarding.trusts(request.peer)
+        rules = self._rules_of_proxies if is_trusted else self._rules
+        block = b"" if is_trusted else self._block(request, rules)
         call = Call(
             method,
             source=source,
             messages=messages,
-            metadata=[*metadata, ("x-request-id", request.id)],
-            headers=request.headers,
+            metadata=None if block else self._metadata(request, method, rules),
+            head=RequestHead(request, rules, self._forwarding, block),
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
             response_headers=request.own_headers,
@@ -95,24 +125,37 @@ class CallFactory:
             call.certificate = self._certificate_of(request)
         return call
 
-    def _metadata(self, request: Request, method: Method) -> Metadata:
+    def _block(self, request: Request, rules: MetadataRules) -> bytes:
+        """Returns the metadata of a request, encoded for HTTP/2; empty if it has to be decoded."""
+        fields = request.fields
+        if fields.is_conditional:
+            return b""  # entity tags are changed on their way
+        block = fields.block_for(rules)
+        if block is None:
+            block = fields.encode(rules, self._forwarding.block(request.peer, fields.host))
+            if block is None:
+                return b""
+        return block + encoded(_REQUEST_ID, request.id)
+
+    def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
         """Returns the metadata for a request's header fields, and caches it with them if possible.
 
         Conditional requests are not cached: see below.
         """
-        fields, peer = request.fields, request.peer
-        # Only requests of one connection share header fields, so they also share the peer.
-        rules = self._rules_of_proxies if self._forwarding.trusts(peer) else self._rules
-        forwarded = self._forwarding.metadata(peer, request.headers)
-        if not is_conditional(fields):
+        fields = request.fields
+        own = (_REQUEST_ID, request.id)
+        if fields.metadata is not None:
+            return [*fields.metadata, own]
+        forwarded = self._forwarding.metadata(request.peer, fields.by_name)
+        if not fields.is_conditional:
             fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]
-            return fields.metadata
+            return [*fields.metadata, own]
         # Not cached: the entity tags to send also depend on the HTTP method and the RPC method.
         reads = request.method in ("GET", "HEAD")
         raw = conditions_for_back_end(
             fields, _selected(request, method, self._framings), reads=reads
         )
-        return [*rules.to_metadata(raw), *forwarded]
+        return [*rules.to_metadata(raw), *forwarded, own]
 
 
 class RequestLog:
@@ -160,7 +203,7 @@ class RequestLog:
             user_agent=fields.user_agent,
             traceparent=fields.traceparent,
             principal=request.principal,
-            headers=fields.by_name,
+            fields=fields,
         )
         for ended in self._observers:
             ended(record)

@@ -83,8 +83,7 @@ class Exchange:
                 and len(response.body) >= compression.min_bytes
                 and response.status != 304
             ):
-                accepted = request.headers.get("Accept-Encoding")
-                await compress(response, accepted, compression)
+                await compress(response, request.fields.accept_encoding, compression)
             site.rendering.describe(request, match, response)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure = _failure(request, error)

@@ -19,7 +19,6 @@ from gateway.transcoding.media import media_type
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.streams.framing import FRAMINGS
 
-_IF_MATCH: Final = istr("If-Match")
 _IF_NONE_MATCH: Final = istr("If-None-Match")
 _ACCEPT_ENCODING: Final = istr("Accept-Encoding")
 _GZIP: Final = ";gzip"
@@ -29,11 +28,6 @@ _SUFFIXES: Final = (*_SUFFIX_OF.values(), _GZIP)
 _TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"')
 _NEXT_TAG: Final = re.compile(r'[ \t,]*+((?:W/)?"[\x21\x23-\x7e\x80-\xff]*+")[ \t]*+(?=,|\Z)')
 _NOT_MODIFIED: Final = 304
-
-
-def is_conditional(fields: HeaderFields) -> bool:
-    """True if a request has conditions with entity tags."""
-    return _IF_NONE_MATCH in fields.by_name or _IF_MATCH in fields.by_name
 
 
 def conditions_for_back_end(

@@ -3,23 +3,102 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from multidict import istr
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.call import Metadata
+from gateway.transcoding.metadata import MetadataRules
 
 # An `istr` is already case-folded, so a look-up does not fold the name again.
 _ACCEPT: Final = istr("Accept")
+_ACCEPT_ENCODING: Final = istr("Accept-Encoding")
 _CONTENT_ENCODING: Final = istr("Content-Encoding")
 _CONTENT_TYPE: Final = istr("Content-Type")
 _EXPECT: Final = istr("Expect")
 _GRPC_TIMEOUT: Final = istr("Grpc-Timeout")
+_HOST: Final = istr("Host")
+_IF_MATCH: Final = istr("If-Match")
+_IF_NONE_MATCH: Final = istr("If-None-Match")
 _REQUEST_ID: Final = istr("X-Request-Id")
 _TRACEPARENT: Final = istr("traceparent")
 _USER_AGENT: Final = istr("User-Agent")
+# The list fields that the gateway reads: several lines of one field are joined into one list.
+_LISTS: Final = (
+    _ACCEPT,
+    _ACCEPT_ENCODING,
+    istr("Access-Control-Request-Headers"),
+    _CONTENT_ENCODING,
+    _EXPECT,
+    _IF_MATCH,
+    _IF_NONE_MATCH,
+    istr("Upgrade"),
+)
+
+# The roles of header names: a head in which a role occurs twice is not made of known lines.
+HOST: Final = 1
+ACCEPT: Final = 1 << 1
+ACCEPT_ENCODING: Final = 1 << 2
+CONTENT_TYPE: Final = 1 << 3
+CONTENT_LENGTH: Final = 1 << 4
+USER_AGENT: Final = 1 << 5
+REQUEST_ID: Final = 1 << 6
+TRACEPARENT: Final = 1 << 7
+TIMEOUT: Final = 1 << 8
+CONDITION: Final = 1 << 9
+
+
+class HeaderName:
+    """The name of a header field, and the facts that depend on the name alone."""
+
+    __slots__ = ("is_plain", "is_shared", "lower", "prefix", "raw", "role", "spelled", "start")
+
+    def __init__(
+        self, raw: bytes, spelled: str, *, role: int, is_plain: bool, is_shared: bool
+    ) -> None:
+        self.raw = raw
+        self.lower = raw.lower()
+        self.spelled = spelled
+        """The name as the parser spells it."""
+        self.prefix = raw + b": "
+        self.start = len(self.prefix)
+        """The position of the value in a line."""
+        self.role = role
+        """One bit, or 0 for a field that the gateway does not read and that may come twice."""
+        self.is_plain = is_plain
+        """False if the parser has to read every request with this field."""
+        self.is_shared = is_shared
+        """True if other requests may have the same line, and it is not secret."""
+
+
+class HeaderLine:
+    """One line of a request's head: immutable, so that requests can share it."""
+
+    __slots__ = ("_literal", "_rules", "data", "name", "text", "value")
+
+    def __init__(self, name: HeaderName, data: bytes, value: bytes) -> None:
+        self.name = name
+        self.data = data
+        self.value = value
+        self.text = value.decode("ascii")
+        # The literal for the rules that asked last: usually all requests have the same rules.
+        self._rules: MetadataRules | None = None
+        self._literal: bytes | None = None
+
+    def literal(self, rules: MetadataRules) -> bytes | None:
+        """Returns the line as metadata, encoded for HTTP/2; empty if back ends do not receive it.
+
+        None if it becomes metadata only after its value has been decoded.
+        """
+        if self._rules is not rules:
+            self._literal = rules.encode(self.name.raw, self.value)
+            self._rules = rules
+        return self._literal
 
 
 class HeaderFields:
     """Header fields, as received and by name.
+
+    Made of the parser's result, or of known lines. Then nothing else is made until it is asked for,
+    because most requests need only the attributes.
 
     Requests of one connection share one instance while their fields stay equal, as with most
     clients. This avoids a tenth of the cost of a small request. So nothing here may depend on
@@ -27,36 +106,157 @@ class HeaderFields:
     """
 
     __slots__ = (
+        "_block",
+        "_by_name",
+        "_raw",
+        "_rules",
         "accept",
+        "accept_encoding",
         "are_checked",
-        "by_name",
+        "content_length",
         "content_type",
         "expect",
+        "host",
+        "is_conditional",
         "is_encoded",
+        "lines",
         "metadata",
-        "raw",
         "request_id",
         "timeout",
         "traceparent",
         "user_agent",
     )
 
-    def __init__(self, by_name: Mapping[str, str], raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self.by_name = by_name
-        self.raw = raw
+    def __init__(
+        self,
+        by_name: Mapping[str, str] | None,
+        raw: Sequence[tuple[bytes, bytes]],
+        lines: list[HeaderLine] | None = None,
+    ) -> None:
+        """Takes the fields by name and in order; or None, an empty sequence, and their `lines`."""
+        self._by_name = by_name
+        self._raw = raw
+        self.lines = lines
+        """The known lines; None for fields from the parser."""
+        self.accept: str | None = None
+        self.accept_encoding: str | None = None
+        self.content_length = 0
+        """The stated length in bytes; set only with `lines`."""
+        self.content_type: str | None = None
+        self.expect: str | None = None
+        self.host = ""
+        self.is_conditional = False
+        """True if there are conditions with entity tags."""
+        self.is_encoded = False
+        self.request_id: str | None = None
+        self.timeout: str | None = None
+        self.traceparent = ""
+        self.user_agent = ""
+        self.are_checked = False
+        """True if the header checks of the ring have accepted them."""
+        self.metadata: Metadata | None = None
+        """The metadata for back ends, once it has been computed; copy it, do not change it."""
+        self._block = b""
+        self._rules: MetadataRules | None = None
+        """The rules by which `_block` was encoded."""
+        if by_name is not None:
+            self._read(by_name)
+        if lines is not None:
+            for line in lines:
+                if line.name.role:
+                    self._take(line.name.role, line.text)
+
+    @property
+    def by_name(self) -> Mapping[str, str]:
+        """The fields by name, in any letter case."""
+        if self._by_name is None:
+            pairs = [(line.name.spelled, line.text) for line in self.lines or ()]
+            self._by_name = with_whole_lists(CIMultiDictProxy(CIMultiDict(pairs)))
+        return self._by_name
+
+    @property
+    def raw(self) -> Sequence[tuple[bytes, bytes]]:
+        """The fields as received, in order."""
+        if self.lines is not None and not self._raw:
+            self._raw = tuple([(line.name.raw, line.value) for line in self.lines])
+        return self._raw
+
+    def count(self, lower_name: bytes) -> int:
+        """Returns the number of fields with a name in lower case."""
+        if self.lines is not None:
+            return sum([line.name.lower == lower_name for line in self.lines])
+        return [name.lower() for name, _ in self._raw].count(lower_name)
+
+    def block_for(self, rules: MetadataRules) -> bytes | None:
+        """Returns the result of `encode` for these rules, if it was called for them last."""
+        return self._block if self._rules is rules else None
+
+    def encode(self, rules: MetadataRules, rest: bytes) -> bytes | None:
+        """Returns the metadata of these fields, encoded for HTTP/2 (RFC 7541), and then `rest`.
+
+        None if the fields are not made of lines, or one has to be decoded first.
+        """
+        if self.lines is None:
+            return None
+        parts: list[bytes] = []
+        for line in self.lines:
+            literal = line.literal(rules)
+            if literal is None:
+                return None
+            parts.append(literal)
+        parts.append(rest)
+        self._block, self._rules = b"".join(parts), rules
+        return self._block
+
+    def _read(self, by_name: Mapping[str, str]) -> None:
         get = by_name.get
         self.accept = get(_ACCEPT)
+        self.accept_encoding = get(_ACCEPT_ENCODING)
         self.content_type = get(_CONTENT_TYPE)
         self.expect = get(_EXPECT)
+        self.host = get(_HOST, "")
+        self.is_conditional = _IF_NONE_MATCH in by_name or _IF_MATCH in by_name
         self.is_encoded = _CONTENT_ENCODING in by_name
         self.request_id = get(_REQUEST_ID)
         self.timeout = get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
         self.user_agent = get(_USER_AGENT, "")
-        self.are_checked = False
-        """True if the header checks of the ring have accepted them."""
-        self.metadata: Metadata | None = None
-        """The metadata for back ends, once it has been computed; copy it, do not change it."""
+
+    def _take(self, role: int, text: str) -> None:
+        if role == HOST:
+            self.host = text
+        elif role == ACCEPT:
+            self.accept = text
+        elif role == USER_AGENT:
+            self.user_agent = text
+        elif role == ACCEPT_ENCODING:
+            self.accept_encoding = text
+        elif role == REQUEST_ID:
+            self.request_id = text
+        elif role == TRACEPARENT:
+            self.traceparent = text
+        elif role == CONTENT_TYPE:
+            self.content_type = text
+        elif role == CONTENT_LENGTH:
+            self.content_length = int(text)
+        elif role == TIMEOUT:
+            self.timeout = text
+        elif role == CONDITION:
+            self.is_conditional = True
+
+
+def with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+    """Returns the headers with the lines of each list field joined into one value.
+
+    RFC 9110 section 5.3.
+    """
+    several = [name for name in _LISTS if len(headers.getall(name, ())) > 1]
+    if not several:
+        return headers
+    joined = CIMultiDict(headers)
+    for name in several:
+        joined[name] = ", ".join(headers.getall(name))
+    return CIMultiDictProxy(joined)
 
 
 NO_FIELDS: Final = HeaderFields({}, ())

@@ -121,7 +121,6 @@ class Request:
         "client",
         "deadline_s",
         "fields",
-        "headers",
         "id",
         "interruption",
         "method",
@@ -144,7 +143,6 @@ class Request:
         self.method = method
         self.path, _, self.query = target.partition("?")
         self.fields = fields
-        self.headers: Mapping[str, str] = fields.by_name
         self.peer = peer
         self.client = peer
         """The client's address; differs from `peer` behind trusted proxies."""
@@ -163,6 +161,11 @@ class Request:
         self.deadline_s = math.inf
         self.interruption: StatusError | None = None
         """The error with which the connection ends the request; None if it does not."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields by name, in any letter case."""
+        return self.fields.by_name
 
 
 class Response:

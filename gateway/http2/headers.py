@@ -17,6 +17,9 @@ LONG: Final = 127
 """The first size of a string literal that does not fit into one byte."""
 LENGTHS: Final = [bytes((size,)) for size in range(LONG)]
 """The size of a string literal, where one byte can hold it."""
+_NEW_NAME: Final = b"\x00"
+_NEVER_INDEXED: Final = b"\x10"
+_SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 # Remembering takes at most a few hundred kilobytes a connection; then it starts anew.
 _REMEMBERED_BLOCKS: Final = 512
@@ -57,6 +60,15 @@ def string(text: bytes) -> bytes:
         rest >>= 7
     out.append(rest)
     return bytes(out) + text
+
+
+def literal_start(name: str) -> bytes:
+    """The start of a literal field with a new name, up to its value (RFC 7541 section 6.2.2).
+
+    Secret fields are marked as never indexed, for all that handle them later (section 7.1.3).
+    """
+    kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
+    return kind + string(name.encode("ascii"))
 
 
 def fits(block: bytes, limit_bytes: int) -> bool:

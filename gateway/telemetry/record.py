@@ -9,6 +9,15 @@ from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
 
 
+class NamedFields(Protocol):
+    """The header fields of a request."""
+
+    @property
+    def by_name(self) -> Mapping[str, str]:
+        """The fields by name, in any letter case; made when it is first asked for."""
+        ...
+
+
 class Record:
     """One ended request, unmasked: an observer must mask it before it shows it.
 
@@ -17,12 +26,12 @@ class Record:
 
     # A plain class, because a dataclass takes several times as long to create.
     __slots__ = (
+        "_fields",
         "at_s",
         "binding",
         "client",
         "code",
         "duration_s",
-        "headers",
         "masks",
         "method",
         "path",
@@ -57,7 +66,7 @@ class Record:
         user_agent: str,
         traceparent: str,
         principal: Principal | None,
-        headers: Mapping[str, str],
+        fields: NamedFields,
     ) -> None:
         self.at_s = at_s
         """The time at which the request ended, in seconds since 1970."""
@@ -81,8 +90,12 @@ class Record:
         self.user_agent = user_agent
         self.traceparent = traceparent
         self.principal = principal
-        self.headers = headers
+        self._fields = fields
+
+    @property
+    def headers(self) -> Mapping[str, str]:
         """The header fields of the request, by name."""
+        return self._fields.by_name
 
 
 class Observer(Protocol):

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.metadata import MetadataOptions
+from gateway.http2.headers import literal_start, string
 from gateway.status import invalid_argument
 
 Metadata = list[tuple[str, str | bytes]]
@@ -148,6 +149,7 @@ class MetadataRules:
         self._not_in_trailers = _folded_pattern(NOT_TRAILERS)
         # Cache the target of each raw name, to avoid decoding, lowering and matching it again.
         self._seen: dict[bytes, str | None] = {}
+        self._starts: dict[bytes, bytes] = {}
 
     def to_metadata(self, headers: Sequence[tuple[bytes, bytes]]) -> Metadata:
         """Returns the metadata of a request with these headers, in order.
@@ -180,6 +182,25 @@ class MetadataRules:
             return [entry for entry in metadata if entry[0] not in dropped]
         return metadata
 
+    def encode(self, raw_name: bytes, value: bytes) -> bytes | None:
+        """Returns a header's metadata as a field of HTTP/2; `value` is visible ASCII and spaces.
+
+        Empty if it does not become metadata; None if it becomes binary metadata, for which
+        `to_metadata` has to decode the value.
+        """
+        start = self._starts.get(raw_name)
+        if start is None:
+            name = self._remember(raw_name)
+            if name is None:
+                start = b""
+            elif name.endswith("-bin"):
+                return None
+            else:
+                start = literal_start(name)
+            if len(self._starts) < _REMEMBERED_NAMES:
+                self._starts[raw_name] = start
+        return start + string(value) if start else start
+
     def to_headers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
         """Returns the headers for a reply's metadata: `-bin` as base64, no value with CR or LF."""
         headers: list[tuple[str, str]] = []
@@ -209,6 +230,11 @@ class MetadataRules:
         if len(self._seen) < _REMEMBERED_NAMES:
             self._seen[raw_name] = name
         return name
+
+
+def encoded(name: str, value: str) -> bytes:
+    """Returns metadata that the gateway makes itself, of ASCII, as a field of HTTP/2 (RFC 7541)."""
+    return literal_start(name) + string(value.encode("ascii"))
 
 
 class _Names:

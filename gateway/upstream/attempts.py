@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import may_repeat
 from gateway.upstream.channels.failures import (
@@ -63,7 +63,7 @@ class Balanced:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Reply:
         """Calls `method` on one endpoint, or on others if no back end processes it there."""
@@ -114,7 +114,7 @@ class Balanced:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         until_s: float | None,
         failure: Unprocessed | ConnectionLost,
         member: Member,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import HeldRequest
@@ -23,7 +23,7 @@ class EndpointChannel(Protocol):
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
         """Calls `method` once, also with a streaming request of another attempt; see `Channel`."""

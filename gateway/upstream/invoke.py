@@ -23,6 +23,6 @@ def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
             if timeout_s <= 0:
                 raise deadline_exceeded()
         request = call.decoded if call.messages is None else call.messages
-        return channel.call(call.method, request, call.metadata, timeout_s)
+        return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
     return send

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
 
@@ -30,11 +30,12 @@ class ScriptedChannel:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Reply:
         """Answers, and remembers."""
-        self.asked.append(Asked(method, request, metadata, timeout_s))
+        pairs = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+        self.asked.append(Asked(method, request, pairs, timeout_s))
         if isinstance(self.answer, StatusError):
             raise self.answer
         return self.answer

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from gateway.http.header_fields import HeaderFields
 from gateway.schema.catalog import Schema, build_schema
 from gateway.status import Code
 from gateway.telemetry.masking import PathMasks
@@ -71,4 +72,6 @@ PLAIN: dict[str, Any] = {
 
 def entry(**changes: Any) -> Record:
     """A request, as it is or with these changes."""
-    return Record(**PLAIN | changes)
+    values = PLAIN | changes
+    fields = HeaderFields(values.pop("headers"), ())
+    return Record(**values, fields=fields)

@@ -1,7 +1,6 @@
 """Checks a request's head before any other work, and words each rejection."""
 
 import re
-from collections.abc import Mapping
 from ipaddress import IPv6Address
 from itertools import chain
 from typing import Final, Protocol
@@ -10,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import HeaderFields
+from gateway.http.header_fields import HeaderFields, with_whole_lists
 from gateway.status import Code, StatusError
 
 # Added to the parser's limit, so that a target just over the limit is still parsed and logged.
@@ -18,17 +17,6 @@ TARGET_SLACK_BYTES: Final = 255
 
 _HOST: Final = istr("Host")
 _TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
-# The list fields that the gateway reads: several lines of one field are joined into one list.
-_LISTS: Final = (
-    istr("Accept"),
-    istr("Accept-Encoding"),
-    istr("Access-Control-Request-Headers"),
-    istr("Content-Encoding"),
-    istr("Expect"),
-    istr("If-Match"),
-    istr("If-None-Match"),
-    istr("Upgrade"),
-)
 # RFC 3986 section 3.2.2 with the port, but without the comma, because two Host fields are joined by
 # a comma. An address in brackets is checked separately.
 _AUTHORITY: Final = re.compile(
@@ -102,7 +90,7 @@ def read_fields(message: Head, limits: Limits) -> HeaderFields:
     host = message.headers.get(_HOST)
     if host is not None and not is_host(host):
         raise _no_host("Host header")
-    return HeaderFields(_with_whole_lists(message.headers), message.raw_headers)
+    return HeaderFields(with_whole_lists(message.headers), message.raw_headers)
 
 
 def is_host(text: str) -> bool:
@@ -129,20 +117,6 @@ def with_host_of(target: str, fields: HeaderFields) -> HeaderFields:
     by_name[_HOST] = authority
     raw = [one for one in fields.raw if one[0].lower() != b"host"]
     return HeaderFields(CIMultiDictProxy(by_name), ((b"Host", authority.encode()), *raw))
-
-
-def _with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
-    """Returns the headers with the lines of each list field joined into one value.
-
-    RFC 9110 section 5.3.
-    """
-    several = [name for name in _LISTS if len(headers.getall(name, ())) > 1]
-    if not several:
-        return headers
-    joined = CIMultiDict(headers)
-    for name in several:
-        joined[name] = ", ".join(headers.getall(name))
-    return CIMultiDictProxy(joined)
 
 
 def _is_ipv6(text: str) -> bool:

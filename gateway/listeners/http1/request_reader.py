@@ -13,7 +13,7 @@ from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
-from gateway.listeners.http1.repeated_head import RepeatedHead
+from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -39,17 +39,18 @@ _MAX_SKIPPED_BYTES: Final = 64 * 1024
 
 
 class RequestReader:
-    """Reads requests with aiohttp's parser; repeated heads without it."""
+    """Reads requests with aiohttp's parser; those with plain heads without it."""
 
     __slots__ = (
         "_body",
         "_failure",
         "_feed",
         "_fields",
+        "_is_at_rest",
         "_limits",
         "_on_awaited_read",
         "_on_read",
-        "_repeated_head",
+        "_plain_heads",
         "_taken_bytes",
         "_unfinished",
         "_websockets",
@@ -69,7 +70,6 @@ class RequestReader:
         websockets: bool,
     ) -> None:
         """Takes the connection (`protocol`), which the bodies pause when they are full.
-
         `on_read` is called when the reading of a body starts; `on_awaited_read` instead, if the
         client waits for 100 Continue.
         """
@@ -78,10 +78,12 @@ class RequestReader:
         self._limits = limits
         self._on_read = on_read
         self._on_awaited_read = on_awaited_read
-        self._repeated_head = RepeatedHead(limits)
+        self._plain_heads = PlainHeads(limits)
+        self._is_at_rest = True
+        """True while the parser waits for the first byte of a request."""
         self._websockets = websockets
         self._fields = NO_FIELDS
-        """The fields of the last request; the next request usually has the same."""
+        """The fields of the last request from the parser; the next usually has the same."""
         self._unfinished: UnfinishedHead | None = None
         """The head that has begun, if it comes in several pieces or cannot be parsed."""
         self._failure: HttpProcessingError | None = None
@@ -101,15 +103,20 @@ class RequestReader:
         Raises:
             HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
-        repeated = self._repeated_head.read(data)
-        if repeated is not None:
-            method, target, fields, body = repeated
-            self._fields = fields
-            request = Request(method, target, fields, self.peer)
-            request.certificate = self.certificate
-            if body:
-                request.body = WholeBody(body)
-            return ((request, self._repeated_head.message, EMPTY_PAYLOAD),), False, b""
+        if self._is_at_rest:
+            plain = self._plain_heads.read(data)
+            if plain is not None:
+                method, target, fields, body = plain
+                request = Request(method, target, fields, self.peer)
+                request.certificate = self.certificate
+                if body:
+                    request.body = WholeBody(body)
+                return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
+        return self.parse(data)
+
+    def parse(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+        """Does the work of `read` with the parser alone."""
+        self._is_at_rest = False
         if self._failure is not None:
             self._skip(data, self._failure)
             return (), False, b""
@@ -121,12 +128,11 @@ class RequestReader:
         if not messages:
             self._note_unfinished(data)
             return (), is_upgraded, early
-        before = self._fields
         received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
-        first, *more = received
-        if not more and isinstance(first[0], Request) and first[0].fields is before:
-            self._repeated_head.learn(data, first[1], first[2], before)
-        self._note_rest(data, received[-1][2])
+        last = received[-1]
+        self._note_rest(data, last[2])
+        if len(received) == 1 and not is_upgraded:
+            self._is_at_rest = _ends_with_request(data, last[1], last[2])
         return received, is_upgraded, early
 
     def fields_of_failed(self) -> HeaderFields:
@@ -209,6 +215,21 @@ class RequestReader:
         if upgraded and message.upgrade and self._websockets:
             request.wants_websocket = asks_for_websocket(message, fields)
         return request
+
+
+def _ends_with_request(data: bytes, message: Head, body: StreamReader) -> bool:
+    """True if `data`, of which the parser made one request, certainly ends with that request.
+
+    The end of the head was then not split between two reads, which would start with CR or LF, and
+    no line ends otherwise than with CRLF. So the head ends at the first empty line or later, and at
+    that line exactly if the body fills the rest.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    if message.should_close or message.upgrade or message.chunked or end < 4:
+        return False
+    if data[0] in b"\r\n" or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+        return False
+    return body.is_eof() and body.total_bytes == len(data) - end
 
 
 def _request_parser(protocol: object, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Protocol
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 
 QUIET_S = 1.0
@@ -23,7 +23,7 @@ class Channel(Protocol):
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
         """Calls `method` once; `request` is a generator where the method streams its request.

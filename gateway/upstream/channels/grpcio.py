@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.schema.catalog import Method
@@ -94,13 +94,14 @@ class GrpcioChannel:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Reply:
         """Calls `method` once; see `Channel.call`."""
         whole = request if isinstance(request, bytes) else None
+        pairs = tuple(metadata.metadata() if isinstance(metadata, CallHead) else metadata)
         try:
-            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(metadata))
+            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=pairs)
         except grpc.aio.UsageError:  # the channel is closed
             raise unreachable(self._name) from None
         sending = None if isinstance(request, bytes) else _Sending(rpc, request)

@@ -68,7 +68,6 @@ def move_token_to_header(request: Request) -> None:
     elif tokens:
         headers[_OFFERS] = ""
     request.fields = HeaderFields(CIMultiDictProxy(headers), raw)
-    request.headers = request.fields.by_name
     if not tokens:
         return
     if len(tokens) > 1 or "Authorization" in headers:

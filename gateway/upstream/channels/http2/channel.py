@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast
 
-from gateway.call import Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import NO_LISTENER
@@ -85,7 +85,7 @@ class Http2Channel:
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata,
+        metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Awaitable[Reply]:
         """Calls `method` once; see `Channel.call`.

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final
 from urllib.parse import unquote
 
-from gateway.call import Metadata
+from gateway.call import CallHead, Metadata
 from gateway.http2.headers import (
     FIELD_OVERHEAD,
     LENGTHS,
@@ -21,6 +21,7 @@ from gateway.http2.headers import (
     HeaderDecoder,
     HeaderError,
     HeadersTooLargeError,
+    literal_start,
     string,
 )
 from gateway.upstream.channels.status_details import DETAILS
@@ -36,10 +37,13 @@ _PATH: Final = b"\x04"
 _CONTENT_TYPE: Final = b"\x0f\x10"
 _USER_AGENT: Final = b"\x0f\x2b"
 _NEW_NAME: Final = b"\x00"
-_NEVER_INDEXED: Final = b"\x10"
 
-_SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
-_UNIQUE: Final = _SENSITIVE | {"x-request-id", "traceparent", "tracestate"}
+_UNIQUE: Final = frozenset(
+    {
+        *("authorization", "cookie", "proxy-authorization"),
+        *("x-request-id", "traceparent", "tracestate"),
+    }
+)
 """Fields that differ in each call, or are secret: their values are not remembered."""
 _NAME: Final = re.compile(r"[0-9a-z_.\-]+")
 _NOT_METADATA: Final = frozenset({"content-length", "content-type", "te", "date", "connection"})
@@ -91,7 +95,7 @@ class RequestHeaders:
         # ... and the headers that many clients send with the same value.
         self._pairs = Pairs()
 
-    def block(self, path: str, metadata: Metadata, timeout_s: float | None) -> bytes:
+    def block(self, path: str, metadata: Metadata | CallHead, timeout_s: float | None) -> bytes:
         """The header block of one call.
 
         Raises:
@@ -99,6 +103,8 @@ class RequestHeaders:
         """
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
+        if isinstance(metadata, CallHead):
+            return start + timeout + metadata.block
         parts = [start, timeout]
         self._pairs.encode(metadata, parts)
         return b"".join(parts)
@@ -178,10 +184,9 @@ class Pairs:
     def _start_of(self, name: str) -> bytes:
         if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _NEVER_SENT:
             raise HeaderError(f"{name!r} is not a metadata name")
-        kind = _NEVER_INDEXED if name in _SENSITIVE else _NEW_NAME
         if len(self._names) >= _REMEMBERED_NAMES:
             self._names.clear()
-        return self._names.setdefault(name, kind + string(name.encode("ascii")))
+        return self._names.setdefault(name, literal_start(name))
 
 
 def encode_timeout(timeout_s: float) -> bytes:

@@ -1,0 +1,163 @@
+"""Hostile heads: read without the parser exactly as with it, or left to it."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.config.limits import Limits
+from gateway.config.metadata import MetadataOptions
+from gateway.http.messages import Request
+from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
+from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
+from gateway.status import StatusError
+from gateway.transcoding.metadata import MetadataRules
+from gateway.upstream.channels.http2.headers import Pairs
+
+BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
+LINES = [
+    *("Accept: */*", "accept: text/plain", "Accept-Encoding: gzip, br", "Accept-Language: en"),
+    *("User-Agent: probe/1.0 (a; b)", "user-agent: other", "Cookie: a=b; c=d", "X-Empty:"),
+    *("Authorization: Bearer abc", "X-Request-Id: id-1", "traceparent: 00-a-b-01", "X-A: b, c"),
+    *("tracestate: a=1", "Content-Type: application/json", 'If-None-Match: "a"', "Etag: x"),
+    *("Connection: keep-alive", "Connection: close", "Connection: x-a", "Connection: Upgrade"),
+    *("Upgrade: websocket", "Upgrade: h2c", "TE: trailers", "Expect: 100-continue"),
+    *("Transfer-Encoding: chunked", "Content-Encoding: gzip", "Content-Length: 5"),
+    *("Content-Length: 0", "Content-Length: 05", "Content-Length: +5", "Content-Length: 5, 5"),
+    *("Host: other.test", "Host: a b", "Host:  two", "host: gateway.test:80", "Server: x"),
+    *("Max-Forwards: 1", "Content-Location: /a", "Content-Range: x", "Grpc-Timeout: 1S"),
+    *("X-Data-Bin: AAA", "Sec-WebSocket-Key1: a", "Sec-WebSocket-Key: a", "Trailer: x"),
+    *("Keep-Alive: timeout=5", "Proxy-Connection: close", "X-Under_score: a", "X.dot: a"),
+    *(" folded: a", "X-Space : a", "No colon", ": no name", "X-Tab:\ta", "X-Two: a  b "),
+    *("X-\u00fc: a", "X-Value: \u00fc", "X-Nul: a\0b", "Origin: https://a.test", "X-A: d"),
+    *("X-Long: " + "v" * 600, "N" * 70 + ": a", "GET / HTTP/1.1", "Priority: u=1, i"),
+]
+TARGETS = ["/v1/items/a", "/v1/items/a?text=b", "/", "//a", "/a#b", "*", "http://a.test/b", "/%zz"]
+BODIES = [b"", b"", b"", b"12345", b"5\r\n12345\r\n0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"]
+RULES = MetadataRules(MetadataOptions())
+Read = tuple[Sequence[ReceivedRequest], bool, bytes]
+
+
+def reader() -> RequestReader:
+    loop = asyncio.get_running_loop()
+    return RequestReader(BaseProtocol(loop), loop, Limits(), _ignore, _ignore, websockets=True)
+
+
+def _ignore(body: object, *, whole: bool) -> None:
+    """The reading of a body has started."""
+
+
+def seen(received: ReceivedRequest) -> object:
+    """All that the gateway can see of a request, except the way in which its body arrives."""
+    request, message, body = received
+    if isinstance(request, StatusError):
+        return request.http_status, str(request), message.method, message.path
+    fields = request.fields
+    whole = request.body.read_now() if request.body and request.body.is_buffered else None
+    return (
+        *(request.method, request.path, request.query, request.wants_websocket),
+        *([*request.headers.items()], [type(name) for name in request.headers]),
+        *(tuple(fields.raw), fields.accept, fields.accept_encoding, fields.content_type),
+        *(fields.expect, fields.host, fields.is_conditional, fields.is_encoded, fields.timeout),
+        *(fields.request_id, fields.traceparent, fields.user_agent, fields.count(b"accept")),
+        *(request.body is None, whole, body.is_eof(), message.should_close),
+        *(message.version, message.headers.getall("TE", ()), message.chunked),
+    )
+
+
+def outcome(read: Callable[[bytes], Read], pieces: Sequence[bytes]) -> list[object]:
+    """All that is read from these pieces, up to bytes that are not HTTP."""
+    found: list[object] = []
+    for piece in pieces:
+        try:
+            requests, upgraded, rest = read(piece)
+        except HttpProcessingError as error:
+            return [*found, type(error), str(error)]
+        found += [*map(seen, requests), upgraded, bytes(rest)]
+        if upgraded or any(message.should_close for _, message, _ in requests):
+            break
+    return found
+
+
+def head(chance: random.Random) -> bytes:
+    """A request with lines that occur, and some that attack."""
+    usual = chance.random() < 0.6
+    lines = ["Host: gateway.test"] if chance.random() < 0.95 else []
+    lines += chance.choices(LINES[:15] if usual else LINES, k=chance.randint(0, 6))
+    if chance.random() < 0.3:
+        lines = list(dict.fromkeys(lines))
+    chance.shuffle(lines)
+    method = chance.choice(["GET", "GET", "POST", "DELETE", "HEAD", "OPTIONS", "get", "CONNECT"])
+    target = chance.choice(TARGETS[:3] if usual else TARGETS)
+    version = "HTTP/1.1" if chance.random() < 0.95 else chance.choice(["HTTP/1.0", "HTTP/2.0"])
+    body = chance.choice(BODIES)
+    if body and chance.random() < 0.7:
+        lines.append(f"Content-Length: {len(body)}")
+    end = "\n" if chance.random() < 0.02 else "\r\n"
+    text = end.join([f"{method} {target} {version}", *lines, "", ""])
+    return text.encode("latin-1") + body
+
+
+def mutant(chance: random.Random, data: bytes) -> bytes:
+    """The same bytes, or with a few of them replaced, added, lost or repeated."""
+    if chance.random() < 0.6:
+        return data
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 2)):
+        at = chance.randrange(len(changed))
+        kind = chance.randrange(4)
+        if kind == 0:
+            changed[at] = chance.choice(BYTES)
+        elif kind == 1:
+            changed.insert(at, chance.choice(BYTES))
+        elif kind == 2:
+            del changed[at]
+        else:
+            changed[at:at] = changed[at : at + chance.randint(1, 40)]
+    return bytes(changed)
+
+
+def cut(chance: random.Random, requests: Sequence[bytes]) -> list[bytes]:
+    """The reads in which requests arrive: mostly one for each, otherwise cut anywhere."""
+    if chance.random() < 0.6:
+        return list(requests)
+    data = b"".join(requests)
+    places = sorted(chance.sample(range(1, len(data)), min(chance.randint(0, 5), len(data) - 1)))
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_head_is_read_as_the_parser_reads_it(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(700):
+        first = head(chance)
+        requests = [mutant(chance, first if chance.random() < 0.4 else head(chance))]
+        requests += [mutant(chance, chance.choice([first, head(chance)])) for _ in range(3)]
+        pieces = cut(chance, requests)
+        found = outcome(reader().read, pieces)
+        assert found == outcome(reader().parse, pieces), pieces
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_lines_become_the_metadata_that_their_fields_become(seed: int) -> None:
+    chance = random.Random(seed)
+    checked = 0
+    for _ in range(1000):
+        for request, message, _ in _requests(reader(), head(chance)):
+            if message is not PLAIN_MESSAGE or not isinstance(request, Request):
+                continue
+            parts: list[bytes] = []
+            Pairs().encode(RULES.to_metadata(request.fields.raw), parts)
+            assert request.fields.encode(RULES, b"") == b"".join(parts)
+            checked += 1
+    assert checked > 100
+
+
+def _requests(made: RequestReader, data: bytes) -> Sequence[ReceivedRequest]:
+    try:
+        return made.read(data)[0]
+    except HttpProcessingError:
+        return ()

@@ -1,0 +1,73 @@
+"""Calls of requests: the encoded metadata, and the same when an interceptor asks for it."""
+
+from typing import Any
+
+import hpack
+import pytest
+
+from gateway.call import Call
+from gateway.exchange.calls import CallFactory
+from gateway.exchange.site import Site
+from gateway.http.header_fields import HeaderFields
+from gateway.http.messages import Request
+from gateway.listeners.http1.known_lines import KnownLines
+from tests.support.front_end import schema
+from tests.support.site import PEER, make_site
+from tests.support.upstream import Upstream
+
+LINES = [
+    *(b"Host: gateway.test", b"Accept: */*", b"User-Agent: probe/1.0", b"Cookie: a=b"),
+    *(
+        b"X-Forwarded-For: 1.2.3.4",
+        b"X-A: 1",
+        b"x-a: 2",
+        b"Grpc-Timeout: 1S",
+        b"Authorization: b c",
+    ),
+]
+
+
+def opened(site: Site, *lines: bytes) -> Call:
+    """The call of a request with these lines."""
+    known = KnownLines()
+    read = [line for line in map(known.line, lines) if line is not None]
+    assert len(read) == len(lines)
+    request = Request("GET", "/v1/items/a", HeaderFields(None, (), read), PEER)
+    request.id = "id-1"
+    factory: CallFactory = site.rest._calls  # type: ignore[attr-defined]
+    return factory.open(request, schema().methods["front.v1.Front.GetItem"], 0.0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="default"),
+        pytest.param({"metadata": {"request_rename": {"x-a": "x-b"}}}, id="renamed"),
+        pytest.param({"forwarded": {"send": False}}, id="not forwarded"),
+    ],
+)
+def test_the_encoded_metadata_is_that_which_an_interceptor_reads(settings: Any) -> None:
+    call = opened(make_site(Upstream(), **settings), *LINES)
+    head = call.unread_metadata
+    assert head is not None
+    decoded = hpack.Decoder().decode(head.block, raw=True)
+    sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
+    assert sent == call.metadata
+    assert ("x-request-id", "id-1") in sent
+    assert call.headers["x-a"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("line", "settings"),
+    [
+        pytest.param(b'If-None-Match: "a;gzip"', {}, id="entity tag"),
+        pytest.param(b"X-A: QQ", {"metadata": {"request_rename": {"x-a": "a-bin"}}}, id="binary"),
+        pytest.param(b"X-A: 1", {"forwarded": {"trusted_proxies": [PEER]}}, id="trusted proxy"),
+    ],
+)
+def test_metadata_that_depends_on_more_than_lines_is_not_encoded(
+    line: bytes, settings: Any
+) -> None:
+    call = opened(make_site(Upstream(), **settings), b"Host: gateway.test", line)
+    assert call.unread_metadata is None
+    assert ("x-request-id", "id-1") in call.metadata
