@@ -30,9 +30,8 @@ class Limits(Section):
     json_depth: Annotated[int, Field(gt=0, le=100)] = 100
     """The nesting limit of JSON; deeper JSON is 400."""
     json_values: Annotated[int, Field(gt=0)] = 150_000
-    """The largest number of JSON values in a body or message; more is 413, because reading them
-    would make other requests wait. Values that cost more count more: a google.protobuf.Any as 24, a
-    Timestamp as 5, a Duration as 3, a member of a Struct as 4."""
+    """The largest number of JSON values in a body or message; more is 413, because a value of
+    few bytes takes several hundred bytes of memory while it is read."""
     response_values: Annotated[int, Field(gt=0)] = 500_000
     """The largest number of values in one message of a reply, with the unset fields that are
     written; more is a 500 that says so, because writing them would make other requests wait."""

@@ -13,8 +13,7 @@ from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
-from gateway.transcoding.json.contents import field_contents, message_contents
-from gateway.transcoding.json.count import Check, value_count_check
+from gateway.transcoding.json.count import refuse_too_many_values
 from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
@@ -45,7 +44,6 @@ class RequestDecoder:
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
         self._json: Transform | None = None
-        self._check_count: Check = _accept
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
         self._read = self._body_reader()
@@ -158,14 +156,14 @@ class RequestDecoder:
     def _read_json(self, body: bytes) -> bytes:
         if self._json is None:
             field = self.binding.body
-            if isinstance(field, FieldDescriptor):
-                held, read = field_contents(field), self._codec.field_reader(field)
-            else:
-                message = self.binding.method.input
-                held, read = message_contents(message), self._codec.reader(message)
-            self._check_count = value_count_check(held, self._json_values)
-            self._json = read
-        self._check_count(body)
+            self._json = (
+                self._codec.field_reader(field)
+                if isinstance(field, FieldDescriptor)
+                else self._codec.reader(self.binding.method.input)
+            )
+        # A value has two characters at least, with what separates it from the next.
+        if len(body) > 2 * self._json_values:
+            refuse_too_many_values(body, self._json_values)
         return self._json(body)
 
     def _read_protobuf(self, body: bytes) -> bytes:
@@ -177,10 +175,6 @@ class RequestDecoder:
                 else protobuf_codec.reader(self.binding.method.input)
             )
         return self._protobuf(body)
-
-
-def _accept(_body: bytes) -> None:
-    """Accepts a text of any number of values, until the check of its type is made."""
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:
