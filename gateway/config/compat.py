@@ -26,6 +26,11 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
         "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
         "query": {"unknown": "ignore", "clash": "ignore", "numeric_bools": True, "maps": True},
         "streams": {"wrap": "result"},
+        "metadata": {
+            "request_prefix": "grpc-metadata-",
+            "response_prefix": "grpc-metadata-",
+            "trailer_prefix": "grpc-trailer-",
+        },
         "errors": "status",
     },
     # GrpcJsonTranscoder with the defaults of its message.

@@ -1,8 +1,22 @@
 """Options of metadata: which headers become metadata, and back."""
 
-from pydantic import Field
+from typing import Annotated
 
-from gateway.config.sections import Section
+from pydantic import AfterValidator, Field
+
+from gateway.config.grammar import is_token
+from gateway.config.sections import Section, Words
+
+
+def _prefix(text: str) -> str:
+    if text and not is_token(text):
+        raise ValueError("expected the beginning of a header's name, such as grpc-metadata-")
+    return text
+
+
+Prefix = Annotated[
+    str, AfterValidator(_prefix), Words("the beginning of a header's name", "grpc-metadata-")
+]
 
 
 class MetadataOptions(Section):
@@ -14,9 +28,16 @@ class MetadataOptions(Section):
     """Request headers not to forward, stronger than `request_allow`."""
     request_rename: dict[str, str] = Field(default_factory=dict)
     """Names of metadata by request header."""
+    request_prefix: Prefix = ""
+    """A header with this prefix becomes metadata without it, such as `grpc-metadata-`."""
     response_allow: tuple[str, ...] = ("*",)
     """Reply metadata to return as headers."""
     response_deny: tuple[str, ...] = ()
     """Reply metadata not to return, stronger than `response_allow`."""
     response_rename: dict[str, str] = Field(default_factory=dict)
     """Names of response headers by metadata name."""
+    response_prefix: Prefix = ""
+    """Put before the names of headers made from reply metadata, such as `grpc-metadata-`; not
+    before those in `response_rename`."""
+    trailer_prefix: Prefix = ""
+    """The same for trailers, such as `grpc-trailer-`."""

@@ -13,7 +13,7 @@ from gateway.config.forwarded import ForwardedOptions
 from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.metadata import MetadataOptions
 from gateway.http2.headers import literal_start, string
-from gateway.status import invalid_argument
+from gateway.status import StartUpError, invalid_argument
 
 Metadata = list[tuple[str, str | bytes]]
 """gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
@@ -56,6 +56,8 @@ NOT_METADATA: Final = HOP_BY_HOP | {
     "sec-websocket-*",
 }
 """Request headers that never become metadata, whatever the rules say; `*` is any ending."""
+
+_CREDENTIALS: Final = ("authorization", "cookie")
 
 _SET_BY_PROXIES: Final = "x-forwarded-*"
 
@@ -108,6 +110,10 @@ _REMEMBERED_NAMES: Final = 1024
 _WITHHELD: Final = ForwardedOptions().withhold
 
 
+class MetadataError(StartUpError):
+    """The settings map a name to one that is never sent."""
+
+
 class MetadataRules:
     """Maps headers to metadata, and metadata to headers, by the settings."""
 
@@ -135,6 +141,8 @@ class MetadataRules:
                 source: target for source, target in RENAMED.items() if rename[source] == target
             },
             token=_METADATA_NAME,
+            setting="metadata.request_rename",
+            removed_prefix=options.request_prefix,
         )
         self._to_headers = _Names(
             options.response_allow,
@@ -145,8 +153,10 @@ class MetadataRules:
             hand_on=(),
             exempt={},
             token=_HEADER_NAME,
+            setting="metadata.response_rename",
         )
-        self._not_in_trailers = _folded_pattern(NOT_TRAILERS)
+        self._headers = _Prefixed(self._to_headers, options.response_prefix, ())
+        self._trailers = _Prefixed(self._to_headers, options.trailer_prefix, NOT_TRAILERS)
         # Cache the target of each raw name, to avoid decoding, lowering and matching it again.
         self._seen: dict[bytes, str | None] = {}
         self._starts: dict[bytes, bytes] = {}
@@ -203,27 +213,14 @@ class MetadataRules:
 
     def to_headers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
         """Returns the headers for a reply's metadata: `-bin` as base64, no value with CR or LF."""
-        headers: list[tuple[str, str]] = []
-        for name, value in metadata:
-            target = self._to_headers[name]
-            if target is None:
-                continue
-            text = b64encode(value).decode("ascii") if isinstance(value, bytes) else value
-            if _HEADER_VALUE.fullmatch(text):
-                headers.append((target, text))
-        return headers
+        return self._headers.of(metadata)
 
     def to_trailers(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
         """Returns the trailer fields for a reply's trailing metadata.
 
         Fields that must not be in trailers are left out (RFC 9110 section 6.5.1).
         """
-        forbidden = self._not_in_trailers
-        return [
-            field
-            for field in self.to_headers(metadata)
-            if not forbidden.fullmatch(_folded(field[0]))
-        ]
+        return self._trailers.of(metadata)
 
     def _remember(self, raw_name: bytes) -> str | None:
         name = self._to_metadata[raw_name.decode("latin-1").lower()]
@@ -251,8 +248,16 @@ class _Names:
         hand_on: Sequence[str],
         exempt: Mapping[str, str],
         token: re.Pattern[str],
+        setting: str,
+        removed_prefix: str = "",
     ) -> None:
-        """`exempt` maps names to reserved targets, which a client could not set directly."""
+        """`exempt` maps names to reserved targets, which a client could not set directly.
+
+        `setting` is the setting of `rename`. A name with `removed_prefix` counts as the rest of it.
+
+        Raises:
+            MetadataError: a name is renamed to a reserved one.
+        """
         self._allow = _pattern(allow)
         self._deny = _pattern(deny)
         self._rename = {source.lower(): target.lower() for source, target in rename.items()}
@@ -261,7 +266,14 @@ class _Names:
         self._hand_on = _folded_pattern(hand_on)
         self._exempt = exempt
         self._token = token
+        self._removed_prefix = removed_prefix.lower()
         self._known: dict[str, str | None] = {}
+        for source, target in self._rename.items():
+            if exempt.get(source) != target and self._is_reserved(target):
+                raise MetadataError(
+                    f"{setting}: {source}: the name {target} is reserved, so that the value would "
+                    "be dropped: choose another name"
+                )
 
     def __getitem__(self, name: str) -> str | None:
         try:
@@ -272,7 +284,15 @@ class _Names:
                 self._known[name] = target
             return target
 
+    def is_renamed(self, name: str) -> bool:
+        """True if the settings give a name another one."""
+        return name in self._rename
+
     def _decide(self, name: str) -> str | None:
+        if self._removed_prefix and name.startswith(self._removed_prefix):
+            name = name[len(self._removed_prefix) :]
+            if name in _CREDENTIALS:
+                return None  # only the header that the guards check may become this metadata
         exempt = self._exempt.get(name)
         if (exempt is None and self._is_reserved(name)) or self._deny.fullmatch(name):
             return None
@@ -290,6 +310,30 @@ class _Names:
         if self._reserved.fullmatch(folded):
             return True
         return bool(self._withhold.fullmatch(folded)) and not self._hand_on.fullmatch(folded)
+
+
+class _Prefixed:
+    """Makes header fields of reply metadata, with a prefix before the names."""
+
+    def __init__(self, names: _Names, prefix: str, forbidden: Sequence[str]) -> None:
+        """Leaves out fields named as in `forbidden`, where `*` is any ending."""
+        self._names = names
+        self._prefix = prefix.lower()
+        self._forbidden = _folded_pattern(forbidden)
+
+    def of(self, metadata: Sequence[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
+        """Returns the fields: `-bin` as base64, no value with CR or LF."""
+        found: list[tuple[str, str]] = []
+        for name, value in metadata:
+            target = self._names[name]
+            if target is None:
+                continue
+            if self._prefix and not self._names.is_renamed(name):
+                target = self._prefix + target
+            text = b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+            if _HEADER_VALUE.fullmatch(text) and not self._forbidden.fullmatch(_folded(target)):
+                found.append((target, text))
+        return found
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[str]:

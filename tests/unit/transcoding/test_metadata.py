@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.metadata import MetadataOptions
 from gateway.status import Code, StatusError
-from gateway.transcoding.metadata import MetadataRules, parse_timeout_s
+from gateway.transcoding.metadata import MetadataError, MetadataRules, parse_timeout_s
 
 
 def rules(**options: object) -> MetadataRules:
@@ -88,11 +88,6 @@ def test_a_binary_header_that_is_not_base64_is_refused(value: str) -> None:
             [("tenant", "1"), ("x-b", "2"), ("other", "3")],
             id="rename",
         ),
-        pytest.param(
-            {"request_rename": {"x-a": "grpc-timeout"}},
-            [("x-b", "2"), ("other", "3")],
-            id="no rename into a reserved name",
-        ),
     ],
 )
 def test_rules_choose_what_is_handed_on(
@@ -120,6 +115,53 @@ def test_metadata_becomes_headers(
     metadata: list[tuple[str, str | bytes]], headers: list[tuple[str, str]]
 ) -> None:
     assert rules().to_headers(metadata) == headers
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"request_rename": {"X-A": "grpc-timeout"}}, "request_rename: x-a: the name grpc-timeout"),
+        ({"request_rename": {"x-a": "X_Forwarded_For"}}, "the name x_forwarded_for is reserved"),
+        ({"response_rename": {"x-a": "Content-Type"}}, "response_rename: x-a: the name content"),
+    ],
+)
+def test_a_rename_to_a_reserved_name_is_refused_at_the_start(
+    options: dict[str, object], says: str
+) -> None:
+    with pytest.raises(MetadataError, match=says):
+        rules(**options)
+
+
+@pytest.mark.parametrize(
+    ("header", "metadata"),
+    [
+        ("Grpc-Metadata-Tenant", "tenant"),
+        ("grpc-metadata-tenant", "tenant"),
+        ("Grpc-Metadata-", None),
+        ("Grpc-Metadata-Content-Type", None),
+        ("Grpc-Metadata-X-Forwarded-For", None),
+        ("Grpc-Metadata-Authorization", None),
+        ("Grpc-Metadata-Cookie", None),
+        ("Grpc-Metadata-Grpc-Timeout", None),
+        ("Grpc-Timeout", None),
+        ("Tenant", "tenant"),
+    ],
+)
+def test_a_prefix_of_headers_is_removed(header: str, metadata: str | None) -> None:
+    subject = rules(request_prefix="Grpc-Metadata-")
+    expected = [] if metadata is None else [(metadata, "1")]
+    assert subject.to_metadata(raw((header, "1"))) == expected
+
+
+def test_a_prefix_is_put_before_the_names_of_headers_and_trailers() -> None:
+    subject = rules(
+        response_prefix="Grpc-Metadata-",
+        trailer_prefix="Grpc-Trailer-",
+        response_rename={"x-tag": "etag"},
+    )
+    metadata: list[tuple[str, str | bytes]] = [("tenant", "a"), ("x-tag", '"b"'), ("server", "c")]
+    assert subject.to_headers(metadata) == [("grpc-metadata-tenant", "a"), ("etag", '"b"')]
+    assert subject.to_trailers([("cost", "7")]) == [("grpc-trailer-cost", "7")]
 
 
 def test_response_rules_choose_what_is_handed_back() -> None:
