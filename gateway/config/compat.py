@@ -16,6 +16,7 @@ class Compat(StrEnum):
     NONE = "none"
     GRPC_GATEWAY = "grpc-gateway"
     ENVOY = "envoy"
+    GOOGLE = "google"
 
 
 SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
@@ -38,6 +39,12 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
         "json": {"unknown_fields": "ignore", "emit_unset": False},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
+    },
+    # The services behind Google's REST clients (google-api-core).
+    Compat.GOOGLE: {
+        "resources": {"system_parameters": True},
+        "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
+        "streams": {"format": "array"},
     },
 }
 """The settings of each set."""

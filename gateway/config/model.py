@@ -45,8 +45,8 @@ class Config(Section):
     """The configuration of a gateway."""
 
     compat: Compat = Compat.NONE
-    """Behave as grpc-gateway or as Envoy where the gateways differ and a setting exists: a set of
-    the settings below, which `gateway config` prints. A setting that is given itself wins."""
+    """Behave as grpc-gateway, as Envoy or as Google's services where a setting exists: a set of the
+    settings below, which `gateway config` prints. A setting that is given itself wins."""
     listen: Annotated[str, Words("HOST:PORT, or unix:/path", "127.0.0.1:8080")] = "127.0.0.1:8080"
     """The address to listen on, `host:port`; port 0 for any free port."""
     tls: TlsServer | None = None

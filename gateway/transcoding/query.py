@@ -23,6 +23,7 @@ from gateway.transcoding.fields import (
     field_encoder,
     resolve,
 )
+from gateway.transcoding.system_parameters import BARE_NAMES, is_system_parameter
 from gateway.transcoding.text_forms import shown
 from gateway.transcoding.text_values import has_members, value_reader
 from gateway.transcoding.wire import length_delimited
@@ -48,7 +49,8 @@ class QueryBinder:
     """Binds the query of one binding's requests to wire bytes.
 
     `bound` are the path variables; `body` is the target of the body: a field, "*" for the whole
-    message (then no parameter is allowed), or None.
+    message (then no parameter is allowed), or None. With `system_parameters`, the names of those
+    are not fields.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class QueryBinder:
         bound: Sequence[FieldPath] = (),
         body: FieldDescriptor | str | None = None,
         options: QueryOptions,
+        system_parameters: bool = False,
     ) -> None:
         self._message = message
+        self._system_parameters = system_parameters
         self._bound = bound
         self._body = body
         self._options = options
@@ -119,6 +123,8 @@ class QueryBinder:
         """The parameter called `name`, or None if it is unknown and may be ignored."""
         if name.count(".") >= _MAX_DEPTH:
             raise invalid_argument(_clipped(name), f"has more than {_MAX_DEPTH} steps")
+        if self._system_parameters and is_system_parameter(name):
+            return None
         entry = _MAP_ENTRY.fullmatch(name)
         path = self._resolve(name) if entry is None else self._map(entry[1])
         if path is None:
@@ -150,6 +156,8 @@ class QueryBinder:
         return path if _is_map(path.leaf) else None
 
     def _refuse_unknown(self, name: str) -> None:
+        if self._system_parameters and name in BARE_NAMES:
+            return
         policy = self._options.unknown
         if policy is Unknown.IGNORE or (isinstance(policy, tuple) and name in policy):
             return

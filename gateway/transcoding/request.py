@@ -39,7 +39,11 @@ class RequestDecoder:
         self._ignores_excess_body = config.json_.excess_body is Excess.IGNORE
         self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
         self._query = QueryBinder(
-            binding.method.input, bound=binding.variables, body=binding.body, options=query
+            binding.method.input,
+            bound=binding.variables,
+            body=binding.body,
+            options=query,
+            system_parameters=config.resources.system_parameters,
         )
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None

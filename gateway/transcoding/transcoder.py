@@ -53,6 +53,7 @@ from gateway.transcoding.streams.framing import (
     choose_framing,
     offered_framings,
 )
+from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_parameters
 
 logger = logging.getLogger("gateway.transcoding")
 
@@ -104,26 +105,43 @@ class Transcoder:
         """True if a body is ignored where the HTTP rule has none."""
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
+        self.has_system_parameters = config.resources.system_parameters
+        """True if requests may have system parameters."""
+        self._other_forms: dict[tuple[Binding, JsonForm], Encode] = {}
         indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
         # Reuse one encoder: json.dumps would make one for each failure, half of its time.
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
 
-    def encoder(self, match: Match[Binding], accept: str | None) -> Encode:
+    def asked(self, match: Match[Binding], query: str) -> Asked:
+        """Reads the system parameters of a request; call it only if `has_system_parameters`.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for an unknown one.
+        """
+        return read_system_parameters(query, match.target.method.input.fields_by_camelcase_name)
+
+    def encoder(
+        self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
+    ) -> Encode:
         """Chooses the encoder of a reply by the client's Accept header.
 
         Raises:
             StatusError: HTTP status 406 if the client accepts no available encoding.
         """
         plan = self._plan(match)
-        if accept is None or plan.answers_raw:
+        if plan.answers_raw or (accept is None and form is None):
             return plan.encode
-        chosen = preferred(accept)
+        chosen = JSON if accept is None else preferred(accept)
         if chosen is None:
-            raise not_acceptable(accept)
-        return plan.encode if chosen == JSON else protobuf_encoder(match.target, chosen)
+            raise not_acceptable(accept or "")
+        if chosen != JSON:
+            return protobuf_encoder(match.target, chosen)
+        return plan.encode if form is None else self._encoder_of(match.target, form)
 
-    def framing(self, match: Match[Binding], accept: str | None) -> tuple[Framing | None, Encode]:
+    def framing(
+        self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
+    ) -> tuple[Framing | None, Encode]:
         """Chooses the framing of a response stream, and the encoder of its messages.
 
         Raw bytes have no framing: each payload has its own media type.
@@ -144,7 +162,8 @@ class Transcoder:
             )
         if framing.is_protobuf:
             return framing, protobuf_encoder(match.target, framing.media_type)
-        return framing, _wrapped(plan.encode) if self._wraps else plan.encode
+        encode = plan.encode if form is None else self._encoder_of(match.target, form)
+        return framing, _wrapped(encode) if self._wraps else encode
 
     def answers_raw(self, match: Match[Binding]) -> bool:
         """True if this binding replies with the back end's raw bytes instead of JSON."""
@@ -258,6 +277,15 @@ class Transcoder:
             return self._plans[match.target]
         except KeyError:
             return self._compile(match.target)
+
+    def _encoder_of(self, binding: Binding, form: JsonForm) -> Encode:
+        """The encoder of replies in another form than that of the settings."""
+        encode = self._other_forms.get((binding, form))
+        if encode is None:
+            codec = self._codec.in_form(form)
+            encode = response_encoder(binding, codec, self._values)
+            self._other_forms[binding, form] = encode
+        return encode
 
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config

@@ -56,7 +56,11 @@ class RestDialect:
         method = match.target.method
         if method.client_streaming or method.server_streaming:
             return await self._streams.answer(request, match, started_s)
-        encode = self._transcoder.encoder(match, request.fields.accept)
+        accept, form = request.fields.accept, None
+        if self._transcoder.has_system_parameters:
+            asked = self._transcoder.asked(match, request.query)
+            accept, form = asked.media_type_or(accept), asked.form
+        encode = self._transcoder.encoder(match, accept, form)
         source = RequestMessage(self._transcoder, request, match)
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call

@@ -45,11 +45,17 @@ class RestStreams:
     async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
         """Returns the response to a streaming call; see `Dialect.answer`."""
         method = match.target.method
-        accept = request.fields.accept
+        accept, form = request.fields.accept, None
+        if self._transcoder.has_system_parameters:
+            asked = self._transcoder.asked(match, request.query)
+            accept, form = (
+                asked.media_type_or(accept, is_stream=method.server_streaming),
+                asked.form,
+            )
         if not method.server_streaming:
-            framing, encode = None, self._transcoder.encoder(match, accept)
+            framing, encode = None, self._transcoder.encoder(match, accept, form)
         else:
-            framing, encode = self._transcoder.framing(match, accept)
+            framing, encode = self._transcoder.framing(match, accept, form)
         call = self._open(request, match, started_s)
         if not method.server_streaming:
             return await self._one_reply(call, encode)

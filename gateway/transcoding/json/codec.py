@@ -10,6 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from google.protobuf import (
@@ -29,6 +30,7 @@ from gateway.config.json import JsonOptions, Unknown
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.writing.writer import JsonWriter
+from gateway.transcoding.system_parameters import JsonForm
 
 Transform = Callable[[bytes], bytes]
 """Converts an encoded message to the other encoding; raises `StatusError`."""
@@ -59,6 +61,8 @@ class Codec:
         self, pool: DescriptorPool, options: JsonOptions, *, json_depth: int = 100
     ) -> None:
         self._pool = pool
+        self._options = options
+        self._forms: dict[JsonForm, Codec] = {}
         self._depth = json_depth
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
@@ -84,6 +88,15 @@ class Codec:
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
         return self._writer.field(field)
+
+    def in_form(self, form: JsonForm) -> "Codec":
+        """Returns the codec that writes in another form than that of the settings."""
+        codec = self._forms.get(form)
+        if codec is None:
+            changes = {name: value for name, value in asdict(form).items() if value is not None}
+            options = self._options.model_copy(update=changes)
+            codec = self._forms[form] = Codec(self._pool, options, json_depth=self._depth)
+        return codec
 
     def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:
         """Converts each detail of an error as `any_to_json` does; never fails.

@@ -33,5 +33,7 @@ def test_the_environment_can_name_a_set() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ConfigError, match="compat: expected one of none, grpc-gateway, envoy"):
+    with pytest.raises(
+        ConfigError, match="compat: expected one of none, grpc-gateway, envoy, google"
+    ):
         load_config(None, {"GATEWAY_COMPAT": "kong"}, {})
