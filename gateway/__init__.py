@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.app.gateway import open_gateway
     from gateway.call import Call, Handler, Interceptor, Principal, Reply
     from gateway.config.model import Config
+    from gateway.embedding import GatewayHandler
     from gateway.status import Code, StatusError
     from gateway.upstream.balancing import Balancing, Candidate, Endpoint, Picker, Resolver
 
@@ -22,6 +23,7 @@ __all__ = [
     "Code",
     "Config",
     "Endpoint",
+    "GatewayHandler",
     "Handler",
     "Interceptor",
     "Picker",
@@ -39,6 +41,7 @@ _MODULES = {
     "Code": "gateway.status",
     "Config": "gateway.config.model",
     "Endpoint": "gateway.upstream.balancing",
+    "GatewayHandler": "gateway.embedding",
     "Handler": "gateway.call",
     "Interceptor": "gateway.call",
     "Picker": "gateway.upstream.balancing",

@@ -40,7 +40,7 @@ class JsonForm:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the system parameters of one request ask for."""
+    """The wishes of one request for its response."""
 
     media_type: str | None = None
     """The media type that counts instead of `Accept`."""
