@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.outliers import OutlierOptions
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -81,7 +82,7 @@ class DnsOptions(Section):
     and the name has any, else v4."""
 
 
-_HTTP2_ONLY = ("balance", "dns", "drain_s", "retries", "targets")
+_HTTP2_ONLY = ("balance", "dns", "drain_s", "outlier", "panic_percent", "retries", "targets")
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
 
@@ -102,6 +103,12 @@ class Upstream(Section):
     retries: Retries = Retries.SAFE
     """Calls repeated on another endpoint after a lost connection: safe (those of methods that may
     be repeated), or off; for `http2`."""
+    outlier: OutlierOptions | None = None
+    """Leave out endpoints whose calls fail, for a time; `{}` for the defaults, unset for never; for
+    `http2`."""
+    panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
+    """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
+    for only when no other is there; for `http2`."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None

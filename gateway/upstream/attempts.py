@@ -21,7 +21,7 @@ from gateway.upstream.channels.failures import (
     no_addresses,
     unreachable,
 )
-from gateway.upstream.endpoints import Endpoints, Member
+from gateway.upstream.endpoints import EndpointReport, Endpoints, Member
 from gateway.upstream.resolving import Refresh
 
 MAX_ATTEMPTS: Final = 3
@@ -88,6 +88,10 @@ class Balanced:
         self._endpoints.start()
         self._endpoints.connect()
         return self._endpoints
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        return self._endpoints.report()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels to all endpoints; see `Channel.close`."""

@@ -7,7 +7,8 @@ from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
-from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.ejecting import Ejector
+from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
 
@@ -24,12 +25,15 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
-    def open_channel(endpoint: Endpoint) -> Http2Channel:
+    ejector = None if upstream.outlier is None else Ejector(name, upstream.outlier, random)
+
+    def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        return Http2Channel(name, upstream, address)
+        channel: EndpointChannel = Http2Channel(name, upstream, address)
+        return channel if ejector is None else ejector.watched(endpoint, channel)
 
-    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s)
+    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
     resolver = balancing.resolvers.get(name)
     # `pick_first` needs one address: its name is resolved whenever a connection is opened.
     if resolver is None and named.is_name and not known and balance is not Balance.PICK_FIRST:

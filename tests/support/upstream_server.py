@@ -24,6 +24,8 @@ class Server:
         self.target = ""
         self.calls = 0
         self.waiting = 0
+        self.fails_with: grpc.StatusCode | None = None
+        """The status of each answer, if it is not the name."""
         self._goes_on = asyncio.Event()
         self._goes_on.set()
         self._server: grpc.aio.Server | None = None
@@ -50,6 +52,7 @@ class Server:
         self._server = grpc.aio.server()
         handlers: dict[str, Any] = {
             "Name": grpc.unary_unary_rpc_method_handler(self._answer),
+            "Names": grpc.unary_stream_rpc_method_handler(self._stream),
             "Collect": grpc.stream_unary_rpc_method_handler(_collect),
         }
         generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
@@ -90,14 +93,20 @@ class Server:
         for source, sink in ((reader, inner_writer), (inner_reader, writer)):
             self._pipes.append(loop.create_task(_pipe(source, sink)))
 
-    async def _answer(self, _request: bytes, _context: Any) -> bytes:
+    async def _answer(self, _request: bytes, context: Any) -> bytes:
         self.calls += 1
         self.waiting += 1
         try:
             await self._goes_on.wait()
         finally:
             self.waiting = max(0, self.waiting - 1)
+        if self.fails_with is not None:
+            await context.abort(self.fails_with, "as told")
         return self.name
+
+    async def _stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield await self._answer(request, context)
 
 
 async def _pipe(source: Reader, sink: Writer) -> None:

@@ -24,7 +24,11 @@ escapes its message twice."""
 LATE = "the call did not finish in time"
 
 
-def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
+class BackendError(StatusError):
+    """The status that the back end itself ended a call with."""
+
+
+def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> BackendError:
     """The error a back end ended a call with.
 
     The code and message are those of the trailers; only details are taken from
@@ -32,7 +36,7 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
     """
     if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
         message = LATE
-    return StatusError(
+    return BackendError(
         Code.of(code),
         message,
         details=_details(trailers),
