@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.outliers import OutlierOptions
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
@@ -82,7 +83,9 @@ class DnsOptions(Section):
     and the name has any, else v4."""
 
 
-_HTTP2_ONLY = ("balance", "dns", "drain_s", "outlier", "panic_percent", "retries", "targets")
+_HTTP2_ONLY = (
+    *("balance", "dns", "drain_s", "health", "outlier", "panic_percent", "retries", "targets"),
+)
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
 
@@ -103,6 +106,9 @@ class Upstream(Section):
     retries: Retries = Retries.SAFE
     """Calls repeated on another endpoint after a lost connection: safe (those of methods that may
     be repeated), or off; for `http2`."""
+    health: HealthCheckOptions | None = None
+    """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
+    unset for never; for `http2`."""
     outlier: OutlierOptions | None = None
     """Leave out endpoints whose calls fail, for a time; `{}` for the defaults, unset for never; for
     `http2`."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from random import Random
 from types import TracebackType
 
@@ -14,10 +15,12 @@ from gateway.config.outliers import FailureCode, OutlierOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
+from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import ConnectionLost, HeldRequest, Unprocessed
 from gateway.upstream.channels.status_details import BackendError
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.health import CheckedChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
 
 logger = logging.getLogger("gateway.upstream")
@@ -48,6 +51,8 @@ class Ejector:
         """`channel` with its calls counted, until it is closed."""
         tally = self._outliers.add()
         watched = self._watched[tally] = WatchedChannel(endpoint, channel, tally, self)
+        if isinstance(channel, CheckedChannel):
+            channel.on_pass = partial(self.passed, tally)
         if self._timer is None:
             # A random first sweep: processes that start together must not all eject at once.
             self._sweep_in(self._options.interval_s * self._random.random())
@@ -64,6 +69,13 @@ class Ejector:
     def succeeded(self, tally: Tally) -> None:
         """Counts a call that the endpoint answered, with any status that is not its fault."""
         self._outliers.succeeded(tally)
+
+    def passed(self, tally: Tally) -> None:
+        """Ends the ejection of an endpoint whose health check has passed, as Envoy does."""
+        if tally.ejected_at_s is not None:
+            self._outliers.restore(tally)
+            self._say_restored(tally)
+            self._watched[tally].tell()
 
     def failed(self, tally: Tally, error: StatusError, timeout_s: float | None) -> None:
         """Counts a call that ended with `error`: as a failure, as an answer, or not at all."""
@@ -142,17 +154,16 @@ class Ejector:
         )
 
 
-class WatchedChannel:
+class WatchedChannel(Around):
     """The channel to an endpoint that may be ejected; an `EndpointChannel` itself."""
 
     def __init__(
         self, endpoint: Endpoint, channel: EndpointChannel, tally: Tally, ejector: Ejector
     ) -> None:
+        super().__init__(channel)
         self.endpoint = endpoint
-        self._channel = channel
         self._tally = tally
         self._ejector = ejector
-        self._told: Callable[[], None] | None = None
 
     async def call(
         self,
@@ -163,7 +174,7 @@ class WatchedChannel:
     ) -> Reply:
         """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
         try:
-            reply = await self._channel.call(method, request, metadata, timeout_s)
+            reply = await super().call(method, request, metadata, timeout_s)
         except StatusError as error:
             # The request of a client may have raised it: then it is nobody's fault here.
             if isinstance(request, bytes) or _is_of_the_reply(error):
@@ -178,38 +189,19 @@ class WatchedChannel:
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; its calls count no more."""
         self._ejector.forget(self._tally)
-        await self._channel.close(grace_s)
-
-    @property
-    def in_flight(self) -> int:
-        """The number of calls that have started and not ended."""
-        return self._channel.in_flight
+        await super().close(grace_s)
 
     @property
     def state(self) -> State:
         """The state of its connections, or that it is ejected."""
-        state = self._channel.state
+        state = self.channel.state
         is_ejected = state is State.READY and self._tally.ejected_at_s is not None
         return State.EJECTED if is_ejected else state
 
     @property
     def failure(self) -> str:
         """The reason why it takes no calls; empty if it does."""
-        return self._channel.failure or self._tally.reason
-
-    def keep_open(self) -> None:
-        """Connects now, and again whenever no connection is left, with back-off."""
-        self._channel.keep_open()
-
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._told = told
-        self._channel.on_change(told)
-
-    def tell(self) -> None:
-        """Reports that it was ejected or restored."""
-        if self._told is not None:
-            self._told()
+        return self.channel.failure or self._tally.reason
 
 
 class _Counted(AsyncGenerator[bytes]):

@@ -269,7 +269,7 @@ def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member]
         by_state.setdefault(one.channel.state, []).append(one)
     ready = by_state.get(State.READY, [])
     hopeful = [*by_state.get(State.IDLE, []), *by_state.get(State.CONNECTING, [])]
-    left_out = by_state.get(State.EJECTED, [])
+    left_out = [*by_state.get(State.EJECTED, []), *by_state.get(State.UNHEALTHY, [])]
     if left_out and 100 * len(ready + hopeful) < panic_percent * len(members):
         able = {*ready, *left_out}
         return [one for one in members if one in able], True

@@ -9,6 +9,7 @@ from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.health import CheckedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
 
@@ -31,6 +32,8 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
         channel: EndpointChannel = Http2Channel(name, upstream, address)
+        if upstream.health is not None:
+            channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         return channel if ejector is None else ejector.watched(endpoint, channel)
 
     endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)

@@ -1,7 +1,7 @@
 """Several real servers of one upstream, and the channel to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -9,10 +9,12 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.config.upstreams import Upstream
 from gateway.schema.catalog import Method
+from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import open_pool
 from tests.support.grpc_backend import method
+from tests.support.health import Health
 from tests.support.upstream_server import Server, server
 
 
@@ -34,9 +36,14 @@ def safe(name: str) -> Method:
 
 
 @asynccontextmanager
-async def servers(count: int) -> AsyncIterator[list[Server]]:
+async def servers(
+    count: int, health: Callable[[], Health] | None = None
+) -> AsyncIterator[list[Server]]:
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(server()) for _ in range(count)]
+        yield [
+            await stack.enter_async_context(server(None if health is None else health()))
+            for _ in range(count)
+        ]
 
 
 @asynccontextmanager
@@ -51,9 +58,11 @@ async def channel_to(
 
 
 @asynccontextmanager
-async def balanced(count: int, **settings: Any) -> AsyncIterator[tuple[list[Server], Channel]]:
+async def balanced(
+    count: int, serves: Callable[[], Health] | None = None, **settings: Any
+) -> AsyncIterator[tuple[list[Server], Channel]]:
     """So many servers, and the channel to them, which has connected to all."""
-    async with servers(count) as running:
+    async with servers(count, serves) as running:
         targets = [one.target for one in running]
         async with channel_to(targets, **settings) as channel:
             await spreads(channel, count)
@@ -70,3 +79,9 @@ async def spreads(channel: Channel, over: int) -> None:
     async with asyncio.timeout(10):
         while len(set(await names(channel, 4 * over))) < over:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+def states(channel: Channel) -> dict[str, tuple[str, str]]:
+    """The state of each address, and the reason why it takes no calls."""
+    assert isinstance(channel, Balanced)
+    return {one.address: (one.state, one.failure) for one in channel.report()}

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tests.support.grpc_backend import SERVICE
+from tests.support.health import Health
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -20,7 +21,8 @@ Writer = asyncio.StreamWriter
 class Server:
     """A server that answers with its name, counts its calls, and holds them while paused."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health | None = None) -> None:
+        self.health = health
         self.target = ""
         self.calls = 0
         self.waiting = 0
@@ -57,6 +59,8 @@ class Server:
         }
         generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
         self._server.add_generic_rpc_handlers((generic,))
+        if self.health is not None:
+            self._server.add_generic_rpc_handlers((self.health.handler,))
         self._inner_port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         await self.restart()
@@ -122,9 +126,9 @@ async def _collect(requests: AsyncIterator[bytes], _context: Any) -> bytes:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[Server]:
+async def server(health: Health | None = None) -> AsyncIterator[Server]:
     """The server, on a free port."""
-    running = Server()
+    running = Server(health)
     await running.start()
     try:
         yield running

@@ -8,11 +8,11 @@ import grpc
 import pytest
 
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.channel import Channel
-from tests.support.balanced import balanced, names
+from tests.support.balanced import balanced, names, states
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
+from tests.support.health import Health
 from tests.support.polling import until
 
 QUICK = {"interval_s": 0.1, "base_ejection_time_s": 0.3}
@@ -27,11 +27,6 @@ async def many(channel: Channel, count: int, timeout_s: float = 5) -> list[bytes
         except StatusError as error:
             answers.append(error.code)
     return answers
-
-
-def states(channel: Channel) -> dict[str, tuple[str, str]]:
-    assert isinstance(channel, Balanced)
-    return {one.address: (one.state, one.failure) for one in channel.report()}
 
 
 async def test_calls_avoid_a_server_that_fails_and_return_when_it_is_well(
@@ -154,3 +149,12 @@ async def test_the_only_server_is_never_ejected() -> None:
         assert await names(channel, 1) == [only.name]
         error = await failure(channel.call(method("Missing"), b"", [], 5))
         assert error.code is Code.UNIMPLEMENTED
+
+
+async def test_a_passed_health_check_ends_an_ejection() -> None:
+    settings = {"outlier": {"consecutive": 1}, "health": {"watch": False, "interval_s": 0.2}}
+    async with balanced(2, Health, **settings) as ((bad, _), channel):
+        bad.fails_with = grpc.StatusCode.UNAVAILABLE
+        await many(channel, 4)
+        bad.fails_with = None
+        await until(lambda: states(channel)[bad.target][0] == "ready")
