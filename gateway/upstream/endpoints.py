@@ -125,6 +125,11 @@ class Endpoints:
     def __len__(self) -> int:
         return len(self._members)
 
+    @property
+    def in_flight(self) -> int:
+        """The number of calls under way at all members."""
+        return sum(one.in_flight for one in self._members.values())
+
     def pick(self) -> Member | None:
         """The member for the next call; None if there is none."""
         return None if self._picker is None else self._usable[self._picker.pick()]

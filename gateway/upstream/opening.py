@@ -2,7 +2,8 @@
 
 from random import Random
 
-from gateway.config.upstreams import Balance, Retries, Upstream
+from gateway.config.retries import Retries, RetryPolicy
+from gateway.config.upstreams import Balance, Upstream
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
@@ -12,6 +13,7 @@ from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
+from gateway.upstream.retrying import Retrying
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
@@ -46,8 +48,11 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    safe = upstream.retries is Retries.SAFE
-    return Balanced(name, endpoints, refresh, repeats_safe=safe)
+    retrying = None
+    if upstream.retries is Retries.SAFE:
+        here = upstream.retry_policy is not None
+        retrying = Retrying(upstream.retry_policy or RetryPolicy(), random, here=here)
+    return Balanced(name, endpoints, refresh, retrying=retrying)
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:

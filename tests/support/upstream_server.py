@@ -28,6 +28,10 @@ class Server:
         self.waiting = 0
         self.fails_with: grpc.StatusCode | None = None
         """The status of each answer, if it is not the name."""
+        self.trailers: tuple[tuple[str, str | bytes], ...] = ()
+        """The trailers of such an answer."""
+        self.seen: list[dict[str, Any]] = []
+        """The metadata of each call."""
         self._goes_on = asyncio.Event()
         self._goes_on.set()
         self._server: grpc.aio.Server | None = None
@@ -99,13 +103,14 @@ class Server:
 
     async def _answer(self, _request: bytes, context: Any) -> bytes:
         self.calls += 1
+        self.seen.append(dict(context.invocation_metadata()))
         self.waiting += 1
         try:
             await self._goes_on.wait()
         finally:
             self.waiting = max(0, self.waiting - 1)
         if self.fails_with is not None:
-            await context.abort(self.fails_with, "as told")
+            await context.abort(self.fails_with, "as told", self.trailers)
         return self.name
 
     async def _stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
