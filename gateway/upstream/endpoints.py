@@ -128,7 +128,7 @@ class Endpoints:
     @property
     def in_flight(self) -> int:
         """The number of calls under way at all members."""
-        return sum(one.in_flight for one in self._members.values())
+        return sum([one.in_flight for one in self._members.values()])
 
     def pick(self) -> Member | None:
         """The member for the next call; None if there is none."""
