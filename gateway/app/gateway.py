@@ -87,7 +87,8 @@ async def open_gateway(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
         if metrics is not None:
-            sampler = Sampler(metrics, listener.load, logs.lost_lines, scheme=config.scheme)
+            census, lost = opened.pool.census, logs.lost_lines
+            sampler = Sampler(metrics, listener.load, census, lost, scheme=config.scheme)
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,

@@ -47,6 +47,7 @@ class OpenSite:
     """A site, and the parts it was made from."""
 
     site: Site
+    pool: Pool
     schema: Schema
     transcoder: Transcoder
     warnings: Sequence[str]
@@ -131,7 +132,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         deadlines=deadlines,
     )
     warnings = [*map(str, transcoder.warnings), *auth.warnings, *_limit_warnings(config, policies)]
-    return OpenSite(site, schema, transcoder, warnings)
+    return OpenSite(site, pool, schema, transcoder, warnings)
 
 
 async def load_schema(

@@ -6,6 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.health_checks import HealthCheckOptions
+from gateway.config.outliers import OutlierOptions
+from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -51,13 +54,6 @@ class Balance(StrEnum):
     LEAST_REQUEST = "least_request"
 
 
-class Retries(StrEnum):
-    """The calls that are sent again although a back end may have seen them."""
-
-    SAFE = "safe"
-    OFF = "off"
-
-
 class Family(StrEnum):
     """The addresses of a name that are used."""
 
@@ -81,7 +77,10 @@ class DnsOptions(Section):
     and the name has any, else v4."""
 
 
-_HTTP2_ONLY = ("balance", "dns", "drain_s", "retries", "targets")
+_HTTP2_ONLY = (
+    *("balance", "dns", "drain_s", "health", "outlier", "panic_percent", "retries", "retry_policy"),
+    "targets",
+)
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
 
@@ -100,8 +99,20 @@ class Upstream(Section):
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
     retries: Retries = Retries.SAFE
-    """Calls repeated on another endpoint after a lost connection: safe (those of methods that may
-    be repeated), or off; for `http2`."""
+    """Calls repeated on another endpoint after a lost connection or UNAVAILABLE: safe (those of
+    methods that may be repeated), or off; for `http2`."""
+    retry_policy: RetryPolicy | None = None
+    """How they are repeated; with it, also on the same endpoint if there is no other; for
+    `http2`."""
+    health: HealthCheckOptions | None = None
+    """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
+    unset for never; for `http2`."""
+    outlier: OutlierOptions | None = None
+    """Leave out endpoints whose calls fail, for a time; `{}` for the defaults, unset for never; for
+    `http2`."""
+    panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
+    """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
+    for only when no other is there; for `http2`."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None
@@ -148,6 +159,8 @@ class Upstream(Section):
             raise ValueError("targets: expected either target or targets, not both")
         if self.channel is ChannelKind.HTTP2 and self.target is not None:
             check_target(self.target)
+        if self.retry_policy is not None and self.retries is Retries.OFF:
+            raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")

@@ -2,9 +2,12 @@
 
 A call that no back end has processed is sent again, on another endpoint if there is one (gRFC A6,
 transparent retries). No call is processed twice by that: `Unprocessed` is raised only if the
-attempt was not.
+attempt was not. A call that one may have processed is repeated only if its method may be, by the
+policy. Nothing is repeated once its reply, or the first message of it, has been handed out.
 """
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
@@ -12,6 +15,8 @@ from typing import Final
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import may_repeat
+from gateway.status import StatusError
+from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
     ConnectionLost,
     HeldRequest,
@@ -21,8 +26,12 @@ from gateway.upstream.channels.failures import (
     no_addresses,
     unreachable,
 )
-from gateway.upstream.endpoints import Endpoints, Member
+from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
+from gateway.upstream.endpoints import EndpointReport, Endpoints, Member
 from gateway.upstream.resolving import Refresh
+from gateway.upstream.retrying import Retrying
+
+logger = logging.getLogger("gateway.upstream")
 
 MAX_ATTEMPTS: Final = 3
 """The most attempts of one call on endpoints that refuse it: more would hide that all of them do,
@@ -32,9 +41,8 @@ and add to the load of an upstream that has too much."""
 class Balanced:
     """Calls the one endpoint, or one of several, chosen anew for each call.
 
-    `refresh` resolves them, from the first call on; without it they stay as they are. With
-    `repeats_safe`, a call whose connection was lost is repeated once on another endpoint, if its
-    method may be repeated.
+    `refresh` resolves them, from the first call on; without it they stay as they are. `retrying`
+    repeats calls that a back end has seen, if their methods may be repeated; None for never.
     """
 
     def __init__(
@@ -43,13 +51,13 @@ class Balanced:
         endpoints: Endpoints,
         refresh: Refresh | None,
         *,
-        repeats_safe: bool,
+        retrying: Retrying | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._endpoints = endpoints
         self._refresh = refresh
-        self._repeats_safe = repeats_safe
+        self._retrying = retrying
         self._clock = clock
         self._is_closed = False
         self._may_repeat: dict[Method, bool] = {}
@@ -76,8 +84,12 @@ class Balanced:
                 started_s = self._clock()
         try:
             return await member.channel.call(method, request, metadata, timeout_s)
-        except (Unprocessed, ConnectionLost) as failure:
-            first: Unprocessed | ConnectionLost = failure
+        except StatusError as failure:
+            if not isinstance(failure, Unprocessed) and not self._may_retry(
+                method, request, failure
+            ):
+                raise
+            first = failure
         until_s = None if timeout_s is None else started_s + timeout_s
         return await self._call_again(method, request, metadata, until_s, first, member)
 
@@ -88,6 +100,10 @@ class Balanced:
         self._endpoints.start()
         self._endpoints.connect()
         return self._endpoints
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        return self._endpoints.report()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels to all endpoints; see `Channel.close`."""
@@ -116,35 +132,90 @@ class Balanced:
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata | CallHead,
         until_s: float | None,
-        failure: Unprocessed | ConnectionLost,
+        failure: StatusError,
         member: Member,
     ) -> Reply:
         tried, attempts = [member], 1
-        lost: ConnectionLost | None = None
-        while True:
-            if isinstance(failure, Unprocessed):
-                next_member = self._after_unprocessed(failure, attempts, tried)
-                if not isinstance(request, bytes):
-                    if failure.request is None:
-                        break
-                    request = failure.request
-            elif lost is None and isinstance(request, bytes) and self._is_safe(method):
-                next_member, lost = self._endpoints.another(tried), failure
-            else:
-                break
-            if next_member is None:
-                break
-            tried.append(next_member)
-            attempts += 1
-            timeout_s = None if until_s is None else until_s - self._clock()
-            try:
-                return await next_member.channel.call(method, request, metadata, timeout_s)
-            except (Unprocessed, ConnectionLost) as next_failure:
-                failure = next_failure
+        seen: StatusError | None = None
+        retry = Retry()
+        try:
+            while True:
+                if isinstance(failure, Unprocessed):
+                    next_member = self._after_unprocessed(failure, attempts, tried)
+                    if not isinstance(request, bytes):
+                        if failure.request is None:
+                            break
+                        request = failure.request
+                else:
+                    seen = failure
+                    next_member = None
+                    if self._may_retry(method, request, failure):
+                        next_member = await self._after_failure(failure, retry, until_s, tried)
+                if next_member is None:
+                    break
+                tried.append(next_member)
+                attempts += 1
+                timeout_s = None if until_s is None else until_s - self._clock()
+                sent = _after(metadata, retry.repeats) if retry.repeats else metadata
+                try:
+                    return await next_member.channel.call(method, request, sent, timeout_s)
+                except StatusError as next_failure:
+                    failure = next_failure
+        finally:
+            if retry.is_in_budget and self._retrying is not None:
+                self._retrying.end()
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
-        # A back end may have seen the first attempt, even if the last one was never sent.
-        raise lost or failure
+        # A back end has seen an earlier attempt, even if the last one was never sent.
+        raise seen or failure
+
+    def _may_retry(self, method: Method, request: object, failure: StatusError) -> bool:
+        """True if a call that a back end has seen may be repeated, and that may help."""
+        if self._retrying is None or not self._retrying.covers(failure):
+            return False
+        return isinstance(request, bytes) and self._is_safe(method)
+
+    async def _after_failure(
+        self, failure: StatusError, retry: "Retry", until_s: float | None, tried: Sequence[Member]
+    ) -> Member | None:
+        """The member for a call that failed at another, after the pause; None to give up.
+
+        A lost connection is no sign of too much load, so its repeats need no budget: otherwise the
+        death of one server, with all calls on it, would be seen by clients.
+        """
+        retrying = self._retrying
+        if retrying is None:
+            return None
+        member = self._endpoints.another(tried)
+        if member is None and retrying.here:
+            member = self._endpoints.only or self._endpoints.pick()
+        pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
+        if member is None or pause_s is None:
+            return None
+        if until_s is not None and self._clock() + pause_s >= until_s:
+            return None
+        if not isinstance(failure, ConnectionLost) and not retry.is_in_budget:
+            if not retrying.begin(self._endpoints.in_flight):
+                return None
+            retry.is_in_budget = True
+        retry.repeats += 1
+        if isinstance(failure, BackendError) and failure.pushback_ms is not None:
+            retry.pushed = retry.repeats
+        logger.debug(
+            "upstream %s: a call is repeated at %s after %s",
+            self._name,
+            member.endpoint,
+            failure.code.name,
+            extra=about(
+                "gateway.upstream.call_repeated",
+                gateway__upstream=self._name,
+                server__address=str(member.endpoint),
+                gateway__attempt=retry.repeats + 1,
+            ),
+        )
+        if pause_s:
+            await asyncio.sleep(pause_s)
+        return member
 
     def _after_unprocessed(
         self, failure: Unprocessed, attempts: int, tried: Sequence[Member]
@@ -164,9 +235,27 @@ class Balanced:
         return member
 
     def _is_safe(self, method: Method) -> bool:
-        if not self._repeats_safe:
-            return False
         safe = self._may_repeat.get(method)
         if safe is None:
             safe = self._may_repeat[method] = may_repeat(method)
         return safe
+
+
+class Retry:
+    """The repeats of one call."""
+
+    __slots__ = ("is_in_budget", "pushed", "repeats")
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        """The attempts that a back end has seen, without the last."""
+        self.pushed = 0
+        """The number of the last one whose time the back end chose."""
+        self.is_in_budget = False
+        """True if the budget counts it."""
+
+
+def _after(metadata: Metadata | CallHead, attempts: int) -> Metadata:
+    """The metadata of an attempt after so many others."""
+    plain = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+    return [*plain, (PREVIOUS_ATTEMPTS, str(attempts))]

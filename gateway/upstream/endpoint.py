@@ -44,3 +44,7 @@ class State(StrEnum):
     """Connected."""
     FAILING = "failing"
     """It could not be connected to, and has not been since (sticky, as in gRFC A62)."""
+    EJECTED = "ejected"
+    """Connected, but left out for a time, because its calls failed (gRFC A50)."""
+    UNHEALTHY = "unhealthy"
+    """Connected, but left out, because a health check says so."""

@@ -45,7 +45,7 @@ class EndpointChannel(Protocol):
 
     @property
     def failure(self) -> str:
-        """The reason why no connection is possible; empty if one is."""
+        """The reason why it takes no calls; empty if it does."""
         ...
 
     def keep_open(self) -> None:
@@ -71,7 +71,7 @@ class EndpointReport:
     @property
     def is_settled(self) -> bool:
         """True once it is connected, or a connection has failed."""
-        return self.state in {State.READY, State.FAILING}
+        return self.state not in {State.IDLE, State.CONNECTING}
 
 
 class Member:
@@ -96,8 +96,17 @@ Open = Callable[[Endpoint], EndpointChannel]
 class Endpoints:
     """The members of an upstream, replaced as its addresses change."""
 
-    def __init__(self, name: str, open_channel: Open, policy: Policy, drain_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        open_channel: Open,
+        policy: Policy,
+        drain_s: float,
+        panic_percent: int = 50,
+    ) -> None:
         self._name = name
+        self._panic_percent = panic_percent
+        self._panics = False
         self._open = open_channel
         self._policy = policy
         self._drain_s = drain_s
@@ -116,6 +125,11 @@ class Endpoints:
     def __len__(self) -> int:
         return len(self._members)
 
+    @property
+    def in_flight(self) -> int:
+        """The number of calls under way at all members."""
+        return sum([one.in_flight for one in self._members.values()])
+
     def pick(self) -> Member | None:
         """The member for the next call; None if there is none."""
         return None if self._picker is None else self._usable[self._picker.pick()]
@@ -125,7 +139,7 @@ class Endpoints:
         untried = [one for one in self._members.values() if one not in tried]
         if not untried:
             return None
-        best = _usable(untried)
+        best, _ = _usable(untried, self._panic_percent)
         return best[self._policy(best).pick()]
 
     def start(self) -> None:
@@ -221,25 +235,50 @@ class Endpoints:
             return
         if len(members) > 1:
             self.connect()
-        usable = _usable(members)
+        usable, panics = _usable(members, self._panic_percent)
+        if panics is not self._panics:
+            self._panics = panics
+            self._say_panic()
         made_of = [(one, one.endpoint.weight) for one in usable]
         if made_of != self._made_of:  # an equal answer must not begin the round again
             self._usable, self._made_of = usable, made_of
             self._picker = self._policy(usable) if usable else None
+
+    def _say_panic(self) -> None:
+        if self._panics:
+            logger.warning(
+                "upstream %s: few endpoints are left, so those that are left out get calls too",
+                self._name,
+                extra=about("gateway.upstream.panic", gateway__upstream=self._name),
+            )
+        else:
+            logger.info(
+                "upstream %s: enough endpoints are well again",
+                self._name,
+                extra=about("gateway.upstream.panic_over", gateway__upstream=self._name),
+            )
 
     def _say(self, event: str, text: str, endpoint: Endpoint) -> None:
         extra = about(event, gateway__upstream=self._name, server__address=str(endpoint))
         logger.info("upstream %s %s: %s", self._name, text, endpoint, extra=extra)
 
 
-def _usable(members: Sequence[Member]) -> list[Member]:
-    """The connected members; else those that may be soon; else all."""
-    states = [one.channel.state for one in members]
-    ready = [one for one, state in zip(members, states, strict=True) if state is State.READY]
-    if ready:
-        return ready
-    hopeful = [one for one, state in zip(members, states, strict=True) if state != State.FAILING]
-    return hopeful or list(members)
+def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member], bool]:
+    """The connected members; else those that may be soon; else those left out; else all.
+
+    The second result is true in a panic: so many members are left out or cannot be reached that the
+    others would be overloaded, so those left out take calls too (Envoy's panic threshold).
+    """
+    by_state: dict[State, list[Member]] = {}
+    for one in members:
+        by_state.setdefault(one.channel.state, []).append(one)
+    ready = by_state.get(State.READY, [])
+    hopeful = [*by_state.get(State.IDLE, []), *by_state.get(State.CONNECTING, [])]
+    left_out = [*by_state.get(State.EJECTED, []), *by_state.get(State.UNHEALTHY, [])]
+    if left_out and 100 * len(ready + hopeful) < panic_percent * len(members):
+        able = {*ready, *left_out}
+        return [one for one in members if one in able], True
+    return ready or hopeful or left_out or list(members), False
 
 
 def _nothing() -> None:

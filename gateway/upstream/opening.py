@@ -2,14 +2,18 @@
 
 from random import Random
 
-from gateway.config.upstreams import Balance, Retries, Upstream
+from gateway.config.retries import Retries, RetryPolicy
+from gateway.config.upstreams import Balance, Upstream
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
-from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.ejecting import Ejector
+from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.health import CheckedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
+from gateway.upstream.retrying import Retrying
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
@@ -24,12 +28,17 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
-    def open_channel(endpoint: Endpoint) -> Http2Channel:
+    ejector = None if upstream.outlier is None else Ejector(name, upstream.outlier, random)
+
+    def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        return Http2Channel(name, upstream, address)
+        channel: EndpointChannel = Http2Channel(name, upstream, address)
+        if upstream.health is not None:
+            channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
+        return channel if ejector is None else ejector.watched(endpoint, channel)
 
-    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s)
+    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
     resolver = balancing.resolvers.get(name)
     # `pick_first` needs one address: its name is resolved whenever a connection is opened.
     if resolver is None and named.is_name and not known and balance is not Balance.PICK_FIRST:
@@ -39,8 +48,11 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    safe = upstream.retries is Retries.SAFE
-    return Balanced(name, endpoints, refresh, repeats_safe=safe)
+    retrying = None
+    if upstream.retries is Retries.SAFE:
+        here = upstream.retry_policy is not None
+        retrying = Retrying(upstream.retry_policy or RetryPolicy(), random, here=here)
+    return Balanced(name, endpoints, refresh, retrying=retrying)
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:

@@ -1,6 +1,7 @@
 """Owns the channels, and finds the one that serves a service."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
@@ -96,6 +97,15 @@ class Pool:
         reports: Reports = {name: [] for name in self._channels}
         reports.update(zip(names, found, strict=True))
         return reports
+
+    def census(self) -> Counter[tuple[str, str]]:
+        """The number of endpoints of each upstream in each state, as they are now."""
+        return Counter(
+            (name, endpoint.state)
+            for name, channel in self._channels.items()
+            if isinstance(channel, Balanced)
+            for endpoint in channel.report()
+        )
 
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""

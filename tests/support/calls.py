@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.config.retries import RetryPolicy
 from gateway.config.upstreams import Balance
 from gateway.status import StatusError
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.pickers import policy_of
+from gateway.upstream.retrying import Retrying
 
 Open = Callable[..., Any]
 """Opens a channel of one kind: `async with open_channel(target, **settings) as channel`."""
@@ -35,4 +37,5 @@ def one_endpoint(channel: EndpointChannel) -> Balanced:
     policy = policy_of(Balance.ROUND_ROBIN, Random())
     endpoints = Endpoints("library", lambda _: channel, policy, drain_s=0.0)
     endpoints.replace([Endpoint(("127.0.0.1:1",))], quietly=True)
-    return Balanced("library", endpoints, None, repeats_safe=True)
+    retrying = Retrying(RetryPolicy(), Random(), here=False)
+    return Balanced("library", endpoints, None, retrying=retrying)

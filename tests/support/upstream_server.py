@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tests.support.grpc_backend import SERVICE
+from tests.support.health import Health
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -20,10 +21,17 @@ Writer = asyncio.StreamWriter
 class Server:
     """A server that answers with its name, counts its calls, and holds them while paused."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health | None = None) -> None:
+        self.health = health
         self.target = ""
         self.calls = 0
         self.waiting = 0
+        self.fails_with: grpc.StatusCode | None = None
+        """The status of each answer, if it is not the name."""
+        self.trailers: tuple[tuple[str, str | bytes], ...] = ()
+        """The trailers of such an answer."""
+        self.seen: list[dict[str, Any]] = []
+        """The metadata of each call."""
         self._goes_on = asyncio.Event()
         self._goes_on.set()
         self._server: grpc.aio.Server | None = None
@@ -50,10 +58,13 @@ class Server:
         self._server = grpc.aio.server()
         handlers: dict[str, Any] = {
             "Name": grpc.unary_unary_rpc_method_handler(self._answer),
+            "Names": grpc.unary_stream_rpc_method_handler(self._stream),
             "Collect": grpc.stream_unary_rpc_method_handler(_collect),
         }
         generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
         self._server.add_generic_rpc_handlers((generic,))
+        if self.health is not None:
+            self._server.add_generic_rpc_handlers((self.health.handler,))
         self._inner_port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         await self.restart()
@@ -90,14 +101,21 @@ class Server:
         for source, sink in ((reader, inner_writer), (inner_reader, writer)):
             self._pipes.append(loop.create_task(_pipe(source, sink)))
 
-    async def _answer(self, _request: bytes, _context: Any) -> bytes:
+    async def _answer(self, _request: bytes, context: Any) -> bytes:
         self.calls += 1
+        self.seen.append(dict(context.invocation_metadata()))
         self.waiting += 1
         try:
             await self._goes_on.wait()
         finally:
             self.waiting = max(0, self.waiting - 1)
+        if self.fails_with is not None:
+            await context.abort(self.fails_with, "as told", self.trailers)
         return self.name
+
+    async def _stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield await self._answer(request, context)
 
 
 async def _pipe(source: Reader, sink: Writer) -> None:
@@ -113,9 +131,9 @@ async def _collect(requests: AsyncIterator[bytes], _context: Any) -> bytes:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[Server]:
+async def server(health: Health | None = None) -> AsyncIterator[Server]:
     """The server, on a free port."""
-    running = Server()
+    running = Server(health)
     await running.start()
     try:
         yield running

@@ -124,6 +124,12 @@ AUDIT_EVENTS: Final = Metric(
 CONNECTIONS: Final = Metric(
     "gateway_connections", Kind.GAUGE, "Open connections of clients, once a second"
 )
+ENDPOINTS: Final = Metric(
+    "gateway_upstream_endpoints",
+    Kind.GAUGE,
+    "Endpoints of an upstream by their state, in all workers together, once a second",
+    ("gateway_upstream", "state"),
+)
 LOOP_LAG: Final = Metric(
     "gateway_loop_lag_seconds",
     Kind.HISTOGRAM,
@@ -161,6 +167,7 @@ METRICS: Final = (
         FILTERED,
         AUDIT_EVENTS,
         CONNECTIONS,
+        ENDPOINTS,
         LOOP_LAG,
         LOST_LINES,
         WORKER_RESTARTS,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from gateway.telemetry.metrics.definitions import (
     ACTIVE_REQUESTS,
     CONNECTIONS,
     CPU,
+    ENDPOINTS,
     LOOP_LAG,
     LOST_LINES,
     MEMORY,
@@ -25,6 +26,8 @@ _STATM: Final = Path("/proc/self/statm")
 
 Load = Callable[[], tuple[int, int]]
 """Returns the number of open connections, and of those with a request in progress."""
+Census = Callable[[], Mapping[tuple[str, str], int]]
+"""Returns the number of endpoints of each upstream in each state that any of them has."""
 Total = Callable[[], float]
 """Returns a sum that only grows while this process lives."""
 
@@ -32,10 +35,14 @@ Total = Callable[[], float]
 class Sampler:
     """Samples this process until `stop`."""
 
-    def __init__(self, metrics: Metrics, load: Load, lost_lines: Total, *, scheme: str) -> None:
+    def __init__(
+        self, metrics: Metrics, load: Load, census: Census, lost_lines: Total, *, scheme: str
+    ) -> None:
         """Starts to sample; the event loop must be running. `lost_lines` are those of all logs."""
         writer = self._writer = metrics.writer
         self._load = load
+        self._census = census
+        self._endpoints_at: dict[tuple[str, str], int] = {}
         self._lag = metrics.metric(LOOP_LAG)
         self._lag_at = writer.child(self._lag, ())
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
@@ -69,11 +76,19 @@ class Sampler:
         self._writer.set(self._connections_at, connections)
         self._writer.set(self._active_at, active)
         self._writer.set(self._memory_at, _resident_bytes())
+        self._count_endpoints()
         for number, (at, total) in enumerate(self._totals):
             now = total()
             # Only what is new: the cell also has the sum of the processes before this one.
             self._writer.add(at, now - self._added[number])
             self._added[number] = now
+
+    def _count_endpoints(self) -> None:
+        found = self._census()
+        for key in found.keys() - self._endpoints_at.keys():
+            self._endpoints_at[key] = self._writer.child(ENDPOINTS, key)
+        for key, at in self._endpoints_at.items():  # also those that no endpoint has any more
+            self._writer.set(at, found.get(key, 0))
 
 
 def _used_s() -> float:

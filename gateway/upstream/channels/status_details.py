@@ -15,6 +15,10 @@ from gateway.telemetry.event import about
 logger = logging.getLogger("gateway.upstream")
 
 DETAILS = "grpc-status-details-bin"
+PUSHBACK = "grpc-retry-pushback-ms"
+PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
+"""The metadata with the number of earlier attempts of a call that was repeated (gRFC A6)."""
+_OF_GRPC = (DETAILS, PUSHBACK)
 
 _DEADLINE_WORDS = frozenset(
     {"deadline exceeded", "context deadline exceeded", "deadline%20exceeded"}
@@ -24,7 +28,14 @@ escapes its message twice."""
 LATE = "the call did not finish in time"
 
 
-def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> StatusError:
+class BackendError(StatusError):
+    """The status that the back end itself ended a call with."""
+
+    pushback_ms: str | None = None
+    """The value of grpc-retry-pushback-ms (gRFC A6), as it was sent; None without one."""
+
+
+def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> BackendError:
     """The error a back end ended a call with.
 
     The code and message are those of the trailers; only details are taken from
@@ -32,13 +43,17 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
     """
     if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
         message = LATE
-    return StatusError(
+    error = BackendError(
         Code.of(code),
         message,
         details=_details(trailers),
         metadata=metadata,
-        trailers=[entry for entry in trailers if entry[0] != DETAILS],
+        trailers=[entry for entry in trailers if entry[0] not in _OF_GRPC],
     )
+    for name, value in trailers:
+        if name == PUSHBACK:
+            error.pushback_ms = str(value)
+    return error
 
 
 def _details(trailers: Metadata) -> Sequence[any_pb2.Any]:

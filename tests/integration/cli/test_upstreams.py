@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,6 +17,9 @@ def address() -> Iterator[str]:
     from concurrent.futures import ThreadPoolExecutor
 
     server = grpc.server(ThreadPoolExecutor(1))
+    check: Any = grpc.unary_unary_rpc_method_handler(lambda _request, _context: bytes([8, 2]))
+    health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})
+    server.add_generic_rpc_handlers((health,))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
@@ -43,6 +47,15 @@ def test_each_endpoint_is_listed_with_its_state(address: str, tmp_path: Path) ->
 def test_all_that_are_ready_are_no_error(address: str) -> None:
     done = run("upstreams", "--upstream", f"library={address}")
     assert (done.returncode, address in done.stdout) == (0, True)
+
+
+def test_an_unhealthy_endpoint_is_shown_with_the_reason(address: str, tmp_path: Path) -> None:
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text(f"upstreams: {{library: {{target: '{address}', health: {{}}}}}}")
+    done = run("upstreams", "--config", str(settings), "--json")
+    row = json.loads(done.stdout)
+    assert (row["state"], row["failure"]) == ("unhealthy", "its health is NOT_SERVING")
+    assert done.returncode == 1
 
 
 def test_settings_that_grpcio_cannot_take_are_refused(tmp_path: Path) -> None:

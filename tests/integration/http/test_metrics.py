@@ -8,6 +8,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from gateway.exchange.endpoints import EndpointRegistry
+from services import echo
+from services.serving import serve
 from tests.support.http import RawClient, connected, echo_gateway
 from tests.support.polling import first
 
@@ -130,6 +132,26 @@ async def test_lines_that_the_log_lost_are_counted(tmp_path: Path) -> None:
     async with echo_gateway(metrics=PUBLIC, log=log) as gateway, connected(gateway) as client:
         await client.get("/v1/echo/hello")
         await scraped_until(client, lambda found: found["gateway_log_lost_total"] != [({}, 0)])
+
+
+async def test_endpoints_are_counted_by_state() -> None:
+    async with serve(echo.register) as address:
+        targets = [{"address": one} for one in (address, "127.0.0.1:1", "127.0.0.1:2")]
+        upstreams = {"echo": {"targets": targets}}
+        async with (
+            echo_gateway(metrics=PUBLIC, upstreams=upstreams) as gateway,
+            connected(gateway) as client,
+        ):
+            assert (await client.get("/v1/echo/hello")).status == 200
+            expected = {"ready": 1.0, "failing": 2.0, "idle": 0.0}
+
+            def is_there(found: Values) -> bool:
+                counted = found["gateway_upstream_endpoints"]
+                assert {labels["gateway_upstream"] for labels, _ in counted} == {"echo"}
+                states = {labels["state"]: count for labels, count in counted}
+                return {state: states.get(state) for state in expected} == expected
+
+            await scraped_until(client, is_there)
 
 
 async def test_metrics_can_be_off() -> None:

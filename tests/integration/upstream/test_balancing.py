@@ -3,15 +3,12 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.config.upstreams import Balance, ChannelKind, Upstream
-from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing
@@ -19,68 +16,13 @@ from gateway.upstream.channels.channel import Channel
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pickers import Candidate, Picker
 from gateway.upstream.pool import open_pool
+from tests.support.balanced import balanced, channel_to, names, safe, servers, spreads
 from tests.support.calls import failure, sent
 from tests.support.grpc_backend import method
 from tests.support.polling import until
-from tests.support.upstream_server import Server, server
+from tests.support.upstream_server import Server
 
 ECHO = method("Echo")
-
-
-def safe(name: str) -> Method:
-    """A method that may be repeated, as its options say."""
-    plain = method(name)
-    level = MethodOptions(idempotency_level=MethodOptions.NO_SIDE_EFFECTS)
-    return Method(
-        plain.service,
-        plain.name,
-        plain.input,
-        plain.output,
-        False,
-        False,
-        (),
-        plain.source,
-        (b"", level.SerializeToString()),
-    )
-
-
-@asynccontextmanager
-async def servers(count: int) -> AsyncIterator[list[Server]]:
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(server()) for _ in range(count)]
-
-
-@asynccontextmanager
-async def channel_to(
-    targets: Sequence[str], balancing: Balancing | None = None, **settings: Any
-) -> AsyncIterator[Channel]:
-    if balancing is None:
-        settings["targets"] = [{"address": target} for target in targets]
-    upstream = Upstream.model_validate(settings)
-    async with open_pool({"library": upstream}, balancing or Balancing()) as pool:
-        yield pool["library"]
-
-
-@asynccontextmanager
-async def balanced(count: int, **settings: Any) -> AsyncIterator[tuple[list[Server], Channel]]:
-    """So many servers, and the channel to them, which has connected to all."""
-    async with servers(count) as running:
-        targets = [one.target for one in running]
-        async with channel_to(targets, **settings) as channel:
-            await spreads(channel, count)
-            yield running, channel
-
-
-async def names(channel: Channel, count: int) -> list[bytes]:
-    """The names of the servers that answer so many calls, one after the other."""
-    return [(await channel.call(method("Name"), b"", [], 5)).message for _ in range(count)]
-
-
-async def spreads(channel: Channel, over: int) -> None:
-    """Waits until calls go to so many servers: all have connected."""
-    async with asyncio.timeout(10):
-        while len(set(await names(channel, 4 * over))) < over:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 async def test_calls_go_to_each_endpoint_in_turn() -> None:

@@ -24,7 +24,7 @@ from gateway.http2.headers import (
     literal_start,
     string,
 )
-from gateway.upstream.channels.status_details import DETAILS
+from gateway.upstream.channels.status_details import DETAILS, PREVIOUS_ATTEMPTS, PUSHBACK
 
 _REMEMBERED_PAIR_BYTES: Final = 512
 _REMEMBERED_PAIRS: Final = 1024
@@ -182,7 +182,8 @@ class Pairs:
         self._count += 1
 
     def _start_of(self, name: str) -> bytes:
-        if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _NEVER_SENT:
+        reserved = name.startswith("grpc-") and name != PREVIOUS_ATTEMPTS
+        if not _NAME.fullmatch(name) or reserved or name in _NEVER_SENT:
             raise HeaderError(f"{name!r} is not a metadata name")
         if len(self._names) >= _REMEMBERED_NAMES:
             self._names.clear()
@@ -255,6 +256,10 @@ class ResponseHeaders(HeaderBlock):
         """The bytes that the body has to have, negative if that is not stated."""
 
 
+_KEPT: Final = frozenset({DETAILS, PUSHBACK})
+"""Fields of gRPC that are kept with the metadata, for those who handle a failed call."""
+
+
 class ResponseDecoder(HeaderDecoder[ResponseHeaders]):
     """Decodes the header blocks of a gRPC server."""
 
@@ -272,7 +277,7 @@ class ResponseDecoder(HeaderDecoder[ResponseHeaders]):
                 malformed = True
                 continue
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            reserved = name.startswith((":", "grpc-")) and name != DETAILS
+            reserved = name.startswith((":", "grpc-")) and name not in _KEPT
             if reserved or name in _NOT_METADATA:
                 own[name] = value
             elif name.endswith("-bin"):

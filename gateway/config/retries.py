@@ -1,0 +1,55 @@
+"""Settings of repeated calls, in the words of gRFC A6."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gateway.config.sections import Seconds, Section
+
+
+class Retries(StrEnum):
+    """The calls that are sent again although a back end may have seen them."""
+
+    SAFE = "safe"
+    OFF = "off"
+
+
+class RetryCode(StrEnum):
+    """A status after which another attempt may succeed."""
+
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    ABORTED = "ABORTED"
+    INTERNAL = "INTERNAL"
+    UNAVAILABLE = "UNAVAILABLE"
+    DATA_LOSS = "DATA_LOSS"
+
+
+class RetryPolicy(Section):
+    """How calls that may be repeated are repeated (gRFC A6)."""
+
+    max_attempts: Annotated[int, Field(ge=2, le=5)] = 2
+    """The most attempts of one call, the first included."""
+    initial_backoff_s: Seconds = 0.025
+    """Seconds before the second attempt, 20 % more or less."""
+    max_backoff_s: Seconds = 0.25
+    """The longest pause between two attempts; a back end may ask for a longer one."""
+    backoff_multiplier: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """The factor from each pause to the next."""
+    retryable_status_codes: Annotated[tuple[RetryCode, ...], Field(min_length=1)] = (
+        RetryCode.UNAVAILABLE,
+    )
+    """The statuses after which a call is repeated."""
+    budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    """Repeated calls under way, as the largest percentage of all calls under way; others fail with
+    their first status."""
+    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 3
+    """Repeated calls under way that are always allowed."""
+
+    @model_validator(mode="after")
+    def _growing(self) -> Self:
+        if self.max_backoff_s < self.initial_backoff_s:
+            raise ValueError("max_backoff_s: expected initial_backoff_s or more")
+        return self

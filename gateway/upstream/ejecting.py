@@ -1,0 +1,251 @@
+"""Ejects endpoints whose calls fail: counts the ends of calls, sweeps, and logs what changes."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from random import Random
+from types import TracebackType
+
+from google.rpc.error_details_pb2 import RetryInfo
+
+from gateway.call import CallHead, Metadata, Reply
+from gateway.config.outliers import FailureCode, OutlierOptions
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError, UnreadableReplyError
+from gateway.telemetry.event import about
+from gateway.upstream.around import Around
+from gateway.upstream.channels.failures import ConnectionLost, HeldRequest, Unprocessed
+from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.health import CheckedChannel
+from gateway.upstream.outliers import Ejection, Outliers, Tally
+
+logger = logging.getLogger("gateway.upstream")
+
+_FAULTS_OF_TRANSPORT = (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE)
+"""The statuses that the channel gives to lost connections, resets and replies that are not gRPC."""
+
+
+class Ejector:
+    """The outlier detection of one upstream."""
+
+    def __init__(
+        self,
+        name: str,
+        options: OutlierOptions,
+        random: Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._options = options
+        self._random = random
+        self._clock = clock
+        self._outliers = Outliers(options, random)
+        self._watched: dict[Tally, WatchedChannel] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watched(self, endpoint: Endpoint, channel: EndpointChannel) -> "WatchedChannel":
+        """`channel` with its calls counted, until it is closed."""
+        tally = self._outliers.add()
+        watched = self._watched[tally] = WatchedChannel(endpoint, channel, tally, self)
+        if isinstance(channel, CheckedChannel):
+            channel.on_pass = partial(self.passed, tally)
+        if self._timer is None:
+            # A random first sweep: processes that start together must not all eject at once.
+            self._sweep_in(self._options.interval_s * self._random.random())
+        return watched
+
+    def forget(self, tally: Tally) -> None:
+        """Counts the calls of an endpoint no more."""
+        self._outliers.remove(tally)
+        self._watched.pop(tally, None)
+        if not self._watched and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def succeeded(self, tally: Tally) -> None:
+        """Counts a call that the endpoint answered, with any status that is not its fault."""
+        self._outliers.succeeded(tally)
+
+    def passed(self, tally: Tally) -> None:
+        """Ends the ejection of an endpoint whose health check has passed, as Envoy does."""
+        if tally.ejected_at_s is not None:
+            self._outliers.restore(tally)
+            self._say_restored(tally)
+            self._watched[tally].tell()
+
+    def failed(self, tally: Tally, error: StatusError, timeout_s: float | None) -> None:
+        """Counts a call that ended with `error`: as a failure, as an answer, or not at all."""
+        is_fault = self._is_fault(error, timeout_s)
+        if is_fault:
+            ejection = self._outliers.failed(tally, self._clock())
+            if ejection is not None:
+                self._say_ejected(ejection)
+                self._watched[tally].tell()
+        elif is_fault is False and isinstance(error, BackendError):
+            self._outliers.succeeded(tally)
+
+    def _is_fault(self, error: StatusError, timeout_s: float | None) -> bool | None:
+        """True if the endpoint is to blame for `error`; None if nothing can be said."""
+        if isinstance(error, Unprocessed):
+            return None
+        if error.code is Code.DEADLINE_EXCEEDED:
+            if timeout_s is not None and timeout_s < self._options.min_deadline_s:
+                return None
+            return FailureCode.DEADLINE_EXCEEDED in self._options.codes
+        if isinstance(error, ConnectionLost | UnreadableReplyError):
+            return True
+        if not isinstance(error, BackendError):
+            return error.code in _FAULTS_OF_TRANSPORT
+        # With RetryInfo it limits a caller, and is well itself.
+        if any(detail.Is(RetryInfo.DESCRIPTOR) for detail in error.details):
+            return error.code is not Code.RESOURCE_EXHAUSTED and self._counts(error.code)
+        return self._counts(error.code)
+
+    def _counts(self, code: Code) -> bool:
+        return code.name in self._options.codes
+
+    def _sweep_in(self, delay_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweep_in(self._options.interval_s)
+        ejected, restored = self._outliers.sweep(self._clock())
+        for ejection in ejected:
+            self._say_ejected(ejection)
+        for tally in restored:
+            self._say_restored(tally)
+        for tally in [*(one.tally for one in ejected), *restored]:
+            self._watched[tally].tell()
+
+    def _say_ejected(self, ejection: Ejection) -> None:
+        tally = ejection.tally
+        address = str(self._watched[tally].endpoint)
+        for_s = self._outliers.ends_at_s(tally) - (tally.ejected_at_s or 0.0)
+        logger.warning(
+            "upstream %s: %s gets no calls for %g s: %s",
+            self._name,
+            address,
+            for_s,
+            tally.reason,
+            extra=about(
+                "gateway.upstream.endpoint_ejected",
+                gateway__upstream=self._name,
+                server__address=address,
+                gateway__detection_method=ejection.method,
+                gateway__ejected_for_s=for_s,
+            ),
+        )
+
+    def _say_restored(self, tally: Tally) -> None:
+        address = str(self._watched[tally].endpoint)
+        logger.info(
+            "upstream %s: %s gets calls again",
+            self._name,
+            address,
+            extra=about(
+                "gateway.upstream.endpoint_restored",
+                gateway__upstream=self._name,
+                server__address=address,
+            ),
+        )
+
+
+class WatchedChannel(Around):
+    """The channel to an endpoint that may be ejected; an `EndpointChannel` itself."""
+
+    def __init__(
+        self, endpoint: Endpoint, channel: EndpointChannel, tally: Tally, ejector: Ejector
+    ) -> None:
+        super().__init__(channel)
+        self.endpoint = endpoint
+        self._tally = tally
+        self._ejector = ejector
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
+        try:
+            reply = await super().call(method, request, metadata, timeout_s)
+        except StatusError as error:
+            # The request of a client may have raised it: then it is nobody's fault here.
+            if isinstance(request, bytes) or _is_of_the_reply(error):
+                self._ejector.failed(self._tally, error, timeout_s)
+            raise
+        if reply.messages is None:
+            self._ejector.succeeded(self._tally)
+        else:
+            reply.messages = _Counted(reply.messages, self._tally, self._ejector, timeout_s)
+        return reply
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; its calls count no more."""
+        self._ejector.forget(self._tally)
+        await super().close(grace_s)
+
+    @property
+    def state(self) -> State:
+        """The state of its connections, or that it is ejected."""
+        state = self.channel.state
+        is_ejected = state is State.READY and self._tally.ejected_at_s is not None
+        return State.EJECTED if is_ejected else state
+
+    @property
+    def failure(self) -> str:
+        """The reason why it takes no calls; empty if it does."""
+        return self.channel.failure or self._tally.reason
+
+
+class _Counted(AsyncGenerator[bytes]):
+    """The messages of a reply, whose end is counted; one that is closed before is not."""
+
+    def __init__(
+        self,
+        messages: AsyncGenerator[bytes],
+        tally: Tally,
+        ejector: Ejector,
+        timeout_s: float | None,
+    ) -> None:
+        self._messages = messages
+        self._tally = tally
+        self._ejector = ejector
+        self._timeout_s = timeout_s
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        """The next message."""
+        try:
+            return await anext(self._messages)
+        except StopAsyncIteration:
+            self._ejector.succeeded(self._tally)
+            raise
+        except StatusError as error:
+            if _is_of_the_reply(error):
+                self._ejector.failed(self._tally, error, self._timeout_s)
+            raise
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Ends the call and raises."""
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended."""
+        await self._messages.aclose()
+
+
+def _is_of_the_reply(error: StatusError) -> bool:
+    """True if `error` cannot have come from a request that streams."""
+    return isinstance(error, BackendError | ConnectionLost | UnreadableReplyError)

@@ -1,0 +1,84 @@
+"""The repeats of calls that a back end has failed (gRFC A6): which, when, and how many at once.
+
+Pure, with the random source as an argument.
+"""
+
+import re
+from random import Random
+
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+
+from gateway.config.retries import RetryPolicy
+from gateway.status import Code, StatusError
+from gateway.upstream.channels.failures import ConnectionLost
+from gateway.upstream.channels.status_details import BackendError
+
+_JITTER = 0.2
+_MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
+
+
+class Retrying:
+    """The policy of one upstream, and its budget.
+
+    With `here`, a call is repeated on the same endpoint if there is no other.
+    """
+
+    def __init__(self, policy: RetryPolicy, random: Random, *, here: bool) -> None:
+        self._policy = policy
+        self._random = random
+        self.here = here
+        self._codes = frozenset(Code[code] for code in policy.retryable_status_codes)
+        self._under_way = 0
+
+    def covers(self, error: StatusError) -> bool:
+        """True if another attempt may succeed after `error`."""
+        return error.code in self._codes or isinstance(error, ConnectionLost)
+
+    def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | None:
+        """Seconds until the next attempt after `error`; None if there is none.
+
+        `attempts` have been made, and `pushed` of them were timed by the back end: its pushback
+        starts the back-off anew (A6). No pause after a lost connection, which is seen at once.
+        """
+        if attempts >= self._policy.max_attempts:
+            return None
+        if isinstance(error, ConnectionLost):
+            return 0.0
+        pushback = error.pushback_ms if isinstance(error, BackendError) else None
+        if pushback is not None:
+            return int(pushback) / 1000 if _MILLISECONDS.fullmatch(pushback) else None
+        return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
+
+    def begin(self, in_flight: int) -> bool:
+        """Takes a repeat from the budget, at so many calls under way; false if it is used up.
+
+        The budget is Envoy's: a share of the calls under way, but always a few.
+        """
+        policy = self._policy
+        if self._under_way >= max(policy.budget_min, in_flight * policy.budget_percent / 100):
+            return False
+        self._under_way += 1
+        return True
+
+    def end(self) -> None:
+        """Gives a repeat back to the budget."""
+        self._under_way -= 1
+
+    def _backoff_s(self, repeats: int) -> float:
+        policy = self._policy
+        backoff_s = policy.initial_backoff_s * policy.backoff_multiplier ** max(0, repeats)
+        jitter = self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        return min(backoff_s, policy.max_backoff_s) * jitter
+
+
+def _retry_delay_s(error: StatusError) -> float:
+    """The delay of a RetryInfo detail; 0 if there is none."""
+    for detail in error.details:
+        if detail.Is(RetryInfo.DESCRIPTOR):
+            try:
+                delay = RetryInfo.FromString(detail.value).retry_delay
+            except DecodeError:
+                return 0.0
+            return float(delay.seconds + delay.nanos / 1e9)
+    return 0.0

@@ -1,0 +1,142 @@
+"""Calls that a back end fails: repeated on another one where that does no harm, and only there."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.status import Code
+from tests.support.balanced import balanced, names, safe
+from tests.support.calls import failure
+from tests.support.grpc_backend import method
+from tests.support.upstream_server import Server
+
+PREVIOUS = "grpc-previous-rpc-attempts"
+
+
+def fail(servers: Sequence[Server], *trailers: tuple[str, str | bytes]) -> None:
+    for one in servers:
+        one.fails_with = grpc.StatusCode.UNAVAILABLE
+        one.trailers = trailers
+        one.calls = 0
+        one.seen.clear()
+
+
+async def test_a_safe_call_that_one_server_fails_is_answered_by_another() -> None:
+    async with balanced(3) as ((bad, *good), channel):
+        fail([bad])
+        answers = [(await channel.call(safe("Name"), b"", [], 5)).message for _ in range(12)]
+        assert set(answers) == {one.name for one in good}
+        assert bad.calls == 4
+        attempts = [seen.get(PREVIOUS) for one in good for seen in one.seen]
+        assert attempts.count("1") == 4
+        assert all(PREVIOUS not in seen for seen in bad.seen)
+
+
+async def test_a_call_that_may_not_be_repeated_is_sent_once() -> None:
+    async with balanced(3) as (servers, channel):
+        fail(servers)
+        for _ in range(6):
+            assert (await failure(channel.call(method("Name"), b"", [], 5))).code is (
+                Code.UNAVAILABLE
+            )
+        assert sum(one.calls for one in servers) == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "attempts"),
+    [({}, 2), ({"retries": "off"}, 1), ({"retry_policy": {"max_attempts": 3}}, 3)],
+)
+async def test_if_all_fail_the_last_status_is_given(
+    settings: dict[str, Any], attempts: int
+) -> None:
+    async with balanced(3, **settings) as (servers, channel):
+        fail(servers)
+        error = await failure(channel.call(safe("Name"), b"", [], 5))
+        assert (error.code, error.message) == (Code.UNAVAILABLE, "as told")
+        assert sorted(one.calls for one in servers) == [0] * (3 - attempts) + [1] * attempts
+
+
+@pytest.mark.parametrize(("settings", "calls"), [({}, 1), ({"retry_policy": {}}, 2)])
+async def test_a_single_server_is_asked_again_only_by_a_policy(
+    settings: dict[str, Any], calls: int
+) -> None:
+    async with balanced(1, **settings) as ((only,), channel):
+        fail([only])
+        assert (await failure(channel.call(safe("Name"), b"", [], 5))).code is Code.UNAVAILABLE
+        assert only.calls == calls
+
+
+async def test_other_statuses_are_not_repeated() -> None:
+    async with balanced(2) as (servers, channel):
+        fail(servers)
+        for one in servers:
+            one.fails_with = grpc.StatusCode.INTERNAL
+        assert (await failure(channel.call(safe("Name"), b"", [], 5))).code is Code.INTERNAL
+        assert sum(one.calls for one in servers) == 1
+
+
+async def test_a_server_may_forbid_the_repeat_or_choose_its_time() -> None:
+    async with balanced(2) as (servers, channel):
+        fail(servers, ("grpc-retry-pushback-ms", "-1"))
+        error = await failure(channel.call(safe("Name"), b"", [], 5))
+        assert sum(one.calls for one in servers) == 1
+        assert "grpc-retry-pushback-ms" not in dict(error.trailers)
+        fail(servers, ("grpc-retry-pushback-ms", "300"))
+        started_s = time.monotonic()
+        await failure(channel.call(safe("Name"), b"", [], 5))
+        assert time.monotonic() - started_s >= 0.3
+        assert sum(one.calls for one in servers) == 2
+
+
+async def test_a_pause_beyond_the_deadline_fails_at_once() -> None:
+    async with balanced(2) as (servers, channel):
+        fail(servers, ("grpc-retry-pushback-ms", "60000"))
+        error = await asyncio.wait_for(failure(channel.call(safe("Name"), b"", [], 30)), 10)
+        assert error.code is Code.UNAVAILABLE
+        assert sum(one.calls for one in servers) == 1
+
+
+async def test_repeats_have_the_time_that_is_left() -> None:
+    async with balanced(2) as ((bad, good), channel):
+        fail([bad], ("grpc-retry-pushback-ms", "300"))
+        good.pause()
+        started_s = time.monotonic()
+        calls = [failure(channel.call(safe("Name"), b"", [], 0.6)) for _ in range(2)]
+        errors = await asyncio.gather(*calls)
+        assert {one.code for one in errors} == {Code.DEADLINE_EXCEEDED}
+        assert time.monotonic() - started_s >= 0.5
+
+
+async def test_the_budget_bounds_the_load_of_an_upstream_that_fails() -> None:
+    policy = {"budget_min": 2, "budget_percent": 0}
+    async with balanced(2, retry_policy=policy) as (servers, channel):
+        fail(servers, ("grpc-retry-pushback-ms", "500"))
+        calls = [failure(channel.call(safe("Name"), b"", [], 5)) for _ in range(20)]
+        await asyncio.gather(*calls)
+        assert sum(one.calls for one in servers) == 22
+        for one in servers:
+            one.fails_with = None
+        assert len(set(await names(channel, 4))) == 2
+
+
+async def test_a_stream_is_repeated_before_its_first_message_only() -> None:
+    stream = method("Names", server_streaming=True)
+    repeatable = safe("Names")
+    repeatable.server_streaming = True
+    async with balanced(2) as ((bad, good), channel):
+        fail([bad])
+        for _ in range(4):
+            reply = await channel.call(repeatable, b"", [], 5)
+            assert reply.messages is not None
+            assert [one async for one in reply.messages] == [good.name] * 3
+        codes = set()
+        for _ in range(2):
+            try:
+                reply = await channel.call(stream, b"", [], 5)
+            except Exception as error:  # noqa: BLE001 - looked at below
+                codes.add(getattr(error, "code", None))
+        assert codes == {Code.UNAVAILABLE}
