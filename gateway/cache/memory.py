@@ -135,6 +135,12 @@ class MemoryCache:
         self._add(entry)
         return True
 
+    def discard(self, key: bytes) -> None:
+        """Removes the entry of a key, if there is one."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._remove(entry)
+
     def drop(self, paths: Collection[str]) -> None:
         """Removes the entries that were reached by any of these paths."""
         for key in self._by_path.keys(paths):

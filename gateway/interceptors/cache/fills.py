@@ -167,6 +167,7 @@ class CallCache:
         keyed = fill.keyed
         times = times_of(reply.metadata, rule, fill.started_s, fill.wall_s)
         if times is None or len(reply.message) > self.options.max_entry_bytes:
+            self.memory.discard(keyed.key)  # a stale one must not outlive what the back end says
             self._note_uncacheable(keyed.key)
             return
         fill.entry = Entry(

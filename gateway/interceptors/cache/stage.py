@@ -181,7 +181,7 @@ class CachedCalls:
                 stale = self._cache.memory.get(look.keyed.key, now_s)
                 if stale is not None and now_s <= stale.times.sie_until_s:
                     return self._reply(look, stale, now_s, "hit")
-            elif not leads and error.code not in _SHARED_FAILURES:
+            if not leads and not _is_for_all(error):
                 return None
         raise error.with_traceback(None)
 
@@ -217,3 +217,10 @@ class CachedCalls:
         if self._cache.options.status:
             nearer = [str(value) for name, value in metadata if name == "cache-status"]
             call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))
+
+
+def _is_for_all(error: StatusError) -> bool:
+    """True if all who wait get this failure: it neither depends on who asks nor sets a cookie."""
+    return error.code in _SHARED_FAILURES and not any(
+        name == "set-cookie" for name, _ in [*error.metadata, *error.trailers]
+    )
