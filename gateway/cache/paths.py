@@ -3,10 +3,8 @@
 Source: RFC 9111 section 4.4 (invalidation), and the parent collection of a resource (AIP-122).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote, urlsplit
-
-from gateway.call import Metadata
 
 
 def normal_path(raw: str) -> str:
@@ -19,7 +17,9 @@ def normal_path(raw: str) -> str:
     return raw.rstrip("/")
 
 
-def changed_paths(raw: str, metadata: Metadata, host: str) -> Collection[str]:
+def changed_paths(
+    raw: str, metadata: Iterable[tuple[str, str | bytes]], host: str
+) -> Collection[str]:
     """Returns the paths whose replies a successful change of `raw` may have changed.
 
     These are the resource, with and without the verb of a custom method (AIP-136); its parent; and

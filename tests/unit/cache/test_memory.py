@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.cache.freshness import Times
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.cache.paths import changed_paths, normal_path
+from gateway.call import Metadata
 from gateway.config.cache import CacheOptions
 
 
@@ -122,5 +123,5 @@ def test_paths_are_spelled_in_one_way() -> None:
 
 def test_a_change_reaches_the_resource_its_parent_and_where_it_points_to() -> None:
     assert changed_paths("/v1/a/1:archive", [], "h") == {"/v1/a/1:archive", "/v1/a/1", "/v1/a"}
-    named = [("location", "https://H/v1/b/2?x=1"), ("content-location", "v1/c")]
+    named: Metadata = [("location", "https://H/v1/b/2?x=1"), ("content-location", "v1/c")]
     assert changed_paths("/v1/a", named, "h") == {"/v1/a", "/v1", "/v1/b/2"}
