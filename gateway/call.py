@@ -101,6 +101,10 @@ class CallHead:
         """Returns the header fields of the request by name, in any letter case."""
         raise NotImplementedError
 
+    def target(self) -> tuple[str, str]:
+        """Returns the HTTP method and the raw path of the request."""
+        raise NotImplementedError
+
 
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
@@ -197,6 +201,11 @@ class Call:
     def headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """The HTTP method and the raw path of the request; both empty if there is none."""
+        return ("", "") if self._head is None else self._head.target()
 
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""

@@ -8,6 +8,8 @@ from gateway.app.credentials import Credentials
 from gateway.call import Handler, Interceptor, chain
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
+from gateway.interceptors.cache.fills import CallCache, Invalidate
+from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idle import IdleLimit
@@ -17,6 +19,7 @@ from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method
+from gateway.schema.idempotency import has_no_side_effects
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.invoke import invoke
@@ -34,6 +37,8 @@ class Guards:
     custom: Sequence[SelectedInterceptor]
     deadlines: Deadlines
     metrics: Metrics | None = None
+    cache: CallCache | None = None
+    """None if no method has its replies stored."""
 
     def chains(
         self,
@@ -77,11 +82,22 @@ class Guards:
         # After authentication, before all stages that use resources. The rate limit comes first: a
         # call that waits for a store must not take a place.
         stages += self.limits.guards(method, policy)
+        cached = self._cached(method)
+        concurrency: list[Interceptor] = []
         if policy.max_concurrent is not None:
-            stages.append(ConcurrencyLimit(method, policy.max_concurrent))
+            concurrency.append(ConcurrencyLimit(method, policy.max_concurrent))
+        if not cached:
+            stages += concurrency
         stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
+        if cached:
+            # After all stages that may reject a call, and after the message, which is in the key. A
+            # stored reply costs the back end nothing, so it takes no place among concurrent calls.
+            stages += [*cached, *concurrency]
+        elif self.cache is not None and not has_no_side_effects(method):
+            streams = method.client_streaming or method.server_streaming
+            stages.append(Invalidate(self.cache, streams=streams))
         if auth.identify is not None:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
@@ -90,3 +106,11 @@ class Guards:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))
         return stages
+
+    def _cached(self, method: Method) -> list[Interceptor]:
+        """The stage that answers calls of `method` with stored replies."""
+        rule = self.policies[method].cache
+        if rule is None or self.cache is None:
+            return []
+        timeout_s = self.deadlines.timeout_s(method, None)
+        return [CachedCalls(self.cache, method, rule, timeout_s=timeout_s)]

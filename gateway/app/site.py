@@ -23,6 +23,7 @@ from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
 from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
+from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
@@ -119,7 +120,8 @@ async def compose(  # noqa: PLR0917 - the parts of a site
             endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
             endpoints.unrecorded.add(PATH)
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
-    guards = Guards(auth, policies, limits, own, deadlines, metrics)
+    cache = _open_cache(config, policies, stack)
+    guards = Guards(auth, policies, limits, own, deadlines, metrics, cache)
     site = Site(
         config,
         transcoder,
@@ -131,7 +133,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         forwarding=forwarding,
         deadlines=deadlines,
     )
-    warnings = [*map(str, transcoder.warnings), *auth.warnings, *_limit_warnings(config, policies)]
+    warnings = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warnings)
 
 
@@ -237,6 +239,15 @@ async def _open_limits(
     return RateLimits(store, config.rate_limits, audit, count=count)
 
 
+def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> CallCache | None:
+    """Opens the cache of calls; None if no method has its replies stored."""
+    if all(policy.cache is None for policy in policies.values()):
+        return None
+    cache = CallCache(config.cache)
+    stack.push_async_callback(cache.close)
+    return cache
+
+
 def counters_url(config: Config) -> str:
     """The URL of the store for counters: shared only as widely as calls are served."""
     if config.rate_limits.store is not None:
@@ -247,8 +258,19 @@ def counters_url(config: Config) -> str:
     return shared
 
 
-def _limit_warnings(config: Config, policies: Policies) -> Sequence[str]:
+def _worker_warnings(config: Config, policies: Policies) -> Sequence[str]:
+    """Warns of duties that each of several workers does alone."""
+    if config.workers == 1:
+        return ()
+    warnings = []
     is_limited = any(policy.rate_limits for policy in policies.values())
-    if is_limited and config.workers != 1 and counters_url(config) == "memory:":
-        return ["warning: each worker counts calls alone; set rate_limits.store to share counters"]
-    return ()
+    if is_limited and counters_url(config) == "memory:":
+        warnings.append(
+            "warning: each worker counts calls alone; set rate_limits.store to share counters"
+        )
+    if any(policy.cache is not None for policy in policies.values()):
+        warnings.append(
+            "warning: each worker stores replies alone: a change through one worker is seen by the "
+            "others only when their replies are no longer fresh"
+        )
+    return warnings

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.config.admin import AdminOptions
 from gateway.config.auth import AuthOptions
+from gateway.config.cache import CacheOptions
 from gateway.config.compat import Compat, with_compat
 from gateway.config.compression import CompressionOptions
 from gateway.config.cors import CorsOptions
@@ -95,6 +96,7 @@ class Config(Section):
     require_policy: bool = False
     """Refuse to start if a served method has no policy, neither in its proto nor in `policies`."""
     rate_limits: RateLimitOptions = RateLimitOptions()
+    cache: CacheOptions = CacheOptions()
     openapi: OpenApiOptions = OpenApiOptions()
     docs: DocsOptions = DocsOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from gateway.config.cache import CacheRule
 from gateway.config.grammar import SCOPE, is_token
 from gateway.config.sections import Seconds, Section, Selector, Words
 
@@ -92,6 +93,9 @@ class PolicyRule(Section):
     """The time limit of a call: the default, and the maximum that a caller can set."""
     redact: tuple[str, ...] | None = None
     """Path variables that no log shows, by field path; `*` for all."""
+
+    cache: CacheRule | None = None
+    """The storage of replies in the gateway; unset, nothing is stored."""
 
     @property
     def asks_for_scopes(self) -> bool:

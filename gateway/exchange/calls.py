@@ -37,9 +37,12 @@ class RequestHead(CallHead):
     ) -> None:
         """Takes `block`: the encoded metadata, or nothing if the call is given its metadata."""
         super().__init__(block)
+        # Not the request itself, which refers to the call that refers to this head.
         self._fields = request.fields
         self._peer = request.peer
         self._id = request.id
+        self._method = request.method
+        self._path = request.path
         self._rules = rules
         self._forwarding = forwarding
 
@@ -55,6 +58,10 @@ class RequestHead(CallHead):
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""
         return self._fields.by_name
+
+    def target(self) -> tuple[str, str]:
+        """Returns the HTTP method and the raw path of the request."""
+        return self._method, self._path
 
 
 class CallFactory:

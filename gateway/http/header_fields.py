@@ -25,6 +25,7 @@ _USER_AGENT: Final = istr("User-Agent")
 _LISTS: Final = (
     _ACCEPT,
     _ACCEPT_ENCODING,
+    istr("Cache-Control"),
     istr("Access-Control-Request-Headers"),
     _CONTENT_ENCODING,
     _EXPECT,

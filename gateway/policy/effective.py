@@ -9,6 +9,7 @@ from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.schema.catalog import Method, Schema
+from gateway.schema.idempotency import has_no_side_effects
 
 Policies = Mapping[Method, MethodPolicy]
 
@@ -30,6 +31,7 @@ def effective_policies(schema: Schema, rules: Sequence[PolicyRule]) -> Policies:
     policies = {method: merged(of_method) for method, of_method in stated.items()}
     for method, policy in policies.items():
         _check_redacted(method, policy)
+        _check_cached(method, policy)
     return policies
 
 
@@ -73,9 +75,35 @@ def summary(policy: MethodPolicy) -> str:
         words.append(f"{policy.max_concurrent} at once")
     if policy.timeout_s is not None:
         words.append(f"{policy.timeout_s:g}s")
+    if policy.cache is not None:
+        ttl = "" if policy.cache.ttl_s is None else f" {policy.cache.ttl_s:g}s"
+        words.append(f"cached{ttl} ({policy.cache.scope})")
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)
+
+
+def _check_cached(method: Method, policy: MethodPolicy) -> None:
+    """Rejects the storage of replies of a method that may change something.
+
+    Raises:
+        PolicyError: the method streams, or has side effects.
+    """
+    if policy.cache is None:
+        return
+    if method.client_streaming or method.server_streaming:
+        reason = f"it is {method.kind}, and only replies of one message can be stored"
+    elif not has_no_side_effects(method):
+        reason = (
+            "it may have side effects: expected a method whose HTTP rules are all GET, or with "
+            "option idempotency_level = NO_SIDE_EFFECTS"
+        )
+    else:
+        return
+    raise PolicyError(
+        f"{method.full_name}: cache: {reason}; cache: {{disabled: true}} excludes it from a rule "
+        "for several methods"
+    )
 
 
 def _check_redacted(method: Method, policy: MethodPolicy) -> None:

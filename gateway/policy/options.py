@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.config.cache import CacheRule
 from gateway.config.kinds import shown
 from gateway.config.policy import PolicyRule, RateLimit, ScopesRule
 from gateway.schema.catalog import Method, Schema
@@ -48,6 +49,8 @@ class MethodPolicy:
     """The default and the maximum of the seconds that a call may take."""
     redact: frozenset[str] = frozenset()
     """Field paths of path variables that no log shows; `*` for all."""
+    cache: CacheRule | None = None
+    """The storage of its replies; None to store nothing."""
     is_stated: bool = False
     """True if the proto or the configuration states any key of it."""
 
@@ -56,16 +59,21 @@ def merged(rules: Iterable[PolicyRule]) -> MethodPolicy:
     """Merges the rules of one method key by key; later rules are stronger.
 
     Anonymous callers and scopes exclude each other: the later of the two takes back the earlier.
+    The rules for storage are merged key by key, too.
     """
     values: dict[str, Any] = {}
+    cache: CacheRule | None = None
     for rule in rules:
         if rule.anonymous:
             values.pop("scopes", None)
         elif rule.asks_for_scopes:
             values.pop("anonymous", None)
+        if rule.cache is not None:
+            cache = rule.cache if cache is None else cache.with_later(rule.cache)
         stated = ((key, value) for key, value in rule if value is not None)
         values.update((key, value) for key, value in stated if key != "selector")
     is_stated = bool(values)
+    values["cache"] = None if cache is None or cache.disabled else cache
     scopes = values.pop("scopes", ScopesRule())
     redact = values.pop("redact", ())
     return MethodPolicy(

@@ -1,4 +1,4 @@
-"""The methods that may be sent to a back end twice."""
+"""The methods that may be sent to a back end twice, and those without side effects."""
 
 from google.protobuf.descriptor_pb2 import MethodOptions
 
@@ -16,5 +16,20 @@ def may_repeat(method: Method) -> bool:
     level = MethodOptions.FromString(method.options[1]).idempotency_level
     if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
         return level in _SAFE_LEVELS
+    return _only_reads(method)
+
+
+def has_no_side_effects(method: Method) -> bool:
+    """True if a call of `method` changes nothing, so that its reply can be sent to others.
+
+    It decides as `may_repeat`, but IDEMPOTENT methods change something.
+    """
+    level = MethodOptions.FromString(method.options[1]).idempotency_level
+    if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
+        return level == MethodOptions.NO_SIDE_EFFECTS
+    return _only_reads(method)
+
+
+def _only_reads(method: Method) -> bool:
     rules = method.rules
     return bool(rules) and all(rule.http_method == "GET" and not rule.body for rule in rules)

@@ -16,7 +16,7 @@ DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
 default_policy: _descriptor.FieldDescriptor
 
 class Policy(_message.Message):
-    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact")
+    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache")
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class Policy(_message.Message):
     MAX_CONCURRENT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     REDACT_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
     anonymous: bool
     scopes: Scopes
     rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
@@ -31,7 +32,36 @@ class Policy(_message.Message):
     max_concurrent: int
     timeout: _duration_pb2.Duration
     redact: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ...) -> None: ...
+    cache: Cache
+    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ...) -> None: ...
+
+class Cache(_message.Message):
+    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled")
+    class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SCOPE_UNSPECIFIED: _ClassVar[Cache.Scope]
+        PRINCIPAL: _ClassVar[Cache.Scope]
+        SHARED: _ClassVar[Cache.Scope]
+        ANONYMOUS: _ClassVar[Cache.Scope]
+    SCOPE_UNSPECIFIED: Cache.Scope
+    PRINCIPAL: Cache.Scope
+    SHARED: Cache.Scope
+    ANONYMOUS: Cache.Scope
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    VARY_FIELD_NUMBER: _ClassVar[int]
+    SWR_FIELD_NUMBER: _ClassVar[int]
+    SIE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_CONTROL_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    ttl: _duration_pb2.Duration
+    scope: Cache.Scope
+    vary: _containers.RepeatedScalarFieldContainer[str]
+    swr: _duration_pb2.Duration
+    sie: _duration_pb2.Duration
+    request_control: bool
+    disabled: bool
+    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ...) -> None: ...
 
 class Scopes(_message.Message):
     __slots__ = ("any", "all")

@@ -1,11 +1,13 @@
 """Policies: what options say, and what becomes of parts that speak of one method."""
 
+import re
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from pydantic import BaseModel
 
+from gateway.config.cache import CacheRule, CacheScope
 from gateway.config.policy import CountBy, LimitAlgorithm, PolicyRule, RateLimit, ScopesRule
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.schema.catalog import build_schema
@@ -168,3 +170,28 @@ def test_of_what_excludes_itself_the_last_counts(
     policy = merged(parts)
     assert policy.anonymous is anonymous
     assert set(policy.scopes_all) == scopes
+
+
+def test_storage_is_stated_key_by_key() -> None:
+    stated = "cache: {ttl: {seconds: 1} scope: SHARED vary: 'X-Tenant' sie: {nanos: 500000000}}"
+    (of_service, of_method) = parts_of(descriptor_set(shop=PROTO % stated))
+    later = PolicyRule(selector="*", cache=CacheRule(ttl_s=9))
+    expected = CacheRule(ttl_s=9, scope=CacheScope.SHARED, vary=("x-tenant",), sie_s=0.5)
+    assert merged([of_service, of_method, later]).cache == expected
+    nothing = PolicyRule(selector="*", cache=CacheRule(disabled=True))
+    assert merged([of_method, nothing]).cache is None
+    assert merged([of_method, nothing]).is_stated
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ("ttl: {}", "cache.ttl: expected more than nothing, got 0 s"),
+        ("vary: 'a b'", "cache.vary: 'a b' is no name of metadata, such as accept-language"),
+        ("vary: 'Accept'", "cache.vary: accept has no effect on what is stored: leave it out"),
+        ("scope: 9", "cache.scope: this gateway does not know the value 9"),
+    ],
+)
+def test_a_rule_for_storage_that_cannot_be_is_refused(stated: str, why: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(why)):
+        policy(f"cache: {{{stated}}}")

@@ -1,0 +1,57 @@
+"""Parses Cache-Control (RFC 9111 section 5.2)."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+Directives = Mapping[str, str]
+"""The argument of each directive, by lower-case name; empty without one."""
+
+MOST_S: Final = 2**31
+"""RFC 9111 section 1.2.2: a larger number of seconds counts as this one."""
+_TIMES: Final = ("max-age", "s-maxage")
+_LONGEST: Final = 8 * 1024
+# RFC 9110 section 5.6.2 and 5.6.4: a token, and a token or a quoted string as its argument.
+_ONE: Final = re.compile(
+    r"[ \t,]*+([!#$%&'*+\-.^_`|~0-9A-Za-z]++)(?:[ \t]*+=[ \t]*+"
+    r'(?:"((?:[^"\\]|\\.)*+)"|([!#$%&\'*+\-.^_`|~0-9A-Za-z]*+)))?[^,"]*+'
+)
+
+
+def parse_directives(values: Iterable[str]) -> Directives:
+    """Parses all lines of Cache-Control.
+
+    Of a time that is stated twice, or that is not a number, nothing is kept but "0": stale at once
+    (RFC 9111 section 4.2.1). A text that cannot be read to its end counts as `no-store`.
+    """
+    found: dict[str, str] = {}
+    for text in values:
+        if len(text) > _LONGEST:
+            return {"no-store": ""}
+        at = 0
+        while at < len(text):
+            one = _ONE.match(text, at)
+            if one is None:
+                if text[at:].strip(" \t,"):
+                    found["no-store"] = ""
+                break
+            name = one[1].lower()
+            argument = one[3] or "" if one[2] is None else re.sub(r"\\(.)", r"\1", one[2])
+            if name in _TIMES and name in found and found[name] != argument:
+                argument = "0"
+            found[name] = argument
+            at = one.end()
+    return found
+
+
+def seconds(directives: Directives, name: str) -> int | None:
+    """Returns the seconds of a directive; None if it is absent, 0 if it is malformed."""
+    text = directives.get(name)
+    return None if text is None else delta_seconds(text) or 0
+
+
+def delta_seconds(text: str) -> int | None:
+    """Parses a number of seconds (RFC 9111 section 1.2.2); None if it is malformed."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return MOST_S if len(text.lstrip("0")) > 10 else min(int(text), MOST_S)

@@ -1,0 +1,81 @@
+"""Settings of the cache of calls."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gateway.config.grammar import is_token
+from gateway.config.sections import Bytes, Seconds, Section
+
+# The gateway chooses the representation itself; the reply of a back end depends on neither.
+_NOT_TO_VARY_BY = ("accept", "accept-encoding")
+
+
+class CacheScope(StrEnum):
+    """The callers who get one stored reply."""
+
+    PRINCIPAL = "principal"
+    SHARED = "shared"
+    ANONYMOUS = "anonymous"
+
+
+class CacheRule(Section):
+    """The storage of the replies of some methods; a key that it omits is set by earlier rules."""
+
+    ttl_s: Seconds | None = None
+    """The time for which a reply is fresh if its back end does not say it; if unset, such replies
+    are not stored."""
+    scope: CacheScope = CacheScope.PRINCIPAL
+    """principal: each caller has replies of their own; shared: all callers get the same, and back
+    ends do not learn who calls; anonymous: only calls without a credential are stored."""
+    vary: tuple[str, ...] = ()
+    """The metadata of the request that a reply may depend on, by the name that back ends see. No
+    other metadata of the client reaches a method whose replies are stored."""
+    swr_s: Seconds | None = None
+    """The time after `ttl_s` in which a reply is still sent while it is fetched anew
+    (stale-while-revalidate)."""
+    sie_s: Seconds | None = None
+    """The time after `ttl_s` in which a reply is sent if the back end fails (stale-if-error)."""
+    request_control: bool = False
+    """Obey `no-cache`, `max-age` and `min-fresh` of clients, who can then load back ends at will.
+    `no-store` and `only-if-cached` are always obeyed."""
+    disabled: bool = False
+    """True to store nothing, although an earlier rule says so."""
+
+    @field_validator("vary")
+    @classmethod
+    def _names_of_metadata(cls, vary: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(sorted({name.lower() for name in vary}))
+        for name in names:
+            if not is_token(name):
+                raise ValueError(f"{name!r} is no name of metadata, such as accept-language")
+            if name in _NOT_TO_VARY_BY:
+                raise ValueError(f"{name} has no effect on what is stored: leave it out")
+        return names
+
+    def with_later(self, later: "CacheRule") -> "CacheRule":
+        """Returns this rule with the keys that a later rule states."""
+        stated = {name: getattr(later, name) for name in later.model_fields_set}
+        return self.model_copy(update=stated)
+
+
+class CacheOptions(Section):
+    """The memory in which each worker stores replies of methods with `policies[].cache`."""
+
+    memory_bytes: Bytes = 64 * 1024 * 1024
+    """The size limit of all stored replies, in each worker."""
+    max_entry_bytes: Bytes = 1024 * 1024
+    """The size limit of a stored reply; a larger one is not stored."""
+    principal_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """The largest part of `memory_bytes` that the replies of one principal take."""
+    collapse_wait_s: Seconds = 5.0
+    """The longest wait of a call for the reply to an equal call under way; then it goes alone."""
+    status: bool = True
+    """Send `Cache-Status` (RFC 9211), which says how the cache answered."""
+
+    @model_validator(mode="after")
+    def _an_entry_fits(self) -> Self:
+        if self.max_entry_bytes > self.memory_bytes:
+            raise ValueError("max_entry_bytes: expected at most memory_bytes")
+        return self

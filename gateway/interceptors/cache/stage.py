@@ -1,0 +1,226 @@
+"""Answers calls from the cache, and stores the replies to others.
+
+Sources: RFC 9111 (caching), RFC 5861 (stale replies), RFC 9211 (Cache-Status).
+"""
+
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from gateway.cache.directives import Directives, parse_directives, seconds
+from gateway.cache.keys import KeyedCall, KeyMaker
+from gateway.cache.memory import Entry
+from gateway.cache.paths import normal_path
+from gateway.call import Call, Deadline, Handler, Metadata, Reply
+from gateway.config.cache import CacheRule, CacheScope
+from gateway.interceptors.cache.fills import CallCache, Fill
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError
+
+_now_s: Final = time.monotonic
+
+_NOTHING: Final[Directives] = {}
+_FORWARDED: Final = ("x-request-id", "traceparent")
+# A reply that is stale is better than one of these (RFC 5861 section 4).
+_SERVER_FAILURES: Final = frozenset(
+    {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS}
+)
+# A failure that all who wait for a call get: it does not depend on who asked.
+_SHARED_FAILURES: Final = _SERVER_FAILURES | {Code.NOT_FOUND}
+_MOST_TURNS: Final = 2
+_CONDITIONS: Final = ("If-Match", "If-Unmodified-Since")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A call that the cache may answer."""
+
+    call: Call
+    proceed: Handler
+    keyed: KeyedCall
+    path: str
+    reads: bool
+    """True for GET and HEAD, whose responses have an age (RFC 9110 section 9.3.3)."""
+
+
+class CachedCalls:
+    """Answers the calls of one method from the cache.
+
+    It stands behind all stages that may reject a call, and before those that forward it.
+    """
+
+    def __init__(
+        self, cache: CallCache, method: Method, rule: CacheRule, *, timeout_s: float
+    ) -> None:
+        """`timeout_s` is the time that a call to the back end may take, whoever waits for it."""
+        self._cache = cache
+        self._method = method
+        self._rule = rule
+        self._keys = KeyMaker(method, rule)
+        self._timeout_s = timeout_s
+        self._is_shared = rule.scope is CacheScope.SHARED
+        self._admits_principals = rule.scope is not CacheScope.ANONYMOUS
+        self._reads_authorization = self._is_shared or "authorization" in rule.vary
+
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Returns a stored reply, or that of the back end.
+
+        Raises:
+            StatusError: UNAVAILABLE with HTTP status 504 if only a stored reply is wanted and there
+                is none (RFC 9111 section 5.2.1.7); and what the back end fails with.
+        """
+        headers = call.headers
+        stated = headers.get("Cache-Control")
+        wanted = _NOTHING if stated is None else parse_directives((stated,))
+        keyed = self._keyed(call)
+        if keyed is None:
+            return self._pass(call, proceed, "bypass", wanted)
+        http_method, raw_path = call.target
+        path = normal_path(raw_path)
+        look = _Lookup(call, proceed, keyed, path, http_method in ("GET", "HEAD"))
+        now_s = _now_s()
+        entry = self._cache.memory.get(keyed.key, now_s)
+        if entry is not None and not self._cache.memory.has_path(entry, path):
+            return self._pass(call, proceed, "bypass", wanted)
+        if entry is not None and self._may_send(entry, wanted, now_s):
+            if now_s > entry.times.fresh_until_s:
+                self._cache.refresh(keyed, path, self._rule, partial(self._start, look))
+            return self._hit(look, entry, now_s)
+        if "no-store" in wanted:
+            return self._pass(call, proceed, "request", wanted)
+        if "only-if-cached" in wanted or self._cache.is_uncacheable(keyed.key):
+            return self._pass(call, proceed, "bypass", wanted)
+        why = "uri-miss"
+        if entry is not None:
+            why = "request" if now_s <= entry.times.fresh_until_s else "stale"
+        return self._fetch(look, why)
+
+    def _keyed(self, call: Call) -> KeyedCall | None:
+        """Returns the key of a call; None if the cache must not answer it."""
+        principal = call.principal
+        headers = call.headers
+        if principal is not None:
+            if not self._admits_principals:
+                return None
+        elif not self._reads_authorization and "Authorization" in headers:
+            return None  # RFC 9111 section 3.5: the back end may know who calls
+        if any(name in headers for name in _CONDITIONS):
+            return None  # the back end evaluates these (RFC 9111 section 4.3.2)
+        metadata = call.metadata if self._rule.vary else []
+        return self._keys.keyed(call.decoded, principal, metadata)
+
+    def _may_send(self, entry: Entry, wanted: Directives, now_s: float) -> bool:
+        times = entry.times
+        if wanted and self._rule.request_control:
+            if "no-cache" in wanted:
+                return False
+            most_s, least_s = seconds(wanted, "max-age"), seconds(wanted, "min-fresh")
+            if most_s is not None and now_s - times.born_s > most_s:
+                return False
+            if least_s is not None and times.fresh_until_s - now_s < least_s:
+                return False
+        return now_s <= max(times.fresh_until_s, times.swr_until_s)
+
+    async def _hit(self, look: _Lookup, entry: Entry, now_s: float, note: str = "hit") -> Reply:
+        return self._reply(look, entry, now_s, note)
+
+    async def _pass(self, call: Call, proceed: Handler, why: str, wanted: Directives) -> Reply:
+        """Forwards a call as it is, and stores nothing."""
+        if "only-if-cached" in wanted:
+            raise StatusError(
+                Code.UNAVAILABLE,
+                "there is no stored reply, and the request has Cache-Control: only-if-cached",
+                http_status=504,
+            )
+        reply = await proceed(call)
+        self._state(call, reply.metadata, f"fwd={why}")
+        return reply
+
+    async def _fetch(self, look: _Lookup, why: str) -> Reply:
+        """Returns the reply of the back end, by a call of its own or one that is under way."""
+        for _ in range(_MOST_TURNS):
+            fill = self._cache.under_way(look.keyed.key, look.path)
+            leads = fill is None
+            if fill is None:
+                start = partial(self._start, look)
+                fill = self._cache.begin(look.keyed, look.path, self._rule, start)
+            ended = await self._cache.wait(
+                fill, None if leads else self._cache.options.collapse_wait_s
+            )
+            if not ended:
+                break
+            reply = self._outcome(look, fill, why, leads=leads)
+            if reply is not None:
+                return reply
+            if fill.error is None:  # the reply is for one caller: all others go at once
+                break
+        return await self._pass(look.call, look.proceed, why, _NOTHING)
+
+    def _outcome(self, look: _Lookup, fill: Fill, why: str, *, leads: bool) -> Reply | None:
+        """Returns the reply of a call that has ended; None if it is not for this caller.
+
+        Raises:
+            StatusError: the call has failed, and there is no stale reply.
+        """
+        note = f"fwd={why}{'; stored' if fill.is_stored else ''}{'' if leads else '; collapsed'}"
+        if fill.entry is not None:
+            # To the first caller it is as old as the back end says: it has not been stored.
+            now_s = fill.started_s if leads else _now_s()
+            return self._reply(look, fill.entry, now_s, note)
+        error = fill.error
+        if error is None:
+            if leads and fill.reply is not None:
+                self._state(look.call, fill.reply.metadata, note)
+                return fill.reply
+            return None
+        if isinstance(error, StatusError):
+            if error.code in _SERVER_FAILURES:
+                now_s = _now_s()
+                stale = self._cache.memory.get(look.keyed.key, now_s)
+                if stale is not None and now_s <= stale.times.sie_until_s:
+                    return self._reply(look, stale, now_s, "hit")
+            if not leads and not _is_for_all(error):
+                return None
+        raise error.with_traceback(None)
+
+    def _start(self, look: _Lookup) -> tuple[Call, Handler]:
+        """Makes the call to the back end: with what the key contains, and no more."""
+        call, keyed = look.call, look.keyed
+        traced = [one for one in call.metadata if one[0] in _FORWARDED]
+        own = Call(
+            self._method,
+            message=keyed.message,
+            metadata=[*keyed.metadata, *traced],
+            headers={},
+            deadline=Deadline(_now_s() + self._timeout_s),
+            peer=call.peer,
+        )
+        if not self._is_shared:
+            own.principal = call.principal
+        return own, look.proceed
+
+    def _reply(self, look: _Lookup, entry: Entry, now_s: float, note: str) -> Reply:
+        """Makes a reply of an entry, with copies of its lists: later stages may change them."""
+        metadata = list(entry.metadata)
+        if note == "hit":
+            note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
+        age_s = int(max(0.0, now_s - entry.times.born_s))
+        if look.reads and (age_s or note.startswith("hit")):
+            look.call.response_headers.append(("Age", str(age_s)))
+        self._state(look.call, metadata, note)
+        return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+
+    def _state(self, call: Call, metadata: Metadata, note: str) -> None:
+        """Adds Cache-Status, behind those of caches that are nearer to the back end."""
+        if self._cache.options.status:
+            nearer = [str(value) for name, value in metadata if name == "cache-status"]
+            call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))
+
+
+def _is_for_all(error: StatusError) -> bool:
+    """True if all who wait get this failure: it neither depends on who asks nor sets a cookie."""
+    return error.code in _SHARED_FAILURES and not any(
+        name == "set-cookie" for name, _ in [*error.metadata, *error.trailers]
+    )
