@@ -7,6 +7,9 @@ runs as machine code, with one worker, its default settings, and its access log 
 Callgrind writes its counts and sets them to zero twice: after N requests, and after 2N more. The
 difference of the two, by N, is the cost of one request: what does not depend on requests (timers,
 the writing of the counts) is in both. The requests are made from a seed: they are always the same.
+
+They come one after another, on one connection. With several connections, requests share turns of
+the event loop and writes, which costs less for each; but how many do depends on the machine.
 """
 
 import argparse
@@ -30,9 +33,7 @@ from benchmarks.sample import HERE, item_of_1_kb
 
 FORMS = ("same", "varied", "404", "post")
 """Same: one request again and again. The others differ in path, trace and request id."""
-_CONNECTIONS = 32
-_ROUNDS = 10
-_WARM_UP_ROUNDS = 10
+_REQUESTS = 320
 _START_S = 300  # under callgrind, all takes many times as long
 _BROWSER = {
     "Accept": "application/json, text/plain, */*",
@@ -75,8 +76,10 @@ def requests(form: str) -> Iterator[Request]:
             yield request
 
 
-def count(form: str, code: Path) -> int:
+def count(form: str, code: Path, connections: int) -> int:
     """The instructions of a request of one form; `code` is a folder with a compiled gateway.
+
+    One request at a time is sent on each of the kept connections, to all of them at once.
 
     Raises:
         MissingError: valgrind is missing, cannot be controlled, or the gateway does not start.
@@ -86,35 +89,34 @@ def count(form: str, code: Path) -> int:
     with backend() as target:
         command, port = python_gateway(target)
         counts = OUT / f"callgrind-{port}"
-        measured = [
-            "env",
-            "PYTHONSAFEPATH=1",
-            "PYTHONHASHSEED=1",
-            f"PYTHONPATH={code}:{HERE.parent}",
-        ]
+        path = f"PYTHONPATH={code}:{HERE.parent}"
+        measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]
         measured += ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
         measured += [f"--callgrind-out-file={counts}", *command]
-        with running(measured, port, start_s=_START_S) as pid, _connected(port) as connections:
-            made = requests(form)
+        with (
+            running(measured, port, start_s=_START_S) as pid,
+            _connected(port, connections) as clients,
+        ):
+            made, rounds = requests(form), max(_REQUESTS // connections, 1)
             status = 404 if form == "404" else 200
-            _send(connections, made, status, _WARM_UP_ROUNDS)
+            _send(clients, made, status, rounds)
             _control(pid, "instrumentation", "on")
-            _send(connections, made, status, 2)  # callgrind translates the code anew
+            _send(clients, made, status, rounds)  # callgrind translates the code anew
             _control(pid, "zero")
-            _send(connections, made, status, _ROUNDS)
+            _send(clients, made, status, rounds)
             _control(pid, "dump")
-            _send(connections, made, status, 2 * _ROUNDS)
+            _send(clients, made, status, 2 * rounds)
             _control(pid, "dump")
         once, twice = (_total(counts.with_name(f"{counts.name}.{number}")) for number in (1, 2))
-        return (twice - once) // (_ROUNDS * _CONNECTIONS)
+        return (twice - once) // (rounds * connections)
 
 
 @contextmanager
-def _connected(port: int) -> Iterator[Sequence[HTTPConnection]]:
+def _connected(port: int, number: int) -> Iterator[Sequence[HTTPConnection]]:
     with ExitStack() as stack:
         yield [
             stack.enter_context(closing(HTTPConnection("127.0.0.1", port, timeout=60)))
-            for _ in range(_CONNECTIONS)
+            for _ in range(number)
         ]
 
 
@@ -158,15 +160,20 @@ def main() -> int:
         metavar="FOLDER",
         help="a gateway that is compiled already (python -m tools.machine_code FOLDER)",
     )
+    parser.add_argument(
+        "--connections", type=int, default=1, help="kept ones, each with a request at a time"
+    )
     options = parser.parse_args()
     unknown = [form for form in options.forms if form not in FORMS]
     if unknown:
         parser.error(f"no form is named {unknown[0]}; expected some of: {', '.join(FORMS)}")
+    if options.connections < 1:
+        parser.error(f"--connections must be 1 or more, got {options.connections}")
     table = Table("request", "instructions", title="Instructions of a request", box=None)
     try:
         code = options.code.resolve() if options.code else compiled()
         for form in options.forms or FORMS:
-            table.add_row(form, f"{count(form, code):,}")
+            table.add_row(form, f"{count(form, code, options.connections):,}")
     except MissingError as missing:
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
