@@ -75,7 +75,7 @@ def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream:
 
     It runs as machine code, if that can be compiled.
     """
-    command, port = _python_gateway(backend, settings, **upstream)
+    command, port = python_gateway(backend, settings, **upstream)
     place = _machine_code()
     if place is None:
         return command, port
@@ -95,10 +95,10 @@ def _machine_code() -> Path | None:
 def _beside_machine_code(backend: str) -> Start:
     if _machine_code() is None:
         raise MissingError(f"{OURS} is that already")
-    return _python_gateway(backend)
+    return python_gateway(backend)
 
 
-def _python_gateway(
+def python_gateway(
     backend: str, settings: Mapping[str, Any] | None = None, **upstream: object
 ) -> Start:
     port = free_port()
@@ -191,8 +191,14 @@ def backend() -> Iterator[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, core: str = GATEWAY_CORE) -> Iterator[int]:
-    """Runs a process on a core until it answers on its port; yields its pid, and ends it."""
+def running(
+    command: Sequence[str], port: int, core: str = GATEWAY_CORE, *, start_s: float = 30.0
+) -> Iterator[int]:
+    """Runs a process on a core; yields its pid once it answers on its port, and ends it.
+
+    Raises:
+        MissingError: it does not answer within `start_s`.
+    """
     OUT.mkdir(exist_ok=True)
     (OUT / "access.log").write_bytes(b"")  # emptied: it grows by a hundred megabytes per run
     environment = os.environ | {"GOMAXPROCS": "1", "PYTHONPATH": str(HERE.parent)}
@@ -204,7 +210,7 @@ def running(command: Sequence[str], port: int, core: str = GATEWAY_CORE) -> Iter
             ["taskset", "-c", core, *command], stdout=output, stderr=output, env=environment
         )
         try:
-            _wait_for(port, process, log)
+            _wait_for(port, process, log, start_s)
             yield process.pid
         finally:
             _end(process)
@@ -219,8 +225,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path, start_s: float) -> None:
+    until_s = time.monotonic() + start_s
+    while time.monotonic() < until_s:
         if process.poll() is not None:
             raise MissingError(f"{process.args!r} ended early; its output is in {log}")
         with socket.socket() as probe:

@@ -1,10 +1,13 @@
 """Request ids: the client's id if it is well-formed, otherwise a new one."""
 
-import re
 import secrets
 from typing import Final
 
-_WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+_MOST_CHARACTERS: Final = 128
+# Letters, digits, and `.`, `_`, `-` stay; every other byte, also NUL, becomes another one. A
+# translation costs less than a pattern.
+_CHARACTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+_WELL_FORMED: Final = bytes([b if b in _CHARACTERS else (0 if b else 1) for b in range(256)])
 
 
 class RequestIds:
@@ -16,7 +19,9 @@ class RequestIds:
 
     def choose(self, offered: str | None) -> str:
         """Returns `offered` if it is well-formed, otherwise a new id."""
-        if offered is not None and _WELL_FORMED.fullmatch(offered):
-            return offered
+        if offered and len(offered) <= _MOST_CHARACTERS and offered.isascii():
+            data = offered.encode()
+            if data.translate(_WELL_FORMED) == data:
+                return offered
         self._number += 1
         return f"{self._prefix}-{self._number}"

@@ -48,6 +48,9 @@ def parse_integer(text: str) -> int | None:
     Raises:
         ValueError: the text is not a number.
     """
+    # Most are a few digits, which are recognised without a pattern.
+    if len(text) < _MOST_DIGITS and text.isdigit() and text.isascii() and text[0] != "0":
+        return int(text)
     if _INTEGER.fullmatch(text):
         return int(text)
     found = _NUMBER.fullmatch(text)

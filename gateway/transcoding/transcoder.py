@@ -8,6 +8,8 @@ message (`stream_decoder`: the messages of a stream), `encoder` makes the encode
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from json import JSONEncoder
+from json.encoder import encode_basestring
+from typing import Final
 
 from gateway.config.json import Excess
 from gateway.config.model import Config
@@ -56,6 +58,10 @@ from gateway.transcoding.streams.framing import (
 from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_parameters
 
 logger = logging.getLogger("gateway.transcoding")
+
+_AIP193: Final = ErrorShape.AIP193
+# By number, because the name of a member of an enum is computed by Python code.
+_CODE_NAMES: Final = [code.name for code in Code]
 
 
 class RulesError(StartUpError):
@@ -109,6 +115,7 @@ class Transcoder:
         """True if requests may have system parameters."""
         self._other_forms: dict[tuple[Binding, JsonForm], Encode] = {}
         indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
+        self._is_compact = indent is None
         # Reuse one encoder: json.dumps would make one for each failure, half of its time.
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
@@ -253,8 +260,11 @@ class Transcoder:
         """Writes the JSON of a failure; never raises."""
 
         def write(failure: StatusError) -> bytes:
-            details = self._codec.details_to_json(failure.details)
-            text = self._write(error_document(shape, failure, details))
+            if shape is _AIP193 and self._is_compact and not failure.details:
+                text = _aip193_text(failure)
+            else:
+                details = self._codec.details_to_json(failure.details)
+                text = self._write(error_document(shape, failure, details))
             # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
             return text.encode("utf-8", "replace")
 
@@ -293,6 +303,12 @@ class Transcoder:
         encode = response_encoder(binding, self._codec, self._values)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan
+
+
+def _aip193_text(error: StatusError) -> str:
+    """Returns what `error_document` of a failure without details is as JSON: the usual case."""
+    message, status = encode_basestring(error.message), _CODE_NAMES[error.code]
+    return f'{{"error":{{"code":{error.http_status},"message":{message},"status":"{status}"}}}}'
 
 
 def _wrapped(encode: Encode) -> Encode:

@@ -2,7 +2,7 @@
 
 Most requests have heads of known lines: they, or other requests, have sent the same lines before.
 A parsed line is shared with all that was made of it, so that only the lines that differ cost more
-than a comparison. This avoids a third of the cost of a small request.
+than a comparison. `docs/performance.md` says what this saves.
 
 The result is always the same as the parser's. The request is complete and alone in one read; its
 request line has an unambiguous form; and each line is one that the parser accepts, and that says

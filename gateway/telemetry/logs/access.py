@@ -4,13 +4,12 @@ A request only appends its record to a queue. The writer's thread formats the li
 """
 
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from logging import ERROR, INFO, WARNING
 from typing import Final
 
+from gateway.call import Principal
 from gateway.config.log import LogOptions
 from gateway.status import Code
 from gateway.telemetry.logs.levels import Levels
@@ -26,19 +25,24 @@ from gateway.telemetry.logs.line_format import (
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
+from gateway.telemetry.trace_context import parse_traceparent
 from gateway.transcoding.binding import Binding
 
 SCOPE: Final = "gateway.access"
 
 # The HTTP methods that OpenTelemetry lists. Other methods are not used as values: a client could
 # create any number of them.
-_METHODS: Final = frozenset(
-    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
-)
-# W3C Trace Context section 3.2; version ff and ids of zeros are invalid.
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
-)
+_METHODS: Final = {
+    name: f'"http.request.method":"{name}"'
+    for name in (
+        *("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS"),
+        *("PATCH", "POST", "PUT", "TRACE", "QUERY"),
+    )
+}
+# By number, because the hash and the name of a member of an enum are computed by Python code.
+_CODES: Final = [f',"rpc.response.status_code":"{code.name}"' for code in Code]
+_MOST_REMEMBERED: Final = 512
+_LONGEST_REMEMBERED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
+        self._shown = _ShownTexts()
+        self._rpcs: dict[Binding, str] = {}
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
     def line(self, record: Record) -> str:
@@ -92,22 +98,46 @@ class AccessLines:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
         if record.traceparent:
             rest += _trace(record.traceparent)
-        principal = record.principal
-        if principal is not None:
-            rest += _identity(
-                principal.name, principal.client, principal.kind, principal.credential
-            )
+        if record.principal is not None:
+            rest += self._identity(record.principal)
         if self._headers:
             rest += _headers(self._headers, record.headers)
+        shown = self._shown
         return (
             f'{{"timestamp":"{instant(record.at_s)}"'
-            f",{_outcome(severity, record.method, binding, status, code)}"
+            f',"severity_text":"{SEVERITIES[severity]}","scope.name":"{SCOPE}",'
+            f"{_http_method(record.method)}{self._rpc(binding)}"
+            f',"http.response.status_code":{status}{_CODES[code]}'
             f',"url.path":{_safe(path)},"http.server.request.duration":{seconds(duration_s)}'
             f',"http.request.body.size":{record.request_bytes}'
             f',"http.response.body.size":{record.response_bytes}'
-            f"{_caller(record.client, record.peer, record.user_agent)}"
+            f',"client.address":{shown.of(record.client)}'
+            f',"network.peer.address":{shown.of(record.peer)}'
+            f',"user_agent.original":{shown.of(record.user_agent)}'
             f',"gateway.request.id":{_safe(record.request_id)}{rest}}}\n'
         )
+
+    def _rpc(self, binding: Binding | None) -> str:
+        if binding is None:
+            return ""
+        known = self._rpcs.get(binding)
+        if known is None:
+            known = self._rpcs[binding] = (
+                f',"http.route":{quoted(binding.rule.template)},"rpc.system.name":"grpc"'
+                f',"rpc.method":{quoted(binding.method.path[1:])}'
+            )
+        return known
+
+    def _identity(self, principal: Principal) -> str:
+        shown = self._shown
+        fields = f',"enduser.id":{shown.of(principal.name)}'
+        if principal.client:
+            fields += f',"gateway.client.id":{shown.of(principal.client)}'
+        if principal.kind:
+            fields += f',"gateway.credential.kind":{shown.of(principal.kind)}'
+        if principal.credential:
+            fields += f',"gateway.credential.id":{shown.of(principal.credential)}'
+        return fields
 
     def _text(self, record: Record, severity: str, path: str) -> str:
         query = f"?{_query(record.query, record.binding)}" if record.query else ""
@@ -123,6 +153,24 @@ class AccessLines:
             f"{plain(mask_credentials(record.request_id))}",
             colour=self._style.colour,
         )
+
+
+class _ShownTexts:
+    """The JSON strings of texts that many requests have in common, bounded in number and size."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, text: str) -> str:
+        """Returns a text as a JSON string, its credentials masked."""
+        known = self._known.get(text)
+        if known is None:
+            known = _safe(text)
+            if len(text) <= _LONGEST_REMEMBERED:
+                if len(self._known) >= _MOST_REMEMBERED:
+                    self._known.clear()
+                self._known[text] = known
+        return known
 
 
 class AccessLog:
@@ -145,51 +193,12 @@ def _query(query: str, binding: Binding | None) -> str:
     return query_names(query, None if binding is None else binding.method.input)
 
 
-# The functions below are cached: most requests have these values in common with an earlier one.
-
-
-@lru_cache(maxsize=512)
-def _outcome(severity: int, method: str, binding: Binding | None, status: int, code: Code) -> str:
-    return (
-        f'"severity_text":"{SEVERITIES[severity]}","scope.name":"{SCOPE}",{_http_method(method)}{_rpc(binding)}'
-        f',"http.response.status_code":{status},"rpc.response.status_code":"{code.name}"'
-    )
-
-
-@lru_cache(maxsize=512)
-def _caller(client: str, peer: str, user_agent: str) -> str:
-    return (
-        f',"client.address":{_safe(client)},"network.peer.address":{_safe(peer)},'
-        f'"user_agent.original":{_safe(user_agent)}'
-    )
-
-
-@lru_cache(maxsize=512)
-def _identity(name: str, client: str, kind: str, credential: str) -> str:
-    fields = f',"enduser.id":{_safe(name)}'
-    if client:
-        fields += f',"gateway.client.id":{_safe(client)}'
-    if kind:
-        fields += f',"gateway.credential.kind":{_safe(kind)}'
-    if credential:
-        fields += f',"gateway.credential.id":{_safe(credential)}'
-    return fields
-
-
 def _http_method(method: str) -> str:
-    if method in _METHODS:
-        return f'"http.request.method":"{method}"'
+    known = _METHODS.get(method)
+    if known is not None:
+        return known
     original = quoted(mask_credentials(method)[:64])
     return f'"http.request.method":"_OTHER","http.request.method_original":{original}'
-
-
-def _rpc(binding: Binding | None) -> str:
-    if binding is None:
-        return ""
-    return (
-        f',"http.route":{quoted(binding.rule.template)},"rpc.system.name":"grpc",'
-        f'"rpc.method":{quoted(binding.method.path[1:])}'
-    )
 
 
 def _safe(text: str) -> str:
@@ -197,10 +206,11 @@ def _safe(text: str) -> str:
 
 
 def _trace(traceparent: str) -> str:
-    found = _TRACEPARENT.fullmatch(traceparent)
+    found = parse_traceparent(traceparent)
     if found is None:
         return ""
-    return f',"trace_id":"{found[1]}","span_id":"{found[2]}","trace_flags":"{found[3]}"'
+    trace_id, span_id, flags = found
+    return f',"trace_id":"{trace_id}","span_id":"{span_id}","trace_flags":"{flags}"'
 
 
 def _headers(names: Iterable[str], headers: Mapping[str, str]) -> str:

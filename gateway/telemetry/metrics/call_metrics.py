@@ -7,6 +7,7 @@ from gateway.telemetry.metrics.definitions import Metric
 from gateway.telemetry.metrics.writing import CellWriter
 
 _SYSTEM: Final = "grpc"
+_NOT_YET: Final = -1
 
 
 class CallMetrics:
@@ -17,12 +18,13 @@ class CallMetrics:
         self._metric = metric
         self._edges = list(metric.edges)
         self._labels = (rpc_method, upstream)
-        self._kept: dict[Code, int] = {}
+        # By number: the hash of a member of an enum is computed by Python code.
+        self._kept = [_NOT_YET] * len(Code)
 
     def observe(self, code: Code, duration_s: float) -> None:
         """Counts one call that ended with `code`."""
-        at = self._kept.get(code)
-        if at is None:
+        at = self._kept[code]
+        if at == _NOT_YET:
             values = (*self._labels, code.name, _SYSTEM)
             at = self._kept[code] = self._writer.child(self._metric, values)
         self._writer.observe(at, self._edges, duration_s)

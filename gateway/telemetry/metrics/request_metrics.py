@@ -1,6 +1,5 @@
 """Counts ended requests: the observer that every request passes."""
 
-import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
@@ -15,6 +14,7 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.writing import CellWriter
 from gateway.telemetry.record import Record
+from gateway.telemetry.trace_context import parse_traceparent
 from gateway.transcoding.binding import Binding
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.
@@ -28,13 +28,7 @@ _BUCKETS: Final[int] = Slot.BUCKETS
 _FAILURES: Final = frozenset(
     [Code.UNKNOWN, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS]
 )
-# W3C Trace Context section 3.2; ids of zeros are invalid, and odd flags mean "sampled".
-_SAMPLED: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})"
-    r"-[0-9a-f][13579bdf](?:-.*)?"
-)
-
-_Key = tuple[Binding | None, str, int, Code]
+_EXEMPLAR_PERIOD_S: Final = 1.0
 
 
 class RequestMetrics:
@@ -54,18 +48,16 @@ class RequestMetrics:
         self._duration_edges = list(durations.edges)
         self._size_edges = list(sizes.edges)
         self._scheme = scheme
-        self._kept: dict[_Key, tuple[int, int, int]] = {}
+        self._kept: dict[Binding | None, dict[str, dict[int, tuple[int, int, int]]]] = {}
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
         method = record.method
         if method not in _METHODS:
             method = _OTHER
-        key = (record.binding, method, record.status, record.code)
-        places = self._kept.get(key)
-        if places is None:
-            places = self._kept[key] = self._places(key)
-        duration_at, request_at, response_at = places
+        duration_at, request_at, response_at = self._places(
+            record.binding, method, record.status, record.code
+        )
         cells = self._cells
         duration_s = record.duration_s
         at = duration_at + _BUCKETS + bisect_left(self._duration_edges, duration_s)
@@ -84,8 +76,27 @@ class RequestMetrics:
         if record.traceparent:
             self._note_exemplar(duration_at, record)
 
-    def _places(self, key: _Key) -> tuple[int, int, int]:
-        binding, method, status, code = key
+    def _places(
+        self, binding: Binding | None, method: str, status: int, code: Code
+    ) -> tuple[int, int, int]:
+        """Returns the cells of a combination, one index for each histogram."""
+        # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
+        # a member of an enum is computed by Python code.
+        by_method = self._kept.get(binding)
+        if by_method is None:
+            by_method = self._kept[binding] = {}
+        by_outcome = by_method.get(method)
+        if by_outcome is None:
+            by_outcome = by_method[method] = {}
+        outcome = status << 8 | code
+        places = by_outcome.get(outcome)
+        if places is None:
+            places = by_outcome[outcome] = self._new_places(binding, method, status, code)
+        return places
+
+    def _new_places(
+        self, binding: Binding | None, method: str, status: int, code: Code
+    ) -> tuple[int, int, int]:
         route = "" if binding is None else binding.rule.template
         of_all = (route, method, str(status), self._scheme, _error_type(status, code))
         of_size = (route, method, self._scheme)
@@ -94,12 +105,18 @@ class RequestMetrics:
         return child(duration, of_all), child(request_size, of_size), child(response_size, of_size)
 
     def _note_exemplar(self, at: int, record: Record) -> None:
-        """Keeps the trace of a sampled request as an example of its duration."""
-        found = _SAMPLED.fullmatch(record.traceparent)
-        if found is not None:
-            ids = bytes.fromhex(found[1] + found[2])
-            place = at + _BUCKETS + len(self._duration_edges) + 1
-            self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
+        """Keeps the trace of a sampled request as an example of its duration.
+
+        One in a second is enough: a scraper comes less often.
+        """
+        place = at + _BUCKETS + len(self._duration_edges) + 1
+        if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
+            return
+        found = parse_traceparent(record.traceparent)
+        if found is None or not int(found[2], 16) & 1:  # odd flags mean "sampled"
+            return
+        ids = bytes.fromhex(found[0] + found[1])
+        self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
 
 
 def _error_type(status: int, code: Code) -> str:

@@ -16,7 +16,7 @@ A node is visited at most once for each length that a `**` can leave to the segm
 the number of nodes limits the cost of a search, for any path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from gateway.status import Code, StatusError
@@ -79,6 +79,9 @@ class _Entry(Generic[T]):
 
 _Methods = dict[str, _Entry[T]]
 """The routes of one path, by HTTP method."""
+
+_Leaf = tuple[_Methods[T], list[str]]
+"""The routes that a path reaches, and the raw segments from which their variables are read."""
 
 
 class _Node(Generic[T]):
@@ -221,7 +224,7 @@ class Router(Generic[T]):
         Raises:
             StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
         """
-        leaves = list(self._leaves(path))
+        leaves = self._leaves(path)
         served = {http_method for methods, _ in leaves for http_method in methods}
         found: list[Match[T]] = []
         for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
@@ -268,34 +271,31 @@ class Router(Generic[T]):
             raise _no_match(http_method, path, _allowed(missed))
         return Match(found[0].target, found[0].captures(found[1]))
 
-    def _leaves(self, path: str) -> Iterator[tuple[_Methods[T], list[str]]]:
-        """Yields each leaf that `path` reaches, the most specific first, with the raw segments.
+    def _leaves(self, path: str) -> "list[_Leaf[T]]":
+        """Returns each leaf that `path` reaches, the most specific first, with the raw segments.
 
         Leaves reached with a verb come before the others.
         """
         raw = path.split("/")
         texts = decode_segments(raw, allow_nul=self._allow_nul)
         if not path.startswith("/"):
-            return
+            return []
         # Search for the colon in the raw path: `%3A` is data (http.proto, path template syntax).
         last, colon, suffix = raw[-1].rpartition(":")
         verb = decode(suffix, "path") if colon else ""
-        if verb in self._verbs:
-            without_verb = decode_segments([last], allow_nul=self._allow_nul)
-            yield from self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
-        yield from self._walk(raw, texts, "")
+        if verb not in self._verbs:
+            return self._walk(raw, texts, "")
+        without_verb = decode_segments([last], allow_nul=self._allow_nul)
+        with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
+        return with_verb + self._walk(raw, texts, "")
 
-    def _walk(
-        self, raw: list[str], texts: list[str], verb: str
-    ) -> Iterator[tuple[_Methods[T], list[str]]]:
+    def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[_Leaf[T]]":
         if texts == ["", ""]:
             raw = texts = [""]
         if "" in texts[1:]:
-            return
-        for node in _descend(self._start, texts):
-            methods = node.leaves.get(verb)
-            if methods is not None:
-                yield methods, raw
+            return []
+        nodes = _descend(self._start, texts)
+        return [(node.leaves[verb], raw) for node in nodes if verb in node.leaves]
 
 
 def _literal_places(template: Template) -> str:
@@ -328,13 +328,14 @@ def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
     return node.leaves.setdefault(template.verb, {})
 
 
-def _descend(start: _Node[T], texts: list[str]) -> Iterator[_Node[T]]:
-    """Yields every node that `texts` leads to, the most specific first."""
+def _descend(start: _Node[T], texts: list[str]) -> list[_Node[T]]:
+    """Returns every node that `texts` leads to, the most specific first."""
+    found: list[_Node[T]] = []
     stack = [(start, 0)]
     while stack:
         node, at = stack.pop()
         if at == len(texts):
-            yield node
+            found.append(node)
         # Push the most specific child last: it is searched first.
         if node.deep is not None:
             ends = [len(texts) - tail for tail in node.deep.tails]
@@ -345,6 +346,7 @@ def _descend(start: _Node[T], texts: list[str]) -> Iterator[_Node[T]]:
             child = node.literals.get(texts[at])
             if child is not None:
                 stack.append((child, at + 1))
+    return found
 
 
 def _allowed(leaves: Sequence[_Methods[T]]) -> tuple[str, ...]:

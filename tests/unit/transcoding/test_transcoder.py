@@ -185,6 +185,20 @@ def test_a_failure_has_the_configured_shape(shape: str, document: dict[str, Any]
     assert {name: stated[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    "message", ["", "no route for GET /a", 'a "b" \\ c', "a\n\0\x7f", "é😀\u2028"]
+)
+@pytest.mark.parametrize("pretty", [False, True])
+def test_a_failure_without_details_is_json_like_any_other(message: str, *, pretty: bool) -> None:
+    error = StatusError(Code.ALREADY_EXISTS, message, http_status=412)
+    made = transcoder(json={"pretty": pretty}).encode_error(error).body
+    document = {"error": {"code": 412, "message": message, "status": "ALREADY_EXISTS"}}
+    separators = None if pretty else (",", ":")
+    indent = 2 if pretty else None
+    expected = json.dumps(document, ensure_ascii=False, indent=indent, separators=separators)
+    assert made == expected.encode()
+
+
 def test_a_failure_is_a_status_message_for_a_client_of_protobuf(shelves: Transcoder) -> None:
     payload = shelves.encode_error(StatusError(Code.NOT_FOUND, "gone"), PROTOBUF)
     status = Status.FromString(payload.body)

@@ -226,3 +226,29 @@ def test_a_status_is_coloured_by_its_class(status: int, shown: str) -> None:
 def test_headers_with_credentials_cannot_be_asked_for(name: str) -> None:
     with pytest.raises(ValueError, match="carries credentials"):
         LogOptions(headers=(name,))
+
+
+@pytest.mark.parametrize("text", [chr(number) for number in range(0x180)])
+def test_every_character_is_read_as_it_was(text: str) -> None:
+    line = told(path=f"/{text}", user_agent=text, request_id=text)
+    assert line["url.path"] == f"/{text}"
+    assert line["user_agent.original"] == line["gateway.request.id"] == text
+
+
+def test_lines_of_one_log_have_the_values_of_their_own_requests() -> None:
+    log = lines()
+    seen = []
+    for number in range(2_000):
+        path = f"/v1/holders/{number}"
+        sent = entry(
+            at_s=number / 2, path=path, user_agent=f"agent {number}", status=200 + number % 300,
+            binding=(HOLDER, CARD, None)[number % 3], method=("GET", "HEAD")[number % 2],
+        )  # fmt: skip
+        seen.append(json.loads(log.line(sent)))
+    for number, line in enumerate(seen):
+        assert line["timestamp"].endswith(f":{number // 2 % 60:02}.{number % 2 * 500:03}Z")
+        assert line["user_agent.original"] == f"agent {number}"
+        assert line["http.response.status_code"] == 200 + number % 300
+        assert line["http.request.method"] == ("GET", "HEAD")[number % 2]
+        route = ("/v1/holders/{holder}", "/v1/cards/{number}", None)[number % 3]
+        assert line.get("http.route") == route

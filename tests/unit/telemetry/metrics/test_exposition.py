@@ -219,6 +219,16 @@ def test_sampled_requests_are_exemplars(
     assert "# {" not in Exposition(OPTIONS, files).text()[1].decode()
 
 
+@pytest.mark.parametrize(("later_s", "kept"), [(0.9, "a1"), (1.0, "c3"), (-5.0, "c3")])
+def test_an_exemplar_stays_for_a_second(files: list[CellFile], later_s: float, kept: str) -> None:
+    requests = metrics_of(files[0]).requests
+    for at_s, trace in ((100.0, "a1"), (100.0 + later_s, "c3")):
+        requests.ended(entry(at_s=at_s, traceparent=f"00-{trace * 16}-{'b2' * 8}-01"))
+    text = Exposition(OPTIONS, files).text(PROMETHEUS)[1].decode()
+    found = [s.exemplar for f in open_families(text) for s in f.samples if s.exemplar]
+    assert [one.labels["trace_id"] for one in found] == [kept * 16]
+
+
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [

@@ -1,0 +1,185 @@
+"""`python -m benchmarks.instructions`: counts the instructions of a request, with callgrind.
+
+Instructions repeat where time does not, so that a small change is seen on a busy machine too. They
+are those of the whole process, its log thread included, but not those of the kernel. The gateway
+runs as machine code, with one worker, its default settings, and its access log in a file.
+
+Callgrind writes its counts and sets them to zero twice: after N requests, and after 2N more. The
+difference of the two, by N, is the cost of one request: what does not depend on requests (timers,
+the writing of the counts) is in both. The requests are made from a seed: they are always the same.
+
+They come one after another, on one connection. With several connections, requests share turns of
+the event loop and writes, which costs less for each; but how many do depends on the machine.
+"""
+
+import argparse
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.building import OUT, MissingError, compiled
+from benchmarks.peers import backend, python_gateway, running
+from benchmarks.sample import HERE, item_of_1_kb
+
+FORMS = ("same", "varied", "404", "post")
+"""Same: one request again and again. The others differ in path, trace and request id."""
+_REQUESTS = 320
+_START_S = 300  # under callgrind, all takes many times as long
+_BROWSER = {
+    "Accept": "application/json, text/plain, */*",
+    "Accept-Language": "en-GB,en;q=0.9,de;q=0.8",
+    "Accept-Encoding": "gzip, deflate, br",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0",
+    "Referer": "https://shop.example.com/shelves/7",
+    "Origin": "https://shop.example.com",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "same-site",
+    "Cache-Control": "no-cache",
+}
+_TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
+
+Request = tuple[str, str, dict[str, str], bytes]
+"""A method, a target, headers, and a body."""
+
+
+def requests(form: str) -> Iterator[Request]:
+    """Yields requests of a form without end, the same ones in each run."""
+    chance = random.Random(7)
+    body = item_of_1_kb() if form == "post" else b""
+    headers = dict(_BROWSER)
+    if body:
+        headers["Content-Type"] = "application/json"
+    while True:
+        trace, span = chance.getrandbits(128) | 1, chance.getrandbits(64) | 1
+        shelf, item = chance.randrange(1, 1_000), chance.randrange(1, 1_000_000)
+        headers["traceparent"] = f"00-{trace:032x}-{span:016x}-01"
+        headers["X-Request-Id"] = f"{chance.getrandbits(128):032x}"
+        target = f"/v1/shelves/{shelf}/items"
+        if form == "404":
+            target = f"/v1/nowhere/{item}"
+        elif not body:
+            target += f"/{item}"
+        request: Request = ("POST" if body else "GET", target, dict(headers), body)
+        yield request
+        while form == "same":
+            yield request
+
+
+def count(form: str, code: Path, connections: int) -> int:
+    """The instructions of a request of one form; `code` is a folder with a compiled gateway.
+
+    One request at a time is sent on each of the kept connections, to all of them at once.
+
+    Raises:
+        MissingError: valgrind is missing, cannot be controlled, or the gateway does not start.
+    """
+    if shutil.which("valgrind") is None:
+        raise MissingError("instructions are counted by callgrind: apt-get install valgrind")
+    with backend() as target:
+        command, port = python_gateway(target)
+        counts = OUT / f"callgrind-{port}"
+        path = f"PYTHONPATH={code}:{HERE.parent}"
+        measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]
+        measured += ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
+        measured += [f"--callgrind-out-file={counts}", *command]
+        with (
+            running(measured, port, start_s=_START_S) as pid,
+            _connected(port, connections) as clients,
+        ):
+            made, rounds = requests(form), max(_REQUESTS // connections, 1)
+            status = 404 if form == "404" else 200
+            _send(clients, made, status, rounds)
+            _control(pid, "instrumentation", "on")
+            _send(clients, made, status, rounds)  # callgrind translates the code anew
+            _control(pid, "zero")
+            _send(clients, made, status, rounds)
+            _control(pid, "dump")
+            _send(clients, made, status, 2 * rounds)
+            _control(pid, "dump")
+        once, twice = (_total(counts.with_name(f"{counts.name}.{number}")) for number in (1, 2))
+        return (twice - once) // (rounds * connections)
+
+
+@contextmanager
+def _connected(port: int, number: int) -> Iterator[Sequence[HTTPConnection]]:
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(closing(HTTPConnection("127.0.0.1", port, timeout=60)))
+            for _ in range(number)
+        ]
+
+
+def _send(
+    connections: Sequence[HTTPConnection], made: Iterator[Request], status: int, rounds: int
+) -> None:
+    """Sends a request on each connection, then reads all answers, and so on."""
+    for _ in range(rounds):
+        for connection in connections:
+            method, target, headers, body = next(made)
+            connection.request(method, target, body or None, headers)
+        for connection in connections:
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status != status:
+                raise MissingError(f"an answer was {response.status}: {answer[:200]!r}")
+    time.sleep(1)  # until the lines of the log are written
+
+
+def _control(pid: int, *words: str) -> None:
+    command = ["vgdb", f"--pid={pid}", *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise MissingError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-200:]}")
+
+
+def _total(counts: Path) -> int:
+    found = _TOTAL.search(counts.read_text())
+    if found is None:
+        raise MissingError(f"{counts} has no total")
+    return int(found[1])
+
+
+def main() -> int:
+    """Counts the instructions of each form, and prints a table."""
+    parser = argparse.ArgumentParser(description="Count the instructions of a request.")
+    parser.add_argument("forms", nargs="*", metavar="FORM", help=f"of {', '.join(FORMS)}")
+    parser.add_argument(
+        "--code",
+        type=Path,
+        metavar="FOLDER",
+        help="a gateway that is compiled already (python -m tools.machine_code FOLDER)",
+    )
+    parser.add_argument(
+        "--connections", type=int, default=1, help="kept ones, each with a request at a time"
+    )
+    options = parser.parse_args()
+    unknown = [form for form in options.forms if form not in FORMS]
+    if unknown:
+        parser.error(f"no form is named {unknown[0]}; expected some of: {', '.join(FORMS)}")
+    if options.connections < 1:
+        parser.error(f"--connections must be 1 or more, got {options.connections}")
+    table = Table("request", "instructions", title="Instructions of a request", box=None)
+    try:
+        code = options.code.resolve() if options.code else compiled()
+        for form in options.forms or FORMS:
+            table.add_row(form, f"{count(form, code, options.connections):,}")
+    except MissingError as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 1
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
