@@ -36,7 +36,7 @@ from gateway.http.messages import Endpoint, Endpoints
 from gateway.interceptors.identify import Identify
 from gateway.outbound.auth_service import authentication_server
 from gateway.outbound.fetch import open_fetch
-from gateway.stores.opening import open_store
+from gateway.stores.shared import SharedStores
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import Pool, PoolError
 
@@ -69,7 +69,13 @@ class Credentials:
 
 
 async def open_credentials(
-    config: Config, pool: Pool, audit: Audit, stack: AsyncExitStack, *, rehearsal: bool = False
+    config: Config,
+    pool: Pool,
+    audit: Audit,
+    stack: AsyncExitStack,
+    stores: SharedStores,
+    *,
+    rehearsal: bool = False,
 ) -> Credentials:
     """Opens an authenticator for each configured kind of credential, in the configured order.
 
@@ -85,7 +91,7 @@ async def open_credentials(
     checks: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
     if options.store is not None:
-        store = await stack.enter_async_context(open_store(options.store))
+        store = await stack.enter_async_context(stores.open("credentials", options.store))
         tokens = Tokens(store, audit)
         made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
         if options.tokens.auth_upstream is not None:

@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gateway.app.file_limit import fit_connections
+from gateway.app.generations import Compose, Generations, open_generation
+from gateway.app.open_site import OpenSite
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
+from gateway.endpoints.admin.operations import ReloadReport
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
+from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.exposition import Exposition
@@ -29,24 +32,56 @@ class Gateway:
 
     address: str
     """The address it listens on: `host:port` with the real port, or `unix:/path`."""
-    schema: Schema
-    transcoder: Transcoder
     exchange: Exchange
-    """Answers the requests; its `site` may be replaced while the gateway runs."""
-    warnings: Sequence[str] = ()
-    """Warnings for the operator, one per line."""
-    scheme: str = "http"
-    listener: Listener | None = None
+    """Answers the requests; its `site` is replaced by a reload."""
+    generations: Generations
+    listener: Listener
     """The listener that accepts the connections."""
-    exposition: Exposition | None = None
+    scheme: str
+    exposition: Exposition | None
     """The text of the metrics; None if they are off."""
-    health: Health = field(default_factory=Health)
+    health: Health
     """The readiness that the health check on the public port shows."""
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self.generations.current.config
+
+    @property
+    def schema(self) -> Schema:
+        """The schema in force."""
+        return self.generations.current.opened.schema
+
+    @property
+    def transcoder(self) -> Transcoder:
+        """The transcoder in force, with the routes."""
+        return self.generations.current.opened.transcoder
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Warnings for the operator about the settings in force, one per line."""
+        return self.generations.current.warnings
 
     @property
     def url(self) -> str:
         """The URL for clients on this machine, without a trailing slash."""
         return f"{self.scheme}://{self.address}"
+
+    async def reload(self, config: Config) -> ReloadReport:
+        """Puts new settings in force while the gateway serves; returns what has changed.
+
+        Requests in progress finish with the settings that they started with. Stores with the same
+        URL are kept, and so are their tokens and counters. Reloads must not overlap.
+
+        Raises:
+            StartUpError: the settings cannot be used; those before stay in force. The message says
+                why, one line per reason.
+        """
+        prepared = await self.generations.prepare(config)
+        report = self.generations.report(prepared)
+        await self.generations.swap(prepared)
+        return report
 
 
 @asynccontextmanager
@@ -71,36 +106,50 @@ async def open_gateway(
             AuthError, PolicyError, RateLimitError, InterceptorError, LogError, ListenError: it
             cannot start; the message says why.
     """
-    config, warnings = fit_connections(config)
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
         metrics = _open_metrics(config, metric_files, stack)
-        opened = await open_site(
-            config, logs, stack, interceptors, balancing=balancing, metrics=metrics
-        )
+        compose = _composition(logs, interceptors, balancing, metrics)
+        first = await open_generation(config, compose)
         health, path = Health(), config.health.path
-        exchange = Exchange(opened.site)
+        exchange = Exchange(first.opened.site)
         if path is not None:
-            exchange = HealthCheckedExchange(opened.site, path, health.answer)
+            exchange = HealthCheckedExchange(first.opened.site, path, health.answer)
+        generations = Generations(first, compose, exchange)
+        stack.push_async_callback(generations.close)
         listener = await stack.enter_async_context(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
+        generations.listener = listener
         if metrics is not None:
-            census, lost = opened.pool.census, logs.lost_lines
-            sampler = Sampler(metrics, listener.load, census, lost, scheme=config.scheme)
+            sampler = Sampler(
+                metrics, listener.load, generations.census, logs.lost_lines, scheme=config.scheme
+            )
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,
-            opened.schema,
-            opened.transcoder,
             exchange,
-            [*opened.warnings, *warnings],
-            config.scheme,
+            generations,
             listener,
+            config.scheme,
             None if metrics is None else metrics.exposition,
             health,
         )
+
+
+def _composition(
+    logs: Logs, interceptors: Sequence[Interceptor], balancing: Balancing, metrics: Metrics | None
+) -> Compose:
+    """Returns the composition of a site, with what all sites of the gateway share."""
+    stores = SharedStores()
+
+    async def compose(config: Config, stack: AsyncExitStack) -> OpenSite:
+        return await open_site(
+            config, logs, stack, interceptors, balancing=balancing, metrics=metrics, stores=stores
+        )
+
+    return compose
 
 
 def _open_metrics(

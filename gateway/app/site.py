@@ -5,11 +5,11 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
 from gateway.app.guards import Guards
+from gateway.app.open_site import OpenSite
 from gateway.audit import Audit
 from gateway.call import Interceptor
 from gateway.config.model import Config
@@ -33,7 +33,7 @@ from gateway.policy.options import PolicyError
 from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
 from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
-from gateway.stores.opening import open_store
+from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
@@ -41,18 +41,6 @@ from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
 from gateway.upstream.reflection import ReflectionError, reflect
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSite:
-    """A site, and the parts it was made from."""
-
-    site: Site
-    pool: Pool
-    schema: Schema
-    transcoder: Transcoder
-    warnings: Sequence[str]
-    """Warnings for the operator, one per line."""
 
 
 async def open_site(
@@ -63,6 +51,7 @@ async def open_site(
     *,
     balancing: Balancing = SETTINGS_ONLY,
     metrics: Metrics | None = None,
+    stores: SharedStores | None = None,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
@@ -75,7 +64,7 @@ async def open_site(
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
-        config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics
+        config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics, stores=stores
     )
 
 
@@ -90,11 +79,12 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     *,
     metrics: Metrics | None = None,
     rehearsal: bool = False,
+    stores: SharedStores | None = None,
 ) -> OpenSite:
     """Composes a site from its parts; its parts are closed with `stack`.
 
     A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
-    and creates interceptors without opening them.
+    and creates interceptors without opening them. `stores` are those that other sites hold, too.
 
     Raises:
         RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
@@ -104,10 +94,11 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     methods = _methods_with_routes(transcoder)
     channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
     audit = logs.audit if metrics is None else metrics.audit(logs.audit)
-    auth = await open_credentials(config, pool, audit, stack, rehearsal=rehearsal)
+    stores = SharedStores() if stores is None else stores
+    auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
     policies = _policies(config, schema, methods)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
-    limits = await _open_limits(config, policies, auth.audit, stack, metrics)
+    limits = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += [SelectedInterceptor(interceptor) for interceptor in interceptors]
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
@@ -226,15 +217,16 @@ def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Poli
     return policies
 
 
-async def _open_limits(
+async def _open_limits(  # noqa: PLR0917 - the parts of a site
     config: Config,
     policies: Policies,
     audit: Audit,
     stack: AsyncExitStack,
+    stores: SharedStores,
     metrics: Metrics | None,
 ) -> RateLimits:
     check_rate_limits(policies)
-    store = await stack.enter_async_context(open_store(counters_url(config)))
+    store = await stack.enter_async_context(stores.open("counters", counters_url(config)))
     count = None if metrics is None else metrics.by_value(RATE_LIMITED)
     return RateLimits(store, config.rate_limits, audit, count=count)
 

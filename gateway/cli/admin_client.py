@@ -6,6 +6,8 @@ import socket
 from typing import Any, Final
 
 _TIMEOUT_S: Final = 5.0
+_RELOAD_S: Final = 300.0
+"""The time limit of a change that composes the gateway anew."""
 _UNIX: Final = "unix:"
 
 
@@ -14,51 +16,64 @@ class AdminError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         """Connects to the socket file."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
-def ask(listen: str, path: str, *, token: str = "", method: str = "GET") -> tuple[int, str]:
+def ask(
+    listen: str,
+    path: str,
+    *,
+    token: str = "",
+    method: str = "GET",
+    body: str = "",
+    timeout_s: float = _TIMEOUT_S,
+) -> tuple[int, str]:
     """Sends a request to the admin listener at `listen`; returns the status and the body.
 
     Raises:
         AdminError: nothing answers there.
     """
     if listen.startswith(_UNIX):
-        connection: http.client.HTTPConnection = _UnixConnection(listen.removeprefix(_UNIX))
+        connection: http.client.HTTPConnection = _UnixConnection(
+            listen.removeprefix(_UNIX), timeout_s
+        )
     else:
         host, _, port = listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-        connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+        connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        connection.request(method, path, headers=headers)
+        connection.request(method, path, body.encode() or None, headers)
         response = connection.getresponse()
         return response.status, response.read(1 << 24).decode("utf-8", "replace")
     except TimeoutError:
-        raise AdminError(f"nothing answers at {listen} within {_TIMEOUT_S:g} s") from None
+        raise AdminError(f"nothing answers at {listen} within {timeout_s:g} s") from None
     except (OSError, http.client.HTTPException):
         raise AdminError(f"nothing answers at {listen}: is the gateway running?") from None
     finally:
         connection.close()
 
 
-def ask_json(listen: str, path: str, *, token: str = "", method: str = "GET") -> dict[str, Any]:
+def ask_json(
+    listen: str, path: str, *, token: str = "", method: str = "GET", body: str = ""
+) -> dict[str, Any]:
     """Does the same as `ask`, for endpoints that answer a JSON object.
 
     Raises:
         AdminError: nothing answers, or the answer is a refusal.
     """
-    status, body = ask(listen, path, token=token, method=method)
+    timeout_s = _RELOAD_S if body else _TIMEOUT_S
+    status, body = ask(listen, path, token=token, method=method, body=body, timeout_s=timeout_s)
     try:
         found = json.loads(body)
     except ValueError:

@@ -21,6 +21,7 @@ from gateway.schema.catalog import Schema
 from gateway.status import StartUpError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.opening import open_store
+from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
 from gateway.transcoding.binding import Diagnostic, plan_routes
 from gateway.transcoding.reachability import never_reached
@@ -136,7 +137,9 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
         with _collecting(faults):
             pool = await stack.enter_async_context(open_pool(config.upstreams))
             with _collecting(faults):
-                await open_credentials(config, pool, NO_AUDIT, stack, rehearsal=True)
+                await open_credentials(
+                    config, pool, NO_AUDIT, stack, SharedStores(), rehearsal=True
+                )
         with _collecting(faults):
             await stack.enter_async_context(open_store(counters_url(config)))
         with _collecting(faults):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,14 +84,20 @@ def _upstreams(flags: list[str]) -> dict[str, dict[str, str]]:
 
 
 def configured(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the flags of `read_settings` to a command, which receives the result as `settings`."""
-    own = [p for p in signature(command).parameters.values() if p.name != "settings"]
+    """Adds the flags of `read_settings` to a command, which receives the result as `settings`.
+
+    A command with a parameter `read` also receives a function that reads them again.
+    """
+    given = signature(command).parameters
+    own = [p for p in given.values() if p.name not in ("settings", "read")]
     shared = list(signature(read_settings).parameters.values())
 
     @wraps(command)
     def run(**options: Any) -> None:
-        settings = read_settings(**{p.name: options.pop(p.name) for p in shared})
-        command(settings=settings, **options)
+        read = partial(read_settings, **{p.name: options.pop(p.name) for p in shared})
+        if "read" in given:
+            options["read"] = read
+        command(settings=read(), **options)
 
     parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # Typer reads it

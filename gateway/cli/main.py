@@ -15,7 +15,12 @@ from gateway.cli.inspect import check_command, routes_command, upstreams_command
 from gateway.cli.messages import fail
 from gateway.cli.new import new_command
 from gateway.cli.openapi import openapi_command
-from gateway.cli.operate import drain_command, health_command, status_command
+from gateway.cli.operate import (
+    drain_command,
+    health_command,
+    reload_command,
+    status_command,
+)
 from gateway.cli.serve import serve_command
 from gateway.status import StartUpError
 
@@ -34,6 +39,7 @@ app.command("explain")(explain_command)
 app.command("config")(config_command)
 app.command("health")(health_command)
 app.command("status")(status_command)
+app.command("reload")(reload_command)
 app.command("drain")(drain_command)
 app.command("openapi")(openapi_command)
 app.command("protos")(protos.show)

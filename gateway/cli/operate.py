@@ -1,4 +1,4 @@
-"""`gateway health`, `status` and `drain`: they speak to the admin listener of a running gateway."""
+"""`gateway health`, `status`, `reload`, `drain`: speak to the admin listener of a gateway."""
 
 import json
 import os
@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli.admin_client import AdminError, ask, ask_json
-from gateway.cli.messages import fail
+from gateway.cli.messages import fail, say
+from gateway.cli.tables import visible
 from gateway.config.loader import load_config
 
 _Config = Annotated[
@@ -81,6 +82,33 @@ def drain_command(
     if undo and done["draining"]:
         fail("the gateway ends: that cannot be undone")
     typer.echo("ready again" if undo else "not ready any more; stop it with SIGTERM")
+
+
+def reload_command(
+    config: _Config = None,
+    admin: _Admin = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> None:
+    """Make the gateway read its settings again; it serves on, also if they are refused."""
+    listen, token = _place(config, admin)
+    body = json.dumps({"dry_run": dry_run})
+    try:
+        done = ask_json(listen, "/reload", token=token, method="POST", body=body)
+    except AdminError as error:
+        fail(str(error))
+    for warning in done["warnings"]:
+        say(visible(warning))
+    for change in done["changes"]:
+        typer.echo(visible(change))
+    changes = len(done["changes"])
+    told = f"{changes} of the routes differ" if changes else "no route differs"
+    generation = done["generation"]
+    typer.echo(
+        f"the settings can be used: {told}"
+        if dry_run
+        else f"reloaded, generation {generation}: {done['routes']} routes, {told}"
+    )
 
 
 def _line(worker: dict[str, Any]) -> str:

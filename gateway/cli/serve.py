@@ -5,6 +5,7 @@ supervisor of several workers nor `--help` needs it.
 """
 
 import gc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.cli.flags import configured
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @configured
-def serve_command(settings: Config) -> None:
+def serve_command(settings: Config, read: Callable[[], Config]) -> None:
     """Serve a REST API for gRPC back ends."""
     if not settings.upstreams:
         fail("no back end to call: give --upstream HOST:PORT")
     if settings.workers != 1:
-        raise SystemExit(serve_workers(settings, say))
+        raise SystemExit(serve_workers(settings, say, read))
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.
     gc.disable()
@@ -32,7 +33,7 @@ def serve_command(settings: Config) -> None:
 
         is_logged = are_in_log(settings.log)
         started, stopping = (_nothing, _nothing) if is_logged else (_announce, _announce_end)
-        code = run(serve(settings, started=started, stopping=stopping))
+        code = run(serve(settings, started=started, stopping=stopping, read=read))
     finally:
         gc.enable()
     raise SystemExit(code)

@@ -31,6 +31,7 @@ from gateway.config.openapi import DocsOptions, OpenApiOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
 from gateway.config.rate_limits import RateLimitOptions
+from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
@@ -57,6 +58,7 @@ class Config(Section):
     the CPU quota of the container."""
     supervisor: SupervisorOptions = SupervisorOptions()
     drain: DrainOptions = DrainOptions()
+    reload: ReloadOptions = ReloadOptions()
     admin: AdminOptions = AdminOptions()
     health: HealthOptions = HealthOptions()
     descriptors: tuple[Annotated[Path, Words("a file", "api.binpb")], ...] = ()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from socket import AF_UNIX, SHUT_RD, socket
+from typing import Any
 
 from gateway.config.limits import Limits
 from gateway.config.tls import TlsServer
@@ -73,10 +74,20 @@ class Listener:
             server.close()
         self._sockets.pop(number, None)
 
+    @property
+    def connections(self) -> set[Any]:
+        """The open connections (`HttpProtocol`)."""
+        return self.port.connections
+
     def load(self) -> tuple[int, int]:
         """Returns the number of open connections, and of those with a request in progress."""
         connections = self.port.connections
         return len(connections), sum(one.is_busy for one in connections)
+
+    def apply(self, limits: Limits) -> None:
+        """Applies new limits; open connections keep those of their messages' sizes."""
+        self._limits = limits
+        self.port.apply(limits)
 
     async def _open(self, sockets: Sockets) -> list[asyncio.AbstractServer]:
         """Opens servers on these sockets with the current TLS context.

@@ -26,7 +26,9 @@ _MAX_CONNECTIONS: Final = 64
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_BODY_BYTES: Final = 64 * 1024
 _REQUEST_S: Final = 10.0
-"""The time limit for one request, from the connection to the end of the response."""
+"""The time limit for a request to arrive, and for its response to be sent."""
+_ANSWER_S: Final = 300.0
+"""The time limit for the work between both: a reload composes the whole gateway."""
 
 Admit = Callable[[Request], None]
 """Raises `StatusError` for a request that must not be answered."""
@@ -72,8 +74,7 @@ class _Server:
         try:
             if self._open <= _MAX_CONNECTIONS:
                 with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
-                    async with asyncio.timeout(_REQUEST_S):
-                        await self._answer(reader, writer)
+                    await self._answer(reader, writer)
         finally:
             self._open -= 1
             writer.close()
@@ -81,11 +82,13 @@ class _Server:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_head = False
         try:
-            request = await _read_request(reader)
+            async with asyncio.timeout(_REQUEST_S):
+                request = await _read_request(reader)
             is_head = request.method == "HEAD"
             self._admit(request)
             if request.path in self._registry.by_path:
-                response = await self._registry.answer(request)
+                async with asyncio.timeout(_ANSWER_S):
+                    response = await self._registry.answer(request)
             else:
                 error = StatusError(Code.NOT_FOUND, f"{request.path} is not served here")
                 response = self._fail(error)
@@ -96,8 +99,9 @@ class _Server:
         except Exception:
             logger.exception("an admin request failed")
             response = self._fail(StatusError(Code.INTERNAL, "internal error"))
-        writer.write(_bytes_of(response, is_head=is_head))
-        await writer.drain()
+        async with asyncio.timeout(_REQUEST_S):
+            writer.write(_bytes_of(response, is_head=is_head))
+            await writer.drain()
 
 
 @asynccontextmanager

@@ -32,6 +32,11 @@ class Port:
         """The time since which idle connections are counted as idle while the port drains."""
         self._most_connections = limits.connections
 
+    def apply(self, limits: Limits) -> None:
+        """Applies new limits to the port; open connections keep their own."""
+        self._most_connections = limits.connections
+        self.slow.apply(limits)
+
     def drain(self, now_s: float) -> None:
         """Lets each connection end with its next answer, and ends all WebSockets."""
         self.is_draining, self.draining_since_s = True, now_s

@@ -48,6 +48,12 @@ class SlowClients:
         self._clients: dict[asyncio.Transport, _SlowClient] = {}
         self._check_due = False
 
+    def apply(self, limits: Limits) -> None:
+        """Applies new limits."""
+        self._budget_bytes = limits.unsent_bytes
+        self._min_rate = limits.reading_bytes_per_s
+        self._timeout_s = limits.body_timeout_s
+
     def add(self, transport: asyncio.Transport, peer: str) -> None:
         """Starts to watch a client."""
         self._clients[transport] = _SlowClient(transport, peer, self._loop.time())

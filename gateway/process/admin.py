@@ -27,7 +27,6 @@ class AdminListener:
         Raises:
             StartUpError: the token cannot be read, or the address is invalid or in use.
         """
-        self._config = config
         self._admit = admission(config.admin)
         before = os.umask(_ONLY_THIS_USER)
         try:
@@ -38,7 +37,7 @@ class AdminListener:
     @asynccontextmanager
     async def serve(self, operations: Operations) -> AsyncIterator[None]:
         """Serves the admin endpoints while the block runs."""
-        registry = EndpointRegistry(admin_endpoints(self._config, operations))
+        registry = EndpointRegistry(admin_endpoints(operations))
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
         async with serve_endpoints(self._sockets, registry, self._admit, failure):
             yield

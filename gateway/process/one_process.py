@@ -1,23 +1,30 @@
 """A gateway of one process, as its operators see it."""
 
+import asyncio
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import RouteRow, WorkerState
+from gateway.endpoints.admin.operations import ReloadReport, RouteRow, WorkerState
 from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
+from gateway.status import StartUpError
+from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.metrics.exposition import Exposition
+
+logger = logging.getLogger("gateway")
 
 
 class OneProcess:
     """The operations on the gateway that this process serves; see `Operations`."""
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, config: Config, levels: Levels) -> None:
+        self.config = config
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
         self.exposition: Exposition | None = None
@@ -26,6 +33,8 @@ class OneProcess:
         self._levels = levels
         self.counts: Callable[[], Told] | None = None
         """Counts connections and requests; None before the gateway serves."""
+        self.reloading: Callable[..., Awaitable[ReloadReport]] | None = None
+        """Reloads the settings, as `reload`; None before the gateway serves."""
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -51,13 +60,27 @@ class OneProcess:
         return self._levels.level
 
     def set_level(self, level: LogLevel) -> None:
-        """Changes the log level."""
-        self._levels.set(level)
+        """Changes the log level, and logs the change."""
+        if level is not self._levels.level:
+            self._levels.set(level)
+            log_level(self._levels)
 
     def set_draining(self, *, is_draining: bool) -> None:
         """Makes the gateway not ready, or ready again."""
         self.is_draining = is_draining or self._is_ending
         self._tell_health()
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Reads the settings again and uses them; with `dry_run`, only says what would change.
+
+        Raises:
+            StartUpError: the settings cannot be used; those before stay in force.
+        """
+        if self.reloading is None or self._is_ending:
+            raise StartUpError(f"the gateway is {'ending' if self._is_ending else 'starting'}")
+        # Its client may give up, but the reload must not stop half-way.
+        task = asyncio.ensure_future(self.reloading(dry_run=dry_run))
+        return await asyncio.shield(task)
 
     def why_not_live(self) -> str:
         """Returns an empty text: a process that hangs does not answer at all."""
@@ -84,6 +107,12 @@ class OneProcess:
             self._set_ready(not self.is_draining)
 
 
+def log_level(levels: Levels) -> None:
+    """Logs the level in force, at this level, because the log would leave out a lower one."""
+    fields = about("gateway.log.level")
+    logger.log(levels.number, "the log level is now %s", levels.level, extra=fields)
+
+
 @asynccontextmanager
 async def operated(config: Config, levels: Levels, *, is_worker: bool) -> AsyncIterator[OneProcess]:
     """Serves the admin listener of this process while the block runs; a worker has none.
@@ -91,7 +120,7 @@ async def operated(config: Config, levels: Levels, *, is_worker: bool) -> AsyncI
     Raises:
         StartUpError: the admin listener cannot be opened.
     """
-    operations = OneProcess(levels)
+    operations = OneProcess(config, levels)
     if is_worker or config.admin.listen is None:
         yield operations
         return

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.config.log import LogLevel
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import ReloadReport
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.metrics.cells import MetricFiles
 
@@ -13,15 +15,18 @@ ONE_SIGNAL_S: Final = 0.2
 """Signals within this time are one: `timeout` and terminals can send it to a process twice."""
 
 
+Table = tuple[tuple[str, str, str], ...]
+"""The HTTP method, path and RPC method of each route."""
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """The report of a worker that serves."""
 
     routes: int
     warnings: tuple[str, ...]
-    table: tuple[tuple[str, str, str], ...]
-    """The HTTP method, path and RPC method of each route; empty without an admin
-    listener, which shows them."""
+    table: Table
+    """The routes; empty without an admin listener, which shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,57 @@ class SetReady:
     is_ready: bool
 
 
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady
-Report = Started | Told | Failed | Leaving
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """The order to check new settings, and to prepare their use."""
+
+    config: Config
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """The order to use the settings that were prepared."""
+
+    logs_changes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The order to forget the settings that were prepared."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRefusal:
+    """The order to log why settings cannot be used."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The report of a worker that can use new settings."""
+
+    report: ReloadReport
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The report of a worker that cannot use new settings."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """The report of a worker that uses new settings."""
+
+
+ReloadOrder = Prepare | Swap | Discard | LogRefusal
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | ReloadOrder
+ReloadAnswer = Prepared | Refused | Swapped
+Report = Started | Told | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

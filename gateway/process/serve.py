@@ -3,26 +3,25 @@
 import asyncio
 import gc
 import logging
-import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import RouteRow
 from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
 from gateway.process.one_process import OneProcess, operated
 from gateway.process.orders import CUT, Assignment, Told
+from gateway.process.reloading import Reloader
 from gateway.process.shutdown import Shutdown
+from gateway.process.signals import levels_by_signal, reload_by_signal
 from gateway.process.watched import SupervisorLink
 from gateway.telemetry.event import about
-from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import open_logs
 
 logger = logging.getLogger("gateway")
@@ -51,8 +50,11 @@ async def serve(
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
     link: SupervisorLink | None = None,
+    read: Callable[[], Config] | None = None,
 ) -> int:
     """Serves until SIGINT or SIGTERM, or until the supervisor of this process has ended.
+
+    `read` reads the settings again for a reload; None in a worker, which gets them.
 
     Returns the exit code: 0, or 3 if requests had to be cut.
 
@@ -60,15 +62,15 @@ async def serve(
         StartUpError: it cannot start; the message has the reason.
     """
     shutdown = Shutdown()
-    loop = asyncio.get_running_loop()
-    shutdown.listen_to(loop, is_worker=link is not None)
+    loop, is_worker = asyncio.get_running_loop(), link is not None
+    shutdown.listen_to(loop, is_worker=is_worker)
     if link is not None:
         link.attach(loop, shutdown)
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
-        opening = operated(config, logs.levels, is_worker=link is not None)
-        with logs.speaking_for_program(), _levels_by_signal(logs.levels):
+        opening = operated(config, logs.levels, is_worker=is_worker)
+        with logs.speaking_for_program(), levels_by_signal(logs.levels):
             since_s = time.monotonic()
             assignment = None if link is None else link.assignment
             _announce_start(assignment)
@@ -77,47 +79,47 @@ async def serve(
                 opening as operations,
                 open_gateway(config, sockets=sockets, logs=logs, metric_files=files) as gateway,
             ):
-                _show(gateway, operations)
+                reloader = Reloader(gateway, operations, read)
+                _show(gateway, operations, reloader)
                 if link is not None:
-                    link.operate(operations)
+                    link.operate(operations, reloader.obey)
                 _settle()
                 _announce(gateway, assignment)
                 started(gateway)
                 giving_back = asyncio.create_task(give_back_memory())
-                await shutdown.begun.wait()
+                with nullcontext() if read is None else reload_by_signal(operations):
+                    await shutdown.begun.wait()
+                await reloader.close()
                 giving_back.cancel()
                 logger.info("finishing the requests under way", extra=about("gateway.draining"))
                 operations.ends()
-                await shutdown.wait(config.drain.delay_s)
+                await shutdown.wait(gateway.config.drain.delay_s)
                 stopping()
-                assert gateway.listener is not None  # noqa: S101 - it was opened with a port
-                cut = await drain(
-                    gateway.listener,
-                    config.drain,
-                    shutdown.cut,
-                    is_port_closed=shutdown.is_for_all,
-                )
+                cut = await _finish(gateway, shutdown)
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
     return CUT if cut else 0
 
 
-def _show(gateway: Gateway, operations: OneProcess) -> None:
+async def _finish(gateway: Gateway, shutdown: Shutdown) -> int:
+    """Drains the port; returns the number of requests that were cut."""
+    is_closed, options = shutdown.is_for_all, gateway.config.drain
+    return await drain(gateway.listener, options, shutdown.cut, is_port_closed=is_closed)
+
+
+def _show(gateway: Gateway, operations: OneProcess, reloader: Reloader) -> None:
     """Shows the gateway to its operators."""
-    rows = [
-        RouteRow(binding.http_method, str(binding.template), binding.method.full_name)
-        for binding in gateway.transcoder.bindings
-    ]
 
     def counts() -> Told:
-        connections = () if gateway.listener is None else gateway.listener.port.connections
+        connections = gateway.listener.port.connections
         return Told(len(connections), sum(one.is_busy for one in connections))
 
     def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument
         gateway.health.is_ready = is_ready
 
     operations.exposition = gateway.exposition
-    operations.serves(gateway.url, rows, counts, set_ready)
+    operations.config, operations.reloading = gateway.config, reloader.reload
+    operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 
 
 def _settle() -> None:
@@ -148,31 +150,6 @@ def _announce(gateway: Gateway, assignment: Assignment | None) -> None:
     count = len(gateway.transcoder.bindings)
     about_it = about("gateway.listening", server__address=gateway.address, gateway__routes=count)
     logger.info("serving %d routes on %s", count, gateway.url, extra=about_it)
-
-
-@contextmanager
-def _levels_by_signal(levels: Levels) -> Iterator[None]:
-    """Lowers the log level on SIGUSR1, raises it on SIGUSR2, and resets it on SIGHUP."""
-    loop = asyncio.get_running_loop()
-
-    def change(how: Callable[[], None]) -> None:
-        how()
-        # At the level in force, because the log would leave out a lower one.
-        fields = about("gateway.log.level")
-        logger.log(levels.number, "the log level is now %s", levels.level, extra=fields)
-
-    changes = {
-        signal.SIGUSR1: levels.lower,
-        signal.SIGUSR2: levels.raise_,
-        signal.SIGHUP: levels.reset,
-    }
-    for number, how in changes.items():
-        loop.add_signal_handler(number, change, how)
-    try:
-        yield
-    finally:
-        for number in changes:
-            loop.remove_signal_handler(number)
 
 
 def _version() -> str:

@@ -8,17 +8,18 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import RouteRow, WorkerState
+from gateway.endpoints.admin.operations import ReloadReport, RouteRow, WorkerState
 from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
 from gateway.process.orders import SetLevel, SetReady, Tell, Told
 from gateway.process.pulse import LATE_S
+from gateway.status import StartUpError
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.metrics.exposition import Exposition
 
@@ -65,8 +66,10 @@ class Supervised:
         config: Config,
         workers: Sequence[Watched],
         inbox: Inbox,
+        want_reload: Callable[..., None],
         exposition: Exposition | None,
     ) -> None:
+        self.config = config
         self.exposition = exposition
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
@@ -76,6 +79,7 @@ class Supervised:
         self._is_ending = False
         self._workers = workers
         self._inbox = inbox
+        self._want_reload = want_reload
 
     @property
     def level(self) -> LogLevel:
@@ -87,6 +91,27 @@ class Supervised:
         self.routes = [RouteRow(*row) for row in table]
         self.url = url
 
+    def reloaded(self, config: Config, table: Sequence[tuple[str, str, str]]) -> None:
+        """Notes the settings that the workers use from now on, and their routes."""
+        self.config = config
+        self.levels.set(config.log.level)
+        self.serves(self.url, table)
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Lets all workers use the settings as they are now; see `Operations`."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[ReloadReport | str] = loop.create_future()
+
+        def done(result: ReloadReport | str) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(answer.set_result, result)
+
+        self._inbox.post(lambda: self._want_reload(done, dry_run=dry_run))
+        result = await asyncio.shield(answer)
+        if isinstance(result, str):
+            raise StartUpError(result)
+        return result
+
     def ends(self) -> None:
         """Notes that the drain has begun, which no operator can undo."""
         self.is_draining = self._is_ending = True
@@ -96,7 +121,6 @@ class Supervised:
         changes = {
             signal.SIGUSR1: self.levels.lower,
             signal.SIGUSR2: self.levels.raise_,
-            signal.SIGHUP: self.levels.reset,
         }
         changes[signal.Signals(number)]()
 

@@ -19,10 +19,11 @@ from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
 from gateway.process.inbox import Inbox
-from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain
+from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
 from gateway.process.worker import Worker, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
+from gateway.process.workers_reload import WorkersReload
 from gateway.status import StartUpError
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.exposition import Exposition
@@ -47,8 +48,8 @@ _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
 
-def serve_workers(config: Config, say: Say) -> int:
-    """Serves with several processes until SIGINT or SIGTERM.
+def serve_workers(config: Config, say: Say, read: Callable[[], Config] | None = None) -> int:
+    """Serves with several processes until SIGINT or SIGTERM; `read` reads the settings again.
 
     Returns the exit code: 0, or 3 if requests had to be cut.
 
@@ -62,7 +63,7 @@ def serve_workers(config: Config, say: Say) -> int:
     scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with _signals() as heard:
-        return Supervisor(config, sockets, heard, say).run(url)
+        return Supervisor(config, sockets, heard, say, read).run(url)
 
 
 class Supervisor:
@@ -74,6 +75,7 @@ class Supervisor:
         sockets: Sequence[Sockets],
         heard: socket.socket,
         say: Say,
+        read: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
@@ -98,6 +100,9 @@ class Supervisor:
         self._ending = False
         self._inbox = Inbox()
         self._operations: Supervised | None = None
+        self._reloads = WorkersReload(
+            config, self._workers, read or (lambda: config), self._reloaded
+        )
 
     def run(self, url: str) -> int:
         """Starts the workers and watches them; returns the exit code when the last has ended.
@@ -127,7 +132,9 @@ class Supervisor:
         # Only now, because this code is needed for nothing else in this process.
         from gateway.process.supervised import AdminThread, Supervised  # noqa: PLC0415
 
-        self._operations = Supervised(self._config, self._workers, self._inbox, self.exposition)
+        self._operations = Supervised(
+            self._config, self._workers, self._inbox, self._reloads.want, self.exposition
+        )
         thread = AdminThread(self._config, listen, self._operations)
         try:
             yield
@@ -156,6 +163,7 @@ class Supervisor:
             is_dead = worker.process is not None and worker.process.sentinel in ready
             if is_dead and not self._ending:
                 self._replace(worker)
+        self._reloads.step()
         self._check_workers(now_s)
 
     def _wait(self, wanted: Sequence[Worker], now_s: float) -> list[object]:
@@ -237,11 +245,19 @@ class Supervisor:
         for number in self._heard.recv(64):
             if number in _ENDING:
                 self._ending = True
+            elif number == signal.SIGHUP:
+                self._reloads.signalled()
             else:
                 for worker in self._workers:
                     worker.signal(number)
                 if self._operations is not None:
                     self._operations.signalled(number)
+
+    def _reloaded(self, config: Config, table: Table) -> None:
+        """Notes that the workers use new settings from now on, also those that start later."""
+        self._config = config
+        if self._operations is not None:
+            self._operations.reloaded(config, table)
 
     def _drain(self) -> int:
         """Lets every worker finish its requests, and kills those that take too long.
@@ -249,6 +265,7 @@ class Supervisor:
         A second signal ends the requests at once. Returns the exit code.
         """
         options, begun_s = self._config.drain, time.monotonic()
+        self._reloads.end()
         alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
         if alive and not are_in_log(self._config.log):
             self._say("finishing the requests under way")

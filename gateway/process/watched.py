@@ -1,6 +1,7 @@
 """The worker's side of the connection to its supervisor."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
 
 from gateway.app.gateway import Gateway
@@ -8,18 +9,27 @@ from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Assignment,
     Cut,
+    Discard,
     Drain,
     Leaving,
+    LogRefusal,
     Order,
+    Prepare,
+    ReloadAnswer,
+    ReloadOrder,
     Report,
     SetLevel,
     SetReady,
     StandIn,
     Started,
+    Swap,
     Tell,
 )
 from gateway.process.pulse import HeartbeatSender
 from gateway.process.shutdown import Shutdown
+
+Reload = Callable[[ReloadOrder], Awaitable[ReloadAnswer | None]]
+"""Obeys an order of a reload; returns the answer, if it has one."""
 
 
 class SupervisorLink:
@@ -40,6 +50,8 @@ class SupervisorLink:
         self._heartbeats = HeartbeatSender(pulse)
         self._gateway: Gateway | None = None
         self._operations: OneProcess | None = None
+        self._obey_reload: Reload | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._ordered: frozenset[int] = frozenset()
         self._standing: set[int] = set()
         self._task: asyncio.Task[None] | None = None
@@ -51,9 +63,9 @@ class SupervisorLink:
         self._heartbeats.start(loop)
         loop.add_reader(self._connection.fileno(), self._take_order, shutdown)
 
-    def operate(self, operations: OneProcess) -> None:
-        """Uses these operations to obey orders."""
-        self._operations = operations
+    def operate(self, operations: OneProcess, reload: Reload) -> None:
+        """Uses these operations to obey orders, and `reload` for those of a reload."""
+        self._operations, self._obey_reload = operations, reload
 
     def started(self, gateway: Gateway) -> None:
         """Reports that this worker serves."""
@@ -91,6 +103,10 @@ class SupervisorLink:
             shutdown.end_at_once()
         elif isinstance(order, StandIn):
             self._accept_for(order)
+        elif isinstance(order, Prepare | Swap | Discard | LogRefusal):
+            assert self._loop is not None  # noqa: S101 - the loop calls this method
+            before = self._reloading
+            self._reloading = self._loop.create_task(self._reload(order, before))
         elif self._operations is not None:
             self._obey(order, self._operations)
 
@@ -101,6 +117,15 @@ class SupervisorLink:
             operations.set_draining(is_draining=not order.is_ready)
         elif operations.counts is not None:
             self.report(operations.counts())
+
+    async def _reload(self, order: ReloadOrder, before: "asyncio.Task[None] | None") -> None:
+        """Obeys an order of a reload, after the one before."""
+        if before is not None:
+            await asyncio.wait([before])
+        assert self._obey_reload is not None  # noqa: S101 - only workers that serve get orders
+        answer = await self._obey_reload(order)
+        if answer is not None:
+            self.report(answer)
 
     def _accept_for(self, order: StandIn) -> None:
         if self._gateway is not None and self._loop is not None:

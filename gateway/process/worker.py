@@ -18,10 +18,15 @@ from gateway.process.orders import (
     Drain,
     Failed,
     Leaving,
+    Prepared,
+    Refused,
+    ReloadAnswer,
+    ReloadOrder,
     SetLevel,
     SetReady,
     StandIn,
     Started,
+    Swapped,
     Tell,
     Told,
 )
@@ -81,6 +86,8 @@ class Worker:
         self.last_end = self.stack = ""
         """The end of the last process, for the next one, which logs it."""
         self.told: Told | None = None
+        self.reload_answer: ReloadAnswer | None = None
+        """The answer to the last order of a reload."""
         self.told_s = 0.0
         """The time at which the process last reported its counts."""
         self._standing: frozenset[int] = frozenset()
@@ -139,6 +146,8 @@ class Worker:
                     self.is_serving = self.has_started = self.has_served = True
                 elif isinstance(report, Told):
                     self.told, self.told_s = report, time.monotonic()
+                elif isinstance(report, Prepared | Refused | Swapped):
+                    self.reload_answer = report
                 elif isinstance(report, Leaving):
                     self.is_serving = False
                 elif isinstance(report, Failed):
@@ -171,7 +180,7 @@ class Worker:
         pulse = self.pulse
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
-    def tell(self, order: Tell | SetLevel | SetReady) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | ReloadOrder) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:
             with suppress(OSError):  # it has died

@@ -9,19 +9,18 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from gateway.config.log import LogLevel
-from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
-from gateway.status import StatusError, invalid_argument
+from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
 _JSON: Final = "application/json"
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
 
-def admin_endpoints(config: Config, operations: Operations) -> Endpoints:
+def admin_endpoints(operations: Operations) -> Endpoints:
     """Returns the endpoints that show and change the gateway behind `operations`."""
-    shown = _Shown(config, operations)
+    shown = _Shown(operations)
     return {
         "/livez": {"GET": _probe(operations.why_not_live)},
         "/startupz": {"GET": _probe(operations.why_not_started)},
@@ -31,6 +30,7 @@ def admin_endpoints(config: Config, operations: Operations) -> Endpoints:
         "/routes": {"GET": shown.routes},
         "/workers": {"GET": shown.workers},
         "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
+        "/reload": {"POST": shown.reload},
         "/drain": {"POST": shown.drain},
         "/undrain": {"POST": shown.undrain},
     }
@@ -71,8 +71,7 @@ def _probe(why_not: Callable[[], str]) -> Endpoint:
 class _Shown:
     """The parts of one gateway that operators see and change."""
 
-    def __init__(self, config: Config, operations: Operations) -> None:
-        self._config = config
+    def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._since_s = time.monotonic()
 
@@ -104,7 +103,7 @@ class _Shown:
     async def config(self, request: Request) -> Response:
         """Returns the settings in force, without secrets."""
         del request
-        return json_response(shown_settings(self._config))
+        return json_response(shown_settings(self._operations.config))
 
     async def routes(self, request: Request) -> Response:
         """Returns the routes."""
@@ -135,6 +134,18 @@ class _Shown:
         self._operations.set_level(level)
         return json_response({"level": level})
 
+    async def reload(self, request: Request) -> Response:
+        """Reloads the settings; with the body `{"dry_run": true}`, only says what would change."""
+        wanted = await _object(request, default=b"{}")
+        dry_run = wanted.pop("dry_run", False)
+        if wanted or not isinstance(dry_run, bool):
+            raise invalid_argument("", 'expected nothing, or {"dry_run": true}')
+        try:
+            report = await self._operations.reload(dry_run=dry_run)
+        except StartUpError as error:
+            raise StatusError(Code.FAILED_PRECONDITION, str(error)) from None
+        return json_response({"dry_run": dry_run} | asdict(report))
+
     async def drain(self, request: Request) -> Response:
         """Makes the gateway not ready; it goes on serving what still comes."""
         del request
@@ -153,8 +164,10 @@ def _renamed(worker: dict[str, Any]) -> dict[str, Any]:
     return worker
 
 
-async def _object(request: Request) -> dict[str, Any]:
+async def _object(request: Request, default: bytes = b"") -> dict[str, Any]:
+    """Reads a JSON object from the body, or from `default` if there is none."""
     body = b"" if request.body is None else await request.body.read()
+    body = body or default
     try:
         found = json.loads(body)
     except ValueError:

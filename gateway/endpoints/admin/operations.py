@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config.log import LogLevel
+from gateway.config.model import Config
 from gateway.telemetry.metrics.exposition import Exposition
 
 
@@ -37,9 +38,31 @@ class WorkerState:
     """The requests in progress; None if the process did not say."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """The changes that a reload has made, or would make."""
+
+    generation: int
+    """The number of the settings in force since the start, from 1."""
+    routes: int
+    """The number of routes."""
+    changes: tuple[str, ...]
+    """One line for each route that differs: `+ GET /v1/x`, `- GET /v1/y`, `~ GET /v1/z: a -> b`."""
+    warnings: tuple[str, ...]
+    """Warnings for the operator, one per line."""
+
+    def __str__(self) -> str:
+        """Returns a sentence with the numbers, for people."""
+        kinds = [line[0] for line in self.changes]
+        added, removed, changed = (kinds.count(kind) for kind in "+-~")
+        return f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
+
+
 class Operations(Protocol):
     """A running gateway, as its operators see it."""
 
+    config: Config
+    """The settings in force."""
     url: str
     """The public URL; empty before it serves."""
     routes: Sequence[RouteRow]
@@ -63,6 +86,15 @@ class Operations(Protocol):
 
     def set_level(self, level: LogLevel) -> None:
         """Changes the log level of every worker."""
+        ...
+
+    def reload(self, *, dry_run: bool) -> Awaitable[ReloadReport]:
+        """Reads the settings again and uses them; with `dry_run`, only says what would change.
+
+        Raises:
+            StartUpError: the settings cannot be used; those before stay in force. The message has
+                one line per reason.
+        """
         ...
 
     def why_not_live(self) -> str:

@@ -285,15 +285,18 @@ class HttpProtocol(ServingConnection):
                 self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
         if response.upgrade is not None:
+            self._streamed = None if isinstance(request, StatusError) else request
             await self._hand_over(response, response.upgrade)
             return False
         if response.stream is None:
             return self._respond(message, response, body)
+        self._streamed = None if isinstance(request, StatusError) else request
         keeps_open, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
             keeps_open, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
         await self._write_stream(response, response.stream, connection, head_only=head_only)
+        self._streamed = None
         return keeps_open
 
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:

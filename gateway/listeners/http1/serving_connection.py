@@ -14,7 +14,7 @@ from gateway.status import StatusError
 class ServingConnection(PacedConnection):
     """A connection that serves requests in one task, and can be told to end them."""
 
-    __slots__ = ("_queue", "_request", "_task", "_upgrade", "_waiter", "_writer")
+    __slots__ = ("_queue", "_request", "_streamed", "_task", "_upgrade", "_waiter", "_writer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         super().__init__(loop, port)
@@ -24,6 +24,8 @@ class ServingConnection(PacedConnection):
         """The future that the task awaits while there is no request to serve."""
         self._request: Request | None = None
         """The request that is being answered, until its response is complete."""
+        self._streamed: Request | None = None
+        """The request whose response is being streamed, or that became a WebSocket."""
         self._writer: StreamWriter | None = None
         self._upgrade: Takeover | None = None
 
@@ -36,6 +38,11 @@ class ServingConnection(PacedConnection):
     @property
     def _is_serving(self) -> bool:
         return self._task is not None and self._waiter is None
+
+    def in_progress(self) -> list[Request]:
+        """Returns the requests that are being answered; their site must stay open."""
+        request = self._streamed if self._request is None else self._request
+        return [] if request is None else [request]
 
     def end_upgrade(self) -> None:
         """Ends a WebSocket; its client is told that the gateway shuts down, and may reconnect."""

@@ -17,7 +17,6 @@ class Levels:
     """The lowest severity that is written, as configured or as changed later."""
 
     def __init__(self, configured: LogLevel = LogLevel.INFO) -> None:
-        self._configured = configured
         self._at = _STEPS.index(configured)
         self.number = _NUMBERS[configured]
         """The level in force, as a number of `logging`."""
@@ -38,10 +37,6 @@ class Levels:
     def set(self, level: LogLevel) -> None:
         """Changes the level."""
         self._move(_STEPS.index(level))
-
-    def reset(self) -> None:
-        """Restores the configured level."""
-        self._move(_STEPS.index(self._configured))
 
     def _move(self, at: int) -> None:
         self._at = at

@@ -59,7 +59,11 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    place: Path, workers: int = 1, *, settings: Mapping[str, object] | None = None, **drain: float
+    place: Path,
+    workers: int = 1,
+    *flags: str,
+    settings: Mapping[str, object] | None = None,
+    **drain: float,
 ) -> AsyncIterator[Served]:
     """A gateway before the echo service, once it serves; it is killed at the end."""
     said = place / "stderr"
@@ -71,6 +75,7 @@ async def served(
                 *(sys.executable, "-m", "gateway", "serve", "--workers", str(workers)),
                 *("--descriptors", "gen/descriptors.binpb", "--service", "echo.v1.*"),
                 *("--upstream", backend, "--listen", "127.0.0.1:0"),
+                *flags,
                 env={**os.environ, **environment},
                 stderr=stderr, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip

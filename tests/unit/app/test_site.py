@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.app import guards, site
-from gateway.app.site import OpenSite, compose, counters_url, load_schema
+from gateway.app.open_site import OpenSite
+from gateway.app.site import compose, counters_url, load_schema
 from gateway.call import Call, Handler, Interceptor, Reply, chain
 from gateway.config.log import LogOptions
 from gateway.config.model import Config

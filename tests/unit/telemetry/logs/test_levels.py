@@ -14,5 +14,5 @@ def test_a_level_goes_down_to_debug_and_up_to_error_and_back() -> None:
     for _ in range(9):
         levels.raise_()
     assert (levels.level, levels.number) == (LogLevel.ERROR, logging.ERROR)
-    levels.reset()
+    levels.set(LogLevel.INFO)
     assert levels.level is LogLevel.INFO

@@ -1,0 +1,21 @@
+"""A site that is open: the result of its composition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.exchange.site import Site
+from gateway.schema.catalog import Schema
+from gateway.transcoding.transcoder import Transcoder
+from gateway.upstream.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSite:
+    """A site, and the parts it was made from."""
+
+    site: Site
+    pool: Pool
+    schema: Schema
+    transcoder: Transcoder
+    warnings: Sequence[str]
+    """Warnings for the operator, one per line."""

@@ -1,0 +1,33 @@
+"""The settings that hold from the start of a gateway to its end; a reload keeps them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import BaseModel
+
+from gateway.config.model import Config
+
+_FIXED: Final = ("listen", "tls", "workers", "admin", "health", "metrics", "log")
+
+
+def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
+    """Returns `wanted` with the fixed settings of `running`, and a warning if they differ."""
+    kept: dict[str, object] = {name: getattr(running, name) for name in _FIXED}
+    kept["log"] = running.log.model_copy(update={"level": wanted.log.level})
+    names = [one for name in _FIXED for one in _changed(name, kept[name], getattr(wanted, name))]
+    if not names:
+        return wanted, ()
+    warning = f"warning: {', '.join(names)}: a reload cannot change this; restart the gateway"
+    return wanted.model_copy(update=kept), (warning,)
+
+
+def _changed(name: str, running: object, wanted: object) -> Iterator[str]:
+    """Yields the names of the settings that differ, down to the members of a section."""
+    if running == wanted:
+        return
+    if isinstance(running, BaseModel) and isinstance(wanted, BaseModel):
+        for field in type(running).model_fields:
+            if getattr(running, field) != getattr(wanted, field):
+                yield f"{name}.{field}"
+    else:
+        yield name

@@ -1,0 +1,12 @@
+"""Settings of the reload: new settings are put in force while the gateway serves."""
+
+from gateway.config.sections import Seconds, Section
+
+
+class ReloadOptions(Section):
+    """The reload by SIGHUP, by the admin listener, or by `gateway reload`."""
+
+    keep_s: Seconds = 900.0
+    """The time in which requests and streams that are in progress may finish with the settings
+    before the reload; then they end, requests with 503 and streams with their error record. The
+    next reload but one ends them earlier."""

@@ -1,0 +1,179 @@
+"""The reload of the gateway in this process: checks new settings first, and then uses them."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.app.gateway import Gateway
+from gateway.app.generations import Generation
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import ReloadReport, RouteRow
+from gateway.process.one_process import OneProcess
+from gateway.process.orders import (
+    Discard,
+    Prepare,
+    Prepared,
+    Refused,
+    ReloadAnswer,
+    ReloadOrder,
+    Swap,
+    Swapped,
+    Table,
+)
+from gateway.status import StartUpError
+from gateway.telemetry.event import about
+from gateway.transcoding.transcoder import Transcoder
+
+logger = logging.getLogger("gateway")
+
+_MOST_LINES: Final = 100
+"""The most routes that the log names for one reload; the answer to the operator names all."""
+
+
+class Reloader:
+    """Reloads one gateway, for its operators or for the supervisor of its workers."""
+
+    def __init__(
+        self, gateway: Gateway, operations: OneProcess, read: Callable[[], Config] | None
+    ) -> None:
+        """Reads settings with `read`; None in a worker, which gets them from its supervisor."""
+        gateway.generations.on_end = free_former
+        self._gateway = gateway
+        self._operations = operations
+        self._read = read
+        self._prepared: tuple[Generation, ReloadReport] | None = None
+        self._is_closed = False
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Reads the settings again and uses them; with `dry_run`, only says what would change.
+
+        Raises:
+            StartUpError: the settings cannot be used; those before stay in force.
+        """
+        async with self._one_at_a_time:
+            assert self._read is not None  # noqa: S101 - a worker gets other orders
+            if self._is_closed:
+                raise StartUpError("the gateway is ending")
+            try:
+                config = await asyncio.to_thread(self._read)
+            except StartUpError as error:
+                log_refusal(str(error))
+                raise
+            report = await self.prepare(config)
+            if dry_run:
+                await self.discard()
+            else:
+                await self.swap()
+            return report
+
+    async def prepare(self, config: Config, generation: int | None = None) -> ReloadReport:
+        """Composes what new settings describe, and puts nothing in force.
+
+        `generation` is their number, if a supervisor counts.
+
+        Raises:
+            StartUpError: the settings cannot be used, which is also logged.
+        """
+        await self.discard()
+        generations = self._gateway.generations
+        try:
+            prepared = await generations.prepare(config, generation)
+        except StartUpError as error:
+            log_refusal(str(error))
+            raise
+        except Exception:
+            logger.exception("the new settings cannot be used")
+            raise StartUpError("the new settings cannot be used: the log has the fault") from None
+        report = generations.report(prepared)
+        self._prepared = prepared, report
+        return report
+
+    async def obey(self, order: ReloadOrder) -> ReloadAnswer | None:
+        """Obeys an order of the supervisor; returns the answer, if the order has one."""
+        async with self._one_at_a_time:
+            if isinstance(order, Prepare):
+                try:
+                    report = await self.prepare(order.config, order.generation)
+                except StartUpError as error:
+                    return Refused(str(error))
+                return Prepared(report, self._prepared_table())
+            if isinstance(order, Swap):
+                await self.swap(logs_changes=order.logs_changes)
+                return Swapped()
+            if isinstance(order, Discard):
+                await self.discard()
+            else:
+                log_refusal(order.reason)
+            return None
+
+    async def close(self) -> None:
+        """Waits for a reload that is going on, and refuses further ones."""
+        async with self._one_at_a_time:
+            self._is_closed = True
+            await self.discard()
+
+    async def discard(self) -> None:
+        """Closes what was prepared and not put in force."""
+        if self._prepared is not None:
+            prepared, self._prepared = self._prepared[0], None
+            await prepared.stack.aclose()
+
+    async def swap(self, *, logs_changes: bool = True) -> None:
+        """Puts in force what was prepared, and logs it."""
+        if self._prepared is None:
+            return
+        (prepared, report), self._prepared = self._prepared, None
+        await self._gateway.generations.swap(prepared)
+        operations = self._operations
+        operations.config, operations.routes = self._gateway.config, self.routes()
+        operations.set_level(operations.config.log.level)
+        _log(report, logs_changes=logs_changes)
+
+    def routes(self) -> Sequence[RouteRow]:
+        """Returns the routes in force."""
+        return _rows(self._gateway.transcoder)
+
+    def _prepared_table(self) -> Table:
+        """Returns the routes that were prepared; none without an admin listener to show them."""
+        if self._prepared is None or self._operations.config.admin.listen is None:
+            return ()
+        rows = _rows(self._prepared[0].opened.transcoder)
+        return tuple((row.http_method, row.path, row.method) for row in rows)
+
+
+def _rows(transcoder: Transcoder) -> Sequence[RouteRow]:
+    return [
+        RouteRow(binding.http_method, str(binding.template), binding.method.full_name)
+        for binding in transcoder.bindings
+    ]
+
+
+def log_refusal(reason: str) -> None:
+    """Logs the reasons why settings were refused, one event for each."""
+    for line in reason.splitlines():
+        fields = about("gateway.reload.refused")
+        logger.error("the settings stay as they were: %s", line, extra=fields)
+
+
+def free_former() -> None:
+    """Frees the objects of former settings, which were exempt from garbage collection."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _log(report: ReloadReport, *, logs_changes: bool) -> None:
+    fields = about("gateway.reloaded", gateway__config__generation=report.generation)
+    logger.info("reloaded: %s", report, extra=fields)
+    if not logs_changes:
+        return
+    for warning in report.warnings:
+        logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
+    for line in report.changes[:_MOST_LINES]:
+        logger.info("%s", line, extra=about("gateway.reload.route"))
+    if len(report.changes) > _MOST_LINES:
+        left_out = len(report.changes) - _MOST_LINES
+        logger.info("and %d more routes", left_out, extra=about("gateway.reload.route"))

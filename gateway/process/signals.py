@@ -1,0 +1,54 @@
+"""The signals that change a serving process: its log level, and its settings."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from gateway.process.one_process import OneProcess, log_level
+from gateway.status import StartUpError
+from gateway.telemetry.logs.levels import Levels
+
+
+@contextmanager
+def levels_by_signal(levels: Levels) -> Iterator[None]:
+    """Lowers the log level on SIGUSR1, raises it on SIGUSR2; ignores SIGHUP until it can reload."""
+    loop = asyncio.get_running_loop()
+
+    def change(how: Callable[[], None]) -> None:
+        how()
+        log_level(levels)
+
+    changes = {signal.SIGUSR1: levels.lower, signal.SIGUSR2: levels.raise_}
+    for number, how in changes.items():
+        loop.add_signal_handler(number, change, how)
+    # By default it would end the process. The supervisor of workers reloads them.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    try:
+        yield
+    finally:
+        for number in (*changes, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def reload_by_signal(operations: OneProcess) -> Iterator[None]:
+    """Reloads the settings on SIGHUP while the block runs."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        with suppress(StartUpError):  # the log has the reason
+            await operations.reload(dry_run=False)
+
+    def hear() -> None:
+        if len(tasks) < 2:  # one that runs may have read the settings already; one waits
+            task = loop.create_task(reload())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hear)
+    try:
+        yield
+    finally:
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)

@@ -1,0 +1,200 @@
+"""The reload of several workers: first each of them checks the new settings, then all use them.
+
+The supervisor calls `step` whenever a worker has reported, so a reload is a generator that waits by
+yielding. If one worker refuses, ends or does not respond, no worker uses the new settings.
+"""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from gateway.config.fixed import keep_fixed
+from gateway.config.model import Config
+from gateway.endpoints.admin.operations import ReloadReport
+from gateway.process.orders import (
+    Discard,
+    LogRefusal,
+    Prepare,
+    Prepared,
+    Refused,
+    ReloadAnswer,
+    ReloadOrder,
+    Swap,
+    Table,
+)
+from gateway.process.worker_count import check_shared
+from gateway.status import StartUpError
+
+_PREPARE_S: Final = 120.0
+"""The time limit for one worker to compose a site from the new settings."""
+_SWAP_S: Final = 30.0
+"""The time limit for all workers to use them."""
+_MOST_WAITING: Final = 8
+
+Done = Callable[[ReloadReport | str], None]
+"""Receives the result of a reload: its report, or the reasons why it was refused."""
+
+
+class Reloadable(Protocol):
+    """The part of a worker that a reload needs."""
+
+    number: int
+    has_started: bool
+    reload_answer: ReloadAnswer | None
+    """The answer to the last order."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if one runs."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process."""
+        ...
+
+    def tell(self, order: ReloadOrder) -> None:
+        """Sends an order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    dry_run: bool
+    done: Done
+
+
+class WorkersReload:
+    """Reloads all workers, one reload after another. All methods belong to the main thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        workers: Sequence[Reloadable],
+        read: Callable[[], Config],
+        on_swap: Callable[[Config, Table], None],
+    ) -> None:
+        """Reads settings with `read`; `on_swap` takes those that are in force from now on."""
+        self._config = config
+        self._generation = 1
+        self._workers = workers
+        self._read = read
+        self._on_swap = on_swap
+        self._waiting: deque[_Wanted] = deque()
+        self._running: tuple[_Wanted, Generator[None, None, ReloadReport]] | None = None
+        self._is_ending = False
+
+    def want(self, done: Done, *, dry_run: bool = False) -> None:
+        """Starts a reload, or lets it wait for the end of the one that is going on."""
+        if self._is_ending:
+            done("the gateway is ending")
+        elif len(self._waiting) >= _MOST_WAITING:
+            done("too many reloads are waiting")
+        else:
+            self._waiting.append(_Wanted(dry_run, done))
+
+    def signalled(self) -> None:
+        """Starts a reload after SIGHUP, unless one waits: that will read the same settings."""
+        if not self._waiting:
+            self.want(lambda _: None)
+
+    def end(self) -> None:
+        """Ends the reload that is going on, and refuses further ones: the gateway ends."""
+        self._is_ending = True
+        running = [] if self._running is None else [self._running[0]]
+        for wanted in (*running, *self._waiting):
+            wanted.done("the gateway is ending")
+        self._running = None
+        self._waiting.clear()
+
+    def step(self) -> None:
+        """Goes on with the reload, as far as the reports of the workers allow."""
+        if self._running is None and self._waiting:
+            wanted = self._waiting.popleft()
+            self._running = wanted, self._reload(dry_run=wanted.dry_run)
+        if self._running is None:
+            return
+        wanted, steps = self._running
+        try:
+            next(steps)
+        except StopIteration as stop:
+            self._running = None
+            wanted.done(stop.value)
+        except StartUpError as error:
+            self._running = None
+            wanted.done(str(error))
+
+    def _reload(self, *, dry_run: bool) -> Generator[None, None, ReloadReport]:
+        serving = [worker for worker in self._workers if worker.has_started and worker.pid]
+        if not serving:
+            raise StartUpError("no worker serves")
+        config, warnings = self._settings(serving[0])
+        pids = {worker.number: worker.pid for worker in serving}
+        first: Prepared | None = None
+        try:
+            for worker in serving:
+                prepared = yield from self._prepare(worker, config)
+                first = first or prepared
+        except BaseException:
+            _tell(serving, Discard())
+            raise
+        assert first is not None  # noqa: S101 - at least one worker was asked
+        report = replace(first.report, warnings=(*first.report.warnings, *warnings))
+        if dry_run:
+            _tell(serving, Discard())
+            return report
+        self._config, self._generation = config, report.generation
+        self._on_swap(config, first.table)
+        yield from self._swap(serving, pids)
+        return report
+
+    def _settings(self, worker: Reloadable) -> tuple[Config, tuple[str, ...]]:
+        """Reads the settings; `worker` logs why they cannot be used."""
+        try:
+            config, warnings = keep_fixed(self._config, self._read())
+            check_shared(config)
+        except StartUpError as error:
+            worker.tell(LogRefusal(str(error)))
+            raise
+        return config, warnings
+
+    def _prepare(self, worker: Reloadable, config: Config) -> Generator[None, None, Prepared]:
+        """Lets a worker check the new settings."""
+        pid, until_s = worker.pid, time.monotonic() + _PREPARE_S
+        worker.reload_answer = None
+        worker.tell(Prepare(config, self._generation + 1))
+        while (answer := _answer(worker)) is None:
+            if worker.pid != pid:
+                raise StartUpError(f"worker {worker.number} ended; try again")
+            if time.monotonic() > until_s:
+                raise StartUpError(f"worker {worker.number} did not check the settings in time")
+            yield
+        if isinstance(answer, Refused):
+            raise StartUpError(answer.reason)
+        assert isinstance(answer, Prepared)  # noqa: S101 - it was asked only this
+        return answer
+
+    def _swap(self, serving: Sequence[Reloadable], pids: dict[int, int | None]) -> Generator[None]:
+        """Lets all workers use the new settings; one that started meanwhile starts again."""
+        for worker in self._workers:
+            if worker.pid is not None and worker.pid != pids.get(worker.number):
+                worker.signal(signal.SIGTERM)
+        for worker in serving:
+            worker.reload_answer = None
+            worker.tell(Swap(logs_changes=worker is serving[0]))
+        until_s = time.monotonic() + _SWAP_S
+        while time.monotonic() < until_s and any(
+            worker.reload_answer is None and worker.pid == pids[worker.number] for worker in serving
+        ):
+            yield
+
+
+def _answer(worker: Reloadable) -> ReloadAnswer | None:
+    return worker.reload_answer
+
+
+def _tell(workers: Sequence[Reloadable], order: Discard) -> None:
+    for worker in workers:
+        worker.tell(order)

@@ -1,0 +1,209 @@
+"""The reload of a real gateway, by SIGHUP, by the admin listener and by `gateway reload`."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.process.test_admin import JSON, ask, ask_json
+from tests.integration.process.test_drain import Served, answered, served
+from tests.support.command_line import run
+from tests.support.http import RawClient
+from tests.support.polling import first, until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
+]
+both = pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
+
+
+class Reloadable:
+    """The places of a gateway whose settings change."""
+
+    def __init__(self, place: Path) -> None:
+        self.settings = place / "settings.yaml"
+        self.admin = place / "admin.sock"
+        self.events = place / "events.log"
+        self.environment = {
+            "ADMIN__LISTEN": f"unix:{self.admin}",
+            "LOG__EVENTS": str(self.events),
+        }
+        self.write("")
+
+    def write(self, text: str) -> None:
+        self.settings.write_text(text or "{}")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return "--config", str(self.settings)
+
+    async def all_serve(self, workers: int) -> None:
+        await first(
+            lambda: ask_json(self.admin, "/status"),
+            lambda found: found["workers"]["serving"] == workers,
+            within_s=40,
+        )
+
+    async def reload(self, body: str = "") -> tuple[int, Any]:
+        status, text = await ask(self.admin, "/reload", "POST", JSON, body=body)
+        return status, json.loads(text)
+
+
+async def status_of(gateway: Served, path: str) -> int:
+    return (await ask(gateway.port, path, "GET", "Connection: close"))[0]
+
+
+EXCLUDED = 'routing: {exclude: ["echo.v1.EchoService.Echo"]}\n'
+
+
+@both
+async def test_a_reload_changes_the_routes_and_says_which(tmp_path: Path, workers: int) -> None:
+    place = Reloadable(tmp_path)
+    async with served(tmp_path, workers, *place.flags, settings=place.environment) as gateway:
+        await place.all_serve(workers)
+        place.write(EXCLUDED)
+        status, tried = await place.reload('{"dry_run": true}')
+        assert (status, tried["dry_run"]) == (200, True)
+        assert "- GET /v1/echo/{text}: echo.v1.EchoService.Echo" in tried["changes"]
+        assert await status_of(gateway, "/v1/echo/a") == 200
+
+        status, done = await place.reload()
+        assert (status, done["generation"], done["changes"]) == (200, 2, tried["changes"])
+        assert [await status_of(gateway, "/v1/echo/a") for _ in range(8)] == [404] * 8
+        routes = (await ask_json(place.admin, "/routes"))["routes"]
+        assert "/v1/echo/{text}" not in [route["path"] for route in routes]
+        assert (await ask_json(place.admin, "/config"))["routing"]["exclude"]
+
+        place.write("")
+        shown = await asyncio.to_thread(run, "reload", "--admin", f"unix:{place.admin}")
+        assert shown.returncode == 0, shown.stderr
+        assert "+ GET /v1/echo/{text}: echo.v1.EchoService.Echo\n" in shown.stdout
+        assert "reloaded, generation 3: 8 routes" in shown.stdout
+        assert [await status_of(gateway, "/v1/echo/a") for _ in range(8)] == [200] * 8
+
+
+BAD = {
+    "services: [": "is not YAML",
+    "lisen: x": "lisen",
+    "auth: {store: 'nothing://x'}": "no such store",
+    "service_config: [/none.yaml]": "/none.yaml",
+    'policies: [{selector: "echo.v1.EchoService.Nothing", anonymous: true}]': "Nothing",
+}
+
+
+@both
+async def test_bad_settings_change_nothing_and_are_explained(tmp_path: Path, workers: int) -> None:
+    place = Reloadable(tmp_path)
+    async with served(tmp_path, workers, *place.flags, settings=place.environment) as gateway:
+        await place.all_serve(workers)
+        for text, reason in [*BAD.items()] * 4:
+            place.write(text)
+            status, answer = await place.reload()
+            assert (status, answer["error"]["status"]) == (400, "FAILED_PRECONDITION")
+            assert reason in answer["error"]["message"]
+            assert await status_of(gateway, "/v1/echo/a") == 200
+        told = await asyncio.to_thread(run, "reload", "--admin", f"unix:{place.admin}")
+        assert told.returncode == 1
+        assert "Nothing" in told.stderr
+        await until(lambda: place.events.read_text().count('"gateway.reload.refused"') >= 21)
+        place.write("")
+        status, done = await place.reload()
+        assert (status, done["generation"], done["changes"]) == (200, 2, [])
+
+
+def has_origin(origin: str, config: Any) -> bool:
+    return origin in config["cors"]["origins"]
+
+
+def open_files(pids: list[int]) -> int:
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+@both
+async def test_twenty_reloads_under_load_lose_nothing(tmp_path: Path, workers: int) -> None:
+    place = Reloadable(tmp_path)
+    done, is_over = 0, False
+
+    async def kept(client: RawClient) -> None:
+        nonlocal done
+        while not is_over:
+            await answered(client, "/v1/echo/kept")
+            done += 1
+            await asyncio.sleep(0.01)
+
+    async def new() -> None:
+        nonlocal done
+        while not is_over:
+            assert await status_of(gateway, "/v1/echo/new") == 200
+            done += 1
+            await asyncio.sleep(0.01)
+
+    settings = {**place.environment, "LOG__ACCESS": "off"}
+    async with (
+        served(tmp_path, workers, *place.flags, settings=settings) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        await place.all_serve(workers)
+        found = (await ask_json(place.admin, "/workers"))["workers"]
+        pids = [worker["pid"] for worker in found]
+        clients = [await gateway.connect(stack) for _ in range(5)]
+        for client in clients:
+            await answered(client, "/v1/echo/first")
+        before = open_files(pids)
+        load = asyncio.gather(*map(kept, clients), *(new() for _ in range(3)))
+        for number in range(20):
+            place.write(f"cors: {{origins: ['https://{number}.example']}}\n")
+            if number % 2:
+                assert (await place.reload())[1]["generation"] == number + 2
+            else:
+                gateway.process.send_signal(signal.SIGHUP)
+                await first(
+                    lambda: ask_json(place.admin, "/config"),
+                    partial(has_origin, f"https://{number}.example"),
+                    within_s=30,
+                )
+        is_over = True
+        await load
+        assert done > 100
+        files = await first(
+            lambda: asyncio.sleep(0, open_files(pids)), lambda now: now <= before + 4, within_s=20
+        )
+        assert files <= before + 4
+        for worker in (await ask_json(place.admin, "/workers"))["workers"]:
+            assert worker["pid"] in pids
+
+
+REPEAT = (
+    "GET /v1/echo/x:repeat?count={} HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\n\r\n"
+)
+
+
+async def test_a_stream_outlives_one_reload_and_is_ended_by_the_next(tmp_path: Path) -> None:
+    place = Reloadable(tmp_path)
+    async with (
+        served(tmp_path, 1, *place.flags, settings=place.environment) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        short, long = await gateway.connect(stack), await gateway.connect(stack)
+        await short.send(REPEAT.format("3&interval=1s"))
+        await long.send(REPEAT.format("3&interval=60s"))
+        for client in (short, long):
+            await client.reader.readuntil(b'"x"')
+        assert (await place.reload())[0] == 200
+        async with asyncio.timeout(20):
+            rest = await short.reader.readuntil(b"\r\n0\r\n\r\n")
+        assert rest.count(b'"x"') == 2
+        assert await status_of(gateway, "/v1/echo/a") == 200
+        assert (await place.reload())[0] == 200
+        async with asyncio.timeout(20):
+            rest = await long.reader.read()
+        assert re.search(rb'\{"error":.*"UNAVAILABLE".*\}\n\r\n0\r\n\r\n$', rest, re.DOTALL), rest
+        assert (await answered(short, "/v1/echo/kept")).status == 200
