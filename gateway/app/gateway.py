@@ -1,6 +1,6 @@
 """A running gateway: a site, an exchange that answers with it, and a listener."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,9 +16,11 @@ from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
+from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metric
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
+from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 
@@ -76,8 +78,12 @@ async def open_gateway(
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
         metrics = _open_metrics(config, metric_files, stack)
+        traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
         opened = await open_site(
-            config, logs, stack, interceptors, balancing=balancing, metrics=metrics
+            *(config, logs, stack, interceptors),
+            balancing=balancing,
+            metrics=metrics,
+            traces=traces,
         )
         health, path = Health(), config.health.path
         exchange = Exchange(opened.site)
@@ -87,7 +93,7 @@ async def open_gateway(
             open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
         )
         if metrics is not None:
-            sampler = Sampler(metrics, listener.load, logs.lost_lines, scheme=config.scheme)
+            sampler = Sampler(metrics, listener.load, _losses(logs, traces), scheme=config.scheme)
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,
@@ -113,3 +119,11 @@ def _open_metrics(
         stack.callback(own.close)
         files = MetricFiles(own, (own,))
     return Metrics(config.metrics, files, scheme=config.scheme)
+
+
+def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], float]]:
+    """Returns what counts the losses of this process."""
+    losses: dict[Metric, Callable[[], float]] = {LOST_LINES: logs.lost_lines}
+    if traces is not None:
+        losses[LOST_TRACES] = traces.exporter.lost
+    return losses

@@ -36,6 +36,7 @@ from gateway.stores.opening import open_store
 from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.traces.opening import Traces
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
@@ -61,6 +62,7 @@ async def open_site(
     *,
     balancing: Balancing = SETTINGS_ONLY,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
@@ -73,7 +75,9 @@ async def open_site(
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
-        config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics
+        *(config, pool, schema, reflected, logs, stack, interceptors),
+        metrics=metrics,
+        traces=traces,
     )
 
 
@@ -87,9 +91,12 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     interceptors: Sequence[Interceptor] = (),
     *,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
     rehearsal: bool = False,
 ) -> OpenSite:
     """Composes a site from its parts; its parts are closed with `stack`.
+
+    Requests have traces only with `traces`.
 
     A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
     and creates interceptors without opening them.
@@ -117,8 +124,10 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         if config.metrics.public:
             endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
             endpoints.unrecorded.add(PATH)
+    if traces is not None:
+        observers.append(traces.exporter)
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
-    guards = Guards(auth, policies, limits, own, deadlines, metrics)
+    guards = Guards(auth, policies, limits, own, deadlines, metrics, traces is not None)
     site = Site(
         config,
         transcoder,
@@ -129,6 +138,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         policies=policies,
         forwarding=forwarding,
         deadlines=deadlines,
+        starter=None if traces is None else traces.starter,
     )
     warnings = [*map(str, transcoder.warnings), *auth.warnings, *_limit_warnings(config, policies)]
     return OpenSite(site, schema, transcoder, warnings)

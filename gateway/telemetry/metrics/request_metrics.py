@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.status import Code
+from gateway.telemetry.failures import error_type
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
@@ -24,10 +25,6 @@ _METHODS: Final = frozenset(
 _OTHER: Final = "_OTHER"
 _SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS
-# The codes of a back end or gateway that failed, as far as they are no fault of the client.
-_FAILURES: Final = frozenset(
-    [Code.UNKNOWN, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS]
-)
 # W3C Trace Context section 3.2; ids of zeros are invalid, and odd flags mean "sampled".
 _SAMPLED: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})"
@@ -87,7 +84,7 @@ class RequestMetrics:
     def _places(self, key: _Key) -> tuple[int, int, int]:
         binding, method, status, code = key
         route = "" if binding is None else binding.rule.template
-        of_all = (route, method, str(status), self._scheme, _error_type(status, code))
+        of_all = (route, method, str(status), self._scheme, error_type(status, code))
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
         child = self._writer.child
@@ -100,15 +97,3 @@ class RequestMetrics:
             ids = bytes.fromhex(found[1] + found[2])
             place = at + _BUCKETS + len(self._duration_edges) + 1
             self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
-
-
-def _error_type(status: int, code: Code) -> str:
-    """Returns the value of OpenTelemetry's `error.type`; empty if the gateway did not fail."""
-    if code is Code.DEADLINE_EXCEEDED:
-        return "timeout"
-    if code is Code.CANCELLED:
-        return "cancelled"
-    if status >= 500:
-        return str(status)
-    # A stream that failed after its head, which had the status 200 or 101.
-    return code.name if code in _FAILURES and status < 400 else ""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,8 @@ from gateway.telemetry.metrics.definitions import (
     CONNECTIONS,
     CPU,
     LOOP_LAG,
-    LOST_LINES,
     MEMORY,
+    Metric,
 )
 from gateway.telemetry.metrics.metrics import Metrics
 
@@ -32,8 +32,13 @@ Total = Callable[[], float]
 class Sampler:
     """Samples this process until `stop`."""
 
-    def __init__(self, metrics: Metrics, load: Load, lost_lines: Total, *, scheme: str) -> None:
-        """Starts to sample; the event loop must be running. `lost_lines` are those of all logs."""
+    def __init__(
+        self, metrics: Metrics, load: Load, losses: Mapping[Metric, Total], *, scheme: str
+    ) -> None:
+        """Starts to sample; the event loop must be running.
+
+        `losses` are the totals of counters without labels.
+        """
         writer = self._writer = metrics.writer
         self._load = load
         self._lag = metrics.metric(LOOP_LAG)
@@ -41,7 +46,7 @@ class Sampler:
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._memory_at = writer.child(MEMORY, ())
-        totals = ((CPU, _used_s), (LOST_LINES, lost_lines))
+        totals = [(CPU, _used_s), *losses.items()]
         self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
         self._added = [0.0 for _ in totals]
         self._loop = asyncio.get_running_loop()
