@@ -71,7 +71,7 @@ def _details(record: Record) -> bytes:
         + _REQUEST_SIZE.of(record.request_bytes)
         + _RESPONSE_SIZE.of(record.response_bytes)
         + _REQUEST_ID.of(_shown(record.request_id))
-        + _caller(record.client, record.peer, record.user_agent, record.headers.get("host", ""))
+        + _caller(record.client, record.peer, record.user_agent, record.headers.get("Host", ""))
     )
     if record.query:
         query = query_names(record.query, None if binding is None else binding.method.input)
