@@ -35,6 +35,7 @@ _FIRST_PAUSE_S: Final = 1.0
 _SAID_EVERY_S: Final = 60.0
 _CLOSING_S: Final = 5.0
 _OK: Final = Code.OK
+_TOO_SLOW: Final = "the collector takes them more slowly than they come"
 _Item = tuple[Record, Trace]
 
 
@@ -74,6 +75,7 @@ class SpanExporter:
         self._unsent = 0
         self._said_s = -_SAID_EVERY_S
         self._said = 0
+        self._why = _TOO_SLOW
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
@@ -121,20 +123,32 @@ class SpanExporter:
         self._collector.close()
 
     def _send_waiting(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            spans = []
-            for _ in range(min(_BATCH, len(waiting))):
-                record, trace = waiting.popleft()
-                try:
-                    spans.append(self._spans.encode(record, trace))
-                except Exception:  # the thread must go on
-                    logger.exception("the spans of request %s cannot be made", record.request_id)
-                    self._unsent += 1
+        """Sends what waits now, and full batches that have come meanwhile.
+
+        A few requests that have come meanwhile wait for more, because each batch has its own cost.
+        """
+        left = len(self._waiting)
+        while left:
+            count = min(_BATCH, left)
+            spans = self._encoded(count)
             if spans:
                 self._deliver(spans)
+            left -= count
+            if len(self._waiting) >= _BATCH:
+                left = len(self._waiting)
         if self.lost() > self._said:
-            self._say("the collector is too slow")
+            self._say(self._why)
+
+    def _encoded(self, count: int) -> list[bytes]:
+        spans = []
+        for _ in range(count):
+            record, trace = self._waiting.popleft()
+            try:
+                spans.append(self._spans.encode(record, trace))
+            except Exception:  # the thread must go on
+                logger.exception("the spans of request %s cannot be made", record.request_id)
+                self._unsent += 1
+        return spans
 
     def _deliver(self, spans: list[bytes]) -> None:
         """Sends a batch, again after growing pauses if the collector may take it later."""
@@ -144,13 +158,15 @@ class SpanExporter:
             is_last = self._closing.is_set() or attempt == _MOST_ATTEMPTS
             outcome = self._collector.send(body)
             if not outcome.why_not:
+                self._why = _TOO_SLOW
                 return
             if is_last or not outcome.may_repeat:
                 break
             self._closing.wait(max(pause_s, outcome.pause_s))
             pause_s *= 2
         self._unsent += len(spans)
-        self._say(outcome.why_not)
+        self._why = outcome.why_not
+        self._say(self._why)
 
     def _say(self, why: str, *, is_last: bool = False) -> None:
         """Logs what was lost, at most once a minute."""

@@ -33,8 +33,9 @@ async def test_without_a_collector_nothing_is_added_or_changed() -> None:
 
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]], ids=["client", "trusted proxy"])
+@pytest.mark.parametrize("states", [["a=1,b=2"], ["a=1", "b=2"]], ids=["one line", "two lines"])
 async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
-    proxies: list[str],
+    proxies: list[str], states: list[str]
 ) -> None:
     with collector() as received:
         settings = {"otlp": received.url, "ratio": 1}
@@ -43,7 +44,7 @@ async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
             echo_gateway(tracing=settings, forwarded=forwarded) as gateway,
             connected(gateway) as client,
         ):
-            metadata = await sent(client, SAMPLED, "tracestate: a=1", "tracestate: b=2")
+            metadata = await sent(client, SAMPLED, *[f"tracestate: {one}" for one in states])
     call = received.named("echo.v1.EchoService/Echo")
     assert metadata["traceparent"] == [f"00-{TRACE}-{call.span_id.hex()}-01"]
     assert metadata["tracestate"] == ["a=1,b=2"]
@@ -212,6 +213,9 @@ async def test_without_a_running_collector_the_loss_is_counted_and_said_once(
             async with echo_gateway(**settings) as gateway, connected(gateway) as client:
                 for _ in range(20):
                     assert (await client.get("/v1/echo/a")).status == 200
+        exposition = gateway.exposition
+    assert exposition is not None
+    assert b"gateway_traces_lost_total 20" in exposition.text()[1]
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     (line,) = [one for one in lines if one["event.name"] == "gateway.traces.lost"]
     assert line["gateway.requests"] == 20

@@ -11,10 +11,10 @@ from gateway.config.tracing import TracingOptions, Trust
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def loaded(said: list[str] | None = None, **environment: str) -> TracingOptions:
+def loaded(said: list[str] | None = None, /, **environment: str) -> TracingOptions:
     """The settings with these variables."""
-    say = (lambda _: None) if said is None else said.append
-    return load_config(None, environment, {}, say).tracing
+    warnings = list[str]() if said is None else said
+    return load_config(None, environment, {}, warnings.append).tracing
 
 
 @pytest.mark.parametrize(
