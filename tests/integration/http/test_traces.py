@@ -10,6 +10,7 @@ from gateway.config.log import LogOptions
 from gateway.telemetry.logs.opening import open_logs
 from tests.support.collector import attributes, collector
 from tests.support.http import RawClient, connected, echo_gateway
+from tests.support.polling import first
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"traceparent: 00-{TRACE}-{SPAN}-01"
@@ -213,10 +214,24 @@ async def test_without_a_running_collector_the_loss_is_counted_and_said_once(
             async with echo_gateway(**settings) as gateway, connected(gateway) as client:
                 for _ in range(20):
                     assert (await client.get("/v1/echo/a")).status == 200
-        exposition = gateway.exposition
-    assert exposition is not None
-    assert b"gateway_traces_lost_total 20" in exposition.text()[1]
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     (line,) = [one for one in lines if one["event.name"] == "gateway.traces.lost"]
     assert line["gateway.requests"] == 20
     assert "the collector cannot be reached" in line["body"]
+
+
+async def test_what_a_collector_refuses_is_counted_in_the_metrics() -> None:
+    with collector() as received:
+        received.answers += [(400, {})]
+        settings = {"otlp": received.url, "ratio": 1}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            for _ in range(256):  # a full batch, which is sent at once
+                await client.get("/nowhere")
+            exposition = gateway.exposition
+            assert exposition is not None
+
+            async def text() -> bytes:
+                return exposition.text()[1]
+
+            await first(text, lambda found: b"gateway_traces_lost_total 256" in found, within_s=20)
+    assert received.spans == []
