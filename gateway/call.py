@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.schema.catalog import Method
 from gateway.status import Code
+from gateway.trace_context import Trace
 from gateway.transcoding import metadata as metadata_rules
 
 Metadata = metadata_rules.Metadata
@@ -130,6 +131,7 @@ class Call:
         "peer",
         "principal",
         "response_headers",
+        "trace",
     )
 
     def __init__(
@@ -146,6 +148,7 @@ class Call:
         peer: str = "",
         certificate: Certificate | None = None,
         response_headers: list[tuple[str, str]] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Takes metadata and headers, or the `head` from which those not given are made."""
         self.method = method
@@ -164,6 +167,8 @@ class Call:
 
         A guard must add them before it passes the call on: a stream's response begins early.
         """
+        self.trace = trace
+        """The place of the call in its trace; None if the gateway makes no spans."""
         self._message = message
         self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None

@@ -1,6 +1,6 @@
 """A running gateway: a site, an exchange that answers with it, and a listener."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,9 +19,11 @@ from gateway.schema.catalog import Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
+from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metric
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
+from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 
@@ -110,7 +112,8 @@ async def open_gateway(
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
         metrics = _open_metrics(config, metric_files, stack)
-        compose = _composition(logs, interceptors, balancing, metrics)
+        traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
+        compose = _composition(logs, interceptors, balancing, metrics, traces)
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -123,8 +126,9 @@ async def open_gateway(
         )
         generations.listener = listener
         if metrics is not None:
+            losses = _losses(logs, traces)
             sampler = Sampler(
-                metrics, listener.load, generations.census, logs.lost_lines, scheme=config.scheme
+                metrics, listener.load, generations.census, losses, scheme=config.scheme
             )
             stack.callback(sampler.stop)
         yield Gateway(
@@ -139,14 +143,22 @@ async def open_gateway(
 
 
 def _composition(
-    logs: Logs, interceptors: Sequence[Interceptor], balancing: Balancing, metrics: Metrics | None
+    logs: Logs,
+    interceptors: Sequence[Interceptor],
+    balancing: Balancing,
+    metrics: Metrics | None,
+    traces: Traces | None,
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
     stores = SharedStores()
 
     async def compose(config: Config, stack: AsyncExitStack) -> OpenSite:
         return await open_site(
-            config, logs, stack, interceptors, balancing=balancing, metrics=metrics, stores=stores
+            *(config, logs, stack, interceptors),
+            balancing=balancing,
+            metrics=metrics,
+            traces=traces,
+            stores=stores,
         )
 
     return compose
@@ -163,3 +175,11 @@ def _open_metrics(
         stack.callback(own.close)
         files = MetricFiles(own, (own,))
     return Metrics(config.metrics, files, scheme=config.scheme)
+
+
+def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], float]]:
+    """Returns what counts the losses of this process."""
+    losses: dict[Metric, Callable[[], float]] = {LOST_LINES: logs.lost_lines}
+    if traces is not None:
+        losses[LOST_TRACES] = traces.exporter.lost
+    return losses

@@ -39,6 +39,7 @@ class Guards:
     metrics: Metrics | None = None
     cache: CallCache | None = None
     """None if no method has its replies stored."""
+    is_traced: bool = False
 
     def chains(
         self,
@@ -60,10 +61,13 @@ class Guards:
 
     def _measured(self, method: Method, upstreams: Mapping[str, str]) -> list[Interceptor]:
         """The stage next to the back end, whose time is measured without that of the guards."""
-        if self.metrics is None:
+        if self.metrics is None and not self.is_traced:
             return []
         upstream = upstreams.get(method.service, "")
-        return [Measure(self.metrics.calls(method.path[1:], upstream).observe)]
+        observe = None
+        if self.metrics is not None:
+            observe = self.metrics.calls(method.path[1:], upstream).observe
+        return [Measure(observe, upstream=upstream if self.is_traced else None)]
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""

@@ -37,6 +37,7 @@ from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.traces.opening import Traces
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
@@ -52,6 +53,7 @@ async def open_site(
     balancing: Balancing = SETTINGS_ONLY,
     metrics: Metrics | None = None,
     stores: SharedStores | None = None,
+    traces: Traces | None = None,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
@@ -64,7 +66,10 @@ async def open_site(
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
-        config, pool, schema, reflected, logs, stack, interceptors, metrics=metrics, stores=stores
+        *(config, pool, schema, reflected, logs, stack, interceptors),
+        metrics=metrics,
+        traces=traces,
+        stores=stores,
     )
 
 
@@ -78,10 +83,13 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     interceptors: Sequence[Interceptor] = (),
     *,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
     rehearsal: bool = False,
     stores: SharedStores | None = None,
 ) -> OpenSite:
     """Composes a site from its parts; its parts are closed with `stack`.
+
+    Requests have traces only with `traces`.
 
     A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
     and creates interceptors without opening them. `stores` are those that other sites hold, too.
@@ -110,9 +118,11 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         if config.metrics.public:
             endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
             endpoints.unrecorded.add(PATH)
+    if traces is not None:
+        observers.append(traces.exporter)
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
     cache = _open_cache(config, policies, stack)
-    guards = Guards(auth, policies, limits, own, deadlines, metrics, cache)
+    guards = Guards(auth, policies, limits, own, deadlines, metrics, cache, traces is not None)
     site = Site(
         config,
         transcoder,
@@ -123,6 +133,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         policies=policies,
         forwarding=forwarding,
         deadlines=deadlines,
+        starter=None if traces is None else traces.starter,
     )
     warnings = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warnings)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from gateway.config.model import Config
 
-_FIXED: Final = ("listen", "tls", "workers", "admin", "health", "metrics", "log")
+_FIXED: Final = ("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log")
 
 
 def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """Loads settings from a YAML file, then the environment, then flags: the later one counts.
 
+Before all of them come the variables of OpenTelemetry, as defaults of `tracing`.
+
 An environment variable names a setting by its path, in capitals, two underscores for a dot:
 `GATEWAY_JSON__EMIT_UNSET=false`. Its value is read as YAML, so lists and maps can be written too.
 """
@@ -14,11 +16,13 @@ from gateway.config.environment import VariableError, read_variables, service_li
 from gateway.config.kinds import TOP, converted
 from gateway.config.merging import merge
 from gateway.config.model import Config
+from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
 from gateway.config.yaml_text import YamlError, read_yaml
 from gateway.status import StartUpError
 
 DEFAULT_FILE = Path("gateway.yaml")
+_OPENTELEMETRY = "the variables OTEL_*"
 
 Settings = dict[str, Any]
 Say = Callable[[str], None]
@@ -43,7 +47,8 @@ def load_config(
         ConfigError: a key is unknown, a value is not of its type, or the file cannot be read.
     """
     file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    layers = [] if file is None else [_read_file(file)]
+    layers = [Layer(_OPENTELEMETRY, read_opentelemetry(environment, say))]
+    layers += [] if file is None else [_read_file(file)]
     layers += [_read_environment(environment, say), Layer(FLAGS, flags)]
     settings: Settings = {}
     for layer in layers:

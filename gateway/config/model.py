@@ -38,6 +38,7 @@ from gateway.config.sections import Section, ServiceName, Words
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
 from gateway.config.tls import TlsServer
+from gateway.config.tracing import TracingOptions
 from gateway.config.upstreams import Upstream
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
@@ -88,6 +89,7 @@ class Config(Section):
     forwarded: ForwardedOptions = ForwardedOptions()
     log: LogOptions = LogOptions()
     metrics: MetricsOptions = MetricsOptions()
+    tracing: TracingOptions = TracingOptions()
     auth: AuthOptions = AuthOptions()
     filters: tuple[FilterRule, ...] = ()
     """Rules that reject requests before any other work."""

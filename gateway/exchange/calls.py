@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from gateway.call import Call, CallHead, Deadline, Handler, MessageSource, Metadata
+from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import CertificateOf
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
@@ -16,6 +17,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer, Record
+from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import preferred
@@ -27,6 +29,8 @@ from gateway.transcoding.streams.framing import Framing, choose_framing
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
 _REQUEST_ID: Final = "x-request-id"
+# The field of HTTP/2 without its value, which always has 55 bytes.
+_TRACEPARENT: Final = encoded(TRACEPARENT, "0" * 55)[:-55]
 
 
 class RequestHead(CallHead):
@@ -43,6 +47,7 @@ class RequestHead(CallHead):
         self._id = request.id
         self._method = request.method
         self._path = request.path
+        self._trace = request.trace
         self._rules = rules
         self._forwarding = forwarding
 
@@ -52,7 +57,7 @@ class RequestHead(CallHead):
         return [
             *self._rules.to_metadata(fields.raw),
             *forwarding.metadata(self._peer, fields.by_name),
-            (_REQUEST_ID, self._id),
+            *_own(self._id, self._trace),
         ]
 
     def headers(self) -> Mapping[str, str]:
@@ -77,9 +82,11 @@ class CallFactory:
         deadlines: Deadlines,
         certificate_of: CertificateOf | None,
         framings: Sequence[Framing],
+        traces: RequestTraces | None = None,
     ) -> None:
         """Takes the metadata rules for clients (`rules`) and for trusted proxies.
 
+        With `traces`, the rules must let no trace of a client pass, because each call gets its own.
         `certificate_of` returns the client certificate of a request; None where certificates are
         not used.
         """
@@ -92,6 +99,7 @@ class CallFactory:
         self._deadlines = deadlines
         self._certificate_of = certificate_of
         self._framings = framings
+        self._traces = traces
 
     def open(
         self,
@@ -114,6 +122,7 @@ class CallFactory:
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
+        trace = None if self._traces is None else self._traces.of(request)
         # Only requests of one connection share header fields, so they also share the peer.
         is_trusted = self._forwarding.trusts(request.peer)
         rules = self._rules_of_proxies if is_trusted else self._rules
@@ -127,6 +136,7 @@ class CallFactory:
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
             response_headers=request.own_headers,
+            trace=trace,
         )
         if self._certificate_of is not None:
             call.certificate = self._certificate_of(request)
@@ -142,7 +152,13 @@ class CallFactory:
             block = fields.encode(rules, self._forwarding.block(request.peer, fields.host))
             if block is None:
                 return b""
-        return block + encoded(_REQUEST_ID, request.id)
+        block += encoded(_REQUEST_ID, request.id)
+        trace = request.trace
+        if trace is not None:
+            block += _TRACEPARENT + trace.for_back_end.encode("ascii")
+            if trace.state:
+                block += encoded(TRACESTATE, trace.state)
+        return block
 
     def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
         """Returns the metadata for a request's header fields, and caches it with them if possible.
@@ -150,19 +166,19 @@ class CallFactory:
         Conditional requests are not cached: see below.
         """
         fields = request.fields
-        own = (_REQUEST_ID, request.id)
+        own = _own(request.id, request.trace)
         if fields.metadata is not None:
-            return [*fields.metadata, own]
+            return [*fields.metadata, *own]
         forwarded = self._forwarding.metadata(request.peer, fields.by_name)
         if not fields.is_conditional:
             fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]
-            return [*fields.metadata, own]
+            return [*fields.metadata, *own]
         # Not cached: the entity tags to send also depend on the HTTP method and the RPC method.
         reads = request.method in ("GET", "HEAD")
         raw = conditions_for_back_end(
             fields, _selected(request, method, self._framings), reads=reads
         )
-        return [*rules.to_metadata(raw), *forwarded, own]
+        return [*rules.to_metadata(raw), *forwarded, *own]
 
 
 class RequestLog:
@@ -173,8 +189,10 @@ class RequestLog:
         observers: Sequence[Observer],
         masks: PathMasks,
         unrecorded: AbstractSet[str] = frozenset(),
+        traces: RequestTraces | None = None,
     ) -> None:
         """Takes the paths of endpoints that are not recorded (`EndpointRegistry.unrecorded`)."""
+        self._traces = traces
         self._unrecorded = unrecorded
         self._observers = tuple([one.ended for one in observers])
         self._masks = masks
@@ -192,6 +210,7 @@ class RequestLog:
         if not self._observers or (match is None and request.path in self._unrecorded):
             return
         fields = request.fields
+        trace = None if self._traces is None else self._traces.of(request)
         record = Record(
             at_s=_time_s(),
             duration_s=_monotonic_s() - started_s,
@@ -208,12 +227,23 @@ class RequestLog:
             peer=request.peer,
             client=request.client,
             user_agent=fields.user_agent,
-            traceparent=fields.traceparent,
+            traceparent=fields.traceparent if trace is None else trace.own,
             principal=request.principal,
             fields=fields,
+            trace=trace,
         )
         for ended in self._observers:
             ended(record)
+
+
+def _own(request_id: str, trace: Trace | None) -> Metadata:
+    """Returns the metadata that the gateway adds to a call."""
+    own: Metadata = [(_REQUEST_ID, request_id)]
+    if trace is not None:
+        own.append((TRACEPARENT, trace.for_back_end))
+        if trace.state:
+            own.append((TRACESTATE, trace.state))
+    return own
 
 
 def _selected(request: Request, method: Method, framings: Sequence[Framing]) -> str:

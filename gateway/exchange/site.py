@@ -13,6 +13,7 @@ from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.ring.ring import Ring
+from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
 from gateway.policy.deadlines import Deadlines
@@ -20,6 +21,8 @@ from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer
+from gateway.telemetry.traces.starting import TraceStarter
+from gateway.trace_context import FIELDS
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.streams.framing import offered_framings
 from gateway.transcoding.transcoder import Transcoder
@@ -46,22 +49,26 @@ class Site:
         policies: Policies | None = None,
         forwarding: Forwarding | None = None,
         deadlines: Deadlines | None = None,
+        starter: TraceStarter | None = None,
     ) -> None:
-        """Creates `forwarding` and `deadlines` from `config` unless they are given."""
+        """Creates `forwarding` and `deadlines` from `config` unless they are given.
+
+        With `starter`, requests have traces.
+        """
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         deadlines = deadlines or Deadlines(config.deadlines)
         masks = _masks(transcoder, policies or {})
-        reserved, withhold = config.auth.reserved_metadata, config.forwarded.withhold
-        rules = MetadataRules(config.metadata, reserved, withhold)
-        hand_on = config.forwarded.hand_on
+        traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
+        rules, rules_of_proxies = _metadata_rules(config, is_traced=traces is not None)
         calls = CallFactory(
             chains,
             rules=rules,
-            rules_of_proxies=MetadataRules(config.metadata, reserved, withhold, hand_on),
+            rules_of_proxies=rules_of_proxies,
             forwarding=forwarding,
             deadlines=deadlines,
             certificate_of=certificates_of(config.auth, forwarding),
             framings=offered_framings(config.streams),
+            traces=traces,
         )
         rendering = Rendering(transcoder, rules, config)
         self.rendering = rendering
@@ -74,7 +81,7 @@ class Site:
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """Returns the address of a request's client; None if no proxy is trusted."""
-        self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded)
+        self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(transcoder, calls, rendering, streams, masks)
         self.websocket: Dialect = WebSocketDialect(
@@ -82,6 +89,18 @@ class Site:
         )
         self.speaks_websocket = config.websocket.enabled
         """True if a request can become a WebSocket."""
+
+
+def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, MetadataRules]:
+    """Returns the rules for clients, and those for trusted proxies."""
+    reserved, forwarded = config.auth.reserved_metadata, config.forwarded
+    if is_traced:
+        # Back ends must see the gateway's span as their parent, not that of the client.
+        reserved = (*reserved, *FIELDS)
+    return (
+        MetadataRules(config.metadata, reserved, forwarded.withhold),
+        MetadataRules(config.metadata, reserved, forwarded.withhold, forwarded.hand_on),
+    )
 
 
 def _masks(transcoder: Transcoder, policies: Policies) -> PathMasks:

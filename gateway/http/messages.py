@@ -8,6 +8,7 @@ from gateway.call import Certificate, Principal
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
 from gateway.status import Code, StatusError
+from gateway.trace_context import Trace
 
 Headers = list[tuple[str, str]]
 
@@ -130,6 +131,7 @@ class Request:
         "peer",
         "principal",
         "query",
+        "trace",
         "wants_websocket",
     )
 
@@ -159,6 +161,8 @@ class Request:
         self.wants_websocket = False
         self.body_bytes = 0
         self.deadline_s = math.inf
+        self.trace: Trace | None = None
+        """The place in its trace, once a call or the record needs it."""
         self.interruption: StatusError | None = None
         """The error with which the connection ends the request; None if it does not."""
 

@@ -7,9 +7,11 @@ from typing import Final
 
 from gateway.call import Call, Handler, Reply
 from gateway.status import Code, StatusError
+from gateway.trace_context import Trace
 
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic
+_time_s: Final = time.time
 
 Observe = Callable[[Code, float], None]
 """Takes the code of a call that has ended, and its duration in seconds."""
@@ -22,8 +24,10 @@ class Measure:
     `rpc.client.call.duration` counts them.
     """
 
-    def __init__(self, observe: Observe) -> None:
+    def __init__(self, observe: Observe | None, *, upstream: str | None = None) -> None:
+        """Takes `upstream`, the name of the back end, if calls are noted in their traces too."""
         self._observe = observe
+        self._upstream = upstream
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on."""
@@ -31,16 +35,24 @@ class Measure:
         try:
             reply = await proceed(call)
         except StatusError as error:
-            self._observe(error.code, _now_s() - started_s)
+            self._ended(call.trace, error.code, started_s)
             raise
         except asyncio.CancelledError:
-            self._observe(_why_cancelled(call), _now_s() - started_s)
+            self._ended(call.trace, _why_cancelled(call), started_s)
             raise
         if reply.messages is None:
-            self._observe(_OK, _now_s() - started_s)
+            self._ended(call.trace, _OK, started_s)
         else:
-            call.on_end(lambda code: self._observe(code, _now_s() - started_s))
+            trace = call.trace  # a hook that held the call would make a reference cycle
+            call.on_end(lambda code: self._ended(trace, code, started_s))
         return reply
+
+    def _ended(self, trace: Trace | None, code: Code, started_s: float) -> None:
+        duration_s = _now_s() - started_s
+        if self._observe is not None:
+            self._observe(code, duration_s)
+        if trace is not None and self._upstream is not None:
+            trace.note_call(self._upstream, code, _time_s(), duration_s)
 
 
 def _why_cancelled(call: Call) -> Code:

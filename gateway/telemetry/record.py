@@ -6,6 +6,7 @@ from typing import Protocol
 from gateway.call import Principal
 from gateway.status import Code
 from gateway.telemetry.masking import PathMasks
+from gateway.trace_context import Trace
 from gateway.transcoding.binding import Binding
 
 
@@ -42,6 +43,7 @@ class Record:
         "request_id",
         "response_bytes",
         "status",
+        "trace",
         "traceparent",
         "user_agent",
     )
@@ -67,6 +69,7 @@ class Record:
         traceparent: str,
         principal: Principal | None,
         fields: NamedFields,
+        trace: Trace | None = None,
     ) -> None:
         self.at_s = at_s
         """The time at which the request ended, in seconds since 1970."""
@@ -89,6 +92,9 @@ class Record:
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
+        """The span of the request if it has a `trace`; otherwise what the client sent."""
+        self.trace = trace
+        """The place of the request in its trace; None if the gateway makes no spans."""
         self.principal = principal
         self._fields = fields
 

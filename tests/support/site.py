@@ -13,6 +13,7 @@ from gateway.exchange.site import Site
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.telemetry.record import Observer, Record
+from gateway.telemetry.traces.starting import TraceStarter
 from gateway.transcoding.transcoder import build_transcoder
 from tests.support.front_end import schema
 
@@ -33,6 +34,7 @@ def make_site(
     observers: Sequence[Observer] = (),
     ring: Ring | None = None,
     endpoints: EndpointRegistry | None = None,
+    starter: TraceStarter | None = None,
     **settings: Any,
 ) -> Site:
     """A site of the front end's schema whose calls `handler` answers."""
@@ -44,6 +46,7 @@ def make_site(
         observers=observers,
         ring=ring or Ring(),
         endpoints=endpoints,
+        starter=starter,
     )
 
 

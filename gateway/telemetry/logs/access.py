@@ -25,7 +25,7 @@ from gateway.telemetry.logs.line_format import (
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
-from gateway.telemetry.trace_context import parse_traceparent
+from gateway.trace_context import read_traceparent
 from gateway.transcoding.binding import Binding
 
 SCOPE: Final = "gateway.access"
@@ -206,11 +206,11 @@ def _safe(text: str) -> str:
 
 
 def _trace(traceparent: str) -> str:
-    found = parse_traceparent(traceparent)
+    found = read_traceparent(traceparent)
     if found is None:
         return ""
-    trace_id, span_id, flags = found
-    return f',"trace_id":"{trace_id}","span_id":"{span_id}","trace_flags":"{flags}"'
+    ids = f',"trace_id":"{found.trace_id}","span_id":"{found.span_id}"'
+    return f'{ids},"trace_flags":"{found.flags:02x}"'
 
 
 def _headers(names: Iterable[str], headers: Mapping[str, str]) -> str:

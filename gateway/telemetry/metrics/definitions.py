@@ -144,6 +144,11 @@ WORKER_RESTARTS: Final = Metric(
 LOST_LINES: Final = Metric(
     "gateway_log_lost", Kind.COUNTER, "Lines of the access log and the events that were lost"
 )
+LOST_TRACES: Final = Metric(
+    "gateway_traces_lost",
+    Kind.COUNTER,
+    "Requests whose spans were to be sent to the collector of traces, and were lost",
+)
 CPU: Final = Metric(
     "process_cpu_seconds",
     Kind.COUNTER,
@@ -170,6 +175,7 @@ METRICS: Final = (
         ENDPOINTS,
         LOOP_LAG,
         LOST_LINES,
+        LOST_TRACES,
         WORKER_RESTARTS,
         CPU,
         MEMORY,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.status import Code
+from gateway.telemetry.failures import error_type
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
@@ -14,7 +15,7 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.writing import CellWriter
 from gateway.telemetry.record import Record
-from gateway.telemetry.trace_context import parse_traceparent
+from gateway.trace_context import SAMPLED, read_traceparent
 from gateway.transcoding.binding import Binding
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.
@@ -24,10 +25,6 @@ _METHODS: Final = frozenset(
 _OTHER: Final = "_OTHER"
 _SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS
-# The codes of a back end or gateway that failed, as far as they are no fault of the client.
-_FAILURES: Final = frozenset(
-    [Code.UNKNOWN, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS]
-)
 _EXEMPLAR_PERIOD_S: Final = 1.0
 
 
@@ -98,7 +95,7 @@ class RequestMetrics:
         self, binding: Binding | None, method: str, status: int, code: Code
     ) -> tuple[int, int, int]:
         route = "" if binding is None else binding.rule.template
-        of_all = (route, method, str(status), self._scheme, _error_type(status, code))
+        of_all = (route, method, str(status), self._scheme, error_type(status, code))
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
         child = self._writer.child
@@ -112,20 +109,8 @@ class RequestMetrics:
         place = at + _BUCKETS + len(self._duration_edges) + 1
         if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
             return
-        found = parse_traceparent(record.traceparent)
-        if found is None or not int(found[2], 16) & 1:  # odd flags mean "sampled"
+        found = read_traceparent(record.traceparent)
+        if found is None or not found.flags & SAMPLED:
             return
-        ids = bytes.fromhex(found[0] + found[1])
+        ids = bytes.fromhex(found.trace_id + found.span_id)
         self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
-
-
-def _error_type(status: int, code: Code) -> str:
-    """Returns the value of OpenTelemetry's `error.type`; empty if the gateway did not fail."""
-    if code is Code.DEADLINE_EXCEEDED:
-        return "timeout"
-    if code is Code.CANCELLED:
-        return "cancelled"
-    if status >= 500:
-        return str(status)
-    # A stream that failed after its head, which had the status 200 or 101.
-    return code.name if code in _FAILURES and status < 400 else ""

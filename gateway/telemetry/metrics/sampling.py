@@ -14,8 +14,8 @@ from gateway.telemetry.metrics.definitions import (
     CPU,
     ENDPOINTS,
     LOOP_LAG,
-    LOST_LINES,
     MEMORY,
+    Metric,
 )
 from gateway.telemetry.metrics.metrics import Metrics
 
@@ -36,9 +36,18 @@ class Sampler:
     """Samples this process until `stop`."""
 
     def __init__(
-        self, metrics: Metrics, load: Load, census: Census, lost_lines: Total, *, scheme: str
+        self,
+        metrics: Metrics,
+        load: Load,
+        census: Census,
+        losses: Mapping[Metric, Total],
+        *,
+        scheme: str,
     ) -> None:
-        """Starts to sample; the event loop must be running. `lost_lines` are those of all logs."""
+        """Starts to sample; the event loop must be running.
+
+        `losses` are the totals of counters without labels.
+        """
         writer = self._writer = metrics.writer
         self._load = load
         self._census = census
@@ -48,7 +57,7 @@ class Sampler:
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._memory_at = writer.child(MEMORY, ())
-        totals = ((CPU, _used_s), (LOST_LINES, lost_lines))
+        totals = [(CPU, _used_s), *losses.items()]
         self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
         self._added = [0.0 for _ in totals]
         self._loop = asyncio.get_running_loop()

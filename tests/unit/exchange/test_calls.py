@@ -6,11 +6,13 @@ import hpack
 import pytest
 
 from gateway.call import Call
+from gateway.config.tracing import TracingOptions
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.site import Site
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.listeners.http1.known_lines import KnownLines
+from gateway.telemetry.traces.starting import TraceStarter
 from tests.support.front_end import schema
 from tests.support.site import PEER, make_site
 from tests.support.upstream import Upstream
@@ -71,3 +73,25 @@ def test_metadata_that_depends_on_more_than_lines_is_not_encoded(
     call = opened(make_site(Upstream(), **settings), b"Host: gateway.test", line)
     assert call.unread_metadata is None
     assert ("x-request-id", "id-1") in call.metadata
+
+
+@pytest.mark.parametrize("state", [[], [b"tracestate: a=1,b=2"]], ids=["no state", "state"])
+def test_the_trace_is_encoded_as_an_interceptor_reads_it(state: list[bytes]) -> None:
+    parent = f"00-{'a1' * 16}-{'b2' * 8}-01"
+    site = make_site(Upstream(), starter=TraceStarter(TracingOptions()))
+    call = opened(site, *LINES, f"traceparent: {parent}".encode(), *state)
+    head = call.unread_metadata
+    assert head is not None
+    assert call.trace is not None
+    decoded = hpack.Decoder().decode(head.block, raw=True)
+    sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
+    assert sent == call.metadata
+    traced = [(name, value) for name, value in sent if name.startswith("trace")]
+    expected = [("traceparent", call.trace.for_back_end)]
+    assert traced == ([*expected, ("tracestate", "a=1,b=2")] if state else expected)
+
+
+def test_without_traces_the_lines_of_the_client_pass_unchanged() -> None:
+    call = opened(make_site(Upstream()), b"Host: gateway.test", b"traceparent: nonsense")
+    assert call.trace is None
+    assert ("traceparent", "nonsense") in call.metadata

@@ -1,17 +1,19 @@
-"""The traceparent of a request."""
+"""The grammar of traceparent (W3C Trace Context section 3.2)."""
 
 import pytest
 
-from gateway.telemetry.trace_context import parse_traceparent
+from gateway.trace_context import Parent, read_traceparent
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-@pytest.mark.parametrize("rest", ["", "-", "-more"])
-@pytest.mark.parametrize("version", ["00", "01", "fe"])
+@pytest.mark.parametrize(
+    ("version", "rest"),
+    [("00", ""), *((version, rest) for version in ("01", "fe") for rest in ("", "-", "-more"))],
+)
 def test_a_trace_has_its_ids_and_flags(version: str, rest: str) -> None:
-    found = parse_traceparent(f"{version}-{TRACE}-{SPAN}-0a{rest}")
-    assert found == (TRACE, SPAN, "0a")
+    found = read_traceparent(f"{version}-{TRACE}-{SPAN}-0a{rest}")
+    assert found == Parent(TRACE, SPAN, 0x0A)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ def test_a_trace_has_its_ids_and_flags(version: str, rest: str) -> None:
         f"00-{TRACE}-{SPAN}-0",
         f"00-{TRACE}-{SPAN}-011",
         f"00-{TRACE}-{SPAN}-01x",
+        f"00-{TRACE}-{SPAN}-01-more",
         f"00_{TRACE}-{SPAN}-01",
         f"00-{TRACE[:-1]}-{SPAN}-01",
         f"00-{TRACE[:-1]}--{SPAN}-01",
@@ -35,7 +38,7 @@ def test_a_trace_has_its_ids_and_flags(version: str, rest: str) -> None:
     ],
 )
 def test_any_other_form_is_no_trace(value: str) -> None:
-    assert parse_traceparent(value) is None
+    assert read_traceparent(value) is None
 
 
 @pytest.mark.parametrize(
@@ -44,4 +47,4 @@ def test_any_other_form_is_no_trace(value: str) -> None:
 def test_no_other_character_is_a_digit(character: str) -> None:
     value = f"00-{TRACE}-{SPAN}-01"
     for at in (0, 3, 20, 36, 51, 54):
-        assert parse_traceparent(value[:at] + character + value[at + 1 :]) is None
+        assert read_traceparent(value[:at] + character + value[at + 1 :]) is None

@@ -1,0 +1,30 @@
+"""The trace of each request, begun when its call or its record first needs it."""
+
+from collections.abc import Callable
+
+from gateway.http.messages import Request
+from gateway.telemetry.traces.starting import TraceStarter
+from gateway.trace_context import Trace
+
+
+class RequestTraces:
+    """Gives requests their traces, from their header fields."""
+
+    def __init__(self, starter: TraceStarter, trusts: Callable[[str], bool]) -> None:
+        """Takes `trusts`, which tells of the address of a peer whether it is a trusted proxy."""
+        self._starter = starter
+        self._trusts = trusts
+
+    def of(self, request: Request) -> Trace:
+        """Returns the trace of a request, always the same."""
+        trace = request.trace
+        if trace is None:
+            fields = request.fields
+            traceparent = fields.traceparent
+            # Several lines are as malformed as a wrong one; known lines have only one.
+            if traceparent and fields.lines is None and fields.count(b"traceparent") != 1:
+                traceparent = ""
+            is_trusted = traceparent != "" and self._trusts(request.peer)
+            trace = self._starter.start(traceparent, fields, is_trusted=is_trusted)
+            request.trace = trace
+        return trace

@@ -1,0 +1,1 @@
+"""Traces: the sampling of requests, their spans, and the export to a collector."""

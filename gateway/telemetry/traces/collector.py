@@ -1,0 +1,87 @@
+"""The connection to a collector, which receives spans by OTLP over HTTP (OTLP 1.5, "OTLP/HTTP").
+
+All of it blocks: only the thread of the exporter calls it.
+"""
+
+import gzip
+import http.client
+import ssl
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+_TIMEOUT_S: Final = 10.0
+_LONGEST_ANSWER: Final = 65_536
+_LONGEST_PAUSE_S: Final = 60.0
+_REPEATABLE: Final = frozenset([429, 502, 503, 504])
+"""The statuses after which a request is sent again (section "Retryable Response Codes")."""
+
+
+class Outcome(NamedTuple):
+    """The outcome of one request to the collector."""
+
+    why_not: str = ""
+    """The reason why the spans were not taken; empty if they were."""
+    may_repeat: bool = False
+    pause_s: float = 0.0
+    """The least seconds to wait, as the collector demands in `Retry-After`."""
+
+
+class Collector:
+    """Sends requests to one URL, on one connection that is kept."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(url)
+        self._path = parts.path
+        self._headers = {
+            **headers,
+            "content-type": "application/x-protobuf",
+            "content-encoding": "gzip",
+        }
+        host, port = parts.hostname or "", parts.port
+        self._connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            self._connection = http.client.HTTPSConnection(
+                host, port, timeout=_TIMEOUT_S, context=context
+            )
+        else:
+            self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+
+    def send(self, body: bytes) -> Outcome:
+        """Sends one `ExportTraceServiceRequest`."""
+        try:
+            self._connection.request("POST", self._path, gzip.compress(body, 1), self._headers)
+            response = self._connection.getresponse()
+            answer = response.read(_LONGEST_ANSWER)
+            if len(answer) == _LONGEST_ANSWER:
+                self.close()
+        except TimeoutError:
+            self.close()
+            return Outcome(
+                f"the collector did not respond within {_TIMEOUT_S:g} s", may_repeat=True
+            )
+        except ssl.SSLCertVerificationError:
+            self.close()
+            return Outcome("the certificate of the collector is not valid", may_repeat=True)
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return Outcome("the collector cannot be reached", may_repeat=True)
+        if 200 <= response.status < 300:
+            return Outcome()
+        return Outcome(
+            f"the collector responded with status {response.status}",
+            may_repeat=response.status in _REPEATABLE,
+            pause_s=_seconds(response.headers.get("retry-after", "")),
+        )
+
+    def close(self) -> None:
+        """Closes the connection; the next request opens a new one."""
+        self._connection.close()
+
+
+def _seconds(retry_after: str) -> float:
+    """Parses `Retry-After` in seconds; a date counts as none (RFC 9110 section 10.2.3)."""
+    if not (retry_after.isascii() and retry_after.isdigit()):
+        return 0.0
+    return min(float(retry_after[:6]), _LONGEST_PAUSE_S)

@@ -1,0 +1,191 @@
+"""Exports the spans of ended requests: an observer, a bounded queue and a thread.
+
+A request only appends its record to the queue. The thread builds the spans and sends them in
+batches, so that a collector that is slow or down delays no request.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from gateway.config.tracing import Kept, TracingOptions
+from gateway.status import Code
+from gateway.telemetry.event import about
+from gateway.telemetry.failures import error_type
+from gateway.telemetry.record import Record
+from gateway.telemetry.traces import otlp
+from gateway.telemetry.traces.collector import Outcome
+from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
+from gateway.trace_context import Trace
+
+logger = logging.getLogger("gateway.telemetry.traces")
+
+_SCOPE: Final = "gateway"
+_MOST_WAITING: Final = 4096
+"""The most requests that wait; later ones are lost. Each has at most two spans."""
+_BATCH: Final = 256
+"""The requests of one batch: at most 512 spans, the batch of OpenTelemetry's SDKs."""
+_EVERY_S: Final = 5.0
+_MOST_ATTEMPTS: Final = 5
+_FIRST_PAUSE_S: Final = 1.0
+_SAID_EVERY_S: Final = 60.0
+_CLOSING_S: Final = 5.0
+_OK: Final = Code.OK
+_TOO_SLOW: Final = "the collector takes them more slowly than they come"
+_Item = tuple[Record, Trace]
+
+
+class Sends(Protocol):
+    """The part of a collector that the exporter needs."""
+
+    def send(self, body: bytes) -> Outcome:
+        """Sends one `ExportTraceServiceRequest`."""
+
+    def close(self) -> None:
+        """Closes the connection."""
+
+
+class SpanExporter:
+    """Sends the spans of requests that were sampled, or that are kept because of how they ended."""
+
+    def __init__(
+        self, options: TracingOptions, collector: Sends, *, scheme: str, version: str
+    ) -> None:
+        """Starts the thread. `version` is that of the gateway."""
+        self._keeps_errors = Kept.ERROR in options.keep
+        self._slow_s = options.slow_s if Kept.SLOW in options.keep else float("inf")
+        self._collector = collector
+        self._spans = SpanBuilder(scheme)
+        self._resource: Mapping[str, otlp.Value] = {
+            "service.name": options.service_name,
+            "service.version": version,
+            "service.instance.id": str(uuid.uuid4()),
+            **options.resource,
+        }
+        self._version = version
+        self._waiting: deque[_Item] = deque()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        # Two counters, because each is written by one thread.
+        self._dropped = 0
+        self._unsent = 0
+        self._said_s = -_SAID_EVERY_S
+        self._said = 0
+        self._why = _TOO_SLOW
+        self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
+        self._thread.start()
+
+    def lost(self) -> int:
+        """Returns the number of requests whose spans were lost."""
+        return self._dropped + self._unsent
+
+    def ended(self, record: Record) -> None:
+        """Takes the record of a request; its spans are sent within seconds, or counted as lost."""
+        trace = record.trace
+        if trace is None or not (trace.is_sampled or self._is_kept(record)):
+            return
+        waiting = self._waiting
+        if len(waiting) >= _MOST_WAITING:
+            self._dropped += 1
+            return
+        waiting.append((record, trace))
+        if len(waiting) == _BATCH:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Sends the waiting spans, for at most five seconds."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(_CLOSING_S)
+        left = len(self._waiting)
+        if self._thread.is_alive() and left:
+            self._dropped += left
+            self._say("the collector did not take them before the end", is_last=True)
+
+    def _is_kept(self, record: Record) -> bool:
+        if self._keeps_errors and (record.code is not _OK or record.status >= 500):
+            error = error_type(record.status, record.code)
+            # A client that leaves is no error of the gateway or of the back end.
+            if error and error != "cancelled":
+                return True
+        return record.duration_s > self._slow_s and _is_unary(record)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wake.wait(_EVERY_S)
+            self._wake.clear()
+            self._send_waiting()
+        self._send_waiting()
+        self._collector.close()
+
+    def _send_waiting(self) -> None:
+        """Sends what waits now, and full batches that have come meanwhile.
+
+        A few requests that have come meanwhile wait for more, because each batch has its own cost.
+        """
+        left = len(self._waiting)
+        while left:
+            count = min(_BATCH, left)
+            spans = self._encoded(count)
+            if spans:
+                self._deliver(spans)
+            left -= count
+            if len(self._waiting) >= _BATCH:
+                left = len(self._waiting)
+        if self.lost() > self._said:
+            self._say(self._why)
+
+    def _encoded(self, count: int) -> list[bytes]:
+        spans = []
+        for _ in range(count):
+            record, trace = self._waiting.popleft()
+            try:
+                spans.append(self._spans.encode(record, trace))
+            except Exception:  # the thread must go on
+                logger.exception("the spans of request %s cannot be made", record.request_id)
+                self._unsent += 1
+        return spans
+
+    def _deliver(self, spans: list[bytes]) -> None:
+        """Sends a batch, again after growing pauses if the collector may take it later."""
+        body = otlp.request(self._resource, _SCOPE, self._version, SCHEMA_URL, spans)
+        pause_s = _FIRST_PAUSE_S
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
+            is_last = self._closing.is_set() or attempt == _MOST_ATTEMPTS
+            outcome = self._collector.send(body)
+            if not outcome.why_not:
+                self._why = _TOO_SLOW
+                return
+            if is_last or not outcome.may_repeat:
+                break
+            self._closing.wait(max(pause_s, outcome.pause_s))
+            pause_s *= 2
+        self._unsent += len(spans)
+        self._why = outcome.why_not
+        self._say(self._why)
+
+    def _say(self, why: str, *, is_last: bool = False) -> None:
+        """Logs what was lost, at most once a minute."""
+        now_s = time.monotonic()
+        if now_s - self._said_s < _SAID_EVERY_S and not is_last:
+            return
+        self._said_s = now_s
+        count, self._said = self.lost() - self._said, self.lost()
+        logger.warning(
+            "the spans of %d requests were lost: %s",
+            count,
+            why,
+            extra=about("gateway.traces.lost", gateway__requests=count),
+        )
+
+
+def _is_unary(record: Record) -> bool:
+    """Returns False for a stream, which has no expected duration."""
+    if record.binding is None:
+        return False
+    method = record.binding.method
+    return not (method.client_streaming or method.server_streaming)

@@ -1,0 +1,103 @@
+"""Writes the messages of OTLP for traces as protobuf (opentelemetry-proto 1.5, trace/v1)."""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gateway.transcoding.wire import LENGTH, length_delimited, signed_varint, tag, varint
+
+SERVER: Final = 2
+CLIENT: Final = 3
+"""The kinds of spans (`Span.SpanKind`)."""
+_HAS_REMOTE: Final = 0x100
+_IS_REMOTE: Final = 0x200
+"""`SpanFlags`: it is known that the parent is in another process, and it is."""
+
+Value = str | int
+
+# The tag and the length of each id.
+_TRACE_ID: Final = tag(1, LENGTH) + varint(16)
+_SPAN_ID: Final = tag(2, LENGTH) + varint(8)
+_PARENT_ID: Final = tag(4, LENGTH) + varint(8)
+_INTEGER: Final = tag(3, 0)
+_KIND: Final = tag(6, 0)
+_START: Final = tag(7, 1)
+_END: Final = tag(8, 1)
+_FLAGS: Final = tag(16, 5)
+_FAILED: Final = length_delimited(15, tag(3, 0) + varint(2))
+_fixed64: Final = struct.Struct("<Q").pack
+_fixed32: Final = struct.Struct("<I").pack
+
+
+class Attribute:
+    """Encodes an attribute of a span: a `KeyValue` in `Span.attributes`."""
+
+    def __init__(self, key: str, number: int = 9) -> None:
+        """Takes the number of the field that has the attributes."""
+        self._tag = tag(number, LENGTH)
+        self._key = length_delimited(1, key.encode())
+
+    def of(self, value: Value) -> bytes:
+        """Returns the attribute with a value."""
+        if isinstance(value, int):
+            encoded = _INTEGER + signed_varint(value)
+        else:
+            encoded = length_delimited(1, value.encode("utf-8", "replace"))
+        pair = self._key + length_delimited(2, encoded)
+        return self._tag + varint(len(pair)) + pair
+
+
+def attributes(values: Mapping[str, Value], number: int = 9) -> bytes:
+    """Encodes attributes that are made once, or kept."""
+    return b"".join([Attribute(key, number).of(value) for key, value in values.items()])
+
+
+def span(  # noqa: PLR0917 - the fields of a span
+    trace_id: str,
+    span_id: str,
+    parent_id: str,
+    state: str,
+    flags: int,
+    name: str,
+    kind: int,
+    start_s: float,
+    end_s: float,
+    encoded_attributes: bytes,
+    *,
+    is_failed: bool,
+    is_remote: bool,
+) -> bytes:
+    """Encodes a `Span` as an item of `ScopeSpans.spans`; `is_remote` tells of its parent.
+
+    Ids are hexadecimal digits, times are in seconds since 1970.
+    """
+    parts = [
+        _TRACE_ID + bytes.fromhex(trace_id),
+        _SPAN_ID + bytes.fromhex(span_id),
+        length_delimited(3, state.encode()) if state else b"",
+        _PARENT_ID + bytes.fromhex(parent_id) if parent_id else b"",
+        length_delimited(5, name.encode("utf-8", "replace")),
+        _KIND + varint(kind),
+        _START + _fixed64(int(start_s * 1e9)),
+        _END + _fixed64(int(end_s * 1e9)),
+        encoded_attributes,
+        _FAILED if is_failed else b"",
+        _FLAGS + _fixed32(flags | _HAS_REMOTE | (_IS_REMOTE if is_remote else 0)),
+    ]
+    return length_delimited(2, b"".join(parts))
+
+
+def request(
+    resource: Mapping[str, Value], scope: str, version: str, schema_url: str, spans: Iterable[bytes]
+) -> bytes:
+    """Encodes an `ExportTraceServiceRequest` of spans that `span` has encoded."""
+    about = length_delimited(
+        1, length_delimited(1, scope.encode()) + length_delimited(2, version.encode())
+    )
+    scope_spans = about + b"".join(spans) + length_delimited(3, schema_url.encode())
+    resource_spans = (
+        length_delimited(1, attributes(resource, number=1))
+        + length_delimited(2, scope_spans)
+        + length_delimited(3, schema_url.encode())
+    )
+    return length_delimited(1, resource_spans)

@@ -1,0 +1,166 @@
+"""Builds the spans of an ended request: that of the request, and that of its call.
+
+Names are those of OpenTelemetry's semantic conventions 1.44 ("HTTP spans", "gRPC"), as in the
+access log. What the access log masks is masked here too.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from gateway.status import Code
+from gateway.telemetry.failures import error_type
+from gateway.telemetry.masking import mask_credentials, query_names
+from gateway.telemetry.record import Record
+from gateway.telemetry.traces import otlp
+from gateway.trace_context import Trace
+from gateway.transcoding.binding import Binding
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+_METHODS: Final = frozenset(
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
+)
+_LONGEST: Final = 1024
+"""The characters of a client's text in a span; the rest is cut off."""
+
+
+_PATH: Final = otlp.Attribute("url.path")
+_QUERY: Final = otlp.Attribute("url.query")
+_REQUEST_ID: Final = otlp.Attribute("gateway.request.id")
+_REQUEST_SIZE: Final = otlp.Attribute("http.request.body.size")
+_RESPONSE_SIZE: Final = otlp.Attribute("http.response.body.size")
+
+
+class SpanBuilder:
+    """Encodes the spans of requests as items of `ScopeSpans.spans`."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    def encode(self, record: Record, trace: Trace) -> bytes:
+        """Returns the span of a request, and that of its call if there was one."""
+        binding = record.binding
+        name, outcome, is_failed = _outcome(
+            record.method, binding, record.status, record.code, self._scheme
+        )
+        server = otlp.span(
+            trace.trace_id,
+            trace.span_id,
+            trace.parent_id,
+            trace.state,
+            trace.flags,
+            name,
+            otlp.SERVER,
+            record.at_s - record.duration_s,
+            record.at_s,
+            outcome + _details(record),
+            is_failed=is_failed,
+            is_remote=trace.parent_id != "",
+        )
+        if trace.call_code is None or binding is None:
+            return server
+        return server + _call(trace, trace.call_code, binding.method.path[1:])
+
+
+def _details(record: Record) -> bytes:
+    """Returns the attributes that differ in each request."""
+    binding, path = record.binding, record.path
+    if record.masks.hides_anything:
+        path = record.masks.mask(path, binding)
+    details = (
+        _PATH.of(_shown(path))
+        + _REQUEST_SIZE.of(record.request_bytes)
+        + _RESPONSE_SIZE.of(record.response_bytes)
+        + _REQUEST_ID.of(_shown(record.request_id))
+        + _caller(record.client, record.peer, record.user_agent, record.headers.get("Host", ""))
+    )
+    if record.query:
+        query = query_names(record.query, None if binding is None else binding.method.input)
+        details += _QUERY.of(query[:_LONGEST])
+    return details
+
+
+def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
+    """Returns the span of the call to the back end; each code but OK is a failure of it."""
+    return otlp.span(
+        trace.trace_id,
+        trace.call_span_id,
+        trace.span_id,
+        trace.state,
+        trace.flags,
+        rpc_method,
+        otlp.CLIENT,
+        trace.call_ended_s - trace.call_duration_s,
+        trace.call_ended_s,
+        _call_outcome(rpc_method, trace.upstream, code),
+        is_failed=code is not Code.OK,
+        is_remote=False,
+    )
+
+
+# The functions below are cached: most requests have these values in common with an earlier one.
+
+
+@lru_cache(maxsize=512)
+def _outcome(
+    method: str, binding: Binding | None, status: int, code: Code, scheme: str
+) -> tuple[str, bytes, bool]:
+    """Returns the name of a span, attributes, and whether it failed."""
+    error = error_type(status, code)
+    known = method if method in _METHODS else "_OTHER"
+    name = "HTTP" if known != method else method
+    found: dict[str, otlp.Value] = {
+        "http.request.method": known,
+        "url.scheme": scheme,
+        "http.response.status_code": status,
+        "rpc.response.status_code": code.name,
+    }
+    if known != method:
+        found["http.request.method_original"] = _shown(method)[:64]
+    if binding is not None:
+        found["http.route"] = binding.rule.template
+        name = f"{name} {binding.rule.template}"
+    if error:
+        found["error.type"] = error
+    return name, otlp.attributes(found), status >= 500 or (error != "" and status < 400)
+
+
+@lru_cache(maxsize=512)
+def _caller(client: str, peer: str, user_agent: str, host: str) -> bytes:
+    found: dict[str, otlp.Value] = {
+        "client.address": _shown(client),
+        "network.peer.address": _shown(peer),
+    }
+    if user_agent:
+        found["user_agent.original"] = _shown(user_agent)
+    name, port = _split(host)
+    if name:
+        found["server.address"] = _shown(name)
+    if port:
+        found["server.port"] = port
+    return otlp.attributes(found)
+
+
+@lru_cache(maxsize=512)
+def _call_outcome(rpc_method: str, upstream: str, code: Code) -> bytes:
+    found: dict[str, otlp.Value] = {
+        "rpc.system.name": "grpc",
+        "rpc.method": rpc_method,
+        "rpc.response.status_code": code.name,
+        "gateway.upstream": upstream,
+    }
+    if code is not Code.OK:
+        found["error.type"] = code.name
+    return otlp.attributes(found)
+
+
+def _shown(text: str) -> str:
+    # Mask before the cut: a secret that is cut short may not be recognised.
+    return mask_credentials(text)[:_LONGEST]
+
+
+def _split(host: str) -> tuple[str, int]:
+    """Splits a `Host` into the host and the port, 0 if it has none."""
+    name, colon, port = host.rpartition(":")
+    if colon and port.isascii() and port.isdigit() and len(port) <= 5:
+        return name.strip("[]"), int(port)
+    return host.strip("[]"), 0

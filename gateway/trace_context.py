@@ -1,0 +1,147 @@
+"""The trace of one request, and the header fields of W3C Trace Context that carry it.
+
+Source: W3C Trace Context, level 2 (sections 3.2 traceparent, 3.3 tracestate, 4 processing).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gateway.status import Code
+
+SAMPLED: Final = 0x01
+"""The flag of a trace that is recorded (section 3.2.2.5.1)."""
+RANDOM: Final = 0x02
+"""The flag of a trace id whose last seven bytes are random (section 3.2.2.5.2)."""
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+FIELDS: Final = (TRACEPARENT, TRACESTATE)
+"""The names of the header fields, also as metadata."""
+
+# The form of a traceparent, with `h` for each hexadecimal digit: version, trace id, span id, flags.
+_FORM: Final = b"hh-" + b"h" * 32 + b"-" + b"h" * 16 + b"-hh"
+_LENGTH: Final = len(_FORM)
+# Digits, in lower case, become `h`, and a dash stays; every other byte becomes NUL. So the form is
+# checked by one translation and one comparison, which costs less than a pattern.
+_KINDS: Final = bytes(
+    [ord("h") if chr(b) in "0123456789abcdef" else b if b == ord("-") else 0 for b in range(256)]
+)
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
+_MEMBER: Final = re.compile(
+    r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_MOST_MEMBERS: Final = 32
+_LONGEST_STATE: Final = 512
+"""The characters that section 3.3.1.5 demands to pass on; a longer list is dropped."""
+
+
+class Parent(NamedTuple):
+    """The span of a client, from its `traceparent`."""
+
+    trace_id: str
+    """32 hexadecimal digits."""
+    span_id: str
+    """16 hexadecimal digits."""
+    flags: int
+
+
+class Trace:
+    """The place of one request in its trace: the span of the request, and that of its call.
+
+    Ids are hexadecimal digits in lower case. `note_call` is called when the call to the back end
+    has ended; without it, no back end was called.
+    """
+
+    __slots__ = (
+        "call_code",
+        "call_duration_s",
+        "call_ended_s",
+        "call_span_id",
+        "flags",
+        "parent_id",
+        "span_id",
+        "state",
+        "trace_id",
+        "upstream",
+    )
+
+    def __init__(  # noqa: PLR0917 - the parts of a trace
+        self,
+        trace_id: str,
+        parent_id: str,
+        span_id: str,
+        call_span_id: str,
+        flags: int,
+        state: str,
+    ) -> None:
+        self.trace_id = trace_id
+        self.parent_id = parent_id
+        """The id of the client's span; empty if the trace begins here."""
+        self.span_id = span_id
+        self.call_span_id = call_span_id
+        self.flags = flags
+        self.state = state
+        """The value of `tracestate`, as received; empty if there is none."""
+        self.upstream = ""
+        self.call_code: Code | None = None
+        self.call_ended_s = 0.0
+        self.call_duration_s = 0.0
+
+    @property
+    def is_sampled(self) -> bool:
+        """True if the trace is recorded, as decided at its start."""
+        return self.flags & SAMPLED != 0
+
+    @property
+    def own(self) -> str:
+        """The span of the request, written as a `traceparent`."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
+    @property
+    def for_back_end(self) -> str:
+        """The `traceparent` for the back end, whose parent is the span of the call."""
+        return f"00-{self.trace_id}-{self.call_span_id}-{self.flags:02x}"
+
+    def note_call(self, upstream: str, code: Code, ended_s: float, duration_s: float) -> None:
+        """Notes how the call to the back end ended; `ended_s` is in seconds since 1970."""
+        self.upstream = upstream
+        self.call_code = code
+        self.call_ended_s = ended_s
+        self.call_duration_s = duration_s
+
+
+def read_traceparent(text: str) -> Parent | None:
+    """Parses a `traceparent`; returns None if it is malformed.
+
+    Version ff and ids of zeros are invalid. A version above 00 is read as far as version 00 goes,
+    and may have more after the flags (section 4.3).
+    """
+    known = text[:_LENGTH]
+    if not known.isascii() or known.encode().translate(_KINDS) != _FORM:
+        return None
+    if len(text) > _LENGTH and (text[_LENGTH] != "-" or text.startswith("00")):
+        return None
+    trace_id, span_id = text[3:35], text[36:52]
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN or text.startswith("ff"):
+        return None
+    return Parent(trace_id, span_id, int(text[53:55], 16))
+
+
+def read_tracestate(lines: Sequence[str]) -> str:
+    """Returns the lines of `tracestate` as one value, unchanged; empty if it is not valid.
+
+    It is valid with at most 32 members of distinct keys and 512 characters (section 3.3.1).
+    """
+    if not lines:
+        return ""
+    text = ",".join(lines)
+    if len(text) > _LONGEST_STATE:
+        return ""
+    members = [one.strip(" \t") for one in text.split(",")]
+    members = [one for one in members if one]  # empty members are allowed
+    keys = {one.partition("=")[0] for one in members}
+    if not members or len(members) > _MOST_MEMBERS or len(keys) < len(members):
+        return ""
+    return text if all(map(_MEMBER.fullmatch, members)) else ""

@@ -1,0 +1,237 @@
+"""Traces of a running gateway: what back ends receive, and what a collector decodes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.log import LogOptions
+from gateway.telemetry.logs.opening import open_logs
+from tests.support.collector import attributes, collector
+from tests.support.http import RawClient, connected, echo_gateway
+from tests.support.polling import first
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = f"traceparent: 00-{TRACE}-{SPAN}-01"
+UNSAMPLED = f"traceparent: 00-{TRACE}-{SPAN}-00"
+
+
+async def sent(client: RawClient, *headers: str) -> dict[str, Any]:
+    """The metadata that the back end received."""
+    found: dict[str, list[str]] = {}
+    for entry in (await client.get("/v1/echo/a", *headers)).json()["metadata"]:
+        found.setdefault(entry["name"], []).append(entry.get("value", ""))
+    return found
+
+
+async def test_without_a_collector_nothing_is_added_or_changed() -> None:
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        assert "traceparent" not in await sent(client)
+        metadata = await sent(client, SAMPLED, "tracestate: a=1", "tracestate: b=2")
+    assert metadata["traceparent"] == [f"00-{TRACE}-{SPAN}-01"]
+    assert metadata["tracestate"] == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]], ids=["client", "trusted proxy"])
+@pytest.mark.parametrize("states", [["a=1,b=2"], ["a=1", "b=2"]], ids=["one line", "two lines"])
+async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
+    proxies: list[str], states: list[str]
+) -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 1}
+        forwarded = {"trusted_proxies": proxies}
+        async with (
+            echo_gateway(tracing=settings, forwarded=forwarded) as gateway,
+            connected(gateway) as client,
+        ):
+            metadata = await sent(client, SAMPLED, *[f"tracestate: {one}" for one in states])
+    call = received.named("echo.v1.EchoService/Echo")
+    assert metadata["traceparent"] == [f"00-{TRACE}-{call.span_id.hex()}-01"]
+    assert metadata["tracestate"] == ["a=1,b=2"]
+    server = received.named("GET /v1/echo/{text}")
+    assert (server.trace_id.hex(), server.parent_span_id.hex()) == (TRACE, SPAN)
+    assert (call.trace_id, call.parent_span_id) == (server.trace_id, server.span_id)
+    assert server.trace_state == "a=1,b=2"
+    assert server.start_time_unix_nano <= call.start_time_unix_nano
+    assert call.end_time_unix_nano <= server.end_time_unix_nano + 1_000_000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["traceparent: 00-1-2-01"], id="malformed"),
+        pytest.param([f"traceparent: ff-{TRACE}-{SPAN}-01"], id="version ff"),
+        pytest.param([SAMPLED, SAMPLED], id="two lines"),
+        pytest.param([f"traceparent: 00-{TRACE}-{'0' * 16}-01"], id="zeros"),
+    ],
+)
+async def test_otherwise_a_new_trace_begins_without_the_state(headers: list[str]) -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 0}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            one = await sent(client, *headers, "tracestate: a=1")
+            other = await sent(client, *headers, "tracestate: a=1")
+    assert received.spans == []
+    (first,), (second,) = one["traceparent"], other["traceparent"]
+    version, trace_id, span_id, flags = first.split("-")
+    assert (version, flags) == ("00", "02")  # not sampled; the id is random
+    assert len(trace_id) == 32
+    assert trace_id != TRACE
+    assert len(span_id) == 16
+    assert first[:35] != second[:35]
+    assert "tracestate" not in one
+
+
+async def test_a_failed_request_is_kept_though_not_sampled() -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 0}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            assert (await client.get("/v1/echo:fail?code=13")).status == 500
+            assert (await client.get("/v1/echo:fail?code=5")).status == 404
+            assert (await client.get("/nowhere")).status == 404
+    server, call = received.spans
+    assert (server.name, call.name) == ("GET /v1/echo:fail", "echo.v1.EchoService/Fail")
+    assert (server.status.code, call.status.code) == (2, 2)
+    assert attributes(server)["error.type"] == "500"
+    assert attributes(call)["error.type"] == "INTERNAL"
+
+
+async def test_a_slow_call_is_kept_and_a_stream_is_never_slow() -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 0, "slow_s": 1e-9}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            await client.get("/v1/echo/a")
+            await client.get("/v1/echo/a:repeat?count=2")
+    names = [one.name for one in received.spans]
+    assert names == ["GET /v1/echo/{text}", "echo.v1.EchoService/Echo"]
+
+
+async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> None:
+    with collector() as received:
+        settings = {
+            "otlp": received.url,
+            "ratio": 1,
+            "headers": {"X-Api-Key": "abc"},
+            "service_name": "edge",
+            "resource": {"deployment.environment.name": "test"},
+        }
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            key = f"gwk_{'a' * 49}"
+            await client.get(f"/v1/echo/{key}?count=1", "User-Agent: me", "X-Request-Id: r1")
+            await client.get("/nowhere")
+    assert received.paths[0] == "/v1/traces"
+    assert received.headers[0]["x-api-key"] == "abc"
+    assert received.headers[0]["content-type"] == "application/x-protobuf"
+    (resource, *_) = received.requests[0].resource_spans
+    about = attributes(resource.resource)
+    assert about["service.name"] == "edge"
+    assert about["deployment.environment.name"] == "test"
+    assert about["service.instance.id"]
+    server = received.named("GET /v1/echo/{text}")
+    found = attributes(server)
+    assert found.pop("http.response.body.size")
+    assert found == {
+        "http.request.method": "GET",
+        "http.route": "/v1/echo/{text}",
+        "url.path": "/v1/echo/***",
+        "url.query": "***=***",
+        "url.scheme": "http",
+        "http.response.status_code": 400,
+        "rpc.response.status_code": "INVALID_ARGUMENT",
+        "http.request.body.size": 0,
+        "server.address": "test",
+        "client.address": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
+        "user_agent.original": "me",
+        "gateway.request.id": "r1",
+    }
+    assert (server.kind, server.status.code) == (2, 0), "4xx is no error of a server"
+    assert received.named("GET").kind == 2
+    assert "gwk_" not in str(received.requests)
+    assert "abc" not in str(received.requests)
+
+
+async def test_a_stream_has_the_span_of_its_whole_call() -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 1}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            assert (await client.get("/v1/echo/a:repeat?count=2")).status == 200
+    call = [one for one in received.spans if one.kind == 3]
+    assert [attributes(one)["rpc.response.status_code"] for one in call] == ["OK"]
+    assert attributes(call[0])["gateway.upstream"] == "echo"
+
+
+async def test_the_log_names_the_span_of_the_request(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with collector() as received:
+        settings: dict[str, Any] = {
+            "tracing": {"otlp": received.url, "ratio": 1},
+            "log": {"access": str(log)},
+        }
+        async with echo_gateway(**settings) as gateway, connected(gateway) as client:
+            await client.get("/v1/echo/a", UNSAMPLED)
+    server = received.named("GET /v1/echo/{text}")
+    (line,) = [one for one in map(json.loads, log.read_text().splitlines()) if "url.path" in one]
+    assert (line["trace_id"], line["span_id"]) == (TRACE, server.span_id.hex())
+    assert line["trace_flags"] == "01", "the ratio decides for a client that is not trusted"
+
+
+@pytest.mark.parametrize(
+    ("trust", "proxies", "flag", "is_recorded"),
+    [
+        ("trusted", [], "01", False),
+        ("trusted", ["127.0.0.0/8"], "01", True),
+        ("all", [], "01", True),
+        ("none", ["127.0.0.0/8"], "01", False),
+    ],
+)
+async def test_the_flag_counts_from_those_who_are_trusted(
+    trust: str, proxies: list[str], flag: str, *, is_recorded: bool
+) -> None:
+    with collector() as received:
+        settings: dict[str, Any] = {
+            "tracing": {"otlp": received.url, "ratio": 0, "trust": trust},
+            "forwarded": {"trusted_proxies": proxies},
+        }
+        async with echo_gateway(**settings) as gateway, connected(gateway) as client:
+            metadata = await sent(client, f"traceparent: 00-{TRACE}-{SPAN}-{flag}")
+    assert (received.spans != []) is is_recorded
+    assert metadata["traceparent"][0].endswith("-01" if is_recorded else "-00")
+
+
+async def test_without_a_running_collector_the_loss_is_counted_and_said_once(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "events.log"
+    settings: dict[str, Any] = {
+        "tracing": {"otlp": "http://127.0.0.1:9", "ratio": 1},
+        "log": {"access": "off", "events": str(log)},
+    }
+    async with open_logs(LogOptions.model_validate(settings["log"])) as logs:
+        with logs.speaking_for_program():
+            async with echo_gateway(**settings) as gateway, connected(gateway) as client:
+                for _ in range(20):
+                    assert (await client.get("/v1/echo/a")).status == 200
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (line,) = [one for one in lines if one["event.name"] == "gateway.traces.lost"]
+    assert line["gateway.requests"] == 20
+    assert "the collector cannot be reached" in line["body"]
+
+
+async def test_what_a_collector_refuses_is_counted_in_the_metrics() -> None:
+    with collector() as received:
+        received.answers += [(400, {})]
+        settings = {"otlp": received.url, "ratio": 1}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            for _ in range(256):  # a full batch, which is sent at once
+                await client.get("/nowhere")
+            exposition = gateway.exposition
+            assert exposition is not None
+
+            async def text() -> bytes:
+                return exposition.text()[1]
+
+            await first(text, lambda found: b"gateway_traces_lost_total 256" in found, within_s=20)
+    assert received.spans == []

@@ -1,0 +1,66 @@
+"""The beginning of traces: ids, and which are sampled."""
+
+import pytest
+
+from gateway.config.tracing import TracingOptions, Trust
+from gateway.http.header_fields import NO_FIELDS
+from gateway.telemetry.traces.starting import TraceStarter
+
+SPAN = "00f067aa0ba902b7"
+
+
+def started(traceparent: str = "", *, is_trusted: bool = False, **options: object) -> int:
+    """The flags of a trace."""
+    starter = TraceStarter(TracingOptions.model_validate(options))
+    return starter.start(traceparent, NO_FIELDS, is_trusted=is_trusted).flags
+
+
+def parent(low: str, flags: str = "00") -> str:
+    """The span of a client; `low` are the digits of its trace id that decide."""
+    return f"00-{'a' * 16}{low}-{SPAN}-{flags}"
+
+
+@pytest.mark.parametrize(
+    ("low", "ratio", "is_sampled"),
+    [
+        ("0" * 16, 0.0, False),
+        ("0" * 16, 1e-9, True),
+        ("7fffffffffffffff", 0.5, True),
+        ("8000000000000000", 0.5, False),
+        ("f" * 16, 1.0, True),
+    ],
+)
+def test_the_ratio_decides_by_the_lower_half_of_the_id(
+    low: str, ratio: float, *, is_sampled: bool
+) -> None:
+    assert started(parent(low), ratio=ratio) == is_sampled
+
+
+def test_about_the_ratio_of_new_traces_is_sampled() -> None:
+    starter = TraceStarter(TracingOptions(ratio=0.25))
+    traces = [starter.start("", NO_FIELDS, is_trusted=False) for _ in range(4000)]
+    assert 800 < sum(one.is_sampled for one in traces) < 1200
+    assert {one.flags for one in traces} == {2, 3}
+    assert len({one.trace_id for one in traces}) == 4000
+    assert len({one.span_id for one in traces} | {one.call_span_id for one in traces}) == 8000
+
+
+@pytest.mark.parametrize(
+    ("trust", "is_trusted", "obeys"),
+    [
+        (Trust.ALL, False, True),
+        (Trust.ALL, True, True),
+        (Trust.TRUSTED, False, False),
+        (Trust.TRUSTED, True, True),
+        (Trust.NONE, True, False),
+    ],
+)
+def test_the_flag_of_a_client_counts_if_it_is_trusted(
+    trust: Trust, *, is_trusted: bool, obeys: bool
+) -> None:
+    low = "8" * 16
+    flags = [
+        started(parent(low, flags), is_trusted=is_trusted, trust=trust, ratio=ratio)
+        for flags, ratio in (("01", 0), ("00", 1), ("03", 0))
+    ]
+    assert flags == ([1, 0, 3] if obeys else [0, 1, 2])

@@ -1,0 +1,73 @@
+"""W3C Trace Context: what is read from header fields, and what is written."""
+
+import pytest
+
+from gateway.status import Code
+from gateway.trace_context import Trace, read_traceparent, read_tracestate
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        pytest.param(f"00-{TRACE}-{SPAN}-01", 1, id="sampled"),
+        pytest.param(f"00-{TRACE}-{SPAN}-00", 0, id="not sampled"),
+        pytest.param(f"00-{TRACE}-{SPAN}-ff", 255, id="unknown flags"),
+        pytest.param(f"cc-{TRACE}-{SPAN}-01", 1, id="later version"),
+        pytest.param(f"cc-{TRACE}-{SPAN}-01-what-will-be", 1, id="later version with more"),
+    ],
+)
+def test_a_valid_traceparent(text: str, flags: int) -> None:
+    assert read_traceparent(text) == (TRACE, SPAN, flags)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(f"ff-{TRACE}-{SPAN}-01", id="version ff"),
+        pytest.param(f"00-{TRACE}-{SPAN}-01-more", id="version 00 with more"),
+        pytest.param(f"cc-{TRACE}-{SPAN}-01.more", id="later version without a hyphen"),
+        pytest.param(f"00-{TRACE.upper()}-{SPAN}-01", id="capitals"),
+        pytest.param(f"00-{'0' * 32}-{SPAN}-01", id="trace of zeros"),
+        pytest.param(f"00-{TRACE}-{'0' * 16}-01", id="span of zeros"),
+        pytest.param(f"00-{TRACE[1:]}-{SPAN}-01", id="short"),
+        pytest.param(f"00-{TRACE}-{SPAN}-1", id="short flags"),
+        pytest.param(f" 00-{TRACE}-{SPAN}-01", id="blank"),
+        pytest.param(f"00-{TRACE}-{SPAN}-01\n", id="end of line"),
+    ],
+)
+def test_a_malformed_traceparent(text: str) -> None:
+    assert read_traceparent(text) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(["a=1"], "a=1", id="one"),
+        pytest.param(["a=1 , ,b@c=2"], "a=1 , ,b@c=2", id="blanks and empty members stay"),
+        pytest.param(["a=1", "b=2"], "a=1,b=2", id="two lines"),
+        pytest.param(["a=1,a=2"], "", id="one key twice"),
+        pytest.param(["A=1"], "", id="capital"),
+        pytest.param(["a"], "", id="no value"),
+        pytest.param(["a=b=c"], "", id="two equals signs"),
+        pytest.param(["a=é"], "", id="not ASCII"),
+        pytest.param([f"a={'1' * 256}"], f"a={'1' * 256}", id="longest value"),
+        pytest.param([f"a={'1' * 257}"], "", id="too long a value"),
+        pytest.param([",".join(f"k{n}=1" for n in range(33))], "", id="33 members"),
+        pytest.param([f"a={'1' * 256}", f"b={'1' * 256}"], "", id="513 characters and more"),
+    ],
+)
+def test_tracestate(lines: list[str], value: str) -> None:
+    assert read_tracestate(lines) == value
+
+
+def test_a_trace_writes_its_spans() -> None:
+    trace = Trace(TRACE, "", SPAN, "b7ad6b7169203331", 3, "")
+    assert trace.own == f"00-{TRACE}-{SPAN}-03"
+    assert trace.for_back_end == f"00-{TRACE}-b7ad6b7169203331-03"
+    assert trace.is_sampled
+    trace.note_call("main", Code.OK, 2.0, 0.5)
+    assert (trace.upstream, trace.call_code) == ("main", Code.OK)
