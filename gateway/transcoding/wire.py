@@ -71,8 +71,8 @@ def length_delimited(number: int, payload: bytes) -> bytes:
 def time_message(parts: tuple[int, int]) -> bytes:
     """Encodes a google.protobuf.Timestamp or Duration of these seconds and nanoseconds."""
     seconds, nanos = parts
-    first = tag(1, VARINT) + signed_varint(seconds) if seconds else b""
-    return first + (tag(2, VARINT) + signed_varint(nanos) if nanos else b"")
+    first = b"\x08" + signed_varint(seconds) if seconds else b""
+    return first + b"\x10" + signed_varint(nanos) if nanos else first
 
 
 def fixed(layout: str, value: Any) -> bytes:

@@ -1,6 +1,7 @@
 """The reader of JSON against google's own: random messages, and texts that are a little wrong."""
 
 import random
+import re
 from typing import Any
 
 from google.protobuf import json_format
@@ -20,6 +21,7 @@ quick = settings(max_examples=60, deadline=None, derandomize=True)
 TEXTS = ["", "a", "é\n", '"\\', "\U0001f600", "a" * 200]
 CPP_INT32, CPP_INT64, CPP_UINT32, CPP_UINT64, CPP_DOUBLE, CPP_FLOAT, CPP_BOOL = range(1, 8)
 BITS = {CPP_INT32: (31, 1), CPP_INT64: (63, 1), CPP_UINT32: (32, 0), CPP_UINT64: (64, 0)}
+STRING_OR_MINUS_ZERO = re.compile(r'("(?:[^"\\]|\\.)*")|-0(?![.0-9eE])')
 LIKELY = '{}[]",:0123456789.eE+-_asZTn \\u/='
 
 
@@ -117,7 +119,18 @@ def test_what_google_writes_is_read_as_it_was(name: str, seed: int) -> None:
     message, text = written(name, random.Random(seed))
     read = type(message)()
     read.MergeFromString(rich.read(text, name))
-    assert read == message
+    # Not the messages: in theirs, an extension that is an empty list may count as set.
+    assert partial_bytes(read) == partial_bytes(message)
+
+
+def partial_bytes(message: Any) -> bytes:
+    """The wire bytes of a message, of which required fields may be missing."""
+    return bytes(message.SerializePartialToString(deterministic=True))
+
+
+def exact_zeros(body: str) -> str:
+    """The body with a point in each minus zero, which google reads as zero otherwise."""
+    return STRING_OR_MINUS_ZERO.sub(lambda found: found[1] or "-0.0", body)
 
 
 @quick
@@ -136,7 +149,7 @@ def test_a_text_that_is_a_little_wrong_is_refused_or_read_as_google_does(
     except StatusError:
         return
     kind = GetMessageClass(rich.message(name))
-    theirs = json_format.Parse(body, kind(), descriptor_pool=rich.pool())
+    theirs = json_format.Parse(exact_zeros(body), kind(), descriptor_pool=rich.pool())
     ours = kind()
     ours.MergeFromString(wire)
-    assert ours == theirs or "-0" in body  # theirs reads a bare minus zero as zero
+    assert partial_bytes(ours) == partial_bytes(theirs)

@@ -22,6 +22,7 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _SIGNS: Final = bytes.maketrans(b"[]", b"\x01\xff")
 _OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
 _PIECE: Final = 4096
+_SAMPLE: Final = 8192
 _MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _ESCAPES: Final = re.compile(
@@ -56,7 +57,8 @@ def parse(body: bytes, *, depth: int) -> object:
         end = _end_of_space(text, end)
         if end != len(text):
             raise _syntax_error(text, end)
-    if "\\ud" in text or "\\uD" in text:
+    # One character is found many times faster than three.
+    if "\\" in text and ("\\ud" in text or "\\uD" in text):
         _refuse_lone_surrogates(text)
     return tree
 
@@ -81,8 +83,12 @@ def check_depth(body: bytes, depth: int) -> None:
     Raises:
         StatusError: INVALID_ARGUMENT.
     """
-    # Count brackets first: most bodies have fewer than the limit and need no other check.
-    if body.count(b"{") + body.count(b"[") > depth and deeper_than(body, depth):
+    # Most bodies have fewer brackets than the limit and need no other check. Where the first part
+    # has more than that, the rest is not counted.
+    first = body.count(b"{", 0, _SAMPLE) + body.count(b"[", 0, _SAMPLE)
+    if first <= depth and first + body.count(b"{", _SAMPLE) + body.count(b"[", _SAMPLE) <= depth:
+        return
+    if deeper_than(body, depth):
         raise invalid_argument("", f"the body is nested deeper than {depth} levels")
 
 

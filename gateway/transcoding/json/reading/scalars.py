@@ -7,6 +7,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from gateway.transcoding.json.reading.base import Value
 from gateway.transcoding.json.reading.failures import Failures
+from gateway.transcoding.json.reading.number import Number
 from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
 from gateway.transcoding.wire import signed_varint, varint, zigzag
 
@@ -86,7 +87,9 @@ class NumberValue(Scalar):
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends a floating-point number."""
         number: float | None
-        if isinstance(tree, str):
+        if type(tree) is Number:  # the parser has checked its grammar
+            number = in_range(float(tree), single=self.single)
+        elif isinstance(tree, str):
             try:
                 number = parse_number(tree, single=self.single)
             except ValueError:

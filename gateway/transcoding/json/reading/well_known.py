@@ -14,7 +14,7 @@ from gateway.transcoding.json.message_fields import WRAPPERS
 from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, member_step
 from gateway.transcoding.json.reading.messages import MANY, join_from, too_deep
-from gateway.transcoding.text_forms import parse_duration, parse_number, parse_timestamp
+from gateway.transcoding.text_forms import in_range, parse_duration, parse_timestamp
 from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, time_message, varint
 
 _PACK_DOUBLE: Final = struct.Struct("<d").pack
@@ -152,7 +152,7 @@ def _write_number(tree: object, out: list[bytes], failures: Failures) -> int:
         except OverflowError:
             number = None
     else:
-        number = parse_number(str(tree), single=False)
+        number = in_range(float(str(tree)), single=False)
     if number is None:
         return failures.expected("a number in range", tree)
     out.append(_NUMBER)

@@ -4,8 +4,10 @@ The rules are those of protobuf.dev, "ProtoJSON Format". Time is linear in the m
 few times its size. Nearly every reply passes here.
 """
 
-import json
+import re
+import time
 from collections.abc import Callable
+from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -18,6 +20,12 @@ from gateway.transcoding.wire import MalformedError
 
 Write = Callable[[bytes], bytes]
 """Converts wire bytes to JSON; raises `UnreadableReplyError`."""
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|\{\}|\[\]|[{}\[\],:]|[^"{}\[\],:]++')
+"""A string, an empty object or array, one character between values, or another value."""
+_INDENT: Final = "  "
+_JOINED: Final = 4096
+"""The number of pieces that are joined at once, which limits the memory that they take."""
 
 
 class JsonWriter:
@@ -37,7 +45,7 @@ class JsonWriter:
                 text = draft.text()
             except UnprintableError as error:
                 raise _unprintable(plan, error) from None
-            return (indented(text) if pretty else text).encode()
+            return indented(text) if pretty else text.encode()
 
         return write
 
@@ -54,14 +62,41 @@ class JsonWriter:
                 text = _read(plan, wire).value(only) or unset
             except UnprintableError as error:
                 raise _unprintable(plan, error) from None
-            return (indented(text) if pretty else text).encode()
+            return indented(text) if pretty else text.encode()
 
         return write
 
 
-def indented(text: str) -> str:
-    """Indents a JSON text, for people."""
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+def indented(text: str) -> bytes:
+    """Indents a JSON text without spaces, for people, in one pass over it.
+
+    Each token stays as it is spelled: parsers lose the sign of zero and, of doubles, digits.
+    """
+    parts: list[bytes] = []
+    pieces: list[bytes] = []
+    line = "\n"
+    for found in _TOKEN.finditer(text):
+        piece: str = found[0]
+        match piece:
+            case ",":
+                piece += line
+            case ":":
+                piece = ": "
+            case "{" | "[":
+                line += _INDENT
+                piece += line
+            case "}" | "]":
+                line = line[: -len(_INDENT)]
+                piece = line + piece
+            case _:
+                pass
+        pieces.append(piece.encode())
+        if len(pieces) >= _JOINED:
+            parts.append(b"".join(pieces))
+            pieces = []
+            time.sleep(0)  # other threads wait for the interpreter lock
+    parts.append(b"".join(pieces))
+    return b"".join(parts)
 
 
 def _read(plan: Plan, wire: bytes) -> Draft:

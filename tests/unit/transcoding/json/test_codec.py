@@ -194,6 +194,33 @@ def test_output_can_be_indented() -> None:
     assert codec.field_writer(field)(wire) == b"[\n  1\n]"
 
 
+INDENTED = [
+    pytest.param("{}", id="empty"),
+    pytest.param('{"value":[{},[],"",null,true,1.5,[[{"a":[1]}]]]}', id="nested"),
+    pytest.param(
+        r'{"title":"\\\",{}[]: \"\u0000","tags":["\\","{"],"ratio":1e+300}', id="marks in texts"
+    ),
+    pytest.param('{"labels":{"a:b":"c,d","":"x"},"byYear":{"1":{}}}', id="maps"),
+]
+
+
+@pytest.mark.parametrize("text", INDENTED)
+def test_indented_output_is_the_other_with_spaces(text: str) -> None:
+    codec = rich.codec(JsonOptions(emit_unset=False, pretty=True))
+    wire = rich.read(text)
+    document = json.loads(rich.write(wire))
+    expected = json.dumps(document, indent=2, ensure_ascii=False)
+    assert codec.writer(rich.message("rich.Book"))(wire).decode() == expected
+
+
+def test_indented_output_has_the_same_digits() -> None:
+    codec = rich.codec(JsonOptions(emit_unset=False, pretty=True))
+    wire = rich.read('{"ratio":-0.0,"weight":16777216,"value":-0}')
+    assert codec.writer(rich.message("rich.Book"))(wire) == (
+        b'{\n  "ratio": -0,\n  "weight": 16777216,\n  "value": -0\n}'
+    )
+
+
 IGNORED = [
     pytest.param('{"zz":1,"i32":1}', '{"i32":1}', id="at the top"),
     pytest.param('{"author":{"zz":{"a":[]},"name":"A"}}', '{"author":{"name":"A"}}', id="below"),
