@@ -74,7 +74,7 @@ def _lines(section: type[BaseModel], title: str, prefix: str) -> Iterator[str]:
         else:
             shape = _shape(field.annotation)
             below.append((inner, f"`{path}`", f"{path}{shape}."))
-            meaning = field.description or inner.__doc__
+            meaning = " ".join((field.description or inner.__doc__ or "").split())
             yield f"| `{path}{shape}` | section, below | | {meaning} |"
     yield ""
     for inner, inner_title, inner_prefix in below:

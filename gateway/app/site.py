@@ -115,9 +115,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     observers = list(logs.observers)
     if metrics is not None:
         observers.append(metrics.requests)
-        if config.metrics.public:
-            endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
-            endpoints.unrecorded.add(PATH)
+        _show_metrics(metrics, config, endpoints)
     if traces is not None:
         observers.append(traces.exporter)
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
@@ -137,6 +135,13 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     )
     warnings = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warnings)
+
+
+def _show_metrics(metrics: Metrics, config: Config, endpoints: EndpointRegistry) -> None:
+    """Adds the metrics to the public endpoints, if the settings say so."""
+    if config.metrics.public:
+        endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
+        endpoints.unrecorded.add(PATH)
 
 
 async def load_schema(

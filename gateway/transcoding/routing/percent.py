@@ -23,7 +23,8 @@ def decode(raw: str, field: str) -> str:
         return raw
     malformed = _MALFORMED.search(raw)
     if malformed is not None:
-        found = raw[malformed.start() : malformed.start() + 3]
+        start = malformed.start()
+        found = raw[start : start + 3]
         wanted = "a % must be followed by two hexadecimal digits"
         raise invalid_argument(field, f"{wanted}, got {found!r}")
     try:
