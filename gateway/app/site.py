@@ -108,7 +108,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
     limits = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += [SelectedInterceptor(interceptor) for interceptor in interceptors]
+    own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
@@ -116,11 +116,10 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     if metrics is not None:
         observers.append(metrics.requests)
         _show_metrics(metrics, config, endpoints)
-    if traces is not None:
-        observers.append(traces.exporter)
-    names = {service: pool.name_of(channel) for service, channel in channels.items()}
+    observers += [] if traces is None else [traces.exporter]
     cache = _open_cache(config, policies, stack)
     guards = Guards(auth, policies, limits, own, deadlines, metrics, cache, traces is not None)
+    names = {service: pool.name_of(channel) for service, channel in channels.items()}
     site = Site(
         config,
         transcoder,
@@ -133,8 +132,8 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         deadlines=deadlines,
         starter=None if traces is None else traces.starter,
     )
-    warnings = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warnings)
+    warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
+    return OpenSite(site, pool, schema, transcoder, warned)
 
 
 def _show_metrics(metrics: Metrics, config: Config, endpoints: EndpointRegistry) -> None:
