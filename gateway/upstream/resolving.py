@@ -1,12 +1,15 @@
 """Resolves names again and again: the resolver of the system, and when it is asked."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from random import Random
 
 from gateway.config.upstreams import DnsOptions, Family
 from gateway.upstream.endpoint import Endpoint, Resolver
+
+logger = logging.getLogger("gateway")
 
 _JITTER = 0.1
 """The largest part of `refresh_s` that is added, so that processes do not all ask at once."""
@@ -183,7 +186,9 @@ class Refresh:
         except OSError as error:
             self._on_failure(error.strerror or type(error).__name__)
             return self._schedule.after_failure()
-        except Exception:  # noqa: BLE001 - a resolver of one's own must not end the lookups
+        except Exception:
+            # A resolver of the program's own must not end the lookups.
+            logger.exception("the resolver of an upstream failed")
             self._on_failure("internal error of the resolver")
             return self._schedule.after_failure()
         if endpoints:

@@ -117,7 +117,9 @@ class Scripted:
 ONE, TWO = [Endpoint(("10.0.0.1:1",))], [Endpoint(("10.0.0.2:1",))]
 
 
-async def test_failed_lookups_of_any_kind_hand_on_nothing_and_do_not_end_the_asking() -> None:
+async def test_failed_lookups_of_any_kind_hand_on_nothing_and_do_not_end_the_asking(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     resolver = Scripted(ONE, OSError(5, "I/O error"), RuntimeError("a fault"), [], TWO)
     answers: list[Sequence[Endpoint]] = []
     reasons: list[str] = []
@@ -131,6 +133,7 @@ async def test_failed_lookups_of_any_kind_hand_on_nothing_and_do_not_end_the_ask
     await refresh.close()
     assert answers[:2] == [ONE, TWO]
     assert reasons == ["I/O error", "internal error of the resolver", "it has no addresses"]
+    assert "RuntimeError: a fault" in caplog.text
 
 
 async def test_asking_soon_keeps_to_the_shortest_interval() -> None:
