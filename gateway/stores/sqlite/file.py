@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,9 @@ _Identity = tuple[int, int]
 BUSY_TIMEOUT_S = 5.0
 """Seconds that a statement waits for another process' write."""
 _CACHE_KB = 16 * 1024
-# Two processes that open a new file at once would find it locked while WAL mode is set.
+_OPENING_PAUSE_S = 0.01
 _OPENING = Lock()
+"""Held while a file is opened, so that no thread removes the log that another has just made."""
 
 
 class SqliteThread:
@@ -66,7 +68,21 @@ class SqliteThread:
         with _OPENING:
             if self._connection is not None:
                 self._close_replaced()
-            return self._connect()
+            return self._connect_when_free()
+
+    def _connect_when_free(self) -> sqlite3.Connection:
+        until_s = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                self._disconnect()
+                # Two that set WAL mode of a new file at once stop each other without a wait: the
+                # timeout of the connection is not for this case (sqlite3_busy_handler).
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until_s:
+                    raise
+                time.sleep(_OPENING_PAUSE_S)
 
     def _connect(self) -> sqlite3.Connection:
         if not self._path.exists():

@@ -212,7 +212,7 @@ async def test_a_cluster_keeps_tokens_keys_and_counters(cluster_ports: list[int]
 
 async def test_a_cluster_is_found_by_any_node_that_answers(cluster_ports: list[int]) -> None:
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{cluster_ports[2]}"
-    async with open_store(f"redis+cluster://{hosts}") as store:
+    async with open_store(f"redis+cluster://{hosts}?prefix={{found}}:") as store:
         await store.add_tokens([token("found")])
         assert await store.find_token(token("found").digest) is not None
 

@@ -228,7 +228,9 @@ def test_variables_of_a_cluster_do_not_keep_it_from_starting() -> None:
     assert done.returncode == 0
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]
     assert len(warnings) == 1
-    assert warnings[0].startswith("gateway: warning: GATEWAY_PORT and 1 others")
+    assert warnings[0].startswith(
+        "gateway: warning: the environment variables GATEWAY_PORT and 1 more"
+    )
 
 
 @pytest.mark.parametrize("target", ["a:1,b:1", "http://a:1"])

@@ -127,7 +127,7 @@ async def test_nobody_can_say_who_they_are_beside_a_jwt_or_without_one(keys_file
 
 async def test_without_a_store_anonymous_calls_can_be_refused(keys_file: Path) -> None:
     async with with_file(keys_file, anonymous=False) as gateway:
-        assert gateway.warnings == []
+        assert not gateway.warnings
         assert (await call(gateway)).status == 401
         assert (await show(gateway, token())).status == 200
 

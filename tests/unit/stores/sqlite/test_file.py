@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from gateway.stores.base import TokenBucket
+from gateway.stores.sqlite import file
 from gateway.stores.sqlite.store import SqliteStore
 from tests.contract.stores.test_keys import key
 from tests.contract.stores.test_tokens import token
@@ -61,6 +62,18 @@ async def test_a_read_that_is_the_first_of_all_does_not_wait_either(tmp_path: Pa
         assert not write.done()
     await write
     await store.close()
+
+
+@pytest.mark.slow
+async def test_several_processes_may_open_a_new_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "_OPENING", nullcontext())  # no lock is shared by processes
+    for number in range(60):
+        stores = [SqliteStore(tmp_path / f"{number}.db") for _ in range(6)]
+        await asyncio.gather(*(store.ping() for store in stores for _ in range(2)))
+        for store in stores:
+            await store.close()
 
 
 async def test_both_threads_may_open_a_new_file_at_once(tmp_path: Path) -> None:
