@@ -28,10 +28,10 @@ def answer(stream_id: int) -> bytes:
 
 
 @asynccontextmanager
-async def channel_to(server: Scripted) -> AsyncIterator[Http2Channel]:
+async def channel_to(server: Scripted, *, after_s: float = AFTER_S) -> AsyncIterator[Http2Channel]:
     async with server.running() as target:
         # In less time than the settings allow.
-        hurry = {"keepalive_s": AFTER_S, "keepalive_timeout_s": TIMEOUT_S}
+        hurry = {"keepalive_s": after_s, "keepalive_timeout_s": TIMEOUT_S}
         channel = Http2Channel("library", Upstream(target=target).model_copy(update=hurry))
         try:
             yield channel
@@ -63,9 +63,10 @@ async def test_a_peer_that_answers_pings_may_think_for_long() -> None:
 
 async def test_an_idle_connection_is_left_in_peace() -> None:
     server = Scripted(answer)
-    async with channel_to(server) as channel:
+    after_s = 1.0  # longer than a call can take on a busy machine
+    async with channel_to(server, after_s=after_s) as channel:
         await channel.call(method("M"), b"", [], 10)
-        await asyncio.sleep(AFTER_S + 2 * TIMEOUT_S)
+        await asyncio.sleep(after_s + 2 * TIMEOUT_S)
         assert (await channel.call(method("M"), b"", [], 10)).message == b"ok"
     assert (pings(server), server.connections) == (0, 1)
 
