@@ -9,8 +9,7 @@ the custom kind `*`, and HEAD without its own binding is served as GET. The sear
 binding fits completely, including the HTTP method, so a more specific path never hides a less
 specific one that can serve the request.
 
-No wildcard matches an empty segment, not even `**`, so `/v1/` and `//` are not found. Only `/`
-itself means no segments at all.
+No wildcard matches an empty segment, not even `**`: `/v1/` is not found; `/` has no segments.
 
 A node is visited at most once for each length that a `**` can leave to the segments after it, so
 the number of nodes limits the cost of a search, for any path.
