@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from functools import cache
+from typing import Any
 
 import grpc.aio
 
@@ -29,7 +30,8 @@ class Servicer(grpc.GenericRpcHandler):
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "GetItem": unary(self._get_item),
-            "CreateItem": unary(self._get_item),
+            "CreateItem": unary(self._item_again),
+            "UpdateItem": unary(self._item_again),
             "ListItems": unary(self._list_items),
             "WatchItems": stream(self._watch_items),
             "GetBlob": unary(self._get_blob),
@@ -44,7 +46,12 @@ class Servicer(grpc.GenericRpcHandler):
         """The handler of a method."""
         return self._handlers.get(details.method.rpartition("/")[2])
 
-    async def _get_item(self, _: bytes, _context: object) -> bytes:
+    async def _get_item(self, request: bytes, context: Any) -> bytes:
+        if b"missing-" in request:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such item")
+        return self._item
+
+    async def _item_again(self, _: bytes, _context: object) -> bytes:
         return self._item
 
     async def _list_items(self, request: bytes, _: object) -> bytes:

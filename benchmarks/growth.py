@@ -22,6 +22,7 @@ from benchmarks.load import ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb,
 from benchmarks.peers import DESCRIPTORS, LOAD_CORE, backend, gateway, running
 from benchmarks.publishing import markdown, write_between
 from benchmarks.report import Moment
+from benchmarks.requests import first
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import SMALL_GET, Scenario
 from benchmarks.schema_load import SIZES, synthetic
@@ -252,8 +253,7 @@ def _connect(port: int) -> socket.socket:
 
 
 def _ask_and_stay(connection: socket.socket) -> None:
-    request = f"GET {SMALL_GET.target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    connection.sendall(request.encode())
+    connection.sendall(first(SMALL_GET).wire("127.0.0.1"))
     connection.recv(65536)
 
 

@@ -13,7 +13,6 @@ the event loop and writes, which costs less for each; but how many do depends on
 """
 
 import argparse
-import random
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
+from itertools import repeat
 from pathlib import Path
 
 from rich.console import Console
@@ -29,51 +29,22 @@ from rich.table import Table
 
 from benchmarks.building import OUT, MissingError, compiled
 from benchmarks.peers import backend, python_gateway, running
-from benchmarks.sample import HERE, item_of_1_kb
+from benchmarks.requests import BROWSER, Request, requests
+from benchmarks.sample import HERE
+from benchmarks.scenarios import NOT_FOUND, POST, SMALL_GET
 
-FORMS = ("same", "varied", "404", "post")
+_FORMS = {"same": SMALL_GET, "varied": SMALL_GET, "404": NOT_FOUND, "post": POST}
+FORMS = tuple(_FORMS)
 """Same: one request again and again. The others differ in path, trace and request id."""
 _REQUESTS = 320
 _START_S = 300  # under callgrind, all takes many times as long
-_BROWSER = {
-    "Accept": "application/json, text/plain, */*",
-    "Accept-Language": "en-GB,en;q=0.9,de;q=0.8",
-    "Accept-Encoding": "gzip, deflate, br",
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0",
-    "Referer": "https://shop.example.com/shelves/7",
-    "Origin": "https://shop.example.com",
-    "Sec-Fetch-Dest": "empty",
-    "Sec-Fetch-Mode": "cors",
-    "Sec-Fetch-Site": "same-site",
-    "Cache-Control": "no-cache",
-}
 _TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
-Request = tuple[str, str, dict[str, str], bytes]
-"""A method, a target, headers, and a body."""
 
-
-def requests(form: str) -> Iterator[Request]:
-    """Yields requests of a form without end, the same ones in each run."""
-    chance = random.Random(7)
-    body = item_of_1_kb() if form == "post" else b""
-    headers = dict(_BROWSER)
-    if body:
-        headers["Content-Type"] = "application/json"
-    while True:
-        trace, span = chance.getrandbits(128) | 1, chance.getrandbits(64) | 1
-        shelf, item = chance.randrange(1, 1_000), chance.randrange(1, 1_000_000)
-        headers["traceparent"] = f"00-{trace:032x}-{span:016x}-01"
-        headers["X-Request-Id"] = f"{chance.getrandbits(128):032x}"
-        target = f"/v1/shelves/{shelf}/items"
-        if form == "404":
-            target = f"/v1/nowhere/{item}"
-        elif not body:
-            target += f"/{item}"
-        request: Request = ("POST" if body else "GET", target, dict(headers), body)
-        yield request
-        while form == "same":
-            yield request
+def requests_of(form: str) -> Iterator[Request]:
+    """Yields requests of a form without end, the same ones in each run; all are a browser's."""
+    made = requests(_FORMS[form], (BROWSER,))
+    return repeat(next(made)) if form == "same" else made
 
 
 def count(form: str, code: Path, connections: int) -> int:
@@ -97,7 +68,7 @@ def count(form: str, code: Path, connections: int) -> int:
             running(measured, port, start_s=_START_S) as pid,
             _connected(port, connections) as clients,
         ):
-            made, rounds = requests(form), max(_REQUESTS // connections, 1)
+            made, rounds = requests_of(form), max(_REQUESTS // connections, 1)
             status = 404 if form == "404" else 200
             _send(clients, made, status, rounds)
             _control(pid, "instrumentation", "on")
@@ -126,8 +97,8 @@ def _send(
     """Sends a request on each connection, then reads all answers, and so on."""
     for _ in range(rounds):
         for connection in connections:
-            method, target, headers, body = next(made)
-            connection.request(method, target, body or None, headers)
+            one = next(made)
+            connection.request(one.method, one.target, one.body or None, dict(one.headers))
         for connection in connections:
             response = connection.getresponse()
             answer = response.read()

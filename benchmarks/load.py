@@ -9,14 +9,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from math import nan
 from pathlib import Path
 
 from benchmarks.building import OUT, MissingError
 from benchmarks.peers import LOAD_CORE
+from benchmarks.requests import first, requests
+from benchmarks.sample import HERE
 from benchmarks.scenarios import Scenario
 
 _CLOCK = os.sysconf("SC_CLK_TCK")
+_FILE_BYTES = 16_000_000
+"""The size of all requests of a scenario: small ones come again after some 20,000 others."""
+_HEAD_BYTES = 800
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,10 @@ def keeping(port: int) -> Iterator[Ask]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(scenario: Scenario) -> tuple[int, bytes]:
-        body = scenario.body or None
-        connection.request(scenario.method, scenario.target, body, scenario.headers)
+        request = first(scenario)
+        # A gateway that compresses is asked for what can be counted.
+        headers = {**request.headers, "Accept-Encoding": "identity"}
+        connection.request(request.method, request.target, request.body or None, headers)
         response = connection.getresponse()
         return response.status, response.read()
 
@@ -65,9 +73,8 @@ def ask(port: int, scenario: Scenario) -> tuple[int, bytes]:
 def names_of_headers(port: int, scenario: Scenario) -> set[str]:
     """The names of the headers of an answer, in lower case."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-        connection.request(
-            scenario.method, scenario.target, scenario.body or None, scenario.headers
-        )
+        request = first(scenario)
+        connection.request(request.method, request.target, request.body or None, request.headers)
         return {name.lower() for name, _ in connection.getresponse().getheaders()}
 
 
@@ -75,11 +82,8 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     """Sends as many requests as the gateway can answer."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
     command += [f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
-    for name, value in scenario.headers.items():
-        command += ["-H", f"{name}: {value}"]
-    if scenario.body:
-        command += ["-s", str(_lua_script(scenario))]
-    command.append(f"http://127.0.0.1:{port}{scenario.target}")
+    command += ["-s", str(HERE / "load.lua"), f"http://127.0.0.1:{port}"]
+    command += ["--", str(_request_file(port, scenario))]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30)
     requests = re.search(r"(\d+) requests in", done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
@@ -107,14 +111,8 @@ def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> 
 
 def _paced(port: int, scenario: Scenario, rate: str, seconds: float) -> list[float] | None:
     """The output of `benchmarks.paced`; None, with a message, if it failed."""
-    request = OUT / "request.http"
-    head = f"{scenario.method} {scenario.target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-    head += "".join([f"{name}: {value}\r\n" for name, value in scenario.headers.items()])
-    if scenario.body:
-        head += f"Content-Length: {len(scenario.body)}\r\n"
-    request.write_bytes(head.encode() + b"\r\n" + scenario.body)
     command = ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.paced"]
-    command += [str(port), rate, str(seconds), str(request)]
+    command += [str(port), rate, str(seconds), str(_request_file(port, scenario))]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
     if done.returncode:
         print(f"no figure for {scenario.name}: {done.stderr.strip()[-200:]}", file=sys.stderr)
@@ -122,11 +120,15 @@ def _paced(port: int, scenario: Scenario, rate: str, seconds: float) -> list[flo
     return [float(value) for value in done.stdout.split()]
 
 
-def _lua_script(scenario: Scenario) -> Path:
-    body, script = OUT / "body", OUT / "post.lua"
-    body.write_bytes(scenario.body)
-    script.write_text(f"wrk.method = 'POST'\nwrk.body = io.open('{body}', 'rb'):read('*a')\n")
-    return script
+def _request_file(port: int, scenario: Scenario) -> Path:
+    """Writes different requests of a scenario, each after its length in eight digits."""
+    most = 1 if scenario.repeats else max(_FILE_BYTES // (_HEAD_BYTES + len(scenario.body)), 2)
+    made = (one.wire(f"127.0.0.1:{port}") for one in islice(requests(scenario), most))
+    file = OUT / "requests"
+    with file.open("wb") as output:
+        for request in made:
+            output.write(b"%08d" % len(request) + request)
+    return file
 
 
 def cpu_s(pid: int) -> float:

@@ -4,7 +4,8 @@ The time of a request starts when it is due, not when a connection is free to se
 runs `select`, whose timer is finer than an event loop's millisecond. It uses as little time as it
 can, because the back end shares its core, and a slow back end would delay the answers.
 
-`python -m benchmarks.paced PORT RATE SECONDS REQUEST_FILE` prints p50 and p99 in milliseconds.
+`python -m benchmarks.paced PORT RATE SECONDS FILE` prints p50 and p99 in milliseconds. The requests
+of the file are sent in turn; each stands after its length in eight digits.
 With a whole number of connections and `at once` in the place of RATE, it prints instead the number
 of requests answered one after another, including those in progress at the end, the number with
 status 200, and the seconds that it took.
@@ -17,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from itertools import cycle
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -104,14 +106,24 @@ def connected(port: int, count: int) -> Iterator[list[Connection]]:
         yield [held.enter_context(closing(Connection(port))) for _ in range(count)]
 
 
-def run(port: int, rate: float, seconds: float, request: bytes) -> list[float]:
+def read_requests(text: bytes) -> list[bytes]:
+    """The requests of a file."""
+    found, start = [], 0
+    while start < len(text):
+        end = start + 8 + int(text[start : start + 8])
+        found.append(text[start + 8 : end])
+        start = end
+    return found
+
+
+def run(port: int, rate: float, seconds: float, made: Iterator[bytes]) -> list[float]:
     """The latencies of all requests, in milliseconds."""
     with connected(port, _CONNECTIONS) as connections:
-        return _paced(connections, rate, seconds, request)
+        return _paced(connections, rate, seconds, made)
 
 
 def _paced(
-    connections: Sequence[Connection], rate: float, seconds: float, request: bytes
+    connections: Sequence[Connection], rate: float, seconds: float, made: Iterator[bytes]
 ) -> list[float]:
     idle, ready = deque(connections), Ready(connections)
     total, sent = max(2, int(rate * seconds)), 0
@@ -125,7 +137,7 @@ def _paced(
             if wait_s:
                 break
             connection = idle.popleft()
-            connection.send(request, due_s)
+            connection.send(next(made), due_s)
             sent += 1
         patience_s = _PATIENCE_S if wait_s is None or sent == total else wait_s
         for connection in ready.wait(patience_s):
@@ -137,20 +149,22 @@ def _paced(
     return latencies_ms
 
 
-def exhaust(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, int, float]:
+def exhaust(
+    port: int, connections: int, seconds: float, made: Iterator[bytes]
+) -> tuple[int, int, float]:
     """The number of answers, the number of these with 200, and the seconds that it took."""
     with connected(port, connections) as opened:
-        return _exhausted(opened, seconds, request)
+        return _exhausted(opened, seconds, made)
 
 
 def _exhausted(
-    connections: Sequence[Connection], seconds: float, request: bytes
+    connections: Sequence[Connection], seconds: float, made: Iterator[bytes]
 ) -> tuple[int, int, float]:
     busy, ready = set(connections), Ready(connections)
     answered = good = 0
     started_s = perf_counter()
     for connection in busy:
-        connection.send(request, started_s)
+        connection.send(next(made), started_s)
     while busy:
         some = ready.wait(_PATIENCE_S)
         if not some:
@@ -162,7 +176,7 @@ def _exhausted(
             good += connection.is_good
             # Requests in progress at the end are awaited: cut off, they would cost but not count.
             if perf_counter() - started_s < seconds:
-                connection.send(request, perf_counter())
+                connection.send(next(made), perf_counter())
             else:
                 busy.discard(connection)
     return answered, good, perf_counter() - started_s
@@ -170,12 +184,12 @@ def _exhausted(
 
 def main(port: str, rate: str, seconds: str, file: str) -> None:
     """Prints the requested figures."""
-    request = Path(file).read_bytes()
+    made = cycle(read_requests(Path(file).read_bytes()))
     connections = re.fullmatch(r"(\d+) at once", rate)
     if connections:
-        print(*exhaust(int(port), int(connections[1]), float(seconds), request))
+        print(*exhaust(int(port), int(connections[1]), float(seconds), made))
         return
-    cuts = quantiles(run(int(port), float(rate), float(seconds), request), n=100)
+    cuts = quantiles(run(int(port), float(rate), float(seconds), made), n=100)
     print(f"{cuts[49]:.3f} {cuts[98]:.3f}")
 
 

@@ -71,7 +71,9 @@ Start = tuple[Sequence[str], int]
 
 
 def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream: object) -> Start:
-    """This gateway with its default settings, except for addresses and files.
+    """This gateway with its default settings, except for addresses, files and compression.
+
+    The peers do not compress, and clients that differ accept different codings.
 
     It runs as machine code, if that can be compiled.
     """
@@ -109,6 +111,7 @@ def python_gateway(
         "descriptors": [str(descriptors)],
         "upstreams": {"bench": {"target": backend, **upstream}},
         "log": {"access": str(OUT / "access.log")},
+        "compression": {"enabled": False},
     }
     config = OUT / f"gateway-{port}.yaml"
     config.write_text(yaml.safe_dump(document | dict(settings or {})))

@@ -71,5 +71,5 @@ def message(name: str, document: object) -> bytes:
 
 
 def item_of_1_kb() -> bytes:
-    """A JSON body of about a kilobyte."""
-    return json.dumps(ITEM | {"description": "x" * 700}).encode()
+    """A JSON body of about a kilobyte; a benchmark replaces `{item}` in it."""
+    return json.dumps(ITEM | {"title": "Item {item}", "description": "x" * 700}).encode()

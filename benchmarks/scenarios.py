@@ -1,12 +1,13 @@
 """The kinds of request that are measured, and the checks of their answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from benchmarks.sample import item_of_1_kb
 
 _MEGABYTE = 1_000_000
 _STREAMED = 10_000
+_FIFTY_TAGS = "".join(f"&tag=t{number}-{{item}}" for number in range(49))
 # The sample's int64, which ProtoJSON writes as a string, so that it counts items.
 _SERIAL = b'"9007199254740993"'
 
@@ -27,6 +28,7 @@ class Scenario:
 
     name: str
     target: str
+    """The target of the request; `{shelf}` and `{item}` differ in each request, as in the body."""
     body: bytes = b""
     content_type: str = ""
     accept: str = ""
@@ -43,11 +45,15 @@ class Scenario:
     """True if there are so few per second that every one must be counted."""
     units: int = 1
     """The divisor of costs: for a stream, the number of its messages."""
+    verb: str = ""
+    """The HTTP method, if it is not POST for a request with a body and GET for others."""
+    repeats: bool = False
+    """True if the same bytes are sent again and again; else no two requests are equal."""
 
     @property
     def method(self) -> str:
-        """POST for a request with a body, else GET."""
-        return "POST" if self.body else "GET"
+        """The HTTP method."""
+        return self.verb or ("POST" if self.body else "GET")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -84,6 +90,10 @@ def _stream(setup: Setup, accept: str) -> Scenario:
     )
 
 
+def _repeated(scenario: Scenario) -> Scenario:
+    return replace(scenario, name=f"{scenario.name}, repeated", repeats=True)
+
+
 def _upload(name: str, target: str) -> Scenario:
     return Scenario(name, target, bytes(_MEGABYTE), "application/octet-stream", connections=8)
 
@@ -92,18 +102,34 @@ def _download(name: str, target: str) -> Scenario:
     return Scenario(name, target, answer_bytes=_MEGABYTE, connections=8)
 
 
-SMALL_GET = Scenario("small GET", "/v1/shelves/7/items/42", items=1)
-POST = Scenario("POST 1 kB", "/v1/shelves/7/items", item_of_1_kb(), "application/json", items=1)
-LIST_100 = Scenario("list of 100", "/v1/items?count=100", items=100)
-LIST_10_000 = Scenario(
-    "list of 10,000", "/v1/items?count=10000", items=10_000, connections=2, slow=True
+SMALL_GET = Scenario("small GET", "/v1/shelves/{shelf}/items/{item}", items=1)
+POST = Scenario(
+    "POST 1 kB", "/v1/shelves/{shelf}/items", item_of_1_kb(), "application/json", items=1
 )
+PATCH = Scenario(
+    "PATCH",
+    "/v1/shelves/{shelf}/items/{item}",
+    b'{"title": "Item {item}", "size": {"width": 31}}',
+    "application/json",
+    verb="PATCH",
+    items=1,
+)
+LIST_100 = Scenario("list of 100", "/v1/items?count=100&tag={item}", items=100)
+LIST_10_000 = Scenario(
+    "list of 10,000", "/v1/items?count=10000&tag={item}", items=10_000, connections=2, slow=True
+)
+NOT_FOUND = Scenario("404", "/v1/nowhere/{item}", status=404)
 LINES = _stream(Setup.LINES, "application/x-ndjson")
 HEADLINES = (SMALL_GET, POST, LIST_100, LIST_10_000, LINES)
 """The scenarios of the chart."""
 SCENARIOS = (
     SMALL_GET,
+    _repeated(SMALL_GET),
+    replace(SMALL_GET, name="small GET, 1,000 connections", connections=1_000),
     POST,
+    _repeated(POST),
+    PATCH,
+    Scenario("50 query parameters", f"/v1/items?count=1{_FIFTY_TAGS}", items=1),
     LIST_100,
     LIST_10_000,
     LINES,
@@ -111,8 +137,10 @@ SCENARIOS = (
     _stream(Setup.ARRAY, "application/json"),
     _download("1 MB down", f"/v1/blobs/{_MEGABYTE}"),
     _download("1 MB down, streamed", f"/v1/blobs/{_MEGABYTE}:download"),
-    _upload("1 MB up", "/v1/blobs/b"),
+    _upload("1 MB up", "/v1/blobs/{item}"),
     _upload("1 MB up, streamed", "/v1/blobs:upload"),
-    Scenario("404", "/v1/nowhere", status=404),
+    NOT_FOUND,
+    Scenario("400, two wrong fields", "/v1/items?count={item}x&count=y{shelf}", status=400),
+    Scenario("404 of the back end", "/v1/shelves/{shelf}/items/missing-{item}", status=404),
     Scenario("401 refused", SMALL_GET.target, status=401, setup=Setup.GUARDED),
 )

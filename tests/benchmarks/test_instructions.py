@@ -4,18 +4,18 @@ from itertools import islice
 
 import pytest
 
-from benchmarks.instructions import FORMS, requests
+from benchmarks.instructions import FORMS, requests_of
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_requests_of_a_form_are_the_same_in_each_run(form: str) -> None:
-    assert [*islice(requests(form), 50)] == [*islice(requests(form), 50)]
+    assert [*islice(requests_of(form), 50)] == [*islice(requests_of(form), 50)]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_only_the_form_named_so_repeats_a_request(form: str) -> None:
-    made = [*islice(requests(form), 50)]
-    ids = {headers["X-Request-Id"] for _, _, headers, _ in made}
-    traces = {headers["traceparent"] for _, _, headers, _ in made}
+    made = [*islice(requests_of(form), 50)]
+    ids = {one.headers["X-Request-Id"] for one in made}
+    traces = {one.headers["traceparent"] for one in made}
     assert len(ids) == len(traces) == (1 if form == "same" else 50)
-    assert {bool(body) for _, _, _, body in made} == {form == "post"}
+    assert {bool(one.body) for one in made} == {form == "post"}

@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
+from itertools import pairwise, repeat
 from threading import Thread
 
 import pytest
 
 from benchmarks.guards import added, kinds
 from benchmarks.load import ask, names_of_headers
-from benchmarks.paced import content_length, exhaust, run
+from benchmarks.paced import content_length, exhaust, read_requests, run
 from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario, Setup
 
 REQUEST = b"GET /good HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -89,21 +89,29 @@ def test_the_length_of_a_body_is_read_from_its_head(head: bytes, length: int) ->
     ],
 )
 def test_every_answer_is_counted_and_judged(port: int, path: bytes, is_good: bool) -> None:
-    answered, good, seconds = exhaust(port, 2, 0.05, REQUEST.replace(b"/good", path))
+    answered, good, seconds = exhaust(port, 2, 0.05, repeat(REQUEST.replace(b"/good", path)))
     assert answered >= 2
     assert good == (answered if is_good else 0)
     assert 0.05 <= seconds < 5
 
 
 def test_what_was_begun_is_waited_for_however_short_the_time(port: int) -> None:
-    answered, good, _ = exhaust(port, 3, 0.0, REQUEST)
+    answered, good, _ = exhaust(port, 3, 0.0, repeat(REQUEST))
     assert (answered, good) == (3, 3)
 
 
 def test_a_pace_is_kept(port: int) -> None:
-    latencies_ms = run(port, 100.0, 0.1, REQUEST)
+    latencies_ms = run(port, 100.0, 0.1, repeat(REQUEST))
     assert len(latencies_ms) == 10
     assert min(latencies_ms) > 0
+
+
+def test_requests_are_read_from_a_file_as_they_were_written() -> None:
+    assert read_requests(b"00000002ab00000000" + b"00000010" + b"0123456789") == [
+        b"ab",
+        b"",
+        b"0123456789",
+    ]
 
 
 def test_an_answer_is_asked_for_with_the_headers_of_its_scenario(port: int) -> None:

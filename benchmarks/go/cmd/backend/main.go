@@ -7,10 +7,14 @@ import (
 	"io"
 	"log"
 	"net"
+	"strings"
 	"sync"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "example.com/bench/v1"
@@ -26,12 +30,20 @@ var piece = make([]byte, pieceBytes)
 
 type server struct {
 	pb.UnimplementedBenchServer
-	item  *pb.Item
-	lists sync.Map // of *pb.ListItemsResponse by count
-	blobs sync.Map // of *httpbody.HttpBody by size
+	item    *pb.Item
+	missing error    // NOT_FOUND with details
+	lists   sync.Map // of *pb.ListItemsResponse by count
+	blobs   sync.Map // of *httpbody.HttpBody by size
 }
 
-func (s *server) GetItem(context.Context, *pb.GetItemRequest) (*pb.Item, error) {
+func (s *server) GetItem(_ context.Context, r *pb.GetItemRequest) (*pb.Item, error) {
+	if strings.HasPrefix(r.Item, "missing-") {
+		return nil, s.missing
+	}
+	return s.item, nil
+}
+
+func (s *server) UpdateItem(context.Context, *pb.UpdateItemRequest) (*pb.Item, error) {
 	return s.item, nil
 }
 
@@ -105,11 +117,16 @@ func main() {
 		Created: &timestamppb.Timestamp{Seconds: 1714979289}, State: pb.State_ACTIVE,
 		Size: &pb.Item_Size{Width: 30, Height: 40}, Fragile: true, Digest: []byte{0xde, 0xad, 0xbe, 0xef},
 	}
+	missing, err := status.New(codes.NotFound, "there is no such item").WithDetails(
+		&errdetails.ErrorInfo{Reason: "NO_SUCH_ITEM", Domain: "bench.example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
 		log.Fatal(err)
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(largestMessage))
-	pb.RegisterBenchServer(s, &server{item: item})
+	pb.RegisterBenchServer(s, &server{item: item, missing: missing.Err()})
 	log.Fatal(s.Serve(l))
 }
