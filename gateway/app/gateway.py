@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport
+from gateway.endpoints.admin.operations import MOST_ENDPOINTS, EndpointRow, ReloadReport
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
@@ -69,6 +70,14 @@ class Gateway:
     def url(self) -> str:
         """The URL for clients on this machine, without a trailing slash."""
         return f"{self.scheme}://{self.address}"
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """Returns the endpoints of the upstreams in force; not those of `grpcio` channels."""
+        found = self.generations.current.opened.pool.endpoints()
+        return tuple(
+            EndpointRow(name, one.address, one.weight, one.state, one.in_flight, one.failure)
+            for name, one in islice(found, MOST_ENDPOINTS)
+        )
 
     async def reload(self, config: Config) -> ReloadReport:
         """Puts new settings in force while the gateway serves; returns what has changed.

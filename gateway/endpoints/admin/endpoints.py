@@ -1,5 +1,6 @@
 """The endpoints of the admin listener, by path and HTTP method."""
 
+import asyncio
 import json
 import os
 import time
@@ -9,8 +10,10 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from gateway.config.log import LogLevel
+from gateway.endpoints.admin.certificates import shown_certificates
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
+from gateway.endpoints.admin.upstreams import shown_upstreams
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
@@ -29,6 +32,8 @@ def admin_endpoints(operations: Operations) -> Endpoints:
         "/config": {"GET": shown.config},
         "/routes": {"GET": shown.routes},
         "/workers": {"GET": shown.workers},
+        "/upstreams": {"GET": shown.upstreams},
+        "/certificates": {"GET": shown.certificates},
         "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
         "/reload": {"POST": shown.reload},
         "/drain": {"POST": shown.drain},
@@ -115,6 +120,18 @@ class _Shown:
         del request
         workers = await self._operations.workers()
         return json_response({"workers": [_renamed(asdict(worker)) for worker in workers]})
+
+    async def upstreams(self, request: Request) -> Response:
+        """Returns the upstreams with their endpoints, as the workers see them."""
+        del request
+        details = await self._operations.details()
+        return json_response(shown_upstreams(self._operations.config, details))
+
+    async def certificates(self, request: Request) -> Response:
+        """Returns the certificates in the files that the settings name."""
+        del request
+        shown = await asyncio.to_thread(shown_certificates, self._operations.config)
+        return json_response({"certificates": shown})
 
     async def level(self, request: Request) -> Response:
         """Returns the log level in force."""
