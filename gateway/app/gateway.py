@@ -24,6 +24,8 @@ from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metri
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
+from gateway.telemetry.recent_failures import RecentFailures
+from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
@@ -45,6 +47,8 @@ class Gateway:
     """The text of the metrics; None if they are off."""
     health: Health
     """The readiness that the health check on the public port shows."""
+    failures: RecentFailures
+    """The last failed requests; kept only for an admin listener, which shows them."""
 
     @property
     def config(self) -> Config:
@@ -120,9 +124,11 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
+        failures = RecentFailures()
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
-        compose = _composition(logs, interceptors, balancing, metrics, traces)
+        own_observers = [] if config.admin.listen is None else [failures]
+        compose = _composition(logs, interceptors, balancing, metrics, traces, own_observers)
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -148,15 +154,17 @@ async def open_gateway(
             config.scheme,
             None if metrics is None else metrics.exposition,
             health,
+            failures,
         )
 
 
-def _composition(
+def _composition(  # noqa: PLR0917 - what all sites share
     logs: Logs,
     interceptors: Sequence[Interceptor],
     balancing: Balancing,
     metrics: Metrics | None,
     traces: Traces | None,
+    observers: Sequence[Observer],
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
     stores = SharedStores()
@@ -168,6 +176,7 @@ def _composition(
             metrics=metrics,
             traces=traces,
             stores=stores,
+            more_observers=observers,
         )
 
     return compose

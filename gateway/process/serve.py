@@ -119,7 +119,7 @@ def _show(gateway: Gateway, operations: OneProcess, reloader: Reloader) -> None:
         gateway.health.is_ready = is_ready
 
     def details() -> Details:
-        return Details(gateway.endpoints())
+        return Details(gateway.endpoints(), gateway.failures.latest())
 
     operations.exposition, operations.tell_details = gateway.exposition, details
     operations.config, operations.reloading = gateway.config, reloader.reload

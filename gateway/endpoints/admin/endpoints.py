@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from gateway.config.log import LogLevel
 from gateway.endpoints.admin.certificates import shown_certificates
+from gateway.endpoints.admin.failures import shown_failures
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
+from gateway.endpoints.admin.traffic import Traffic
 from gateway.endpoints.admin.upstreams import shown_upstreams
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.status import Code, StartUpError, StatusError, invalid_argument
@@ -34,6 +36,8 @@ def admin_endpoints(operations: Operations) -> Endpoints:
         "/workers": {"GET": shown.workers},
         "/upstreams": {"GET": shown.upstreams},
         "/certificates": {"GET": shown.certificates},
+        "/failures": {"GET": shown.failures},
+        "/traffic": {"GET": shown.traffic},
         "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
         "/reload": {"POST": shown.reload},
         "/drain": {"POST": shown.drain},
@@ -78,6 +82,7 @@ class _Shown:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self._traffic = Traffic(lambda: operations.exposition)
         self._since_s = time.monotonic()
 
     async def status(self, request: Request) -> Response:
@@ -126,6 +131,16 @@ class _Shown:
         del request
         details = await self._operations.details()
         return json_response(shown_upstreams(self._operations.config, details))
+
+    async def failures(self, request: Request) -> Response:
+        """Returns the last failed requests."""
+        del request
+        return json_response(shown_failures(await self._operations.details()))
+
+    async def traffic(self, request: Request) -> Response:
+        """Returns the number of requests and their durations, as sums since the start."""
+        del request
+        return Response(200, [_NO_STORE], json.dumps(await self._traffic.now()).encode(), _JSON)
 
     async def certificates(self, request: Request) -> Response:
         """Returns the certificates in the files that the settings name."""

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
+from gateway.telemetry.failed_request import FailedRequest
 from gateway.telemetry.metrics.exposition import Exposition
 
 
@@ -60,6 +61,8 @@ class Details:
 
     endpoints: tuple[EndpointRow, ...]
     """The endpoints of all upstreams, up to `MOST_ENDPOINTS`."""
+    failures: tuple[FailedRequest, ...]
+    """The last failed requests, the oldest one first."""
 
 
 MOST_ENDPOINTS: Final = 1000
