@@ -32,6 +32,7 @@ def admin_endpoints(operations: Operations) -> Endpoints:
         "/readyz": {"GET": _probe(operations.why_not_ready)},
         "/status": {"GET": shown.status},
         "/config": {"GET": shown.config},
+        "/config/origins": {"GET": shown.origins},
         "/routes": {"GET": shown.routes},
         "/workers": {"GET": shown.workers},
         "/upstreams": {"GET": shown.upstreams},
@@ -114,6 +115,11 @@ class _Shown:
         """Returns the settings in force, without secrets."""
         del request
         return json_response(shown_settings(self._operations.config))
+
+    async def origins(self, request: Request) -> Response:
+        """Returns the source of each setting that is no default."""
+        del request
+        return json_response({"origins": dict(self._operations.config.origins)})
 
     async def routes(self, request: Request) -> Response:
         """Returns the routes."""

@@ -74,6 +74,12 @@ async def test_upstreams_and_certificates_are_shown(tmp_path: Path, workers: int
             assert certificate["subject"].startswith("O=trustme")
             assert certificate["not_after"].endswith("Z")
 
+            origins = (await ask_json(admin, "/config/origins"))["origins"]
+            assert origins["upstreams.echo.targets"] == f"{file}: line 3"
+            assert origins["admin.listen"] == "environment"
+            assert origins["listen"] == "flags"
+            assert "json.emit_unset" not in origins
+
             if workers == 1:
                 return
             hung, *_ = (await ask_json(admin, "/workers"))["workers"]
