@@ -36,6 +36,7 @@ check: $(READY) ## check format, lint, types, import contracts and generated cod
 	$(BIN)/python -m tools.protos --check
 	$(BIN)/python -m tools.settings_page --check
 	$(BIN)/python -m tools.metrics_page --check
+	$(BIN)/python -m tools.dashboard --check
 
 format: $(READY) ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport
+from gateway.endpoints.admin.operations import MOST_ENDPOINTS, EndpointRow, ReloadReport
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
@@ -23,6 +24,8 @@ from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metri
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
+from gateway.telemetry.recent_failures import RecentFailures
+from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
@@ -44,6 +47,8 @@ class Gateway:
     """The text of the metrics; None if they are off."""
     health: Health
     """The readiness that the health check on the public port shows."""
+    failures: RecentFailures
+    """The last failed requests; kept only for an admin listener, which shows them."""
 
     @property
     def config(self) -> Config:
@@ -69,6 +74,14 @@ class Gateway:
     def url(self) -> str:
         """The URL for clients on this machine, without a trailing slash."""
         return f"{self.scheme}://{self.address}"
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """Returns the endpoints of the upstreams in force; not those of `grpcio` channels."""
+        found = self.generations.current.opened.pool.endpoints()
+        return tuple(
+            EndpointRow(name, one.address, one.weight, one.state, one.in_flight, one.failure)
+            for name, one in islice(found, MOST_ENDPOINTS)
+        )
 
     async def reload(self, config: Config) -> ReloadReport:
         """Puts new settings in force while the gateway serves; returns what has changed.
@@ -111,9 +124,11 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         if logs is None:
             logs = await stack.enter_async_context(open_logs(config.log))
+        failures = RecentFailures()
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
-        compose = _composition(logs, interceptors, balancing, metrics, traces)
+        own_observers = [] if config.admin.listen is None else [failures]
+        compose = _composition(logs, interceptors, balancing, metrics, traces, own_observers)
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -139,15 +154,17 @@ async def open_gateway(
             config.scheme,
             None if metrics is None else metrics.exposition,
             health,
+            failures,
         )
 
 
-def _composition(
+def _composition(  # noqa: PLR0917 - what all sites share
     logs: Logs,
     interceptors: Sequence[Interceptor],
     balancing: Balancing,
     metrics: Metrics | None,
     traces: Traces | None,
+    observers: Sequence[Observer],
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
     stores = SharedStores()
@@ -159,6 +176,7 @@ def _composition(
             metrics=metrics,
             traces=traces,
             stores=stores,
+            more_observers=observers,
         )
 
     return compose

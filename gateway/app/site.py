@@ -37,6 +37,7 @@ from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
@@ -54,11 +55,13 @@ async def open_site(
     metrics: Metrics | None = None,
     stores: SharedStores | None = None,
     traces: Traces | None = None,
+    more_observers: Sequence[Observer] = (),
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
 
     Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
-    leave for their back end.
+    leave for their back end. `more_observers` receive the record of each request, as the logs
+    do.
 
     Raises:
         SchemaError, ReflectionError: there is no schema; and as `compose`.
@@ -70,6 +73,7 @@ async def open_site(
         metrics=metrics,
         traces=traces,
         stores=stores,
+        more_observers=more_observers,
     )
 
 
@@ -86,10 +90,11 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     traces: Traces | None = None,
     rehearsal: bool = False,
     stores: SharedStores | None = None,
+    more_observers: Sequence[Observer] = (),
 ) -> OpenSite:
     """Composes a site from its parts; its parts are closed with `stack`.
 
-    Requests have traces only with `traces`.
+    Requests have traces only with `traces`. Observers besides the logs are in `more_observers`.
 
     A rehearsal, for `gateway check`, connects to nothing: it does not fetch the keys of issuers,
     and creates interceptors without opening them. `stores` are those that other sites hold, too.
@@ -112,10 +117,9 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
-    observers = list(logs.observers)
-    if metrics is not None:
-        observers.append(metrics.requests)
-        _show_metrics(metrics, config, endpoints)
+    observers = [*logs.observers, *more_observers]
+    observers += [] if metrics is None else [metrics.requests]
+    _show_metrics(metrics, config, endpoints)
     observers += [] if traces is None else [traces.exporter]
     cache = _open_cache(config, policies, stack)
     guards = Guards(auth, policies, limits, own, deadlines, metrics, cache, traces is not None)
@@ -136,9 +140,9 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     return OpenSite(site, pool, schema, transcoder, warned)
 
 
-def _show_metrics(metrics: Metrics, config: Config, endpoints: EndpointRegistry) -> None:
+def _show_metrics(metrics: Metrics | None, config: Config, endpoints: EndpointRegistry) -> None:
     """Adds the metrics to the public endpoints, if the settings say so."""
-    if config.metrics.public:
+    if metrics is not None and config.metrics.public:
         endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
         endpoints.unrecorded.add(PATH)
 

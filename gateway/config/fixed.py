@@ -18,7 +18,13 @@ def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]
     if not names:
         return wanted, ()
     warning = f"warning: {', '.join(names)}: a reload cannot change this; restart the gateway"
-    return wanted.model_copy(update=kept), (warning,)
+    origins = {path: one for path, one in wanted.origins.items() if not _is_fixed(path)}
+    origins |= {path: one for path, one in running.origins.items() if _is_fixed(path)}
+    return wanted.model_copy(update=kept).with_origins(origins), (warning,)
+
+
+def _is_fixed(path: str) -> bool:
+    return path.partition(".")[0] in _FIXED and path != "log.level"
 
 
 def _changed(name: str, running: object, wanted: object) -> Iterator[str]:

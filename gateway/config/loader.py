@@ -17,6 +17,7 @@ from gateway.config.kinds import TOP, converted
 from gateway.config.merging import merge
 from gateway.config.model import Config
 from gateway.config.opentelemetry import read_opentelemetry
+from gateway.config.origins import origins
 from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
 from gateway.config.yaml_text import YamlError, read_yaml
 from gateway.status import StartUpError
@@ -54,9 +55,10 @@ def load_config(
     for layer in layers:
         settings = merge(settings, layer.values)
     try:
-        return Config.model_validate(converted(TOP, settings))
+        config = Config.model_validate(converted(TOP, settings))
     except ValidationError as error:
         raise ConfigError("\n".join(error_lines(layers, error))) from None
+    return config.with_origins(origins(layers, settings))
 
 
 def _read_file(file: Path) -> Layer:

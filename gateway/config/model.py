@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from gateway.config.admin import AdminOptions
 from gateway.config.auth import AuthOptions
@@ -42,6 +43,13 @@ from gateway.config.tracing import TracingOptions
 from gateway.config.upstreams import Upstream
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
+
+
+@dataclass(frozen=True, slots=True)
+class _Origins:
+    """The sources of values; the same settings from other sources are equal."""
+
+    by_path: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Config(Section):
@@ -105,6 +113,19 @@ class Config(Section):
     docs: DocsOptions = DocsOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()
     """Custom interceptors, in the order in which calls pass them."""
+
+    _origins: _Origins = PrivateAttr(default_factory=_Origins)
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """The source of each value that is no default, by its path; see `origins.py`."""
+        return self._origins.by_path
+
+    def with_origins(self, by_path: Mapping[str, str]) -> Self:
+        """Returns these settings with the sources of their values."""
+        copy = self.model_copy()
+        copy._origins = _Origins(by_path)  # noqa: SLF001 - its own
+        return copy
 
     @property
     def scheme(self) -> str:

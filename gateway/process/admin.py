@@ -9,6 +9,7 @@ from gateway.config.model import Config
 from gateway.endpoints.admin.admission import admission
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
 from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
 from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.listeners.plain_http import serve_endpoints
@@ -27,7 +28,7 @@ class AdminListener:
         Raises:
             StartUpError: the token cannot be read, or the address is invalid or in use.
         """
-        self._admit = admission(config.admin)
+        self._admit = admission(config.admin, PAGE_PATHS)
         before = os.umask(_ONLY_THIS_USER)
         try:
             self._sockets = open_sockets(listen)
@@ -37,7 +38,7 @@ class AdminListener:
     @asynccontextmanager
     async def serve(self, operations: Operations) -> AsyncIterator[None]:
         """Serves the admin endpoints while the block runs."""
-        registry = EndpointRegistry(admin_endpoints(operations))
+        registry = EndpointRegistry(admin_endpoints(operations), page_endpoints())
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
         async with serve_endpoints(self._sockets, registry, self._admit, failure):
             yield

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport, RouteRow, WorkerState
+from gateway.endpoints.admin.operations import Details, ReloadReport, RouteRow, WorkerState
 from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
 from gateway.status import StartUpError
@@ -33,6 +33,8 @@ class OneProcess:
         self._levels = levels
         self.counts: Callable[[], Told] | None = None
         """Counts connections and requests; None before the gateway serves."""
+        self.tell_details: Callable[[], Details] | None = None
+        """Returns the details of this process; None before the gateway serves."""
         self.reloading: Callable[..., Awaitable[ReloadReport]] | None = None
         """Reloads the settings, as `reload`; None before the gateway serves."""
         self._set_ready: Callable[[bool], None] | None = None
@@ -101,6 +103,10 @@ class OneProcess:
         uptime_s = round(time.monotonic() - self._since_s, 1)
         connections, requests = (counts.connections, counts.requests) if counts else (0, 0)
         return [WorkerState(1, os.getpid(), state, uptime_s, 0, connections, requests)]
+
+    async def details(self) -> Mapping[int, Details]:
+        """Returns the details of this process, as the only worker."""
+        return {} if self.tell_details is None else {1: self.tell_details()}
 
     def _tell_health(self) -> None:
         if self._set_ready is not None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport
+from gateway.endpoints.admin.operations import Details, ReloadReport
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.metrics.cells import MetricFiles
 
@@ -36,6 +36,8 @@ class Told:
     connections: int
     requests: int
     """The requests in progress."""
+    details: Details | None = None
+    """What only an order with `wants_details` asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Tell:
     """The order to report the counts."""
+
+    wants_details: bool = False
 
 
 @dataclass(frozen=True, slots=True)

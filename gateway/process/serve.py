@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
+from gateway.endpoints.admin.operations import Details
 from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
@@ -117,7 +118,10 @@ def _show(gateway: Gateway, operations: OneProcess, reloader: Reloader) -> None:
     def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument
         gateway.health.is_ready = is_ready
 
-    operations.exposition = gateway.exposition
+    def details() -> Details:
+        return Details(gateway.endpoints(), gateway.failures.latest())
+
+    operations.exposition, operations.tell_details = gateway.exposition, details
     operations.config, operations.reloading = gateway.config, reloader.reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 

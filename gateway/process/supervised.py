@@ -8,13 +8,13 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport, RouteRow, WorkerState
+from gateway.endpoints.admin.operations import Details, ReloadReport, RouteRow, WorkerState
 from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
 from gateway.process.orders import SetLevel, SetReady, Tell, Told
@@ -39,6 +39,8 @@ class Watched(Protocol):
     killed_s: float | None
     told: Told | None
     told_s: float
+    details: Details | None
+    details_s: float
 
     @property
     def pid(self) -> int | None:
@@ -166,13 +168,27 @@ class Supervised:
 
     async def workers(self) -> Sequence[WorkerState]:
         """Returns the state of every worker; waits at most half a second for their counts."""
+        asked_s = await self._ask_all(Tell(), lambda one: one.told_s)
+        return [_state(one, asked_s, is_ending=self._is_ending) for one in self._workers]
+
+    async def details(self) -> Mapping[int, Details]:
+        """Returns the details of the workers that report them within half a second."""
+        asked_s = await self._ask_all(Tell(wants_details=True), lambda one: one.details_s)
+        return {
+            one.number: one.details
+            for one in self._workers
+            if one.details is not None and one.details_s > asked_s
+        }
+
+    async def _ask_all(self, order: Tell, told_s: Callable[[Watched], float]) -> float:
+        """Asks all workers and waits a bounded time for their reports; returns when it asked."""
         asked_s = time.monotonic()
-        self._inbox.post(lambda: _ask(self._workers))
+        self._inbox.post(lambda: _ask(self._workers, order))
         while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
             await asyncio.sleep(_POLL_S)
-            if all(not one.answers(asked_s) or one.told_s > asked_s for one in self._workers):
+            if all(not one.answers(asked_s) or told_s(one) > asked_s for one in self._workers):
                 break
-        return [_state(one, asked_s, is_ending=self._is_ending) for one in self._workers]
+        return asked_s
 
     def _tell(self, order: SetLevel | SetReady) -> None:
         def tell_all() -> None:
@@ -182,12 +198,12 @@ class Supervised:
         self._inbox.post(tell_all)
 
 
-def _ask(workers: Sequence[Watched]) -> None:
+def _ask(workers: Sequence[Watched], order: Tell) -> None:
     now_s = time.monotonic()
     for worker in workers:
         # The pipe of a worker that hangs could fill up, and then the supervisor would wait for it.
         if worker.answers(now_s):
-            worker.tell(Tell())
+            worker.tell(order)
 
 
 def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from gateway.app.gateway import Gateway
@@ -115,8 +116,11 @@ class SupervisorLink:
             operations.set_level(order.level)
         elif isinstance(order, SetReady):
             operations.set_draining(is_draining=not order.is_ready)
-        elif operations.counts is not None:
-            self.report(operations.counts())
+        elif operations.counts is not None and operations.tell_details is not None:
+            counts = operations.counts()
+            if order.wants_details:
+                counts = replace(counts, details=operations.tell_details())
+            self.report(counts)
 
     async def _reload(self, order: ReloadOrder, before: "asyncio.Task[None] | None") -> None:
         """Obeys an order of a reload, after the one before."""

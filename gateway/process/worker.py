@@ -11,6 +11,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from gateway.config.model import Config
+from gateway.endpoints.admin.operations import Details
 from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
     Assignment,
@@ -90,6 +91,9 @@ class Worker:
         """The answer to the last order of a reload."""
         self.told_s = 0.0
         """The time at which the process last reported its counts."""
+        self.details: Details | None = None
+        self.details_s = 0.0
+        """The time at which the process last reported its details."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -146,6 +150,8 @@ class Worker:
                     self.is_serving = self.has_started = self.has_served = True
                 elif isinstance(report, Told):
                     self.told, self.told_s = report, time.monotonic()
+                    if report.details is not None:
+                        self.details, self.details_s = report.details, self.told_s
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
                 elif isinstance(report, Leaving):

@@ -100,12 +100,17 @@ class Pool:
 
     def census(self) -> Counter[tuple[str, str]]:
         """The number of endpoints of each upstream in each state, as they are now."""
-        return Counter(
-            (name, endpoint.state)
-            for name, channel in self._channels.items()
-            if isinstance(channel, Balanced)
-            for endpoint in channel.report()
-        )
+        return Counter((name, endpoint.state) for name, endpoint in self.endpoints())
+
+    def endpoints(self) -> Iterator[tuple[str, EndpointReport]]:
+        """Yields the name of each upstream with each of its endpoints, as they are now.
+
+        An upstream whose channel is `grpcio` has none to report.
+        """
+        for name, channel in self._channels.items():
+            if isinstance(channel, Balanced):
+                for endpoint in channel.report():
+                    yield name, endpoint
 
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""

@@ -1,7 +1,7 @@
 """The checks that every request to the admin listener must pass."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from ipaddress import ip_address
 from typing import Final
 
@@ -19,8 +19,10 @@ Admission = Callable[[Request], None]
 """Raises `StatusError` for a request that must not be answered."""
 
 
-def admission(options: AdminOptions) -> Admission:
+def admission(options: AdminOptions, without_token: Container[str] = frozenset()) -> Admission:
     """Returns the checks of each request: its token, its host, and the media type of changes.
+
+    Paths in `without_token` can be read by anybody, with GET.
 
     Raises:
         StartUpError: the token file cannot be read, or its token is too short.
@@ -32,7 +34,8 @@ def admission(options: AdminOptions) -> Admission:
     def admit(request: Request) -> None:
         if names_hosts:
             _check_host(request.headers.get("Host", ""), own_host)
-        if token is not None:
+        is_open = request.path in without_token and request.method in _SAFE
+        if token is not None and not is_open:
             _check_token(request.headers.get("Authorization", ""), token)
         media_type = (request.fields.content_type or "").partition(";")[0].strip().lower()
         if request.method not in _SAFE and media_type != "application/json":

@@ -1,5 +1,6 @@
 """The endpoints of the admin listener, by path and HTTP method."""
 
+import asyncio
 import json
 import os
 import time
@@ -9,8 +10,12 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from gateway.config.log import LogLevel
+from gateway.endpoints.admin.certificates import shown_certificates
+from gateway.endpoints.admin.failures import shown_failures
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
+from gateway.endpoints.admin.traffic import Traffic
+from gateway.endpoints.admin.upstreams import shown_upstreams
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
@@ -27,8 +32,13 @@ def admin_endpoints(operations: Operations) -> Endpoints:
         "/readyz": {"GET": _probe(operations.why_not_ready)},
         "/status": {"GET": shown.status},
         "/config": {"GET": shown.config},
+        "/config/origins": {"GET": shown.origins},
         "/routes": {"GET": shown.routes},
         "/workers": {"GET": shown.workers},
+        "/upstreams": {"GET": shown.upstreams},
+        "/certificates": {"GET": shown.certificates},
+        "/failures": {"GET": shown.failures},
+        "/traffic": {"GET": shown.traffic},
         "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
         "/reload": {"POST": shown.reload},
         "/drain": {"POST": shown.drain},
@@ -73,6 +83,7 @@ class _Shown:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self._traffic = Traffic(lambda: operations.exposition)
         self._since_s = time.monotonic()
 
     async def status(self, request: Request) -> Response:
@@ -105,6 +116,11 @@ class _Shown:
         del request
         return json_response(shown_settings(self._operations.config))
 
+    async def origins(self, request: Request) -> Response:
+        """Returns the source of each setting that is no default."""
+        del request
+        return json_response({"origins": dict(self._operations.config.origins)})
+
     async def routes(self, request: Request) -> Response:
         """Returns the routes."""
         del request
@@ -115,6 +131,28 @@ class _Shown:
         del request
         workers = await self._operations.workers()
         return json_response({"workers": [_renamed(asdict(worker)) for worker in workers]})
+
+    async def upstreams(self, request: Request) -> Response:
+        """Returns the upstreams with their endpoints, as the workers see them."""
+        del request
+        details = await self._operations.details()
+        return json_response(shown_upstreams(self._operations.config, details))
+
+    async def failures(self, request: Request) -> Response:
+        """Returns the last failed requests."""
+        del request
+        return json_response(shown_failures(await self._operations.details()))
+
+    async def traffic(self, request: Request) -> Response:
+        """Returns the number of requests and their durations, as sums since the start."""
+        del request
+        return Response(200, [_NO_STORE], json.dumps(await self._traffic.now()).encode(), _JSON)
+
+    async def certificates(self, request: Request) -> Response:
+        """Returns the certificates in the files that the settings name."""
+        del request
+        shown = await asyncio.to_thread(shown_certificates, self._operations.config)
+        return json_response({"certificates": shown})
 
     async def level(self, request: Request) -> Response:
         """Returns the log level in force."""

@@ -1,11 +1,12 @@
 """The interface between the admin endpoints and the gateway that they show and change."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
+from gateway.telemetry.failed_request import FailedRequest
 from gateway.telemetry.metrics.exposition import Exposition
 
 
@@ -36,6 +37,36 @@ class WorkerState:
     """The open connections of clients; None if the process did not say."""
     requests: int | None
     """The requests in progress; None if the process did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """One endpoint of an upstream, as one worker sees it."""
+
+    upstream: str
+    address: str
+    """Where it is reached; several addresses of one server are separated by commas."""
+    weight: int
+    state: str
+    """idle, connecting, ready, failing, ejected, unhealthy or draining."""
+    in_flight: int
+    """The calls in progress."""
+    reason: str
+    """The reason why it takes no calls; empty if it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """The part of its state that a worker reports only when it is asked for."""
+
+    endpoints: tuple[EndpointRow, ...]
+    """The endpoints of all upstreams, up to `MOST_ENDPOINTS`."""
+    failures: tuple[FailedRequest, ...]
+    """The last failed requests, the oldest one first."""
+
+
+MOST_ENDPOINTS: Final = 1000
+"""The most endpoints that a worker reports: more would delay its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +109,10 @@ class Operations(Protocol):
 
     def workers(self) -> Awaitable[Sequence[WorkerState]]:
         """Returns the state of every worker; one that hangs does not delay this."""
+        ...
+
+    def details(self) -> Awaitable[Mapping[int, Details]]:
+        """Returns the details of each worker that responds, by its number; waits a bounded time."""
         ...
 
     def set_draining(self, *, is_draining: bool) -> None:

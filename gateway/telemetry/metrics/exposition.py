@@ -50,6 +50,19 @@ class Exposition:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
         return render(self._files, self._metrics, _facts(), accept)
 
+    def bounds(self, histogram: Metric) -> Sequence[float]:
+        """Returns the upper bounds of the buckets of a histogram, without infinity."""
+        return self._metrics[histogram.name].edges
+
+    def sums(self, metric: Metric) -> dict[tuple[str, ...], list[float]]:
+        """Returns the cells of each child of a metric, by its labels' values; call it in a thread.
+
+        See `Slot` for their order.
+        """
+        name = metric.name
+        children = merge(self._files, {name: self._metrics[name]}).get(name, {})
+        return {tuple(json.loads(labels)): cells for labels, cells in children.items()}
+
 
 def render(
     files: Iterable[CellFile],

@@ -1,0 +1,64 @@
+"""The certificates as the admin listener shows them: those in the files that the settings name."""
+
+import base64
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config.model import Config
+from gateway.endpoints.admin.certificate_fields import certificate_fields
+from gateway.files import read_file
+
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----")
+_MOST_IN_A_FILE: Final = 20
+"""The most certificates shown of one file: a file of public authorities has over a hundred."""
+_MOST_FILES: Final = 100
+
+
+def shown_certificates(config: Config) -> list[dict[str, Any]]:
+    """Returns the certificates as JSON values; a file that cannot be read has an `error` instead.
+
+    It reads files, so call it in a thread. No private key is read.
+    """
+    shown: list[dict[str, Any]] = []
+    for setting, file in islice(_files(config), _MOST_FILES):
+        of_file = {"setting": setting, "file": str(file)}
+        try:
+            shown += [of_file | one for one in _certificates(file)]
+        except OSError as error:
+            shown.append(of_file | {"error": f"cannot be read: {error.strerror}"})
+        except ValueError:
+            shown.append(of_file | {"error": "expected certificates as PEM"})
+    return shown
+
+
+def _files(config: Config) -> Iterator[tuple[str, Path]]:
+    """Yields each setting that names a file of certificates, with the file."""
+    if config.tls is not None:
+        yield "tls.cert_file", config.tls.cert_file
+        if config.tls.client_ca_file is not None:
+            yield "tls.client_ca_file", config.tls.client_ca_file
+    for name, upstream in config.upstreams.items():
+        if upstream.tls is None:
+            continue
+        if upstream.tls.cert_file is not None:
+            yield f"upstreams.{name}.tls.cert_file", upstream.tls.cert_file
+        if upstream.tls.ca_file is not None:
+            yield f"upstreams.{name}.tls.ca_file", upstream.tls.ca_file
+
+
+def _certificates(file: Path) -> Iterator[dict[str, Any]]:
+    """Yields the certificates of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has something else.
+    """
+    found = _PEM.findall(read_file(file))
+    if not found:
+        raise ValueError
+    for text in found[:_MOST_IN_A_FILE]:
+        fields = certificate_fields(base64.b64decode(text))
+        yield {"subject": fields.subject, "not_after": f"{fields.not_after:%Y-%m-%dT%H:%M:%SZ}"}

@@ -1,0 +1,54 @@
+"""The last failed requests of this process, for the admin listener."""
+
+from collections import deque
+from typing import Final
+
+from gateway.status import Code
+from gateway.telemetry.failed_request import FailedRequest
+from gateway.telemetry.failures import error_type
+from gateway.telemetry.masking import mask_credentials
+from gateway.telemetry.record import Record
+
+MOST: Final = 50
+"""The number of failures that are kept."""
+_MOST_LETTERS: Final = 200
+_CANCELLED: Final = "cancelled"
+
+
+class RecentFailures:
+    """Keeps the last failures of the gateway and its back ends: no status from 400 to 499.
+
+    Nor a request that its client gave up.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[FailedRequest] = deque(maxlen=MOST)
+
+    def ended(self, record: Record) -> None:
+        """Keeps one request, if it failed."""
+        if record.status < 400 and record.code is Code.OK:
+            return
+        kind = error_type(record.status, record.code)
+        if kind and kind != _CANCELLED:
+            self._kept.append(_shown(record, kind))
+
+    def latest(self) -> tuple[FailedRequest, ...]:
+        """Returns them, the oldest one first."""
+        return tuple(self._kept)
+
+
+def _shown(record: Record, kind: str) -> FailedRequest:
+    path = record.path
+    if record.masks.hides_anything:
+        path = record.masks.mask(path, record.binding)
+    return FailedRequest(
+        at_s=record.at_s,
+        http_method=record.method[:_MOST_LETTERS],
+        route="" if record.binding is None else record.binding.rule.template,
+        path=mask_credentials(path)[:_MOST_LETTERS],
+        status=record.status,
+        code=record.code.name,
+        error_type=kind,
+        duration_s=record.duration_s,
+        request_id=record.request_id[:_MOST_LETTERS],
+    )
