@@ -96,6 +96,9 @@ class PolicyRule(Section):
 
     cache: CacheRule | None = None
     """The storage of replies in the gateway; unset, nothing is stored."""
+    etag: bool | None = None
+    """Give responses to GETs an entity tag, and answer `If-None-Match` with 304 and `If-Match` with
+    412. If unset, for methods with `cache`."""
 
     @property
     def asks_for_scopes(self) -> bool:

@@ -17,7 +17,7 @@ from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
 from gateway.policy.deadlines import Deadlines
-from gateway.policy.effective import Policies
+from gateway.policy.effective import Policies, tagged_methods
 from gateway.schema.catalog import Method
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer
@@ -83,7 +83,9 @@ class Site:
         """Returns the address of a request's client; None if no proxy is trusted."""
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
-        self.rest: Dialect = RestDialect(transcoder, calls, rendering, streams, masks)
+        self.rest: Dialect = RestDialect(
+            transcoder, calls, rendering, streams, masks, tagged_methods(policies or {})
+        )
         self.websocket: Dialect = WebSocketDialect(
             config, transcoder, calls, rendering, self.request_log
         )

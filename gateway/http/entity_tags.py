@@ -81,13 +81,49 @@ def tag_representation(response: Response, fields: HeaderFields, *, is_raw: bool
             headers[at] = (name, _with(tag, suffix))
 
 
+def is_of_same_message(condition: str, tag: str) -> bool:
+    """Evaluates If-Match against the tag of a message, which has no suffix (RFC 9110 13.1.1).
+
+    The comparison is strong, and true for each representation of that message. A malformed list
+    matches nothing, which is the safe side.
+    """
+    if condition.strip() == "*":
+        return True
+    is_strong = bool(_TAG.fullmatch(tag)) and not tag.startswith("W/")
+    return is_strong and tag in [_split(one)[0] for one in _tags(condition) or ()]
+
+
+def selects(
+    condition: str, tag: str, content_type: str, fields: HeaderFields, *, is_raw: bool
+) -> bool:
+    """Evaluates If-None-Match against the representation that a request selects.
+
+    `tag` has no suffix, and is compared weakly (RFC 9110 section 13.1.2). A malformed list is
+    ignored.
+    """
+    if condition.strip() == "*":
+        return True
+    if not _TAG.fullmatch(tag):
+        return False
+    suffix = "" if is_raw else _SUFFIX_OF.get(media_type(content_type), "")
+    current = {_with(_opaque(tag), suffix)}
+    if not suffix and accepts_gzip(fields.by_name.get(_ACCEPT_ENCODING, "")):
+        current.add(_with(_opaque(tag), _GZIP))
+    return not current.isdisjoint(map(_opaque, _tags(condition) or ()))
+
+
+def _opaque(tag: str) -> str:
+    """Returns a tag without the mark of weak ones."""
+    return tag.removeprefix("W/")
+
+
 def _confirms_compressed(response: Response, fields: HeaderFields, tag: str) -> bool:
     """True if the response is a 304 for a gzip representation that the client has."""
     get = fields.by_name.get
     return (
         response.status == _NOT_MODIFIED
         and accepts_gzip(get(_ACCEPT_ENCODING, ""))
-        and _with(tag, _GZIP) in (_tags(get(_IF_NONE_MATCH, "")) or ())
+        and _with(tag, _GZIP) in map(_opaque, _tags(get(_IF_NONE_MATCH, "")) or ())
     )
 
 

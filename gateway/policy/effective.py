@@ -45,6 +45,15 @@ def without_policy(policies: Policies, served: Iterable[Method]) -> Sequence[str
     ]
 
 
+def tagged_methods(policies: Policies) -> frozenset[Method]:
+    """Returns the methods whose GETs get entity tags: by `etag`, else those with stored replies."""
+    return frozenset(
+        method
+        for method, policy in policies.items()
+        if (policy.cache is not None if policy.etag is None else policy.etag)
+    )
+
+
 def with_timeouts(options: DeadlineOptions, policies: Policies) -> DeadlineOptions:
     """Adds the timeouts of policies to the deadlines; `deadlines.methods` is stronger."""
     rules = [
@@ -78,6 +87,8 @@ def summary(policy: MethodPolicy) -> str:
     if policy.cache is not None:
         ttl = "" if policy.cache.ttl_s is None else f" {policy.cache.ttl_s:g}s"
         words.append(f"cached{ttl} ({policy.cache.scope})")
+    if policy.etag is not None:
+        words.append("entity tags" if policy.etag else "no entity tags")
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)

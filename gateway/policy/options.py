@@ -51,6 +51,8 @@ class MethodPolicy:
     """Field paths of path variables that no log shows; `*` for all."""
     cache: CacheRule | None = None
     """The storage of its replies; None to store nothing."""
+    etag: bool | None = None
+    """True if its GETs get entity tags of the gateway; None: if its replies are stored."""
     is_stated: bool = False
     """True if the proto or the configuration states any key of it."""
 

@@ -16,7 +16,7 @@ DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
 default_policy: _descriptor.FieldDescriptor
 
 class Policy(_message.Message):
-    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache")
+    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache", "etag")
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Policy(_message.Message):
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     REDACT_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     anonymous: bool
     scopes: Scopes
     rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
@@ -33,7 +34,8 @@ class Policy(_message.Message):
     timeout: _duration_pb2.Duration
     redact: _containers.RepeatedScalarFieldContainer[str]
     cache: Cache
-    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ...) -> None: ...
+    etag: bool
+    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
     __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled")

@@ -77,6 +77,8 @@ class CountingBackend:
     """Calls wait until it is set."""
     size: int = 0
     """The size of the text of each reply."""
+    text: str | None = None
+    """The text of each reply; if None, it names the call's number and the caller."""
 
     async def answer(self, name: str, context: Any) -> bytes:
         """The reply: it names the call's number, the caller and the request's metadata."""
@@ -93,6 +95,7 @@ class CountingBackend:
             f"{k}={v}" for k, v in sorted(told.items()) if k.startswith(("x-evil", "accept-l"))
         )
         text = f"{number} for {caller} {reflected}{'x' * self.size}"
+        text = text if self.text is None else self.text
         return bytes(_ITEM(name=name, text=text).SerializeToString())
 
 

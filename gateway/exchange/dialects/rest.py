@@ -1,5 +1,7 @@
 """The REST dialect: calls methods by their HTTP rules (google/api/http.proto)."""
 
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
@@ -9,33 +11,39 @@ from gateway.exchange.endpoints import options_answer
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.request_message import RequestMessage
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
+from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
+from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
+_READS: Final = ("GET", "HEAD")
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class RestDialect:
     """Matches requests to methods by HTTP method and path, and answers them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of a dialect
         self,
         transcoder: Transcoder,
         calls: CallFactory,
         rendering: Rendering,
         streams: RestStreams,
         masks: PathMasks,
+        tagged: AbstractSet[Method] = frozenset(),
     ) -> None:
+        """`tagged` are the methods whose responses get entity tags of the gateway."""
         self._transcoder = transcoder
         self._calls = calls
         self._chains = calls.chains
         self._rendering = rendering
         self._streams = streams
         self._masks = masks
+        self._tagged = frozenset(tagged)
         self.fail = rendering.failure
 
     def match(self, request: Request) -> Match[Binding]:
@@ -65,9 +73,32 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
+        if self._tagged and method in self._tagged and request.method in _READS:
+            make = partial(self._rendering.reply, reply, encode)
+            is_large = len(reply.message) >= LARGE_BYTES
+            return await self._tagged_response(request, match, make, is_large=is_large)
         if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
             return self._rendering.reply(reply, encode)
         return await run_in_thread(partial(self._rendering.reply, reply, encode))
+
+    async def _tagged_response(
+        self,
+        request: Request,
+        match: Match[Binding],
+        make: Callable[[], Response],
+        *,
+        is_large: bool,
+    ) -> Response:
+        """Returns the response to a GET or HEAD, with an entity tag, or 304."""
+
+        def tagged() -> Response:
+            response = make()
+            add_tag(response)
+            return response
+
+        response = await run_in_thread(tagged) if is_large else tagged()
+        is_raw = self._transcoder.answers_raw(match)
+        return under_conditions(request, response, is_raw=is_raw)
 
 
 def _without_path(error: StatusError) -> StatusError:

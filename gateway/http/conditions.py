@@ -1,0 +1,102 @@
+"""Makes entity tags of responses, and evaluates the conditions of requests against them.
+
+Sources: RFC 9110 sections 8.8.3 (entity tags), 13.1 (conditions), 13.2.2 (their order),
+15.4.5 (304) and 15.5.13 (412).
+"""
+
+import hashlib
+import re
+from base64 import urlsafe_b64encode
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from gateway.http.entity_tags import is_of_same_message, selects
+from gateway.http.messages import Request, Response
+from gateway.status import Code, StatusError
+
+_TAG_BYTES: Final = 12
+_DATE: Final = re.compile(
+    # RFC 9110 section 5.6.7: the form of today, that of RFC 850, and that of asctime().
+    r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
+)
+# RFC 9110 section 15.4.5: fields that describe content are left out, except these two.
+_ABOUT_CONTENT: Final = ("content-", "last-modified")
+_KEPT: Final = ("content-location", "content-security-policy")
+
+
+def add_tag(response: Response) -> None:
+    """Gives a complete response, which has no entity tag of its back end, a strong one.
+
+    It is a digest of the media type and the body, so that two representations never share one.
+    """
+    if response.status == 200 and not _header(response, "etag"):
+        digest = hashlib.blake2b(response.content_type.encode(), digest_size=_TAG_BYTES)
+        digest.update(b"\0")
+        digest.update(response.body)
+        tag = urlsafe_b64encode(digest.digest()).decode("ascii")
+        response.headers.append(("ETag", f'"{tag}"'))
+
+
+def under_conditions(request: Request, response: Response, *, is_raw: bool) -> Response:
+    """Returns the response to a GET or HEAD: the one that it selects, or 304 without content.
+
+    `response` is not compressed yet, and its entity tag has no suffix. `is_raw` states that its
+    bytes and their media type are unchanged from the back end.
+
+    Raises:
+        StatusError: FAILED_PRECONDITION with HTTP status 412 if a condition is false.
+    """
+    if not 200 <= response.status < 300:  # RFC 9110 section 13.2.1
+        return response
+    get = request.fields.by_name.get
+    tag = _header(response, "etag")
+    modified_s = _seconds(_header(response, "last-modified"))
+    matches, unmodified_s = get("If-Match"), _seconds(get("If-Unmodified-Since"))
+    if matches is not None:
+        if not is_of_same_message(matches, tag):
+            raise _failed("If-Match", "names no entity tag of this resource")
+    elif unmodified_s is not None and modified_s is not None and modified_s > unmodified_s:
+        raise _failed("If-Unmodified-Since", "is before its last change")
+    none_match = get("If-None-Match")
+    if none_match is not None:
+        if selects(none_match, tag, response.content_type, request.fields, is_raw=is_raw):
+            return _not_modified(response)
+        return response
+    since_s = _seconds(get("If-Modified-Since"))
+    if since_s is not None and modified_s is not None and modified_s <= since_s:
+        return _not_modified(response)
+    return response
+
+
+def _not_modified(response: Response) -> Response:
+    headers = [
+        (name, value)
+        for name, value in response.headers
+        if name.lower() in _KEPT or not name.lower().startswith(_ABOUT_CONTENT)
+    ]
+    # The media type is not sent; the suffix of the tag depends on it.
+    return Response(304, headers, b"", response.content_type)
+
+
+def _failed(name: str, reason: str) -> StatusError:
+    return StatusError(Code.FAILED_PRECONDITION, f"the condition {name} {reason}", http_status=412)
+
+
+def _header(response: Response, name: str) -> str:
+    for key, value in response.headers:
+        if key.lower() == name:
+            return value
+    return ""
+
+
+def _seconds(date: str | None) -> float | None:
+    """Parses an HTTP date to seconds since 1970; None if it is absent or malformed."""
+    if not date or not _DATE.fullmatch(date):
+        return None
+    try:
+        return parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
