@@ -32,7 +32,7 @@ from gateway.config.limits import Limits
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.stream_body import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import BodyStream, Response, Takeover
+from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
@@ -61,6 +61,7 @@ class HttpProtocol(ServingConnection):
         "_head_since_s",
         "_idle_since_s",
         "_incoming",
+        "_over_rate",
         "_port",
         "_rate",
         "_reader",
@@ -85,6 +86,8 @@ class HttpProtocol(ServingConnection):
         """The bytes that arrived after a head that asks for an upgrade."""
         most = limits.connection_requests_per_s
         self._rate = None if most is None else RequestRate(most)
+        self._over_rate: ReceivedRequest | None = None
+        """The first request over the rate limit, which is refused."""
         self._head_since_s = self._idle_since_s = self._received_s = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -197,6 +200,7 @@ class HttpProtocol(ServingConnection):
         if room:
             self._enqueue(received[:room])
         if room < len(received):
+            self._over_rate = received[room]
             self._incoming = None
             self._stop_reading_after(rate.refusal)
 
@@ -270,14 +274,11 @@ class HttpProtocol(ServingConnection):
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
         if isinstance(waiting, StatusError):
-            fields = self._reader.fields_of_failed()
-            self._send(self._exchange.refuse(waiting, self.peer, fields=fields), "close")
+            self._send(self._refuse(waiting, self._over_rate), "close")
             return False
         request, message, body = waiting
         if isinstance(request, StatusError):
-            refuse, peer = self._exchange.refuse, self._reader.peer
-            fields = HeaderFields(message.headers, message.raw_headers)
-            response = refuse(request, peer, message.method, message.path, fields)
+            response = self._refuse(request, waiting)
         else:
             self._request = request
             response = await self._exchange.answer(request)
@@ -298,6 +299,17 @@ class HttpProtocol(ServingConnection):
         await self._write_stream(response, response.stream, connection, head_only=head_only)
         self._streamed = None
         return keeps_open
+
+    def _refuse(self, error: StatusError, received: ReceivedRequest | None) -> Response:
+        """Returns the response for a request that is not served; None if its head is unknown."""
+        refuse, peer = self._exchange.refuse, self._reader.peer
+        if received is None:
+            return refuse(error, peer, fields=self._reader.fields_of_failed())
+        request, message, _ = received
+        if isinstance(request, Request):
+            return refuse(error, peer, request.method, request.path, request.fields)
+        fields = HeaderFields(message.headers, message.raw_headers)
+        return refuse(error, peer, message.method, message.path, fields)
 
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""

@@ -147,6 +147,22 @@ async def test_a_page_can_read_why_it_was_refused() -> None:
     assert told(answer)["allow-origin"] == APP
 
 
+@pytest.mark.parametrize(
+    "more", ["", "A: b\r\n" * 3, "Expect: 200-ok\r\n"], ids=["plain", "more", "bad"]
+)
+async def test_a_page_can_read_that_its_connection_is_over_its_rate(more: str) -> None:
+    limits = {"connection_requests_per_s": 1}
+    request = f"GET {ECHO} HTTP/1.1\r\nHost: test\r\nOrigin: {APP}\r\n{more}\r\n"
+    async with (
+        echo_gateway(cors={"origins": [APP]}, limits=limits) as gateway,
+        connected(gateway) as client,
+    ):
+        await client.send(request * 2)
+        await client.answer()
+        answer = await client.answer()
+    assert (answer.status, told(answer)["allow-origin"]) == (429, APP)
+
+
 async def test_a_stream_says_so_before_it_begins() -> None:
     async with echo_gateway(cors={"origins": [APP]}) as gateway:
         events = "Accept: text/event-stream"
