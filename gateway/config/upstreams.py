@@ -122,8 +122,12 @@ class Upstream(Section):
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """The size limit of a reply; a larger one is RESOURCE_EXHAUSTED."""
     large_replies_bytes: Bytes = 64 * 1024 * 1024
-    """The memory per worker for single replies over 1 MiB until they are transcoded; more of them
-    wait at the back end; for `http2`."""
+    """The memory per worker for replies over 1 MiB, or messages of streams, until they are
+    transcoded; more of them wait: at the back end over `http2`, and with `grpcio` in memory, as
+    much again."""
+    large_replies_wait_s: Seconds = 10.0
+    """The longest wait of a reply for this memory, after which it is RESOURCE_EXHAUSTED. An
+    interceptor that keeps a large reply keeps its memory."""
     max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
     """The size limit of a reply's headers or trailers; larger ones are RESOURCE_EXHAUSTED, because
     reading them takes time."""

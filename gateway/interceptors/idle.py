@@ -46,6 +46,8 @@ class _Watch:
             async with asyncio.timeout(self._idle_s) as self._waiting:
                 return await start()
         except TimeoutError:
+            if self._waiting is None or not self._waiting.expired():
+                raise  # of another interceptor
             raise StatusError(
                 Code.DEADLINE_EXCEEDED, f"the stream had no message for {self._idle_s:g} seconds"
             ) from None

@@ -78,7 +78,7 @@ def _make(options: InterceptorOptions, where: str) -> Any:
         pass  # some classes in C have no signature
     try:
         return factory(**options.options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code of the program's own may end the process
         why = f"{type(error).__name__}: {error}"
         raise InterceptorError(f"{where}: {options.use} cannot be made: {why}") from error
 
@@ -94,7 +94,7 @@ def _named(use: str, where: str) -> Any:
             f"{where}.use: there is no module {error.name}: "
             "is it in the working directory, or installed beside the gateway?"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code of the program's own may end the process
         why = f"{type(error).__name__}: {error}"
         raise InterceptorError(f"{where}.use: {module} cannot be imported: {why}") from error
     try:
@@ -115,7 +115,7 @@ def _offered(name: str, where: str) -> Any:
         )
     try:
         return offered[name].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code of the program's own may end the process
         why = f"{type(error).__name__}: {error}"
         raise InterceptorError(f"{where}.use: {name} cannot be imported: {why}") from error
 

@@ -40,6 +40,9 @@ class Measure:
         except asyncio.CancelledError:
             self._ended(call.trace, _why_cancelled(call), started_s)
             raise
+        except Exception:  # of a policy or resolver of the program's own
+            self._ended(call.trace, Code.INTERNAL, started_s)
+            raise
         if reply.messages is None:
             self._ended(call.trace, _OK, started_s)
         else:

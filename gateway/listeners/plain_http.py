@@ -81,6 +81,7 @@ class _Server:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_head = False
+        request = None
         try:
             async with asyncio.timeout(_REQUEST_S):
                 request = await _read_request(reader)
@@ -94,9 +95,9 @@ class _Server:
                 response = self._fail(error)
         except StatusError as error:
             response = self._fail(error)
-        except (OSError, asyncio.IncompleteReadError):
-            raise
         except Exception:
+            if request is None:
+                raise  # the client sent no whole request
             logger.exception("an admin request failed")
             response = self._fail(StatusError(Code.INTERNAL, "internal error"))
         async with asyncio.timeout(_REQUEST_S):

@@ -28,6 +28,7 @@ from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
 
+_CANNOT_READ: Final = "the new settings cannot be read"
 _MOST_LINES: Final = 100
 """The most routes that the log names for one reload; the answer to the operator names all."""
 
@@ -62,6 +63,9 @@ class Reloader:
             except StartUpError as error:
                 log_refusal(str(error))
                 raise
+            except Exception:
+                logger.exception(_CANNOT_READ)
+                raise StartUpError(f"{_CANNOT_READ}: the log has the fault") from None
             report = await self.prepare(config)
             if dry_run:
                 await self.discard()

@@ -4,6 +4,7 @@ The supervisor calls `step` whenever a worker has reported, so a reload is a gen
 yielding. If one worker refuses, ends or does not respond, no worker uses the new settings.
 """
 
+import logging
 import signal
 import time
 from collections import deque
@@ -28,6 +29,9 @@ from gateway.process.orders import (
 from gateway.process.worker_count import check_shared
 from gateway.status import StartUpError
 
+logger = logging.getLogger("gateway")
+
+_CANNOT_READ: Final = "the new settings cannot be read: internal error"
 _PREPARE_S: Final = 120.0
 """The time limit for one worker to compose a site from the new settings."""
 _SWAP_S: Final = 30.0
@@ -158,6 +162,11 @@ class WorkersReload:
         except StartUpError as error:
             worker.tell(LogRefusal(str(error)))
             raise
+        except Exception:
+            # The supervisor must not end by it, nor all workers with it.
+            logger.exception(_CANNOT_READ)
+            worker.tell(LogRefusal(_CANNOT_READ))
+            raise StartUpError(_CANNOT_READ) from None
         return config, warnings
 
     def _prepare(self, worker: Reloadable, config: Config) -> Generator[None, None, Prepared]:

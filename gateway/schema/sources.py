@@ -201,7 +201,7 @@ def _default_json_name(name: str) -> str:
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - it runs code, and generated code raises any kind
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it runs code, which raises any kind
         raise SchemaError(f"{name}: cannot be imported: {error}") from None
 
 

@@ -8,6 +8,7 @@ from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
+from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.health import CheckedChannel
@@ -30,10 +31,12 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
 
     ejector = None if upstream.outlier is None else Ejector(name, upstream.outlier, random)
 
+    large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
+
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        channel: EndpointChannel = Http2Channel(name, upstream, address)
+        channel: EndpointChannel = Http2Channel(name, upstream, address, large_replies)
         if upstream.health is not None:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         return channel if ejector is None else ejector.watched(endpoint, channel)

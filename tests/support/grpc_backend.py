@@ -56,6 +56,10 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
     async def sized(request: bytes, context: Context) -> bytes:
         return bytes(int(request))
 
+    async def sized_gzip(request: bytes, context: Context) -> bytes:
+        context.set_compression(grpc.Compression.Gzip)
+        return bytes(int(request))
+
     async def fail(request: bytes, context: Context) -> bytes:
         code, _, message = request.decode().partition(" ")
         detail = any_pb2.Any()
@@ -111,6 +115,16 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
         finally:
             seen.cancelled.set()
 
+    async def large(request: bytes, context: Context) -> AsyncIterator[bytes]:
+        number, size = map(int, request.split())
+        for _ in range(number):
+            yield bytes(size)
+
+    async def large_gzip(request: bytes, context: Context) -> AsyncIterator[bytes]:
+        context.set_compression(grpc.Compression.Gzip)
+        async for message in large(request, context):
+            yield message
+
     async def collect(requests: AsyncIterator[bytes], context: Context) -> bytes:
         collected = b",".join([request async for request in requests])
         await notice_cancellation()
@@ -129,6 +143,7 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
     unary: dict[str, Callable[[bytes, Context], Awaitable[bytes]]] = {
         "Echo": echo,
         "Sized": sized,
+        "SizedGzip": sized_gzip,
         "Fail": fail,
         "AbortNow": abort_now,
         "Refuse": refuse,
@@ -140,6 +155,8 @@ def _handlers(seen: Seen) -> dict[str, Any]:  # noqa: C901 - many short function
     }
     handlers |= {
         "Count": grpc.unary_stream_rpc_method_handler(count),
+        "Large": grpc.unary_stream_rpc_method_handler(large),
+        "LargeGzip": grpc.unary_stream_rpc_method_handler(large_gzip),
         "Flood": grpc.unary_stream_rpc_method_handler(flood),
         "Collect": grpc.stream_unary_rpc_method_handler(collect),
         "Talk": grpc.stream_stream_rpc_method_handler(talk),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -90,7 +91,7 @@ def _read_key(path: Path) -> tuple[SigningKey, str, dict[str, Any]]:
         raise AuthError(
             f"auth.identity.jwt.key: {path}: cannot be read: {error.strerror}"
         ) from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         raise AuthError(
             f"auth.identity.jwt.key: {path}: is not a private key in PEM without a password"
         ) from None

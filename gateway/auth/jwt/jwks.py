@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -95,17 +96,23 @@ def read_keys(document: bytes, *, allow_secrets: bool) -> list[VerificationKey]:
     return keys
 
 
+def _unsupported() -> KeySetError:
+    return KeySetError(
+        "is not a supported key: expected RSA of 2048 bits or more, "
+        "EC P-256, P-384 or P-521, or Ed25519"
+    )
+
+
 def _from_pem(document: bytes) -> VerificationKey:
     try:
         key = load_pem_public_key(document)
     except ValueError:
         raise KeySetError("is not a public key in PEM") from None
+    except UnsupportedAlgorithm:  # a curve that the library does not know
+        raise _unsupported() from None
     algorithms = _algorithms_of(key)
     if not algorithms:
-        raise KeySetError(
-            "is not a supported key: expected RSA of 2048 bits or more, "
-            "EC P-256, P-384 or P-521, or Ed25519"
-        )
+        raise _unsupported()
     return VerificationKey(algorithms, None, key)
 
 

@@ -19,6 +19,7 @@ from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.failures import Progress, lost, unreachable
+from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.status_details import (
     backend_error,
     deadline_exceeded,
@@ -83,6 +84,9 @@ class GrpcioChannel:
         self._said = ""
         self._say_again_at_s = 0.0
         self._limit_header_bytes = upstream.max_header_bytes
+        self._large_replies = LargeReplies(
+            name, upstream.large_replies_bytes, upstream.large_replies_wait_s
+        )
         self._channel = _open(upstream)
         # Keeps one multi-callable for each method: making it for each call would cost time.
         self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
@@ -119,11 +123,13 @@ class GrpcioChannel:
                 await sending.stop()
         if message is None:  # OK, but without the one message
             raise self._breach(Code.INTERNAL)
-        return Reply(
+        reply = Reply(
             message,
             metadata=_plain(await rpc.initial_metadata()),
             trailers=_plain(await rpc.trailing_metadata()),
         )
+        reply.share = await self._large_replies.room(len(message))
+        return reply
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Lets calls in progress finish for `grace_s` seconds, then ends them."""
@@ -151,7 +157,7 @@ class GrpcioChannel:
     async def _stream(self, rpc: Any, sending: "_Sending | None") -> Reply:
         """The reply, after its first message, its end, or its failure, or once it stays quiet."""
         reply = Reply()
-        reply.messages = self._messages(rpc, sending, reply)
+        reply.messages = self._lent(self._messages(rpc, sending, reply))
         # Runs until that is known. The generator also has to be started: closing one that never ran
         # would leave the RPC running.
         await anext(reply.messages)
@@ -186,6 +192,21 @@ class GrpcioChannel:
             await asyncio.wait([fetching])
             if sending is not None:
                 await sending.stop()
+
+    async def _lent(self, messages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """The messages; a large one has a share of the budget until the next one is asked for."""
+        try:
+            async for message in messages:
+                share = await self._large_replies.room(len(message))
+                if share is None:
+                    yield message
+                    continue
+                held = [share.held_by(message)]
+                del message
+                yield held.pop()  # nothing but the reader holds it
+                share.give_back()
+        finally:
+            await messages.aclose()
 
     def _interruption(
         self, cancelled: asyncio.CancelledError, sending: "_Sending | None"

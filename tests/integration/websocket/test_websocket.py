@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +35,15 @@ SUBPROTOCOLS = [
 
 async def refusing(call: Call, proceed: Handler) -> Reply:
     raise StatusError(Code.PERMISSION_DENIED, "not you")
+
+
+async def losing(call: Call, proceed: Handler) -> Reply:
+    async def messages() -> AsyncGenerator[bytes]:
+        for _ in range(1):
+            raise ConnectionRefusedError("the database of an interceptor")
+        yield b""
+
+    return Reply(messages=messages())
 
 
 async def warm(stage: Stage) -> int:
@@ -147,6 +157,11 @@ async def test_a_guard_refuses_before_there_is_a_websocket() -> None:
         assert await refusal(stage, "/v1/talk/down") == (403, "not you")
         assert stage.endings.codes == [Code.PERMISSION_DENIED] * 2
         assert not stage.backend.metadata
+
+
+async def test_a_connection_that_an_interceptor_lost_is_not_the_clients() -> None:
+    async with open_stage(losing) as stage, opened(stage, "/v1/talk/both") as client:
+        assert "internal error" in str(await asyncio.wait_for(client.recv(), 5))
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,11 @@ async def test_what_times_out_elsewhere_is_no_silence() -> None:
     with pytest.raises(StatusError) as raised:
         await heard(Call(METHOD), handler)
     assert raised.value.code is Code.UNAVAILABLE
+
+
+async def test_a_timeout_of_another_interceptor_is_not_called_silence() -> None:
+    async def handler(call: Call) -> Reply:
+        raise TimeoutError("of its own")
+
+    with pytest.raises(TimeoutError, match="of its own"):
+        await heard(Call(METHOD), handler)

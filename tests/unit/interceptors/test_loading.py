@@ -50,6 +50,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     (tmp_path / f"{name}.py").write_text(MODULE)
     (tmp_path / f"{name}_bad.py").write_text("import no_such_library_anywhere")
     (tmp_path / f"{name}_worse.py").write_text("1 / 0")
+    (tmp_path / f"{name}_exits.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(tmp_path)
     yield name
     sys.modules.pop(name, None)
@@ -99,6 +100,7 @@ async def test_an_installed_package_offers_one_by_name(own_module: str, tmp_path
         ("no_such_module_here:Plain", {}, r"use: there is no module no_such_module_here: is it in"),
         ("{own}_bad:Plain", {}, r"use: .*_bad needs no_such_library_anywhere"),
         ("{own}_worse:Plain", {}, r"cannot be imported: ZeroDivisionError"),
+        ("{own}_exits:Plain", {}, r"cannot be imported: SystemExit"),
         ("{own}:Nobody", {}, r"use: own_\w+ has no Nobody"),
         ("{own}:NUMBER", {}, r"use: own_\w+:NUMBER is no class"),
         ("{own}:Plain", {"options": {"wrod": 1}}, r"options: .* does not take these: .*wrod"),

@@ -83,3 +83,14 @@ async def test_a_stream_is_reported_when_its_call_ends() -> None:
     assert [one async for one in reply.messages] == [b"one"]
     call.end(Code.DATA_LOSS)
     assert seen.codes == [Code.DATA_LOSS]
+
+
+async def test_a_fault_of_a_program_is_reported_too() -> None:
+    seen = Observed()
+
+    async def fail(_: Call) -> Reply:
+        raise KeyError("no endpoint")
+
+    with pytest.raises(KeyError):
+        await Measure(seen)(Call(METHOD, message=b""), fail)
+    assert seen.codes == [Code.INTERNAL]

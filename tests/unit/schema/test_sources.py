@@ -244,6 +244,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     [
         pytest.param("import nothing_like_this", "No module named", id="an import"),
         pytest.param("def (", "invalid syntax", id="its syntax"),
+        pytest.param("raise SystemExit('it ends')", "it ends", id="an exit"),
         pytest.param("raise RuntimeError('made by a newer protoc')", "newer protoc", id="itself"),
     ],
 )

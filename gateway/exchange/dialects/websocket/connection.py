@@ -215,9 +215,10 @@ class WebSocket:
         except StatusError as error:
             log_unreadable(error)
             return Ending(error)
-        except ConnectionError:
-            return Ending(StatusError(Code.CANCELLED, "the client has disconnected"))
-        except Exception:
+        except Exception as error:
+            # One raised while the client is still there is of an interceptor.
+            if isinstance(error, ConnectionError) and self._connection.transport is None:
+                return Ending(StatusError(Code.CANCELLED, "the client has disconnected"))
             logger.exception("a WebSocket failed")
             return Ending(StatusError(Code.INTERNAL, "internal error"))
         return Ending()

@@ -2,7 +2,6 @@
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
 from typing import Final
 
 from gateway.call import Metadata, Reply
@@ -13,8 +12,8 @@ from gateway.upstream.channels.failures import Progress, connection_lost, lost
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage, inflated
 from gateway.upstream.channels.http2.headers import ResponseHeaders
-from gateway.upstream.channels.http2.large_replies import LARGE_BYTES, LargeReplies, Share
 from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies, Share
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     headers_too_large,
@@ -24,8 +23,6 @@ from gateway.upstream.channels.status_details import (
 _PREFIX_BYTES: Final = 5
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
-_TAKEN_AT_ONCE: Final = 64
-"""Messages that are handed out before other tasks get their turn."""
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
@@ -40,9 +37,12 @@ class RpcCall(Listener[ResponseHeaders]):
         "_due_bytes",
         "_encoding",
         "_limit_bytes",
+        "_owed",
+        "_share",
         "deadline_s",
         "ended",
         "error",
+        "large_replies",
         "metadata",
         "socket",
         "started",
@@ -53,8 +53,11 @@ class RpcCall(Listener[ResponseHeaders]):
 
     stream: Stream
 
-    def __init__(self, upstream: str, limit_bytes: int, socket: Http2Socket) -> None:
+    def __init__(
+        self, upstream: str, limit_bytes: int, socket: Http2Socket, large_replies: LargeReplies
+    ) -> None:
         self.socket = socket
+        self.large_replies = large_replies
         self.deadline_s: float | None = None
         self.metadata: Metadata = []
         self.trailers: Metadata = []
@@ -69,6 +72,9 @@ class RpcCall(Listener[ResponseHeaders]):
         self._due_bytes = -1
         self._buffer: bytearray | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._owed = 0
+        # The share of the large message that is being received.
+        self._share: Share | None = None
         self._begin()
 
     @abstractmethod
@@ -120,9 +126,14 @@ class RpcCall(Listener[ResponseHeaders]):
     def on_message(self, message: bytes) -> None:
         """One message is complete."""
 
-    @abstractmethod
     def on_large(self, size: int) -> None:
-        """Part of a message of `size` bytes has come."""
+        """Part of a large message has come: asks for a share; the peer has to wait for it."""
+        if self._share is None:
+            self._share = self.large_replies.ask(size, self._on_share, self.fail)
+
+    @abstractmethod
+    def _on_share(self) -> None:
+        """The share was granted."""
 
     def on_writable(self) -> None:
         """All data given has been sent."""
@@ -178,6 +189,8 @@ class RpcCall(Listener[ResponseHeaders]):
             self.ended = True
             self.socket.connection.reset(self.stream)
             self.socket.flush_soon()
+        if self._share is not None:
+            self._share.give_back()
 
     def _on_trailers(self, headers: ResponseHeaders) -> None:
         if headers.grpc_status != 0:
@@ -233,19 +246,17 @@ class RpcCall(Listener[ResponseHeaders]):
             self.on_writable()
         if error is not None:
             self.socket.connection.reset(self.stream)
+            if self._share is not None:
+                self._share.give_back()
         self.changed()
 
 
 class UnaryCall(RpcCall):
     """A call with one reply, which is awaited as a future."""
 
-    __slots__ = ("_message", "_owed", "_share", "done", "large_replies")
-
-    large_replies: LargeReplies
+    __slots__ = ("_message", "done")
 
     def _begin(self) -> None:
-        self._owed = 0
-        self._share: Share | None = None
         self.done: asyncio.Future[None] = self.socket.loop.create_future()
         self._message: bytes | None = None
 
@@ -290,11 +301,6 @@ class UnaryCall(RpcCall):
             else:
                 self._owed += len(data)
 
-    def on_large(self, size: int) -> None:
-        """Asks for a share of the memory for large messages; the peer has to wait for it."""
-        if self._share is None:
-            self._share = self.large_replies.ask(size, self._on_share)
-
     def _on_share(self) -> None:
         if self._owed and not self.ended:
             self.took(self._owed)
@@ -303,16 +309,8 @@ class UnaryCall(RpcCall):
 
     def changed(self) -> None:
         """Wakes the task that waits for the end."""
-        if self.error is not None and self._share is not None:
-            self._share.give_back()
         if not self.done.done():
             self.done.set_result(None)
-
-    def give_up(self) -> None:
-        """Cancels the call at the back end."""
-        super().give_up()
-        if self._share is not None:
-            self._share.give_back()
 
     def reply(self) -> Reply:
         """The reply, or the error raised."""
@@ -324,73 +322,3 @@ class UnaryCall(RpcCall):
         reply.metadata, reply.trailers = self.metadata, self.trailers
         reply.share, self._share = self._share, None
         return reply
-
-
-class StreamingCall(RpcCall):
-    """A call with many replies, which are taken one by one."""
-
-    __slots__ = ("_messages", "_owed", "_taken", "_waiter")
-
-    def _begin(self) -> None:
-        self._messages: deque[bytes] = deque()
-        self._owed = 0
-        self._taken = 0
-        self._waiter: asyncio.Future[None] | None = None
-
-    def on_message(self, message: bytes) -> None:
-        """Queues a message as it came; a compressed one is decompressed when it is taken."""
-        self._messages.append(message)
-        if self._waiter is not None:
-            self.changed()
-
-    def on_large(self, size: int) -> None:
-        """Does nothing: messages that wait to be taken hold back the peer."""
-
-    def on_data(self, data: bytes, *, ended: bool) -> None:
-        """Takes part of the body; while messages wait to be taken, the peer is held back."""
-        super().on_data(data, ended=ended)
-        self._owed += len(data)
-        self._settle()
-
-    def changed(self) -> None:
-        """Wakes the task that waits for the next message, or the end."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def next(self) -> bytes | None:
-        """The next message, or None after the last.
-
-        Raises:
-            StatusError: the call failed; all messages before that have been handed out.
-        """
-        if self._taken >= _TAKEN_AT_ONCE:
-            self._taken = 0
-            await asyncio.sleep(0)
-        while not self._messages:
-            self._taken = 0
-            if self.ended:
-                if self.error is not None:
-                    raise self.error
-                return None
-            self._waiter = self.socket.loop.create_future()
-            await self._waiter
-            self._waiter = None
-        self._taken += 1
-        message = self._messages.popleft()
-        self._settle()
-        if type(message) is not CompressedMessage:
-            return message
-        try:
-            return self._inflated(message)
-        except StatusError as error:
-            # Messages after one that cannot be read are dropped.
-            self._messages.clear()
-            self.fail(error)
-            raise
-
-    def _settle(self) -> None:
-        if self._owed and not self._messages:
-            self.took(self._owed)
-            self._owed = 0
-            if self.socket.connection.output:
-                self.socket.flush_soon()

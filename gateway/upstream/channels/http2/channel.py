@@ -15,14 +15,15 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, StreamingCall, UnaryCall
+from gateway.upstream.channels.http2.calls import RpcCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections
 from gateway.upstream.channels.http2.headers import RequestHeaders
-from gateway.upstream.channels.http2.large_replies import LargeReplies
 from gateway.upstream.channels.http2.messages import FRAMES
 from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.http2.streaming_call import StreamingCall
+from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     unavailable,
@@ -37,10 +38,19 @@ _SWEEP_EVERY_S: Final = 0.05
 class Http2Channel:
     """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`."""
 
-    def __init__(self, name: str, upstream: Upstream, address: Address | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: Upstream,
+        address: Address | None = None,
+        large_replies: LargeReplies | None = None,
+    ) -> None:
+        """Takes `large_replies` if channels to several endpoints share the budget."""
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
-        self._large_replies = LargeReplies(upstream.large_replies_bytes)
+        self._large_replies = large_replies or LargeReplies(
+            name, upstream.large_replies_bytes, upstream.large_replies_wait_s
+        )
         self._loop = asyncio.get_running_loop()
         if address is None:
             address = parse_target(upstream)
@@ -117,8 +127,7 @@ class Http2Channel:
         if method.server_streaming:
             return await self._stream(socket, block, request, deadline_s)
         # Not in a separate coroutine: that would cost a microsecond more.
-        call = UnaryCall(self._name, self._limit_bytes, socket)
-        call.large_replies = self._large_replies
+        call = UnaryCall(self._name, self._limit_bytes, socket, self._large_replies)
         self._start(call, block, request, deadline_s)
         try:
             await call.done
@@ -127,7 +136,10 @@ class Http2Channel:
             raise
         finally:
             self._over(call)
-        return call.reply()
+        reply = call.reply()
+        if reply.share is None and len(reply.message) > LARGE_BYTES:
+            reply.share = await self._large_replies.room(len(reply.message))  # it came compressed
+        return reply
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
@@ -143,7 +155,7 @@ class Http2Channel:
     async def _stream(
         self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> Reply:
-        call = StreamingCall(self._name, self._limit_bytes, socket)
+        call = StreamingCall(self._name, self._limit_bytes, socket, self._large_replies)
         self._start(call, block, request, deadline_s)
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self._over)

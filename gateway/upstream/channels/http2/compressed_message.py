@@ -4,7 +4,7 @@ It has a module of its own because mypyc does not compile a class derived from a
 """
 
 import zlib
-from typing import Final
+from typing import Any, Final
 
 from gateway.upstream.channels.http2.status import of_breach
 from gateway.upstream.channels.status_details import too_large
@@ -15,7 +15,8 @@ _GZIP_WINDOW: Final = 31
 class CompressedMessage(bytes):
     """A message as it came: compressed."""
 
-    __slots__ = ()
+    share: Any = None
+    """Its share of the memory for large messages."""
 
 
 def inflated(message: bytes, encoding: str, limit_bytes: int, upstream: str) -> bytes:

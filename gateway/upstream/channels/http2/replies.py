@@ -7,8 +7,8 @@ from types import TracebackType
 
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.failures import Unprocessed
-from gateway.upstream.channels.http2.calls import StreamingCall
 from gateway.upstream.channels.http2.sender import Sender
+from gateway.upstream.channels.http2.streaming_call import StreamingCall
 
 
 class Replies(AsyncGenerator[bytes]):

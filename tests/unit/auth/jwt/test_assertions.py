@@ -1,5 +1,6 @@
 """What back ends that trust nobody can check."""
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,16 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
     locked = BestAvailableEncryption(b"password")
     text = tmp_path / "text.pem"
     text.write_text("no key")
+    unknown_curve = tmp_path / "sm2.pem"
+    der = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+    )
+    # The identifier of the curve SM2 is as long as that of P-256.
+    swapped = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d"))
+    text_of_key = base64.encodebytes(swapped).decode()
+    unknown_curve.write_text(
+        f"-----BEGIN PRIVATE KEY-----\n{text_of_key}-----END PRIVATE KEY-----\n"
+    )
     (tmp_path / "small").mkdir()
     (tmp_path / "locked").mkdir()
     for path, why in {
@@ -133,6 +144,7 @@ def test_a_key_that_cannot_be_used_keeps_the_gateway_from_starting(tmp_path: Pat
         written(small, tmp_path / "small"): "2048 bits",
         written(ed25519.Ed25519PrivateKey.generate(), tmp_path / "locked", locked): "without",
         written(ec.generate_private_key(ec.SECP384R1()), tmp_path): "EC P-256",
+        unknown_curve: "not a private key",
     }.items():
         with pytest.raises(AuthError, match=why) as refused:
             Assertions(AssertionOptions(key=path))

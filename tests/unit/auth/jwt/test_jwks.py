@@ -1,13 +1,19 @@
 """Keys of issuers: what they can be used for, and how they are kept."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from gateway.auth.jwt.jwks import (
     Freshness,
@@ -81,6 +87,18 @@ def _pem(key: Any) -> bytes:
     return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
+def _of_unknown_curve() -> bytes:
+    """A key of the curve SM2, whose identifier is as long as that of P-256."""
+    der = (
+        private_key("P-256")
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
+    swapped = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d"))
+    text = base64.encodebytes(swapped)
+    return b"-----BEGIN PUBLIC KEY-----\n" + text + b"-----END PUBLIC KEY-----\n"
+
+
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
@@ -103,6 +121,7 @@ def _pem(key: Any) -> bytes:
         pytest.param(
             public_pem(ec.generate_private_key(ec.SECP256K1())), "P-256", id="another curve"
         ),
+        pytest.param(_of_unknown_curve(), "not a supported key", id="an unknown curve"),
         pytest.param(public_pem(dsa.generate_private_key(1024)), "not a supported key", id="DSA"),
     ],
 )

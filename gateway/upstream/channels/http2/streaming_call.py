@@ -1,0 +1,117 @@
+"""A gRPC call with many replies, as the listener of a stream of HTTP/2."""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from gateway.upstream.channels.http2.calls import RpcCall
+from gateway.upstream.channels.http2.compressed_message import CompressedMessage
+
+_TAKEN_AT_ONCE: Final = 64
+"""Messages that are handed out before other tasks get their turn."""
+
+
+class StreamingCall(RpcCall):
+    """A call with many replies, which are taken one by one."""
+
+    __slots__ = ("_large_bytes", "_lent", "_messages", "_taken", "_waiter")
+
+    def _begin(self) -> None:
+        self._messages: deque[bytes] = deque()
+        self._taken = 0
+        # The size of the large message that has begun; 0 for none.
+        self._large_bytes = 0
+        # The large message's share that the reader has.
+        self._lent: Any = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def on_message(self, message: bytes) -> None:
+        """Queues a message as it came; a compressed one is decompressed when it is taken."""
+        share = self._share
+        if share is not None:
+            self._share = None
+            self._large_bytes = 0
+            if isinstance(message, CompressedMessage):
+                message.share = share
+            else:
+                message = share.held_by(message)
+        self._messages.append(message)
+        if self._waiter is not None:
+            self.changed()
+
+    def on_large(self, size: int) -> None:
+        """Part of a large message has come: asks for its share once the reader waits for it.
+
+        Otherwise a reader that is slow would seem to be one that finds no room.
+        """
+        self._large_bytes = size
+        if self._waiter is not None:
+            super().on_large(size)
+
+    def _on_share(self) -> None:
+        self._settle()
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Takes part of the body; while messages wait to be taken, the peer is held back."""
+        super().on_data(data, ended=ended)
+        self._owed += len(data)
+        self._settle()
+
+    def changed(self) -> None:
+        """Wakes the task that waits for the next message, or the end."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> bytes | None:
+        """The next message, or None after the last.
+
+        Raises:
+            StatusError: the call failed; all messages before that have been handed out.
+        """
+        if self._taken >= _TAKEN_AT_ONCE:
+            self._taken = 0
+            await asyncio.sleep(0)
+        if self._lent is not None:
+            # The reader is done with the message before, even if it still refers to it.
+            self._lent.give_back()
+            self._lent = None
+        while not self._messages:
+            self._taken = 0
+            if self.ended:
+                if self.error is not None:
+                    raise self.error
+                return None
+            self._waiter = self.socket.loop.create_future()
+            if self._large_bytes:
+                super().on_large(self._large_bytes)
+            await self._waiter
+            self._waiter = None
+        self._taken += 1
+        message = self._messages.popleft()
+        self._settle()
+        if type(message) is bytes:
+            return message
+        if not isinstance(message, CompressedMessage):
+            self._lent = message.share  # type: ignore[attr-defined]
+            return message
+        try:
+            text = self._inflated(message)
+            if message.share is not None:
+                message.share.give_back()
+            held = await self.large_replies.admit(text)
+        except Exception as error:
+            # Messages after one that cannot be read are dropped.
+            self._messages.clear()
+            self.fail(error)
+            raise
+        if held is not text:
+            self._lent = held.share  # type: ignore[attr-defined]
+        return held
+
+    def _settle(self) -> None:
+        is_held = self._large_bytes and (self._share is None or not self._share.is_granted)
+        if self._owed and not self._messages and not is_held:
+            self.took(self._owed)
+            self._owed = 0
+            if self.socket.connection.output:
+                self.socket.flush_soon()
