@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.outliers import OutlierOptions
+from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
@@ -78,8 +79,8 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("balance", "dns", "drain_s", "health", "outlier", "panic_percent", "retries", "retry_policy"),
-    "targets",
+    *("adaptive", "balance", "dns", "drain_s", "health", "max_requests", "outlier"),
+    *("panic_percent", "retries", "retry_policy", "targets"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -128,10 +129,16 @@ class Upstream(Section):
     """The size limit of a reply's headers or trailers; larger ones are RESOURCE_EXHAUSTED, because
     reading them takes time."""
     max_connections: Annotated[int, Field(gt=0)] = 8
-    """The largest number of connections per worker; for `http2`."""
+    """The largest number of connections to each endpoint per worker; for `http2`."""
     max_pending: Annotated[int, Field(gt=0)] = 1024
-    """The largest number of calls that wait for a connection; more fail at once with UNAVAILABLE;
-    for `http2`."""
+    """The largest number of calls per worker that wait for a connection, to all endpoints together;
+    more fail at once with UNAVAILABLE; for `http2`."""
+    max_requests: Calls | None = None
+    """The largest number of calls per worker under way, those that wait and streams included; more
+    fail at once with UNAVAILABLE; unset for no limit; for `http2`."""
+    adaptive: AdaptiveOptions | None = None
+    """Find the largest number of calls under way from the time they take; `{}` for the defaults,
+    unset for no; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
     idle_check_s: Seconds | None = 60.0

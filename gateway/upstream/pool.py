@@ -4,12 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.status import StartUpError
-from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
@@ -42,6 +41,19 @@ class Opener(Protocol):
         Raises:
             OSError, ValueError: a TLS file cannot be used.
         """
+        ...
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A channel that knows its endpoints."""
+
+    async def connect(self, timeout_s: float) -> object:
+        """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
+        ...
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
         ...
 
 
@@ -86,12 +98,12 @@ class Pool:
         """Connects to every endpoint of each upstream, and reports them once that is done or the
         time is over. An upstream whose channel is `grpcio` has none to report.
         """
-        names = [name for name, one in self._channels.items() if isinstance(one, Balanced)]
+        names = [name for name, one in self._channels.items() if isinstance(one, Reporting)]
         found = await asyncio.gather(
             *(
                 _report(one, timeout_s)
                 for one in self._channels.values()
-                if isinstance(one, Balanced)
+                if isinstance(one, Reporting)
             )
         )
         reports: Reports = {name: [] for name in self._channels}
@@ -103,7 +115,7 @@ class Pool:
         return Counter(
             (name, endpoint.state)
             for name, channel in self._channels.items()
-            if isinstance(channel, Balanced)
+            if isinstance(channel, Reporting)
             for endpoint in channel.report()
         )
 
@@ -142,13 +154,13 @@ class Pool:
         return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
-async def _report(channel: Balanced, timeout_s: float) -> list[EndpointReport]:
-    endpoints = await channel.connect(timeout_s)
+async def _report(channel: Reporting, timeout_s: float) -> list[EndpointReport]:
+    await channel.connect(timeout_s)
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            while any(not one.is_settled for one in endpoints.report()):  # noqa: ASYNC110 - many states
+            while any(not one.is_settled for one in channel.report()):  # noqa: ASYNC110 - many states
                 await asyncio.sleep(_POLL_EVERY_S)
-    return endpoints.report()
+    return channel.report()
 
 
 def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -> None:

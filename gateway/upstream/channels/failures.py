@@ -4,6 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.status_details import LATE, retry_after, unavailable_text
 
@@ -89,10 +92,14 @@ def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:
     return Unprocessed(Code.UNAVAILABLE, text, headers=headers)
 
 
-def overloaded(upstream: str) -> Unprocessed:
-    """A call to a back end for which too many calls wait already."""
-    text = f'too many calls wait for upstream "{upstream}"'
-    return Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+def overloaded(upstream: str, text: str) -> Unprocessed:
+    """A call to an upstream that has too many of them; programs know it by its reason."""
+    error = Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+    detail = Any()
+    info = {"upstream": upstream}
+    detail.Pack(ErrorInfo(reason="UPSTREAM_OVERLOADED", domain="gatewayapi.v1", metadata=info))
+    error.details = [detail]
+    return error
 
 
 def late_before_sending() -> Unprocessed:
