@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.outliers import OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
-from gateway.config.retries import Retries, RetryPolicy
+from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -80,7 +80,7 @@ class DnsOptions(Section):
 
 _HTTP2_ONLY = (
     *("adaptive", "balance", "dns", "drain_s", "health", "max_requests", "outlier"),
-    *("panic_percent", "retries", "retry_policy", "targets"),
+    *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -105,6 +105,8 @@ class Upstream(Section):
     retry_policy: RetryPolicy | None = None
     """How they are repeated; with it, also on the same endpoint if there is no other; for
     `http2`."""
+    retry_throttling: RetryThrottling | None = None
+    """Stop repeats while too many calls fail; unset for never; for `http2`."""
     health: HealthCheckOptions | None = None
     """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
     unset for never; for `http2`."""
@@ -168,6 +170,10 @@ class Upstream(Section):
             check_target(self.target)
         if self.retry_policy is not None and self.retries is Retries.OFF:
             raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
+        if self.retry_throttling is not None and self.retries is Retries.OFF:
+            raise ValueError(
+                "retry_throttling: has no effect with retries: off; remove one of them"
+            )
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")

@@ -16,6 +16,8 @@ from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.gradient import Gradient
 
+__all__ = ["Gradient", "LimitedChannel"]
+
 logger = logging.getLogger("gateway.upstream")
 
 _WARN_AGAIN_S = 60.0

@@ -12,12 +12,13 @@ from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
-from gateway.upstream.gradient import Gradient
 from gateway.upstream.health import CheckedChannel
-from gateway.upstream.limiting import LimitedChannel
+from gateway.upstream.limiting import Gradient, LimitedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Retrying
+from gateway.upstream.throttle import Throttle
+from gateway.upstream.trying import TriedChannel
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced | LimitedChannel:
@@ -33,7 +34,9 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
     pending = Pending()
-    ejector = None if upstream.outlier is None else Ejector(name, upstream.outlier, random)
+    ejector = _ejector(name, upstream, random)
+    retrying = _retrying(upstream, random)
+    per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
 
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
@@ -41,7 +44,11 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
         channel: EndpointChannel = Http2Channel(name, upstream, address, pending)
         if upstream.health is not None:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
-        return channel if ejector is None else ejector.watched(endpoint, channel)
+        if ejector is not None:
+            channel = ejector.watched(endpoint, channel)
+        if retrying is None or (per_try_s is None and retrying.throttle is None):
+            return channel
+        return TriedChannel(name, channel, per_try_s, retrying)
 
     endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
     resolver = balancing.resolvers.get(name)
@@ -53,11 +60,27 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    retrying = None
-    if upstream.retries is Retries.SAFE:
-        here = upstream.retry_policy is not None
-        retrying = Retrying(upstream.retry_policy or RetryPolicy(), random, here=here)
     return _limited(name, upstream, Balanced(name, endpoints, refresh, retrying=retrying))
+
+
+def _retrying(upstream: Upstream, random: Random) -> Retrying | None:
+    if upstream.retries is not Retries.SAFE:
+        return None
+    here = upstream.retry_policy is not None
+    options = upstream.retry_throttling
+    throttle = None if options is None else Throttle(options.max_tokens, options.token_ratio)
+    return Retrying(upstream.retry_policy or RetryPolicy(), random, here=here, throttle=throttle)
+
+
+def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
+    options = upstream.outlier
+    if options is None:
+        return None
+    per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
+    if per_try_s is not None and per_try_s < options.min_deadline_s:
+        # This time is not a client's: an attempt that takes longer is the endpoint's fault.
+        options = options.model_copy(update={"min_deadline_s": per_try_s})
+    return Ejector(name, options, random)
 
 
 def _limited(name: str, upstream: Upstream, channel: Balanced) -> Balanced | LimitedChannel:

@@ -11,8 +11,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.config.retries import RetryPolicy
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import ConnectionLost
+from gateway.upstream.channels.failures import ConnectionLost, LateAttempt
 from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.throttle import Throttle
 
 _JITTER = 0.2
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -24,8 +25,11 @@ class Retrying:
     With `here`, a call is repeated on the same endpoint if there is no other.
     """
 
-    def __init__(self, policy: RetryPolicy, random: Random, *, here: bool) -> None:
+    def __init__(
+        self, policy: RetryPolicy, random: Random, *, here: bool, throttle: Throttle | None = None
+    ) -> None:
         self._policy = policy
+        self.throttle = throttle
         self._random = random
         self.here = here
         self._codes = frozenset(Code[code] for code in policy.retryable_status_codes)
@@ -33,7 +37,7 @@ class Retrying:
 
     def covers(self, error: StatusError) -> bool:
         """True if another attempt may succeed after `error`."""
-        return error.code in self._codes or isinstance(error, ConnectionLost)
+        return error.code in self._codes or isinstance(error, ConnectionLost | LateAttempt)
 
     def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | None:
         """Seconds until the next attempt after `error`; None if there is none.
@@ -43,12 +47,20 @@ class Retrying:
         """
         if attempts >= self._policy.max_attempts:
             return None
+        if self.throttle is not None and not self.throttle.allows:
+            return None
         if isinstance(error, ConnectionLost):
             return 0.0
         pushback = error.pushback_ms if isinstance(error, BackendError) else None
         if pushback is not None:
             return int(pushback) / 1000 if _MILLISECONDS.fullmatch(pushback) else None
         return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
+
+    @staticmethod
+    def forbids(error: StatusError) -> bool:
+        """True if the back end says that the call must not be repeated."""
+        pushback = error.pushback_ms if isinstance(error, BackendError) else None
+        return pushback is not None and not _MILLISECONDS.fullmatch(pushback)
 
     def begin(self, in_flight: int) -> bool:
         """Takes a repeat from the budget, at so many calls under way; false if it is used up.

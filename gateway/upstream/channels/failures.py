@@ -64,6 +64,13 @@ class ConnectionLost(StatusError):  # noqa: N818 - reads as what happened
     """The connection ended after the call was sent: the back end may have processed it."""
 
 
+class LateAttempt(StatusError):  # noqa: N818 - reads as what happened
+    """An attempt that took longer than one may, while the call still has time."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.DEADLINE_EXCEEDED, LATE)
+
+
 def progress_of(error: BaseException) -> Progress:
     """The progress of the call that failed with `error`; `SEEN` if nothing is known."""
     return error.progress if isinstance(error, Unprocessed) else Progress.SEEN
