@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -79,7 +79,8 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("adaptive", "balance", "dns", "drain_s", "health", "max_requests", "outlier"),
+    *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "health"),
+    *("max_requests", "outlier"),
     *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
@@ -116,6 +117,9 @@ class Upstream(Section):
     panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
     """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
     for only when no other is there; for `http2`."""
+    grpc_service_config: dict[str, Any] | Path | None = None
+    """A gRPC service config, as a map or a file of JSON. Where it says something, it replaces
+    `balance`, `health`, `retry_throttling` and `max_connections`; for `http2`."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None

@@ -12,8 +12,8 @@ from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
-from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.failures import overloaded
+from gateway.upstream.endpoints import UpstreamChannel
 from gateway.upstream.gradient import Gradient
 
 __all__ = ["Gradient", "LimitedChannel"]
@@ -32,21 +32,21 @@ class LimitedChannel:
     def __init__(
         self,
         name: str,
-        balanced: Balanced,
+        channel: UpstreamChannel,
         most: int | None,
         adaptive: Gradient | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._balanced = balanced
+        self._channel = channel
         self._most = most
         self._adaptive = adaptive
         self._clock = clock
         self._under_way = 0
         self._warn_at_s = clock()
-        self.connect = balanced.connect
-        self.report = balanced.report
-        self.close = balanced.close
+        self.connect = channel.connect
+        self.report = channel.report
+        self.close = channel.close
 
     def __repr__(self) -> str:
         return f"<LimitedChannel {self._name}, {self._under_way} of {self.limit} calls>"
@@ -86,7 +86,7 @@ class LimitedChannel:
         started_s = self._clock()
         lasts = False
         try:
-            reply = await self._balanced.call(method, request, metadata, timeout_s)
+            reply = await self._channel.call(method, request, metadata, timeout_s)
             if reply.messages is not None:
                 lasts = True
                 reply.messages = _Counted(reply.messages, self._end)

@@ -1,32 +1,44 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
 import time
+from collections.abc import Callable
 from random import Random
 
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
+from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.channels.http2.connections import Pending
+from gateway.upstream.configured import (
+    ConfiguredChannel,
+    ServiceConfig,
+    ServiceConfigError,
+    load_service_config,
+)
 from gateway.upstream.ejecting import Ejector
-from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.endpoints import EndpointChannel, Endpoints, UpstreamChannel
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.limiting import Gradient, LimitedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
-from gateway.upstream.retrying import Retrying
-from gateway.upstream.throttle import Throttle
+from gateway.upstream.retrying import Budget, Retrying, Throttle
 from gateway.upstream.trying import TriedChannel
 
 
-def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced | LimitedChannel:
+def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamChannel:
     """The channel to `upstream`; it resolves nothing and connects to nothing before a call.
 
     Raises:
         OSError, ValueError: a TLS file cannot be used.
+        ServiceConfigError: `grpc_service_config` cannot be used.
     """
+    config = None
+    if upstream.grpc_service_config is not None:
+        config = load_service_config(name, upstream.grpc_service_config)
+        upstream = _with_service_config(name, upstream, config)
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
     balance = upstream.balance or Balance.ROUND_ROBIN
     policy = balancing.policies.get(name) or policy_of(balance, random)
@@ -35,7 +47,8 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
 
     pending = Pending()
     ejector = _ejector(name, upstream, random)
-    retrying = _retrying(upstream, random)
+    throttle = _throttle(upstream)
+    retrying_of = _retryings(upstream, random, throttle, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
 
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
@@ -46,9 +59,9 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
-        if retrying is None or (per_try_s is None and retrying.throttle is None):
+        if per_try_s is None and throttle is None:
             return channel
-        return TriedChannel(name, channel, per_try_s, retrying)
+        return TriedChannel(name, channel, per_try_s, throttle, retrying_of)
 
     endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
     resolver = balancing.resolvers.get(name)
@@ -60,16 +73,60 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced 
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    return _limited(name, upstream, Balanced(name, endpoints, refresh, retrying=retrying))
+    balanced = Balanced(name, endpoints, refresh, retrying_of=retrying_of)
+    limited = _limited(name, upstream, balanced)
+    return limited if config is None else ConfiguredChannel(limited, config)
 
 
-def _retrying(upstream: Upstream, random: Random) -> Retrying | None:
-    if upstream.retries is not Retries.SAFE:
-        return None
-    here = upstream.retry_policy is not None
+def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -> Upstream:
+    """The settings of `upstream`, with those that `config` replaces."""
+    if upstream.retries is Retries.OFF and "retry_throttling" in config.upstream:
+        raise ServiceConfigError(
+            f"upstreams.{name}.grpc_service_config: retryThrottling: has no effect with "
+            "retries: off; remove one of them"
+        )
+    stated = {key: getattr(upstream, key) for key in upstream.model_fields_set}
+    return Upstream.model_validate(stated | dict(config.upstream))
+
+
+def _throttle(upstream: Upstream) -> Throttle | None:
     options = upstream.retry_throttling
-    throttle = None if options is None else Throttle(options.max_tokens, options.token_ratio)
-    return Retrying(upstream.retry_policy or RetryPolicy(), random, here=here, throttle=throttle)
+    return None if options is None else Throttle(options.max_tokens, options.token_ratio)
+
+
+def _retryings(
+    upstream: Upstream, random: Random, throttle: Throttle | None, config: ServiceConfig | None
+) -> Callable[[Method], Retrying | None]:
+    """The policy of each method: of the service config, or else that of the upstream.
+
+    A service config asks for repeats of methods that do not say that they may be repeated only
+    where it names them one by one.
+    """
+    budget, general = Budget(), None
+    if upstream.retries is Retries.SAFE:
+        here = upstream.retry_policy is not None
+        policy = upstream.retry_policy or RetryPolicy()
+        general = Retrying(policy, random, here=here, throttle=throttle, budget=budget)
+    if config is None:
+        return lambda _: general
+    known: dict[Method, Retrying | None] = {}
+
+    def of(method: Method) -> Retrying | None:
+        if method not in known:
+            rule = config.of(method.service, method.name)
+            known[method] = general
+            if rule is not None and rule.retry_policy is not None:
+                known[method] = Retrying(
+                    rule.retry_policy,
+                    random,
+                    here=True,
+                    throttle=throttle,
+                    budget=budget,
+                    takes_any=rule.is_exact,
+                )
+        return known[method]
+
+    return of
 
 
 def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
@@ -83,7 +140,7 @@ def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
     return Ejector(name, options, random)
 
 
-def _limited(name: str, upstream: Upstream, channel: Balanced) -> Balanced | LimitedChannel:
+def _limited(name: str, upstream: Upstream, channel: Balanced) -> UpstreamChannel:
     adaptive = None
     if upstream.adaptive is not None:
         adaptive = Gradient(upstream.adaptive, time.monotonic())

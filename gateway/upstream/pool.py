@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
@@ -12,7 +12,7 @@ from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
-from gateway.upstream.endpoints import EndpointReport
+from gateway.upstream.endpoints import EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""
@@ -41,19 +41,6 @@ class Opener(Protocol):
         Raises:
             OSError, ValueError: a TLS file cannot be used.
         """
-        ...
-
-
-@runtime_checkable
-class Reporting(Protocol):
-    """A channel that knows its endpoints."""
-
-    async def connect(self, timeout_s: float) -> object:
-        """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
-        ...
-
-    def report(self) -> list[EndpointReport]:
-        """The endpoints as they are now; connects to nothing."""
         ...
 
 
@@ -98,12 +85,12 @@ class Pool:
         """Connects to every endpoint of each upstream, and reports them once that is done or the
         time is over. An upstream whose channel is `grpcio` has none to report.
         """
-        names = [name for name, one in self._channels.items() if isinstance(one, Reporting)]
+        names = [name for name, one in self._channels.items() if isinstance(one, UpstreamChannel)]
         found = await asyncio.gather(
             *(
                 _report(one, timeout_s)
                 for one in self._channels.values()
-                if isinstance(one, Reporting)
+                if isinstance(one, UpstreamChannel)
             )
         )
         reports: Reports = {name: [] for name in self._channels}
@@ -115,7 +102,7 @@ class Pool:
         return Counter(
             (name, endpoint.state)
             for name, channel in self._channels.items()
-            if isinstance(channel, Reporting)
+            if isinstance(channel, UpstreamChannel)
             for endpoint in channel.report()
         )
 
@@ -154,7 +141,7 @@ class Pool:
         return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
-async def _report(channel: Reporting, timeout_s: float) -> list[EndpointReport]:
+async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:
     await channel.connect(timeout_s)
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):

@@ -1,4 +1,11 @@
-"""Stops repeats while too many attempts fail; pure."""
+"""Counts the repeats of an upstream, and stops them while too many attempts fail; pure."""
+
+
+class Budget:
+    """The repeats under way of one upstream."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
 
 
 class Throttle:

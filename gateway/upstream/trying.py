@@ -3,7 +3,7 @@
 Endpoints are wrapped only where a setting asks for it, so that others do not pay for it.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
@@ -11,23 +11,29 @@ from gateway.status import Code, StatusError
 from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import HeldRequest, LateAttempt, Unprocessed, unreachable
 from gateway.upstream.endpoints import EndpointChannel
-from gateway.upstream.retrying import Retrying
+from gateway.upstream.retrying import Retrying, Throttle
 
 
 class TriedChannel(Around):
     """The channel to an endpoint at which an attempt may take `per_try_s`; None for no limit.
 
-    The attempts count for the throttle of `retrying`. A reply that streams has succeeded when it
-    begins, because after that it is not repeated.
+    The attempts count for `throttle`, by the policy of their method. A reply that streams has
+    succeeded when it begins, because after that it is not repeated.
     """
 
     def __init__(
-        self, name: str, channel: EndpointChannel, per_try_s: float | None, retrying: Retrying
+        self,
+        name: str,
+        channel: EndpointChannel,
+        per_try_s: float | None,
+        throttle: Throttle | None,
+        retrying_of: Callable[[Method], Retrying | None],
     ) -> None:
         super().__init__(channel)
         self._name = name
         self._per_try_s = per_try_s
-        self._retrying = retrying
+        self._throttle = throttle
+        self._retrying_of = retrying_of
 
     async def call(
         self,
@@ -45,10 +51,10 @@ class TriedChannel(Around):
             reply = await self._attempt(method, request, metadata, timeout_s)
         except StatusError as error:
             if not isinstance(error, Unprocessed):
-                self._count(error)
+                self._count(method, error)
             raise
-        if self._retrying.throttle is not None:
-            self._retrying.throttle.succeeded()
+        if self._throttle is not None:
+            self._throttle.succeeded()
         return reply
 
     async def _attempt(
@@ -72,9 +78,9 @@ class TriedChannel(Around):
                 raise unreachable(self._name) from None
             raise LateAttempt from None
 
-    def _count(self, error: StatusError) -> None:
-        throttle = self._retrying.throttle
-        if throttle is None:
+    def _count(self, method: Method, error: StatusError) -> None:
+        retrying = self._retrying_of(method)
+        if self._throttle is None or retrying is None:
             return
-        if self._retrying.covers(error) or self._retrying.forbids(error):
-            throttle.failed()
+        if retrying.covers(error) or retrying.forbids(error):
+            self._throttle.failed()
