@@ -106,6 +106,8 @@ def _names(annotation: Any) -> str:
         return ", ".join(map(str, arguments))
     if origin is tuple:
         return f"list of {_names(arguments[0])}"
+    if origin is dict and arguments[1] is Any:
+        return "map"
     if origin is dict:
         return f"{_names(arguments[0])} to {_names(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):

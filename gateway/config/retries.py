@@ -27,6 +27,16 @@ class RetryCode(StrEnum):
     DATA_LOSS = "DATA_LOSS"
 
 
+class RetryThrottling(Section):
+    """Stops repeats while too many calls of an upstream fail (gRFC A6)."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=1000)]
+    """The tokens at start, and the most. A failed attempt takes one; with half or fewer left, no
+    call is repeated."""
+    token_ratio: Annotated[float, Field(ge=0.001, le=1000)]
+    """The tokens that a successful call gives back; thousandths count."""
+
+
 class RetryPolicy(Section):
     """How calls that may be repeated are repeated (gRFC A6)."""
 
@@ -47,6 +57,9 @@ class RetryPolicy(Section):
     their first status."""
     budget_min: Annotated[int, Field(ge=0, le=10_000)] = 3
     """Repeated calls under way that are always allowed."""
+    per_try_s: Seconds | None = None
+    """Seconds for each attempt, within the deadline of the call; one that takes longer is given up,
+    and repeated like any other. Unset for no limit; not for replies that stream."""
 
     @model_validator(mode="after")
     def _growing(self) -> Self:

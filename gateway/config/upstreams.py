@@ -2,13 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.outliers import OutlierOptions
-from gateway.config.retries import Retries, RetryPolicy
+from gateway.config.overload import AdaptiveOptions, Calls
+from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -78,8 +79,9 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("balance", "dns", "drain_s", "health", "outlier", "panic_percent", "retries", "retry_policy"),
-    "targets",
+    *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "health"),
+    *("max_requests", "outlier"),
+    *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -104,6 +106,8 @@ class Upstream(Section):
     retry_policy: RetryPolicy | None = None
     """How they are repeated; with it, also on the same endpoint if there is no other; for
     `http2`."""
+    retry_throttling: RetryThrottling | None = None
+    """Stop repeats while too many calls fail; unset for never; for `http2`."""
     health: HealthCheckOptions | None = None
     """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
     unset for never; for `http2`."""
@@ -113,6 +117,9 @@ class Upstream(Section):
     panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
     """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
     for only when no other is there; for `http2`."""
+    grpc_service_config: dict[str, Any] | Path | None = None
+    """A gRPC service config, as a map or a file of JSON. Where it says something, it replaces
+    `balance`, `health`, `retry_throttling` and `max_connections`; for `http2`."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None
@@ -132,10 +139,16 @@ class Upstream(Section):
     """The size limit of a reply's headers or trailers; larger ones are RESOURCE_EXHAUSTED, because
     reading them takes time."""
     max_connections: Annotated[int, Field(gt=0)] = 8
-    """The largest number of connections per worker; for `http2`."""
+    """The largest number of connections to each endpoint per worker; for `http2`."""
     max_pending: Annotated[int, Field(gt=0)] = 1024
-    """The largest number of calls that wait for a connection; more fail at once with UNAVAILABLE;
-    for `http2`."""
+    """The largest number of calls per worker that wait for a connection, to all endpoints together;
+    more fail at once with UNAVAILABLE; for `http2`."""
+    max_requests: Calls | None = None
+    """The largest number of calls per worker under way, those that wait and streams included; more
+    fail at once with UNAVAILABLE; unset for no limit; for `http2`."""
+    adaptive: AdaptiveOptions | None = None
+    """Find the largest number of calls under way from the time they take; `{}` for the defaults,
+    unset for no; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
     idle_check_s: Seconds | None = 60.0
@@ -165,6 +178,10 @@ class Upstream(Section):
             check_target(self.target)
         if self.retry_policy is not None and self.retries is Retries.OFF:
             raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
+        if self.retry_throttling is not None and self.retries is Retries.OFF:
+            raise ValueError(
+                "retry_throttling: has no effect with retries: off; remove one of them"
+            )
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")

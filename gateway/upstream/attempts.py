@@ -43,6 +43,7 @@ class Balanced:
 
     `refresh` resolves them, from the first call on; without it they stay as they are. `retrying`
     repeats calls that a back end has seen, if their methods may be repeated; None for never.
+    `retrying_of` gives that of each method instead.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Balanced:
         refresh: Refresh | None,
         *,
         retrying: Retrying | None = None,
+        retrying_of: Callable[[Method], Retrying | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._endpoints = endpoints
         self._refresh = refresh
         self._retrying = retrying
+        self._retrying_by_method = retrying_of
         self._clock = clock
         self._is_closed = False
         self._may_repeat: dict[Method, bool] = {}
@@ -138,6 +141,7 @@ class Balanced:
         tried, attempts = [member], 1
         seen: StatusError | None = None
         retry = Retry()
+        retrying = self._retrying_of(method)
         try:
             while True:
                 if isinstance(failure, Unprocessed):
@@ -149,8 +153,10 @@ class Balanced:
                 else:
                     seen = failure
                     next_member = None
-                    if self._may_retry(method, request, failure):
-                        next_member = await self._after_failure(failure, retry, until_s, tried)
+                    if retrying is not None and self._may_retry(method, request, failure):
+                        next_member = await self._after_failure(
+                            failure, retrying, retry, until_s, tried
+                        )
                 if next_member is None:
                     break
                 tried.append(next_member)
@@ -162,8 +168,8 @@ class Balanced:
                 except StatusError as next_failure:
                     failure = next_failure
         finally:
-            if retry.is_in_budget and self._retrying is not None:
-                self._retrying.end()
+            if retry.is_in_budget and retrying is not None:
+                retrying.end()
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
@@ -171,21 +177,29 @@ class Balanced:
 
     def _may_retry(self, method: Method, request: object, failure: StatusError) -> bool:
         """True if a call that a back end has seen may be repeated, and that may help."""
-        if self._retrying is None or not self._retrying.covers(failure):
+        retrying = self._retrying_of(method)
+        if retrying is None or not retrying.covers(failure):
             return False
-        return isinstance(request, bytes) and self._is_safe(method)
+        return isinstance(request, bytes) and (retrying.takes_any or self._is_safe(method))
+
+    def _retrying_of(self, method: Method) -> Retrying | None:
+        if self._retrying_by_method is None:
+            return self._retrying
+        return self._retrying_by_method(method)
 
     async def _after_failure(
-        self, failure: StatusError, retry: "Retry", until_s: float | None, tried: Sequence[Member]
+        self,
+        failure: StatusError,
+        retrying: Retrying,
+        retry: "Retry",
+        until_s: float | None,
+        tried: Sequence[Member],
     ) -> Member | None:
         """The member for a call that failed at another, after the pause; None to give up.
 
         A lost connection is no sign of too much load, so its repeats need no budget: otherwise the
         death of one server, with all calls on it, would be seen by clients.
         """
-        retrying = self._retrying
-        if retrying is None:
-            return None
         member = self._endpoints.another(tried)
         if member is None and retrying.here:
             member = self._endpoints.only or self._endpoints.pick()

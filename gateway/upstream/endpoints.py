@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
@@ -72,6 +72,33 @@ class EndpointReport:
     def is_settled(self) -> bool:
         """True once it is connected, or a connection has failed."""
         return self.state not in {State.IDLE, State.CONNECTING}
+
+
+@runtime_checkable
+class UpstreamChannel(Protocol):
+    """A `Channel` to an upstream, that knows its endpoints."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once; see `Channel.call`."""
+        ...
+
+    async def connect(self, timeout_s: float) -> object:
+        """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
+        ...
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        ...
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        ...
 
 
 class Member:

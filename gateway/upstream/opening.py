@@ -1,45 +1,70 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
+import time
+from collections.abc import Callable
 from random import Random
 
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
+from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
+from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
+from gateway.upstream.configured import (
+    ConfiguredChannel,
+    ServiceConfig,
+    ServiceConfigError,
+    load_service_config,
+)
 from gateway.upstream.ejecting import Ejector
-from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.endpoints import EndpointChannel, Endpoints, UpstreamChannel
 from gateway.upstream.health import CheckedChannel
+from gateway.upstream.limiting import Gradient, LimitedChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
-from gateway.upstream.retrying import Retrying
+from gateway.upstream.retrying import Budget, Retrying, Throttle
+from gateway.upstream.trying import TriedChannel
 
 
-def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
+def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamChannel:
     """The channel to `upstream`; it resolves nothing and connects to nothing before a call.
 
     Raises:
         OSError, ValueError: a TLS file cannot be used.
+        ServiceConfigError: `grpc_service_config` cannot be used.
     """
+    config = None
+    if upstream.grpc_service_config is not None:
+        config = load_service_config(name, upstream.grpc_service_config)
+        upstream = _with_service_config(name, upstream, config)
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
     balance = upstream.balance or Balance.ROUND_ROBIN
     policy = balancing.policies.get(name) or policy_of(balance, random)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
-    ejector = None if upstream.outlier is None else Ejector(name, upstream.outlier, random)
+    pending = Pending()
+    ejector = _ejector(name, upstream, random)
+    throttle = _throttle(upstream)
+    retrying_of = _retryings(upstream, random, throttle, config)
+    per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
 
     large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
 
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        channel: EndpointChannel = Http2Channel(name, upstream, address, large_replies)
+        channel: EndpointChannel = Http2Channel(name, upstream, address, large_replies, pending)
         if upstream.health is not None:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
-        return channel if ejector is None else ejector.watched(endpoint, channel)
+        if ejector is not None:
+            channel = ejector.watched(endpoint, channel)
+        if per_try_s is None and throttle is None:
+            return channel
+        return TriedChannel(name, channel, per_try_s, throttle, retrying_of)
 
     endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
     resolver = balancing.resolvers.get(name)
@@ -51,11 +76,80 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    retrying = None
+    balanced = Balanced(name, endpoints, refresh, retrying_of=retrying_of)
+    limited = _limited(name, upstream, balanced)
+    return limited if config is None else ConfiguredChannel(limited, config)
+
+
+def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -> Upstream:
+    """The settings of `upstream`, with those that `config` replaces."""
+    if upstream.retries is Retries.OFF and "retry_throttling" in config.upstream:
+        raise ServiceConfigError(
+            f"upstreams.{name}.grpc_service_config: retryThrottling: has no effect with "
+            "retries: off; remove one of them"
+        )
+    stated = {key: getattr(upstream, key) for key in upstream.model_fields_set}
+    return Upstream.model_validate(stated | dict(config.upstream))
+
+
+def _throttle(upstream: Upstream) -> Throttle | None:
+    options = upstream.retry_throttling
+    return None if options is None else Throttle(options.max_tokens, options.token_ratio)
+
+
+def _retryings(
+    upstream: Upstream, random: Random, throttle: Throttle | None, config: ServiceConfig | None
+) -> Callable[[Method], Retrying | None]:
+    """The policy of each method: of the service config, or else that of the upstream.
+
+    A service config asks for repeats of methods that do not say that they may be repeated only
+    where it names them one by one.
+    """
+    budget, general = Budget(), None
     if upstream.retries is Retries.SAFE:
         here = upstream.retry_policy is not None
-        retrying = Retrying(upstream.retry_policy or RetryPolicy(), random, here=here)
-    return Balanced(name, endpoints, refresh, retrying=retrying)
+        policy = upstream.retry_policy or RetryPolicy()
+        general = Retrying(policy, random, here=here, throttle=throttle, budget=budget)
+    if config is None:
+        return lambda _: general
+    known: dict[Method, Retrying | None] = {}
+
+    def of(method: Method) -> Retrying | None:
+        if method not in known:
+            rule = config.of(method.service, method.name)
+            known[method] = general
+            if rule is not None and rule.retry_policy is not None:
+                known[method] = Retrying(
+                    rule.retry_policy,
+                    random,
+                    here=True,
+                    throttle=throttle,
+                    budget=budget,
+                    takes_any=rule.is_exact,
+                )
+        return known[method]
+
+    return of
+
+
+def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
+    options = upstream.outlier
+    if options is None:
+        return None
+    per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
+    if per_try_s is not None and per_try_s < options.min_deadline_s:
+        # This time is not a client's: an attempt that takes longer is the endpoint's fault.
+        options = options.model_copy(update={"min_deadline_s": per_try_s})
+    return Ejector(name, options, random)
+
+
+def _limited(name: str, upstream: Upstream, channel: Balanced) -> UpstreamChannel:
+    adaptive = None
+    if upstream.adaptive is not None:
+        adaptive = Gradient(upstream.adaptive, time.monotonic())
+    if upstream.max_requests is None and adaptive is None:
+        return channel
+    return LimitedChannel(name, channel, upstream.max_requests, adaptive)
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:

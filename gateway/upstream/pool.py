@@ -9,11 +9,10 @@ from typing import Protocol
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.status import StartUpError
-from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
-from gateway.upstream.endpoints import EndpointReport
+from gateway.upstream.endpoints import EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""
@@ -86,12 +85,12 @@ class Pool:
         """Connects to every endpoint of each upstream, and reports them once that is done or the
         time is over. An upstream whose channel is `grpcio` has none to report.
         """
-        names = [name for name, one in self._channels.items() if isinstance(one, Balanced)]
+        names = [name for name, one in self._channels.items() if isinstance(one, UpstreamChannel)]
         found = await asyncio.gather(
             *(
                 _report(one, timeout_s)
                 for one in self._channels.values()
-                if isinstance(one, Balanced)
+                if isinstance(one, UpstreamChannel)
             )
         )
         reports: Reports = {name: [] for name in self._channels}
@@ -108,7 +107,7 @@ class Pool:
         An upstream whose channel is `grpcio` has none to report.
         """
         for name, channel in self._channels.items():
-            if isinstance(channel, Balanced):
+            if isinstance(channel, UpstreamChannel):
                 for endpoint in channel.report():
                     yield name, endpoint
 
@@ -147,13 +146,13 @@ class Pool:
         return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
-async def _report(channel: Balanced, timeout_s: float) -> list[EndpointReport]:
-    endpoints = await channel.connect(timeout_s)
+async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:
+    await channel.connect(timeout_s)
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            while any(not one.is_settled for one in endpoints.report()):  # noqa: ASYNC110 - many states
+            while any(not one.is_settled for one in channel.report()):  # noqa: ASYNC110 - many states
                 await asyncio.sleep(_POLL_EVERY_S)
-    return endpoints.report()
+    return channel.report()
 
 
 def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -> None:

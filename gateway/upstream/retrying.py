@@ -11,8 +11,11 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.config.retries import RetryPolicy
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import ConnectionLost
+from gateway.upstream.channels.failures import ConnectionLost, LateAttempt
 from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.throttle import Budget, Throttle
+
+__all__ = ["Budget", "Retrying", "Throttle"]
 
 _JITTER = 0.2
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -21,19 +24,31 @@ _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
 class Retrying:
     """The policy of one upstream, and its budget.
 
-    With `here`, a call is repeated on the same endpoint if there is no other.
+    With `here`, a call is repeated on the same endpoint if there is no other; with `takes_any`,
+    also if its method does not say that it may be. `budget` may be that of other policies too.
     """
 
-    def __init__(self, policy: RetryPolicy, random: Random, *, here: bool) -> None:
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        random: Random,
+        *,
+        here: bool,
+        throttle: Throttle | None = None,
+        budget: Budget | None = None,
+        takes_any: bool = False,
+    ) -> None:
         self._policy = policy
+        self._budget = Budget() if budget is None else budget
+        self.takes_any = takes_any
+        self.throttle = throttle
         self._random = random
         self.here = here
         self._codes = frozenset(Code[code] for code in policy.retryable_status_codes)
-        self._under_way = 0
 
     def covers(self, error: StatusError) -> bool:
         """True if another attempt may succeed after `error`."""
-        return error.code in self._codes or isinstance(error, ConnectionLost)
+        return error.code in self._codes or isinstance(error, ConnectionLost | LateAttempt)
 
     def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | None:
         """Seconds until the next attempt after `error`; None if there is none.
@@ -43,6 +58,8 @@ class Retrying:
         """
         if attempts >= self._policy.max_attempts:
             return None
+        if self.throttle is not None and not self.throttle.allows:
+            return None
         if isinstance(error, ConnectionLost):
             return 0.0
         pushback = error.pushback_ms if isinstance(error, BackendError) else None
@@ -50,20 +67,28 @@ class Retrying:
             return int(pushback) / 1000 if _MILLISECONDS.fullmatch(pushback) else None
         return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
 
+    @staticmethod
+    def forbids(error: StatusError) -> bool:
+        """True if the back end says that the call must not be repeated."""
+        pushback = error.pushback_ms if isinstance(error, BackendError) else None
+        return pushback is not None and not _MILLISECONDS.fullmatch(pushback)
+
     def begin(self, in_flight: int) -> bool:
         """Takes a repeat from the budget, at so many calls under way; false if it is used up.
 
         The budget is Envoy's: a share of the calls under way, but always a few.
         """
         policy = self._policy
-        if self._under_way >= max(policy.budget_min, in_flight * policy.budget_percent / 100):
+        if self._budget.under_way >= max(
+            policy.budget_min, in_flight * policy.budget_percent / 100
+        ):
             return False
-        self._under_way += 1
+        self._budget.under_way += 1
         return True
 
     def end(self) -> None:
         """Gives a repeat back to the budget."""
-        self._under_way -= 1
+        self._budget.under_way -= 1
 
     def _backoff_s(self, repeats: int) -> float:
         policy = self._policy

@@ -140,8 +140,13 @@ class CachingGateway:
 
 
 @asynccontextmanager
-async def caching_gateway(place: Path, **settings: Any) -> AsyncIterator[CachingGateway]:
-    """A gateway in front of a back end that counts; with `auth`, it has a store of keys."""
+async def caching_gateway(
+    place: Path, upstream: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[CachingGateway]:
+    """A gateway in front of a back end that counts; with `auth`, it has a store of keys.
+
+    `upstream` has settings of the upstream beside its target.
+    """
     backend = CountingBackend()
     backend.open.set()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
@@ -155,7 +160,7 @@ async def caching_gateway(place: Path, **settings: Any) -> AsyncIterator[Caching
     defaults: dict[str, Any] = {
         "listen": "127.0.0.1:0",
         "descriptors": [str(descriptors)],
-        "upstreams": {"shop": {"target": backend.target}},
+        "upstreams": {"shop": {"target": backend.target, **(upstream or {})}},
         "log": {"access": "off"},
     }
     try:

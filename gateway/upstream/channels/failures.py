@@ -4,6 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.status_details import LATE, retry_after, unavailable_text
 
@@ -61,6 +64,13 @@ class ConnectionLost(StatusError):  # noqa: N818 - reads as what happened
     """The connection ended after the call was sent: the back end may have processed it."""
 
 
+class LateAttempt(StatusError):  # noqa: N818 - reads as what happened
+    """An attempt that took longer than one may, while the call still has time."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.DEADLINE_EXCEEDED, LATE)
+
+
 def progress_of(error: BaseException) -> Progress:
     """The progress of the call that failed with `error`; `SEEN` if nothing is known."""
     return error.progress if isinstance(error, Unprocessed) else Progress.SEEN
@@ -89,10 +99,14 @@ def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:
     return Unprocessed(Code.UNAVAILABLE, text, headers=headers)
 
 
-def overloaded(upstream: str) -> Unprocessed:
-    """A call to a back end for which too many calls wait already."""
-    text = f'too many calls wait for upstream "{upstream}"'
-    return Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+def overloaded(upstream: str, text: str) -> Unprocessed:
+    """A call to an upstream that has too many of them; programs know it by its reason."""
+    error = Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+    detail = Any()
+    info = {"upstream": upstream}
+    detail.Pack(ErrorInfo(reason="UPSTREAM_OVERLOADED", domain="gatewayapi.v1", metadata=info))
+    error.details = [detail]
+    return error
 
 
 def late_before_sending() -> Unprocessed:

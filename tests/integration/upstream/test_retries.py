@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from gateway.status import Code
-from tests.support.balanced import balanced, names, safe
+from tests.support.balanced import balanced, names, safe, states
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.upstream_server import Server
@@ -140,3 +140,42 @@ async def test_a_stream_is_repeated_before_its_first_message_only() -> None:
             except Exception as error:  # noqa: BLE001 - looked at below
                 codes.add(getattr(error, "code", None))
         assert codes == {Code.UNAVAILABLE}
+
+
+async def test_an_attempt_that_takes_too_long_is_repeated_within_the_deadline() -> None:
+    policy = {"per_try_s": 0.3, "initial_backoff_s": 0.01}
+    async with balanced(2, retry_policy=policy, outlier={"consecutive": 1}) as (servers, channel):
+        slow, good = servers
+        slow.pause()
+        for one in servers:
+            one.calls = 0
+        answers = [(await channel.call(safe("Name"), b"", [], 20)).message for _ in range(3)]
+        assert answers == [good.name] * 3
+        assert slow.calls == 1, "a slow attempt counts against its endpoint"
+        assert states(channel)[slow.target][0] == "ejected"
+
+
+async def test_a_late_attempt_of_a_call_that_may_not_be_repeated_ends_it() -> None:
+    async with balanced(2, retry_policy={"per_try_s": 0.2}) as (servers, channel):
+        for one in servers:
+            one.calls = 0
+            one.pause()
+        error = await asyncio.wait_for(failure(channel.call(method("Name"), b"", [], 60)), 20)
+        assert error.code is Code.DEADLINE_EXCEEDED
+        assert sum(one.calls for one in servers) == 1
+
+
+async def test_repeats_stop_while_too_many_calls_fail() -> None:
+    throttling = {"max_tokens": 10, "token_ratio": 0.1}
+    async with balanced(2, retry_throttling=throttling) as (servers, channel):
+        fail(servers)
+        for _ in range(10):
+            await failure(channel.call(safe("Name"), b"", [], 5))
+        # Two attempts of the first two calls take four tokens, and the third call the fifth.
+        assert sum(one.calls for one in servers) == 12
+        for one in servers:
+            one.fails_with = None
+        await names(channel, 80)
+        fail(servers)
+        await failure(channel.call(safe("Name"), b"", [], 5))
+        assert sum(one.calls for one in servers) == 2

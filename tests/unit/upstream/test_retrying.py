@@ -14,6 +14,7 @@ from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import connection_lost
 from gateway.upstream.channels.status_details import BackendError, backend_error
 from gateway.upstream.retrying import Retrying
+from gateway.upstream.throttle import Throttle
 
 
 def policy(**options: Any) -> Retrying:
@@ -80,12 +81,41 @@ def test_repeats_under_way_are_a_fifth_of_the_calls_but_always_three(
     assert retrying.begin(in_flight)
 
 
+def test_five_failures_of_ten_tokens_stop_repeats_and_one_success_allows_them() -> None:
+    throttle = Throttle(max_tokens=10, token_ratio=0.1)
+    retrying = Retrying(RetryPolicy(), Random(1), here=True, throttle=throttle)
+    error = StatusError(Code.UNAVAILABLE, "")
+    for _ in range(4):
+        throttle.failed()
+        assert retrying.pause_s(error, 1, 0) is not None
+    throttle.failed()
+    assert retrying.pause_s(error, 1, 0) is None
+    assert retrying.pause_s(connection_lost("library"), 1, 0) is None
+    throttle.succeeded()
+    assert retrying.pause_s(error, 1, 0) is not None
+
+
+def test_tokens_are_never_below_none_or_above_the_most() -> None:
+    throttle = Throttle(max_tokens=2, token_ratio=1)
+    for _ in range(9):
+        throttle.failed()
+    throttle.succeeded()
+    assert not throttle.allows
+    for _ in range(9):
+        throttle.succeeded()
+    throttle.failed()
+    assert not throttle.allows
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
         ({"retries": "off", "retry_policy": {}}, "has no effect with retries: off"),
         ({"retry_policy": {"max_attempts": 1}}, "greater than or equal to 2"),
         ({"retry_policy": {"max_backoff_s": 0.01}}, "expected initial_backoff_s or more"),
+        ({"retries": "off", "retry_throttling": {"max_tokens": 1, "token_ratio": 1}}, "no effect"),
+        ({"retry_throttling": {"max_tokens": 0, "token_ratio": 1}}, "greater than or equal to 1"),
+        ({"retry_policy": {"per_try_s": 0}}, "greater than 0"),
         ({"channel": "grpcio", "retry_policy": {}}, "is for channel: http2"),
     ],
 )

@@ -16,7 +16,7 @@ from gateway.upstream.channels.failures import (
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
 from gateway.upstream.channels.http2.calls import RpcCall, UnaryCall
-from gateway.upstream.channels.http2.connections import Connections
+from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
 from gateway.upstream.channels.http2.replies import Replies
@@ -36,7 +36,11 @@ _SWEEP_EVERY_S: Final = 0.05
 
 
 class Http2Channel:
-    """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`."""
+    """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`.
+
+    `large_replies` and `pending` are shared with the channels to other endpoints of the upstream:
+    the budget for large replies, and the count of the calls that wait.
+    """
 
     def __init__(
         self,
@@ -44,8 +48,8 @@ class Http2Channel:
         upstream: Upstream,
         address: Address | None = None,
         large_replies: LargeReplies | None = None,
+        pending: Pending | None = None,
     ) -> None:
-        """Takes `large_replies` if channels to several endpoints share the budget."""
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
         self._large_replies = large_replies or LargeReplies(
@@ -60,7 +64,9 @@ class Http2Channel:
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
         self._frame = FRAMES[upstream.compression]
-        self._connections = Connections(name, upstream, address, self._loop)
+        self._connections = Connections(
+            name, upstream, address, self._loop, Pending() if pending is None else pending
+        )
         self._calls: set[RpcCall] = set()
         self._sweeping = False
         self._all_over: asyncio.Future[None] | None = None
@@ -113,17 +119,28 @@ class Http2Channel:
                 body = self._frame(request)
             else:  # gRPC's prefix: not compressed, and the length
                 body = len(request).to_bytes(5, "big") + request
-            return self._call(method, block, body, deadline_s)
+            return self._call(method, metadata, block, body, deadline_s)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
             sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
-        return sender.until_answered(self._call(method, block, sender, deadline_s))
+        return sender.until_answered(self._call(method, metadata, block, sender, deadline_s))
 
     async def _call(
-        self, method: Method, block: bytes, request: bytes | Sender, deadline_s: float | None
+        self,
+        method: Method,
+        metadata: Metadata | CallHead,
+        block: bytes,
+        request: bytes | Sender,
+        deadline_s: float | None,
     ) -> Reply:
-        socket = self._connections.ready() or await self._connections.room(deadline_s)
+        socket = self._connections.ready()
+        if socket is None:
+            socket = await self._connections.room(deadline_s)
+            if deadline_s is not None:
+                # The time spent waiting is gone: the back end must not work longer than we wait.
+                left_s = deadline_s - self._loop.time()
+                block = self._headers.block(method.path, metadata, left_s)
         if method.server_streaming:
             return await self._stream(socket, block, request, deadline_s)
         # Not in a separate coroutine: that would cost a microsecond more.

@@ -27,11 +27,23 @@ _WARN_AGAIN_S = 60.0
 _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5.0, 0.2
 
 
+class Pending:
+    """The number of calls that wait for connections, to all endpoints of an upstream together."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Connections:
     """Finds a connection with room for a call: an open one, a new one, or the next to be free."""
 
     def __init__(
-        self, name: str, upstream: Upstream, address: Address, loop: asyncio.AbstractEventLoop
+        self,
+        name: str,
+        upstream: Upstream,
+        address: Address,
+        loop: asyncio.AbstractEventLoop,
+        pending: Pending,
     ) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
         """Calls that wait for room, in order of arrival."""
@@ -43,6 +55,7 @@ class Connections:
         self._upstream = upstream
         self._address = address
         self._loop = loop
+        self._pending = pending
         self._sockets: list[Http2Socket] = []
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -87,16 +100,28 @@ class Connections:
             StatusError: the back end cannot be reached, too many calls wait for it, or the
                 deadline came first.
         """
-        returning = False
+        waits = False
         try:
             async with asyncio.timeout_at(deadline_s):
                 while (socket := self.ready()) is None:
                     self._open_another()
+                    if not waits:
+                        self._admit()
+                    returning, waits = waits, True
                     await self._wait(returning=returning)
-                    returning = True
                 return socket
         except TimeoutError:
             raise late_before_sending() from None
+        finally:
+            if waits:
+                self._pending.count -= 1
+
+    def _admit(self) -> None:
+        """Counts one more call that waits; raises if too many do."""
+        if self._pending.count >= self._upstream.max_pending:
+            self._warn_full()
+            raise overloaded(self._name, f'too many calls wait for upstream "{self._name}"')
+        self._pending.count += 1
 
     def wake_one(self) -> None:
         """Lets the call that waits longest look for room."""
@@ -164,9 +189,6 @@ class Connections:
         waiter: asyncio.Future[None] = self._loop.create_future()
         if returning:
             self.waiting.appendleft(waiter)
-        elif len(self.waiting) >= self._upstream.max_pending:
-            self._warn_full()
-            raise overloaded(self._name)
         else:
             self.waiting.append(waiter)
         try:

@@ -1,0 +1,194 @@
+"""Reads a gRPC service config (grpc.service_config.ServiceConfig) from its JSON form.
+
+All or nothing: one bad known field refuses the whole (gRFC A21). Unknown fields are ignored, and
+their paths are kept for a warning.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config.json_object import JsonObject, refused
+from gateway.config.retries import RetryCode, RetryPolicy
+
+_BALANCES = {
+    "pick_first": "pick_first",
+    "round_robin": "round_robin",
+    "least_request_experimental": "least_request",
+}
+"""The policies of `loadBalancingConfig` that are there, and their names in `balance`."""
+_MOST_ATTEMPTS = 5
+"""The most attempts of a policy; a higher number means this one (gRFC A6)."""
+_CODES = {
+    number: code.value for number, code in zip((1, 2, 8, 10, 13, 14, 15), RetryCode, strict=True)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodConfig:
+    """The entry of `methodConfig` for one method."""
+
+    timeout_s: float | None
+    wait_for_ready: bool
+    most_request_bytes: int | None
+    most_reply_bytes: int | None
+    retry_policy: RetryPolicy | None
+    is_exact: bool
+    """True if the name has a service and a method."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """A service config that is valid."""
+
+    methods: Mapping[tuple[str, str], MethodConfig]
+    """By service and method; both are empty in the default for all, the method in that of a
+    service."""
+    upstream: Mapping[str, Any]
+    """The settings of the upstream that it replaces: balance, health, retry_throttling,
+    max_connections."""
+    ignored: tuple[str, ...]
+    """The paths of the fields that are not known."""
+
+    def of(self, service: str, method: str) -> MethodConfig | None:
+        """The entry for a method: of the most exact name; None without one."""
+        for name in ((service, method), (service, ""), ("", "")):
+            if name in self.methods:
+                return self.methods[name]
+        return None
+
+
+def read_service_config(value: object) -> ServiceConfig:
+    """Reads a service config from its parsed JSON.
+
+    Raises:
+        ValueError: a field is bad, or asks for what is not there; the text begins with its path.
+    """
+    ignored: list[str] = []
+    top = JsonObject(value, "", ignored)
+    methods: dict[tuple[str, str], MethodConfig] = {}
+    for one, path in top.items("methodConfig"):
+        entry = JsonObject(one, path, ignored)
+        names = list(_names(entry))
+        config = _method(entry)
+        for name, where in names:
+            if name in methods:
+                raise refused(where, "expected each name once")
+            exact = all(name)
+            methods[name] = MethodConfig(*config, is_exact=exact)
+    found = ServiceConfig(methods, dict(_upstream(top)), ())
+    top.end()
+    return ServiceConfig(found.methods, found.upstream, tuple(ignored))
+
+
+def _names(entry: JsonObject) -> Iterator[tuple[tuple[str, str], str]]:
+    for one, path in entry.items("name"):
+        name = JsonObject(one, path, entry.ignored)
+        service, method = name.text("service"), name.text("method")
+        if method and not service:
+            raise refused(path, "expected a service with the method")
+        name.end()
+        yield (service, method), path
+
+
+def _method(
+    entry: JsonObject,
+) -> tuple[float | None, bool, int | None, int | None, RetryPolicy | None]:
+    if entry.take("hedgingPolicy") is not None:
+        raise refused(entry.at("hedgingPolicy"), "hedging is not there; use retryPolicy")
+    most = 2**32 - 1
+    request = entry.number("maxRequestMessageBytes", 0, most, whole=True)
+    reply = entry.number("maxResponseMessageBytes", 0, most, whole=True)
+    retry = entry.inner("retryPolicy")
+    found = (
+        entry.seconds("timeout"),
+        entry.flag("waitForReady"),
+        None if request is None else int(request),
+        None if reply is None else int(reply),
+        None if retry is None else _retry_policy(retry),
+    )
+    entry.end()
+    return found
+
+
+def _retry_policy(policy: JsonObject) -> RetryPolicy:
+    attempts = policy.number("maxAttempts", 2, 2**32 - 1, whole=True)
+    first_s, most_s = policy.seconds("initialBackoff"), policy.seconds("maxBackoff")
+    factor = policy.number("backoffMultiplier", 0.001, 100)
+    codes = [_code(one, path) for one, path in policy.items("retryableStatusCodes")]
+    needed = {
+        "maxAttempts": attempts,
+        "initialBackoff": first_s,
+        "maxBackoff": most_s,
+        "backoffMultiplier": factor,
+        "retryableStatusCodes": codes,
+    }
+    for name, one in needed.items():
+        if not one:
+            raise refused(policy.at(name), "expected a value above zero, which A6 requires")
+    policy.end()
+    return RetryPolicy(
+        max_attempts=min(int(attempts or 0), _MOST_ATTEMPTS),
+        initial_backoff_s=min(first_s or 0.0, most_s or 0.0),
+        max_backoff_s=most_s or 0.0,
+        backoff_multiplier=factor or 0.0,
+        retryable_status_codes=tuple(codes),
+    )
+
+
+def _code(value: object, path: str) -> RetryCode:
+    name = _CODES.get(value, "") if isinstance(value, int) else str(value)
+    try:
+        return RetryCode(name)
+    except ValueError:
+        raise refused(path, f"expected one of {', '.join(RetryCode)}") from None
+
+
+def _upstream(top: JsonObject) -> Iterator[tuple[str, Any]]:
+    """The settings of the upstream that are replaced."""
+    balance = _balance(top)
+    if balance:
+        yield "balance", balance
+    health = top.inner("healthCheckConfig")
+    if health is not None:
+        yield "health", {"service": health.text("serviceName")}
+        health.end()
+    throttling = top.inner("retryThrottling")
+    if throttling is not None:
+        tokens = throttling.number("maxTokens", 1, 1000, whole=True)
+        ratio = throttling.number("tokenRatio", 0.001, 1000)
+        for name, one in (("maxTokens", tokens), ("tokenRatio", ratio)):
+            if one is None:
+                raise refused(throttling.at(name), "expected a number, which A6 requires")
+        throttling.end()
+        yield "retry_throttling", {"max_tokens": int(tokens or 0), "token_ratio": ratio}
+    scaling = top.inner("connectionScaling")
+    if scaling is not None:
+        most = scaling.number("maxConnectionsPerSubchannel", 1, 1000, whole=True)
+        scaling.end()
+        if most is not None:
+            yield "max_connections", int(most)
+
+
+def _balance(top: JsonObject) -> str:
+    """The first policy that is there; empty if none is asked for."""
+    path = top.at("loadBalancingConfig")
+    asked: list[str] = []
+    found = ""
+    for one, where in top.items("loadBalancingConfig"):
+        policy = JsonObject(one, where, top.ignored)
+        if not isinstance(one, Mapping) or len(one) != 1:
+            raise refused(where, "expected an object with one policy")
+        (name,) = one
+        asked.append(str(name))
+        if str(name) in _BALANCES and not found:
+            found = _BALANCES[str(name)]
+            options = policy.inner(str(name))
+            if options is not None:
+                options.end()
+    old = top.text("loadBalancingPolicy").lower()
+    if not asked and old:
+        path, asked, found = top.at("loadBalancingPolicy"), [old], _BALANCES.get(old, "")
+    if asked and not found:
+        raise refused(path, f"expected one of {', '.join(_BALANCES)}, not {', '.join(asked)}")
+    return found

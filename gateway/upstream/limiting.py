@@ -1,0 +1,166 @@
+"""Limits the calls to an upstream: those above fail at once, before they reach it.
+
+A channel is wrapped only where a limit is set, so that others do not pay for it.
+"""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+
+from gateway.call import CallHead, Metadata, Reply
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError
+from gateway.telemetry.event import about
+from gateway.upstream.channels.failures import overloaded
+from gateway.upstream.endpoints import UpstreamChannel
+from gateway.upstream.gradient import Gradient
+
+__all__ = ["Gradient", "LimitedChannel"]
+
+logger = logging.getLogger("gateway.upstream")
+
+_WARN_AGAIN_S = 60.0
+"""Seconds until the log repeats a warning."""
+
+
+class LimitedChannel:
+    """The channel to an upstream that takes at most `most` calls at once, or as many as `adaptive`
+    says; None for no such limit. A stream counts until it ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel: UpstreamChannel,
+        most: int | None,
+        adaptive: Gradient | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._channel = channel
+        self._most = most
+        self._adaptive = adaptive
+        self._clock = clock
+        self._under_way = 0
+        self._warn_at_s = clock()
+        self.connect = channel.connect
+        self.report = channel.report
+        self.close = channel.close
+
+    def __repr__(self) -> str:
+        return f"<LimitedChannel {self._name}, {self._under_way} of {self.limit} calls>"
+
+    @property
+    def under_way(self) -> int:
+        """The number of calls that have started and not ended."""
+        return self._under_way
+
+    @property
+    def limit(self) -> int | None:
+        """The most calls at once, at this time; None for no limit."""
+        if self._adaptive is None:
+            return self._most
+        limit = self._adaptive.limit
+        return limit if self._most is None else min(limit, self._most)
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method`, below the limit; see `Channel.call`.
+
+        Raises:
+            StatusError: UNAVAILABLE at the limit; and what the call itself raises.
+        """
+        limit = self.limit
+        if limit is not None and self._under_way >= limit:
+            self._warn_full(limit)
+            if not isinstance(request, bytes):
+                await request.aclose()
+            raise overloaded(self._name, f'too many calls are under way to upstream "{self._name}"')
+        self._under_way += 1
+        started_s = self._clock()
+        lasts = False
+        try:
+            reply = await self._channel.call(method, request, metadata, timeout_s)
+            if reply.messages is not None:
+                lasts = True
+                reply.messages = _Counted(reply.messages, self._end)
+            elif isinstance(request, bytes):
+                self._sample(started_s)
+        except StatusError as error:
+            is_unary = isinstance(request, bytes) and not method.server_streaming
+            if error.code is Code.DEADLINE_EXCEEDED and is_unary:
+                self._sample(started_s)
+            raise
+        else:
+            return reply
+        finally:
+            if not lasts:
+                self._end()
+
+    def _sample(self, started_s: float) -> None:
+        if self._adaptive is not None:
+            now_s = self._clock()
+            self._adaptive.sample(now_s, now_s - started_s, self._under_way)
+
+    def _end(self) -> None:
+        self._under_way -= 1
+
+    def _warn_full(self, limit: int) -> None:
+        now_s = self._clock()
+        if now_s < self._warn_at_s:
+            return
+        self._warn_at_s = now_s + _WARN_AGAIN_S
+        setting = "max_requests" if limit == self._most else "adaptive"
+        logger.warning(
+            "upstream %s has too many calls: %d are under way (%s)",
+            self._name,
+            limit,
+            setting,
+            extra=about("gateway.upstream.full", gateway__upstream=self._name),
+        )
+
+
+class _Counted(AsyncGenerator[bytes]):
+    """The messages of a reply, which calls `ended` once, whichever way it ends."""
+
+    def __init__(self, messages: AsyncGenerator[bytes], ended: Callable[[], None]) -> None:
+        self._messages = messages
+        self._ended: Callable[[], None] | None = ended
+
+    def __del__(self) -> None:
+        # Closing a generator is optional, so it may be dropped unclosed.
+        self._end()
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        """The next message."""
+        try:
+            return await anext(self._messages)
+        except BaseException:
+            self._end()
+            raise
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Ends the call and raises."""
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended."""
+        self._end()
+        await self._messages.aclose()
+
+    def _end(self) -> None:
+        if self._ended is not None:
+            self._ended()
+            self._ended = None

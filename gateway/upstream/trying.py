@@ -1,0 +1,86 @@
+"""Bounds the time of each attempt at an endpoint, and counts how attempts end (gRFC A6).
+
+Endpoints are wrapped only where a setting asks for it, so that others do not pay for it.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+
+from gateway.call import CallHead, Metadata, Reply
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError
+from gateway.upstream.around import Around
+from gateway.upstream.channels.failures import HeldRequest, LateAttempt, Unprocessed, unreachable
+from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.retrying import Retrying, Throttle
+
+
+class TriedChannel(Around):
+    """The channel to an endpoint at which an attempt may take `per_try_s`; None for no limit.
+
+    The attempts count for `throttle`, by the policy of their method. A reply that streams has
+    succeeded when it begins, because after that it is not repeated.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel: EndpointChannel,
+        per_try_s: float | None,
+        throttle: Throttle | None,
+        retrying_of: Callable[[Method], Retrying | None],
+    ) -> None:
+        super().__init__(channel)
+        self._name = name
+        self._per_try_s = per_try_s
+        self._throttle = throttle
+        self._retrying_of = retrying_of
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method` once; see `EndpointChannel.call`.
+
+        Raises:
+            LateAttempt: the attempt took too long, and the call has time left.
+        """
+        try:
+            reply = await self._attempt(method, request, metadata, timeout_s)
+        except StatusError as error:
+            if not isinstance(error, Unprocessed):
+                self._count(method, error)
+            raise
+        if self._throttle is not None:
+            self._throttle.succeeded()
+        return reply
+
+    async def _attempt(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Reply:
+        per_try_s = self._per_try_s
+        if per_try_s is None or method.server_streaming or not isinstance(request, bytes):
+            return await super().call(method, request, metadata, timeout_s)
+        if timeout_s is not None and timeout_s <= per_try_s:
+            return await super().call(method, request, metadata, timeout_s)
+        try:
+            return await super().call(method, request, metadata, per_try_s)
+        except StatusError as error:
+            if error.code is not Code.DEADLINE_EXCEEDED:
+                raise
+            if isinstance(error, Unprocessed):  # it only waited: another endpoint may take it
+                raise unreachable(self._name) from None
+            raise LateAttempt from None
+
+    def _count(self, method: Method, error: StatusError) -> None:
+        retrying = self._retrying_of(method)
+        if self._throttle is None or retrying is None:
+            return
+        if retrying.covers(error) or retrying.forbids(error):
+            self._throttle.failed()

@@ -1,0 +1,161 @@
+"""A gRPC service config of an upstream, with real servers."""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.status import Code
+from gateway.upstream.configured import ServiceConfigError
+from tests.support.balanced import balanced, channel_to, names, safe, servers
+from tests.support.calls import failure, sent
+from tests.support.grpc_backend import SERVICE, method
+from tests.support.health import Health
+from tests.support.polling import until
+from tests.support.upstream_server import Server
+
+RETRY = {
+    "maxAttempts": 3,
+    "initialBackoff": "0.01s",
+    "maxBackoff": "0.02s",
+    "backoffMultiplier": 1,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+NAME = {"service": SERVICE, "method": "Name"}
+
+
+def config(**entry: Any) -> dict[str, Any]:
+    return {"grpc_service_config": {"methodConfig": [{"name": [NAME], **entry}]}}
+
+
+def fail(running: list[Server]) -> None:
+    for one in running:
+        one.fails_with = grpc.StatusCode.UNAVAILABLE
+        one.calls = 0
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "attempts"),
+    [
+        (NAME, method("Name"), 3),
+        ({"service": SERVICE}, safe("Name"), 3),
+        ({"service": SERVICE}, method("Name"), 1),
+        ({}, method("Name"), 1),
+    ],
+    ids=["named itself", "safe", "unsafe, by service", "unsafe, by default"],
+)
+async def test_a_call_is_repeated_by_its_policy(
+    name: dict[str, str], called: Any, attempts: int
+) -> None:
+    settings = {"methodConfig": [{"name": [name], "retryPolicy": RETRY}]}
+    async with balanced(2, grpc_service_config=settings) as (running, channel):
+        fail(running)
+        assert (await failure(channel.call(called, b"", [], 5))).code is Code.UNAVAILABLE
+        assert sum(one.calls for one in running) == attempts
+
+
+async def test_the_shorter_of_both_times_counts() -> None:
+    async with balanced(1, **config(timeout="0.3s")) as ((only,), channel):
+        only.pause()
+        for timeout_s in (60, None):
+            late = failure(channel.call(method("Name"), b"", [], timeout_s))
+            assert (await asyncio.wait_for(late, 20)).code is Code.DEADLINE_EXCEEDED
+
+
+async def test_messages_that_are_too_large_are_refused() -> None:
+    async with balanced(1, **config(maxRequestMessageBytes=2)) as ((only,), channel):
+        only.calls = 0
+        error = await failure(channel.call(method("Name"), b"123", [], 5))
+        assert (error.code, error.http_status) == (Code.RESOURCE_EXHAUSTED, 413)
+        assert only.calls == 0
+        assert (await channel.call(method("Name"), b"12", [], 5)).message
+    limits = {"name": [{}], "maxRequestMessageBytes": 2, "maxResponseMessageBytes": 4}
+    async with servers(1) as (only,):
+        settings = {"methodConfig": [limits]}
+        async with channel_to([only.target], grpc_service_config=settings) as channel:
+            error = await failure(channel.call(method("Name"), b"", [], 5))
+            assert (error.code, error.http_status) == (Code.RESOURCE_EXHAUSTED, 500)
+            collect = method("Collect", client_streaming=True)
+            error = await failure(channel.call(collect, sent(b"12", b"123"), [], 5))
+            assert error.http_status == 413
+            reply = await channel.call(collect, sent(b"1", b"12"), [], 5)
+            assert reply.message == b"1,12"
+            stream = await channel.call(method("Names", server_streaming=True), b"", [], 5)
+            assert stream.messages is not None
+            assert (await failure(anext(stream.messages))).code is Code.RESOURCE_EXHAUSTED
+
+
+async def test_a_call_waits_for_a_connection_only_if_asked() -> None:
+    for waits in (True, False):
+        async with (
+            servers(1) as (only,),
+            channel_to([only.target], **config(waitForReady=waits)) as channel,
+        ):
+            await only.kill()
+            call = asyncio.ensure_future(channel.call(method("Name"), b"", [], 30))
+            if not waits:
+                assert (await failure(call)).code is Code.UNAVAILABLE
+                continue
+            await asyncio.sleep(0.5)
+            assert not call.done()
+            await only.restart()
+            assert (await asyncio.wait_for(call, 20)).message == only.name
+
+
+async def test_health_and_balance_come_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "service.json"
+    value = {
+        "loadBalancingConfig": [{"pick_first": {}}],
+        "healthCheckConfig": {"serviceName": "library"},
+        "unheard": 1,
+    }
+    file.write_text(json.dumps(value))
+    async with servers(2, Health) as running:
+        with caplog.at_level(logging.WARNING):
+            targets = [one.target for one in running]
+            async with channel_to(targets, grpc_service_config=file) as channel:
+                assert len(set(await names(channel, 12))) == 1
+        asked = [one.health.asked for one in running if one.health is not None]
+        await until(lambda: asked == [["library"], ["library"]])
+    assert "upstreams.library.grpc_service_config" in caplog.text
+    assert "unheard is not known" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            config(timeout="soon"),
+            r"^upstreams.library.grpc_service_config: methodConfig\[0\].timeout: expected a dur",
+        ),
+        ({"grpc_service_config": Path("/nowhere/x.json")}, "/nowhere/x.json: No such file"),
+        (
+            {
+                "retries": "off",
+                "grpc_service_config": {"retryThrottling": {"maxTokens": 1, "tokenRatio": 1}},
+            },
+            "retryThrottling: has no effect with retries: off",
+        ),
+    ],
+)
+async def test_one_that_is_bad_keeps_the_gateway_from_starting(
+    settings: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ServiceConfigError, match=text):
+        async with channel_to(["127.0.0.1:1"], **settings):
+            pass
+
+
+async def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "service.json"
+    for text in ("{", "[" * 100_000, "\ud800".encode("utf-8", "surrogatepass")):
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ServiceConfigError, match="is not JSON"):
+            async with channel_to(["127.0.0.1:1"], grpc_service_config=file):
+                pass
