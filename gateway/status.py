@@ -80,6 +80,8 @@ class FieldViolation:
 
     field: str
     description: str
+    reason: str = ""
+    """The name of the rule that it breaks, for programs; empty for none."""
 
 
 class StartUpError(Exception):
@@ -134,7 +136,9 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
     bad_request = error_details_pb2.BadRequest()
     texts: list[str] = []
     for violation in violations:
-        bad_request.field_violations.add(field=violation.field, description=violation.description)
+        bad_request.field_violations.add(
+            field=violation.field, description=violation.description, reason=violation.reason
+        )
         where = f"{violation.field}: " if violation.field else ""
         texts.append(f"{where}{violation.description}")
     detail = any_pb2.Any()

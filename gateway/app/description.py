@@ -23,7 +23,7 @@ def description_endpoints(
         return {}
     bindings = transcoder.bindings
 
-    def build() -> object:
+    def build() -> dict[str, object]:
         return build_document(config, schema, bindings, policies)
 
     level = config.compression.level if config.compression.enabled else 0

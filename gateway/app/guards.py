@@ -1,7 +1,7 @@
 """Composes the chain of each method: its guards in order, and the back end at the end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.app.credentials import Credentials
@@ -40,6 +40,8 @@ class Guards:
     cache: CallCache | None = None
     """None if no method has its replies stored."""
     is_traced: bool = False
+    checks: Mapping[Method, Interceptor] = field(default_factory=dict)
+    """The stages that validate messages, of methods whose requests have rules."""
 
     def chains(
         self,
@@ -95,6 +97,8 @@ class Guards:
         stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
+        if method in self.checks:
+            stages.append(self.checks[method])
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.

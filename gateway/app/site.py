@@ -27,6 +27,7 @@ from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
+from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
 from gateway.policy.options import PolicyError
@@ -101,7 +102,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
 
     Raises:
         RulesError, PoolError, StoreUrlError, AuthError, PolicyError, RateLimitError,
-            InterceptorError, DocsError: the configuration cannot be used; the message says why.
+            InterceptorError, DocsError, ValidationError: the configuration cannot be used.
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
@@ -117,18 +118,18 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
-    observers = [*logs.observers, *more_observers]
-    observers += [] if metrics is None else [metrics.requests]
     _show_metrics(metrics, config, endpoints)
-    observers += [] if traces is None else [traces.exporter]
     cache = _open_cache(config, policies, stack)
-    guards = Guards(auth, policies, limits, own, deadlines, metrics, cache, traces is not None)
+    checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
+    guards = Guards(
+        *(auth, policies, limits, own, deadlines, metrics, cache, traces is not None, checks)
+    )
     names = {service: pool.name_of(channel) for service, channel in channels.items()}
     site = Site(
         config,
         transcoder,
         guards.chains(methods, channels, names),
-        observers=observers,
+        observers=[*_observers(logs, metrics, traces), *more_observers],
         ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
         policies=policies,
@@ -138,6 +139,14 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warned)
+
+
+def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> list[Observer]:
+    """Everything that receives the records of ended requests."""
+    observers = list(logs.observers)
+    observers += [] if metrics is None else [metrics.requests]
+    observers += [] if traces is None else [traces.exporter]
+    return observers
 
 
 def _show_metrics(metrics: Metrics | None, config: Config, endpoints: EndpointRegistry) -> None:

@@ -41,6 +41,7 @@ from gateway.config.supervisor import SupervisorOptions
 from gateway.config.tls import TlsServer
 from gateway.config.tracing import TracingOptions
 from gateway.config.upstreams import Upstream
+from gateway.config.validation import Validation
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
 
@@ -88,6 +89,9 @@ class Config(Section):
     resources: ResourceOptions = ResourceOptions()
     errors: ErrorShape = ErrorShape.AIP193
     """The form of the JSON body of failures: aip193, status, or problem."""
+    validation: Validation = Validation.OFF
+    """Check request messages against the rules in their protos, before the back end gets them:
+    protovalidate (the extra `validation`), also with `field_behavior` REQUIRED, or off."""
     metadata: MetadataOptions = MetadataOptions()
     deadlines: DeadlineOptions = DeadlineOptions()
     streams: StreamOptions = StreamOptions()

@@ -30,7 +30,7 @@ def behavior(field: FieldDescriptor) -> Behavior:
     if not field.has_options:
         return _REQUIRED if field.is_required else _NONE
     options: Any = field.GetOptions()
-    stated = options.Extensions[_BEHAVIOR]
+    stated = frozenset(options.Extensions[_BEHAVIOR])
     return Behavior(
         is_required=field_behavior_pb2.REQUIRED in stated or field.is_required,
         is_output_only=field_behavior_pb2.OUTPUT_ONLY in stated,

@@ -11,6 +11,7 @@ _INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
 _TOOL_LINE = re.compile(r"^[ \t]*(?:buf:lint:|@exclude\b).*$", re.MULTILINE)
 _REFERENCE = re.compile(r"\[([^\[\]\n]+)\]\[[\w.]*\]")
 """A reference to another element of the protos: `[Book][library.v1.Book]` (AIP-192)."""
+_LINE_ENDING = re.compile(r"[ \t]+\n")
 _LONGEST_SUMMARY = 120
 
 
@@ -23,8 +24,12 @@ def clean(comment: str) -> str:
         comment = _TOOL_LINE.sub("", comment)
     if "][" in comment:
         comment = _REFERENCE.sub(r"\1", comment)
-    lines = [line.removeprefix(" ").rstrip() for line in comment.splitlines()]
-    return "\n".join(lines).strip()
+    if "\r" in comment:
+        comment = comment.replace("\r\n", "\n")
+    comment = comment.replace("\n ", "\n").removeprefix(" ")
+    if " \n" in comment or "\t\n" in comment:
+        comment = _LINE_ENDING.sub("\n", comment)
+    return comment.strip()
 
 
 class Texts:
@@ -32,15 +37,22 @@ class Texts:
 
     def __init__(self, comments: Mapping[str, str]) -> None:
         self._comments = comments
+        self._cleaned: dict[str, str] = {}
 
     def of(self, full_name: str) -> str:
         """The comment of an element; empty if it has none."""
-        found = self._comments.get(full_name)
-        return clean(found) if found else ""
+        # A field is described in each schema of its message, and a message has up to four.
+        text = self._cleaned.get(full_name)
+        if text is None:
+            found = self._comments.get(full_name)
+            text = self._cleaned[full_name] = clean(found) if found else ""
+        return text
 
     def describe(self, part: Json, full_name: str, *more: str) -> Json:
         """Adds the comment of an element, and further sentences, to a part as its description."""
-        text = "\n\n".join(filter(None, (self.of(full_name), *more)))
+        text = self.of(full_name)
+        if more:
+            text = "\n\n".join(filter(None, (text, *more)))
         if text:
             part["description"] = text
         return part

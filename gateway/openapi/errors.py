@@ -1,6 +1,7 @@
 """The responses of failures, in the form of errors that the settings choose."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Final
 
 from gateway.openapi.comments import Json
@@ -98,7 +99,8 @@ def error_responses(shape: ErrorShape, statuses: Collection[str]) -> dict[str, J
     }
 
 
-def failures(*, takes_body: bool, is_guarded: bool, is_limited: bool) -> Json:
+@cache
+def failures(*, takes_body: bool, is_guarded: bool, is_limited: bool) -> Mapping[str, Json]:
     """References to the failures that an operation can have, by status."""
     left_out = {
         *(() if takes_body else ("413", "415")),

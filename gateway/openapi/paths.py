@@ -89,14 +89,15 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
     position = 0
 
     def add(segments: Sequence[Segment], variable: Variable | None, field: FieldPath) -> None:
-        wanted = _wildcard_names(segments, variable, names)
-        for segment in segments:
+        texts = [str(segment) for segment in segments]
+        pattern = "/".join(texts)
+        wanted = _wildcard_names(segments, variable, names.get(pattern))
+        for segment, text in zip(segments, texts, strict=True):
             if isinstance(segment, Literal):
-                parts.append(str(segment))
+                parts.append(text)
                 continue
             name = _free(wanted.pop(0), taken)
             parts.append(f"{{{name}}}")
-            pattern = "/".join(map(str, segments))
             is_whole = variable is not None and len(segments) == 1
             of = f"{variable.field_path}={pattern}" if variable and not is_whole else ""
             is_deep = isinstance(segment, DeepWildcard)
@@ -113,12 +114,11 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
 
 
 def _wildcard_names(
-    segments: Sequence[Segment], variable: Variable | None, names: ResourceNames
+    segments: Sequence[Segment], variable: Variable | None, known: Sequence[str] | None
 ) -> list[str]:
-    """The names of the wildcards among `segments`."""
+    """The names of the wildcards among `segments`; `known` are those of a resource like them."""
     if variable is not None and len(segments) == 1:
         return [variable.field_path]
-    known = names.get("/".join(map(str, segments)))
     if known is not None:
         return list(known)
     other = "segment" if variable is None else variable.field_path.rpartition(".")[2]

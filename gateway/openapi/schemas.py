@@ -6,8 +6,8 @@ A type that is only received has its plain name, as one that is only sent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
@@ -30,8 +30,7 @@ class Use(IntEnum):
 _ENDINGS = {Use.REPLY: "", Use.REQUEST: "Input", Use.UPDATE: "Update"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     """The identity of a schema: a type, its use, and the fields that the URL sets instead."""
 
     full_name: str
@@ -83,7 +82,7 @@ class Schemas:
         message = field.message_type
         if not field.is_repeated:
             return self._single(field, use, without)
-        if message is None or not message.GetOptions().map_entry:
+        if message is None or not (message.has_options and message.GetOptions().map_entry):
             return {"type": "array", "items": self._single(field, use, without)}
         value = self._single(message.fields_by_name["value"], use, without)
         part: Json = {"type": "object", "additionalProperties": value}
@@ -149,11 +148,12 @@ class Schemas:
         """Completes the schema of a message."""
         properties: Json = {}
         required: list[str] = []
+        inner_use = min(key.use, Use.REQUEST)
         for field in message.fields:
             if field.number in key.without:
                 continue
             name, of = self.name(field), behavior(field)
-            schema = self.field(field, Use(min(key.use, Use.REQUEST)))
+            schema = self.field(field, inner_use)
             stated = default(field)
             if stated is not None:
                 schema["default"] = stated

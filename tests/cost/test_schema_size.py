@@ -5,6 +5,9 @@ import time
 import pytest
 
 from gateway.config.model import Config
+from gateway.openapi import comments
+from gateway.openapi.document import build_document
+from gateway.policy.effective import effective_policies
 from gateway.schema.catalog import build_schema
 from gateway.status import StatusError
 from gateway.telemetry.masking import query_names
@@ -64,3 +67,44 @@ def test_a_chain_of_messages_is_ready_at_once(last: str) -> None:
             transcoder.decode(match, "a.a.zz=1", None, b"")
     query_names("a.a.a.a.s=1&zz=2", schema.methods["chain.Chain.Whole"].input)
     assert time.process_time() - start < 5
+
+
+def _wide(count: int) -> str:
+    """A proto in which `count` methods send and receive one message with twenty fields."""
+    fields = "\n".join(f"  // The field {n}.\n  string f{n} = {n};" for n in range(1, 21))
+    methods = "\n".join(
+        f'  rpc M{n}(Big) returns (Big) {{ option (google.api.http) = {{post: "/v1/{n}" body: "*" '
+        f'additional_bindings {{put: "/v1/{n}" body: "*"}}}}; }}'
+        for n in range(count)
+    )
+    return f"""
+syntax = "proto3";
+package wide;
+import "google/api/annotations.proto";
+message Big {{
+{fields}
+}}
+service Wide {{
+{methods}
+}}
+"""
+
+
+def test_a_document_reads_each_comment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[str] = []
+    clean = comments.clean
+
+    def count(comment: str) -> str:
+        cleaned.append(comment)
+        return clean(comment)
+
+    monkeypatch.setattr(comments, "clean", count)
+    schema = build_schema(descriptor_set(wide=_wide(50)), comments=True)
+    config = Config()
+    bindings = build_transcoder(config, schema).bindings
+    build_document(config, schema, bindings, effective_policies(schema, config.policies))
+    assert len(bindings) == 100
+    # Twenty fields, in the schema of requests and in that of replies.
+    assert sorted(one for one in cleaned if "field" in one) == sorted(
+        f" The field {n}.\n" for n in range(1, 21)
+    )

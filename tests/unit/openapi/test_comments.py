@@ -14,6 +14,7 @@ from gateway.openapi.comments import Texts, clean
         (" buf:lint:ignore X\n One.\n @exclude y\n", "One."),
         ("   code\n", "code"),
         (" a\n   - b\n", "a\n  - b"),
+        (" a  \n \n \t\n b\r\n c\n", "a\n\n\nb\nc"),
     ],
 )
 def test_a_comment_is_cleaned(comment: str, text: str) -> None:

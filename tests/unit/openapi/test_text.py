@@ -1,5 +1,6 @@
 """Both forms of a document hold the same."""
 
+import copy
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openapi.text import to_json, to_yaml
+from gateway.openapi.text import compact_json, to_json, to_yaml
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ["yes", "No", "null", "1", "1e3", "~", "- a", "a: b", "#", "a #b", "a\nb", "\n", " a\nb", "a\n"]
@@ -24,6 +25,19 @@ DOCUMENTS: Any = st.recursive(
 def test_both_forms_are_read_as_what_was_written(document: object) -> None:
     assert json.loads(to_json(document)) == document
     assert yaml.safe_load(to_yaml(document)) == document
+
+
+@given(st.dictionaries(TEXTS, DOCUMENTS, max_size=4))
+def test_compact_json_is_read_as_what_was_written(document: dict[str, object]) -> None:
+    assert json.loads(b"".join(compact_json(copy.deepcopy(document)))) == document
+
+
+def test_compact_json_takes_a_document_apart_piece_by_piece() -> None:
+    paths = {f"/{number}": {"get": {"tags": [1, 2]}} for number in range(1000)}
+    document: dict[str, object] = {"paths": paths, "components": {"schemas": dict(paths)}}
+    assert max(map(len, compact_json(document))) < 50
+    assert not document
+    assert not paths
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\n\n  b\n", "a\n\n", "\n a", "a \nb", "\ta\n"])

@@ -1,0 +1,11 @@
+"""The settings of the rules that request messages are checked against."""
+
+from enum import StrEnum
+
+
+class Validation(StrEnum):
+    """The rules that a request message must obey before it is sent to its back end."""
+
+    OFF = "off"
+    PROTOVALIDATE = "protovalidate"
+    ALL = "protovalidate+field_behavior"
