@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.hashing import HashBalanceFactor, HashSources, RingSize
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.outliers import OutlierOptions
 from gateway.config.retries import Retries, RetryPolicy
@@ -52,6 +53,7 @@ class Balance(StrEnum):
     PICK_FIRST = "pick_first"
     ROUND_ROBIN = "round_robin"
     LEAST_REQUEST = "least_request"
+    RING_HASH = "ring_hash"
 
 
 class Family(StrEnum):
@@ -78,8 +80,8 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("balance", "dns", "drain_s", "health", "outlier", "panic_percent", "retries", "retry_policy"),
-    "targets",
+    *("balance", "dns", "drain_s", "hash", "hash_balance_factor", "health", "max_ring_size"),
+    *("outlier", "panic_percent", "retries", "retry_policy", "targets"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -93,8 +95,16 @@ class Upstream(Section):
     targets: tuple[TargetOptions, ...] = ()
     """The endpoints, in place of `target`; for `http2`."""
     balance: Balance | None = None
-    """The choice between endpoints: pick_first, round_robin, or least_request; unset for
+    """The choice between endpoints: pick_first, round_robin, least_request, or ring_hash; unset for
     round_robin; for `http2`."""
+    hash: HashSources = ()
+    """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
+    `http2`."""
+    hash_balance_factor: HashBalanceFactor | None = None
+    """With `ring_hash`, the percentage of the mean number of calls under way above which an
+    endpoint gets no more, 100 or more; unset for no limit; for `http2`."""
+    max_ring_size: RingSize = 4096
+    """With `ring_hash`, the largest number of points on the ring; for `http2`."""
     dns: DnsOptions = DnsOptions()
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
@@ -161,9 +171,21 @@ class Upstream(Section):
             check_target(self.target)
         if self.retry_policy is not None and self.retries is Retries.OFF:
             raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
+        self._check_hash()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")
             if address in addresses[:number]:
                 raise ValueError(f"targets[{number}].address: {address} is there twice")
         return self
+
+    def _check_hash(self) -> None:
+        if self.balance is Balance.RING_HASH:
+            if not self.hash:
+                raise ValueError(
+                    "hash: expected with balance: ring_hash, such as {by: header, name: x-tenant}"
+                )
+            return
+        for name in ("hash", "hash_balance_factor", "max_ring_size"):
+            if name in self.model_fields_set:
+                raise ValueError(f"{name}: has no effect without balance: ring_hash")

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.pickers import Picker, Policy
+from gateway.upstream.pickers import KeyedPicker, Picker, Policy
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -103,10 +103,15 @@ class Endpoints:
         policy: Policy,
         drain_s: float,
         panic_percent: int = 50,
+        *,
+        waits_for_connecting: bool = False,
     ) -> None:
+        """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
+        first time take calls too, so that calls with one key do not change endpoints meanwhile."""
         self._name = name
         self._panic_percent = panic_percent
         self._panics = False
+        self._waits_for_connecting = waits_for_connecting
         self._open = open_channel
         self._policy = policy
         self._drain_s = drain_s
@@ -134,12 +139,22 @@ class Endpoints:
         """The member for the next call; None if there is none."""
         return None if self._picker is None else self._usable[self._picker.pick()]
 
-    def another(self, tried: Sequence[Member]) -> Member | None:
+    def pick_for(self, key: int) -> Member | None:
+        """The member for a call with this key; None if there is none. Needs a `KeyedPicker`."""
+        if self._picker is None:
+            return None
+        return self._usable[cast("KeyedPicker", self._picker).pick_for(key)]
+
+    def another(self, tried: Sequence[Member], key: int | None = None) -> Member | None:
         """A member that was not tried, connected if possible; None if all were."""
+        if key is not None and self._picker is not None:
+            indices = {index for index, one in enumerate(self._usable) if one in tried}
+            if len(indices) < len(self._usable):
+                return self._usable[cast("KeyedPicker", self._picker).pick_for(key, indices)]
         untried = [one for one in self._members.values() if one not in tried]
         if not untried:
             return None
-        best, _ = _usable(untried, self._panic_percent)
+        best, _ = _usable(untried, self._panic_percent, self._waits_for_connecting)
         return best[self._policy(best).pick()]
 
     def start(self) -> None:
@@ -235,7 +250,7 @@ class Endpoints:
             return
         if len(members) > 1:
             self.connect()
-        usable, panics = _usable(members, self._panic_percent)
+        usable, panics = _usable(members, self._panic_percent, self._waits_for_connecting)
         if panics is not self._panics:
             self._panics = panics
             self._say_panic()
@@ -263,8 +278,14 @@ class Endpoints:
         logger.info("upstream %s %s: %s", self._name, text, endpoint, extra=extra)
 
 
-def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member], bool]:
+def _usable(
+    members: Sequence[Member],
+    panic_percent: int,
+    waits_for_connecting: bool,  # noqa: FBT001 - as the setting is kept
+) -> tuple[list[Member], bool]:
     """The connected members; else those that may be soon; else those left out; else all.
+
+    With `waits_for_connecting`, those that may be connected soon count as connected (gRFC A42).
 
     The second result is true in a panic: so many members are left out or cannot be reached that the
     others would be overloaded, so those left out take calls too (Envoy's panic threshold).
@@ -278,6 +299,9 @@ def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member]
     if left_out and 100 * len(ready + hopeful) < panic_percent * len(members):
         able = {*ready, *left_out}
         return [one for one in members if one in able], True
+    if waits_for_connecting and ready and hopeful:
+        able = {*ready, *hopeful}
+        return [one for one in members if one in able], False
     return ready or hopeful or left_out or list(members), False
 
 

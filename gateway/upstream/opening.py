@@ -1,19 +1,22 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
+from functools import partial
 from random import Random
 
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.call_keys import KeyOf, key_of
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.health import CheckedChannel
-from gateway.upstream.pickers import policy_of
+from gateway.upstream.pickers import Policy, policy_of
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Retrying
+from gateway.upstream.ring import RingHash
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
@@ -24,7 +27,10 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     """
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
     balance = upstream.balance or Balance.ROUND_ROBIN
-    policy = balancing.policies.get(name) or policy_of(balance, random)
+    keys: KeyOf | None = None
+    if balance is Balance.RING_HASH and name not in balancing.policies:
+        keys = key_of(upstream.hash, random)
+    policy = balancing.policies.get(name) or _policy(upstream, balance, random)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
@@ -38,7 +44,14 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         return channel if ejector is None else ejector.watched(endpoint, channel)
 
-    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
+    endpoints = Endpoints(
+        name,
+        open_channel,
+        policy,
+        upstream.drain_s,
+        upstream.panic_percent,
+        waits_for_connecting=keys is not None,
+    )
     resolver = balancing.resolvers.get(name)
     # `pick_first` needs one address: its name is resolved whenever a connection is opened.
     if resolver is None and named.is_name and not known and balance is not Balance.PICK_FIRST:
@@ -52,7 +65,16 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     if upstream.retries is Retries.SAFE:
         here = upstream.retry_policy is not None
         retrying = Retrying(upstream.retry_policy or RetryPolicy(), random, here=here)
-    return Balanced(name, endpoints, refresh, retrying=retrying)
+    balanced = Balanced(name, endpoints, refresh, retrying=retrying)
+    balanced.key_of = keys
+    return balanced
+
+
+def _policy(upstream: Upstream, balance: Balance, random: Random) -> Policy:
+    if balance is Balance.RING_HASH:
+        size, factor = upstream.max_ring_size, upstream.hash_balance_factor
+        return partial(RingHash, random=random, ring_size=size, balance_factor=factor)
+    return policy_of(balance, random)
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:

@@ -1,7 +1,7 @@
 """The choice of an endpoint for each call: pure, with the random source as an argument."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from random import Random
 from typing import Protocol
 
@@ -28,6 +28,15 @@ class Picker(Protocol):
 
     def pick(self) -> int:
         """The index of the candidate for the next call. It must not wait."""
+        ...
+
+
+class KeyedPicker(Picker, Protocol):
+    """A picker that can choose by the key of a call."""
+
+    def pick_for(self, key: int, tried: Container[int] = ()) -> int:
+        """The index of the candidate for a call with this key, of 64 bits; of one that is not in
+        `tried`, unless all are. It must not wait."""
         ...
 
 
