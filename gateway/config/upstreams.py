@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.hashing import HashBalanceFactor, HashSources, RingSize
 from gateway.config.health_checks import HealthCheckOptions
+from gateway.config.load_reports import LoadReportOptions
 from gateway.config.outliers import OutlierOptions
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
@@ -54,6 +55,7 @@ class Balance(StrEnum):
     ROUND_ROBIN = "round_robin"
     LEAST_REQUEST = "least_request"
     RING_HASH = "ring_hash"
+    WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
 
 
 class Family(StrEnum):
@@ -82,6 +84,7 @@ class DnsOptions(Section):
 _HTTP2_ONLY = (
     *("balance", "dns", "drain_s", "hash", "hash_balance_factor", "health", "max_ring_size"),
     *("outlier", "panic_percent", "retries", "retry_policy", "targets"),
+    "weighted_round_robin",
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -95,8 +98,9 @@ class Upstream(Section):
     targets: tuple[TargetOptions, ...] = ()
     """The endpoints, in place of `target`; for `http2`."""
     balance: Balance | None = None
-    """The choice between endpoints: pick_first, round_robin, least_request, or ring_hash; unset for
-    round_robin; for `http2`."""
+    """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
+    or ring_hash; unset for round_robin; for `http2`."""
+    weighted_round_robin: LoadReportOptions = LoadReportOptions()
     hash: HashSources = ()
     """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
     `http2`."""
@@ -171,7 +175,7 @@ class Upstream(Section):
             check_target(self.target)
         if self.retry_policy is not None and self.retries is Retries.OFF:
             raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
-        self._check_hash()
+        self._check_balance()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")
@@ -179,7 +183,14 @@ class Upstream(Section):
                 raise ValueError(f"targets[{number}].address: {address} is there twice")
         return self
 
-    def _check_hash(self) -> None:
+    def _check_balance(self) -> None:
+        if (
+            "weighted_round_robin" in self.model_fields_set
+            and self.balance is not Balance.WEIGHTED_ROUND_ROBIN
+        ):
+            raise ValueError(
+                "weighted_round_robin: has no effect without balance: weighted_round_robin"
+            )
         if self.balance is Balance.RING_HASH:
             if not self.hash:
                 raise ValueError(

@@ -14,6 +14,7 @@ from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import EndpointChannel, Endpoints
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.pickers import Policy, policy_of
+from gateway.upstream.reporting import Reports
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Retrying
 from gateway.upstream.ring import RingHash
@@ -30,7 +31,10 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     keys: KeyOf | None = None
     if balance is Balance.RING_HASH and name not in balancing.policies:
         keys = key_of(upstream.hash, random)
-    policy = balancing.policies.get(name) or _policy(upstream, balance, random)
+    reports: Reports | None = None
+    if balance is Balance.WEIGHTED_ROUND_ROBIN and name not in balancing.policies:
+        reports = Reports(name, upstream.weighted_round_robin, random)
+    policy = balancing.policies.get(name) or _policy(upstream, balance, random, reports)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
@@ -42,7 +46,9 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
         channel: EndpointChannel = Http2Channel(name, upstream, address)
         if upstream.health is not None:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
-        return channel if ejector is None else ejector.watched(endpoint, channel)
+        if ejector is not None:
+            channel = ejector.watched(endpoint, channel)
+        return channel if reports is None else reports.reported(endpoint, channel)
 
     endpoints = Endpoints(
         name,
@@ -70,7 +76,11 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> Balanced:
     return balanced
 
 
-def _policy(upstream: Upstream, balance: Balance, random: Random) -> Policy:
+def _policy(
+    upstream: Upstream, balance: Balance, random: Random, reports: Reports | None
+) -> Policy:
+    if reports is not None:
+        return reports.loads.picker
     if balance is Balance.RING_HASH:
         size, factor = upstream.max_ring_size, upstream.hash_balance_factor
         return partial(RingHash, random=random, ring_size=size, balance_factor=factor)

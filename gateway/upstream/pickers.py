@@ -76,21 +76,27 @@ class WeightedRoundRobin:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], random: Random, *, by_load: bool = False
+        self,
+        candidates: Sequence[Candidate],
+        random: Random,
+        *,
+        by_load: bool = False,
+        weights: Sequence[float] = (),
     ) -> None:
+        """Takes the weights of the endpoints, or `weights`, one for each candidate."""
         self._candidates = candidates
         self._by_load = by_load
+        self._weights = weights or [float(one.endpoint.weight) for one in candidates]
         self._deadlines = [
-            (random.random() / one.endpoint.weight, index) for index, one in enumerate(candidates)
+            (random.random() / weight, index) for index, weight in enumerate(self._weights)
         ]
         heapq.heapify(self._deadlines)
 
     def pick(self) -> int:
         """The index of the candidate for the next call."""
         deadline, index = self._deadlines[0]
-        candidate = self._candidates[index]
-        load = 1 + candidate.in_flight if self._by_load else 1
-        heapq.heapreplace(self._deadlines, (deadline + load / candidate.endpoint.weight, index))
+        load = 1 + self._candidates[index].in_flight if self._by_load else 1
+        heapq.heapreplace(self._deadlines, (deadline + load / self._weights[index], index))
         return index
 
 
