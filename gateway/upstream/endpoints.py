@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol, cast
 
 from gateway.call import CallHead, Metadata, Reply
@@ -11,6 +12,7 @@ from gateway.schema.catalog import Method
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.levels import Levels, shares
 from gateway.upstream.pickers import KeyedPicker, Picker, Policy
 
 logger = logging.getLogger("gateway.upstream")
@@ -89,6 +91,9 @@ class Member:
         return self.channel.in_flight
 
 
+_Level = tuple[int, list[Member]]
+"""The percentage of calls for the members of one priority, and those that take them."""
+
 Open = Callable[[Endpoint], EndpointChannel]
 """Opens the channel to an endpoint; raises ValueError if its address is none."""
 
@@ -118,8 +123,10 @@ class Endpoints:
         self._members: dict[tuple[str, ...], Member] = {}
         self._draining: dict[asyncio.Task[None], Member] = {}
         self._usable: list[Member] = []
-        self._made_of: list[tuple[Member, int]] = []
+        self._made_of: list[tuple[int, Member, int]] = []
+        self._shares: list[tuple[int, int]] = []
         self._picker: Picker | None = None
+        self._random = Random()  # noqa: S311 - the choice of an endpoint is no secret
         self._started = False
         self._unresolved = ""
         self.only: Member | None = None
@@ -154,7 +161,10 @@ class Endpoints:
         untried = [one for one in self._members.values() if one not in tried]
         if not untried:
             return None
-        best, _ = _usable(untried, self._panic_percent, self._waits_for_connecting)
+        able = [one for one in untried if one.channel.state is State.READY] or untried
+        highest = min([one.endpoint.priority for one in able])
+        level = [one for one in able if one.endpoint.priority == highest]
+        best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
         return best[self._policy(best).pick()]
 
     def start(self) -> None:
@@ -250,14 +260,59 @@ class Endpoints:
             return
         if len(members) > 1:
             self.connect()
-        usable, panics = _usable(members, self._panic_percent, self._waits_for_connecting)
+        levels, panics = self._levels(members)
         if panics is not self._panics:
             self._panics = panics
             self._say_panic()
-        made_of = [(one, one.endpoint.weight) for one in usable]
+        made_of = [(share, one, one.endpoint.weight) for share, level in levels for one in level]
         if made_of != self._made_of:  # an equal answer must not begin the round again
-            self._usable, self._made_of = usable, made_of
-            self._picker = self._policy(usable) if usable else None
+            self._usable, self._made_of = [one for _, one, _ in made_of], made_of
+            self._picker = self._picker_of(levels)
+
+    def _picker_of(self, levels: Sequence[_Level]) -> Picker | None:
+        pickers = [(share, self._policy(level)) for share, level in levels]
+        if len(pickers) > 1:
+            return Levels(pickers, [len(level) for _, level in levels], self._random)
+        return pickers[0][1] if pickers else None
+
+    def _levels(self, members: Sequence[Member]) -> tuple[list[_Level], bool]:
+        """The members that take calls, by their priorities; and True in a panic.
+
+        While all levels together can take the calls, none panics (Envoy, "Panic threshold").
+        """
+        waits = self._waits_for_connecting
+        groups: dict[int, list[Member]] = {}
+        for one in members:
+            groups.setdefault(one.endpoint.priority, []).append(one)
+        percents = [_usable_percent(groups[priority]) for priority in sorted(groups)]
+        found, total = shares(percents) if len(groups) > 1 else ([], 0)
+        if not total:
+            usable, panics = _usable(members, self._panic_percent, waits)
+            return ([(100, usable)] if usable else []), panics
+        panic_percent = self._panic_percent if total < 100 else 0
+        levels: list[_Level] = []
+        is_panic = False
+        for share, priority in zip(found, sorted(groups), strict=True):
+            if share:
+                usable, panics = _usable(groups[priority], panic_percent, waits)
+                levels.append((share, usable))
+                is_panic = is_panic or panics
+        self._say_shares(list(zip(sorted(groups), found, strict=True)))
+        return levels, is_panic
+
+    def _say_shares(self, found: list[tuple[int, int]]) -> None:
+        if found == self._shares:
+            return
+        is_news = bool(self._shares) or found[0][1] < 100
+        self._shares = found
+        if is_news:
+            logger.log(
+                logging.INFO if found[0][1] == 100 else logging.WARNING,
+                "upstream %s: calls now go to the endpoints of %s",
+                self._name,
+                ", ".join(f"priority {one}: {share} %" for one, share in found),
+                extra=about("gateway.upstream.priorities", gateway__upstream=self._name),
+            )
 
     def _say_panic(self) -> None:
         if self._panics:
@@ -276,6 +331,12 @@ class Endpoints:
     def _say(self, event: str, text: str, endpoint: Endpoint) -> None:
         extra = about(event, gateway__upstream=self._name, server__address=str(endpoint))
         logger.info("upstream %s %s: %s", self._name, text, endpoint, extra=extra)
+
+
+def _usable_percent(members: Sequence[Member]) -> float:
+    """The percentage that is connected or may be soon: calls wait for those (gRFC A56)."""
+    able = (State.READY, State.IDLE, State.CONNECTING)
+    return 100 * sum([one.channel.state in able for one in members]) / len(members)
 
 
 def _usable(

@@ -90,4 +90,4 @@ def _policy(
 def _fixed(upstream: Upstream) -> list[Endpoint]:
     if upstream.target is not None:
         return [Endpoint((upstream.target.removeprefix("dns:///"),))]
-    return [Endpoint((one.address,), one.weight) for one in upstream.targets]
+    return [Endpoint((one.address,), one.weight, one.priority) for one in upstream.targets]
