@@ -2,11 +2,15 @@
 
 import heapq
 from collections.abc import Callable, Container, Sequence
+from itertools import permutations
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.config.upstreams import Balance
 from gateway.upstream.endpoint import Endpoint
+
+_MOST_IN_PAIRS: Final = 8
+"""The most candidates whose pairs are kept: each retry makes a picker too."""
 
 
 class Candidate(Protocol):
@@ -111,18 +115,24 @@ class LeastRequest:
         self._candidates = candidates
         self._random = random.random
         self._others = len(candidates) - 1
-        self._pairs = len(candidates) * self._others
+        self._pair_count = len(candidates) * self._others
+        # Made now, so that a pick does not calculate them.
+        self._pairs: list[tuple[int, int]] = []
+        if len(candidates) <= _MOST_IN_PAIRS:
+            self._pairs = list(permutations(range(len(candidates)), 2))
 
     def pick(self) -> int:
         """The index of the candidate for the next call."""
-        if not self._others:
-            return 0
         # One random number chooses an ordered pair of different indices.
-        drawn = int(self._random() * self._pairs)
-        one = drawn // self._others
-        other = drawn % self._others
-        if other >= one:
-            other += 1
+        drawn = int(self._random() * self._pair_count)
+        if self._pairs:
+            one, other = self._pairs[drawn]
+        elif self._others:
+            one, other = drawn // self._others, drawn % self._others
+            if other >= one:
+                other += 1
+        else:
+            return 0
         candidates = self._candidates
         return other if candidates[other].in_flight < candidates[one].in_flight else one
 
