@@ -42,6 +42,9 @@ class TargetOptions(Section):
     """`host:port`, or `unix:/path`."""
     weight: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Its share of the calls, in proportion to the weights of the others."""
+    priority: Annotated[int, Field(ge=0, le=127)] = 0
+    """Endpoints with a higher number get calls only as far as those with lower numbers cannot take
+    them."""
 
 
 def check_target(target: str, setting: str = "target") -> None:

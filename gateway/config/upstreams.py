@@ -6,7 +6,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.hashing import HashBalanceFactor, HashSources, RingSize
 from gateway.config.health_checks import HealthCheckOptions
+from gateway.config.load_reports import LoadReportOptions
 from gateway.config.outliers import OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
@@ -53,6 +55,8 @@ class Balance(StrEnum):
     PICK_FIRST = "pick_first"
     ROUND_ROBIN = "round_robin"
     LEAST_REQUEST = "least_request"
+    RING_HASH = "ring_hash"
+    WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
 
 
 class Family(StrEnum):
@@ -79,9 +83,10 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "health"),
-    *("max_requests", "outlier"),
+    *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
+    *("hash_balance_factor", "health", "max_requests", "max_ring_size", "outlier"),
     *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
+    "weighted_round_robin",
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -95,8 +100,17 @@ class Upstream(Section):
     targets: tuple[TargetOptions, ...] = ()
     """The endpoints, in place of `target`; for `http2`."""
     balance: Balance | None = None
-    """The choice between endpoints: pick_first, round_robin, or least_request; unset for
-    round_robin; for `http2`."""
+    """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
+    or ring_hash; unset for round_robin; for `http2`."""
+    weighted_round_robin: LoadReportOptions = LoadReportOptions()
+    hash: HashSources = ()
+    """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
+    `http2`."""
+    hash_balance_factor: HashBalanceFactor | None = None
+    """With `ring_hash`, the percentage of the mean number of calls under way above which an
+    endpoint gets no more, 100 or more; unset for no limit; for `http2`."""
+    max_ring_size: RingSize = 4096
+    """With `ring_hash`, the largest number of points on the ring; for `http2`."""
     dns: DnsOptions = DnsOptions()
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
@@ -182,9 +196,28 @@ class Upstream(Section):
             raise ValueError(
                 "retry_throttling: has no effect with retries: off; remove one of them"
             )
+        self._check_balance()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")
             if address in addresses[:number]:
                 raise ValueError(f"targets[{number}].address: {address} is there twice")
         return self
+
+    def _check_balance(self) -> None:
+        if (
+            "weighted_round_robin" in self.model_fields_set
+            and self.balance is not Balance.WEIGHTED_ROUND_ROBIN
+        ):
+            raise ValueError(
+                "weighted_round_robin: has no effect without balance: weighted_round_robin"
+            )
+        if self.balance is Balance.RING_HASH:
+            if not self.hash:
+                raise ValueError(
+                    "hash: expected with balance: ring_hash, such as {by: header, name: x-tenant}"
+                )
+            return
+        for name in ("hash", "hash_balance_factor", "max_ring_size"):
+            if name in self.model_fields_set:
+                raise ValueError(f"{name}: has no effect without balance: ring_hash")

@@ -66,6 +66,8 @@ NOT_HEADERS: Final = HOP_BY_HOP | {
     "content-length",
     "content-type",
     "date",
+    # The load of a back end, for its gRPC clients (gRFC A51).
+    "endpoint-load-metrics-bin",
     "grpc-*",
     "server",
     "x-http-code",

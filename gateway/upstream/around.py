@@ -1,12 +1,17 @@
 """A channel around another one: passes everything on, for subclasses that add to it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from types import TracebackType
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
+from gateway.status import StatusError
 from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import State
-from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.interfaces import EndpointChannel
+
+Trailers = Sequence[tuple[str, str | bytes]]
 
 
 class Around:
@@ -58,3 +63,69 @@ class Around:
         """Reports that `state` may have changed."""
         if self._told is not None:
             self._told()
+
+
+class AroundWithEnds(Around):
+    """A channel around another one that sees the trailers of each call."""
+
+    @abstractmethod
+    def ended(self, trailers: Trailers) -> None:
+        """Takes the trailers of a call that has ended, well or not; it must not wait or raise."""
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Reply:
+        """Calls `method` once, and `ended` at its end; see `EndpointChannel.call`."""
+        try:
+            reply = await super().call(method, request, metadata, timeout_s)
+        except StatusError as error:
+            self.ended(error.trailers)
+            raise
+        if reply.messages is None:
+            self.ended(reply.trailers)
+        else:
+            reply.messages = _Ending(reply.messages, reply.trailers, self.ended)
+        return reply
+
+
+class _Ending(AsyncGenerator[bytes]):
+    """The messages of a reply; the end of the last is told with the trailers."""
+
+    def __init__(
+        self,
+        messages: AsyncGenerator[bytes],
+        trailers: Trailers,
+        ended: Callable[[Trailers], None],
+    ) -> None:
+        self._messages = messages
+        self._trailers = trailers
+        self._ended = ended
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        """The next message."""
+        try:
+            return await anext(self._messages)
+        except StopAsyncIteration:
+            self._ended(self._trailers)
+            raise
+        except StatusError as error:
+            self._ended(error.trailers)
+            raise
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Ends the call and raises."""
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended."""
+        await self._messages.aclose()

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import Call, CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import may_repeat
 from gateway.status import StatusError
@@ -27,7 +27,8 @@ from gateway.upstream.channels.failures import (
     unreachable,
 )
 from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
-from gateway.upstream.endpoints import EndpointReport, Endpoints, Member
+from gateway.upstream.endpoints import Endpoints, Member
+from gateway.upstream.interfaces import EndpointReport
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
 
@@ -64,6 +65,8 @@ class Balanced:
         self._clock = clock
         self._is_closed = False
         self._may_repeat: dict[Method, bool] = {}
+        self.key_of: Callable[[Call], int] | None = None
+        """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
         if refresh is not None:
             endpoints.on_loss = refresh.ask_soon
 
@@ -76,12 +79,17 @@ class Balanced:
         request: bytes | AsyncGenerator[bytes],
         metadata: Metadata | CallHead,
         timeout_s: float | None,
+        key: int | None = None,
     ) -> Reply:
-        """Calls `method` on one endpoint, or on others if no back end processes it there."""
+        """Calls `method` on one endpoint, or on others if no back end processes it there.
+
+        `key` chooses the endpoint if `key_of` is set.
+        """
         started_s = self._clock()
-        member = self._endpoints.only or self._endpoints.pick()
+        endpoints = self._endpoints
+        member = endpoints.only or (endpoints.pick() if key is None else endpoints.pick_for(key))
         if member is None:
-            member = await self._first_member(timeout_s)
+            member = await self._first_member(timeout_s, key)
             if timeout_s is not None:
                 timeout_s -= self._clock() - started_s
                 started_s = self._clock()
@@ -94,7 +102,7 @@ class Balanced:
                 raise
             first = failure
         until_s = None if timeout_s is None else started_s + timeout_s
-        return await self._call_again(method, request, metadata, until_s, first, member)
+        return await self._call_again(method, request, metadata, until_s, first, member, key)
 
     async def connect(self, timeout_s: float) -> Endpoints:
         """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
@@ -115,7 +123,12 @@ class Balanced:
             await self._refresh.close()
         await self._endpoints.close(grace_s)
 
-    async def _first_member(self, timeout_s: float | None) -> Member:
+    def _pick(self, key: int | None) -> Member | None:
+        """The member for a call, also if there is only one."""
+        endpoints = self._endpoints
+        return endpoints.only or (endpoints.pick() if key is None else endpoints.pick_for(key))
+
+    async def _first_member(self, timeout_s: float | None, key: int | None) -> Member:
         """A member, after the first lookup; a later call without any fails at once."""
         if self._is_closed:
             raise unreachable(self._name)
@@ -124,7 +137,7 @@ class Balanced:
             if not await self._refresh.first(timeout_s):
                 raise late_before_sending()
         self._endpoints.start()
-        member = self._endpoints.pick()
+        member = self._pick(key)
         if member is None:
             raise no_addresses(self._name)
         return member
@@ -137,15 +150,16 @@ class Balanced:
         until_s: float | None,
         failure: StatusError,
         member: Member,
+        key: int | None,
     ) -> Reply:
         tried, attempts = [member], 1
         seen: StatusError | None = None
-        retry = Retry()
+        retry = Retry(key)
         retrying = self._retrying_of(method)
         try:
             while True:
                 if isinstance(failure, Unprocessed):
-                    next_member = self._after_unprocessed(failure, attempts, tried)
+                    next_member = self._after_unprocessed(failure, attempts, tried, key)
                     if not isinstance(request, bytes):
                         if failure.request is None:
                             break
@@ -200,9 +214,9 @@ class Balanced:
         A lost connection is no sign of too much load, so its repeats need no budget: otherwise the
         death of one server, with all calls on it, would be seen by clients.
         """
-        member = self._endpoints.another(tried)
+        member = self._endpoints.another(tried, retry.key)
         if member is None and retrying.here:
-            member = self._endpoints.only or self._endpoints.pick()
+            member = self._pick(retry.key)
         pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
         if member is None or pause_s is None:
             return None
@@ -232,7 +246,7 @@ class Balanced:
         return member
 
     def _after_unprocessed(
-        self, failure: Unprocessed, attempts: int, tried: Sequence[Member]
+        self, failure: Unprocessed, attempts: int, tried: Sequence[Member], key: int | None
     ) -> Member | None:
         """The member for a call that none has processed; None to give up.
 
@@ -243,9 +257,9 @@ class Balanced:
             return None
         if failure.progress is Progress.REFUSED and attempts >= MAX_ATTEMPTS:
             return None
-        member = self._endpoints.another(tried)
+        member = self._endpoints.another(tried, key)
         if member is None and failure.may_repeat_here and attempts < MAX_ATTEMPTS:
-            member = self._endpoints.only or self._endpoints.pick()
+            member = self._pick(key)
         return member
 
     def _is_safe(self, method: Method) -> bool:
@@ -258,9 +272,11 @@ class Balanced:
 class Retry:
     """The repeats of one call."""
 
-    __slots__ = ("is_in_budget", "pushed", "repeats")
+    __slots__ = ("is_in_budget", "key", "pushed", "repeats")
 
-    def __init__(self) -> None:
+    def __init__(self, key: int | None) -> None:
+        self.key = key
+        """The key of the call, if its endpoint is chosen by one."""
         self.repeats = 0
         """The attempts that a back end has seen, without the last."""
         self.pushed = 0

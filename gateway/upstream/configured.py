@@ -15,7 +15,7 @@ from gateway.files import read_file
 from gateway.schema.catalog import Method
 from gateway.status import Code, StartUpError, StatusError
 from gateway.upstream.channels.failures import Progress, Unprocessed
-from gateway.upstream.endpoints import UpstreamChannel
+from gateway.upstream.interfaces import UpstreamChannel
 
 __all__ = ["ConfiguredChannel", "ServiceConfig", "ServiceConfigError", "load_service_config"]
 
@@ -63,6 +63,7 @@ class ConfiguredChannel:
         self._channel = channel
         self._config = config
         self._known: dict[Method, MethodConfig | None] = {}
+        self.key_of = channel.key_of
         self.connect = channel.connect
         self.report = channel.report
         self.close = channel.close
@@ -73,21 +74,22 @@ class ConfiguredChannel:
         request: bytes | AsyncGenerator[bytes],
         metadata: Metadata | CallHead,
         timeout_s: float | None,
+        key: int | None = None,
     ) -> Reply:
         """Calls `method` within its limits of time and size; see `Channel.call`."""
         if method not in self._known:
             self._known[method] = self._config.of(method.service, method.name)
         rule = self._known[method]
         if rule is None:
-            return await self._channel.call(method, request, metadata, timeout_s)
+            return await self._channel.call(method, request, metadata, timeout_s, key)
         if rule.timeout_s is not None:
             timeout_s = rule.timeout_s if timeout_s is None else min(timeout_s, rule.timeout_s)
         if rule.most_request_bytes is not None:
             request = _within(request, rule.most_request_bytes)
         if rule.wait_for_ready and isinstance(request, bytes):
-            reply = await self._when_ready(method, request, metadata, timeout_s)
+            reply = await self._when_ready(method, request, metadata, timeout_s, key)
         else:
-            reply = await self._channel.call(method, request, metadata, timeout_s)
+            reply = await self._channel.call(method, request, metadata, timeout_s, key)
         most = rule.most_reply_bytes
         if most is not None:
             if reply.messages is not None:
@@ -97,14 +99,19 @@ class ConfiguredChannel:
         return reply
 
     async def _when_ready(
-        self, method: Method, request: bytes, metadata: Metadata | CallHead, timeout_s: float | None
+        self,
+        method: Method,
+        request: bytes,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+        key: int | None,
     ) -> Reply:
         """Calls `method`, again and again while no connection is possible ("wait for ready")."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = None if until_s is None else until_s - time.monotonic()
             try:
-                return await self._channel.call(method, request, metadata, left_s)
+                return await self._channel.call(method, request, metadata, left_s, key)
             except Unprocessed as failure:
                 # With details, it is an upstream that has too many calls: waiting adds to them.
                 is_down = failure.code is Code.UNAVAILABLE and not failure.details

@@ -19,8 +19,8 @@ from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import ConnectionLost, HeldRequest, Unprocessed
 from gateway.upstream.channels.status_details import BackendError
 from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.endpoints import EndpointChannel
 from gateway.upstream.health import CheckedChannel
+from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
 
 logger = logging.getLogger("gateway.upstream")

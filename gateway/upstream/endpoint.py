@@ -15,6 +15,8 @@ class Endpoint:
     (gRFC A61), and the first that answers is used."""
     weight: int = 1
     """Its share of the calls, in proportion to the weights of the others; at least 1."""
+    priority: int = 0
+    """Its level: those with higher numbers get only calls that lower ones cannot take."""
 
     def __str__(self) -> str:
         return self.addresses[0]

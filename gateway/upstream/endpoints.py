@@ -2,103 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import cast
 
-from gateway.call import CallHead, Metadata, Reply
-from gateway.schema.catalog import Method
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.pickers import Picker, Policy
+from gateway.upstream.interfaces import EndpointChannel, EndpointReport
+from gateway.upstream.levels import Levels, shares
+from gateway.upstream.pickers import KeyedPicker, Picker, Policy
 
 logger = logging.getLogger("gateway.upstream")
-
-
-class EndpointChannel(Protocol):
-    """A channel that makes one attempt at one endpoint, and knows its state."""
-
-    def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once, also with a streaming request of another attempt; see `Channel`."""
-        ...
-
-    async def close(self, grace_s: float = 0.0) -> None:
-        """Closes the channel; see `Channel.close`."""
-        ...
-
-    @property
-    def in_flight(self) -> int:
-        """The number of calls that have started and not ended."""
-        ...
-
-    @property
-    def state(self) -> State:
-        """The state of its connections."""
-        ...
-
-    @property
-    def failure(self) -> str:
-        """The reason why it takes no calls; empty if it does."""
-        ...
-
-    def keep_open(self) -> None:
-        """Connects now, and again whenever no connection is left, with back-off."""
-        ...
-
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointReport:
-    """One endpoint as `gateway upstreams` shows it."""
-
-    address: str
-    state: str
-    weight: int
-    in_flight: int
-    failure: str
-    """The reason why it takes no calls; empty if it does."""
-
-    @property
-    def is_settled(self) -> bool:
-        """True once it is connected, or a connection has failed."""
-        return self.state not in {State.IDLE, State.CONNECTING}
-
-
-@runtime_checkable
-class UpstreamChannel(Protocol):
-    """A `Channel` to an upstream, that knows its endpoints."""
-
-    def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once; see `Channel.call`."""
-        ...
-
-    async def connect(self, timeout_s: float) -> object:
-        """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
-        ...
-
-    def report(self) -> list[EndpointReport]:
-        """The endpoints as they are now; connects to nothing."""
-        ...
-
-    async def close(self, grace_s: float = 0.0) -> None:
-        """Closes the channel; see `Channel.close`."""
-        ...
 
 
 class Member:
@@ -116,6 +30,9 @@ class Member:
         return self.channel.in_flight
 
 
+_Level = tuple[int, list[Member]]
+"""The percentage of calls for the members of one priority, and those that take them."""
+
 Open = Callable[[Endpoint], EndpointChannel]
 """Opens the channel to an endpoint; raises ValueError if its address is none."""
 
@@ -130,18 +47,25 @@ class Endpoints:
         policy: Policy,
         drain_s: float,
         panic_percent: int = 50,
+        *,
+        waits_for_connecting: bool = False,
     ) -> None:
+        """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
+        first time take calls too, so that calls with one key do not change endpoints meanwhile."""
         self._name = name
         self._panic_percent = panic_percent
         self._panics = False
+        self._waits_for_connecting = waits_for_connecting
         self._open = open_channel
         self._policy = policy
         self._drain_s = drain_s
         self._members: dict[tuple[str, ...], Member] = {}
         self._draining: dict[asyncio.Task[None], Member] = {}
         self._usable: list[Member] = []
-        self._made_of: list[tuple[Member, int]] = []
+        self._made_of: list[tuple[int, Member, int]] = []
+        self._shares: list[tuple[int, int]] = []
         self._picker: Picker | None = None
+        self._random = Random()  # noqa: S311 - the choice of an endpoint is no secret
         self._started = False
         self._unresolved = ""
         self.only: Member | None = None
@@ -161,12 +85,25 @@ class Endpoints:
         """The member for the next call; None if there is none."""
         return None if self._picker is None else self._usable[self._picker.pick()]
 
-    def another(self, tried: Sequence[Member]) -> Member | None:
+    def pick_for(self, key: int) -> Member | None:
+        """The member for a call with this key; None if there is none. Needs a `KeyedPicker`."""
+        if self._picker is None:
+            return None
+        return self._usable[cast("KeyedPicker", self._picker).pick_for(key)]
+
+    def another(self, tried: Sequence[Member], key: int | None = None) -> Member | None:
         """A member that was not tried, connected if possible; None if all were."""
+        if key is not None and self._picker is not None:
+            indices = {index for index, one in enumerate(self._usable) if one in tried}
+            if len(indices) < len(self._usable):
+                return self._usable[cast("KeyedPicker", self._picker).pick_for(key, indices)]
         untried = [one for one in self._members.values() if one not in tried]
         if not untried:
             return None
-        best, _ = _usable(untried, self._panic_percent)
+        able = [one for one in untried if one.channel.state is State.READY] or untried
+        highest = min([one.endpoint.priority for one in able])
+        level = [one for one in able if one.endpoint.priority == highest]
+        best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
         return best[self._policy(best).pick()]
 
     def start(self) -> None:
@@ -262,14 +199,59 @@ class Endpoints:
             return
         if len(members) > 1:
             self.connect()
-        usable, panics = _usable(members, self._panic_percent)
+        levels, panics = self._levels(members)
         if panics is not self._panics:
             self._panics = panics
             self._say_panic()
-        made_of = [(one, one.endpoint.weight) for one in usable]
+        made_of = [(share, one, one.endpoint.weight) for share, level in levels for one in level]
         if made_of != self._made_of:  # an equal answer must not begin the round again
-            self._usable, self._made_of = usable, made_of
-            self._picker = self._policy(usable) if usable else None
+            self._usable, self._made_of = [one for _, one, _ in made_of], made_of
+            self._picker = self._picker_of(levels)
+
+    def _picker_of(self, levels: Sequence[_Level]) -> Picker | None:
+        pickers = [(share, self._policy(level)) for share, level in levels]
+        if len(pickers) > 1:
+            return Levels(pickers, [len(level) for _, level in levels], self._random)
+        return pickers[0][1] if pickers else None
+
+    def _levels(self, members: Sequence[Member]) -> tuple[list[_Level], bool]:
+        """The members that take calls, by their priorities; and True in a panic.
+
+        While all levels together can take the calls, none panics (Envoy, "Panic threshold").
+        """
+        waits = self._waits_for_connecting
+        groups: dict[int, list[Member]] = {}
+        for one in members:
+            groups.setdefault(one.endpoint.priority, []).append(one)
+        percents = [_usable_percent(groups[priority]) for priority in sorted(groups)]
+        found, total = shares(percents) if len(groups) > 1 else ([], 0)
+        if not total:
+            usable, panics = _usable(members, self._panic_percent, waits)
+            return ([(100, usable)] if usable else []), panics
+        panic_percent = self._panic_percent if total < 100 else 0
+        levels: list[_Level] = []
+        is_panic = False
+        for share, priority in zip(found, sorted(groups), strict=True):
+            if share:
+                usable, panics = _usable(groups[priority], panic_percent, waits)
+                levels.append((share, usable))
+                is_panic = is_panic or panics
+        self._say_shares(list(zip(sorted(groups), found, strict=True)))
+        return levels, is_panic
+
+    def _say_shares(self, found: list[tuple[int, int]]) -> None:
+        if found == self._shares:
+            return
+        is_news = bool(self._shares) or found[0][1] < 100
+        self._shares = found
+        if is_news:
+            logger.log(
+                logging.INFO if found[0][1] == 100 else logging.WARNING,
+                "upstream %s: calls now go to the endpoints of %s",
+                self._name,
+                ", ".join(f"priority {one}: {share} %" for one, share in found),
+                extra=about("gateway.upstream.priorities", gateway__upstream=self._name),
+            )
 
     def _say_panic(self) -> None:
         if self._panics:
@@ -290,8 +272,20 @@ class Endpoints:
         logger.info("upstream %s %s: %s", self._name, text, endpoint, extra=extra)
 
 
-def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member], bool]:
+def _usable_percent(members: Sequence[Member]) -> float:
+    """The percentage that is connected or may be soon: calls wait for those (gRFC A56)."""
+    able = (State.READY, State.IDLE, State.CONNECTING)
+    return 100 * sum([one.channel.state in able for one in members]) / len(members)
+
+
+def _usable(
+    members: Sequence[Member],
+    panic_percent: int,
+    waits_for_connecting: bool,  # noqa: FBT001 - as the setting is kept
+) -> tuple[list[Member], bool]:
     """The connected members; else those that may be soon; else those left out; else all.
+
+    With `waits_for_connecting`, those that may be connected soon count as connected (gRFC A42).
 
     The second result is true in a panic: so many members are left out or cannot be reached that the
     others would be overloaded, so those left out take calls too (Envoy's panic threshold).
@@ -305,6 +299,9 @@ def _usable(members: Sequence[Member], panic_percent: int) -> tuple[list[Member]
     if left_out and 100 * len(ready + hopeful) < panic_percent * len(members):
         able = {*ready, *left_out}
         return [one for one in members if one in able], True
+    if waits_for_connecting and ready and hopeful:
+        able = {*ready, *hopeful}
+        return [one for one in members if one in able], False
     return ready or hopeful or left_out or list(members), False
 
 

@@ -19,7 +19,7 @@ from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.around import Around
 from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.interfaces import EndpointChannel
 
 logger = logging.getLogger("gateway.upstream")
 

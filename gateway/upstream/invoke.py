@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Handler, Reply
-from gateway.upstream.channels.channel import Channel
+from gateway.upstream.channels.channel import Channel, KeyedChannel
 from gateway.upstream.channels.status_details import deadline_exceeded
 
 Clock = Callable[[], float]
@@ -25,4 +25,19 @@ def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
         request = call.decoded if call.messages is None else call.messages
         return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
-    return send
+    if not isinstance(channel, KeyedChannel) or channel.key_of is None:
+        return send
+    keyed, key_of = channel, channel.key_of
+
+    # A function of its own: without keys, a call must not pay for the question.
+    def send_by_key(call: Call) -> Awaitable[Reply]:
+        timeout_s = None
+        if call.deadline is not None:
+            timeout_s = call.deadline.at_s - clock()
+            if timeout_s <= 0:
+                raise deadline_exceeded()
+        request = call.decoded if call.messages is None else call.messages
+        metadata = call.unread_metadata or call.metadata
+        return keyed.call(call.method, request, metadata, timeout_s, key_of(call))
+
+    return send_by_key

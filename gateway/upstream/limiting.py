@@ -13,8 +13,8 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import overloaded
-from gateway.upstream.endpoints import UpstreamChannel
 from gateway.upstream.gradient import Gradient
+from gateway.upstream.interfaces import UpstreamChannel
 
 __all__ = ["Gradient", "LimitedChannel"]
 
@@ -44,6 +44,7 @@ class LimitedChannel:
         self._clock = clock
         self._under_way = 0
         self._warn_at_s = clock()
+        self.key_of = channel.key_of
         self.connect = channel.connect
         self.report = channel.report
         self.close = channel.close
@@ -70,6 +71,7 @@ class LimitedChannel:
         request: bytes | AsyncGenerator[bytes],
         metadata: Metadata | CallHead,
         timeout_s: float | None,
+        key: int | None = None,
     ) -> Reply:
         """Calls `method`, below the limit; see `Channel.call`.
 
@@ -86,7 +88,7 @@ class LimitedChannel:
         started_s = self._clock()
         lasts = False
         try:
-            reply = await self._channel.call(method, request, metadata, timeout_s)
+            reply = await self._channel.call(method, request, metadata, timeout_s, key)
             if reply.messages is not None:
                 lasts = True
                 reply.messages = _Counted(reply.messages, self._end)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from gateway.config.retries import Retries, RetryPolicy
@@ -9,8 +10,9 @@ from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.call_keys import KeyOf, key_of
 from gateway.upstream.channels.http2 import Http2Channel
-from gateway.upstream.channels.http2.address import parse_target
+from gateway.upstream.channels.http2.address import Address, parse_target
 from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.configured import (
@@ -20,12 +22,15 @@ from gateway.upstream.configured import (
     load_service_config,
 )
 from gateway.upstream.ejecting import Ejector
-from gateway.upstream.endpoints import EndpointChannel, Endpoints, UpstreamChannel
+from gateway.upstream.endpoints import Endpoints
 from gateway.upstream.health import CheckedChannel
+from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
 from gateway.upstream.limiting import Gradient, LimitedChannel
-from gateway.upstream.pickers import policy_of
+from gateway.upstream.pickers import Policy, policy_of
+from gateway.upstream.reporting import Reports
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Retrying, Throttle
+from gateway.upstream.ring import RingHash
 from gateway.upstream.trying import TriedChannel
 
 
@@ -41,8 +46,7 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
         config = load_service_config(name, upstream.grpc_service_config)
         upstream = _with_service_config(name, upstream, config)
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
-    balance = upstream.balance or Balance.ROUND_ROBIN
-    policy = balancing.policies.get(name) or policy_of(balance, random)
+    policy, keys, reports = _picking(name, upstream, balancing, random)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
@@ -62,23 +66,40 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
+        if reports is not None:
+            channel = reports.reported(endpoint, channel)
         if per_try_s is None and throttle is None:
             return channel
         return TriedChannel(name, channel, per_try_s, throttle, retrying_of)
 
-    endpoints = Endpoints(name, open_channel, policy, upstream.drain_s, upstream.panic_percent)
-    resolver = balancing.resolvers.get(name)
-    # `pick_first` needs one address: its name is resolved whenever a connection is opened.
-    if resolver is None and named.is_name and not known and balance is not Balance.PICK_FIRST:
-        resolver = SystemResolver(named.host, named.port, upstream.dns.family)
+    endpoints = Endpoints(
+        name,
+        open_channel,
+        policy,
+        upstream.drain_s,
+        upstream.panic_percent,
+        waits_for_connecting=keys is not None,
+    )
+    resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = None
     if resolver is None:
         endpoints.replace(_fixed(upstream), quietly=True)
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
     balanced = Balanced(name, endpoints, refresh, retrying_of=retrying_of)
+    balanced.key_of = keys
     limited = _limited(name, upstream, balanced)
     return limited if config is None else ConfiguredChannel(limited, config)
+
+
+def _resolver_of(upstream: Upstream, named: Address) -> SystemResolver | None:
+    """The resolver of a name; None for addresses, and for `pick_first`.
+
+    `pick_first` needs one address: its name is resolved whenever a connection is opened.
+    """
+    if not named.is_name or upstream.targets or upstream.balance is Balance.PICK_FIRST:
+        return None
+    return SystemResolver(named.host, named.port, upstream.dns.family)
 
 
 def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -> Upstream:
@@ -152,7 +173,25 @@ def _limited(name: str, upstream: Upstream, channel: Balanced) -> UpstreamChanne
     return LimitedChannel(name, channel, upstream.max_requests, adaptive)
 
 
+def _picking(
+    name: str, upstream: Upstream, balancing: Balancing, random: Random
+) -> tuple[Policy, KeyOf | None, Reports | None]:
+    """The policy of an upstream, and the keys of calls and the load reports that it may need."""
+    own = balancing.policies.get(name)
+    if own is not None:
+        return own, None, None
+    balance = upstream.balance or Balance.ROUND_ROBIN
+    if balance is Balance.RING_HASH:
+        size, factor = upstream.max_ring_size, upstream.hash_balance_factor
+        ring = partial(RingHash, random=random, ring_size=size, balance_factor=factor)
+        return ring, key_of(upstream.hash, random), None
+    if balance is Balance.WEIGHTED_ROUND_ROBIN:
+        reports = Reports(name, upstream.weighted_round_robin, random)
+        return reports.loads.picker, None, reports
+    return policy_of(balance, random), None, None
+
+
 def _fixed(upstream: Upstream) -> list[Endpoint]:
     if upstream.target is not None:
         return [Endpoint((upstream.target.removeprefix("dns:///"),))]
-    return [Endpoint((one.address,), one.weight) for one in upstream.targets]
+    return [Endpoint((one.address,), one.weight, one.priority) for one in upstream.targets]

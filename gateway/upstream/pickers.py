@@ -1,12 +1,16 @@
 """The choice of an endpoint for each call: pure, with the random source as an argument."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from itertools import permutations
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.config.upstreams import Balance
 from gateway.upstream.endpoint import Endpoint
+
+_MOST_IN_PAIRS: Final = 8
+"""The most candidates whose pairs are kept: each retry makes a picker too."""
 
 
 class Candidate(Protocol):
@@ -28,6 +32,15 @@ class Picker(Protocol):
 
     def pick(self) -> int:
         """The index of the candidate for the next call. It must not wait."""
+        ...
+
+
+class KeyedPicker(Picker, Protocol):
+    """A picker that can choose by the key of a call."""
+
+    def pick_for(self, key: int, tried: Container[int] = ()) -> int:
+        """The index of the candidate for a call with this key, of 64 bits; of one that is not in
+        `tried`, unless all are. It must not wait."""
         ...
 
 
@@ -67,21 +80,27 @@ class WeightedRoundRobin:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], random: Random, *, by_load: bool = False
+        self,
+        candidates: Sequence[Candidate],
+        random: Random,
+        *,
+        by_load: bool = False,
+        weights: Sequence[float] = (),
     ) -> None:
+        """Takes the weights of the endpoints, or `weights`, one for each candidate."""
         self._candidates = candidates
         self._by_load = by_load
+        self._weights = weights or [float(one.endpoint.weight) for one in candidates]
         self._deadlines = [
-            (random.random() / one.endpoint.weight, index) for index, one in enumerate(candidates)
+            (random.random() / weight, index) for index, weight in enumerate(self._weights)
         ]
         heapq.heapify(self._deadlines)
 
     def pick(self) -> int:
         """The index of the candidate for the next call."""
         deadline, index = self._deadlines[0]
-        candidate = self._candidates[index]
-        load = 1 + candidate.in_flight if self._by_load else 1
-        heapq.heapreplace(self._deadlines, (deadline + load / candidate.endpoint.weight, index))
+        load = 1 + self._candidates[index].in_flight if self._by_load else 1
+        heapq.heapreplace(self._deadlines, (deadline + load / self._weights[index], index))
         return index
 
 
@@ -96,18 +115,24 @@ class LeastRequest:
         self._candidates = candidates
         self._random = random.random
         self._others = len(candidates) - 1
-        self._pairs = len(candidates) * self._others
+        self._pair_count = len(candidates) * self._others
+        # Made now, so that a pick does not calculate them.
+        self._pairs: list[tuple[int, int]] = []
+        if len(candidates) <= _MOST_IN_PAIRS:
+            self._pairs = list(permutations(range(len(candidates)), 2))
 
     def pick(self) -> int:
         """The index of the candidate for the next call."""
-        if not self._others:
-            return 0
         # One random number chooses an ordered pair of different indices.
-        drawn = int(self._random() * self._pairs)
-        one = drawn // self._others
-        other = drawn % self._others
-        if other >= one:
-            other += 1
+        drawn = int(self._random() * self._pair_count)
+        if self._pairs:
+            one, other = self._pairs[drawn]
+        elif self._others:
+            one, other = drawn // self._others, drawn % self._others
+            if other >= one:
+                other += 1
+        else:
+            return 0
         candidates = self._candidates
         return other if candidates[other].in_flight < candidates[one].in_flight else one
 

@@ -12,7 +12,7 @@ from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
-from gateway.upstream.endpoints import EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""

@@ -10,7 +10,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import HeldRequest, LateAttempt, Unprocessed, unreachable
-from gateway.upstream.endpoints import EndpointChannel
+from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.retrying import Retrying, Throttle
 
 

@@ -11,7 +11,8 @@ from gateway.config.upstreams import Balance
 from gateway.status import StatusError
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.endpoints import EndpointChannel, Endpoints
+from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.pickers import policy_of
 from gateway.upstream.retrying import Retrying
 

@@ -30,6 +30,8 @@ class Server:
         """The status of each answer, if it is not the name."""
         self.trailers: tuple[tuple[str, str | bytes], ...] = ()
         """The trailers of such an answer."""
+        self.load_report = b""
+        """The load report (ORCA) in the trailers of each answer, if there is one."""
         self.seen: list[dict[str, Any]] = []
         """The metadata of each call."""
         self._goes_on = asyncio.Event()
@@ -109,6 +111,8 @@ class Server:
             await self._goes_on.wait()
         finally:
             self.waiting = max(0, self.waiting - 1)
+        if self.load_report:
+            context.set_trailing_metadata((("endpoint-load-metrics-bin", self.load_report),))
         if self.fails_with is not None:
             await context.abort(self.fails_with, "as told", self.trailers)
         return self.name

@@ -1,9 +1,9 @@
 """The `Channel` protocol: connections to one endpoint, wire bytes in, wire bytes out."""
 
-from collections.abc import AsyncGenerator, Awaitable
-from typing import Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Protocol, runtime_checkable
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import Call, CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 
 QUIET_S = 1.0
@@ -37,4 +37,23 @@ class Channel(Protocol):
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
+        ...
+
+
+@runtime_checkable
+class KeyedChannel(Protocol):
+    """A channel to several endpoints, which may choose the endpoint by a key of the call."""
+
+    key_of: Callable[[Call], int] | None
+    """Makes the key of a call, of 64 bits; None if no key is wanted."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once, at the endpoint for `key`; see `Channel.call`."""
         ...

@@ -68,6 +68,7 @@ class Http2Channel:
             name, upstream, address, self._loop, Pending() if pending is None else pending
         )
         self._calls: set[RpcCall] = set()
+        self._waiting = self._connections.waiting
         self._sweeping = False
         self._all_over: asyncio.Future[None] | None = None
 
@@ -77,7 +78,7 @@ class Http2Channel:
     @property
     def in_flight(self) -> int:
         """The number of calls that have started and not ended, streams among them."""
-        return len(self._calls) + len(self._connections.waiting)
+        return len(self._calls) + len(self._waiting)
 
     @property
     def state(self) -> State:

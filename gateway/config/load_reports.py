@@ -1,0 +1,34 @@
+"""Settings of `balance: weighted_round_robin`: weights from the load that back ends report.
+
+The options and their defaults are those of gRFC A58, with seconds instead of durations.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.config.sections import Seconds, Section, Words
+
+MetricName = Annotated[
+    str,
+    Field(pattern=r"^(named_metrics|utilization|request_cost)\..{1,200}$"),
+    Words("named_metrics., utilization. or request_cost. and a name", "named_metrics.queue"),
+]
+
+
+class LoadReportOptions(Section):
+    """How the load reports of back ends (ORCA) become weights."""
+
+    blackout_period_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    """Seconds from the first report of an endpoint, since it was connected, until its weight
+    counts."""
+    weight_expiration_period_s: Seconds = 180.0
+    """Seconds after the last report for which a weight counts."""
+    weight_update_period_s: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 1.0
+    """Seconds between two calculations of the weights, 0.1 or more."""
+    error_utilization_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """How much errors count as load: this times the share of errors is added to the
+    utilization."""
+    metric_names_for_computing_utilization: tuple[MetricName, ...] = ()
+    """Metrics of reports whose largest value is the utilization (gRFC A114), such as
+    `named_metrics.queue`; without them, application_utilization or else cpu_utilization is."""

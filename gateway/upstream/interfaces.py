@@ -1,0 +1,99 @@
+"""The interfaces of channels: to one endpoint, and to an upstream with all its endpoints."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from gateway.call import Call, CallHead, Metadata, Reply
+from gateway.schema.catalog import Method
+from gateway.upstream.channels.failures import HeldRequest
+from gateway.upstream.endpoint import State
+
+
+class EndpointChannel(Protocol):
+    """A channel that makes one attempt at one endpoint, and knows its state."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once, also with a streaming request of another attempt; see `Channel`."""
+        ...
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """The number of calls that have started and not ended."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """The state of its connections."""
+        ...
+
+    @property
+    def failure(self) -> str:
+        """The reason why it takes no calls; empty if it does."""
+        ...
+
+    def keep_open(self) -> None:
+        """Connects now, and again whenever no connection is left, with back-off."""
+        ...
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Calls `told` from now on when `state` has changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReport:
+    """One endpoint as `gateway upstreams` shows it."""
+
+    address: str
+    state: str
+    weight: int
+    in_flight: int
+    failure: str
+    """The reason why it takes no calls; empty if it does."""
+
+    @property
+    def is_settled(self) -> bool:
+        """True once it is connected, or a connection has failed."""
+        return self.state not in {State.IDLE, State.CONNECTING}
+
+
+@runtime_checkable
+class UpstreamChannel(Protocol):
+    """A `KeyedChannel` to an upstream, that knows its endpoints."""
+
+    key_of: Callable[[Call], int] | None
+    """Makes the key of a call; None if no key is wanted."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once; see `KeyedChannel.call`."""
+        ...
+
+    async def connect(self, timeout_s: float) -> object:
+        """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
+        ...
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        ...
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        ...
