@@ -11,6 +11,9 @@ from gateway.stores.base import Store
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite.store import SqliteStore
 
+PATIENCE_S = 3.0
+"""Seconds that a command waits for a store; requests have less patience."""
+
 
 class StoreUrlError(StartUpError):
     """The URL of a store is invalid; the message says which are valid."""
@@ -40,10 +43,16 @@ async def open_store(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-def make_store(url: str) -> Store:
+def is_remote(url: str) -> bool:
+    """True for the URL of a store that is reached over a network."""
+    return not url.startswith(("memory:", "sqlite:"))
+
+
+def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
     """The store at `memory:`, `sqlite:///path`, or `redis://host:port/database`.
 
     Also `redis+sentinel://host,host/master` and `redis+cluster://host,host`.
+    `timeout_s` bounds each operation over a network.
 
     Raises:
         StoreUrlError: as `open_store`.
@@ -58,12 +67,12 @@ def make_store(url: str) -> Store:
         # sqlite:///relative.db and sqlite:////absolute.db, as usual for such URLs.
         return SqliteStore(Path(parts.path[1:]))
     if _REDIS.fullmatch(parts.scheme):
-        return _redis_store(parts)
+        return _redis_store(parts, timeout_s)
     # The URL itself is not shown: it may hold a password.
     raise StoreUrlError("no such store: expected memory:, sqlite:///file.db or redis://host:6379/0")
 
 
-def _redis_store(parts: SplitResult) -> Store:
+def _redis_store(parts: SplitResult, timeout_s: float) -> Store:
     try:
         from gateway.stores.redis.store import RedisStore  # noqa: PLC0415 - the driver is an extra
     except ImportError:
@@ -81,7 +90,7 @@ def _redis_store(parts: SplitResult) -> Store:
     url = urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
     try:
         if _is_clear(parts, kind) and not parts.fragment:
-            return RedisStore(url, prefix)
+            return RedisStore(url, prefix, timeout_s)
     except (TypeError, ValueError):
         pass  # the message is dropped: it can quote a password
     raise StoreUrlError(f"{_FORMS[kind]}, {_ENCODING}")
