@@ -51,7 +51,8 @@ def is_remote(url: str) -> bool:
 def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
     """The store at `memory:`, `sqlite:///path`, or `redis://host:port/database`.
 
-    Also `redis+sentinel://host,host/master` and `redis+cluster://host,host`.
+    Also `redis+sentinel://host,host/master`, `redis+cluster://host,host` and
+    `postgres://host/database`.
     `timeout_s` bounds each operation over a network.
 
     Raises:
@@ -68,8 +69,33 @@ def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
         return SqliteStore(Path(parts.path[1:]))
     if _REDIS.fullmatch(parts.scheme):
         return _redis_store(parts, timeout_s)
+    if parts.scheme in {"postgres", "postgresql"}:
+        return _postgres_store(parts, timeout_s)
     # The URL itself is not shown: it may hold a password.
-    raise StoreUrlError("no such store: expected memory:, sqlite:///file.db or redis://host:6379/0")
+    raise StoreUrlError(
+        "no such store: expected memory:, sqlite:///file.db, redis://host:6379/0 or "
+        "postgres://host/database"
+    )
+
+
+def _postgres_store(parts: SplitResult, timeout_s: float) -> Store:
+    try:
+        from gateway.stores.postgres.database import address_of  # noqa: PLC0415 - the driver is an extra
+        from gateway.stores.postgres.store import PostgresStore  # noqa: PLC0415 - the same
+    except ImportError:
+        raise StoreUrlError(
+            "a postgres:// store needs the driver: pip install 'grpc-rest-gateway[postgres]'"
+        ) from None
+    try:
+        return PostgresStore(address_of(parts), timeout_s)
+    except ValueError:
+        pass  # the message is dropped: it can quote a password
+    raise StoreUrlError(
+        "a postgres:// store is at "
+        "postgres://[user[:password]@]host[:port][,host[:port]...]/database, "
+        "with the options sslmode, sslrootcert, sslcert, sslkey and prefix, "
+        "and reserved characters of a password percent-encoded"
+    )
 
 
 def _redis_store(parts: SplitResult, timeout_s: float) -> Store:

@@ -19,9 +19,9 @@ from tests.support.command_line import run
 from tests.support.http import Answer, RawClient, connected
 from tests.support.polling import first
 from tests.support.redis_server import free_port, redis_server
-from tests.support.stores import redis_url, store_url
+from tests.support.stores import postgres_url, redis_url, store_url
 
-__all__ = ["redis_url", "store_url"]
+__all__ = ["postgres_url", "redis_url", "store_url"]
 
 Open = Callable[..., Awaitable[Gateway]]
 
