@@ -91,7 +91,9 @@ async def open_credentials(
     checks: list[HeaderCheck] = [refuse_doubled_credentials]
     made: dict[CredentialKind, Authenticator] = {}
     if options.store is not None:
-        store = await stack.enter_async_context(stores.open("credentials", options.store))
+        store = await stack.enter_async_context(
+            stores.open("credentials", options.store, config.store.timeout_s)
+        )
         tokens = Tokens(store, audit)
         made[CredentialKind.TOKEN] = TokenAuthenticator(tokens)
         if options.tokens.auth_upstream is not None:

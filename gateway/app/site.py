@@ -254,9 +254,14 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
     metrics: Metrics | None,
 ) -> RateLimits:
     check_rate_limits(policies)
-    store = await stack.enter_async_context(stores.open("counters", counters_url(config)))
+    timeout_s = config.rate_limits.timeout_s or config.store.timeout_s
+    opening = stores.open("counters", counters_url(config), timeout_s)
+    store = await stack.enter_async_context(opening)
     count = None if metrics is None else metrics.by_value(RATE_LIMITED)
-    return RateLimits(store, config.rate_limits, audit, count=count)
+    processes = config.rate_limits.processes or max(config.workers, 1)
+    return RateLimits(
+        store, config.rate_limits, audit, count=count, timeout_s=timeout_s, processes=processes
+    )
 
 
 def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> CallCache | None:

@@ -60,7 +60,7 @@ def settings_of(config: Path | None, store: str | None) -> Config:
     if url == "memory:":
         raise CommandError(
             "a memory: store belongs to one process, and this command is another: "
-            "use sqlite:///file.db or redis://host:6379/0"
+            "use sqlite:///file.db, redis://host:6379/0 or postgres://host/database"
         )
     if store is not None and settings.auth.model_dump()["store"] != store:
         say(

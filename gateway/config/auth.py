@@ -127,7 +127,8 @@ class AuthOptions(Section):
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
     """The URL of the store for tokens and keys: memory:, sqlite:///file.db, redis://host:6379/0,
-    redis+sentinel://host:26379/master or redis+cluster://host:7000."""
+    redis+sentinel://host:26379/master, redis+cluster://host:7000 or
+    postgres://host:5432/database."""
     anonymous: bool = False
     """Allow callers without a credential on methods without a policy; if no kind of credential is
     accepted, they are always allowed."""

@@ -31,11 +31,12 @@ from gateway.config.metrics import MetricsOptions
 from gateway.config.openapi import DocsOptions, OpenApiOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
-from gateway.config.rate_limits import RateLimitOptions
+from gateway.config.rate_limits import OnStoreFailure, RateLimitOptions
 from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
+from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
 from gateway.config.tls import TlsServer
@@ -111,6 +112,7 @@ class Config(Section):
     """The policies of methods, in addition to those in their protos."""
     require_policy: bool = False
     """Refuse to start if a served method has no policy, neither in its proto nor in `policies`."""
+    store: StoreOptions = StoreOptions()
     rate_limits: RateLimitOptions = RateLimitOptions()
     cache: CacheOptions = CacheOptions()
     openapi: OpenApiOptions = OpenApiOptions()
@@ -162,6 +164,17 @@ class Config(Section):
             (f"{self.openapi.path}.json", f"{self.openapi.path}.yaml")
         ):
             raise ValueError("docs.path: expected another path than that of openapi.path")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_of_limits_are_known(self) -> Self:
+        limits = self.rate_limits
+        is_local = limits.on_store_failure is OnStoreFailure.LOCAL
+        if is_local and not (limits.processes or self.workers):
+            raise ValueError(
+                "rate_limits.on_store_failure: local needs rate_limits.processes, the number of "
+                "processes on all nodes, because workers: 0 does not say it"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ class OnStoreFailure(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+    LOCAL = "local"
 
 
 class RateLimitOptions(Section):
@@ -24,9 +25,13 @@ class RateLimitOptions(Section):
 
     store: Annotated[StoreUrl | None, Field(repr=False)] = None
     """A URL as in `auth.store`; if unset, that store if processes share it, else memory:."""
-    timeout_s: Seconds = 0.5
-    """The time that a call waits for that store; after it the store has failed."""
+    timeout_s: Seconds | None = None
+    """The time that a call waits for that store; unset for `store.timeout_s`."""
     on_store_failure: OnStoreFailure = OnStoreFailure.OPEN
-    """While the store fails: open lets calls through, closed answers them with 503."""
+    """While the store fails: open lets calls through, closed answers them with 503, local lets each
+    process count alone, and grant its part of each limit."""
+    processes: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """The number of processes that share the store, on all nodes together; with local, each grants
+    its part of each limit. Unset for `workers`: one node."""
     headers: bool = True
     """Send `RateLimit` and `RateLimit-Policy` headers, which state the rest of each limit."""

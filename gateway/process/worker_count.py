@@ -13,8 +13,8 @@ def check_shared(config: Config) -> None:
     """
     if worker_count(config) > 1 and (config.auth.store or "").startswith("memory:"):
         raise StartUpError(
-            "auth.store: workers cannot share memory:; with several workers, use sqlite:///file.db "
-            "or redis://"
+            "auth.store: workers cannot share memory:; use sqlite:///file.db, redis:// "
+            "or postgres://, which several workers share"
         )
 
 

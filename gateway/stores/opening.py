@@ -11,6 +11,9 @@ from gateway.stores.base import Store
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite.store import SqliteStore
 
+PATIENCE_S = 3.0
+"""Seconds that a command waits for a store; requests have less patience."""
+
 
 class StoreUrlError(StartUpError):
     """The URL of a store is invalid; the message says which are valid."""
@@ -40,10 +43,17 @@ async def open_store(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-def make_store(url: str) -> Store:
+def is_remote(url: str) -> bool:
+    """True for the URL of a store that is reached over a network."""
+    return not url.startswith(("memory:", "sqlite:"))
+
+
+def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
     """The store at `memory:`, `sqlite:///path`, or `redis://host:port/database`.
 
-    Also `redis+sentinel://host,host/master` and `redis+cluster://host,host`.
+    Also `redis+sentinel://host,host/master`, `redis+cluster://host,host` and
+    `postgres://host/database`.
+    `timeout_s` bounds each operation over a network.
 
     Raises:
         StoreUrlError: as `open_store`.
@@ -58,12 +68,37 @@ def make_store(url: str) -> Store:
         # sqlite:///relative.db and sqlite:////absolute.db, as usual for such URLs.
         return SqliteStore(Path(parts.path[1:]))
     if _REDIS.fullmatch(parts.scheme):
-        return _redis_store(parts)
+        return _redis_store(parts, timeout_s)
+    if parts.scheme in {"postgres", "postgresql"}:
+        return _postgres_store(parts, timeout_s)
     # The URL itself is not shown: it may hold a password.
-    raise StoreUrlError("no such store: expected memory:, sqlite:///file.db or redis://host:6379/0")
+    raise StoreUrlError(
+        "no such store: expected memory:, sqlite:///file.db, redis://host:6379/0 or "
+        "postgres://host/database"
+    )
 
 
-def _redis_store(parts: SplitResult) -> Store:
+def _postgres_store(parts: SplitResult, timeout_s: float) -> Store:
+    try:
+        from gateway.stores.postgres.database import address_of  # noqa: PLC0415 - the driver is an extra
+        from gateway.stores.postgres.store import PostgresStore  # noqa: PLC0415 - the same
+    except ImportError:
+        raise StoreUrlError(
+            "a postgres:// store needs the driver: pip install 'grpc-rest-gateway[postgres]'"
+        ) from None
+    try:
+        return PostgresStore(address_of(parts), timeout_s)
+    except ValueError:
+        pass  # the message is dropped: it can quote a password
+    raise StoreUrlError(
+        "a postgres:// store is at "
+        "postgres://[user[:password]@]host[:port][,host[:port]...]/database, "
+        "with the options sslmode, sslrootcert, sslcert, sslkey and prefix, "
+        "and reserved characters of a password percent-encoded"
+    )
+
+
+def _redis_store(parts: SplitResult, timeout_s: float) -> Store:
     try:
         from gateway.stores.redis.store import RedisStore  # noqa: PLC0415 - the driver is an extra
     except ImportError:
@@ -81,7 +116,7 @@ def _redis_store(parts: SplitResult) -> Store:
     url = urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
     try:
         if _is_clear(parts, kind) and not parts.fragment:
-            return RedisStore(url, prefix)
+            return RedisStore(url, prefix, timeout_s)
     except (TypeError, ValueError):
         pass  # the message is dropped: it can quote a password
     raise StoreUrlError(f"{_FORMS[kind]}, {_ENCODING}")

@@ -8,6 +8,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from gateway.audit import Audit, RecordThrottle
 from gateway.call import Call, Handler, Interceptor, Reply
@@ -16,12 +18,17 @@ from gateway.interceptors.rate_limits.refusal import Quotas, cannot_count, limit
 from gateway.interceptors.rate_limits.rules import counters_of
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
-from gateway.stores.base import CounterStore, Demand, StoreUnavailableError, Taken
+from gateway.stores.base import CounterStore, Demand, Limit, StoreUnavailableError, Taken
 from gateway.stores.memory import MemoryStore
 
 logger = logging.getLogger("gateway")
 
 _PROBE_EVERY_S = 0.1
+_INSTEAD = {
+    OnStoreFailure.OPEN: "let through uncounted",
+    OnStoreFailure.CLOSED: "refused",
+    OnStoreFailure.LOCAL: "counted in each process alone",
+}
 
 
 class RateLimits:
@@ -35,10 +42,15 @@ class RateLimits:
         clock: Callable[[], float] = time.monotonic,
         *,
         count: Callable[[str], None] | None = None,
+        timeout_s: float = 0.25,
+        processes: int = 1,
     ) -> None:
-        """Takes `count`, which takes the label of a limit at each refusal."""
+        """Takes `count`, which takes the label of a limit at each refusal.
+
+        `timeout_s` is the time that a call waits for the store, which counts for `processes`.
+        """
         self._counters = counters
-        self._shared = SharedCounters(counters, options, clock)
+        self._shared = SharedCounters(counters, options, timeout_s, processes, clock)
         self._refusals = _RefusalRecords(audit, clock, count)
         self._headers = options.headers
 
@@ -151,11 +163,18 @@ class SharedCounters:
     """A store with a time-out for each request, and with few requests while it is unavailable."""
 
     def __init__(
-        self, store: CounterStore, options: RateLimitOptions, clock: Callable[[], float]
+        self,
+        store: CounterStore,
+        options: RateLimitOptions,
+        timeout_s: float,
+        processes: int,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._timeout_s = options.timeout_s
-        self._is_open = options.on_store_failure is OnStoreFailure.OPEN
+        self._timeout_s = timeout_s
+        self._on_failure = options.on_store_failure
+        self._processes = processes
+        self._local = MemoryStore(clock)
         self._clock = clock
         self._is_down = False
         self._probe_at_s = 0.0
@@ -163,20 +182,22 @@ class SharedCounters:
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken] | None:
         """Takes from the store; None if it is unavailable and `on_store_failure` is open.
 
+        If it is local, takes the part of this process from counters in memory.
+
         Raises:
             StatusError: UNAVAILABLE, if it is unavailable and `on_store_failure` is closed.
         """
         if not self._is_due():
-            return self._pass_uncounted()
+            return self._take_without_store(demands)
         try:
             async with asyncio.timeout(self._timeout_s):
                 taken = await self._store.take_all(demands)
         except StoreUnavailableError as error:
             self._lose(str(error))
-            return self._pass_uncounted()
+            return self._take_without_store(demands)
         except TimeoutError:
             self._lose(f"no answer within {self._timeout_s:g} s")
-            return self._pass_uncounted()
+            return self._take_without_store(demands)
         if self._is_down:
             self._is_down = False
             logger.warning("rate limits are counted again")
@@ -196,13 +217,23 @@ class SharedCounters:
         if not self._is_down:
             self._is_down = True
             self._probe_at_s = self._clock() + _PROBE_EVERY_S
-            what = "let through uncounted" if self._is_open else "refused"
+            what = _INSTEAD[self._on_failure]
             logger.warning("rate limits cannot be counted, so calls are %s: %s", what, reason)
 
-    def _pass_uncounted(self) -> Sequence[Taken] | None:
-        if self._is_open:
+    def _take_without_store(self, demands: Sequence[Demand]) -> Sequence[Taken] | None:
+        if self._on_failure is OnStoreFailure.CLOSED:
+            raise cannot_count()
+        if self._on_failure is OnStoreFailure.OPEN:
             return None
-        raise cannot_count()
+        return self._local.take_all_now(
+            [(key, _part(limit, self._processes, cost), cost) for key, limit, cost in demands]
+        )
+
+
+@lru_cache(maxsize=1024)
+def _part(limit: Limit, processes: int, cost: int) -> Limit:
+    """The part of a limit that one of several processes grants; at least the cost of one call."""
+    return replace(limit, limit=max(cost, limit.limit // processes))
 
 
 class _RefusalRecords:

@@ -22,14 +22,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 Client = Redis | RedisCluster
 
 TIMEOUT_S = 1.0
-"""Seconds for Redis to connect, and to answer."""
+"""The most seconds for Redis to connect, and to answer."""
 CONNECTIONS = 50
 """The most connections of a worker; in a cluster, to each node."""
 
 SENTINEL, CLUSTER = "+sentinel", "+cluster"
 _SENTINEL_PORT, _REDIS_PORT = 26379, 6379
 # A sentinel that is down must not delay the answer of the next one.
-_SENTINEL_TIMEOUT_S = 0.3
+_SENTINEL_PART = 0.3
 # The driver reports LOADING and a closed connection as its ConnectionError.
 _NOT_THE_MASTER = (ReadOnlyError, MovedError, MasterDownError)
 _BROKEN = (RedisConnectionError, RedisTimeoutError, *_NOT_THE_MASTER)
@@ -50,18 +50,20 @@ class Addresses:
     is_secured: bool
 
 
-def make_client(url: str) -> Client:
+def make_client(url: str, timeout_s: float = TIMEOUT_S) -> Client:
     """Makes the client for a URL; it does not connect yet.
+
+    `timeout_s` is for a connection, and for an answer.
 
     Raises:
         TypeError, ValueError: the URL is invalid.
     """
     parts = urlsplit(url)
     if parts.scheme.endswith(SENTINEL):
-        return _behind_sentinel(_addresses(parts, _SENTINEL_PORT))
+        return _behind_sentinel(_addresses(parts, _SENTINEL_PORT), timeout_s)
     if parts.scheme.endswith(CLUSTER):
-        return _of_cluster(_addresses(parts, _REDIS_PORT))
-    pool = ConnectionPool.from_url(url, max_connections=CONNECTIONS, **_options())
+        return _of_cluster(_addresses(parts, _REDIS_PORT), timeout_s)
+    pool = ConnectionPool.from_url(url, max_connections=CONNECTIONS, **_options(timeout_s))
     # The driver checks the names of options only at this point.
     pool.connection_class(**pool.connection_kwargs)
     return Redis.from_pool(pool)
@@ -81,7 +83,7 @@ def hosts_of(url: str) -> str:
     return ",".join(dict.fromkeys(hosts))
 
 
-def _options(tries_again: int = _TRIES_AGAIN, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+def _options(timeout_s: float, tries_again: int = _TRIES_AGAIN) -> dict[str, Any]:
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
@@ -122,23 +124,23 @@ def _host(text: str, port: int) -> tuple[str, int]:
     return unquote(parts.hostname), parts.port or port
 
 
-def _behind_sentinel(addresses: Addresses) -> Redis:
+def _behind_sentinel(addresses: Addresses, timeout_s: float) -> Redis:
     service, _, database = addresses.path.removeprefix("/").partition("/")
     if not service or "/" in database:
         raise ValueError("expected /service or /service/database")
     options = {**addresses.options, "db": int(database or 0)}
-    of_sentinels = {**_options(0, _SENTINEL_TIMEOUT_S), **addresses.sentinel_options}
+    of_sentinels = {**_options(timeout_s * _SENTINEL_PART, 0), **addresses.sentinel_options}
     if addresses.is_secured:
         options["ssl"] = of_sentinels["ssl"] = True
     _check(options, is_secured=addresses.is_secured)
     make: Any = Sentinel  # the driver has no types for it
     client: Redis = make(addresses.hosts, sentinel_kwargs=of_sentinels).master_for(
-        unquote(service), max_connections=CONNECTIONS, **{**_options(), **options}
+        unquote(service), max_connections=CONNECTIONS, **{**_options(timeout_s), **options}
     )
     return client
 
 
-def _of_cluster(addresses: Addresses) -> RedisCluster:
+def _of_cluster(addresses: Addresses, timeout_s: float) -> RedisCluster:
     if addresses.path not in ("", "/", "/0"):
         raise ValueError("a cluster has only the database 0")
     _check(addresses.options, is_secured=addresses.is_secured)
@@ -147,7 +149,7 @@ def _of_cluster(addresses: Addresses) -> RedisCluster:
             startup_nodes=[ClusterNode(host, port) for host, port in addresses.hosts],
             max_connections=CONNECTIONS,
             ssl=addresses.is_secured,
-            **{**_options(), **addresses.options},
+            **{**_options(timeout_s), **addresses.options},
         )
     except RedisError as error:
         raise ValueError(str(error)) from None

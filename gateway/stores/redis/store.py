@@ -26,25 +26,28 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
+from gateway.stores.breaker import Breaker
 from gateway.stores.redis import scripts
-from gateway.stores.redis.client import CONNECTIONS, close_client, hosts_of, make_client
+from gateway.stores.redis.client import CONNECTIONS, TIMEOUT_S, close_client, hosts_of, make_client
 
 _PAGE = 500
-# For one whole operation: its turn, a new connection, the search for the master.
-_OPERATION_TIMEOUT_S = 3.0
 
 
 class RedisStore:
     """Stores everything in the Redis at `url`."""
 
-    def __init__(self, url: str, prefix: str = "gateway:") -> None:
-        """Does not connect yet.
+    def __init__(self, url: str, prefix: str, timeout_s: float) -> None:
+        """Does not connect yet. Each operation ends within `timeout_s`.
+
+        That includes its turn, a new connection, and the search for the master.
 
         Raises:
             TypeError, ValueError: the URL is invalid.
         """
         self._host = hosts_of(url)
-        self._redis = make_client(url)
+        self._redis = make_client(url, min(timeout_s, TIMEOUT_S))
+        self._timeout_s = timeout_s
+        self._breaker = Breaker(f"redis at {self._host}", timeout_s, self._probe)
         # A command waits for a free connection: a burst of commands is not an outage.
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._prefix = prefix
@@ -169,7 +172,7 @@ class RedisStore:
 
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters; see `CounterStore.take_all`."""
-        return await self._takes(demands)
+        return await self._breaker.run(lambda: self._takes(demands))
 
     async def ping(self) -> None:
         """Returns if Redis answers."""
@@ -177,6 +180,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Closes the connections."""
+        await self._breaker.close()
         await self._takes.close()
         await close_client(self._redis)
 
@@ -187,12 +191,20 @@ class RedisStore:
             for key, limit, cost in demands:
                 kind = "bucket" if isinstance(limit, TokenBucket) else "window"
                 arguments += key, kind, limit.limit, limit.window_s, cost
-        answers = await self._run(scripts.TAKE, *arguments)
+        # Not through the breaker, which is asked for each caller: a batch can wait for another.
+        async with asyncio.timeout(self._timeout_s):
+            answers = await self._ask(self._script(scripts.TAKE, *arguments))
         return [[_taken(*one) for one in answer] for answer in answers]
 
     async def _run(self, script: str, *arguments: Any) -> Any:
-        asked = self._scripts[script](self._keys, [self._prefix, *arguments])
-        return await self._execute(asked)
+        return await self._execute(self._script(script, *arguments))
+
+    def _script(self, script: str, *arguments: Any) -> Awaitable[Any]:
+        return self._scripts[script](self._keys, [self._prefix, *arguments])
+
+    async def _probe(self) -> None:
+        # A command that writes: a replica answers PING, and refuses what the gateway needs.
+        await self._ask(self._script(scripts.REVOKE, ""))
 
     async def _scan(self, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
         """A page of matching names, and the cursor of the next page; 0 after the last one."""
@@ -207,7 +219,14 @@ class RedisStore:
 
     async def _execute(self, answer: Awaitable[Any]) -> Any:
         try:
-            async with asyncio.timeout(_OPERATION_TIMEOUT_S), self._turns:
+            return await self._breaker.run(lambda: self._ask(answer))
+        finally:
+            if isinstance(answer, Coroutine):
+                answer.close()  # a coroutine that never started would cause a warning
+
+    async def _ask(self, answer: Awaitable[Any]) -> Any:
+        try:
+            async with self._turns:
                 return await answer
         except (RedisError, OSError) as error:
             reason = type(error).__name__

@@ -26,8 +26,8 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
+from gateway.stores.rows import KEY, TOKEN, joined, key_of, token_of
 from gateway.stores.sqlite.file import SqliteThread
-from gateway.stores.sqlite.rows import KEY, TOKEN, joined, key_of, token_of
 
 _Outcome = tuple[Taken, counting.State]
 

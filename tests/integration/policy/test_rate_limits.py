@@ -19,9 +19,9 @@ from tests.support.command_line import run
 from tests.support.http import Answer, RawClient, connected
 from tests.support.polling import first
 from tests.support.redis_server import free_port, redis_server
-from tests.support.stores import redis_url, store_url
+from tests.support.stores import postgres_url, redis_url, store_url
 
-__all__ = ["redis_url", "store_url"]
+__all__ = ["postgres_url", "redis_url", "store_url"]
 
 Open = Callable[..., Awaitable[Gateway]]
 
@@ -189,7 +189,36 @@ async def test_a_redis_that_goes_and_comes_back(limited: Open) -> None:
             assert (await open_client.get("/v1/echo/hello")).status == 429
 
 
-@pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
+async def test_without_redis_each_process_grants_its_part(limited: Open) -> None:
+    port = free_port()
+    counting = {
+        "store": f"redis://127.0.0.1:{port}/0",
+        "on_store_failure": "local",
+        "processes": 3,
+    }
+    gateway = await limited(rates(rate(7, 3600, name="hourly")), rate_limits=counting)
+    async with connected(gateway) as client:
+        answers = [await client.get("/v1/echo/hello") for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert values(answers[0], "RateLimit")[0].startswith('"hourly";r=1;')
+        with redis_server(port):
+            answer = await first(
+                lambda: client.get("/v1/echo/hello"), lambda one: one.status == 200
+            )
+            # Redis counts the whole limit again.
+            assert values(answer, "RateLimit")[0].startswith('"hourly";r=6;')
+
+
+def test_parts_of_limits_need_the_number_of_processes(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    settings = {"modules": ["gen.echo.v1"], "workers": 0}
+    file.write_text(json.dumps({**settings, "rate_limits": {"on_store_failure": "local"}}))
+    done = run("check", "--config", str(file))
+    assert done.returncode != 0
+    assert "local needs rate_limits.processes" in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503), ("local", 200)])
 async def test_a_store_that_says_nothing_holds_nobody_up(
     limited: Open, mode: str, status: int
 ) -> None:
@@ -197,7 +226,7 @@ async def test_a_store_that_says_nothing_holds_nobody_up(
     server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     store = {"store": f"redis://127.0.0.1:{port}/0", "timeout_s": 0.1, "on_store_failure": mode}
-    gateway = await limited(rates(rate(1, 3600)), rate_limits=store)
+    gateway = await limited(rates(rate(20, 3600)), rate_limits=store)
     async with connected(gateway) as client, asyncio.timeout(5):
         for _ in range(20):
             assert (await client.get("/v1/echo/hello")).status == status

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.stores import redis_url, store_url
+from tests.support.stores import postgres_url, redis_url, store_url
 from tests.support.tokens import TokenGateway, accounts_file, token_gateway
 
-__all__ = ["open_gateways", "redis_url", "store_url"]
+__all__ = ["open_gateways", "postgres_url", "redis_url", "store_url"]
 
 Open = Callable[..., Awaitable[TokenGateway]]
 

@@ -17,6 +17,7 @@ from gateway.stores.opening import StoreUrlError
 from gateway.upstream.pool import PoolError
 from tests.integration.tokens.conftest import Open
 from tests.support.http import connected, echo_gateway
+from tests.support.polling import first
 from tests.support.redis_server import free_port, redis_server
 from tests.support.tokens import PASSWORD, SECRET, TokenGateway, token_gateway
 
@@ -129,6 +130,9 @@ async def test_while_the_store_is_down_nobody_is_let_in_and_then_all_goes_on(
         assert answer.body["error"] == "temporarily_unavailable"
     assert (await gateway.call(None)).status == 200
     with redis_server(port):
+        await first(
+            lambda: gateway.post("/oauth2/revoke", token="t"), lambda one: one.status != 503
+        )
         again = await gateway.issue()
         assert (await gateway.call(again["access_token"])).status == 200
 
