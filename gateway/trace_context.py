@@ -5,7 +5,7 @@ Source: W3C Trace Context, level 2 (sections 3.2 traceparent, 3.3 tracestate, 4 
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.status import Code
 
@@ -37,14 +37,23 @@ _LONGEST_STATE: Final = 512
 """The characters that section 3.3.1.5 demands to pass on; a longer list is dropped."""
 
 
-class Parent(NamedTuple):
+class Parent:
     """The span of a client, from its `traceparent`."""
 
-    trace_id: str
-    """32 hexadecimal digits."""
-    span_id: str
-    """16 hexadecimal digits."""
-    flags: int
+    __slots__ = ("flags", "span_id", "trace_id")
+
+    def __init__(self, trace_id: str, span_id: str, flags: str) -> None:
+        self.trace_id = trace_id
+        """32 hexadecimal digits."""
+        self.span_id = span_id
+        """16 hexadecimal digits."""
+        self.flags = flags
+        """Two hexadecimal digits; `flag_bits` is their number."""
+
+    @property
+    def flag_bits(self) -> int:
+        """The flags as a number."""
+        return int(self.flags, 16)
 
 
 class Trace:
@@ -126,7 +135,7 @@ def read_traceparent(text: str) -> Parent | None:
     trace_id, span_id = text[3:35], text[36:52]
     if trace_id == _NO_TRACE or span_id == _NO_SPAN or text.startswith("ff"):
         return None
-    return Parent(trace_id, span_id, int(text[53:55], 16))
+    return Parent(trace_id, span_id, text[53:55])
 
 
 def read_tracestate(lines: Sequence[str]) -> str:

@@ -19,7 +19,9 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     ],
 )
 def test_a_valid_traceparent(text: str, flags: int) -> None:
-    assert read_traceparent(text) == (TRACE, SPAN, flags)
+    found = read_traceparent(text)
+    assert found is not None
+    assert (found.trace_id, found.span_id, found.flag_bits) == (TRACE, SPAN, flags)
 
 
 @pytest.mark.parametrize(

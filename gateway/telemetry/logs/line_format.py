@@ -60,7 +60,7 @@ def quoted(text: str) -> str:
     if len(text) <= LIMIT and text.isascii():
         data = text.encode()
         if data.translate(_AS_IT_IS) == data:
-            return f'"{text}"'
+            return '"' + text + '"'
         return encode_basestring_ascii(text)
     if len(text) > LIMIT:
         text = f"{text[:LIMIT]}... and {len(text) - LIMIT} more"
@@ -85,7 +85,7 @@ def seconds(duration_s: float) -> str:
     """Formats a duration with microseconds; a format string would take three times as long."""
     micros = int(duration_s * 1_000_000)
     whole = micros // 1_000_000
-    return f"{whole}.{str(micros - whole * 1_000_000 + 1_000_000)[1:]}"
+    return str(whole) + "." + str(micros - whole * 1_000_000 + 1_000_000)[1:]
 
 
 def json_line(at_s: float, severity: str, scope: str, fields: Mapping[str, Value]) -> str:

@@ -110,7 +110,7 @@ class RequestMetrics:
         if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
             return
         found = read_traceparent(record.traceparent)
-        if found is None or not found.flags & SAMPLED:
+        if found is None or not found.flag_bits & SAMPLED:
             return
         ids = bytes.fromhex(found.trace_id + found.span_id)
         self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)

@@ -57,10 +57,10 @@ class TraceStarter:
             flags = RANDOM | SAMPLED if trace_id[16:] < self._bound else RANDOM
             return Trace(trace_id, "", span_id, call_span_id, flags, "")
         if self._trust is _ALL or (is_trusted and self._trust is _TRUSTED):
-            flags = parent.flags & (RANDOM | SAMPLED)
+            flags = parent.flag_bits & (RANDOM | SAMPLED)
         else:
             is_sampled = parent.trace_id[16:] < self._bound
-            flags = parent.flags & RANDOM | (SAMPLED if is_sampled else 0)
+            flags = parent.flag_bits & RANDOM | (SAMPLED if is_sampled else 0)
         state = read_tracestate(
             [
                 value.decode("latin-1")
