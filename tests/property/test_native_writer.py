@@ -48,7 +48,7 @@ seeded = settings(max_examples=300, deadline=None, derandomize=True)
 def chosen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     if native_module() is None and "without" not in request.node.name:
-        pytest.skip("the native codec is not built: python -m tools.native")
+        pytest.skip("the native codec is not built: make native")
 
 
 def find(name: str) -> Descriptor:
@@ -256,7 +256,7 @@ def test_without_the_codec_that_is_asked_for_nothing_starts(
     monkeypatch.setenv(VARIABLE, "native")
     modules: Any = sys.modules
     monkeypatch.setitem(modules, "gateway_native", None)
-    with pytest.raises(StartUpError, match=r"python -m tools\.native"):
+    with pytest.raises(StartUpError, match="make native"):
         codec_name()
 
 

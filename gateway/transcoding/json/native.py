@@ -28,7 +28,7 @@ def native_module() -> ModuleType | None:
     if found is None and wish == "native":
         raise StartUpError(
             f"{VARIABLE} is native, but the native codec is not installed: build it with"
-            " `python -m tools.native`, or install a wheel that has it"
+            " `make native`, or install a wheel that has it"
         )
     return found
 

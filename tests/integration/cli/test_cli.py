@@ -215,6 +215,13 @@ def test_version_is_printed() -> None:
     assert gateway("--version").stdout == gateway("version").stdout
 
 
+@pytest.mark.parametrize("command", [["check", *SAMPLE], ["routes", *SAMPLE], ["version"]])
+def test_a_codec_of_another_name_is_refused(command: list[str]) -> None:
+    done = gateway(*command, GATEWAY_CODEC="fast")
+    assert done.returncode == 1
+    assert 'GATEWAY_CODEC is "fast": expected python or native' in done.stdout + done.stderr
+
+
 def test_routes_are_readable_in_80_columns() -> None:
     done = gateway("routes", *SAMPLE, COLUMNS="80")
     lines = done.stdout.splitlines()
