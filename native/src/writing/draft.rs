@@ -113,15 +113,7 @@ impl<'p> Draft<'p> {
                     scalar.write(value, wire, self.next_item(field));
                 }
             }
-            Shape::Packed(scalar) => {
-                let (mut from, end) = wire::span(wire, at)?;
-                let wire = &wire[..end];
-                while from < end {
-                    if let Some(value) = scalar.read(wire, &mut from)? {
-                        scalar.write(value, wire, self.next_item(field));
-                    }
-                }
-            }
+            Shape::Packed(scalar) => self.take_packed(field, scalar, wire, at)?,
             Shape::Message(kind) => {
                 self.choose(field);
                 let inner = self.message(field, kind, job)?;
@@ -142,6 +134,24 @@ impl<'p> Draft<'p> {
                 }
             }
             shape => self.own.take(shape, job, wire, at, depth)?,
+        }
+        Ok(())
+    }
+
+    /// Reads the items of a list in one length-delimited value; parsers accept both forms.
+    fn take_packed(
+        &mut self,
+        field: &Field,
+        scalar: &Scalar,
+        wire: &[u8],
+        at: &mut usize,
+    ) -> Result<(), Fault> {
+        let (mut from, end) = wire::span(wire, at)?;
+        let wire = &wire[..end];
+        while from < end {
+            if let Some(value) = scalar.read(wire, &mut from)? {
+                scalar.write(value, wire, self.next_item(field));
+            }
         }
         Ok(())
     }
