@@ -14,7 +14,7 @@ TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run try protos check format test test-quick test-compiled wheel bench bench-quick corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled native wheel bench bench-quick corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -48,12 +48,15 @@ test: $(READY) ## run the test suite
 test-quick: $(READY) ## run the quick tests, in under a minute: no servers, no compiler, few examples
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow" --hypothesis-profile=quick tests/unit tests/conformance $(PYTEST_ARGS)
 
-wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler
+native: $(READY) ## build the native JSON codec for the sources (needs cargo)
+	@$(BIN)/python -m tools.native
+
+wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler, the native codec if there is cargo
 	$(BIN)/python -m tools.machine_code --wheel dist
 
-test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway
+test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with the codec in Python
 	$(BIN)/python -m tools.machine_code $(COMPILED)
-	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
+	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways

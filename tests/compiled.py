@@ -15,4 +15,4 @@ def test_a_module_is_machine_code(name: str) -> None:
 
 
 def test_the_command_line_says_so() -> None:
-    assert run("version").stdout.strip() == "0.1.0, as machine code"
+    assert run("version").stdout.startswith("0.1.0, as machine code; JSON codec: ")

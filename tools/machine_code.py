@@ -1,7 +1,8 @@
 """Compiles the modules of the request path to machine code: `python -m tools.machine_code`.
 
 mypyc compiles the same annotated Python that otherwise runs as it is. Compiling is optional: the
-gateway also runs without it, for example where there is no C compiler.
+gateway also runs without it, for example where there is no C compiler. A wheel also has the native
+JSON codec, where cargo is.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent.parent
 WISH = "MACHINE_CODE"
 """The environment variable that makes a build compile a wheel."""
+NATIVE = "NATIVE_CODEC"
+"""The environment variable with the path of the native codec that a build puts into a wheel."""
 _GROUP = "gateway"
 
 
@@ -28,10 +31,16 @@ class MachineCode(BuildHookInterface[Any]):
     """Puts machine code into a wheel, for the Python and the platform of the build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds the compiled modules to a wheel; leaves an editable one unchanged."""
-        if os.environ.get(WISH) and version == "standard":
+        """Adds what is compiled to a wheel; leaves an editable one unchanged."""
+        if version != "standard":
+            return
+        native = os.environ.get(NATIVE)
+        if native or os.environ.get(WISH):
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
+        if native:
+            build_data["force_include"][native] = Path(native).name
+        if os.environ.get(WISH):
             place = ROOT / "build" / "machine_code"
             for file in compile_modules(place):
                 build_data["force_include"][str(file)] = str(file.relative_to(place))
@@ -84,6 +93,7 @@ def build_wheel(place: Path, *, compiled: bool) -> Path:
     """Builds a wheel into a folder, whose other content is deleted."""
     shutil.rmtree(place, ignore_errors=True)
     wish = {WISH: "1"} if compiled else {}
+    wish |= _native_codec()
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
         cwd=ROOT, env=os.environ | wish, check=True, stdout=subprocess.DEVNULL,
@@ -92,10 +102,26 @@ def build_wheel(place: Path, *, compiled: bool) -> Path:
     return wheel
 
 
+def _native_codec() -> dict[str, str]:
+    """Builds the native codec; returns the variable that puts it into a wheel, if it is there."""
+    # Imported here: a build of a wheel loads this file alone, as a hook.
+    from tools import native  # noqa: PLC0415
+
+    missing = native.lacking()
+    if not missing:
+        try:
+            return {NATIVE: str(native.build(ROOT / "build" / "native"))}
+        except subprocess.CalledProcessError:
+            missing = "cargo could not compile it"
+    print(f"a wheel without the native codec: {missing}", file=sys.stderr)
+    return {}
+
+
 def is_fresh(place: Path) -> bool:
     """True if a folder was built from the current sources."""
     sources = [Path(__file__), ROOT / "pyproject.toml", ROOT / "requirements.txt"]
     sources += [file for top in ("gateway", "gatewayapi") for file in (ROOT / top).rglob("*.py")]
+    sources += (ROOT / "native" / "src").rglob("*.rs")
     made = [wheel.stat().st_mtime for wheel in place.glob("*.whl")]
     return bool(made) and made[0] > max(source.stat().st_mtime for source in sources)
 

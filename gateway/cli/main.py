@@ -23,6 +23,7 @@ from gateway.cli.operate import (
 )
 from gateway.cli.serve import serve_command
 from gateway.status import StartUpError
+from gateway.transcoding.json.native import codec_name
 
 app = typer.Typer(
     help="A gRPC-to-REST transcoding gateway: google.api.http annotations in, a REST API out.",
@@ -87,4 +88,4 @@ def _version() -> str:
     module = find_spec("gateway.call")  # compiled if any module is
     is_python = module is None or str(module.origin).endswith(".py")
     how = "" if is_python else ", as machine code"
-    return installed_version("grpc-rest-gateway") + how
+    return f"{installed_version('grpc-rest-gateway')}{how}; JSON codec: {codec_name()}"

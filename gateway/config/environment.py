@@ -25,6 +25,8 @@ _ADDRESS = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
 _NAME = re.compile(rf"{_OTHER}NAME")
 _NAME_AND_ALIAS = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9_.-]*){2}")
 _VARIABLE = re.compile(rf"{_OTHER}ENV_.+", re.DOTALL)
+_NOT_SETTINGS = ("GATEWAY_CODEC",)
+"""Variables that choose what is needed before there are settings."""
 
 
 class VariableError(StartUpError):
@@ -40,7 +42,9 @@ def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     set_by: dict[Steps, str] = {}
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or is_service_link(name, environment[name]):
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        if is_service_link(name, environment[name]):
             continue
         *parents, leaf = steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
         if steps in set_by:

@@ -29,6 +29,7 @@ from google.rpc import error_details_pb2
 from gateway.config.json import JsonOptions, Unknown
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
+from gateway.transcoding.json.writing.native import native_writer
 from gateway.transcoding.json.writing.writer import JsonWriter
 from gateway.transcoding.system_parameters import JsonForm
 
@@ -67,7 +68,9 @@ class Codec:
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
         self._plans = Plans(self.find, None if unknown is Unknown.IGNORE else ignored)
-        self._writer = JsonWriter(self.find, options)
+        definition = JsonWriter(self.find, options)
+        native = native_writer(definition.plans, pretty=options.pretty)
+        self._writer = definition if native is None else native
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
     def reader(self, message: Descriptor) -> Transform:

@@ -207,8 +207,19 @@ def test_config_prints_what_is_in_force() -> None:
 
 def test_version_is_printed() -> None:
     # Which of the two it is, `tests/compiled.py` knows.
-    assert gateway("version").stdout.strip() in ("0.1.0", "0.1.0, as machine code")
+    version, codec = gateway("version").stdout.strip().split("; JSON codec: ")
+    assert version in ("0.1.0", "0.1.0, as machine code")
+    assert codec in ("Python", "Rust writes, Python reads")
+    forced = gateway("version", GATEWAY_CODEC="python").stdout
+    assert forced == f"{version}; JSON codec: Python\n"
     assert gateway("--version").stdout == gateway("version").stdout
+
+
+@pytest.mark.parametrize("command", [["check", *SAMPLE], ["routes", *SAMPLE], ["version"]])
+def test_a_codec_of_another_name_is_refused(command: list[str]) -> None:
+    done = gateway(*command, GATEWAY_CODEC="fast")
+    assert done.returncode == 1
+    assert 'GATEWAY_CODEC is "fast": expected python or native' in done.stdout + done.stderr
 
 
 def test_routes_are_readable_in_80_columns() -> None:

@@ -76,6 +76,12 @@ def test_what_merely_resembles_one_is_refused(name: str, value: str) -> None:
         load_config(None, {name: value}, {})
 
 
+def test_the_variable_that_chooses_the_codec_is_no_setting() -> None:
+    said: list[str] = []
+    assert load_config(None, {"GATEWAY_CODEC": "python"}, {}, said.append) == Config()
+    assert said == []
+
+
 def test_text_needs_no_quotes_in_the_environment() -> None:
     environment = {"GATEWAY_LISTEN": "[::1]:80", "GATEWAY_AUTH__STORE": "redis://:a #b@h/0"}
     config = load_config(None, environment, {})

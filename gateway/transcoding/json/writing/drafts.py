@@ -9,6 +9,7 @@ pieces is read into one draft, so that pieces merge without being copied (protob
 import time
 from typing import Final
 
+from gateway.status import UnreadableReplyError
 from gateway.transcoding.wire import END_GROUP, MAX_DEPTH, MalformedError
 from gateway.transcoding.wire_reading import read_tag, skip
 
@@ -20,6 +21,13 @@ FEW_TAGS: Final = 128
 
 class UnprintableError(Exception):
     """A message has no JSON form; the text of the error is the reason, for people."""
+
+
+def refusal(name: str, reason: str | None) -> UnreadableReplyError:
+    """Makes the error of a message of this type: no reason means that it is malformed."""
+    if reason is None:
+        return UnreadableReplyError(f"the back end's {name} is malformed")
+    return UnreadableReplyError(f"{name} cannot be shown as JSON: {reason}")
 
 
 class Part:
@@ -111,14 +119,20 @@ class Field:
         """
         raise NotImplementedError
 
+    def described(self) -> tuple[object, ...]:
+        """Describes, by a name and what belongs to it, how `take` reads; for the native codec."""
+        raise NotImplementedError
+
 
 class Plan:
     """How messages of one type are read: its fields by their tags, and the JSON of no field set."""
 
-    def __init__(self, name: str, *, has_own_form: bool = False) -> None:
+    def __init__(self, name: str, *, form: str = "object") -> None:
         self.name = name
         """The full name of the message type."""
-        self.has_own_form = has_own_form
+        self.form = form
+        """The name of the kind of JSON: `object` for an object of the fields."""
+        self.has_own_form = form != "object"
         """True if its JSON is not an object of its fields, as that of a Timestamp."""
         self.few: list[Field | None] = [None] * FEW_TAGS
         """The field of each tag below `FEW_TAGS`."""

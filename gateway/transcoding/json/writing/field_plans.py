@@ -41,6 +41,10 @@ class ScalarField(Field):
             draft.parts[slot + 1] = text
         return at
 
+    def described(self) -> tuple[object, ...]:
+        """Describes the scalar, and when it is written."""
+        return "scalar", self._scalar.described(), self._always, self._implicit
+
 
 class RepeatedField(Field):
     """A list of values, each with a tag."""
@@ -62,6 +66,10 @@ class RepeatedField(Field):
         if text:
             items_of(draft, self).add(text)
         return at
+
+    def described(self) -> tuple[object, ...]:
+        """Describes the items."""
+        return "list", self._scalar.described()
 
 
 class PackedField(RepeatedField):
@@ -85,6 +93,10 @@ class PackedField(RepeatedField):
                 items.add(text)
         return stop
 
+    def described(self) -> tuple[object, ...]:
+        """Describes the items."""
+        return "packed", self._scalar.described()
+
 
 class _MessageField(Field):
     """A field of messages; their plan is made when the first one is read."""
@@ -93,21 +105,21 @@ class _MessageField(Field):
         """`closing` is the tag that ends a group; 0 for a length-delimited message."""
         super().__init__()
         self._source = source
-        self._message = message
+        self.message = message
         self._plan: Plan | None = None
-        self._closing = closing
+        self.closing = closing
 
     def start(self) -> Draft:
         """Makes the draft of a message in this field."""
         plan = self._plan
         if plan is None:
-            plan = self._plan = self._source.of(self._message)
+            plan = self._plan = self._source.of(self.message)
         return plan.start()
 
     def read_into(self, inner: Draft, wire: bytes, at: int, end: int, depth: int) -> int:
         """Reads a message in this field; returns its end."""
-        if self._closing:
-            return inner.read(wire, at, end, depth + 1, self._closing)
+        if self.closing:
+            return inner.read(wire, at, end, depth + 1, self.closing)
         at, stop = read_size(wire, at, end)
         return inner.read(wire, at, stop, depth + 1)
 
@@ -125,6 +137,10 @@ class MessageField(_MessageField):
         assert isinstance(inner, Draft)  # noqa: S101 # only this field sets it
         return self.read_into(inner, wire, at, end, depth)
 
+    def described(self) -> tuple[object, ...]:
+        """Describes the message by its type, and the tag that ends a group."""
+        return "message", self.message, self.closing
+
 
 class RepeatedMessageField(_MessageField):
     """A list of messages or groups."""
@@ -135,6 +151,10 @@ class RepeatedMessageField(_MessageField):
         at = self.read_into(inner, wire, at, end, depth)
         items_of(draft, self).add(inner.text())
         return at
+
+    def described(self) -> tuple[object, ...]:
+        """Describes the messages by their type, and the tag that ends a group."""
+        return "messages", self.message, self.closing
 
 
 class MapField(_MessageField):
@@ -171,6 +191,13 @@ class MapField(_MessageField):
         if value:  # else it is unknown to a closed enum: the entry counts as absent
             entries_of(draft, self).put(key if key[0] == '"' else f'"{key}"', value)
         return stop
+
+    def described(self) -> tuple[object, ...]:
+        """Describes the key, and the value or its message type."""
+        value = self._value
+        if value is None:
+            return "map", self._key.described(), None, self.message
+        return "map", self._key.described(), value.described(), None
 
 
 def items_of(draft: Draft, field: Field) -> Items:

@@ -75,7 +75,8 @@ class WritePlans(PlanSource):
     """The plans of one schema; `find` resolves the types that an Any may hold."""
 
     def __init__(self, find: Find, options: JsonOptions) -> None:
-        self._find = find
+        self.find = find
+        """Returns the type that an Any may hold, by its full name."""
         self._unset = options.emit_unset
         self._numbers = options.enums_as_numbers
         self._proto_names = options.proto_names
@@ -93,7 +94,7 @@ class WritePlans(PlanSource):
 
     def named(self, name: str) -> Plan | None:
         """Returns the plan of the type with this full name if an Any may hold it, else None."""
-        message = self._find(name)
+        message = self.find(name)
         return None if message is None else self.of(message)
 
     def only(self, field: FieldDescriptor) -> tuple[Plan, Field]:
@@ -136,11 +137,11 @@ class WritePlans(PlanSource):
         if plan is not None:
             return plan
         if name in WRAPPERS or name in _STRUCT:
-            plan = OnlyFieldPlan(name, has_own_form=True)
+            plan = OnlyFieldPlan(name, form="only")
             self._add(plan, message.fields[0], {}, unset=True)
             return plan
         is_value = name == "google.protobuf.Value"
-        plan = ValuePlan(name, has_own_form=True) if is_value else Plan(name)
+        plan = ValuePlan(name, form="value") if is_value else Plan(name)
         oneofs: dict[str, int] = {}
         for field in parts_of(message):
             self._add(plan, field, oneofs, unset=self._unset)

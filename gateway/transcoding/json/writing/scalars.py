@@ -26,7 +26,9 @@ _32_BITS: Final = (1 << 32) - 1
 class Scalar:
     """Reads the values of one scalar type."""
 
-    def __init__(self, wire_type: int, default: str) -> None:
+    def __init__(self, kind: str, wire_type: int, default: str) -> None:
+        self.kind = kind
+        """The name of the type in a .proto file; that of an enum is `enum`."""
         self.wire_type = wire_type
         """The wire type of a value that is not packed."""
         self.default = default
@@ -44,12 +46,16 @@ class Scalar:
         """
         raise NotImplementedError
 
+    def described(self) -> tuple[object, ...]:
+        """Describes the type: its kind, its default, the text of each number, true if closed."""
+        return self.kind, self.default, [], False
+
 
 class StringScalar(Scalar):
     """Reads strings."""
 
     def __init__(self) -> None:
-        super().__init__(LENGTH, '""')
+        super().__init__("string", LENGTH, '""')
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads a string."""
@@ -61,7 +67,7 @@ class BytesScalar(Scalar):
     """Reads bytes as base64 with padding."""
 
     def __init__(self) -> None:
-        super().__init__(LENGTH, '""')
+        super().__init__("bytes", LENGTH, '""')
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads bytes."""
@@ -73,7 +79,8 @@ class IntegerScalar(Scalar):
     """Reads integers that are varints: `bits` is their size, `zigzag` true for sint types."""
 
     def __init__(self, bits: int, *, signed: bool, zigzag: bool = False) -> None:
-        super().__init__(VARINT, '"0"' if bits == 64 else "0")
+        prefix = "s" if zigzag else "" if signed else "u"
+        super().__init__(f"{prefix}int{bits}", VARINT, '"0"' if bits == 64 else "0")
         self._wide = bits == 64
         self._mask = (1 << bits) - 1
         self._largest = (1 << (bits - 1)) - 1 if signed and not zigzag else self._mask
@@ -98,7 +105,7 @@ class Fixed32Scalar(Scalar):
     """Reads fixed32, and sfixed32 if `signed`."""
 
     def __init__(self, *, signed: bool) -> None:
-        super().__init__(FIXED32, "0")
+        super().__init__("sfixed32" if signed else "fixed32", FIXED32, "0")
         self._largest = _32_BITS >> 1 if signed else _32_BITS
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
@@ -114,7 +121,7 @@ class Fixed64Scalar(Scalar):
     """Reads fixed64, and sfixed64 if `signed`."""
 
     def __init__(self, *, signed: bool) -> None:
-        super().__init__(FIXED64, '"0"')
+        super().__init__("sfixed64" if signed else "fixed64", FIXED64, '"0"')
         self._largest = (1 << 63) - 1 if signed else (1 << 64) - 1
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
@@ -130,7 +137,7 @@ class BoolScalar(Scalar):
     """Reads true and false."""
 
     def __init__(self) -> None:
-        super().__init__(VARINT, "false")
+        super().__init__("bool", VARINT, "false")
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads a varint: all but zero is true."""
@@ -145,7 +152,7 @@ class EnumScalar(Scalar):
     """
 
     def __init__(self, texts: Mapping[int, str], default: str, *, closed: bool) -> None:
-        super().__init__(VARINT, default)
+        super().__init__("enum", VARINT, default)
         self._texts = dict(texts)
         self._closed = closed
 
@@ -160,12 +167,16 @@ class EnumScalar(Scalar):
             text = "" if self._closed else str(value)
         return text, at
 
+    def described(self) -> tuple[object, ...]:
+        """Describes the enum."""
+        return self.kind, self.default, list(self._texts.items()), self._closed
+
 
 class NullScalar(Scalar):
     """Reads google.protobuf.NullValue, whose JSON is null."""
 
     def __init__(self) -> None:
-        super().__init__(VARINT, "null")
+        super().__init__("null", VARINT, "null")
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads a number, whatever it is."""
@@ -176,7 +187,7 @@ class FloatScalar(Scalar):
     """Reads 32-bit floats."""
 
     def __init__(self) -> None:
-        super().__init__(FIXED32, "0")
+        super().__init__("float", FIXED32, "0")
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads four bytes."""
@@ -191,7 +202,7 @@ class DoubleScalar(Scalar):
     """Reads 64-bit floats."""
 
     def __init__(self) -> None:
-        super().__init__(FIXED64, "0")
+        super().__init__("double", FIXED64, "0")
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads eight bytes."""

@@ -69,6 +69,9 @@ class _TimeField(Field):
             times.seconds = value - (1 << 64) if value >> 63 else value
         return at
 
+    def described(self) -> tuple[object, ...]:
+        return ("nanos",) if self._is_nanos else ("seconds",)
+
 
 class _TimestampDraft(_TimeDraft):
     def text(self) -> str:
@@ -100,7 +103,7 @@ class _TimePlan(Plan):
     """The plan of Timestamp, or of Duration."""
 
     def __init__(self, name: str, *, is_duration: bool) -> None:
-        super().__init__(name, has_own_form=True)
+        super().__init__(name, form="duration" if is_duration else "timestamp")
         self._is_duration = is_duration
         self.add(8, _TimeField(is_nanos=False))
         self.add(16, _TimeField(is_nanos=True))
@@ -155,12 +158,15 @@ class _PathsField(Field):
         cast("_MaskDraft", draft).add(wire[at:stop].decode())
         return stop
 
+    def described(self) -> tuple[object, ...]:
+        return ("path",)
+
 
 class _MaskPlan(Plan):
     """The plan of FieldMask."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, has_own_form=True)
+        super().__init__(name, form="mask")
         self.add(10, _PathsField())
 
     def start(self) -> Draft:
@@ -217,12 +223,15 @@ class _AnyField(Field):
         holder.wire, holder.at, holder.end, holder.depth = wire, at, stop, depth
         return stop
 
+    def described(self) -> tuple[object, ...]:
+        return ("url",) if self._is_url else ("content",)
+
 
 class AnyPlan(Plan):
     """The plan of google.protobuf.Any."""
 
     def __init__(self, name: str, source: PlanSource) -> None:
-        super().__init__(name, has_own_form=True)
+        super().__init__(name, form="any")
         self._source = source
         self.add(10, _AnyField(is_url=True))
         self.add(18, _AnyField(is_url=False))

@@ -1,0 +1,168 @@
+//! Writes strings, bytes and integers as JSON text, and indents it.
+
+const PAIRS: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Writes a text as a JSON string; characters outside ASCII stay as they are (RFC 8259).
+pub fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text;
+    loop {
+        let plain = plain_bytes(rest);
+        out.extend_from_slice(&rest[..plain]);
+        match rest.get(plain) {
+            None => break,
+            Some(&byte) => escape(byte, out),
+        }
+        rest = &rest[plain + 1..];
+    }
+    out.push(b'"');
+}
+
+/// Returns the number of bytes before the first one that a JSON string must escape.
+fn plain_bytes(text: &[u8]) -> usize {
+    let mut at = 0;
+    // Eight bytes at once: a byte of `found` has its high bit set where one of them is special.
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (PAIRS * u64::from(b'"'));
+        let slash = word ^ (PAIRS * u64::from(b'\\'));
+        let control = word.wrapping_sub(PAIRS * 0x20) & !word;
+        let same = (quote.wrapping_sub(PAIRS) & !quote) | (slash.wrapping_sub(PAIRS) & !slash);
+        let found = (control | same) & HIGH;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    at + text[at..].iter().position(special).unwrap_or(text.len() - at)
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Writes bytes as base64 with padding (RFC 4648, section 4), between quotes.
+pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len().div_ceil(3) * 4 + 2);
+    out.push(b'"');
+    for chunk in bytes.chunks(3) {
+        let second = chunk.get(1).copied().unwrap_or(0);
+        let third = chunk.get(2).copied().unwrap_or(0);
+        let word = u32::from_be_bytes([0, chunk[0], second, third]);
+        let digit = |shift: u32| BASE64[(word >> shift & 63) as usize];
+        out.extend_from_slice(&[
+            digit(18),
+            digit(12),
+            if chunk.len() > 1 { digit(6) } else { b'=' },
+            if chunk.len() > 2 { digit(0) } else { b'=' },
+        ]);
+    }
+    out.push(b'"');
+}
+
+/// Writes a signed integer.
+pub fn signed(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    unsigned(value.unsigned_abs(), out);
+}
+
+/// Writes an unsigned integer.
+pub fn unsigned(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes a number with leading zeros, in as many digits as asked for.
+pub fn padded(value: u64, width: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    let mut rest = value;
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
+/// Indents a JSON text without spaces, for people. Each token stays as it is spelled.
+pub fn indented(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    let mut level = 0;
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let empty = matches!(text.get(at..at + 2), Some(b"{}" | b"[]"));
+        match byte {
+            b'"' => {
+                let end = end_of_string(text, at);
+                out.extend_from_slice(&text[at..end]);
+                at = end;
+                continue;
+            }
+            b'{' | b'[' if empty => {
+                out.extend_from_slice(&text[at..at + 2]);
+                at += 1;
+            }
+            b'{' | b'[' => {
+                level += 1;
+                out.push(byte);
+                new_line(level, &mut out);
+            }
+            b'}' | b']' => {
+                level -= 1;
+                new_line(level, &mut out);
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                new_line(level, &mut out);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => out.push(byte),
+        }
+        at += 1;
+    }
+    out
+}
+
+fn new_line(level: usize, out: &mut Vec<u8>) {
+    out.push(b'\n');
+    out.resize(out.len() + 2 * level, b' ');
+}
+
+/// Returns the position after the string that begins at a position.
+fn end_of_string(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while text[at] != b'"' {
+        at += if text[at] == b'\\' { 2 } else { 1 };
+    }
+    at + 1
+}

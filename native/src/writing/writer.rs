@@ -1,0 +1,79 @@
+//! The writer of one message type, or of one field, as Python calls it.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::draft::{Draft, Job};
+use super::plans::Plans;
+use super::Fault;
+use crate::text;
+
+/// Larger messages are written without the interpreter lock: other threads go on.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// Converts the wire bytes of a message to JSON: call it with the bytes.
+#[pyclass(frozen)]
+pub struct Writer {
+    plans: Py<Plans>,
+    plan: usize,
+    pretty: bool,
+    /// The member to write alone, and the JSON of it where it is not set.
+    only: Option<(usize, String)>,
+}
+
+#[pymethods]
+impl Writer {
+    /// Makes a writer by the plan of an index; `only` is the index of a member to write alone.
+    #[new]
+    #[pyo3(signature = (plans, plan, *, pretty, only=None))]
+    fn new(plans: Py<Plans>, plan: usize, pretty: bool, only: Option<(usize, String)>) -> Writer {
+        Writer { plans, plan, pretty, only }
+    }
+
+    /// Converts a message; raises what `refusal` of the source returns.
+    fn __call__<'py>(&self, wire: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+        let (py, bytes) = (wire.py(), wire.as_bytes());
+        let written = if bytes.len() > LARGE_BYTES {
+            py.detach(|| self.write(bytes))
+        } else {
+            self.write(bytes)
+        };
+        match written {
+            Ok(json) => Ok(PyBytes::new(py, &json)),
+            Err(fault) => Err(self.error(py, fault)),
+        }
+    }
+}
+
+impl Writer {
+    fn write(&self, wire: &[u8]) -> Result<Vec<u8>, Fault> {
+        let job = Job { plans: self.plans.get(), wire };
+        let mut draft = Draft::new(job.plans.get(self.plan)?);
+        draft.read(&job, wire, &mut 0, 0, 0)?;
+        // Most JSON is somewhat longer than its message, and seldom twice as long.
+        let mut out = Vec::with_capacity(wire.len() + wire.len() / 2 + 64);
+        match &self.only {
+            None => draft.write(&job, &mut out)?,
+            Some((member, unset)) => {
+                if !draft.write_only(*member, &job, &mut out)? {
+                    out.extend_from_slice(unset.as_bytes());
+                }
+            }
+        }
+        Ok(if self.pretty { text::indented(&out) } else { out })
+    }
+
+    /// Returns the error of a fault, in the words of the definition.
+    fn error(&self, py: Python<'_>, fault: Fault) -> PyErr {
+        let reason = match &fault {
+            Fault::Malformed => None,
+            Fault::Unprintable(reason) => Some(reason.as_str()),
+            Fault::Python(error) => return error.clone_ref(py),
+        };
+        let plans = self.plans.get();
+        match plans.get(self.plan) {
+            Ok(plan) => plans.refusal(py, &plan.name, reason),
+            Err(other) => self.error(py, other),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+"""The native writer against its definition in Python: the same bytes, the same words of errors.
+
+A longer run: `python -m tests.property.test_native_writer SEED ROUNDS`.
+"""
+
+import gc
+import os
+import random
+import struct
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import Descriptor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.config.json import JsonOptions
+from gateway.status import StartUpError, StatusError
+from gateway.transcoding.json.message_fields import parts_of
+from gateway.transcoding.json.native import VARIABLE, codec_name, native_module
+from gateway.transcoding.json.writing.native import NativeWriter, native_writer
+from gateway.transcoding.json.writing.scalars import double_json, float_json
+from gateway.transcoding.json.writing.writer import JsonWriter, Write
+from gateway.transcoding.wire import FIXED32, FIXED64, length_delimited, tag, varint
+from tests.support import rich
+from tests.support.random_messages import damaged, random_wire
+
+TYPES = [
+    *("rich.Book", "rich.Author", "rich.Holder", "rich.Plain", "old.Job", "modern.Node"),
+    *("other.Task", "google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.Any"),
+    *("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"),
+]
+OPTIONS = [
+    JsonOptions(emit_unset=unset, enums_as_numbers=numbers, proto_names=names, pretty=pretty)
+    for unset, numbers, names, pretty in product((False, True), repeat=4)
+]
+SEEDS = st.integers(0, (1 << 32) - 1)
+seeded = settings(max_examples=300, deadline=None, derandomize=True)
+
+
+@pytest.fixture(autouse=True)
+def chosen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if native_module() is None and "without" not in request.node.name:
+        pytest.skip("the native codec is not built: make native")
+
+
+def find(name: str) -> Descriptor:
+    found = rich.codec().find(name)
+    assert found is not None
+    return found
+
+
+@cache
+def makers(options: JsonOptions) -> tuple[JsonWriter, NativeWriter]:
+    definition = JsonWriter(rich.codec().find, options)
+    native = native_writer(definition.plans, pretty=options.pretty)
+    assert native is not None
+    return definition, native
+
+
+@cache
+def pair(options: JsonOptions, name: str, field: str = "") -> tuple[Write, Write]:
+    """The definition's writer and the native one of a message type, or of one of its fields."""
+    kind = find(name)
+    one, other = makers(options)
+    if not field:
+        return one.message(kind), other.message(kind)
+    (described,) = [part for part in parts_of(kind) if part.full_name == field]
+    return one.field(described), other.field(described)
+
+
+def outcome(write: Write, wire: bytes) -> tuple[str, object]:
+    """The JSON, or the words of the error."""
+    try:
+        return "json", write(wire)
+    except StatusError as error:
+        return type(error).__name__, error.message
+
+
+def assert_same(writers: tuple[Write, Write], wire: bytes) -> None:
+    expected, found = [outcome(write, wire) for write in writers]
+    assert found == expected, wire.hex()
+
+
+def check(chance: random.Random) -> None:
+    """Compares one random document: as it is, merged of several, or with broken bytes."""
+    options, name = chance.choice(OPTIONS), chance.choice(TYPES)
+    wire = b"".join(random_wire(chance, find(name), find) for _ in range(chance.choice([1, 1, 3])))
+    if chance.random() < 0.5:
+        wire = damaged(chance, wire)
+    fields = ["", "", *(part.full_name for part in parts_of(find(name)))]
+    assert_same(pair(options, name, chance.choice(fields)), wire)
+
+
+@seeded
+@given(SEEDS)
+def test_random_messages_are_written_alike(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(10):
+        check(chance)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_numbers_have_the_same_digits(size: int) -> None:
+    chance = random.Random(size)
+    layout, kind, number = ("<f", FIXED32, 12) if size == 4 else ("<d", FIXED64, 11)
+    spell = float_json if size == 4 else double_json
+    write = pair(JsonOptions(emit_unset=False), "rich.Book")[1]
+    name = "weight" if size == 4 else "ratio"
+    near = [1e16, 1e15, 1e-4, 1e-5, 1e22, 1e23, 1048576.25, 3.4028235e38, 1e-45, 9007199254740993.0]
+    values = [struct.pack(layout, value) for value in near]
+    for value in [*values, *(chance.randbytes(size) for _ in range(20_000))]:
+        expected = f'{{"{name}":{spell(struct.unpack(layout, value)[0])}}}'
+        found = write(tag(number, kind) + value)
+        assert found in (expected.encode(), b"{}"), value.hex()
+
+
+@pytest.mark.parametrize(
+    "text", [bytes(range(128)), "é\u2028😀".encode() * 9, b"\xff", b"\xed\xa0"]
+)
+def test_strings_are_escaped_alike(text: bytes) -> None:
+    for size in range(len(text) + 1):
+        assert_same(pair(OPTIONS[0], "rich.Author"), length_delimited(1, text[:size]))
+
+
+PATHS = [
+    "a_b.c1",
+    "_a",
+    "a__b",
+    "a_1",
+    "A",
+    "a.`x y`",
+    "*",
+    "a.*",
+    'm."k"',
+    "a\u0301",
+    "",
+    "é" * 60,
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_of_a_mask_are_spelled_alike(path: str) -> None:
+    wire = length_delimited(1, b"ok_path") + length_delimited(1, path.encode())
+    assert_same(pair(OPTIONS[0], "google.protobuf.FieldMask"), wire)
+
+
+def test_a_mask_of_many_paths_is_written_alike() -> None:
+    many = length_delimited(1, b"a") * 10_000
+    for last in (b"a_b", b"*"):
+        assert_same(pair(OPTIONS[0], "google.protobuf.FieldMask"), many + length_delimited(1, last))
+
+
+@pytest.mark.parametrize("seconds", [-62135596800, -1, 0, 951782400, 4107542399, 253402300799])
+@pytest.mark.parametrize("nanos", [0, 1, 1_000, 1_000_000, 999_999_999, 1_000_000_000, -1])
+def test_times_are_written_alike(seconds: int, nanos: int) -> None:
+    for name, step in product(("Timestamp", "Duration"), (-1, 0, 1)):
+        wire = b"\x08" + varint(seconds + step & (1 << 64) - 1)
+        wire += b"\x10" + varint(nanos & (1 << 64) - 1)
+        assert_same(pair(OPTIONS[0], f"google.protobuf.{name}"), wire)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x/rich.Author", "rich.Author", "x/none\n" * 20, "x/rich.Book"]
+)
+def test_messages_in_an_any_are_written_alike(url: str) -> None:
+    for inner in (b"", b"\x0a\x01a", b"\xff", b"\x0a\x01\xff"):
+        wire = length_delimited(1, url.encode()) + length_delimited(2, inner)
+        assert_same(pair(OPTIONS[0], "google.protobuf.Any"), wire)
+        assert_same(pair(OPTIONS[-1], "google.protobuf.Any"), wire)
+
+
+@pytest.mark.parametrize("levels", [98, 99, 100, 101, 102, 3_000])
+def test_depth_is_limited_alike(levels: int) -> None:
+    mentor = parts = held = group = b""
+    for _ in range(levels):
+        mentor = length_delimited(3, mentor)
+        parts = length_delimited(63, length_delimited(2, parts))
+        url = length_delimited(1, b"x/google.protobuf.Any")
+        held = url + length_delimited(2, held)
+        group = b"\x1b" + group + b"\x1c"
+    assert_same(pair(OPTIONS[0], "rich.Author"), mentor)
+    assert_same(pair(OPTIONS[0], "rich.Book"), parts)
+    assert_same(pair(OPTIONS[0], "google.protobuf.Any"), held)
+    assert_same(pair(OPTIONS[0], "modern.Node"), group)
+    assert_same(pair(OPTIONS[0], "modern.Node"), group.replace(b"\x1b", b"\x7b"))
+
+
+def test_entries_of_a_map_that_come_again_are_written_alike() -> None:
+    chance = random.Random(1)
+    keys = [f"{number}".encode() for number in range(30)]
+    for count in (1, 7, 8, 9, 10, 30):
+        entries = [
+            length_delimited(1, chance.choice(keys[:count])) + length_delimited(2, b"v" * size)
+            for size in (chance.choice([1, 3_000]) for _ in range(300))
+        ]
+        wire = b"".join(length_delimited(25, entry) for entry in entries)
+        assert_same(pair(OPTIONS[0], "rich.Book"), wire)
+
+
+def test_other_threads_go_on_while_a_large_message_is_written() -> None:
+    wire = length_delimited(3, b"some text" * 7) * 300_000
+    write = pair(OPTIONS[0], "rich.Plain")[1]
+    steps = 0
+    ends = threading.Event()
+
+    def count() -> None:
+        nonlocal steps
+        while not ends.wait(0.0005):
+            steps += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    write(wire)
+    ends.set()
+    thread.join()
+    assert steps > 0
+
+
+def test_the_plans_of_a_schema_go_with_it() -> None:
+    definition = JsonWriter(rich.codec().find, JsonOptions())
+    native = native_writer(definition.plans, pretty=False)
+    assert native is not None
+    native.message(find("rich.Book"))(b"")
+    left = weakref.ref(native)
+    del definition, native
+    gc.collect()
+    assert left() is None
+
+
+def test_the_definition_runs_without_the_native_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "python")
+    assert codec_name() == "Python"
+    assert native_writer(JsonWriter(rich.codec().find, JsonOptions()).plans, pretty=False) is None
+
+
+@pytest.mark.parametrize(("wish", "word"), [("fast", "expected python or native")])
+def test_without_a_codec_of_that_name_nothing_starts(
+    wish: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, wish)
+    with pytest.raises(StartUpError, match=word):
+        codec_name()
+
+
+def test_without_the_codec_that_is_asked_for_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "native")
+    modules: Any = sys.modules
+    monkeypatch.setitem(modules, "gateway_native", None)
+    with pytest.raises(StartUpError, match="make native"):
+        codec_name()
+
+
+def documents(seed: int, rounds: int) -> Iterator[int]:
+    chance = random.Random(seed)
+    for number in range(rounds):
+        check(chance)
+        yield number
+
+
+if __name__ == "__main__":
+    os.environ.pop(VARIABLE, None)
+    total = sum(1 for _ in documents(int(sys.argv[1]), int(sys.argv[2])))
+    sys.stdout.write(f"{total} documents, no difference\n")
