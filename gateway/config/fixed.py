@@ -8,9 +8,10 @@ from pydantic import BaseModel
 from gateway.config.model import Config
 
 _FIXED: Final = (
-    *("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log", "supervisor"),
+    *("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log"),
+    *("reload", "supervisor"),
 )
-_NOT_FIXED: Final = {"log.level", "supervisor.hang_s", "supervisor.start_s"}
+_NOT_FIXED: Final = {"log.level", "reload.keep_s", "supervisor.hang_s", "supervisor.start_s"}
 """The members of these sections that a reload changes."""
 
 
@@ -18,7 +19,8 @@ def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]
     """Returns `wanted` with the fixed settings of `running`, and a warning if they differ."""
     kept: dict[str, object] = {name: getattr(running, name) for name in _FIXED}
     kept["log"] = running.log.model_copy(update={"level": wanted.log.level})
-    always = running.supervisor.always
+    watch, always = running.reload.watch, running.supervisor.always
+    kept["reload"] = wanted.reload.model_copy(update={"watch": watch})
     kept["supervisor"] = wanted.supervisor.model_copy(update={"always": always})
     names = [one for name in _FIXED for one in _changed(name, kept[name], getattr(wanted, name))]
     if not names:

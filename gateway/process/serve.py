@@ -22,7 +22,7 @@ from gateway.process.orders import CUT, Assignment, Told
 from gateway.process.reloading import Reloader
 from gateway.process.service_manager import ServiceManager
 from gateway.process.shutdown import Shutdown
-from gateway.process.signals import levels_by_signal, reload_by_signal
+from gateway.process.signals import levels_by_signal, reload_when_told
 from gateway.process.watched import SupervisorLink
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_logs
@@ -92,7 +92,7 @@ async def serve(
                 started(gateway)
                 manager.ready(_status(gateway))
                 background = _background(manager)
-                with nullcontext() if read is None else reload_by_signal(operations):
+                with nullcontext() if read is None else reload_when_told(operations):
                     await shutdown.begun.wait()
                 manager.stopping()
                 await reloader.close()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
+from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
@@ -115,7 +116,7 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin():
+            with self._admin(), self._file_watch():
                 while not self._ending:
                     self._watch()
                 return self._drain()
@@ -143,6 +144,18 @@ class Supervisor:
             yield
         finally:
             thread.stop()
+
+    @contextmanager
+    def _file_watch(self) -> Iterator[None]:
+        """Reloads when files change, if that is set."""
+        if not self._config.reload.watch:
+            yield
+            return
+        watch = FileWatch(lambda: self._config, lambda: self._inbox.post(self._reloads.signalled))
+        try:
+            yield
+        finally:
+            watch.stop()
 
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""

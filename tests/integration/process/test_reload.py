@@ -119,6 +119,23 @@ async def test_bad_settings_change_nothing_and_are_explained(tmp_path: Path, wor
         assert (status, done["generation"], done["changes"]) == (200, 2, [])
 
 
+@both
+async def test_a_change_of_the_file_is_a_reload_where_that_is_set(
+    tmp_path: Path, workers: int
+) -> None:
+    place = Reloadable(tmp_path)
+    settings = {**place.environment, "RELOAD__WATCH": "true"}
+    async with served(tmp_path, workers, *place.flags, settings=settings) as gateway:
+        await place.all_serve(workers)
+        place.write(EXCLUDED)
+        await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 404, within_s=30)
+        place.write("lisen: x")
+        await until(lambda: "gateway.reload.refused" in place.events.read_text(), within_s=30)
+        assert await status_of(gateway, "/v1/echo/a") == 404
+        place.write("")
+        await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 200, within_s=30)
+
+
 def has_origin(origin: str, config: Any) -> bool:
     return origin in config["cors"]["origins"]
 
