@@ -23,7 +23,7 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
     """Serve a REST API for gRPC back ends."""
     if not settings.upstreams:
         fail("no back end to call: give --upstream HOST:PORT")
-    if settings.workers != 1:
+    if settings.workers != 1 or settings.supervisor.always:
         raise SystemExit(serve_workers(settings, say, read))
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.

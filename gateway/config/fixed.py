@@ -7,13 +7,21 @@ from pydantic import BaseModel
 
 from gateway.config.model import Config
 
-_FIXED: Final = ("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log")
+_FIXED: Final = (
+    *("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log"),
+    *("reload", "supervisor"),
+)
+_NOT_FIXED: Final = {"log.level", "reload.keep_s", "supervisor.hang_s", "supervisor.start_s"}
+"""The members of these sections that a reload changes."""
 
 
 def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     """Returns `wanted` with the fixed settings of `running`, and a warning if they differ."""
     kept: dict[str, object] = {name: getattr(running, name) for name in _FIXED}
     kept["log"] = running.log.model_copy(update={"level": wanted.log.level})
+    watch, always = running.reload.watch, running.supervisor.always
+    kept["reload"] = wanted.reload.model_copy(update={"watch": watch})
+    kept["supervisor"] = wanted.supervisor.model_copy(update={"always": always})
     names = [one for name in _FIXED for one in _changed(name, kept[name], getattr(wanted, name))]
     if not names:
         return wanted, ()
@@ -24,7 +32,7 @@ def keep_fixed(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]
 
 
 def _is_fixed(path: str) -> bool:
-    return path.partition(".")[0] in _FIXED and path != "log.level"
+    return path.partition(".")[0] in _FIXED and path not in _NOT_FIXED
 
 
 def _changed(name: str, running: object, wanted: object) -> Iterator[str]:

@@ -58,7 +58,7 @@ def load_config(
         config = Config.model_validate(converted(TOP, settings))
     except ValidationError as error:
         raise ConfigError("\n".join(error_lines(layers, error))) from None
-    return config.with_origins(origins(layers, settings))
+    return config.with_origins(origins(layers, settings), file)
 
 
 def _read_file(file: Path) -> Layer:

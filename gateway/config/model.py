@@ -52,6 +52,7 @@ class _Origins:
     """The sources of values; the same settings from other sources are equal."""
 
     by_path: Mapping[str, str] = field(default_factory=dict, compare=False)
+    file: Path | None = field(default=None, compare=False)
 
 
 class Config(Section):
@@ -127,10 +128,15 @@ class Config(Section):
         """The source of each value that is no default, by its path; see `origins.py`."""
         return self._origins.by_path
 
-    def with_origins(self, by_path: Mapping[str, str]) -> Self:
-        """Returns these settings with the sources of their values."""
+    @property
+    def file(self) -> Path | None:
+        """The file that the settings were read from; None if there was none."""
+        return self._origins.file
+
+    def with_origins(self, by_path: Mapping[str, str], file: Path | None = None) -> Self:
+        """Returns these settings with the sources of their values; `file` stays if it is None."""
         copy = self.model_copy()
-        copy._origins = _Origins(by_path)  # noqa: SLF001 - its own
+        copy._origins = _Origins(by_path, file or self.file)  # noqa: SLF001 - its own
         return copy
 
     @property

@@ -4,7 +4,11 @@ from gateway.config.sections import Seconds, Section
 
 
 class SupervisorOptions(Section):
-    """The times after which a worker counts as hung; for `workers` other than 1."""
+    """The process that starts and replaces workers, and when a worker counts as hung."""
+
+    always: bool = False
+    """Supervise also one worker, `workers: 1`: it is replaced if it dies or hangs, and clients wait
+    meanwhile instead of being refused. With any other number, workers always are supervised."""
 
     hang_s: Seconds = 10.0
     """A worker whose event loop does not respond for this time is ended and replaced."""

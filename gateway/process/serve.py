@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import logging
+import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -12,15 +13,16 @@ from typing import Any, TypeVar
 from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details
+from gateway.endpoints.admin.operations import Details, ReloadReport
 from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
 from gateway.process.one_process import OneProcess, operated
 from gateway.process.orders import CUT, Assignment, Told
 from gateway.process.reloading import Reloader
+from gateway.process.service_manager import ServiceManager
 from gateway.process.shutdown import Shutdown
-from gateway.process.signals import levels_by_signal, reload_by_signal
+from gateway.process.signals import levels_by_signal, reload_when_told
 from gateway.process.watched import SupervisorLink
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_logs
@@ -67,6 +69,7 @@ async def serve(
     shutdown.listen_to(loop, is_worker=is_worker)
     if link is not None:
         link.attach(loop, shutdown)
+    manager = ServiceManager({} if is_worker else os.environ)
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
@@ -81,35 +84,72 @@ async def serve(
                 open_gateway(config, sockets=sockets, logs=logs, metric_files=files) as gateway,
             ):
                 reloader = Reloader(gateway, operations, read)
-                _show(gateway, operations, reloader)
+                _show(gateway, operations, reloader, manager)
                 if link is not None:
                     link.operate(operations, reloader.obey)
                 _settle()
                 _announce(gateway, assignment)
                 started(gateway)
-                giving_back = asyncio.create_task(give_back_memory())
-                with nullcontext() if read is None else reload_by_signal(operations):
+                manager.ready(_status(gateway))
+                background = _background(manager)
+                with nullcontext() if read is None else reload_when_told(operations):
                     await shutdown.begun.wait()
+                manager.stopping()
                 await reloader.close()
-                giving_back.cancel()
                 logger.info("finishing the requests under way", extra=about("gateway.draining"))
                 operations.ends()
                 await shutdown.wait(gateway.config.drain.delay_s)
                 stopping()
-                cut = await _finish(gateway, shutdown)
+                cut = await _finish(gateway, shutdown, background)
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
     return CUT if cut else 0
 
 
-async def _finish(gateway: Gateway, shutdown: Shutdown) -> int:
-    """Drains the port; returns the number of requests that were cut."""
+def _background(manager: ServiceManager) -> list[asyncio.Task[None]]:
+    """Starts the tasks that run as long as the gateway serves."""
+
+    async def say_alive(every_s: float) -> None:
+        while True:
+            manager.alive()
+            await asyncio.sleep(every_s)
+
+    found = [asyncio.create_task(give_back_memory())]
+    if manager.alive_every_s is not None:
+        # The loop itself says it, so a loop that hangs is silent.
+        found.append(asyncio.create_task(say_alive(manager.alive_every_s / 2)))
+    return found
+
+
+def _status(gateway: Gateway) -> str:
+    return f"serving {len(gateway.transcoder.bindings)} routes on {gateway.url}"
+
+
+async def _finish(
+    gateway: Gateway, shutdown: Shutdown, background: Sequence[asyncio.Task[None]]
+) -> int:
+    """Drains the port, and then ends the tasks; returns the number of requests that were cut."""
     is_closed, options = shutdown.is_for_all, gateway.config.drain
-    return await drain(gateway.listener, options, shutdown.cut, is_port_closed=is_closed)
+    cut = await drain(gateway.listener, options, shutdown.cut, is_port_closed=is_closed)
+    for task in background:
+        task.cancel()
+    return cut
 
 
-def _show(gateway: Gateway, operations: OneProcess, reloader: Reloader) -> None:
-    """Shows the gateway to its operators."""
+def _show(
+    gateway: Gateway, operations: OneProcess, reloader: Reloader, manager: ServiceManager
+) -> None:
+    """Shows the gateway to its operators, and its reloads to the service manager."""
+
+    async def reload(*, dry_run: bool) -> ReloadReport:
+        if dry_run:
+            return await reloader.reload(dry_run=True)
+        manager.reloading(is_going_on=True)
+        try:
+            return await reloader.reload(dry_run=False)
+        finally:
+            manager.ready(_status(gateway))
+            manager.reloading(is_going_on=False)
 
     def counts() -> Told:
         connections = gateway.listener.port.connections
@@ -122,7 +162,7 @@ def _show(gateway: Gateway, operations: OneProcess, reloader: Reloader) -> None:
         return Details(gateway.endpoints(), gateway.failures.latest())
 
     operations.exposition, operations.tell_details = gateway.exposition, details
-    operations.config, operations.reloading = gateway.config, reloader.reload
+    operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 
 

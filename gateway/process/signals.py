@@ -1,10 +1,14 @@
-"""The signals that change a serving process: its log level, and its settings."""
+"""The signals that change a serving process: its log level, and its settings.
+
+A change of the files of the settings counts as the signal to reload them.
+"""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from gateway.process.file_watch import FileWatch
 from gateway.process.one_process import OneProcess, log_level
 from gateway.status import StartUpError
 from gateway.telemetry.logs.levels import Levels
@@ -32,8 +36,8 @@ def levels_by_signal(levels: Levels) -> Iterator[None]:
 
 
 @contextmanager
-def reload_by_signal(operations: OneProcess) -> Iterator[None]:
-    """Reloads the settings on SIGHUP while the block runs."""
+def reload_when_told(operations: OneProcess) -> Iterator[None]:
+    """Reloads the settings on SIGHUP, and when files change if that is set, in the block."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -47,8 +51,17 @@ def reload_by_signal(operations: OneProcess) -> Iterator[None]:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
+    def hear_from_thread() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(hear)
+
     loop.add_signal_handler(signal.SIGHUP, hear)
+    watch = None
+    if operations.config.reload.watch:
+        watch = FileWatch(lambda: operations.config, hear_from_thread)
     try:
         yield
     finally:
+        if watch is not None:
+            watch.stop()
         loop.add_signal_handler(signal.SIGHUP, lambda: None)

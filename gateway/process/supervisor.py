@@ -7,6 +7,7 @@ worker listens once it can answer. While a worker is dead, hung or starting, its
 from its sockets as well (`StandIn`).
 """
 
+import os
 import signal
 import socket
 import time
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import Config
 from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
+from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
+from gateway.process.service_manager import ServiceManager
 from gateway.process.worker import Worker, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.process.workers_reload import WorkersReload
@@ -99,6 +102,7 @@ class Supervisor:
         self._checked_s = time.monotonic()
         self._ending = False
         self._inbox = Inbox()
+        self._manager = ServiceManager(os.environ)
         self._operations: Supervised | None = None
         self._reloads = WorkersReload(
             config, self._workers, read or (lambda: config), self._reloaded
@@ -112,7 +116,7 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin():
+            with self._admin(), self._file_watch():
                 while not self._ending:
                     self._watch()
                 return self._drain()
@@ -141,6 +145,18 @@ class Supervisor:
         finally:
             thread.stop()
 
+    @contextmanager
+    def _file_watch(self) -> Iterator[None]:
+        """Reloads when files change, if that is set."""
+        if not self._config.reload.watch:
+            yield
+            return
+        watch = FileWatch(lambda: self._config, lambda: self._inbox.post(self._reloads.signalled))
+        try:
+            yield
+        finally:
+            watch.stop()
+
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""
         now_s = time.monotonic()
@@ -163,8 +179,14 @@ class Supervisor:
             is_dead = worker.process is not None and worker.process.sentinel in ready
             if is_dead and not self._ending:
                 self._replace(worker)
-        self._reloads.step()
+        self._step_reload()
         self._check_workers(now_s)
+
+    def _step_reload(self) -> None:
+        """Goes on with a reload; the service manager hears of its beginning and its end."""
+        self._manager.reloading(is_going_on=self._reloads.is_pending)
+        self._reloads.step()
+        self._manager.reloading(is_going_on=self._reloads.is_pending)
 
     def _wait(self, wanted: Sequence[Worker], now_s: float) -> list[object]:
         """Waits for a report or the end of a worker, for a signal, or for the next task."""
@@ -195,11 +217,14 @@ class Supervisor:
             operations.serves(self._url, report.table)
         # It listens, so no other program can bind the port: SO_REUSEADDR is safe from now on.
         keep_rebindable([one for each in self._workers for one in each.sockets])
+        count = len(self._workers)
+        workers = f"{count} worker" if count == 1 else f"{count} workers"
+        serving = f"serving {report.routes} routes on {self._url} with {workers}"
         if not are_in_log(self._config.log):
             for warning in report.warnings:
                 self._say(warning)
-            count = f"{len(self._workers)} workers"
-            self._say(f"serving {report.routes} routes on {self._url} with {count}")
+            self._say(serving)
+        self._manager.ready(serving)
 
     def _replace(self, worker: Worker) -> None:
         worker.take_reports()
@@ -236,6 +261,8 @@ class Supervisor:
             for worker in self._workers
             if worker.has_served and not worker.answers(now_s)
         )
+        if any(worker.answers(now_s) for worker in self._workers):
+            self._manager.alive()
         for worker in self._workers:
             if worker.is_serving:
                 worker.stand_in(absent.intersection(worker.neighbours))
@@ -256,6 +283,7 @@ class Supervisor:
     def _reloaded(self, config: Config, table: Table) -> None:
         """Notes that the workers use new settings from now on, also those that start later."""
         self._config = config
+        self._manager.ready(f"serving on {self._url}, reloaded at {time.strftime('%X')}")
         if self._operations is not None:
             self._operations.reloaded(config, table)
 
@@ -266,6 +294,7 @@ class Supervisor:
         """
         options, begun_s = self._config.drain, time.monotonic()
         self._reloads.end()
+        self._manager.stopping()
         alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
         if alive and not are_in_log(self._config.log):
             self._say("finishing the requests under way")
@@ -300,6 +329,7 @@ class Supervisor:
         waited += [worker.process.sentinel for worker in alive if worker.process]
         waited += [worker.reports for worker in alive if worker.reports and not worker.is_silent]
         ready = wait(waited, _CHECK_EVERY_S)
+        self._manager.alive()  # the drain has time limits of its own
         self._inbox.run()
         for worker in alive:
             worker.take_reports()

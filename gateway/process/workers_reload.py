@@ -99,6 +99,12 @@ class WorkersReload:
         else:
             self._waiting.append(_Wanted(dry_run, done))
 
+    @property
+    def is_pending(self) -> bool:
+        """True while a reload goes on or waits that would change the settings."""
+        running = [] if self._running is None else [self._running[0]]
+        return any(not wanted.dry_run for wanted in (*running, *self._waiting))
+
     def signalled(self) -> None:
         """Starts a reload after SIGHUP, unless one waits: that will read the same settings."""
         if not self._waiting:

@@ -28,10 +28,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 HANG_S = 3
 
 
-def settings(place: Path) -> tuple[str, str]:
+def settings(place: Path, more: str = "") -> tuple[str, str]:
     """Flags for a gateway that writes its events into a file and soon takes a worker for hung."""
     file = place / "gateway.yaml"
-    file.write_text(f"log: {{events: {place / 'events.log'}}}\nsupervisor: {{hang_s: {HANG_S}}}\n")
+    supervisor = f"supervisor: {{hang_s: {HANG_S}{more}}}"
+    file.write_text(f"log: {{events: {place / 'events.log'}}}\n{supervisor}\n")
     return "--config", str(file)
 
 
@@ -81,6 +82,25 @@ async def test_a_worker_that_hangs_is_helped_out_and_replaced(tmp_path: Path) ->
     (lost,) = events(tmp_path, "gateway.worker.lost")
     assert re.fullmatch(rf"worker \d did not respond for {HANG_S} s and was ended", lost["body"])
     assert "most recent call first" in lost["gateway.worker.stack"]
+
+
+@pytest.mark.slow
+async def test_one_worker_is_supervised_where_that_is_set(tmp_path: Path) -> None:
+    flags = settings(tmp_path, ", always: true")
+    async with supervised(tmp_path, *flags, workers=1) as gateway:
+        found = await gateway.until(r"serving 8 routes on http://127.0.0.1:(\d+) with 1 worker")
+        gateway.port = int(found[1])
+        (killed,) = gateway.workers
+        os.kill(killed, signal.SIGKILL)
+        # The supervisor holds the socket, so whoever comes now waits for the successor.
+        assert (await gateway.ask())[0] == 200
+        await gateway.until(r"worker 1 was ended by SIGKILL; another is started now")
+        (hung,) = gateway.workers - {killed}
+        os.kill(hung, signal.SIGSTOP)
+        await gateway.until(rf"worker 1 did not respond for {HANG_S} s and was ended")
+        await gone({hung})
+        assert (await gateway.ask())[0] == 200
+        assert await gateway.end() == 0
 
 
 async def test_connections_over_tls_are_accepted_for_a_worker_that_hangs(tmp_path: Path) -> None:

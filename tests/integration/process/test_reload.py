@@ -104,7 +104,7 @@ async def test_bad_settings_change_nothing_and_are_explained(tmp_path: Path, wor
     place = Reloadable(tmp_path)
     async with served(tmp_path, workers, *place.flags, settings=place.environment) as gateway:
         await place.all_serve(workers)
-        for text, reason in [*BAD.items()] * 4:
+        for text, reason in [*BAD.items()] * 20:
             place.write(text)
             status, answer = await place.reload()
             assert (status, answer["error"]["status"]) == (400, "FAILED_PRECONDITION")
@@ -113,10 +113,27 @@ async def test_bad_settings_change_nothing_and_are_explained(tmp_path: Path, wor
         told = await asyncio.to_thread(run, "reload", "--admin", f"unix:{place.admin}")
         assert told.returncode == 1
         assert "Nothing" in told.stderr
-        await until(lambda: place.events.read_text().count('"gateway.reload.refused"') >= 21)
+        await until(lambda: place.events.read_text().count('"gateway.reload.refused"') >= 101)
         place.write("")
         status, done = await place.reload()
         assert (status, done["generation"], done["changes"]) == (200, 2, [])
+
+
+@both
+async def test_a_change_of_the_file_is_a_reload_where_that_is_set(
+    tmp_path: Path, workers: int
+) -> None:
+    place = Reloadable(tmp_path)
+    settings = {**place.environment, "RELOAD__WATCH": "true"}
+    async with served(tmp_path, workers, *place.flags, settings=settings) as gateway:
+        await place.all_serve(workers)
+        place.write(EXCLUDED)
+        await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 404, within_s=30)
+        place.write("lisen: x")
+        await until(lambda: "gateway.reload.refused" in place.events.read_text(), within_s=30)
+        assert await status_of(gateway, "/v1/echo/a") == 404
+        place.write("")
+        await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 200, within_s=30)
 
 
 def has_origin(origin: str, config: Any) -> bool:

@@ -73,3 +73,12 @@ def test_what_a_reload_keeps_has_the_source_that_it_had(file: Path) -> None:
         "tls.cert_file": f"{file}: line 5",
         "tls.key_file": f"{file}: line 6",
     }
+
+
+def test_a_reload_changes_the_times_of_the_supervisor_but_not_that_there_is_one() -> None:
+    running = load_config(None, {}, {"supervisor": {"hang_s": 5}})
+    wanted = load_config(None, {}, {"supervisor": {"hang_s": 7, "always": True}})
+    kept, (warning,) = keep_fixed(running, wanted)
+    assert (kept.supervisor.hang_s, kept.supervisor.always) == (7, False)
+    assert "supervisor.always: a reload cannot change this" in warning
+    assert kept.origins == {"supervisor.hang_s": "flags"}

@@ -1,0 +1,114 @@
+"""The container image and the compose example, checked as far as it goes without an engine."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.config.drain import DrainOptions
+from gateway.config.loader import load_config
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "deploy/compose"
+
+
+def stages() -> list[list[str]]:
+    """The instructions of each stage, one line each."""
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "")
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    starts = [at for at, line in enumerate(lines) if line.startswith("FROM ")]
+    return [lines[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def value(name: str) -> str:
+    """The value of an instruction that is once in the last stage."""
+    (found,) = [line for line in stages()[-1] if line.startswith(f"{name} ")]
+    return found.removeprefix(f"{name} ")
+
+
+def test_the_image_runs_the_gateway_as_a_user_without_rights() -> None:
+    assert value("USER") == "65532:65532"
+    assert json.loads(value("ENTRYPOINT")) == ["gateway"]
+    assert json.loads(value("CMD")) == ["serve"]
+    assert value("STOPSIGNAL") == "SIGTERM"
+    probe = value("HEALTHCHECK").partition("CMD ")[2]
+    assert json.loads(probe) == ["gateway", "health", "--live"]
+
+
+def test_tools_stay_in_the_first_stage() -> None:
+    build, final = stages()
+    assert [line for line in final if line.startswith("COPY")] == [
+        "COPY --from=build /opt/gateway /opt/gateway"
+    ]
+    assert any("gcc" in line for line in build)
+    assert not any("gcc" in line or "apt-get" in line for line in final)
+
+
+@pytest.mark.slow
+def test_the_wheel_can_be_built_from_what_the_image_copies(tmp_path: Path) -> None:
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    for line in stages()[0]:
+        if not line.startswith("COPY "):
+            continue
+        *names, target = line.split()[1:]
+        for name in names:
+            assert f"!{name}" in allowed
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / target, ignore=shutil.ignore_patterns("*.so"))
+            else:
+                shutil.copy(source, tmp_path / name)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"],
+        cwd=tmp_path, check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(file.relative_to(ROOT)) for file in (ROOT / "gateway").rglob("*.py")}
+    assert modules <= packed
+
+
+def compose() -> Any:
+    return yaml.safe_load((COMPOSE / "compose.yaml").read_text())
+
+
+def test_every_file_that_compose_mounts_exists() -> None:
+    for service in compose()["services"].values():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                assert (COMPOSE / source).exists(), mount
+        build = service.get("build")
+        if build:
+            assert (COMPOSE / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_compose_opens_ports_to_this_machine_only() -> None:
+    ports = [port for one in compose()["services"].values() for port in one.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_settings_in_compose_are_valid() -> None:
+    service, drain = compose()["services"]["gateway"], DrainOptions()
+    environment = service["environment"]
+    config = load_config(COMPOSE / "gateway.yaml", environment, {}, lambda _: None)
+    assert config.admin.listen == "0.0.0.0:9901"
+    assert str(config.admin.token_file) == "/run/secrets/admin-token"
+    assert set(config.upstreams) == {"library", "echo"}
+    assert int(service["stop_grace_period"].removesuffix("s")) > drain.grace_s + 10
+
+
+def test_prometheus_reads_the_metrics_with_the_token() -> None:
+    settings = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text())
+    (job,) = settings["scrape_configs"]
+    assert job["authorization"] == {"credentials_file": "/run/secrets/admin-token"}
+    assert job["dns_sd_configs"][0]["port"] == 9901
