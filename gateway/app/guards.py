@@ -12,6 +12,7 @@ from gateway.interceptors.cache.fills import CallCache, Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.decode import decode
+from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.measure import Measure
@@ -40,6 +41,8 @@ class Guards:
     cache: CallCache | None = None
     """None if no method has its replies stored."""
     is_traced: bool = False
+    keys: IdempotencyKeys | None = None
+    """None if no method takes idempotency keys."""
 
     def chains(
         self,
@@ -95,6 +98,9 @@ class Guards:
         stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
+        if self.keys is not None and policy.idempotency is not None and takes_keys(method):
+            # After the message, which a key belongs to. Before the cache: a replay changes nothing.
+            stages.append(IdempotentCalls(self.keys, method, policy.idempotency))
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
@@ -118,3 +124,10 @@ class Guards:
             return []
         timeout_s = self.deadlines.timeout_s(method, None)
         return [CachedCalls(self.cache, method, rule, timeout_s=timeout_s)]
+
+
+def takes_keys(method: Method) -> bool:
+    """True if idempotency keys apply to a method: it has one message each way, and changes
+    something."""
+    streams = method.client_streaming or method.server_streaming
+    return not streams and not has_no_side_effects(method)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
-from gateway.app.guards import Guards
+from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.audit import Audit
 from gateway.call import Interceptor
@@ -24,6 +24,7 @@ from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
+from gateway.interceptors.idempotency.stage import IdempotencyKeys
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
@@ -111,7 +112,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
     policies = _policies(config, schema, methods)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
-    limits = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
+    rates = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
@@ -122,12 +123,12 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     _show_metrics(metrics, config, endpoints)
     observers += [] if traces is None else [traces.exporter]
     cache = _open_cache(config, policies, stack)
-    guards = Guards(auth, policies, limits, own, deadlines, metrics, cache, traces is not None)
-    names = {service: pool.name_of(channel) for service, channel in channels.items()}
+    keys = await _open_keys(config, policies, stack, stores)
+    guards = Guards(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, keys)
     site = Site(
         config,
         transcoder,
-        guards.chains(methods, channels, names),
+        guards.chains(methods, channels, {s: pool.name_of(c) for s, c in channels.items()}),
         observers=observers,
         ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
@@ -257,6 +258,44 @@ def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> Ca
     cache = CallCache(config.cache)
     stack.push_async_callback(cache.close)
     return cache
+
+
+async def _open_keys(
+    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores
+) -> IdempotencyKeys | None:
+    """Opens the store of idempotency keys; None if no method takes any.
+
+    Raises:
+        PolicyError: the workers would not share their keys, or nobody could use one.
+        StoreUrlError: the URL of the store is invalid.
+    """
+    keyed = {
+        method: policy.idempotency
+        for method, policy in policies.items()
+        if policy.idempotency is not None and takes_keys(method)
+    }
+    if not keyed:
+        return None
+    if not config.auth.takes_credentials:
+        for method, rule in keyed.items():
+            if not rule.allow_anonymous:
+                raise PolicyError(
+                    f"{method.full_name}: idempotency: no kind of credential is set under auth, so "
+                    "all callers are anonymous: expected allow_anonymous: true, or a credential"
+                )
+    own, shared = config.idempotency.store, config.auth.store
+    url = own or (shared if shared and not shared.startswith("sqlite:") else "memory:")
+    if url == "memory:" and config.workers != 1:
+        raise PolicyError(
+            "idempotency.store: several workers need one that they share, such as "
+            "redis://host:6379/0; in memory, each would do a request once"
+        )
+    store = await stack.enter_async_context(stores.open("idempotency", url))
+    if store.claims is None:
+        raise PolicyError("idempotency.store: expected memory: or redis://host:6379/0")
+    keys = IdempotencyKeys(store.claims, config.idempotency)
+    stack.push_async_callback(keys.close)
+    return keys
 
 
 def counters_url(config: Config) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.grammar import is_token
-from gateway.config.sections import Bytes, Seconds, Section
+from gateway.config.sections import Bytes, LayeredRule, Seconds, Section
 
 # The gateway chooses the representation itself; the reply of a back end depends on neither.
 _NOT_TO_VARY_BY = ("accept", "accept-encoding")
@@ -20,7 +20,7 @@ class CacheScope(StrEnum):
     ANONYMOUS = "anonymous"
 
 
-class CacheRule(Section):
+class CacheRule(LayeredRule):
     """The storage of the replies of some methods; a key that it omits is set by earlier rules."""
 
     ttl_s: Seconds | None = None
@@ -53,11 +53,6 @@ class CacheRule(Section):
             if name in _NOT_TO_VARY_BY:
                 raise ValueError(f"{name} has no effect on what is stored: leave it out")
         return names
-
-    def with_later(self, later: "CacheRule") -> "CacheRule":
-        """Returns this rule with the keys that a later rule states."""
-        stated = {name: getattr(later, name) for name in later.model_fields_set}
-        return self.model_copy(update=stated)
 
 
 class CacheOptions(Section):

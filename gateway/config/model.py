@@ -23,6 +23,7 @@ from gateway.config.filters import FilterRule
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.headers import SecurityHeaderOptions
 from gateway.config.health import HealthOptions
+from gateway.config.idempotency import IdempotencyOptions
 from gateway.config.json import JsonOptions
 from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
@@ -109,6 +110,7 @@ class Config(Section):
     """Refuse to start if a served method has no policy, neither in its proto nor in `policies`."""
     rate_limits: RateLimitOptions = RateLimitOptions()
     cache: CacheOptions = CacheOptions()
+    idempotency: IdempotencyOptions = IdempotencyOptions()
     openapi: OpenApiOptions = OpenApiOptions()
     docs: DocsOptions = DocsOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()

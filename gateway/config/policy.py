@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from gateway.config.cache import CacheRule
 from gateway.config.grammar import SCOPE, is_token
+from gateway.config.idempotency import IdempotencyRule
 from gateway.config.sections import Seconds, Section, Selector, Words
 
 Scope = Annotated[
@@ -99,6 +100,8 @@ class PolicyRule(Section):
     etag: bool | None = None
     """Give responses to GETs an entity tag, and answer `If-None-Match` with 304 and `If-Match` with
     412. If unset, for methods with `cache`."""
+    idempotency: IdempotencyRule | None = None
+    """The `Idempotency-Key` of POST and PATCH requests; unset, it is ignored."""
 
     @property
     def asks_for_scopes(self) -> bool:

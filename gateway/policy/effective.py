@@ -89,6 +89,8 @@ def summary(policy: MethodPolicy) -> str:
         words.append(f"cached{ttl} ({policy.cache.scope})")
     if policy.etag is not None:
         words.append("entity tags" if policy.etag else "no entity tags")
+    if policy.idempotency is not None:
+        words.append(f"idempotency keys {policy.idempotency.key}")
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)

@@ -16,7 +16,7 @@ DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
 default_policy: _descriptor.FieldDescriptor
 
 class Policy(_message.Message):
-    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache", "etag")
+    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache", "etag", "idempotency")
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class Policy(_message.Message):
     REDACT_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_FIELD_NUMBER: _ClassVar[int]
     anonymous: bool
     scopes: Scopes
     rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
@@ -35,7 +36,44 @@ class Policy(_message.Message):
     redact: _containers.RepeatedScalarFieldContainer[str]
     cache: Cache
     etag: bool
-    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ...) -> None: ...
+    idempotency: Idempotency
+    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ...) -> None: ...
+
+class Idempotency(_message.Message):
+    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled")
+    class Key(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KEY_UNSPECIFIED: _ClassVar[Idempotency.Key]
+        OPTIONAL: _ClassVar[Idempotency.Key]
+        REQUIRED: _ClassVar[Idempotency.Key]
+    KEY_UNSPECIFIED: Idempotency.Key
+    OPTIONAL: Idempotency.Key
+    REQUIRED: Idempotency.Key
+    class OnUnknown(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ON_UNKNOWN_UNSPECIFIED: _ClassVar[Idempotency.OnUnknown]
+        REFUSE: _ClassVar[Idempotency.OnUnknown]
+        RETRY: _ClassVar[Idempotency.OnUnknown]
+    ON_UNKNOWN_UNSPECIFIED: Idempotency.OnUnknown
+    REFUSE: Idempotency.OnUnknown
+    RETRY: Idempotency.OnUnknown
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    ON_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    DOCS_URL_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    key: Idempotency.Key
+    ttl: _duration_pb2.Duration
+    lease: _duration_pb2.Duration
+    wait: _duration_pb2.Duration
+    on_unknown: Idempotency.OnUnknown
+    allow_anonymous: bool
+    docs_url: str
+    disabled: bool
+    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
     __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled")
