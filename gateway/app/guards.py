@@ -19,6 +19,7 @@ from gateway.interceptors.measure import Measure
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
+from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import has_no_side_effects
 from gateway.telemetry.metrics.metrics import Metrics
@@ -107,7 +108,8 @@ class Guards:
             stages += [*cached, *concurrency]
         elif self.cache is not None and not has_no_side_effects(method):
             streams = method.client_streaming or method.server_streaming
-            stages.append(Invalidate(self.cache, streams=streams))
+            tags = TagMaker(method, "invalidates", policy.invalidates)
+            stages.append(Invalidate(self.cache, tags, streams=streams))
         if auth.identify is not None:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)

@@ -97,6 +97,9 @@ class PolicyRule(Section):
 
     cache: CacheRule | None = None
     """The storage of replies in the gateway; unset, nothing is stored."""
+    invalidates: tuple[str, ...] | None = None
+    """The tags whose stored replies a successful call drops, with fields of the request:
+    `book:{book.name}`; for methods with side effects."""
     etag: bool | None = None
     """Give responses to GETs an entity tag, and answer `If-None-Match` with 304 and `If-Match` with
     412. If unset, for methods with `cache`."""

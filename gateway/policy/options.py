@@ -52,6 +52,8 @@ class MethodPolicy:
     """Field paths of path variables that no log shows; `*` for all."""
     cache: CacheRule | None = None
     """The storage of its replies; None to store nothing."""
+    invalidates: tuple[str, ...] = ()
+    """The tags whose stored replies a successful call drops."""
     etag: bool | None = None
     """True if its GETs get entity tags of the gateway; None: if its replies are stored."""
     idempotency: IdempotencyRule | None = None

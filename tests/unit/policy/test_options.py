@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from pydantic import BaseModel
 
-from gateway.config.cache import CacheRule, CacheScope
+from gateway.config.cache import CacheRule, CacheScope, NegativeRule
 from gateway.config.idempotency import IdempotencyRule, KeyNeed, OnUnknown
 from gateway.config.policy import CountBy, LimitAlgorithm, PolicyRule, RateLimit, ScopesRule
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
@@ -182,6 +182,13 @@ def test_storage_is_stated_key_by_key() -> None:
     nothing = PolicyRule(selector="*", cache=CacheRule(disabled=True))
     assert merged([of_method, nothing]).cache is None
     assert merged([of_method, nothing]).is_stated
+
+
+def test_tags_and_failures_to_store_are_read_from_protos() -> None:
+    stated = "cache: {tags: 'a:{name}' negative: {not_found: {seconds: 9}}} invalidates: 'b'"
+    (_, of_method) = parts_of(descriptor_set(shop=PROTO % stated))
+    assert of_method.cache == CacheRule(tags=("a:{name}",), negative=NegativeRule(not_found_s=9))
+    assert merged([of_method]).invalidates == ("b",)
 
 
 @pytest.mark.parametrize(
