@@ -138,7 +138,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         starter=None if traces is None else traces.starter,
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warned)
+    return OpenSite(site, pool, schema, transcoder, warned, cache)
 
 
 def _show_metrics(metrics: Metrics | None, config: Config, endpoints: EndpointRegistry) -> None:

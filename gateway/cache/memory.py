@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.cache.freshness import Times
-from gateway.cache.paths import KeyIndex
+from gateway.cache.paths import KeyIndex, normal_path
+from gateway.cache.tags import Purge, PurgeBy
 from gateway.call import Metadata
 from gateway.config.cache import CacheOptions
 from gateway.status import StatusError, status_bytes
@@ -33,6 +34,7 @@ class Entry:
         "key",
         "message",
         "metadata",
+        "method",
         "owner",
         "paths",
         "size_bytes",
@@ -53,9 +55,10 @@ class Entry:
         paths: Collection[str],
         *,
         tags: frozenset[str] = frozenset(),
+        method: str = "",
         error: StatusError | None = None,
     ) -> None:
-        """`error` is the reply, if it is a failure."""
+        """`method` is the full name of the RPC; `error` is the reply, if it is a failure."""
         self.key = key
         self.message = message
         self.metadata = metadata
@@ -64,6 +67,7 @@ class Entry:
         self.owner = owner
         self.paths = set(paths)
         self.tags = tags
+        self.method = method
         self.error = error
         self.uses = 0
         self.is_in_main = False
@@ -161,6 +165,29 @@ class MemoryCache:
         for key in keys:
             self._remove(self._entries[key])
         return len(keys)
+
+    def purge(self, purge: Purge, now_s: float) -> int:
+        """Removes the entries that an operator drops, or makes them stale; returns their number."""
+        keys = self._selected(purge)
+        for key in keys:
+            entry = self._entries[key]
+            entry.times = entry.times.stale_from(now_s)
+            if not purge.soft or now_s >= entry.times.kept_until_s:
+                self._remove(entry)
+        return len(keys)
+
+    def _selected(self, purge: Purge) -> Collection[bytes]:
+        match purge.by:
+            case PurgeBy.PATH:
+                return self._by_path.keys([normal_path(purge.value)])
+            case PurgeBy.TAG:
+                return self._by_tag.keys([purge.value])
+            case PurgeBy.PRINCIPAL:
+                return list(self._owned.get(purge.value, ()))
+            case PurgeBy.METHOD:
+                return [key for key, one in self._entries.items() if one.method == purge.value]
+            case PurgeBy.ALL:
+                return list(self._entries)
 
     def _add(self, entry: Entry) -> None:
         self._entries[entry.key] = entry

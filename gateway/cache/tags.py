@@ -1,4 +1,4 @@
-"""Reads the tags of stored replies from metadata.
+"""Reads the tags of stored replies from metadata, and which of them an operator drops.
 
 Sources: draft-ietf-httpbis-cache-groups (Cache-Groups, Cache-Group-Invalidation), RFC 9651 section
 3.1 (lists of strings). `surrogate-key`, a list separated by spaces, is what CDNs read.
@@ -6,6 +6,8 @@ Sources: draft-ietf-httpbis-cache-groups (Cache-Groups, Cache-Group-Invalidation
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 GROUPS: Final = "cache-groups"
@@ -23,6 +25,27 @@ _PARAMETER: Final = r"; *+[a-z*][a-z0-9_\-.*]*+(?:=[^\",; ]++)?"
 _MEMBER: Final = re.compile(rf"{_CHARACTERS}(?:{_PARAMETER})*+[ \t]*+(?:,[ \t]*+(?=\")|\Z)")
 
 _Metadata = Iterable[tuple[str, str | bytes]]
+
+
+class PurgeBy(StrEnum):
+    """The property that the stored replies to drop have in common."""
+
+    METHOD = "method"
+    PATH = "path"
+    TAG = "tag"
+    PRINCIPAL = "principal"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """The stored replies that an operator drops."""
+
+    by: PurgeBy
+    value: str = ""
+    """The method's full name, the path, the tag or the principal's name; empty for all."""
+    soft: bool = False
+    """True to make them stale instead: they may still be sent as the policy says for stale ones."""
 
 
 def tags_of_reply(metadata: _Metadata) -> frozenset[str]:

@@ -70,3 +70,8 @@ class IdempotencyOptions(Section):
     without any protection."""
     max_reply_bytes: Bytes = 1024 * 1024
     """The size limit of a kept reply. A repeated request whose reply was larger gets 409."""
+
+    @property
+    def passes_on_failure(self) -> bool:
+        """True if calls go on without protection while the store fails."""
+        return self.on_store_failure is OnStoreFailure.OPEN

@@ -13,9 +13,11 @@ from typing import Final
 from gateway.cache.freshness import kept_metadata, times_of, with_vary
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
-from gateway.cache.paths import KeyIndex, changed_paths
+from gateway.cache.paths import KeyIndex, changed_paths, normal_path
 from gateway.cache.tags import (
     CONSUMED,
+    Purge,
+    PurgeBy,
     are_few_and_short,
     dropped_tags,
     tags_of_reply,
@@ -37,6 +39,8 @@ _UNCACHEABLE_S: Final = 120.0
 class Storage:
     """The storage of the replies of one method, decided at start."""
 
+    method: str
+    """The full name of the method."""
     rule: CacheRule
     tags: TagMaker
     negative: Mapping[Code, CacheRule]
@@ -166,6 +170,16 @@ class CallCache:
             for fill in tuple(self._fills.values()):
                 self._drop_tags(fill, tags)
 
+    def purge(self, purge: Purge) -> int:
+        """Drops what an operator drops, also of calls under way; returns the number of replies."""
+        if not purge.soft:
+            for fill in tuple(self._fills.values()):
+                if purge.by is PurgeBy.TAG:
+                    self._drop_tags(fill, (purge.value,))
+                elif _is_purged(fill, purge):
+                    self._outdate(fill)
+        return self.memory.purge(purge, _now_s())
+
     def consumed(self, metadata: Metadata) -> Metadata:
         """Returns the metadata of a reply for clients: without tags, if the settings say so."""
         if not self.options.consume_tags or all(name not in CONSUMED for name, _ in metadata):
@@ -230,6 +244,7 @@ class CallCache:
             keyed.owner,
             fill.paths,
             tags=tags,
+            method=fill.storage.method,
         )
         if not fill.is_outdated:
             fill.is_stored = self.memory.put(fill.entry)
@@ -252,6 +267,7 @@ class CallCache:
             *(fill.keyed.key, b"", list(kept.metadata), list(kept.trailers), times),
             *(fill.keyed.owner, fill.paths),
             tags=tags,
+            method=fill.storage.method,
             error=kept,
         )
         if not fill.is_outdated and entry.size_bytes <= self.options.max_entry_bytes:
@@ -310,3 +326,16 @@ class Invalidate:
         if path or tags:
             host = call.headers.get("Host", "")
             self._cache.changed(changed_paths(path, metadata, host), tags)
+
+
+def _is_purged(fill: Fill, purge: Purge) -> bool:
+    """True if the reply of a call under way is among those that are dropped."""
+    match purge.by:
+        case PurgeBy.PATH:
+            return normal_path(purge.value) in fill.paths
+        case PurgeBy.PRINCIPAL:
+            return fill.keyed.owner == purge.value
+        case PurgeBy.METHOD:
+            return fill.storage.method == purge.value
+        case _:
+            return purge.by is PurgeBy.ALL

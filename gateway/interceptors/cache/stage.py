@@ -60,7 +60,7 @@ class CachedCalls:
         self._method = method
         self._rule = rule
         tags = TagMaker(method, "cache.tags", rule.tags)
-        self._storage = Storage(rule, tags, _negative_rules(rule))
+        self._storage = Storage(method.full_name, rule, tags, _negative_rules(rule))
         self._keys = KeyMaker(method, rule)
         self._timeout_s = timeout_s
         self._is_shared = rule.scope is CacheScope.SHARED

@@ -14,7 +14,6 @@ from typing import Final
 
 from gateway.call import Call, Handler, Reply
 from gateway.config.idempotency import IdempotencyOptions, IdempotencyRule, KeyNeed, OnUnknown
-from gateway.config.rate_limits import OnStoreFailure
 from gateway.interceptors.idempotency import refusals
 from gateway.interceptors.idempotency.keys import KeyedMethod, fields_of, parse_key
 from gateway.interceptors.idempotency.records import record_of, replay
@@ -50,7 +49,7 @@ class IdempotencyKeys:
         self._store = store
         self._timeout_s = options.timeout_s
         self._most_bytes = options.max_reply_bytes
-        self.passes_on_failure = options.on_store_failure is OnStoreFailure.OPEN
+        self.passes_on_failure = options.passes_on_failure
         """True if calls go on without protection while the store fails."""
         self._running: set[asyncio.Task[Reply]] = set()
         self._is_down = False
