@@ -114,6 +114,8 @@ class StatusError(Exception):
         self.headers = headers
         self.metadata = metadata
         self.trailers = trailers
+        self.was_processed: bool | None = None
+        """True if a back end ended the call with it; False if no back end processed the call."""
 
     def __repr__(self) -> str:
         return f"StatusError({self.code.name}, {self.message!r})"

@@ -2,7 +2,7 @@
 
 A reload composes a new site while the old one serves, and replaces it by one assignment. Requests
 in progress finish with the site that they started with; after the last of them, the parts of that
-site are closed. At most two generations serve: a further reload ends the older one at once.
+site are closed. At most two generations serve: a further reload ends the older one in a second.
 """
 
 import asyncio
@@ -27,6 +27,9 @@ from gateway.status import Code, StatusError
 logger = logging.getLogger("gateway")
 
 _STEP_S: Final = 0.05
+_PATIENCE_S: Final = 1.0
+"""Seconds in which the requests of the older generation can end before a further reload ends them:
+reloads may follow each other faster than requests end."""
 _LAST_ANSWERS_S: Final = 2.0
 """Seconds in which interrupted requests must be answered, before their site is closed."""
 
@@ -116,6 +119,9 @@ class Generations:
 
     async def swap(self, prepared: Generation) -> None:
         """Puts a prepared generation in force; ends what is left of the last but one."""
+        if self._retirement is not None:
+            await asyncio.wait([self._retirement], timeout=_PATIENCE_S)
+        # Nothing is retired meanwhile, but the retirement may have ended.
         if self._retirement is not None:
             self._cut.set()
             await asyncio.wait([self._retirement])

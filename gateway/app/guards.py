@@ -12,12 +12,14 @@ from gateway.interceptors.cache.fills import CallCache, Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.decode import decode
+from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.measure import Measure
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
+from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import has_no_side_effects
 from gateway.telemetry.metrics.metrics import Metrics
@@ -42,6 +44,8 @@ class Guards:
     is_traced: bool = False
     checks: Mapping[Method, Interceptor] = field(default_factory=dict)
     """The stages that validate messages, of methods whose requests have rules."""
+    keys: IdempotencyKeys | None = None
+    """None if no method takes idempotency keys."""
 
     def chains(
         self,
@@ -99,13 +103,18 @@ class Guards:
         stages.append(decode)
         if method in self.checks:
             stages.append(self.checks[method])
+        if self.keys is not None and policy.idempotency is not None and takes_keys(method):
+            # After the message, which a key belongs to, and its checks. Before the cache: a replay
+            # changes nothing.
+            stages.append(IdempotentCalls(self.keys, method, policy.idempotency))
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
             stages += [*cached, *concurrency]
         elif self.cache is not None and not has_no_side_effects(method):
             streams = method.client_streaming or method.server_streaming
-            stages.append(Invalidate(self.cache, streams=streams))
+            tags = TagMaker(method, "invalidates", policy.invalidates)
+            stages.append(Invalidate(self.cache, tags, streams=streams))
         if auth.identify is not None:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
@@ -122,3 +131,10 @@ class Guards:
             return []
         timeout_s = self.deadlines.timeout_s(method, None)
         return [CachedCalls(self.cache, method, rule, timeout_s=timeout_s)]
+
+
+def takes_keys(method: Method) -> bool:
+    """True if idempotency keys apply to a method: it has one message each way, and changes
+    something."""
+    streams = method.client_streaming or method.server_streaming
+    return not streams and not has_no_side_effects(method)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.exchange.site import Site
+from gateway.interceptors.cache.fills import CallCache
 from gateway.schema.catalog import Schema
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.pool import Pool
@@ -19,3 +20,5 @@ class OpenSite:
     transcoder: Transcoder
     warnings: Sequence[str]
     """Warnings for the operator, one per line."""
+    cache: CallCache | None = None
+    """The stored replies; None if no method has its replies stored."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
-from gateway.app.guards import Guards
+from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.audit import Audit
 from gateway.call import Interceptor
@@ -24,6 +24,7 @@ from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
+from gateway.interceptors.idempotency.stage import IdempotencyKeys
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
@@ -112,7 +113,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
     policies = _policies(config, schema, methods)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
-    limits = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
+    rates = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
@@ -121,14 +122,14 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     _show_metrics(metrics, config, endpoints)
     cache = _open_cache(config, policies, stack)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
+    keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
-        *(auth, policies, limits, own, deadlines, metrics, cache, traces is not None, checks)
+        *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys)
     )
-    names = {service: pool.name_of(channel) for service, channel in channels.items()}
     site = Site(
         config,
         transcoder,
-        guards.chains(methods, channels, names),
+        guards.chains(methods, channels, {s: pool.name_of(c) for s, c in channels.items()}),
         observers=[*_observers(logs, metrics, traces), *more_observers],
         ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
@@ -138,7 +139,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         starter=None if traces is None else traces.starter,
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warned)
+    return OpenSite(site, pool, schema, transcoder, warned, cache)
 
 
 def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> list[Observer]:
@@ -271,6 +272,45 @@ def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> Ca
     cache = CallCache(config.cache)
     stack.push_async_callback(cache.close)
     return cache
+
+
+async def _open_keys(
+    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores
+) -> IdempotencyKeys | None:
+    """Opens the store of idempotency keys; None if no method takes any.
+
+    Raises:
+        PolicyError: the workers would not share their keys, or nobody could use one.
+        StoreUrlError: the URL of the store is invalid.
+    """
+    keyed = {
+        method: policy.idempotency
+        for method, policy in policies.items()
+        if policy.idempotency is not None and takes_keys(method)
+    }
+    if not keyed:
+        return None
+    if not config.auth.takes_credentials:
+        for method, rule in keyed.items():
+            if not rule.allow_anonymous:
+                raise PolicyError(
+                    f"{method.full_name}: idempotency: no kind of credential is set under auth, so "
+                    "all callers are anonymous: expected allow_anonymous: true, or a credential"
+                )
+    own, shared = config.idempotency.store, config.auth.store
+    # Claims need a store that knows them: SQLite and PostgreSQL do not.
+    url = own or (shared if shared and shared.startswith(("redis", "unix:")) else "memory:")
+    if url == "memory:" and config.workers != 1:
+        raise PolicyError(
+            "idempotency.store: several workers need one that they share, such as "
+            "redis://host:6379/0; in memory, each would do a request once"
+        )
+    store = await stack.enter_async_context(stores.open("idempotency", url, config.store.timeout_s))
+    if store.claims is None:
+        raise PolicyError("idempotency.store: expected memory: or redis://host:6379/0")
+    keys = IdempotencyKeys(store.claims, config.idempotency)
+    stack.push_async_callback(keys.close)
+    return keys
 
 
 def counters_url(config: Config) -> str:

@@ -37,6 +37,16 @@ class Times:
         """The instant after which it is of no use."""
         return max(self.swr_until_s, self.sie_until_s)
 
+    def stale_from(self, now_s: float) -> "Times":
+        """Returns the life of a reply that becomes stale now, if it is not stale already."""
+        early_s = max(0.0, self.fresh_until_s - now_s)
+        return Times(
+            self.born_s,
+            self.fresh_until_s - early_s,
+            self.swr_until_s - early_s,
+            self.sie_until_s - early_s,
+        )
+
 
 def times_of(metadata: Metadata, rule: CacheRule, started_s: float, wall_s: float) -> Times | None:
     """Returns the life of a reply to a call sent at `started_s`; None if it must not be stored.

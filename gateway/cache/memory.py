@@ -11,9 +11,11 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.cache.freshness import Times
-from gateway.cache.paths import PathIndex
+from gateway.cache.paths import KeyIndex, normal_path
+from gateway.cache.tags import Purge, PurgeBy
 from gateway.call import Metadata
 from gateway.config.cache import CacheOptions
+from gateway.status import StatusError, status_bytes
 
 _OVERHEAD_BYTES: Final = 400
 """The memory of one entry besides its values: objects, and its places in dicts."""
@@ -27,13 +29,16 @@ class Entry:
     """A stored reply. Its lists must not be changed."""
 
     __slots__ = (
+        "error",
         "is_in_main",
         "key",
         "message",
         "metadata",
+        "method",
         "owner",
         "paths",
         "size_bytes",
+        "tags",
         "times",
         "trailers",
         "uses",
@@ -48,7 +53,12 @@ class Entry:
         times: Times,
         owner: str,
         paths: Collection[str],
+        *,
+        tags: frozenset[str] = frozenset(),
+        method: str = "",
+        error: StatusError | None = None,
     ) -> None:
+        """`method` is the full name of the RPC; `error` is the reply, if it is a failure."""
         self.key = key
         self.message = message
         self.metadata = metadata
@@ -56,6 +66,9 @@ class Entry:
         self.times = times
         self.owner = owner
         self.paths = set(paths)
+        self.tags = tags
+        self.method = method
+        self.error = error
         self.uses = 0
         self.is_in_main = False
         self.size_bytes = (
@@ -63,7 +76,8 @@ class Entry:
             + len(key)
             + len(message)
             + sum(_FIELD_BYTES + len(n) + len(v) for n, v in [*metadata, *trailers])
-            + sum(_FIELD_BYTES + len(path) for path in self.paths)
+            + sum(_FIELD_BYTES + len(name) for name in [*self.paths, *tags])
+            + (0 if error is None else len(status_bytes(error)))
         )
 
 
@@ -79,7 +93,8 @@ class MemoryCache:
         self._ghost: OrderedDict[bytes, None] = OrderedDict()
         self._owned: dict[str, OrderedDict[bytes, Entry]] = {}
         self._owned_bytes: dict[str, int] = {}
-        self._by_path = PathIndex()
+        self._by_path = KeyIndex()
+        self._by_tag = KeyIndex()
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
@@ -141,16 +156,46 @@ class MemoryCache:
         if entry is not None:
             self._remove(entry)
 
-    def drop(self, paths: Collection[str]) -> None:
-        """Removes the entries that were reached by any of these paths."""
-        for key in self._by_path.keys(paths):
+    def drop(self, paths: Collection[str], tags: Collection[str] = ()) -> int:
+        """Removes the entries that were reached by any of these paths, or have any of these tags.
+
+        Returns their number.
+        """
+        keys = {*self._by_path.keys(paths), *self._by_tag.keys(tags)}
+        for key in keys:
             self._remove(self._entries[key])
+        return len(keys)
+
+    def purge(self, purge: Purge, now_s: float) -> int:
+        """Removes the entries that an operator drops, or makes them stale; returns their number."""
+        keys = self._selected(purge)
+        for key in keys:
+            entry = self._entries[key]
+            entry.times = entry.times.stale_from(now_s)
+            if not purge.soft or now_s >= entry.times.kept_until_s:
+                self._remove(entry)
+        return len(keys)
+
+    def _selected(self, purge: Purge) -> Collection[bytes]:
+        match purge.by:
+            case PurgeBy.PATH:
+                return self._by_path.keys([normal_path(purge.value)])
+            case PurgeBy.TAG:
+                return self._by_tag.keys([purge.value])
+            case PurgeBy.PRINCIPAL:
+                return list(self._owned.get(purge.value, ()))
+            case PurgeBy.METHOD:
+                return [key for key, one in self._entries.items() if one.method == purge.value]
+            case PurgeBy.ALL:
+                return list(self._entries)
 
     def _add(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
         (self._main if entry.is_in_main else self._small)[entry.key] = entry
         for path in entry.paths:
             self._by_path.add(path, entry.key)
+        for tag in entry.tags:
+            self._by_tag.add(tag, entry.key)
         if entry.owner:
             self._owned.setdefault(entry.owner, OrderedDict())[entry.key] = entry
         self._count(entry, entry.size_bytes)
@@ -159,6 +204,7 @@ class MemoryCache:
         del self._entries[entry.key]
         del (self._main if entry.is_in_main else self._small)[entry.key]
         self._by_path.discard(entry.paths, entry.key)
+        self._by_tag.discard(entry.tags, entry.key)
         self._count(entry, -entry.size_bytes)
         if entry.owner:
             owned = self._owned[entry.owner]

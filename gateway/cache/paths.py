@@ -47,8 +47,8 @@ def _own_path(url: str, host: str) -> str:
     return parts.path if is_own and parts.path.startswith("/") else ""
 
 
-class PathIndex:
-    """The keys of the calls that were made by each path."""
+class KeyIndex:
+    """The keys of calls by names that they have: their paths, or their tags."""
 
     def __init__(self) -> None:
         self._keys: dict[str, set[bytes]] = {}
@@ -56,20 +56,20 @@ class PathIndex:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, path: str, key: bytes) -> None:
-        """Adds a key to a path."""
-        self._keys.setdefault(path, set()).add(key)
+    def add(self, name: str, key: bytes) -> None:
+        """Adds a key to a name."""
+        self._keys.setdefault(name, set()).add(key)
 
-    def discard(self, paths: Collection[str], key: bytes) -> None:
-        """Removes a key from its paths."""
-        for path in paths:
-            keys = self._keys.get(path)
+    def discard(self, names: Collection[str], key: bytes) -> None:
+        """Removes a key from its names."""
+        for name in names:
+            keys = self._keys.get(name)
             if keys is not None:
                 keys.discard(key)
                 if not keys:
-                    del self._keys[path]
+                    del self._keys[name]
 
-    def keys(self, paths: Collection[str]) -> Collection[bytes]:
-        """Returns the keys of any of these paths, in a new set."""
+    def keys(self, names: Collection[str]) -> Collection[bytes]:
+        """Returns the keys of any of these names, in a new set."""
         none: set[bytes] = set()
-        return none.union(*[self._keys.get(path, none) for path in paths])
+        return none.union(*[self._keys.get(name, none) for name in names])

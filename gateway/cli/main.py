@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import key, protos, token
+from gateway.cli import cache, key, protos, token
 from gateway.cli.config import config_command
 from gateway.cli.explain import explain_command
 from gateway.cli.inspect import check_command, routes_command, upstreams_command
@@ -47,6 +47,7 @@ app.command("protos")(protos.show)
 app.command("new")(new_command)
 app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
+app.add_typer(cache.app, name="cache")
 
 
 def main() -> None:

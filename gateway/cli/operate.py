@@ -12,24 +12,24 @@ from gateway.cli.messages import fail, say
 from gateway.cli.tables import visible
 from gateway.config.loader import load_config
 
-_Config = Annotated[
+ConfigFlag = Annotated[
     Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
 ]
-_Admin = Annotated[
+AdminFlag = Annotated[
     str | None, typer.Option(help="The admin listener; admin.listen of the settings by default.")
 ]
 _PROBES: Final = {"ready": "/readyz", "live": "/livez", "started": "/startupz"}
 
 
 def health_command(
-    config: _Config = None,
-    admin: _Admin = None,
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
     *,
     live: Annotated[bool, typer.Option("--live", help="Only that it need not restart.")] = False,
     started: Annotated[bool, typer.Option("--started", help="Only that it has started.")] = False,
 ) -> None:
     """Check that the gateway is ready: exit code 0, or 1 with the reason."""
-    listen, token = _place(config, admin)
+    listen, token = admin_place(config, admin)
     name = "live" if live else "started" if started else "ready"
     try:
         status, text = ask(listen, _PROBES[name], token=token)
@@ -41,13 +41,13 @@ def health_command(
 
 
 def status_command(
-    config: _Config = None,
-    admin: _Admin = None,
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the state of the running gateway and of its workers."""
-    listen, token = _place(config, admin)
+    listen, token = admin_place(config, admin)
     try:
         status = ask_json(listen, "/status", token=token)
         workers = ask_json(listen, "/workers", token=token)["workers"]
@@ -68,13 +68,13 @@ def status_command(
 
 
 def drain_command(
-    config: _Config = None,
-    admin: _Admin = None,
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
     *,
     undo: Annotated[bool, typer.Option("--undo", help="Make it ready again.")] = False,
 ) -> None:
     """Make the gateway not ready, so that load balancers leave it; it goes on serving."""
-    listen, token = _place(config, admin)
+    listen, token = admin_place(config, admin)
     try:
         done = ask_json(listen, "/undrain" if undo else "/drain", token=token, method="POST")
     except AdminError as error:
@@ -85,13 +85,13 @@ def drain_command(
 
 
 def reload_command(
-    config: _Config = None,
-    admin: _Admin = None,
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
     """Make the gateway read its settings again; it serves on, also if they are refused."""
-    listen, token = _place(config, admin)
+    listen, token = admin_place(config, admin)
     body = json.dumps({"dry_run": dry_run})
     try:
         done = ask_json(listen, "/reload", token=token, method="POST", body=body)
@@ -122,7 +122,7 @@ def _line(worker: dict[str, Any]) -> str:
     )
 
 
-def _place(config: Path | None, admin: str | None) -> tuple[str, str]:
+def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
     """Returns the address of the admin listener, and its token; empty if it needs none."""
     options = load_config(config, os.environ, {}).admin
     listen = admin or options.listen

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.grammar import is_token
-from gateway.config.sections import Bytes, Seconds, Section
+from gateway.config.sections import Bytes, LayeredRule, Seconds, Section
 
 # The gateway chooses the representation itself; the reply of a back end depends on neither.
 _NOT_TO_VARY_BY = ("accept", "accept-encoding")
@@ -20,7 +20,18 @@ class CacheScope(StrEnum):
     ANONYMOUS = "anonymous"
 
 
-class CacheRule(Section):
+class NegativeRule(Section):
+    """The failures that are stored like replies, and for how long they are fresh."""
+
+    not_found_s: Seconds | None = None
+    """The time for NOT_FOUND (404)."""
+    unimplemented_s: Seconds | None = None
+    """The time for UNIMPLEMENTED (501)."""
+    out_of_range_s: Seconds | None = None
+    """The time for OUT_OF_RANGE (400)."""
+
+
+class CacheRule(LayeredRule):
     """The storage of the replies of some methods; a key that it omits is set by earlier rules."""
 
     ttl_s: Seconds | None = None
@@ -37,6 +48,12 @@ class CacheRule(Section):
     (stale-while-revalidate)."""
     sie_s: Seconds | None = None
     """The time after `ttl_s` in which a reply is sent if the back end fails (stale-if-error)."""
+    negative: NegativeRule | None = None
+    """The failures of back ends that are stored; if unset, none. They say nothing about the caller,
+    other than PERMISSION_DENIED and the like, which are never stored."""
+    tags: tuple[str, ...] = ()
+    """Names under which replies can be dropped, with fields of the request: `book:{name}`. Back
+    ends add more in the metadata `cache-groups` and `surrogate-key`."""
     request_control: bool = False
     """Obey `no-cache`, `max-age` and `min-fresh` of clients, who can then load back ends at will.
     `no-store` and `only-if-cached` are always obeyed."""
@@ -54,11 +71,6 @@ class CacheRule(Section):
                 raise ValueError(f"{name} has no effect on what is stored: leave it out")
         return names
 
-    def with_later(self, later: "CacheRule") -> "CacheRule":
-        """Returns this rule with the keys that a later rule states."""
-        stated = {name: getattr(later, name) for name in later.model_fields_set}
-        return self.model_copy(update=stated)
-
 
 class CacheOptions(Section):
     """The memory in which each worker stores replies of methods with `policies[].cache`."""
@@ -71,6 +83,9 @@ class CacheOptions(Section):
     """The largest part of `memory_bytes` that the replies of one principal take."""
     collapse_wait_s: Seconds = 5.0
     """The longest wait of a call for the reply to an equal call under way; then it goes alone."""
+    consume_tags: bool = True
+    """Keep the metadata with tags from clients: `cache-groups`, `cache-group-invalidation` and
+    `surrogate-key`. Turn it off if a cache in front reads them."""
     status: bool = True
     """Send `Cache-Status` (RFC 9211), which says how the cache answered."""
 

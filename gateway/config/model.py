@@ -23,6 +23,7 @@ from gateway.config.filters import FilterRule
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.headers import SecurityHeaderOptions
 from gateway.config.health import HealthOptions
+from gateway.config.idempotency import IdempotencyOptions
 from gateway.config.json import JsonOptions
 from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
@@ -116,6 +117,7 @@ class Config(Section):
     store: StoreOptions = StoreOptions()
     rate_limits: RateLimitOptions = RateLimitOptions()
     cache: CacheOptions = CacheOptions()
+    idempotency: IdempotencyOptions = IdempotencyOptions()
     openapi: OpenApiOptions = OpenApiOptions()
     docs: DocsOptions = DocsOptions()
     interceptors: tuple[InterceptorOptions, ...] = ()

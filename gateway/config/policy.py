@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from gateway.config.cache import CacheRule
 from gateway.config.grammar import SCOPE, is_token
+from gateway.config.idempotency import IdempotencyRule
 from gateway.config.sections import Seconds, Section, Selector, Words
 
 Scope = Annotated[
@@ -96,9 +97,14 @@ class PolicyRule(Section):
 
     cache: CacheRule | None = None
     """The storage of replies in the gateway; unset, nothing is stored."""
+    invalidates: tuple[str, ...] | None = None
+    """The tags whose stored replies a successful call drops, with fields of the request:
+    `book:{book.name}`; for methods with side effects."""
     etag: bool | None = None
     """Give responses to GETs an entity tag, and answer `If-None-Match` with 304 and `If-Match` with
     412. If unset, for methods with `cache`."""
+    idempotency: IdempotencyRule | None = None
+    """The `Idempotency-Key` of POST and PATCH requests; unset, it is ignored."""
 
     @property
     def asks_for_scopes(self) -> bool:

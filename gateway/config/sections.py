@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -42,3 +42,12 @@ class Section(BaseModel):
     """A part of the configuration: immutable, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LayeredRule(Section):
+    """A rule for some methods that several places state, later ones stronger."""
+
+    def with_later(self, later: Self) -> Self:
+        """Returns this rule with the keys that a later rule states."""
+        stated = {name: getattr(later, name) for name in later.model_fields_set}
+        return self.model_copy(update=stated)

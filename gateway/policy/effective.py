@@ -8,6 +8,7 @@ from gateway.config.deadlines import DeadlineOptions, DeadlineRule
 from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
+from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method, Schema
 from gateway.schema.idempotency import has_no_side_effects
 
@@ -32,6 +33,7 @@ def effective_policies(schema: Schema, rules: Sequence[PolicyRule]) -> Policies:
     for method, policy in policies.items():
         _check_redacted(method, policy)
         _check_cached(method, policy)
+        _check_tags(method, policy)
     return policies
 
 
@@ -89,6 +91,8 @@ def summary(policy: MethodPolicy) -> str:
         words.append(f"cached{ttl} ({policy.cache.scope})")
     if policy.etag is not None:
         words.append("entity tags" if policy.etag else "no entity tags")
+    if policy.idempotency is not None:
+        words.append(f"idempotency keys {policy.idempotency.key}")
     if policy.redact:
         words.append("redacts " + ", ".join(sorted(policy.redact)))
     return "; ".join(words)
@@ -115,6 +119,25 @@ def _check_cached(method: Method, policy: MethodPolicy) -> None:
         f"{method.full_name}: cache: {reason}; cache: {{disabled: true}} excludes it from a rule "
         "for several methods"
     )
+
+
+def _check_tags(method: Method, policy: MethodPolicy) -> None:
+    """Rejects tags that cannot be made.
+
+    Raises:
+        PolicyError: a template is wrong, or the method has no request message or no side effects.
+    """
+    if policy.cache is not None:
+        TagMaker(method, "cache.tags", policy.cache.tags)
+    if not policy.invalidates:
+        return
+    TagMaker(method, "invalidates", policy.invalidates)
+    if method.client_streaming or has_no_side_effects(method):
+        reason = "streams its requests" if method.client_streaming else "has no side effects"
+        raise PolicyError(
+            f"{method.full_name}: invalidates: the method {reason}; "
+            "invalidates: [] excludes it from a rule for several methods"
+        )
 
 
 def _check_redacted(method: Method, policy: MethodPolicy) -> None:

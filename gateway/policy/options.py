@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.cache import CacheRule
+from gateway.config.idempotency import IdempotencyRule
 from gateway.config.kinds import shown
 from gateway.config.policy import PolicyRule, RateLimit, ScopesRule
 from gateway.schema.catalog import Method, Schema
@@ -51,8 +52,12 @@ class MethodPolicy:
     """Field paths of path variables that no log shows; `*` for all."""
     cache: CacheRule | None = None
     """The storage of its replies; None to store nothing."""
+    invalidates: tuple[str, ...] = ()
+    """The tags whose stored replies a successful call drops."""
     etag: bool | None = None
     """True if its GETs get entity tags of the gateway; None: if its replies are stored."""
+    idempotency: IdempotencyRule | None = None
+    """The idempotency keys of its requests; None to ignore them."""
     is_stated: bool = False
     """True if the proto or the configuration states any key of it."""
 
@@ -61,10 +66,11 @@ def merged(rules: Iterable[PolicyRule]) -> MethodPolicy:
     """Merges the rules of one method key by key; later rules are stronger.
 
     Anonymous callers and scopes exclude each other: the later of the two takes back the earlier.
-    The rules for storage are merged key by key, too.
+    The rules for storage and idempotency keys are merged key by key, too.
     """
     values: dict[str, Any] = {}
     cache: CacheRule | None = None
+    idempotency: IdempotencyRule | None = None
     for rule in rules:
         if rule.anonymous:
             values.pop("scopes", None)
@@ -72,10 +78,15 @@ def merged(rules: Iterable[PolicyRule]) -> MethodPolicy:
             values.pop("anonymous", None)
         if rule.cache is not None:
             cache = rule.cache if cache is None else cache.with_later(rule.cache)
+        later = rule.idempotency
+        if later is not None:
+            idempotency = later if idempotency is None else idempotency.with_later(later)
         stated = ((key, value) for key, value in rule if value is not None)
         values.update((key, value) for key, value in stated if key != "selector")
     is_stated = bool(values)
     values["cache"] = None if cache is None or cache.disabled else cache
+    is_ignored = idempotency is None or idempotency.disabled
+    values["idempotency"] = None if is_ignored else idempotency
     scopes = values.pop("scopes", ScopesRule())
     redact = values.pop("redact", ())
     return MethodPolicy(

@@ -7,9 +7,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport, RouteRow, WorkerState
+from gateway.endpoints.admin.operations import (
+    Details,
+    PurgeReport,
+    ReloadReport,
+    RouteRow,
+    WorkerState,
+)
 from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
 from gateway.status import StartUpError
@@ -37,6 +44,8 @@ class OneProcess:
         """Returns the details of this process; None before the gateway serves."""
         self.reloading: Callable[..., Awaitable[ReloadReport]] | None = None
         """Reloads the settings, as `reload`; None before the gateway serves."""
+        self.purge_cache: Callable[[Purge], int] | None = None
+        """Drops stored replies and returns their number; None before the gateway serves."""
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -71,6 +80,24 @@ class OneProcess:
         """Makes the gateway not ready, or ready again."""
         self.is_draining = is_draining or self._is_ending
         self._tell_health()
+
+    async def purge(self, purge: Purge) -> PurgeReport:
+        """Drops stored replies."""
+        return PurgeReport(self.purge_now(purge))
+
+    def purge_now(self, purge: Purge) -> int:
+        """Drops stored replies, and logs it; returns their number."""
+        if self.purge_cache is None:
+            return 0
+        replies = self.purge_cache(purge)
+        fields = about(
+            "gateway.cache.purged",
+            gateway__cache__by=purge.by,
+            gateway__cache__soft=purge.soft,
+            gateway__cache__replies=replies,
+        )
+        logger.info("an operator dropped %d stored replies by %s", replies, purge.by, extra=fields)
+        return replies
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Reads the settings again and uses them; with `dry_run`, only says what would change.

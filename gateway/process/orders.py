@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details, ReloadReport
@@ -91,6 +92,23 @@ class SetReady:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeCache:
+    """The order to drop stored replies."""
+
+    purge: Purge
+    number: int
+    """The number of the order, which its report repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """The report of a worker that has dropped stored replies."""
+
+    number: int
+    replies: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """The order to check new settings, and to prepare their use."""
 
@@ -138,9 +156,9 @@ class Swapped:
 
 
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | ReloadOrder
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Purged | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

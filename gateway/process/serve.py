@@ -162,6 +162,9 @@ def _show(
         return Details(gateway.endpoints(), gateway.failures.latest())
 
     operations.exposition, operations.tell_details = gateway.exposition, details
+    operations.purge_cache = lambda purge: (
+        0 if (cache := gateway.generations.current.opened.cache) is None else cache.purge(purge)
+    )
     operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 

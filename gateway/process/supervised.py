@@ -12,18 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport, RouteRow, WorkerState
+from gateway.endpoints.admin.operations import (
+    Details,
+    PurgeReport,
+    ReloadReport,
+    RouteRow,
+    WorkerState,
+)
 from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
-from gateway.process.orders import SetLevel, SetReady, Tell, Told
+from gateway.process.orders import PurgeCache, Purged, SetLevel, SetReady, Tell, Told
 from gateway.process.pulse import LATE_S
 from gateway.status import StartUpError
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
+_PURGED_WITHIN_S: Final = 2.0
 _POLL_S: Final = 0.01
 _LIVE_WITHIN_S: Final = 10.0
 
@@ -41,6 +49,7 @@ class Watched(Protocol):
     told_s: float
     details: Details | None
     details_s: float
+    purged: Purged | None
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +64,7 @@ class Watched(Protocol):
         """True if the process accepts connections and sends heartbeats."""
         ...
 
-    def tell(self, order: Tell | SetLevel | SetReady) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache) -> None:
         """Sends an order."""
         ...
 
@@ -82,6 +91,8 @@ class Supervised:
         self._workers = workers
         self._inbox = inbox
         self._want_reload = want_reload
+        self._purging = asyncio.Lock()
+        self._purges = 0
 
     @property
     def level(self) -> LogLevel:
@@ -190,6 +201,29 @@ class Supervised:
                 break
         return asked_s
 
+    async def purge(self, purge: Purge) -> PurgeReport:
+        """Drops stored replies in every worker; waits at most two seconds for their reports."""
+        async with self._purging:
+            self._purges += 1
+            order = PurgeCache(purge, self._purges)
+            begun_s = time.monotonic()
+            self._inbox.post(lambda: _ask(self._workers, order))
+            while True:
+                await asyncio.sleep(_POLL_S)
+                # One that has not started has stored nothing. One that hangs or drains has not
+                # got the order, and may still send what it has stored.
+                bound = [one for one in self._workers if one.pid is not None and one.has_started]
+                reports = [one.purged for one in bound]
+                done = [one for one in reports if one is not None and one.number == order.number]
+                if len(done) == len(bound) or time.monotonic() - begun_s > _PURGED_WITHIN_S:
+                    break
+            missing = [
+                one.number
+                for one in bound
+                if one.purged is None or one.purged.number != order.number
+            ]
+            return PurgeReport(sum(one.replies for one in done), tuple(missing))
+
     def _tell(self, order: SetLevel | SetReady) -> None:
         def tell_all() -> None:
             for worker in self._workers:
@@ -198,7 +232,7 @@ class Supervised:
         self._inbox.post(tell_all)
 
 
-def _ask(workers: Sequence[Watched], order: Tell) -> None:
+def _ask(workers: Sequence[Watched], order: Tell | PurgeCache) -> None:
     now_s = time.monotonic()
     for worker in workers:
         # The pipe of a worker that hangs could fill up, and then the supervisor would wait for it.

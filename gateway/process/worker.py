@@ -20,6 +20,8 @@ from gateway.process.orders import (
     Failed,
     Leaving,
     Prepared,
+    PurgeCache,
+    Purged,
     Refused,
     ReloadAnswer,
     ReloadOrder,
@@ -94,6 +96,8 @@ class Worker:
         self.details: Details | None = None
         self.details_s = 0.0
         """The time at which the process last reported its details."""
+        self.purged: Purged | None = None
+        """The report on the last order to drop stored replies."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -152,6 +156,8 @@ class Worker:
                     self.told, self.told_s = report, time.monotonic()
                     if report.details is not None:
                         self.details, self.details_s = report.details, self.told_s
+                elif isinstance(report, Purged):
+                    self.purged = report
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
                 elif isinstance(report, Leaving):
@@ -186,7 +192,7 @@ class Worker:
         pulse = self.pulse
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
-    def tell(self, order: Tell | SetLevel | SetReady | ReloadOrder) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache | ReloadOrder) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:
             with suppress(OSError):  # it has died

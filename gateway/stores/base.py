@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from gateway.stores.claims import ClaimStore
+
 
 class StoreUnavailableError(Exception):
     """The store is unavailable; the message says which and why, and holds no secret."""
@@ -195,6 +197,11 @@ class CounterStore(Protocol):
 
 class Store(TokenStore, KeyStore, CounterStore, Protocol):
     """A store for tokens, keys and counters."""
+
+    @property
+    def claims(self) -> ClaimStore | None:
+        """The idempotency keys; None if this kind of store keeps none."""
+        ...
 
     async def ping(self) -> None:
         """Returns if the store answers.

@@ -16,6 +16,7 @@ from gateway.stores.base import (
     TokenKind,
     TokenRecord,
 )
+from gateway.stores.memory_claims import MemoryClaims
 
 _MOST_COUNTERS = 100_000
 _SWEEP_EVERY = 1024
@@ -34,6 +35,7 @@ class MemoryStore:
         self._old_secrets: dict[str, tuple[bytes, float]] = {}
         self._counters: OrderedDict[str, counting.State] = OrderedDict()
         self._added = 0
+        self.claims = MemoryClaims(clock)
 
     def __repr__(self) -> str:
         return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Handler, Reply
 from gateway.upstream.channels.channel import Channel, KeyedChannel
-from gateway.upstream.channels.status_details import deadline_exceeded
+from gateway.upstream.channels.failures import late_before_sending
 
 Clock = Callable[[], float]
 
@@ -21,7 +21,7 @@ def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
         if call.deadline is not None:
             timeout_s = call.deadline.at_s - clock()
             if timeout_s <= 0:
-                raise deadline_exceeded()
+                raise late_before_sending()
         request = call.decoded if call.messages is None else call.messages
         return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
@@ -35,7 +35,7 @@ def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
         if call.deadline is not None:
             timeout_s = call.deadline.at_s - clock()
             if timeout_s <= 0:
-                raise deadline_exceeded()
+                raise late_before_sending()
         request = call.decoded if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
         return keyed.call(call.method, request, metadata, timeout_s, key_of(call))

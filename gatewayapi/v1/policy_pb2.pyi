@@ -16,7 +16,7 @@ DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
 default_policy: _descriptor.FieldDescriptor
 
 class Policy(_message.Message):
-    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache", "etag")
+    __slots__ = ("anonymous", "scopes", "rate_limits", "cost", "max_concurrent", "timeout", "redact", "cache", "etag", "idempotency", "invalidates")
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,8 @@ class Policy(_message.Message):
     REDACT_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATES_FIELD_NUMBER: _ClassVar[int]
     anonymous: bool
     scopes: Scopes
     rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
@@ -35,10 +37,48 @@ class Policy(_message.Message):
     redact: _containers.RepeatedScalarFieldContainer[str]
     cache: Cache
     etag: bool
-    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ...) -> None: ...
+    idempotency: Idempotency
+    invalidates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ..., invalidates: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Idempotency(_message.Message):
+    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled")
+    class Key(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KEY_UNSPECIFIED: _ClassVar[Idempotency.Key]
+        OPTIONAL: _ClassVar[Idempotency.Key]
+        REQUIRED: _ClassVar[Idempotency.Key]
+    KEY_UNSPECIFIED: Idempotency.Key
+    OPTIONAL: Idempotency.Key
+    REQUIRED: Idempotency.Key
+    class OnUnknown(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ON_UNKNOWN_UNSPECIFIED: _ClassVar[Idempotency.OnUnknown]
+        REFUSE: _ClassVar[Idempotency.OnUnknown]
+        RETRY: _ClassVar[Idempotency.OnUnknown]
+    ON_UNKNOWN_UNSPECIFIED: Idempotency.OnUnknown
+    REFUSE: Idempotency.OnUnknown
+    RETRY: Idempotency.OnUnknown
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    ON_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    DOCS_URL_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    key: Idempotency.Key
+    ttl: _duration_pb2.Duration
+    lease: _duration_pb2.Duration
+    wait: _duration_pb2.Duration
+    on_unknown: Idempotency.OnUnknown
+    allow_anonymous: bool
+    docs_url: str
+    disabled: bool
+    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
-    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled")
+    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative")
     class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SCOPE_UNSPECIFIED: _ClassVar[Cache.Scope]
@@ -56,6 +96,8 @@ class Cache(_message.Message):
     SIE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_CONTROL_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_FIELD_NUMBER: _ClassVar[int]
     ttl: _duration_pb2.Duration
     scope: Cache.Scope
     vary: _containers.RepeatedScalarFieldContainer[str]
@@ -63,7 +105,19 @@ class Cache(_message.Message):
     sie: _duration_pb2.Duration
     request_control: bool
     disabled: bool
-    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ...) -> None: ...
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    negative: Negative
+    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ..., tags: _Optional[_Iterable[str]] = ..., negative: _Optional[_Union[Negative, _Mapping]] = ...) -> None: ...
+
+class Negative(_message.Message):
+    __slots__ = ("not_found", "unimplemented", "out_of_range")
+    NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    UNIMPLEMENTED_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_RANGE_FIELD_NUMBER: _ClassVar[int]
+    not_found: _duration_pb2.Duration
+    unimplemented: _duration_pb2.Duration
+    out_of_range: _duration_pb2.Duration
+    def __init__(self, not_found: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unimplemented: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., out_of_range: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Scopes(_message.Message):
     __slots__ = ("any", "all")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, Final
 
+from gateway.cache.tags import Purge, PurgeBy
 from gateway.config.log import LogLevel
 from gateway.endpoints.admin.certificates import shown_certificates
 from gateway.endpoints.admin.failures import shown_failures
@@ -40,6 +41,7 @@ def admin_endpoints(operations: Operations) -> Endpoints:
         "/failures": {"GET": shown.failures},
         "/traffic": {"GET": shown.traffic},
         "/log/level": {"GET": shown.level, "PUT": shown.set_level, "POST": shown.set_level},
+        "/cache/purge": {"POST": shown.purge},
         "/reload": {"POST": shown.reload},
         "/drain": {"POST": shown.drain},
         "/undrain": {"POST": shown.undrain},
@@ -172,6 +174,19 @@ class _Shown:
         self._operations.set_level(level)
         return json_response({"level": level})
 
+    async def purge(self, request: Request) -> Response:
+        """Drops the stored replies that the body selects: `{"tag": "book:1", "soft": true}`."""
+        report = await self._operations.purge(_purge(await _object(request)))
+        if report.missing:
+            numbers = ", ".join(map(str, report.missing))
+            raise StatusError(
+                Code.UNAVAILABLE,
+                f"not all workers answered in time (missing: {numbers}); the others have dropped "
+                f"{report.replies} replies: repeat it",
+                headers=[("Retry-After", "1")],
+            )
+        return json_response({"replies": report.replies})
+
     async def reload(self, request: Request) -> Response:
         """Reloads the settings; with the body `{"dry_run": true}`, only says what would change."""
         wanted = await _object(request, default=b"{}")
@@ -195,6 +210,31 @@ class _Shown:
         del request
         self._operations.set_draining(is_draining=False)
         return json_response({"draining": self._operations.is_draining})
+
+
+def _purge(wanted: dict[str, Any]) -> Purge:
+    """Reads the selection of stored replies.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, if it is not exactly one.
+    """
+    soft = wanted.pop("soft", False)
+    if not isinstance(soft, bool):
+        raise invalid_argument("soft", "expected true or false")
+    if len(wanted) != 1 or not wanted.keys() <= set(PurgeBy):
+        choices = ", ".join(PurgeBy)
+        raise invalid_argument("", f"expected exactly one of {choices}, and soft if wanted")
+    ((name, value),) = wanted.items()
+    by = PurgeBy(name)
+    if by is PurgeBy.ALL:
+        if value is not True:
+            raise invalid_argument(name, "expected true")
+        return Purge(by, soft=soft)
+    if not isinstance(value, str) or not value:
+        raise invalid_argument(name, "expected a text that is not empty")
+    if by is PurgeBy.PATH and (not value.startswith("/") or "?" in value):
+        raise invalid_argument(name, "expected a path without a query, such as /v1/books/1")
+    return Purge(by, value, soft)
 
 
 def _renamed(worker: dict[str, Any]) -> dict[str, Any]:

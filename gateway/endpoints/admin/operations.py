@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.telemetry.failed_request import FailedRequest
@@ -89,6 +90,16 @@ class ReloadReport:
         return f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
 
 
+@dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """The result of an order to drop stored replies."""
+
+    replies: int
+    """The number that all workers which answered have dropped."""
+    missing: tuple[int, ...] = ()
+    """The numbers of the workers that did not answer: they may still have such replies."""
+
+
 class Operations(Protocol):
     """A running gateway, as its operators see it."""
 
@@ -121,6 +132,10 @@ class Operations(Protocol):
 
     def set_level(self, level: LogLevel) -> None:
         """Changes the log level of every worker."""
+        ...
+
+    def purge(self, purge: Purge) -> Awaitable[PurgeReport]:
+        """Drops stored replies in every worker; waits a bounded time for their answers."""
         ...
 
     def reload(self, *, dry_run: bool) -> Awaitable[ReloadReport]:

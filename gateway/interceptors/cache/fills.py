@@ -6,29 +6,57 @@ Collapsed requests: RFC 9111 section 4 ("a cache can use a response … for mult
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.cache.freshness import kept_metadata, times_of, with_vary
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
-from gateway.cache.paths import PathIndex, changed_paths
+from gateway.cache.paths import KeyIndex, changed_paths, normal_path
+from gateway.cache.tags import (
+    CONSUMED,
+    Purge,
+    PurgeBy,
+    are_few_and_short,
+    dropped_tags,
+    tags_of_reply,
+)
 from gateway.call import Call, Handler, Metadata, Reply
 from gateway.config.cache import CacheOptions, CacheRule
+from gateway.policy.reply_tags import TagMaker
 from gateway.status import Code, StatusError
 
 _now_s: Final = time.monotonic
 
 _MOST_BACKGROUND: Final = 100
+_MOST_DROPPED: Final = 1000
 _MOST_UNCACHEABLE: Final = 10_000
 _UNCACHEABLE_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The storage of the replies of one method, decided at start."""
+
+    method: str
+    """The full name of the method."""
+    rule: CacheRule
+    tags: TagMaker
+    negative: Mapping[Code, CacheRule]
+    """The rule for each failure that is stored."""
 
 
 class Fill:
     """One call whose reply is to be stored, and those who wait for it."""
 
-    def __init__(self, keyed: KeyedCall, path: str, started_s: float) -> None:
+    def __init__(self, keyed: KeyedCall, path: str, storage: Storage, started_s: float) -> None:
         self.keyed = keyed
+        self.storage = storage
+        self.tags = storage.tags.of(keyed.message)
+        """The tags that the reply will have; the back end may add some."""
+        self.dropped: set[str] = set()
+        """The tags that were dropped since it began: a reply with one of them is outdated."""
         self.paths = {path}
         self.started_s = started_s
         self.wall_s = time.time()
@@ -54,7 +82,7 @@ class CallCache:
         self.options = options
         self.memory = MemoryCache(options)
         self._fills: dict[bytes, Fill] = {}
-        self._by_path = PathIndex()
+        self._by_path = KeyIndex()
         self._running: set[asyncio.Task[None]] = set()
         self._in_background = 0
         self._uncacheable: OrderedDict[bytes, float] = OrderedDict()
@@ -88,15 +116,15 @@ class CallCache:
         self,
         keyed: KeyedCall,
         path: str,
-        rule: CacheRule,
+        storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
     ) -> Fill:
         """Begins the one call for a key; `start` makes it."""
-        fill = Fill(keyed, path, _now_s())
+        fill = Fill(keyed, path, storage, _now_s())
         self._fills[keyed.key] = fill
         self._by_path.add(path, keyed.key)
         call, proceed = start()
-        fill.task = asyncio.create_task(self._run(fill, rule, call, proceed))
+        fill.task = asyncio.create_task(self._run(fill, call, proceed))
         self._running.add(fill.task)
         # Not in the task itself: one that is cancelled before its first step does nothing.
         fill.task.add_done_callback(lambda task: self._end(fill, call, task))
@@ -123,32 +151,62 @@ class CallCache:
         self,
         keyed: KeyedCall,
         path: str,
-        rule: CacheRule,
+        storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
     ) -> None:
         """Begins a call in the background, unless one is under way or too many are."""
         if keyed.key in self._fills or self._in_background >= _MOST_BACKGROUND:
             return
-        fill = self.begin(keyed, path, rule, start)
+        fill = self.begin(keyed, path, storage, start)
         fill.is_background = True
         self._in_background += 1
 
-    def changed(self, path: str, metadata: Metadata, host: str) -> None:
+    def changed(self, paths: Collection[str], tags: Collection[str]) -> None:
         """Drops the replies that a change may have outdated, also those of calls under way."""
-        paths = changed_paths(path, metadata, host)
-        self.memory.drop(paths)
+        self.memory.drop(paths, tags)
         for key in self._by_path.keys(paths):
-            fill = self._fills[key]
-            fill.is_outdated = True
-            self._forget(fill)  # a call from now on must not wait for it
+            self._outdate(self._fills[key])
+        if tags:
+            for fill in tuple(self._fills.values()):
+                self._drop_tags(fill, tags)
 
-    async def _run(self, fill: Fill, rule: CacheRule, call: Call, proceed: Handler) -> None:
+    def purge(self, purge: Purge) -> int:
+        """Drops what an operator drops, also of calls under way; returns the number of replies."""
+        if not purge.soft:
+            for fill in tuple(self._fills.values()):
+                if purge.by is PurgeBy.TAG:
+                    self._drop_tags(fill, (purge.value,))
+                elif _is_purged(fill, purge):
+                    self._outdate(fill)
+        return self.memory.purge(purge, _now_s())
+
+    def consumed(self, metadata: Metadata) -> Metadata:
+        """Returns the metadata of a reply for clients: without tags, if the settings say so."""
+        if not self.options.consume_tags or all(name not in CONSUMED for name, _ in metadata):
+            return metadata
+        return [one for one in metadata if one[0] not in CONSUMED]
+
+    def _outdate(self, fill: Fill) -> None:
+        fill.is_outdated = True
+        self._forget(fill)  # a call from now on must not wait for it
+
+    def _drop_tags(self, fill: Fill, tags: Collection[str]) -> None:
+        fill.dropped.update(tags)
+        if not fill.tags.isdisjoint(tags) or len(fill.dropped) > _MOST_DROPPED:
+            self._outdate(fill)
+
+    async def _run(self, fill: Fill, call: Call, proceed: Handler) -> None:
+        rule = fill.storage.rule
         try:
             fill.reply = await proceed(call)
             fill.code = Code.OK
             self._keep(fill, rule, fill.reply)
         except StatusError as error:
             fill.code, fill.error = error.code, error
+            negative = fill.storage.negative.get(error.code)
+            if negative is not None:
+                self._keep_failure(fill, negative, error)
+            error.metadata = self.consumed(list(error.metadata))
         except Exception as error:  # noqa: BLE001 - raised again by each call that waits
             fill.code, fill.error = Code.INTERNAL, error
 
@@ -166,21 +224,54 @@ class CallCache:
     def _keep(self, fill: Fill, rule: CacheRule, reply: Reply) -> None:
         keyed = fill.keyed
         times = times_of(reply.metadata, rule, fill.started_s, fill.wall_s)
-        if times is None or len(reply.message) > self.options.max_entry_bytes:
+        tags = fill.tags | tags_of_reply(reply.metadata)
+        if (
+            times is None
+            or len(reply.message) > self.options.max_entry_bytes
+            or not are_few_and_short(tags)
+        ):
             self.memory.discard(keyed.key)  # a stale one must not outlive what the back end says
             self._note_uncacheable(keyed.key)
             return
+        if not tags.isdisjoint(fill.dropped):
+            return  # those who wait call for themselves: they may have come after the change
         fill.entry = Entry(
             keyed.key,
             reply.message,
-            with_vary(kept_metadata(reply.metadata), rule),
+            with_vary(self.consumed(kept_metadata(reply.metadata)), rule),
             kept_metadata(reply.trailers),
             times,
             keyed.owner,
             fill.paths,
+            tags=tags,
+            method=fill.storage.method,
         )
         if not fill.is_outdated:
             fill.is_stored = self.memory.put(fill.entry)
+
+    def _keep_failure(self, fill: Fill, rule: CacheRule, error: StatusError) -> None:
+        """Stores a failure, if its metadata does not forbid it."""
+        metadata = [*error.metadata, *error.trailers]
+        times = times_of(metadata, rule, fill.started_s, fill.wall_s)
+        tags = fill.tags | tags_of_reply(metadata)
+        if times is None or not are_few_and_short(tags) or not tags.isdisjoint(fill.dropped):
+            return
+        kept = StatusError(
+            error.code,
+            error.message,
+            details=error.details,
+            metadata=with_vary(self.consumed(kept_metadata(list(error.metadata))), rule),
+            trailers=self.consumed(kept_metadata(list(error.trailers))),
+        )
+        entry = Entry(
+            *(fill.keyed.key, b"", list(kept.metadata), list(kept.trailers), times),
+            *(fill.keyed.owner, fill.paths),
+            tags=tags,
+            method=fill.storage.method,
+            error=kept,
+        )
+        if not fill.is_outdated and entry.size_bytes <= self.options.max_entry_bytes:
+            fill.is_stored = self.memory.put(entry)
 
     def _forget(self, fill: Fill) -> None:
         key = fill.keyed.key
@@ -197,8 +288,10 @@ class CallCache:
 class Invalidate:
     """Drops what a successful call of a method with side effects has changed."""
 
-    def __init__(self, cache: CallCache, *, streams: bool) -> None:
+    def __init__(self, cache: CallCache, tags: TagMaker, *, streams: bool) -> None:
+        """`tags` makes those that a successful call drops."""
         self._cache = cache
+        self._tags = tags
         self._streams = streams
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
@@ -221,9 +314,28 @@ class Invalidate:
             self._drop(call, ())
             raise
         self._drop(call, reply.metadata)
+        reply.metadata = self._cache.consumed(reply.metadata)
         return reply
 
     def _drop(self, call: Call, metadata: Collection[tuple[str, str | bytes]]) -> None:
         path = call.target[1]
-        if path:
-            self._cache.changed(path, list(metadata), call.headers.get("Host", ""))
+        message = call.message_at_hand()
+        tags = dropped_tags(metadata) | (
+            self._tags.of(message) if message is not None else frozenset()
+        )
+        if path or tags:
+            host = call.headers.get("Host", "")
+            self._cache.changed(changed_paths(path, metadata, host), tags)
+
+
+def _is_purged(fill: Fill, purge: Purge) -> bool:
+    """True if the reply of a call under way is among those that are dropped."""
+    match purge.by:
+        case PurgeBy.PATH:
+            return normal_path(purge.value) in fill.paths
+        case PurgeBy.PRINCIPAL:
+            return fill.keyed.owner == purge.value
+        case PurgeBy.METHOD:
+            return fill.storage.method == purge.value
+        case _:
+            return purge.by is PurgeBy.ALL

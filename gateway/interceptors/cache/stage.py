@@ -15,7 +15,8 @@ from gateway.cache.memory import Entry
 from gateway.cache.paths import normal_path
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
 from gateway.config.cache import CacheRule, CacheScope
-from gateway.interceptors.cache.fills import CallCache, Fill
+from gateway.interceptors.cache.fills import CallCache, Fill, Storage
+from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 
@@ -58,6 +59,8 @@ class CachedCalls:
         self._cache = cache
         self._method = method
         self._rule = rule
+        tags = TagMaker(method, "cache.tags", rule.tags)
+        self._storage = Storage(method.full_name, rule, tags, _negative_rules(rule))
         self._keys = KeyMaker(method, rule)
         self._timeout_s = timeout_s
         self._is_shared = rule.scope is CacheScope.SHARED
@@ -86,7 +89,7 @@ class CachedCalls:
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and self._may_send(entry, wanted, now_s):
             if now_s > entry.times.fresh_until_s:
-                self._cache.refresh(keyed, path, self._rule, partial(self._start, look))
+                self._cache.refresh(keyed, path, self._storage, partial(self._start, look))
             return self._hit(look, entry, now_s)
         if "no-store" in wanted:
             return self._pass(call, proceed, "request", wanted)
@@ -136,6 +139,7 @@ class CachedCalls:
             )
         reply = await proceed(call)
         self._state(call, reply.metadata, f"fwd={why}")
+        reply.metadata = self._cache.consumed(reply.metadata)
         return reply
 
     async def _fetch(self, look: _Lookup, why: str) -> Reply:
@@ -145,7 +149,7 @@ class CachedCalls:
             leads = fill is None
             if fill is None:
                 start = partial(self._start, look)
-                fill = self._cache.begin(look.keyed, look.path, self._rule, start)
+                fill = self._cache.begin(look.keyed, look.path, self._storage, start)
             ended = await self._cache.wait(
                 fill, None if leads else self._cache.options.collapse_wait_s
             )
@@ -173,6 +177,7 @@ class CachedCalls:
         if error is None:
             if leads and fill.reply is not None:
                 self._state(look.call, fill.reply.metadata, note)
+                fill.reply.metadata = self._cache.consumed(fill.reply.metadata)
                 return fill.reply
             return None
         if isinstance(error, StatusError):
@@ -183,6 +188,8 @@ class CachedCalls:
                     return self._reply(look, stale, now_s, "hit")
             if not leads and not _is_for_all(error):
                 return None
+        if fill.is_stored:
+            self._state(look.call, [], note)
         raise error.with_traceback(None)
 
     def _start(self, look: _Lookup) -> tuple[Call, Handler]:
@@ -202,7 +209,11 @@ class CachedCalls:
         return own, look.proceed
 
     def _reply(self, look: _Lookup, entry: Entry, now_s: float, note: str) -> Reply:
-        """Makes a reply of an entry, with copies of its lists: later stages may change them."""
+        """Makes a reply of an entry, with copies of its lists: later stages may change them.
+
+        Raises:
+            StatusError: the entry is a failure.
+        """
         metadata = list(entry.metadata)
         if note == "hit":
             note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
@@ -210,6 +221,8 @@ class CachedCalls:
         if look.reads and (age_s or note.startswith("hit")):
             look.call.response_headers.append(("Age", str(age_s)))
         self._state(look.call, metadata, note)
+        if entry.error is not None:
+            raise _copy(entry.error)
         return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
 
     def _state(self, call: Call, metadata: Metadata, note: str) -> None:
@@ -217,6 +230,36 @@ class CachedCalls:
         if self._cache.options.status:
             nearer = [str(value) for name, value in metadata if name == "cache-status"]
             call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))
+
+
+def _negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
+    """Returns the rule for each failure that is stored; a stale failure is never sent."""
+    if rule.negative is None:
+        return {}
+    times = {
+        Code.NOT_FOUND: rule.negative.not_found_s,
+        Code.UNIMPLEMENTED: rule.negative.unimplemented_s,
+        Code.OUT_OF_RANGE: rule.negative.out_of_range_s,
+    }
+    never = {"swr_s": None, "sie_s": None}
+    return {
+        code: rule.model_copy(update=never | {"ttl_s": ttl_s})
+        for code, ttl_s in times.items()
+        if ttl_s is not None
+    }
+
+
+def _copy(error: StatusError) -> StatusError:
+    """Returns an equal failure, which the stages that it passes may change."""
+    return StatusError(
+        error.code,
+        error.message,
+        details=error.details,
+        http_status=error.http_status,
+        headers=error.headers,
+        metadata=list(error.metadata),
+        trailers=list(error.trailers),
+    )
 
 
 def _is_for_all(error: StatusError) -> bool:

@@ -28,6 +28,8 @@ from gateway.stores.base import (
 from gateway.stores.batching import Batches
 from gateway.stores.breaker import Breaker
 from gateway.stores.redis import scripts
+from gateway.stores.redis.claims import SCRIPTS as CLAIM_SCRIPTS
+from gateway.stores.redis.claims import RedisClaims
 from gateway.stores.redis.client import CONNECTIONS, TIMEOUT_S, close_client, hosts_of, make_client
 
 _PAGE = 500
@@ -67,8 +69,10 @@ class RedisStore:
                 scripts.REVOKE_KEY,
                 scripts.TOUCH_KEY,
                 scripts.READ_KEY,
+                *CLAIM_SCRIPTS,
             )
         }
+        self.claims = RedisClaims(self._run)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._host}>"

@@ -63,6 +63,7 @@ class SqliteStore:
     """Stores everything in the file at `path`, which only its owner can read."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.claims = None
         self._path = path
         self._clock = clock
         self._reads = SqliteThread(path, _SCHEMA)

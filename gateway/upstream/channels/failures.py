@@ -51,6 +51,7 @@ class Unprocessed(StatusError):  # noqa: N818 - reads as what happened
     ) -> None:
         super().__init__(code, message, http_status=http_status, headers=headers)
         self.progress = progress
+        self.was_processed = False
         self.may_repeat_here = may_repeat_here
         self.request: HeldRequest | None = None
 

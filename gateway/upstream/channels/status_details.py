@@ -50,6 +50,7 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
         metadata=metadata,
         trailers=[entry for entry in trailers if entry[0] not in _OF_GRPC],
     )
+    error.was_processed = True
     for name, value in trailers:
         if name == PUSHBACK:
             error.pushback_ms = str(value)

@@ -7,7 +7,8 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from pydantic import BaseModel
 
-from gateway.config.cache import CacheRule, CacheScope
+from gateway.config.cache import CacheRule, CacheScope, NegativeRule
+from gateway.config.idempotency import IdempotencyRule, KeyNeed, OnUnknown
 from gateway.config.policy import CountBy, LimitAlgorithm, PolicyRule, RateLimit, ScopesRule
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.schema.catalog import build_schema
@@ -183,6 +184,13 @@ def test_storage_is_stated_key_by_key() -> None:
     assert merged([of_method, nothing]).is_stated
 
 
+def test_tags_and_failures_to_store_are_read_from_protos() -> None:
+    stated = "cache: {tags: 'a:{name}' negative: {not_found: {seconds: 9}}} invalidates: 'b'"
+    (_, of_method) = parts_of(descriptor_set(shop=PROTO % stated))
+    assert of_method.cache == CacheRule(tags=("a:{name}",), negative=NegativeRule(not_found_s=9))
+    assert merged([of_method]).invalidates == ("b",)
+
+
 @pytest.mark.parametrize(
     ("stated", "why"),
     [
@@ -195,3 +203,13 @@ def test_storage_is_stated_key_by_key() -> None:
 def test_a_rule_for_storage_that_cannot_be_is_refused(stated: str, why: str) -> None:
     with pytest.raises(PolicyError, match=re.escape(why)):
         policy(f"cache: {{{stated}}}")
+
+
+def test_idempotency_is_read_from_protos_and_merged_key_by_key() -> None:
+    stated = "idempotency: {key: REQUIRED ttl: {seconds: 60} lease: {seconds: 9} on_unknown: RETRY}"
+    (_, of_method) = parts_of(descriptor_set(shop=PROTO % stated))
+    later = PolicyRule(selector="*", idempotency=IdempotencyRule(lease_s=5))
+    rule = IdempotencyRule(key=KeyNeed.REQUIRED, ttl_s=60, lease_s=5, on_unknown=OnUnknown.RETRY)
+    assert merged([of_method, later]).idempotency == rule
+    nothing = PolicyRule(selector="*", idempotency=IdempotencyRule(disabled=True))
+    assert merged([of_method, nothing]).idempotency is None

@@ -1,0 +1,50 @@
+"""`gateway cache`: drops stored replies of a running gateway."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from gateway.cli.admin_client import AdminError, ask_json
+from gateway.cli.messages import fail
+from gateway.cli.operate import AdminFlag, ConfigFlag, admin_place
+
+app = typer.Typer(help="Stored replies.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def commands() -> None:
+    """Stored replies."""
+
+
+@app.command()
+def purge(
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
+    *,
+    method: Annotated[str | None, typer.Option(help="Those of a method, by full name.")] = None,
+    path: Annotated[str | None, typer.Option(help="Those of a path, for all queries.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Those with a tag.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Those of a principal.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="Make them stale, as if their time was over.")
+    ] = False,
+) -> None:
+    """Drop stored replies in all workers: exactly one of the options says which."""
+    given = {"method": method, "path": path, "tag": tag, "principal": principal}
+    wanted: dict[str, object] = {name: one for name, one in given.items() if one is not None}
+    if everything:
+        wanted["all"] = True
+    if len(wanted) != 1:
+        fail("expected exactly one of --method, --path, --tag, --principal and --all")
+    listen, token = admin_place(config, admin)
+    body = json.dumps(wanted | {"soft": soft})
+    try:
+        done = ask_json(listen, "/cache/purge", token=token, method="POST", body=body)
+    except AdminError as error:
+        fail(str(error))
+    replies = done["replies"]
+    typer.echo(
+        f"{replies} {'reply' if replies == 1 else 'replies'} {'made stale' if soft else 'dropped'}"
+    )
