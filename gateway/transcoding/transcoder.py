@@ -11,7 +11,7 @@ from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Final
 
-from gateway.config.json import Excess
+from gateway.config.json import Excess, Unacceptable
 from gateway.config.model import Config
 from gateway.config.streams import Wrap
 from gateway.schema.catalog import Schema
@@ -28,17 +28,15 @@ from gateway.transcoding.binding import Binding, Diagnostic, Severity, plan_rout
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
-    is_json,
-    media_type,
     not_acceptable,
     preferred,
-    unsupported,
 )
 from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Match, Router
+from gateway.transcoding.streams.choosing import choose_deframer
 from gateway.transcoding.streams.decoder import (
     FormStreamDecoder,
     FramedStreamDecoder,
@@ -46,11 +44,9 @@ from gateway.transcoding.streams.decoder import (
     RawStreamDecoder,
     RequestStreamDecoder,
 )
-from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
+from gateway.transcoding.streams.deframing import Delimited
 from gateway.transcoding.streams.form import is_form
 from gateway.transcoding.streams.framing import (
-    JSON_LINES,
-    NDJSON,
     Framing,
     choose_framing,
     offered_framings,
@@ -109,6 +105,9 @@ class Transcoder:
         self._wraps = config.streams.wrap is Wrap.RESULT
         self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
         """True if a body is ignored where the HTTP rule has none."""
+        self.takes_url_encoded = config.query.form_bodies
+        """True if some bodies are read as query parameters; see `reads_as_query`."""
+        self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         self.has_system_parameters = config.resources.system_parameters
@@ -140,6 +139,8 @@ class Transcoder:
         if plan.answers_raw or (accept is None and form is None):
             return plan.encode
         chosen = JSON if accept is None else preferred(accept)
+        if chosen is None and self._serves_all:
+            chosen = JSON
         if chosen is None:
             raise not_acceptable(accept or "")
         if chosen != JSON:
@@ -160,6 +161,8 @@ class Transcoder:
         if plan.answers_raw:
             return None, plan.encode
         framing = choose_framing(accept, self._framings)
+        if framing is None and self._serves_all:
+            framing = self._framings[0]
         if framing is None:
             offered = ", ".join(framing.media_type for framing in self._framings)
             raise StatusError(
@@ -179,6 +182,10 @@ class Transcoder:
     def takes_raw(self, match: Match[Binding]) -> bool:
         """True if this binding takes raw bytes of any media type."""
         return self._plan(match).decoder.takes_raw_body
+
+    def reads_as_query(self, match: Match[Binding], content_type: str | None) -> bool:
+        """True if a body of this media type is read as query parameters by this binding."""
+        return self._plan(match).decoder.takes_url_encoded(content_type)
 
     def decode(
         self, match: Match[Binding], query: str, content_type: str | None, body: bytes
@@ -213,7 +220,12 @@ class Transcoder:
         if decoder.takes_raw_body:
             url = decoder.decode_url(captures, query)
             return RawStreamDecoder(lambda: url, decoder.raw_writer(), content_type or "")
-        deframer = _deframer(content_type, limit_bytes)
+        deframer = choose_deframer(
+            content_type,
+            limit_bytes,
+            json_types=self._config.json_.content_types,
+            concatenated=self._config.streams.concatenated,
+        )
         protobuf = isinstance(deframer, Delimited)
         return FramedStreamDecoder(deframer, self.message_decoder(match, query, protobuf=protobuf))
 
@@ -334,20 +346,6 @@ def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
         error.code, "the details of this failure cannot be written", http_status=error.http_status
     )
     return write(plain)
-
-
-def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:
-    """Makes the deframer for a body of this media type; the default is JSON."""
-    if content_type is None:
-        return ArrayItems(limit_bytes)
-    stated = media_type(content_type)
-    if stated in (NDJSON, JSON_LINES):
-        return Lines(limit_bytes)
-    if stated in PROTOBUF_TYPES:
-        return Delimited(limit_bytes)
-    if is_json(content_type):
-        return ArrayItems(limit_bytes)
-    raise unsupported(content_type, NDJSON, JSON, PROTOBUF_TYPES[0])
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:

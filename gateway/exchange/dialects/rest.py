@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
+from gateway.transcoding.media import URL_ENCODED, media_type
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
@@ -55,6 +57,9 @@ class RestDialect:
         except StatusError as error:
             if request.method == "OPTIONS" and error.http_status == 405:
                 raise options_answer(self._transcoder.allowed_methods(request.path)) from None
+            if self._transcoder.takes_url_encoded and _is_posted_form(request, error):
+                with suppress(StatusError):
+                    return self._transcoder.match("GET", request.path)
             if self._masks.mask(request.path, None) != request.path:
                 raise _without_path(error) from None
             raise
@@ -99,6 +104,17 @@ class RestDialect:
         response = await run_in_thread(tagged) if is_large else tagged()
         is_raw = self._transcoder.answers_raw(match)
         return under_conditions(request, response, is_raw=is_raw)
+
+
+def _is_posted_form(request: Request, error: StatusError) -> bool:
+    """True if the parameters of a GET may have been sent as an HTML form, by POST."""
+    content_type = request.fields.content_type
+    return (
+        request.method == "POST"
+        and error.http_status == 405
+        and content_type is not None
+        and media_type(content_type) == URL_ENCODED
+    )
 
 
 def _without_path(error: StatusError) -> StatusError:

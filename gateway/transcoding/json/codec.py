@@ -26,7 +26,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2
 
-from gateway.config.json import JsonOptions, Unknown
+from gateway.config.json import EnumCase, JsonOptions, Unknown
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.writing.writer import JsonWriter
@@ -66,7 +66,11 @@ class Codec:
         self._depth = json_depth
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
-        self._plans = Plans(self.find, None if unknown is Unknown.IGNORE else ignored)
+        self._plans = Plans(
+            self.find,
+            None if unknown is Unknown.IGNORE else ignored,
+            ignores_case=options.enum_case is EnumCase.IGNORE,
+        )
         self._writer = JsonWriter(self.find, options)
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
