@@ -7,6 +7,7 @@ message (`stream_decoder`: the messages of a stream), `encoder` makes the encode
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Final
@@ -28,6 +29,8 @@ from gateway.transcoding.binding import Binding, Diagnostic, Severity, plan_rout
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
+    URL_ENCODED,
+    media_type,
     not_acceptable,
     preferred,
 )
@@ -55,6 +58,10 @@ from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_p
 
 logger = logging.getLogger("gateway.transcoding")
 
+FIELD_MASK: Final = "X-Goog-FieldMask"
+"""The header that counts as the system parameter `$fields`."""
+_MOST_FORMS: Final = 256
+"""The number of encoders in other forms that are kept."""
 _AIP193: Final = ErrorShape.AIP193
 # By number, because the name of a member of an enum is computed by Python code.
 _CODE_NAMES: Final = [code.name for code in Code]
@@ -119,13 +126,25 @@ class Transcoder:
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
 
-    def asked(self, match: Match[Binding], query: str) -> Asked:
+    def match_posted_form(self, path: str, content_type: str | None) -> Match[Binding] | None:
+        """Finds the GET route of a form that was sent by POST, by `query.form_bodies`, or None."""
+        is_form = content_type is not None and media_type(content_type) == URL_ENCODED
+        if not (is_form and self.takes_url_encoded):
+            return None
+        with suppress(StatusError):
+            return self.match("GET", path)
+        return None
+
+    def asked(self, match: Match[Binding], query: str, field_mask: str | None = None) -> Asked:
         """Reads the system parameters of a request; call it only if `has_system_parameters`.
+
+        `field_mask` is the request's header `X-Goog-FieldMask`.
 
         Raises:
             StatusError: INVALID_ARGUMENT for an unknown one.
         """
-        return read_system_parameters(query, match.target.method.input.fields_by_camelcase_name)
+        fields = match.target.method.input.fields_by_camelcase_name
+        return read_system_parameters(query, fields, field_mask)
 
     def encoder(
         self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
@@ -301,11 +320,18 @@ class Transcoder:
             return self._compile(match.target)
 
     def _encoder_of(self, binding: Binding, form: JsonForm) -> Encode:
-        """The encoder of replies in another form than that of the settings."""
+        """The encoder of replies in another form than that of the settings.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for chosen members that the reply does not have.
+        """
         encode = self._other_forms.get((binding, form))
         if encode is None:
             codec = self._codec.in_form(form)
-            encode = response_encoder(binding, codec, self._values)
+            encode = response_encoder(binding, codec, self._values, form.fields)
+            # Clients choose the forms: with a limit, none can use up memory.
+            if len(self._other_forms) >= _MOST_FORMS:
+                self._other_forms.clear()
             self._other_forms[binding, form] = encode
         return encode
 

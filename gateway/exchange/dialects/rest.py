@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -18,9 +17,8 @@ from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
-from gateway.transcoding.media import URL_ENCODED, media_type
 from gateway.transcoding.routing.router import Match
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -57,9 +55,11 @@ class RestDialect:
         except StatusError as error:
             if request.method == "OPTIONS" and error.http_status == 405:
                 raise options_answer(self._transcoder.allowed_methods(request.path)) from None
-            if self._transcoder.takes_url_encoded and _is_posted_form(request, error):
-                with suppress(StatusError):
-                    return self._transcoder.match("GET", request.path)
+            if request.method == "POST" and error.http_status == 405:
+                form_type = request.fields.content_type
+                match = self._transcoder.match_posted_form(request.path, form_type)
+                if match is not None:
+                    return match
             if self._masks.mask(request.path, None) != request.path:
                 raise _without_path(error) from None
             raise
@@ -71,7 +71,8 @@ class RestDialect:
             return await self._streams.answer(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
-            asked = self._transcoder.asked(match, request.query)
+            field_mask = request.headers.get(FIELD_MASK)
+            asked = self._transcoder.asked(match, request.query, field_mask)
             accept, form = asked.media_type_or(accept), asked.form
         encode = self._transcoder.encoder(match, accept, form)
         source = RequestMessage(self._transcoder, request, match)
@@ -104,17 +105,6 @@ class RestDialect:
         response = await run_in_thread(tagged) if is_large else tagged()
         is_raw = self._transcoder.answers_raw(match)
         return under_conditions(request, response, is_raw=is_raw)
-
-
-def _is_posted_form(request: Request, error: StatusError) -> bool:
-    """True if the parameters of a GET may have been sent as an HTML form, by POST."""
-    content_type = request.fields.content_type
-    return (
-        request.method == "POST"
-        and error.http_status == 405
-        and content_type is not None
-        and media_type(content_type) == URL_ENCODED
-    )
 
 
 def _without_path(error: StatusError) -> StatusError:

@@ -10,7 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from google.protobuf import (
@@ -30,6 +30,7 @@ from gateway.config.json import EnumCase, JsonOptions, Unknown
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.writing.writer import JsonWriter
+from gateway.transcoding.selections import Selection
 from gateway.transcoding.system_parameters import JsonForm
 
 Transform = Callable[[bytes], bytes]
@@ -82,19 +83,24 @@ class Codec:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
         return FieldReader(self._plans.member(field), self._depth).read
 
-    def writer(self, message: Descriptor) -> Transform:
-        """Makes the writer from wire bytes of a message to its JSON."""
-        return self._writer.message(message)
+    def writer(self, message: Descriptor, selection: Selection | None = None) -> Transform:
+        """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""
+        return self._writer.message(message, selection)
 
-    def field_writer(self, field: FieldDescriptor) -> Transform:
+    def field_writer(self, field: FieldDescriptor, selection: Selection | None = None) -> Transform:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
+        `selection` is the choice among the fields below it.
         """
-        return self._writer.field(field)
+        return self._writer.field(field, selection)
 
     def in_form(self, form: JsonForm) -> "Codec":
-        """Returns the codec that writes in another form than that of the settings."""
+        """Returns the codec that writes in another form than that of the settings.
+
+        `form.fields` makes no difference: each writer has its own choice.
+        """
+        form = replace(form, fields=None)
         codec = self._forms.get(form)
         if codec is None:
             changes = {name: value for name, value in asdict(form).items() if value is not None}

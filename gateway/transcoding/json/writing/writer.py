@@ -16,6 +16,7 @@ from gateway.status import UnreadableReplyError
 from gateway.transcoding.field_masks import Find
 from gateway.transcoding.json.writing.drafts import Draft, Plan, UnprintableError
 from gateway.transcoding.json.writing.plans import WritePlans
+from gateway.transcoding.selections import Selection
 from gateway.transcoding.wire import MalformedError
 
 Write = Callable[[bytes], bytes]
@@ -35,9 +36,10 @@ class JsonWriter:
         self._plans = WritePlans(find, options)
         self._pretty = options.pretty
 
-    def message(self, message: Descriptor) -> Write:
-        """Makes the writer from wire bytes of a message to its JSON."""
-        plan, pretty = self._plans.of(message), self._pretty
+    def message(self, message: Descriptor, selection: Selection | None = None) -> Write:
+        """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""
+        plans, pretty = self._plans, self._pretty
+        plan = plans.of(message) if selection is None else plans.chosen(message, selection)
 
         def write(wire: bytes) -> bytes:
             try:
@@ -49,12 +51,13 @@ class JsonWriter:
 
         return write
 
-    def field(self, field: FieldDescriptor) -> Write:
+    def field(self, field: FieldDescriptor, selection: Selection | None = None) -> Write:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
+        `selection` is the choice among the fields below it.
         """
-        plan, only = self._plans.only(field)
+        plan, only = self._plans.only(field, selection)
         unset, pretty = self._plans.unset_json(field), self._pretty
 
         def write(wire: bytes) -> bytes:
