@@ -23,10 +23,21 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     Compat.NONE: {},
     # grpc-gateway v2 with the marshaler of runtime.NewServeMux.
     Compat.GRPC_GATEWAY: {
-        "routing": {"on_conflict": "last", "on_error": "skip"},
-        "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
-        "query": {"unknown": "ignore", "clash": "ignore", "numeric_bools": True, "maps": True},
-        "streams": {"wrap": "result"},
+        "routing": {"on_conflict": "last", "on_error": "skip", "escaped_slashes": "split"},
+        "json": {
+            "unknown_fields": "ignore",
+            "excess_body": "ignore",
+            "content_types": ["*/*"],
+            "unacceptable": "serve",
+        },
+        "query": {
+            "unknown": "ignore",
+            "clash": "ignore",
+            "numeric_bools": True,
+            "maps": True,
+            "form_bodies": True,
+        },
+        "streams": {"wrap": "result", "concatenated": True},
         "metadata": {
             "request_prefix": "grpc-metadata-",
             "response_prefix": "grpc-metadata-",

@@ -1,8 +1,11 @@
 """Options of JSON: reading bodies and writing replies."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from gateway.config.sections import Section
+from pydantic import Field
+
+from gateway.config.sections import Section, Words
 
 
 class Unknown(StrEnum):
@@ -17,6 +20,28 @@ class Excess(StrEnum):
 
     REJECT = "reject"
     IGNORE = "ignore"
+
+
+class EnumCase(StrEnum):
+    """The comparison of the names of enum values."""
+
+    EXACT = "exact"
+    IGNORE = "ignore"
+
+
+class Unacceptable(StrEnum):
+    """The treatment of a client that accepts no format of its response."""
+
+    REJECT = "reject"
+    SERVE = "serve"
+
+
+MediaType = Annotated[
+    str,
+    Field(pattern=r"^(\*/\*|[a-z0-9.+-]+/[a-z0-9.+-]+)$"),
+    Words("a media type in lower case", "text/plain"),
+]
+"""A media type without parameters, in lower case; `*/*` stands for all."""
 
 
 class JsonOptions(Section):
@@ -34,5 +59,14 @@ class JsonOptions(Section):
     excess_body: Excess = Excess.REJECT
     """A body for a method whose HTTP rule has no `body`: reject with 400, or ignore. Some clients
     send `{}` with every request."""
+    content_types: tuple[MediaType, ...] = ()
+    """Further media types of request bodies that are read as JSON, such as `text/plain`; `*/*` for
+    every type that is not read otherwise. Pages of other origins can send `text/plain` without a
+    preflight request of CORS."""
+    enum_case: EnumCase = EnumCase.EXACT
+    """Names of enum values in bodies, queries and paths: exact, or ignore the case of letters."""
+    unacceptable: Unacceptable = Unacceptable.REJECT
+    """An Accept header that allows no format of the response: reject with 406, or serve the usual
+    format nevertheless (RFC 9110, section 12.5.1)."""
     pretty: bool = False
     """Indent the output, for people."""

@@ -19,5 +19,8 @@ class QueryOptions(Section):
     """The largest number of parameters; more are rejected with 400."""
     maps: bool = False
     """Accept `?labels[key]=value` for maps with scalar values."""
+    form_bodies: bool = False
+    """Read a body of `application/x-www-form-urlencoded` as query parameters where the HTTP rule
+    has no `body`; sent by POST, it may also be for a GET route."""
     numeric_bools: bool = False
     """Accept 1 and 0 for booleans."""

@@ -16,8 +16,8 @@ class ResourceOptions(Section):
     """Conventions for resources, as google.aip.dev describes them."""
 
     system_parameters: bool = False
-    """Read `$alt`, `$prettyPrint` and the like as Google's services do, with and without `$`,
-    instead of as fields (cloud.google.com/apis/docs/system-parameters)."""
+    """Read `$alt`, `$fields`, `$prettyPrint` and the like as Google's services do, with and without
+    `$`, instead of as fields (cloud.google.com/apis/docs/system-parameters)."""
     update_mask: UpdateMask = UpdateMask.INFER
     """A PATCH without `update_mask` whose body is one field of the request (AIP-134): infer the
     mask from the members of the body, or leave it unset."""

@@ -20,6 +20,13 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+class EscapedSlashes(StrEnum):
+    """The meaning of `%2F` in a path."""
+
+    KEEP = "keep"
+    SPLIT = "split"
+
+
 class RoutingOptions(Section):
     """Options for building routes from HTTP rules."""
 
@@ -33,5 +40,8 @@ class RoutingOptions(Section):
     """Selectors of methods that get no routes."""
     unannotated: bool = False
     """Give methods without an HTTP rule the route `POST /package.Service/Method`."""
+    escaped_slashes: EscapedSlashes = EscapedSlashes.KEEP
+    """%2F in a path: keep it as data of its segment (RFC 3986, section 2.2), or split there, as
+    clients need that escape the slashes of `{name=shelves/*}`."""
     allow_nul: bool = False
     """Accept %00 in paths."""

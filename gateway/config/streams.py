@@ -37,6 +37,9 @@ class StreamOptions(Section):
     that is closed amid the array."""
     wrap: Wrap = Wrap.NONE
     """Write each JSON message as it is, or as `{"result": message}` as grpc-gateway does."""
+    concatenated: bool = False
+    """Read a request body of JSON texts one after another as a stream of messages, also if it is
+    called `application/json`."""
     head_after_s: Seconds = 1.0
     """The time without a message after which a response begins with its headers only."""
     heartbeat_s: Seconds = 15.0

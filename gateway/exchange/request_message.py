@@ -49,8 +49,14 @@ class RequestMessage:
         return await transcode(self._decode, data)
 
     def _refuse_excess_body(self) -> None:
-        if not self._transcoder.ignores_excess_body:
-            refuse_needless_body(self._request, self._match)
+        transcoder, request = self._transcoder, self._request
+        if transcoder.ignores_excess_body:
+            return
+        if transcoder.takes_url_encoded and transcoder.reads_as_query(
+            self._match, request.fields.content_type
+        ):
+            return
+        refuse_needless_body(request, self._match)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request

@@ -12,7 +12,7 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.grammar import is_token
-from gateway.config.routing import OnConflict, OnError, RoutingOptions
+from gateway.config.routing import EscapedSlashes, OnConflict, OnError, RoutingOptions
 from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
@@ -102,6 +102,7 @@ def plan_routes(
         bindings,
         on_conflict=options.on_conflict,
         allow_nul=options.allow_nul,
+        splits_escaped=options.escaped_slashes is EscapedSlashes.SPLIT,
         prefer=options.prefer,
     )
     return router, [*diagnostics, *conflicts]
@@ -140,6 +141,7 @@ def build_router(
     *,
     on_conflict: OnConflict,
     allow_nul: bool = False,
+    splits_escaped: bool = False,
     prefer: Sequence[str] = (),
 ) -> tuple[Router[Binding], list[Diagnostic]]:
     """Builds the router of `bindings`, and a diagnostic for each route that two of them claim.
@@ -156,7 +158,8 @@ def build_router(
             tier=_tier(binding.method, prefer),
         )
     diagnostics = [_of_conflict(conflict, on_conflict) for conflict in builder.conflicts]
-    return builder.build(allow_nul=allow_nul), diagnostics
+    router = builder.build(allow_nul=allow_nul, splits_escaped=splits_escaped)
+    return router, diagnostics
 
 
 def summary(binding: Binding) -> str:

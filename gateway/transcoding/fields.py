@@ -132,25 +132,28 @@ def check_path_variable(path: FieldPath) -> None:
         raise FieldPathError(f"{path.text}: a message cannot be a path variable")
 
 
-def path_encoder(path: FieldPath) -> Encoder:
+def path_encoder(path: FieldPath, *, ignores_case: bool = False) -> Encoder:
     """Makes the encoder of a path variable's text into its field.
 
-    It writes default values too: they must win over a value in the body.
+    It writes default values too: they must win over a value in the body. With `ignores_case`, the
+    names of enum values are compared without their case.
 
     Raises:
         FieldPathError: a value of that field has no text form.
     """
     check_path_variable(path)
-    return field_encoder(path, path.json)
+    return field_encoder(path, path.json, ignores_case=ignores_case)
 
 
-def field_encoder(path: FieldPath, name: str, *, numeric_bools: bool = False) -> Encoder:
+def field_encoder(
+    path: FieldPath, name: str, *, numeric_bools: bool = False, ignores_case: bool = False
+) -> Encoder:
     """Makes the encoder of text into the field at `path`; its errors name `name`.
 
     Raises:
         FieldPathError: a value of that field has no text form.
     """
-    found = value_reader(path.leaf, numeric_bools=numeric_bools)
+    found = value_reader(path.leaf, numeric_bools=numeric_bools, ignores_case=ignores_case)
     if found is None:
         raise FieldPathError(f"{path.text}: a {path.leaf.name} has no text form")
     wire_type, read = found

@@ -1,5 +1,6 @@
 """Media types: checks those of request bodies, and chooses one that the client accepts."""
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from gateway.status import Code, StatusError
@@ -8,6 +9,10 @@ from gateway.transcoding.payload import JSON
 PROTOBUF_TYPES = ("application/x-protobuf", "application/protobuf")
 """The media types of binary protobuf: the usual one, and the registered one."""
 
+URL_ENCODED = "application/x-www-form-urlencoded"
+"""The media type of HTML forms without files."""
+ANY_TYPE = "*/*"
+
 _JSON_TYPES = frozenset({JSON, "application/merge-patch+json", "text/json"})
 _JSON_RANGES = ("application/json", "application/*", "*/*")
 
@@ -15,9 +20,17 @@ _JSON_RANGES = ("application/json", "application/*", "*/*")
 @lru_cache(maxsize=256)
 def is_json(content_type: str) -> bool:
     """True if a Content-Type is JSON in UTF-8 (RFC 8259 section 8.1)."""
-    media_type, *parameters = [part.strip().lower() for part in content_type.split(";")]
-    if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
-        return False
+    stated = media_type(content_type)
+    return (stated in _JSON_TYPES or stated.endswith("+json")) and _is_utf8(content_type)
+
+
+def is_among(content_type: str, types: Collection[str]) -> bool:
+    """True if a Content-Type in UTF-8 is one of `types`, in which `*/*` stands for all."""
+    return (ANY_TYPE in types or media_type(content_type) in types) and _is_utf8(content_type)
+
+
+def _is_utf8(content_type: str) -> bool:
+    parameters = [part.strip().lower() for part in content_type.split(";")[1:]]
     charsets = [p[len("charset=") :].strip('"') for p in parameters if p.startswith("charset=")]
     return all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
 

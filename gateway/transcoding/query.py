@@ -50,7 +50,7 @@ class QueryBinder:
 
     `bound` are the path variables; `body` is the target of the body: a field, "*" for the whole
     message (then no parameter is allowed), or None. With `system_parameters`, the names of those
-    are not fields.
+    are not fields; with `ignores_case`, names of enum values are compared without their case.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class QueryBinder:
         body: FieldDescriptor | str | None = None,
         options: QueryOptions,
         system_parameters: bool = False,
+        ignores_case: bool = False,
     ) -> None:
+        self._ignores_case = ignores_case
         self._message = message
         self._system_parameters = system_parameters
         self._bound = bound
@@ -180,9 +182,17 @@ class QueryBinder:
     def _value(self, name: str, path: FieldPath) -> _Parameter:
         if value_reader(path.leaf) is None:
             raise invalid_argument(name, _not_one_text(name, path.leaf))
-        encode = field_encoder(path, name, numeric_bools=self._options.numeric_bools)
+        encode = self._encoder(path, name)
         key = None if path.leaf.is_repeated else path.numbers
         return _Parameter(path, encode, key, tuple(path.choices()))
+
+    def _encoder(self, path: FieldPath, name: str) -> Encoder:
+        return field_encoder(
+            path,
+            name,
+            numeric_bools=self._options.numeric_bools,
+            ignores_case=self._ignores_case,
+        )
 
     def _map_entry(self, name: str, path: FieldPath, key: str | None) -> _Parameter:
         name = _clipped(name)
@@ -190,7 +200,7 @@ class QueryBinder:
             raise invalid_argument(name, "a map cannot be set by query parameters")
         if key is None:
             raise invalid_argument(name, f"is a map: write {path.leaf.json_name}[key]=value")
-        encode_key, encode = _map_encoder(path, name, numeric_bools=self._options.numeric_bools)
+        encode_key, encode = _map_encoder(path, name, self._encoder)
         key_wire = encode_key(key)
         return _Parameter(
             path,
@@ -245,7 +255,7 @@ def _not_one_text(name: str, field: FieldDescriptor) -> str:
 
 
 def _map_encoder(
-    path: FieldPath, name: str, *, numeric_bools: bool
+    path: FieldPath, name: str, encoder: Callable[[FieldPath, str], Encoder]
 ) -> tuple[Encoder, Callable[[bytes, str], bytes]]:
     """Makes the encoder of a key, and that of an entry from an encoded key and the value's text."""
     entry = path.leaf.message_type
@@ -254,7 +264,7 @@ def _map_encoder(
     number = path.leaf.number
     encode_key = field_encoder(FieldPath((entry.fields_by_name["key"],)), name)
     value_field = FieldPath((entry.fields_by_name["value"],))
-    encode_value = field_encoder(value_field, name, numeric_bools=numeric_bools)
+    encode_value = encoder(value_field, name)
     enclose = encloser(path.fields[:-1]) or bytes
 
     def encode(key_wire: bytes, text: str) -> bytes:

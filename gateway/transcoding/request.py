@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import Excess
+from gateway.config.json import EnumCase, Excess
 from gateway.config.model import Config
 from gateway.config.resources import UpdateMask
 from gateway.status import invalid_argument
@@ -14,7 +14,14 @@ from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import is_http_body, write_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
-from gateway.transcoding.media import PROTOBUF_TYPES, is_json, media_type, unsupported
+from gateway.transcoding.media import (
+    PROTOBUF_TYPES,
+    URL_ENCODED,
+    is_among,
+    is_json,
+    media_type,
+    unsupported,
+)
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
@@ -33,17 +40,23 @@ class RequestDecoder:
         query = config.query
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
-        self.form = form_fields(binding, query)
+        ignores_case = config.json_.enum_case is EnumCase.IGNORE
+        self.form = form_fields(binding, query, ignores_case=ignores_case)
         self._codec = codec
         self._json_values = config.limits.json_values
+        self._json_types = config.json_.content_types
+        self._takes_url_encoded = query.form_bodies and binding.body is None
         self._ignores_excess_body = config.json_.excess_body is Excess.IGNORE
-        self._encode_captures = _captures_encoder([path_encoder(p) for p in binding.variables])
+        self._encode_captures = _captures_encoder(
+            [path_encoder(path, ignores_case=ignores_case) for path in binding.variables]
+        )
         self._query = QueryBinder(
             binding.method.input,
             bound=binding.variables,
             body=binding.body,
             options=query,
             system_parameters=config.resources.system_parameters,
+            ignores_case=ignores_case,
         )
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
@@ -65,6 +78,8 @@ class RequestDecoder:
             wire = b"".join(self._encode_captures(captures))
             return self._query.bind(query) + wire if query else wire
         if self._read is None:
+            if self.takes_url_encoded(content_type):
+                return self.decode_url(captures, _joined(query, body))
             if self._ignores_excess_body:
                 return self.decode_url(captures, query)
             raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
@@ -78,6 +93,8 @@ class RequestDecoder:
             wire = self._read(body, content_type)
         elif media_type(content_type) in PROTOBUF_TYPES:
             wire, json = self._read_protobuf(body), None
+        elif self._json_types and is_among(content_type, self._json_types):
+            wire = self._read(body, content_type)
         else:
             raise unsupported(content_type, JSON, PROTOBUF_TYPES[0])
         path = self._encode_captures(captures)
@@ -87,6 +104,14 @@ class RequestDecoder:
         if self._infer_mask is not None and json is not None:
             parameters += self._infer_mask(json, parameters)
         return b"".join((wire, parameters, *path))
+
+    def takes_url_encoded(self, content_type: str | None) -> bool:
+        """True if a body of this Content-Type is read as query parameters."""
+        return (
+            self._takes_url_encoded
+            and content_type is not None
+            and media_type(content_type) == URL_ENCODED
+        )
 
     def decode_url(self, captures: Sequence[str], query: str) -> bytes:
         """Returns the wire bytes of the fields that the URL sets.
@@ -179,6 +204,15 @@ class RequestDecoder:
                 else protobuf_codec.reader(self.binding.method.input)
             )
         return self._protobuf(body)
+
+
+def _joined(query: str, form: bytes) -> str:
+    """Returns the parameters of a query and those of an HTML form (WHATWG URL, section 5.1)."""
+    try:
+        text = form.decode("utf-8")
+    except UnicodeDecodeError:
+        raise invalid_argument("", f"the body is not well-formed {URL_ENCODED}") from None
+    return f"{query}&{text}" if query else text
 
 
 def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:

@@ -9,16 +9,23 @@ from gateway.transcoding.http_body import is_http_body, read_http_body
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.payload import Payload
 from gateway.transcoding.reply_values import ReplyValues
+from gateway.transcoding.selections import Selection, members_of, read_selection
 from gateway.transcoding.wire import merged
 
 Encode = Callable[[bytes], Payload]
 
 
-def response_encoder(binding: Binding, codec: Codec, values: ReplyValues) -> Encode:
+def response_encoder(
+    binding: Binding, codec: Codec, values: ReplyValues, chosen: str | None = None
+) -> Encode:
     """Makes the encoder from wire bytes of a reply to the payload that the rule describes.
 
     A google.api.HttpBody, or a `response_body` field that is one, is sent raw; all other replies
-    are sent as JSON, if they do not have too many values.
+    are sent as JSON, if they do not have too many values. `chosen` are the members to write, as
+    the parameter `$fields` names them.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT for `chosen` that the reply does not have.
     """
     field = binding.response_body
     if field is None and is_http_body(binding.method.output):
@@ -26,7 +33,11 @@ def response_encoder(binding: Binding, codec: Codec, values: ReplyValues) -> Enc
     if field is not None and not field.is_repeated and is_http_body(field.message_type):
         number = field.number
         return lambda wire: read_http_body(merged(wire, number))
-    write = codec.writer(binding.method.output) if field is None else codec.field_writer(field)
+    selection = None if chosen is None else _selection(binding, chosen)
+    if field is None:
+        write = codec.writer(binding.method.output, selection)
+    else:
+        write = codec.field_writer(field, selection)
     check = values.check(binding.method.output)
 
     def encode(wire: bytes) -> Payload:
@@ -34,6 +45,12 @@ def response_encoder(binding: Binding, codec: Codec, values: ReplyValues) -> Enc
         return Payload(write(wire))
 
     return encode
+
+
+def _selection(binding: Binding, chosen: str) -> Selection:
+    field = binding.response_body
+    message = binding.method.output if field is None else members_of(field)
+    return read_selection(chosen, message, "$fields")
 
 
 def is_raw(binding: Binding) -> bool:

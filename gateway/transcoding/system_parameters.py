@@ -5,6 +5,7 @@ name that begins with `$` is never a field. The bare names count only if the req
 field of that name.
 """
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
@@ -15,10 +16,12 @@ from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
 
 _SIGN: Final = "$"
-BARE_NAMES: Final = frozenset({"alt", "prettyPrint", "key", "quotaUser", "xgafv"})
+BARE_NAMES: Final = frozenset({"alt", "fields", "prettyPrint", "key", "quotaUser", "xgafv"})
 """The names that are also taken without `$`."""
 
-_ALT, _PRETTY, _ERRORS = "alt", "prettyPrint", ".xgafv"
+_ALT, _FIELDS, _PRETTY, _ERRORS = "alt", "fields", "prettyPrint", ".xgafv"
+_MAY_HAVE: Final = re.compile(r"\$|%24|alt|fields|Print")
+"""Finds a part of the name of a parameter that is read."""
 _IGNORED: Final = frozenset({"key", "quotaUser", _ERRORS, "xgafv"})
 """Parameters that change nothing here: quotas, and the format of errors."""
 _EVENTS: Final = "text/event-stream"
@@ -36,6 +39,8 @@ class JsonForm:
 
     pretty: bool | None = None
     enums_as_numbers: bool | None = None
+    fields: str | None = None
+    """The members to write, as the client named them (`selections`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Asked:
 
 
 NOTHING: Final = Asked()
+_USUAL: Final = JsonForm()
 
 
 def is_system_parameter(name: str) -> bool:
@@ -61,16 +67,19 @@ def is_system_parameter(name: str) -> bool:
     return name.startswith(_SIGN)
 
 
-def read_system_parameters(query: str, fields: Container[str]) -> Asked:
+def read_system_parameters(
+    query: str, fields: Container[str], field_mask: str | None = None
+) -> Asked:
     """Reads the system parameters of a query; the last of a name counts.
 
-    A name without `$` that is in `fields` is that of a field.
+    A name without `$` that is in `fields` is that of a field. `field_mask` is the header
+    `X-Goog-FieldMask`, which counts as `$fields` if the query has none.
 
     Raises:
         StatusError: INVALID_ARGUMENT for an unknown parameter with `$`, or an unknown value.
     """
-    if "alt" not in query and "Print" not in query and _SIGN not in query and "%24" not in query:
-        return NOTHING
+    if not _MAY_HAVE.search(query):
+        return NOTHING if field_mask is None else Asked(form=JsonForm(fields=field_mask))
     media_type: str | None = None
     pretty: bool | None = None
     numbers: bool | None = None
@@ -82,13 +91,15 @@ def read_system_parameters(query: str, fields: Container[str]) -> Asked:
         name = written.removeprefix(_SIGN)
         if name == _ALT:
             media_type, numbers = _read_alt(written, value)
+        elif name == _FIELDS:
+            field_mask = value
         elif name == _PRETTY:
             pretty = _read_bool(written, value)
         elif written.startswith(_SIGN) and name not in _IGNORED:
-            reason = "no such system parameter: expected $alt or $prettyPrint"
+            reason = "no such system parameter: expected $alt, $fields or $prettyPrint"
             raise invalid_argument(written[:100], reason)
-    form = None if pretty is None and numbers is None else JsonForm(pretty, numbers)
-    return Asked(media_type, form)
+    form = JsonForm(pretty, numbers, field_mask)
+    return Asked(media_type, None if form == _USUAL else form)
 
 
 def _read_alt(name: str, value: str) -> tuple[str, bool | None]:

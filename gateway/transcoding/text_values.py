@@ -161,17 +161,21 @@ def _unquoted(text: str) -> str:
         return text
 
 
-def enum_reader(enum: EnumDescriptor) -> Reader:
+def enum_reader(enum: EnumDescriptor, *, ignores_case: bool = False) -> Reader:
     """Makes the reader of an enum by name or number; a closed enum takes only its own numbers."""
     by_name = {value.name: signed_varint(value.number) for value in enum.values}
     numbers = {value.number for value in enum.values}
     if enum.full_name == "google.protobuf.NullValue":
         by_name["null"] = by_name["NULL_VALUE"]  # its JSON form
+    # Of names that differ only in case, the first one counts, as in Envoy.
+    lower = {name.lower(): wire for name, wire in reversed(by_name.items())} if ignores_case else {}
 
     def read(text: str) -> bytes:
         known = by_name.get(text)
         if known is not None:
             return known
+        if ignores_case and text.lower() in lower:
+            return lower[text.lower()]
         if not _ENUM_NUMBER.fullmatch(text):
             raise expected(f"a value of {enum.name} by name or number", text)
         number = _integer(text, "int32", -(1 << 31), (1 << 31) - 1)
@@ -225,13 +229,16 @@ def has_members(message: Descriptor) -> bool:
 
 
 def value_reader(
-    field: FieldDescriptor, *, numeric_bools: bool = False
+    field: FieldDescriptor, *, numeric_bools: bool = False, ignores_case: bool = False
 ) -> tuple[int, Reader] | None:
-    """The wire type and reader for one value of `field`, or None if it has no text form."""
+    """The wire type and reader for one value of `field`, or None if it has no text form.
+
+    With `ignores_case`, the names of enum values are compared without their case.
+    """
     if field.type == _F.TYPE_BOOL:
         return VARINT, read_numeric_bool if numeric_bools else read_bool
     if field.enum_type is not None:
-        return VARINT, enum_reader(field.enum_type)
+        return VARINT, enum_reader(field.enum_type, ignores_case=ignores_case)
     if field.message_type is None:
         return _SCALARS.get(field.type)
     name = field.message_type.full_name

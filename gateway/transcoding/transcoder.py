@@ -7,11 +7,12 @@ message (`stream_decoder`: the messages of a stream), `encoder` makes the encode
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Final
 
-from gateway.config.json import Excess
+from gateway.config.json import Excess, Unacceptable
 from gateway.config.model import Config
 from gateway.config.streams import Wrap
 from gateway.schema.catalog import Schema
@@ -28,17 +29,17 @@ from gateway.transcoding.binding import Binding, Diagnostic, Severity, plan_rout
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
-    is_json,
+    URL_ENCODED,
     media_type,
     not_acceptable,
     preferred,
-    unsupported,
 )
 from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Match, Router
+from gateway.transcoding.streams.choosing import choose_deframer
 from gateway.transcoding.streams.decoder import (
     FormStreamDecoder,
     FramedStreamDecoder,
@@ -46,11 +47,9 @@ from gateway.transcoding.streams.decoder import (
     RawStreamDecoder,
     RequestStreamDecoder,
 )
-from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
+from gateway.transcoding.streams.deframing import Delimited
 from gateway.transcoding.streams.form import is_form
 from gateway.transcoding.streams.framing import (
-    JSON_LINES,
-    NDJSON,
     Framing,
     choose_framing,
     offered_framings,
@@ -59,6 +58,10 @@ from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_p
 
 logger = logging.getLogger("gateway.transcoding")
 
+FIELD_MASK: Final = "X-Goog-FieldMask"
+"""The header that counts as the system parameter `$fields`."""
+_MOST_FORMS: Final = 256
+"""The number of encoders in other forms that are kept."""
 _AIP193: Final = ErrorShape.AIP193
 # By number, because the name of a member of an enum is computed by Python code.
 _CODE_NAMES: Final = [code.name for code in Code]
@@ -109,6 +112,9 @@ class Transcoder:
         self._wraps = config.streams.wrap is Wrap.RESULT
         self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
         """True if a body is ignored where the HTTP rule has none."""
+        self.takes_url_encoded = config.query.form_bodies
+        """True if some bodies are read as query parameters; see `reads_as_query`."""
+        self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         self.has_system_parameters = config.resources.system_parameters
@@ -120,13 +126,25 @@ class Transcoder:
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
 
-    def asked(self, match: Match[Binding], query: str) -> Asked:
+    def match_posted_form(self, path: str, content_type: str | None) -> Match[Binding] | None:
+        """Finds the GET route of a form that was sent by POST, by `query.form_bodies`, or None."""
+        is_form = content_type is not None and media_type(content_type) == URL_ENCODED
+        if not (is_form and self.takes_url_encoded):
+            return None
+        with suppress(StatusError):
+            return self.match("GET", path)
+        return None
+
+    def asked(self, match: Match[Binding], query: str, field_mask: str | None = None) -> Asked:
         """Reads the system parameters of a request; call it only if `has_system_parameters`.
+
+        `field_mask` is the request's header `X-Goog-FieldMask`.
 
         Raises:
             StatusError: INVALID_ARGUMENT for an unknown one.
         """
-        return read_system_parameters(query, match.target.method.input.fields_by_camelcase_name)
+        fields = match.target.method.input.fields_by_camelcase_name
+        return read_system_parameters(query, fields, field_mask)
 
     def encoder(
         self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
@@ -140,6 +158,8 @@ class Transcoder:
         if plan.answers_raw or (accept is None and form is None):
             return plan.encode
         chosen = JSON if accept is None else preferred(accept)
+        if chosen is None and self._serves_all:
+            chosen = JSON
         if chosen is None:
             raise not_acceptable(accept or "")
         if chosen != JSON:
@@ -160,6 +180,8 @@ class Transcoder:
         if plan.answers_raw:
             return None, plan.encode
         framing = choose_framing(accept, self._framings)
+        if framing is None and self._serves_all:
+            framing = self._framings[0]
         if framing is None:
             offered = ", ".join(framing.media_type for framing in self._framings)
             raise StatusError(
@@ -179,6 +201,10 @@ class Transcoder:
     def takes_raw(self, match: Match[Binding]) -> bool:
         """True if this binding takes raw bytes of any media type."""
         return self._plan(match).decoder.takes_raw_body
+
+    def reads_as_query(self, match: Match[Binding], content_type: str | None) -> bool:
+        """True if a body of this media type is read as query parameters by this binding."""
+        return self._plan(match).decoder.takes_url_encoded(content_type)
 
     def decode(
         self, match: Match[Binding], query: str, content_type: str | None, body: bytes
@@ -213,7 +239,12 @@ class Transcoder:
         if decoder.takes_raw_body:
             url = decoder.decode_url(captures, query)
             return RawStreamDecoder(lambda: url, decoder.raw_writer(), content_type or "")
-        deframer = _deframer(content_type, limit_bytes)
+        deframer = choose_deframer(
+            content_type,
+            limit_bytes,
+            json_types=self._config.json_.content_types,
+            concatenated=self._config.streams.concatenated,
+        )
         protobuf = isinstance(deframer, Delimited)
         return FramedStreamDecoder(deframer, self.message_decoder(match, query, protobuf=protobuf))
 
@@ -289,11 +320,18 @@ class Transcoder:
             return self._compile(match.target)
 
     def _encoder_of(self, binding: Binding, form: JsonForm) -> Encode:
-        """The encoder of replies in another form than that of the settings."""
+        """The encoder of replies in another form than that of the settings.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for chosen members that the reply does not have.
+        """
         encode = self._other_forms.get((binding, form))
         if encode is None:
             codec = self._codec.in_form(form)
-            encode = response_encoder(binding, codec, self._values)
+            encode = response_encoder(binding, codec, self._values, form.fields)
+            # Clients choose the forms: with a limit, none can use up memory.
+            if len(self._other_forms) >= _MOST_FORMS:
+                self._other_forms.clear()
             self._other_forms[binding, form] = encode
         return encode
 
@@ -334,20 +372,6 @@ def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
         error.code, "the details of this failure cannot be written", http_status=error.http_status
     )
     return write(plain)
-
-
-def _deframer(content_type: str | None, limit_bytes: int) -> Deframer:
-    """Makes the deframer for a body of this media type; the default is JSON."""
-    if content_type is None:
-        return ArrayItems(limit_bytes)
-    stated = media_type(content_type)
-    if stated in (NDJSON, JSON_LINES):
-        return Lines(limit_bytes)
-    if stated in PROTOBUF_TYPES:
-        return Delimited(limit_bytes)
-    if is_json(content_type):
-        return ArrayItems(limit_bytes)
-    raise unsupported(content_type, NDJSON, JSON, PROTOBUF_TYPES[0])
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:

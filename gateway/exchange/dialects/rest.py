@@ -18,7 +18,7 @@ from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.routing.router import Match
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -55,6 +55,11 @@ class RestDialect:
         except StatusError as error:
             if request.method == "OPTIONS" and error.http_status == 405:
                 raise options_answer(self._transcoder.allowed_methods(request.path)) from None
+            if request.method == "POST" and error.http_status == 405:
+                form_type = request.fields.content_type
+                match = self._transcoder.match_posted_form(request.path, form_type)
+                if match is not None:
+                    return match
             if self._masks.mask(request.path, None) != request.path:
                 raise _without_path(error) from None
             raise
@@ -66,7 +71,8 @@ class RestDialect:
             return await self._streams.answer(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
-            asked = self._transcoder.asked(match, request.query)
+            field_mask = request.headers.get(FIELD_MASK)
+            asked = self._transcoder.asked(match, request.query, field_mask)
             accept, form = asked.media_type_or(accept), asked.form
         encode = self._transcoder.encoder(match, accept, form)
         source = RequestMessage(self._transcoder, request, match)

@@ -21,7 +21,7 @@ from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import Framing, last_number, retry_field
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 
 class RestStreams:
@@ -47,7 +47,8 @@ class RestStreams:
         method = match.target.method
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
-            asked = self._transcoder.asked(match, request.query)
+            field_mask = request.headers.get(FIELD_MASK)
+            asked = self._transcoder.asked(match, request.query, field_mask)
             accept, form = (
                 asked.media_type_or(accept, is_stream=method.server_streaming),
                 asked.form,

@@ -10,7 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from google.protobuf import (
@@ -26,11 +26,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2
 
-from gateway.config.json import JsonOptions, Unknown
+from gateway.config.json import EnumCase, JsonOptions, Unknown
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.writing.native import native_writer
 from gateway.transcoding.json.writing.writer import JsonWriter
+from gateway.transcoding.selections import Selection
 from gateway.transcoding.system_parameters import JsonForm
 
 Transform = Callable[[bytes], bytes]
@@ -67,10 +68,14 @@ class Codec:
         self._depth = json_depth
         unknown = options.unknown_fields
         ignored = unknown if isinstance(unknown, tuple) else ()
-        self._plans = Plans(self.find, None if unknown is Unknown.IGNORE else ignored)
-        definition = JsonWriter(self.find, options)
-        native = native_writer(definition.plans, pretty=options.pretty)
-        self._writer = definition if native is None else native
+        self._plans = Plans(
+            self.find,
+            None if unknown is Unknown.IGNORE else ignored,
+            ignores_case=options.enum_case is EnumCase.IGNORE,
+        )
+        self._definition = JsonWriter(self.find, options)
+        native = native_writer(self._definition.plans, pretty=options.pretty)
+        self._writer = self._definition if native is None else native
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
     def reader(self, message: Descriptor) -> Transform:
@@ -81,19 +86,28 @@ class Codec:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
         return FieldReader(self._plans.member(field), self._depth).read
 
-    def writer(self, message: Descriptor) -> Transform:
-        """Makes the writer from wire bytes of a message to its JSON."""
-        return self._writer.message(message)
+    def writer(self, message: Descriptor, selection: Selection | None = None) -> Transform:
+        """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""
+        if selection is None:
+            return self._writer.message(message)
+        return self._definition.message(message, selection)  # the native one knows no choices
 
-    def field_writer(self, field: FieldDescriptor) -> Transform:
+    def field_writer(self, field: FieldDescriptor, selection: Selection | None = None) -> Transform:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
+        `selection` is the choice among the fields below it.
         """
-        return self._writer.field(field)
+        if selection is None:
+            return self._writer.field(field)
+        return self._definition.field(field, selection)
 
     def in_form(self, form: JsonForm) -> "Codec":
-        """Returns the codec that writes in another form than that of the settings."""
+        """Returns the codec that writes in another form than that of the settings.
+
+        `form.fields` makes no difference: each writer has its own choice.
+        """
+        form = replace(form, fields=None)
         codec = self._forms.get(form)
         if codec is None:
             changes = {name: value for name, value in asdict(form).items() if value is not None}

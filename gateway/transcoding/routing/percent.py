@@ -41,6 +41,11 @@ def decode_keeping_slashes(raw: str, field: str) -> str:
     return "".join(part if i % 2 else decode(part, field) for i, part in enumerate(parts))
 
 
+def with_slashes(path: str) -> str:
+    """Replaces each `%2F` of a raw path by the slash that it stands for."""
+    return _ESCAPED_SLASH.sub("/", path) if "%" in path else path
+
+
 def decode_segments(raw: list[str], *, allow_nul: bool) -> list[str]:
     """Decodes each segment of a path.
 

@@ -18,14 +18,14 @@ the number of nodes limits the cost of a search, for any path.
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from gateway.status import Code, StatusError
+from gateway.status import StatusError
 from gateway.transcoding.routing.captures import compile_captures, plain_captures
-from gateway.transcoding.routing.percent import decode, decode_segments
+from gateway.transcoding.routing.differences import no_match, path_difference
+from gateway.transcoding.routing.percent import decode, decode_segments, with_slashes
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Template
 
 T = TypeVar("T")
 ANY_METHOD: Final = "*"
-_SHOWN_LENGTH: Final = 200
 
 
 class Match(Generic[T]):
@@ -147,8 +147,11 @@ class RouterBuilder(Generic[T]):
         best = [entry for entry in claims if entry.tier == tier]
         return best[-1] if self._last_wins else best[0]
 
-    def build(self, *, allow_nul: bool = False) -> "Router[T]":
-        """Builds the router of all routes added so far; later ones do not change it."""
+    def build(self, *, allow_nul: bool = False, splits_escaped: bool = False) -> "Router[T]":
+        """Builds the router of all routes added so far; later ones do not change it.
+
+        With `splits_escaped`, `%2F` in a path separates segments as a slash does.
+        """
         entries = [self._winner(claims) for claims in self._claims.values()]
         root: _Node[T] = _Node()
         leaves = [_grow_leaf(root, entry.template) for entry in entries]
@@ -158,18 +161,26 @@ class RouterBuilder(Generic[T]):
             if "GET" in methods:
                 # RFC 9110 section 9.3.2: HEAD is GET without the content.
                 methods.setdefault("HEAD", methods["GET"])
-        return Router(root, entries, allow_nul=allow_nul)
+        return Router(root, entries, allow_nul=allow_nul, splits_escaped=splits_escaped)
 
 
 class Router(Generic[T]):
     """Finds the target that serves an HTTP method on a raw path (without query)."""
 
-    def __init__(self, root: _Node[T], entries: Sequence[_Entry[T]], *, allow_nul: bool) -> None:
+    def __init__(
+        self,
+        root: _Node[T],
+        entries: Sequence[_Entry[T]],
+        *,
+        allow_nul: bool,
+        splits_escaped: bool,
+    ) -> None:
         self._entries = entries
         self.targets: Sequence[T] = [entry.target for entry in entries]
         """The targets that serve a route, in the order in which they were added."""
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
+        self._splits_escaped = splits_escaped
         # Add a node for the empty first segment of a path, to avoid slicing it off.
         self._start: _Node[T] = _Node()
         self._start.literals[""] = root
@@ -236,6 +247,7 @@ class Router(Generic[T]):
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
+        path = self._unescaped(path)
         try:
             leaves = [methods for methods, _ in self._leaves(path)]
         except StatusError as error:
@@ -248,7 +260,7 @@ class Router(Generic[T]):
             if entry is winner:
                 return "matches"
             if entry not in fitting:
-                return _path_difference(entry.template, path)
+                return path_difference(entry.template, path)
             if entry.http_method in (http_method, ANY_METHOD):
                 return "a more specific binding matches"
             return f"the path fits, but it serves {entry.http_method}"
@@ -267,7 +279,7 @@ class Router(Generic[T]):
             elif found is None or _comes_before(entry, found[0]):
                 found = (entry, segments)
         if found is None:
-            raise _no_match(http_method, path, _allowed(missed))
+            raise no_match(http_method, path, _allowed(missed))
         return Match(found[0].target, found[0].captures(found[1]))
 
     def _leaves(self, path: str) -> "list[_Leaf[T]]":
@@ -275,7 +287,7 @@ class Router(Generic[T]):
 
         Leaves reached with a verb come before the others.
         """
-        raw = path.split("/")
+        raw = self._unescaped(path).split("/")
         texts = decode_segments(raw, allow_nul=self._allow_nul)
         if not path.startswith("/"):
             return []
@@ -287,6 +299,9 @@ class Router(Generic[T]):
         without_verb = decode_segments([last], allow_nul=self._allow_nul)
         with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
         return with_verb + self._walk(raw, texts, "")
+
+    def _unescaped(self, path: str) -> str:
+        return with_slashes(path) if self._splits_escaped else path
 
     def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[_Leaf[T]]":
         if texts == ["", ""]:
@@ -351,49 +366,3 @@ def _descend(start: _Node[T], texts: list[str]) -> list[_Node[T]]:
 def _allowed(leaves: Sequence[_Methods[T]]) -> tuple[str, ...]:
     allowed = {http_method for methods in leaves for http_method in methods}
     return tuple(sorted({*allowed, "OPTIONS"})) if allowed else ()
-
-
-def _no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusError:
-    request = f"{_shown(http_method)} {_shown(path)}"
-    if not allowed:
-        return StatusError(Code.NOT_FOUND, f"no route for {request}")
-    listed = ", ".join(allowed)
-    return StatusError(
-        Code.UNIMPLEMENTED,
-        f"no route for {request}; the path allows {listed}",
-        http_status=405,
-        headers=[("Allow", listed)],
-    )
-
-
-def _shown(text: str) -> str:
-    """Makes `text` safe for a message: shortened, and without control characters."""
-    cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
-    if cut.isprintable():
-        return cut
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
-
-
-def _path_difference(template: Template, path: str) -> str:
-    """The first difference between `path`, which can be decoded, and `template`."""
-    if template.verb:
-        path, _, verb = path.rpartition(":")
-        if "/" in verb or decode(verb, "path") != template.verb:
-            return f"the path does not end in :{template.verb}"
-    if not path.startswith("/"):
-        return "the path does not start with /"
-    texts = [decode(raw, "path") for raw in path[1:].split("/")]
-    deep = template.deep_at
-    before = template.segments[:deep]
-    after = () if deep is None else template.segments[deep + 1 :]
-    first_after = len(texts) - len(after)
-    for segment, number in [
-        *zip(before, range(len(texts)), strict=False),
-        *zip(after, range(max(len(before), first_after), len(texts)), strict=False),
-    ]:
-        if isinstance(segment, Literal) and segment.text != texts[number]:
-            return f"segment {number + 1} is {texts[number]!r} and not {segment.text!r}"
-    if "" in texts:
-        return f"segment {texts.index('') + 1} is empty"
-    wanted = f"{len(before) + len(after)}{'' if deep is None else ' or more'}"
-    return f"the path has {len(texts)} segment{'s'[: len(texts) - 1]} and not {wanted}"

@@ -185,10 +185,17 @@ class ArrayItems:
 
     def finish(self) -> Iterator[bytes]:
         """Yields the only message of a body that is not an array."""
+        last = self._end_of_body()
+        if last is not None:
+            yield last
+
+    def _end_of_body(self) -> bytes | None:
+        """Returns the message that the end of the body completes, or None."""
         if self._step == self._single:
-            yield bytes(self._buffer)
-        elif self._step not in (self._start, self._end):
+            return bytes(self._buffer)
+        if self._step not in (self._start, self._end):
             raise invalid_argument("", "the body is a JSON array without its end")
+        return None
 
     def _advance(self) -> StatusError | None:
         """Reads the buffer as far as possible; returns the error in it, or None."""
@@ -244,6 +251,10 @@ class ArrayItems:
             return False
         if character in ",]}:":
             raise invalid_argument("", f"expected an element of the array, got {character}")
+        return self._open(character)
+
+    def _open(self, character: str) -> bool:
+        """Begins the element whose first character is the next one."""
         self._begin = self._at
         if character in '"[{':
             self._at += 1

@@ -66,10 +66,13 @@ class FormFields:
         return length_delimited(self.file.number, write_http_body(content_type, data))
 
 
-def form_fields(binding: Binding, options: QueryOptions) -> FormFields | None:
+def form_fields(
+    binding: Binding, options: QueryOptions, *, ignores_case: bool = False
+) -> FormFields | None:
     """Returns the targets of a form's parts, or None if the binding accepts no forms.
 
     The file goes into the body field, or with the whole message as the body into its one HttpBody.
+    With `ignores_case`, names of enum values are compared without their case.
     """
     file = binding.body
     if file == WHOLE:
@@ -79,7 +82,13 @@ def form_fields(binding: Binding, options: QueryOptions) -> FormFields | None:
         return None
     if not is_http_body(file.message_type):
         return None
-    binder = QueryBinder(binding.method.input, bound=binding.variables, body=file, options=options)
+    binder = QueryBinder(
+        binding.method.input,
+        bound=binding.variables,
+        body=file,
+        options=options,
+        ignores_case=ignores_case,
+    )
     return FormFields(file, binder, options.max_parameters + 1)
 
 

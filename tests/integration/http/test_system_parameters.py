@@ -53,6 +53,20 @@ async def test_a_reply_is_protobuf_or_indented_where_that_is_asked_for(client: R
     assert b"\n" not in (await client.get(f"{BOOK}?prettyPrint=false&$alt=json")).body
 
 
+async def test_the_messages_of_a_stream_have_the_chosen_members() -> None:
+    async with echo_gateway(compat="google") as gateway, connected(gateway) as client:
+        answer = await client.get("/v1/echo/a:repeat?count=2&$fields=number")
+        assert answer.json() == [{"number": 1}, {"number": 2}]
+        answer = await client.get("/v1/echo/a:repeat", "X-Goog-FieldMask: nothing")
+        assert answer.status == 400
+
+
+async def test_more_choices_than_are_kept_are_answered(client: RawClient) -> None:
+    for number in range(300):
+        path = f"{BOOK}?fields=name,{'title,' * number}title"
+        assert set((await client.get(path)).json()) == {"name", "title"}
+
+
 async def test_a_stream_is_one_array_or_events() -> None:
     async with echo_gateway(compat="google") as gateway, connected(gateway) as client:
         path = "/v1/echo/a:repeat?count=2"
@@ -75,7 +89,8 @@ async def test_what_changes_nothing_here_is_taken(client: RawClient, query: str)
         ("$alt=xml", "$alt: expected json"),
         ("$alt=json;enum-encoding=text", "$alt: expected json"),
         ("$prettyPrint=maybe", "$prettyPrint: expected true or false"),
-        ("$fields=name", "$fields: no such system parameter"),
+        ("$fields=nothing", '$fields: "nothing" ends in a name that the reply lacks'),
+        ("$callback=f", "$callback: no such system parameter"),
     ],
 )
 async def test_an_unknown_one_is_refused(client: RawClient, query: str, says: str) -> None:

@@ -54,3 +54,14 @@ async def test_protobuf_is_not_wrapped() -> None:
     async with echo_gateway(streams={"wrap": "result"}) as gateway, connected(gateway) as client:
         answer = await client.get(PATH, "Accept: application/x-protobuf")
         assert b"result" not in answer.body
+
+
+async def test_a_stream_is_served_to_a_client_that_accepts_no_format_by_setting() -> None:
+    async with (
+        echo_gateway(json={"unacceptable": "serve"}) as gateway,
+        connected(gateway) as client,
+    ):
+        answer = await client.get(PATH, "Accept: image/png")
+        assert answer.header("Content-Type") == "application/x-ndjson"
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        assert (await client.get(PATH, "Accept: image/png")).status == 406

@@ -52,12 +52,19 @@ class Plans:
 
     Members without a field are refused, except those in `ignored`. None ignores all, and also
     unknown names of enum values: the field counts as absent, as protobuf's conformance suite
-    requires. Threads may share it: a plan that two make at once is only made twice.
+    requires. With `ignores_case`, names of enum values are compared without their case.
+
+    Threads may share it: a plan that two make at once is only made twice.
     """
 
     def __init__(
-        self, find: Callable[[str], Descriptor | None], ignored: Collection[str] | None
+        self,
+        find: Callable[[str], Descriptor | None],
+        ignored: Collection[str] | None,
+        *,
+        ignores_case: bool = False,
     ) -> None:
+        self._ignores_case = ignores_case
         self._find = find
         self._ignored = ignored
         self._plans: dict[str, Plan] = {
@@ -138,6 +145,7 @@ class Plans:
                 head,
                 field.enum_type,
                 ignores_unknown=self._ignored is None,
+                ignores_case=self._ignores_case,
                 omits_default=omits_default,
             )
         if kind in _INTEGERS:

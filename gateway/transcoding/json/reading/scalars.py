@@ -185,10 +185,19 @@ class EnumValue(Scalar):
     """An enum by name or number; a closed one takes only the numbers that it declares."""
 
     def __init__(
-        self, head: bytes, enum: EnumDescriptor, *, ignores_unknown: bool, omits_default: bool
+        self,
+        head: bytes,
+        enum: EnumDescriptor,
+        *,
+        ignores_unknown: bool,
+        ignores_case: bool,
+        omits_default: bool,
     ) -> None:
         super().__init__(head, omits_default=omits_default)
         self.names = {value.name: value.number for value in enum.values}
+        # Of names that differ only in case, the first one counts, as in Envoy.
+        names = reversed(enum.values) if ignores_case else ()
+        self.lower = {value.name.lower(): value.number for value in names}
         self.numbers = set(self.names.values())
         self.is_closed = bool(enum.is_closed)
         self.is_null = enum.full_name == "google.protobuf.NullValue"
@@ -200,6 +209,8 @@ class EnumValue(Scalar):
         number = 0
         if type(tree) is str:
             known = self.names.get(tree)
+            if known is None and self.lower:
+                known = self.lower.get(tree.lower())
             if known is None:
                 return 0 if self.ignores_unknown else failures.expected(self.what, tree)
             number = known

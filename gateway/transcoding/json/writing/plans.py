@@ -38,6 +38,7 @@ from gateway.transcoding.json.writing.scalars import (
     quote,
 )
 from gateway.transcoding.json.writing.well_known import OnlyFieldPlan, ValuePlan, own_plan
+from gateway.transcoding.selections import Selection
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH
 
 _F: Final = FieldDescriptor
@@ -97,15 +98,23 @@ class WritePlans(PlanSource):
         message = self.find(name)
         return None if message is None else self.of(message)
 
-    def only(self, field: FieldDescriptor) -> tuple[Plan, Field]:
+    def chosen(self, message: object, selection: Selection) -> Plan:
+        """Makes the plan of a message type that writes the chosen fields only."""
+        kind = cast("Descriptor", message)
+        return self.of(kind) if selection.is_whole else self._make(kind, selection)
+
+    def only(
+        self, field: FieldDescriptor, selection: Selection | None = None
+    ) -> tuple[Plan, Field]:
         """Makes a plan that reads one field of its message; returns the field in it, too.
 
+        `selection` is the choice among the fields below it, if there is one.
         The plan has the other members of the field's oneof, because they unset the field.
         """
         oneof, owner = field.containing_oneof, field.containing_type
         plan = Plan("" if owner is None else owner.full_name)
         oneofs: dict[str, int] = {}
-        made = self._add(plan, field, oneofs, unset=self._unset)
+        made = self._add(plan, field, oneofs, unset=self._unset, selection=selection)
         for other in [] if oneof is None else oneof.fields:
             if other.number != field.number:
                 self._add(plan, other, oneofs, unset=self._unset)
@@ -131,7 +140,7 @@ class WritePlans(PlanSource):
         wide = field.cpp_type in (_F.CPPTYPE_INT64, _F.CPPTYPE_UINT64)
         return json.dumps(str(value) if wide else value)
 
-    def _make(self, message: Descriptor) -> Plan:
+    def _make(self, message: Descriptor, selection: Selection | None = None) -> Plan:
         name = message.full_name
         plan = own_plan(name, self)
         if plan is not None:
@@ -144,20 +153,32 @@ class WritePlans(PlanSource):
         plan = ValuePlan(name, form="value") if is_value else Plan(name)
         oneofs: dict[str, int] = {}
         for field in parts_of(message):
-            self._add(plan, field, oneofs, unset=self._unset)
+            if selection is None:
+                self._add(plan, field, oneofs, unset=self._unset)
+            elif field.number in selection.fields:
+                below = selection.fields[field.number]
+                self._add(plan, field, oneofs, unset=self._unset, selection=below)
         return plan
 
     def _add(
-        self, plan: Plan, field: FieldDescriptor, oneofs: dict[str, int], *, unset: bool
+        self,
+        plan: Plan,
+        field: FieldDescriptor,
+        oneofs: dict[str, int],
+        *,
+        unset: bool,
+        selection: Selection | None = None,
     ) -> Field:
         """Adds a field to a plan; `unset` is true if fields are written that are not set.
 
-        `oneofs` has the index of each oneof in `Draft.chosen`, by its name.
+        `oneofs` has the index of each oneof in `Draft.chosen`, by its name; `selection` is the
+        choice among the fields below the field.
         """
+        source: PlanSource = self if selection is None else ChosenPlans(self, selection)
         always = unset and not field.has_presence and not field.is_extension
-        made = self._singular(field, always=always)
+        made = self._singular(field, source, always=always)
         if field.is_repeated:
-            made = self._repeated(field)
+            made = self._repeated(field, source)
         made.slot = len(plan.parts) - 1
         made.name = f",{quote(self._json_name(field))}:"
         if always and made.slot == 1:
@@ -192,13 +213,13 @@ class WritePlans(PlanSource):
             is_message = field.message_type is not None
             plan.add(number | (LENGTH if is_message else self._scalar(field).wire_type), made)
 
-    def _singular(self, field: FieldDescriptor, *, always: bool) -> Field:
+    def _singular(self, field: FieldDescriptor, source: PlanSource, *, always: bool) -> Field:
         if field.message_type is not None:
-            return MessageField(self, field.message_type, _closing(field))
+            return MessageField(source, field.message_type, _closing(field))
         implicit = not field.has_presence
         return ScalarField(self._scalar(field), always=always, implicit=implicit)
 
-    def _repeated(self, field: FieldDescriptor) -> Field:
+    def _repeated(self, field: FieldDescriptor, source: PlanSource) -> Field:
         entry = entry_fields(field)
         if entry is not None:
             key, value = entry
@@ -206,7 +227,7 @@ class WritePlans(PlanSource):
             scalar = self._scalar(value) if kind is None else None
             return MapField(self._scalar(key), scalar, self, kind)
         if field.message_type is not None:
-            return RepeatedMessageField(self, field.message_type, _closing(field))
+            return RepeatedMessageField(source, field.message_type, _closing(field))
         return RepeatedField(self._scalar(field))
 
     def _scalar(self, field: FieldDescriptor) -> Scalar:
@@ -227,6 +248,22 @@ class WritePlans(PlanSource):
         if field.is_extension:
             return f"[{field.full_name}]"
         return field.name if self._proto_names else field.json_name
+
+
+class ChosenPlans(PlanSource):
+    """The plans below one field, of which some fields are chosen."""
+
+    def __init__(self, plans: WritePlans, selection: Selection) -> None:
+        self._plans = plans
+        self._selection = selection
+
+    def of(self, message: object) -> Plan:
+        """Returns the plan of the field's message type."""
+        return self._plans.chosen(message, self._selection)
+
+    def named(self, name: str) -> Plan | None:
+        """Returns the plan of the type with this full name if an Any may hold it, else None."""
+        return self._plans.named(name)
 
 
 def _closing(field: FieldDescriptor) -> int:

@@ -15,6 +15,7 @@ from gateway.config.json import JsonOptions
 from gateway.transcoding.field_masks import Find
 from gateway.transcoding.json.writing.drafts import Draft, Plan, UnprintableError, refusal
 from gateway.transcoding.json.writing.plans import WritePlans
+from gateway.transcoding.selections import Selection
 from gateway.transcoding.wire import MalformedError
 
 Write = Callable[[bytes], bytes]
@@ -34,9 +35,10 @@ class JsonWriter:
         self.plans = WritePlans(find, options)
         self._pretty = options.pretty
 
-    def message(self, message: Descriptor) -> Write:
-        """Makes the writer from wire bytes of a message to its JSON."""
-        plan, pretty = self.plans.of(message), self._pretty
+    def message(self, message: Descriptor, selection: Selection | None = None) -> Write:
+        """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""
+        plans, pretty = self.plans, self._pretty
+        plan = plans.of(message) if selection is None else plans.chosen(message, selection)
 
         def write(wire: bytes) -> bytes:
             try:
@@ -48,12 +50,13 @@ class JsonWriter:
 
         return write
 
-    def field(self, field: FieldDescriptor) -> Write:
+    def field(self, field: FieldDescriptor, selection: Selection | None = None) -> Write:
         """Makes the writer from wire bytes of a message to the JSON of one of its fields.
 
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
+        `selection` is the choice among the fields below it.
         """
-        plan, only = self.plans.only(field)
+        plan, only = self.plans.only(field, selection)
         unset, pretty = self.plans.unset_json(field), self._pretty
 
         def write(wire: bytes) -> bytes:

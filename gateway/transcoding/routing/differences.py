@@ -1,0 +1,57 @@
+"""Messages for requests that no route serves, and for routes that do not serve a request."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.status import Code, StatusError
+from gateway.transcoding.routing.percent import decode
+from gateway.transcoding.routing.template import Literal, Template
+
+_SHOWN_LENGTH: Final = 200
+
+
+def no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusError:
+    """The 404 of a request, or the 405 if its path allows other HTTP methods."""
+    request = f"{_shown(http_method)} {_shown(path)}"
+    if not allowed:
+        return StatusError(Code.NOT_FOUND, f"no route for {request}")
+    listed = ", ".join(allowed)
+    return StatusError(
+        Code.UNIMPLEMENTED,
+        f"no route for {request}; the path allows {listed}",
+        http_status=405,
+        headers=[("Allow", listed)],
+    )
+
+
+def _shown(text: str) -> str:
+    """Makes `text` safe for a message: shortened, and without control characters."""
+    cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def path_difference(template: Template, path: str) -> str:
+    """Describes the first difference between `path`, which can be decoded, and `template`."""
+    if template.verb:
+        path, _, verb = path.rpartition(":")
+        if "/" in verb or decode(verb, "path") != template.verb:
+            return f"the path does not end in :{template.verb}"
+    if not path.startswith("/"):
+        return "the path does not start with /"
+    texts = [decode(raw, "path") for raw in path[1:].split("/")]
+    deep = template.deep_at
+    before = template.segments[:deep]
+    after = () if deep is None else template.segments[deep + 1 :]
+    first_after = len(texts) - len(after)
+    for segment, number in [
+        *zip(before, range(len(texts)), strict=False),
+        *zip(after, range(max(len(before), first_after), len(texts)), strict=False),
+    ]:
+        if isinstance(segment, Literal) and segment.text != texts[number]:
+            return f"segment {number + 1} is {texts[number]!r} and not {segment.text!r}"
+    if "" in texts:
+        return f"segment {texts.index('') + 1} is empty"
+    wanted = f"{len(before) + len(after)}{'' if deep is None else ' or more'}"
+    return f"the path has {len(texts)} segment{'s'[: len(texts) - 1]} and not {wanted}"
