@@ -55,7 +55,7 @@ class Bodies:
         if form is not None:
             content["multipart/form-data"] = {"schema": form}
         part: Json = {"content": content}
-        if _is_needed(binding):
+        if self._is_needed(binding):
             part["required"] = True
         if isinstance(body, FieldDescriptor):
             self.texts.describe(part, body.full_name)
@@ -121,11 +121,13 @@ class Bodies:
             content[_PROTOBUF] = _BYTES
         return content
 
+    def _is_needed(self, binding: Binding) -> bool:
+        """True if the body has fields that a request needs."""
+        if binding.body != WHOLE:
+            return isinstance(binding.body, FieldDescriptor) and self._needs(binding.body)
+        bound = {path.fields[0].number for path in binding.variables}
+        fields = binding.method.input.fields
+        return any(self._needs(field) for field in fields if field.number not in bound)
 
-def _is_needed(binding: Binding) -> bool:
-    """True if the body has fields that a request needs."""
-    if binding.body != WHOLE:
-        return isinstance(binding.body, FieldDescriptor) and behavior(binding.body).is_required
-    bound = {path.fields[0].number for path in binding.variables}
-    fields = binding.method.input.fields
-    return any(behavior(field).is_required for field in fields if field.number not in bound)
+    def _needs(self, field: FieldDescriptor) -> bool:
+        return behavior(field).is_required or self.schemas.rules.of(field).is_required

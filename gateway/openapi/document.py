@@ -12,12 +12,14 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 
 from gateway.config.model import Config
+from gateway.config.validation import Validation
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.info import info
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
+from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
 from gateway.policy.options import MethodPolicy
@@ -56,7 +58,8 @@ class _Document:
         self._methods = list(dict.fromkeys([binding.method for binding in bindings]))
         self._policies = policies
         self._texts = Texts(schema.comments.read())
-        self._schemas = Schemas(config.json_, self._texts)
+        rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
+        self._schemas = Schemas(config.json_, self._texts, rules)
         self._bodies = Bodies(self._schemas, self._texts, config.query)
         self._parameters = Parameters(self._schemas, self._texts, config.query)
         self._security = Security(config.auth, [policies[method] for method in self._methods])

@@ -7,19 +7,22 @@ import pytest
 
 from gateway.config.model import Config
 from gateway.openapi.changes.documents import compare_documents
-from gateway.openapi.changes.findings import RULES, Finding, Level
+from gateway.openapi.changes.findings import RULES as OWN_RULES
+from gateway.openapi.changes.findings import Finding, Level
 from gateway.openapi.document import build_document
 from gateway.policy.effective import effective_policies
 from gateway.schema.catalog import build_schema
 from gateway.schema.places import Elements, elements_of
 from gateway.transcoding.transcoder import build_transcoder
 from tests.support.schema import descriptor_set
+from tests.support.validated import RULES
 
 PROTO = """
 syntax = "proto3";
 package shop.v1;
 import "google/api/annotations.proto";
 import "google/api/field_behavior.proto";
+import "buf/validate/validate.proto";
 import "google/api/httpbody.proto";
 import "google/protobuf/timestamp.proto";
 
@@ -81,7 +84,7 @@ class Api(NamedTuple):
         for before, after in self.edits.items():
             assert text.count(before) == 1, before
             text = text.replace(before, after)
-        files = descriptor_set(shop=text)
+        files = descriptor_set(shop=text, **{"buf/validate/validate": RULES})
         schema = build_schema(files, comments=True)
         config = Config.model_validate({"json": {"unknown_fields": "reject"}, **self.settings})
         policies = effective_policies(schema, config.policies)
@@ -105,6 +108,13 @@ def proto(before: str, after: str) -> Api:
 
 def policy(**values: Any) -> Api:
     return Api(settings={**TOKENS, "policies": [{"selector": GET, **values}]})
+
+
+def checked(rules: str) -> Api:
+    """An API that checks the title of a thing."""
+    title = "string title = 1 [(google.api.field_behavior) = REQUIRED"
+    settings = {"validation": "protovalidate"}
+    return Api({title: f"{title}, (buf.validate.field).{rules}"}, settings)
 
 
 def both(title: str, old: Api, new: Api, forth: str, back: str) -> list[Any]:
@@ -308,6 +318,55 @@ TABLE = [
         proto("repeated string tags = 5", "string tags = 5"),
         "request-type-changed",
         "request-type-changed",
+    ),
+    *both(
+        "a text may be shorter only",
+        checked("string.max_len = 9"),
+        checked("string.max_len = 5"),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a text must be longer",
+        checked("string.min_len = 2"),
+        checked("string.min_len = 5"),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a text has a limit that it had not",
+        checked("string.max_len = 9"),
+        checked("string = {max_len: 9, min_len: 1}"),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a text has another pattern",
+        checked('string.pattern = "^a$"'),
+        checked('string.pattern = "^b$"'),
+        "request-constraint-tightened",
+        "request-constraint-tightened",
+    ),
+    *both(
+        "a text must be one of a few",
+        checked("string.max_len = 9"),
+        checked('string = {max_len: 9, in: ["a", "b"]}'),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a text may be one of fewer",
+        checked('string = {in: ["a", "b"]}'),
+        checked('string = {in: ["a"]}'),
+        "request-enum-value-removed",
+        "request-enum-value-added",
+    ),
+    *both(
+        "a text must be an address",
+        checked("string.max_len = 9"),
+        checked("string = {max_len: 9, email: true}"),
+        "request-type-changed",
+        "request-type-widened",
     ),
     *both(
         "a value of an enum in requests is removed",
@@ -518,4 +577,4 @@ def test_a_route_that_has_moved_is_named() -> None:
 
 
 def test_every_rule_has_a_reason_and_is_written_alike() -> None:
-    assert all(why and rule == rule.lower() for rule, (_, why) in RULES.items())
+    assert all(why and rule == rule.lower() for rule, (_, why) in OWN_RULES.items())
