@@ -46,7 +46,8 @@ class Bodies:
         else:
             schema = self._request_schema(binding, http_method)
             if binding.method.client_streaming:
-                content[NDJSON] = {"schema": schema, "x-item-schema": schema}
+                # An extension may hold a schema, but not be a reference itself (section 4.9).
+                content[NDJSON] = {"schema": schema, "x-item-schema": {"allOf": [schema]}}
                 schema = {"type": "array", "items": schema}
             content[JSON] = {"schema": schema}
             if isinstance(body, str) or has_message(body):
