@@ -61,7 +61,8 @@ def _routes(document: Part) -> Mapping[str, Operations]:
     for path, item in document.get("paths", {}).items():
         verbs = found.setdefault(_PARAMETER.sub("{}", path), {})
         verbs |= {verb.upper(): (path, item[verb]) for verb in _VERBS if verb in item}
-        verbs |= {verb: (path, one) for verb, one in item.get("x-operations", {}).items()}
+        for key in ("x-operations", "additionalOperations"):
+            verbs |= {verb: (path, one) for verb, one in item.get(key, {}).items()}
     return found
 
 
