@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import cache, key, protos, token
 from gateway.cli.config import config_command
+from gateway.cli.diff import diff_command
 from gateway.cli.explain import explain_command
 from gateway.cli.inspect import check_command, routes_command, upstreams_command
 from gateway.cli.messages import fail
@@ -43,6 +44,7 @@ app.command("status")(status_command)
 app.command("reload")(reload_command)
 app.command("drain")(drain_command)
 app.command("openapi")(openapi_command)
+app.command("diff")(diff_command)
 app.command("protos")(protos.show)
 app.command("new")(new_command)
 app.add_typer(token.app, name="token")

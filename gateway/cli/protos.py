@@ -22,11 +22,20 @@ def show(
 ) -> None:
     """List the .proto files that come with the gateway, as protos import them."""
     if path:
-        typer.echo(os.pathsep.join(dict.fromkeys(str(_root(name)) for name in _PACKAGES)))
+        typer.echo(os.pathsep.join(import_folders()))
     else:
         for name in _PACKAGES:
             for file in _files(name):
                 typer.echo(file)
+
+
+def import_folders() -> list[str]:
+    """The folders from which protoc can import the .proto files that come with the gateway.
+
+    Raises:
+        StartUpError: a package is not installed.
+    """
+    return list(dict.fromkeys(str(_root(name)) for name in _PACKAGES))
 
 
 def _files(package: str) -> Iterator[str]:

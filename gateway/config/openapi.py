@@ -1,6 +1,7 @@
 """Settings of the API's description for its users: the OpenAPI document and the page with it."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,13 @@ UrlPath = Annotated[str, AfterValidator(_path), Words("a path", "/docs")]
 ServerUrl = Annotated[str, AfterValidator(_server), Words("a URL", "https://api.example.com")]
 
 
+class OpenApiVersion(StrEnum):
+    """A version of the OpenAPI Specification."""
+
+    V3_1 = "3.1"
+    V3_2 = "3.2"
+
+
 class OpenApiOptions(Section):
     """The OpenAPI document of the API."""
 
@@ -35,6 +43,8 @@ class OpenApiOptions(Section):
     """Serve the document, as JSON and as YAML, to every client that reaches the port."""
     path: UrlPath = "/openapi"
     """The path of the document without its ending: `.json` and `.yaml` are added."""
+    version: OpenApiVersion = OpenApiVersion.V3_1
+    """The version of the OpenAPI Specification: "3.1", or "3.2", which has words for streams."""
     title: str | None = None
     """The name of the API; unset for the names of its packages."""
     api_version: str | None = None

@@ -33,6 +33,8 @@ class Bodies:
     schemas: Schemas
     texts: Texts
     query: QueryOptions
+    has_items: bool = False
+    """True for OpenAPI 3.2, whose `itemSchema` is that of each message of a stream."""
 
     def request(self, binding: Binding, http_method: str) -> Json | None:
         """The body of a binding's requests, or None if it takes none."""
@@ -46,7 +48,7 @@ class Bodies:
         else:
             schema = self._request_schema(binding, http_method)
             if binding.method.client_streaming:
-                content[NDJSON] = {"schema": schema, "x-item-schema": schema}
+                content[NDJSON] = self._lines(schema)
                 schema = {"type": "array", "items": schema}
             content[JSON] = {"schema": schema}
             if isinstance(body, str) or has_message(body):
@@ -55,7 +57,7 @@ class Bodies:
         if form is not None:
             content["multipart/form-data"] = {"schema": form}
         part: Json = {"content": content}
-        if _is_needed(binding):
+        if self._is_needed(binding):
             part["required"] = True
         if isinstance(body, FieldDescriptor):
             self.texts.describe(part, body.full_name)
@@ -109,23 +111,49 @@ class Bodies:
     def _stream(self, binding: Binding) -> Json:
         """The formats of a stream of replies (docs/streaming.md)."""
         item: Json = {"anyOf": [self._reply(binding), {"$ref": f"#/components/schemas/{RECORD}"}]}
-        lines: Json = {"schema": item, "x-item-schema": item}
-        text: Json = {"type": "string", "description": _EVENTS}
+        lines = self._lines(item)
         content: Json = {
             NDJSON: lines,
             JSON: {"schema": {"type": "array", "items": item}},
-            EVENT_STREAM: {"schema": text, "x-item-schema": item},
+            EVENT_STREAM: self._events(item),
             JSON_LINES: lines,
         }
         if binding.response_body is None or has_message(binding.response_body):
             content[_PROTOBUF] = _BYTES
         return content
 
+    def _lines(self, item: Json) -> Json:
+        """A body with one message a line."""
+        if self.has_items:
+            return {"itemSchema": item}
+        # An extension may hold a schema, but not be a reference ("Specification Extensions").
+        return {"schema": item, "x-item-schema": {"allOf": [item]} if "$ref" in item else item}
 
-def _is_needed(binding: Binding) -> bool:
-    """True if the body has fields that a request needs."""
-    if binding.body != WHOLE:
-        return isinstance(binding.body, FieldDescriptor) and behavior(binding.body).is_required
-    bound = {path.fields[0].number for path in binding.variables}
-    fields = binding.method.input.fields
-    return any(behavior(field).is_required for field in fields if field.number not in bound)
+    def _events(self, item: Json) -> Json:
+        """A body of server-sent events (OpenAPI 3.2, section 4.14.3)."""
+        if not self.has_items:
+            text: Json = {"type": "string", "description": _EVENTS}
+            return {"schema": text, "x-item-schema": item}
+        data: Json = {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": item,
+        }
+        event: Json = {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"event": {"type": "string"}, "data": data, "id": {"type": "string"}},
+            "description": _EVENTS,
+        }
+        return {"itemSchema": event}
+
+    def _is_needed(self, binding: Binding) -> bool:
+        """True if the body has fields that a request needs."""
+        if binding.body != WHOLE:
+            return isinstance(binding.body, FieldDescriptor) and self._needs(binding.body)
+        bound = {path.fields[0].number for path in binding.variables}
+        fields = binding.method.input.fields
+        return any(self._needs(field) for field in fields if field.number not in bound)
+
+    def _needs(self, field: FieldDescriptor) -> bool:
+        return behavior(field).is_required or self.schemas.rules.of(field).is_required

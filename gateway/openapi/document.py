@@ -1,8 +1,8 @@
-"""Builds the OpenAPI 3.1.1 document of the bindings that a gateway serves.
+"""Builds the OpenAPI document of the bindings that a gateway serves.
 
-Source: spec.openapis.org/oas/v3.1.1. The document is made from what answers requests: the bindings
-of the router, the JSON options, the form of errors, the policies. It is the same for the same
-protos and settings, byte for byte.
+Sources: spec.openapis.org/oas/v3.1.1, and v3.2.0 if the settings ask for it. The document is made
+from what answers requests: the bindings of the router, the JSON options, the form of errors, the
+policies. It is the same for the same protos and settings, byte for byte.
 """
 
 from collections import Counter, defaultdict
@@ -12,19 +12,22 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 
 from gateway.config.model import Config
+from gateway.config.openapi import OpenApiVersion
+from gateway.config.validation import Validation
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.info import info
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
+from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema
 from gateway.transcoding.binding import Binding
 
-VERSION: Final = "3.1.1"
+_VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
 _FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
@@ -56,8 +59,12 @@ class _Document:
         self._methods = list(dict.fromkeys([binding.method for binding in bindings]))
         self._policies = policies
         self._texts = Texts(schema.comments.read())
-        self._schemas = Schemas(config.json_, self._texts)
-        self._bodies = Bodies(self._schemas, self._texts, config.query)
+        rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
+        self._schemas = Schemas(config.json_, self._texts, rules)
+        has_items = config.openapi.version is not OpenApiVersion.V3_1
+        self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)
+        self._others = "additionalOperations" if has_items else "x-operations"
+        """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
         self._security = Security(config.auth, [policies[method] for method in self._methods])
         self._names = resource_names(self._methods)
@@ -87,7 +94,7 @@ class _Document:
         if self._security.schemes:
             components["securitySchemes"] = self._security.schemes
         return {
-            "openapi": VERSION,
+            "openapi": _VERSIONS[options.version],
             "info": info(options, self._methods),
             "servers": [{"url": url} for url in options.servers],
             "security": [],
@@ -102,7 +109,7 @@ class _Document:
         first = self._by_shape.setdefault(path.shape, path)
         item = self._paths.setdefault(first.text, {})
         is_known = http_method in _METHODS
-        operations = item if is_known else item.setdefault("x-operations", {})
+        operations = item if is_known else item.setdefault(self._others, {})
         assert isinstance(operations, dict)  # noqa: S101 - as it was made
         key = http_method.lower() if is_known else http_method
         if key in operations:

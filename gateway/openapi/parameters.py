@@ -60,15 +60,17 @@ class Parameters:
             else:
                 leaf = parameter.field.leaf
                 part["schema"] = self.schemas.field(leaf, Use.REQUEST)
+                notes += self.schemas.rules.of(leaf).notes
                 self.texts.describe(part, leaf.full_name, *notes)
             found.append(part)
         return found
 
     def _of_query(self, path: FieldPath, schema: Json) -> Json:
         leaf, of = path.leaf, behavior(path.leaf)
+        rules = self.schemas.rules.of(leaf)
         name = ".".join(self.schemas.name(field) for field in path.fields)
         part: Json = {"name": name, "in": "query"}
-        if of.is_required and len(path.fields) == 1:
+        if (of.is_required or rules.is_required) and len(path.fields) == 1:
             part["required"] = True
         if of.is_deprecated:
             part["deprecated"] = True
@@ -79,7 +81,7 @@ class Parameters:
         mark(schema, of)
         schema.pop("deprecated", None)
         part["schema"] = schema
-        return self.texts.describe(part, leaf.full_name)
+        return self.texts.describe(part, leaf.full_name, *rules.notes)
 
     def _leaves(
         self, binding: Binding, message: Descriptor, above: tuple[FieldDescriptor, ...]

@@ -5,15 +5,21 @@ A message has up to one schema for each use: a reply has all fields without pres
 A type that is only received has its plain name, as one that is only sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import (
+    Descriptor,
+    EnumDescriptor,
+    FieldDescriptor,
+    OneofDescriptor,
+)
 
 from gateway.config.json import JsonOptions, Unknown
 from gateway.openapi.behavior import behavior, mark
 from gateway.openapi.comments import Json, Texts
+from gateway.openapi.rules import Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
 
 _NO_FIELDS: frozenset[int] = frozenset()
@@ -41,8 +47,10 @@ class _Key(NamedTuple):
 class Schemas:
     """Makes schemas on demand, and names them at the end."""
 
-    def __init__(self, options: JsonOptions, texts: Texts) -> None:
+    def __init__(self, options: JsonOptions, texts: Texts, rules: Rules) -> None:
         self._options = options
+        self.rules = rules
+        """The rules that requests are checked against."""
         self._texts = texts
         self._built: dict[_Key, Json] = {}
         self._waiting: list[Callable[[], None]] = []
@@ -79,6 +87,13 @@ class Schemas:
         without: frozenset[int] = _NO_FIELDS,
     ) -> Json:
         """The schema of a field's value, which may be a list or a map."""
+        part = self._value(field, use, without)
+        if use is not Use.REPLY:
+            add_rules(part, self.rules.of(field))
+        return part
+
+    def _value(self, field: FieldDescriptor, use: Use, without: frozenset[int]) -> Json:
+        """The schema of a field's value, without the rules of the field."""
         message = field.message_type
         if not field.is_repeated:
             return self._single(field, use, without)
@@ -158,17 +173,23 @@ class Schemas:
             if stated is not None:
                 schema["default"] = stated
             mark(schema, of)
-            properties[name] = self._texts.describe(schema, field.full_name)
+            notes: Sequence[str] = ()
             if key.use is Use.REPLY:
                 is_needed = field.is_required or (
                     self._options.emit_unset and not field.has_presence
                 )
             else:
-                is_needed = key.use is Use.REQUEST and of.is_required and not of.is_output_only
+                rules = self.rules.of(field)
+                is_wanted = key.use is Use.REQUEST and of.is_required and not of.is_output_only
+                is_needed, notes = is_wanted or rules.is_required, rules.notes
+            properties[name] = self._texts.describe(schema, field.full_name, *notes)
             if is_needed:
                 required.append(name)
         part["type"] = "object"
-        self._texts.describe(part, message.full_name, *self._choices(message))
+        notes = self._choices(message, key.use)
+        if key.use is not Use.REPLY:
+            notes += self.rules.of_message(message)
+        self._texts.describe(part, message.full_name, *notes)
         if required:
             part["required"] = required
         if properties:
@@ -179,13 +200,15 @@ class Schemas:
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
 
-    def _choices(self, message: Descriptor) -> list[str]:
+    def _choices(self, message: Descriptor, use: Use) -> list[str]:
         """A sentence for each oneof; that of a proto3 `optional` is no choice."""
-        return [
-            f"At most one of {', '.join(f'`{self.name(field)}`' for field in oneof.fields)} is set."
-            for oneof in message.oneofs
-            if len(oneof.fields) > 1
-        ]
+
+        def told(oneof: OneofDescriptor) -> str:
+            names = ", ".join(f"`{self.name(field)}`" for field in oneof.fields)
+            needs_one = use is not Use.REPLY and self.rules.needs_one(oneof)
+            return f"{'Exactly' if needs_one else 'At most'} one of {names} is set."
+
+        return [told(oneof) for oneof in message.oneofs if len(oneof.fields) > 1]
 
     def _names(self) -> dict[_Key, str]:
         """The name of each schema: that of its type, with an ending for a second schema of it."""

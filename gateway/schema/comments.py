@@ -56,11 +56,12 @@ def _comments_of(file: FileDescriptorProto) -> Mapping[str, str]:
     }
     if not texts:
         return {}
-    named = ((name, texts.get(place)) for place, name in _names(file))
+    named = ((name, texts.get(place)) for place, name in named_elements(file))
     return {name: text for name, text in named if text}
 
 
-def _names(file: FileDescriptorProto) -> Iterator[tuple[_Place, str]]:
+def named_elements(file: FileDescriptorProto) -> Iterator[tuple[_Place, str]]:
+    """Yields the place and the full name of each element of a file."""
     prefix = f"{file.package}." if file.package else ""
     for at, message in enumerate(file.message_type):
         yield from _names_in_message((_MESSAGES, at), prefix, message)

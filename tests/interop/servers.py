@@ -1,4 +1,7 @@
-"""Servers by other gRPC libraries: built or installed once, started once, a fresh one each test."""
+"""Servers and tools of other projects: built or installed once.
+
+A server is started once, and each test gets a fresh one in it.
+"""
 
 import asyncio
 import base64
@@ -7,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -36,22 +40,42 @@ def go_command(cache: Path) -> Sequence[str]:
 
 def node_command(cache: Path) -> Sequence[str]:
     """How to start the Node server, whose packages are installed if they are not there or old."""
-    node, npm = _tool("node"), _tool("npm")
-    place = cache / f"node-{_digest(HERE / 'node')}"
+    place = node_packages(cache, "node")
+    return [_tool("node"), str(place / "server.js")]
+
+
+def node_packages(cache: Path, name: str) -> Path:
+    """A copy of the folder `name` with its packages, which are installed if they are not there."""
+    _tool("node")
+    npm = _tool("npm")
+    place = cache / f"{name}-{_digest(HERE / name)}"
     if not place.exists():
         with tempfile.TemporaryDirectory(dir=cache) as fresh:
-            shutil.copytree(HERE / "node", Path(fresh, "node"))
+            shutil.copytree(HERE / name, Path(fresh, name))
             options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
-            _run([npm, "install", "--silent", *options], Path(fresh, "node"))
+            _run([npm, "install", "--silent", *options], Path(fresh, name))
             with suppress(OSError):  # another process of the same run was faster
-                Path(fresh, "node").rename(place)
-    return [node, str(place / "server.js")]
+                Path(fresh, name).rename(place)
+    return place
+
+
+def python_packages(cache: Path, *requirements: str) -> Path:
+    """The folder of the programs of these packages, in a virtual environment of their own."""
+    digest = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:16]
+    place = cache / f"python-{digest}"
+    done = place / "done"
+    if not done.exists():
+        # An environment cannot be moved: its programs know their place.
+        _run([sys.executable, "-m", "venv", "--clear", str(place)], cache)
+        _run([str(place / "bin/pip"), "install", "--quiet", *requirements], cache)
+        done.touch()
+    return place / "bin"
 
 
 def _tool(name: str, more_path: str = "") -> str:
     found = shutil.which(name, path=os.environ["PATH"] + more_path)
     if found is None:
-        pytest.skip(f"needs {name}: it runs a server by another gRPC library")
+        pytest.skip(f"needs {name}: it runs servers and tools of other projects")
     return found
 
 

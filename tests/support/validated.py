@@ -25,17 +25,60 @@ message Rule {
 }
 message MessageRules { repeated Rule cel = 3; }
 message StringRules {
+  optional string const = 1;
   optional uint64 min_len = 2;
   optional uint64 max_len = 3;
+  optional uint64 max_bytes = 5;
   optional string pattern = 6;
+  optional string prefix = 7;
+  optional string suffix = 8;
+  optional string contains = 9;
+  repeated string in = 10;
+  repeated string not_in = 11;
+  oneof well_known { bool email = 12; bool ip = 14; bool uuid = 22; }
+  optional uint64 len = 19;
 }
-message Int32Rules { optional int32 lte = 3; optional int32 gte = 5; }
-message RepeatedRules { optional uint64 max_items = 2; }
+message Int32Rules {
+  optional int32 lt = 2;
+  optional int32 lte = 3;
+  optional int32 gt = 4;
+  optional int32 gte = 5;
+  repeated int32 in = 6;
+}
+message Int64Rules { optional int64 lte = 3; }
+message BytesRules { optional uint64 min_len = 2; optional uint64 max_len = 3; }
+message RepeatedRules {
+  optional uint64 min_items = 1;
+  optional uint64 max_items = 2;
+  optional bool unique = 3;
+  optional FieldRules items = 4;
+}
+message MapRules {
+  optional uint64 min_pairs = 1;
+  optional uint64 max_pairs = 2;
+  optional FieldRules keys = 4;
+  optional FieldRules values = 5;
+}
+enum Ignore {
+  IGNORE_UNSPECIFIED = 0;
+  IGNORE_IF_ZERO_VALUE = 1;
+  IGNORE_ALWAYS = 3;
+}
 message FieldRules {
   repeated Rule cel = 23;
   optional bool required = 25;
-  oneof type { Int32Rules int32 = 3; StringRules string = 14; RepeatedRules repeated = 18; }
+  optional Ignore ignore = 27;
+  oneof type {
+    Int32Rules int32 = 3;
+    Int64Rules int64 = 4;
+    StringRules string = 14;
+    BytesRules bytes = 15;
+    RepeatedRules repeated = 18;
+    MapRules map = 19;
+  }
 }
+message OneofRules { optional bool required = 1; }
+extend google.protobuf.OneofOptions { optional OneofRules oneof = 1159; }
 extend google.protobuf.MessageOptions { optional MessageRules message = 1159; }
 extend google.protobuf.FieldOptions { optional FieldRules field = 1159; }
 """

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator import OpenAPIV31SpecValidator, OpenAPIV32SpecValidator
 
 from gateway.config.model import Config
 from gateway.openapi.document import build_document
@@ -295,6 +295,27 @@ def test_a_stream_of_requests_has_lines_or_an_array() -> None:
     content = operation("/v1/things:load", "post")["requestBody"]["content"]
     assert content["application/json"]["schema"]["type"] == "array"
     assert "application/x-ndjson" in content
+
+
+NEWER = document(openapi={"version": "3.2"})
+
+
+def test_version_3_2_has_words_for_streams() -> None:
+    OpenAPIV32SpecValidator(NEWER).validate()
+    assert NEWER["openapi"] == "3.2.0"
+    content = operation("/v1/things:watch", "get", NEWER)["responses"]["200"]["content"]
+    assert content["application/x-ndjson"].keys() == {"itemSchema"}
+    item = content["application/x-ndjson"]["itemSchema"]
+    event = content["text/event-stream"]["itemSchema"]["properties"]["data"]
+    assert event["contentSchema"] == item
+    assert content["application/json"]["schema"] == {"type": "array", "items": item}
+    lines = operation("/v1/things:load", "post", NEWER)["requestBody"]["content"]
+    assert lines["application/x-ndjson"].keys() == {"itemSchema"}
+
+
+def test_version_3_2_has_a_place_for_any_http_method() -> None:
+    assert list(NEWER["paths"]["/v1/head"]["additionalOperations"]) == ["PURGE"]
+    assert "x-" not in " ".join(NEWER["paths"]["/v1/head"])
 
 
 def test_raw_bytes_have_any_media_type() -> None:

@@ -1,0 +1,85 @@
+"""Compares two OpenAPI documents of the gateway, as the clients of the API see them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gateway.openapi.changes.findings import Finding, Findings, Spot
+from gateway.openapi.changes.operations import OperationChanges, method_name
+from gateway.openapi.changes.schemas import SchemaChanges
+from gateway.openapi.changes.values import Part
+from gateway.schema.places import Elements
+
+_PARAMETER: Final = re.compile(r"\{[^{}]*\}")
+_VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_ERROR: Final = "Error"
+"""The component for the body of errors (`openapi/errors.py`)."""
+Operations = Mapping[str, tuple[str, Part]]
+"""The path and the operation, by HTTP method."""
+
+
+def compare_documents(
+    old: Part, new: Part, elements: tuple[Elements, Elements] = ({}, {})
+) -> list[Finding]:
+    """Compares two documents, and returns all changes, the worst first.
+
+    With the elements of the protos from which each was made, a field that has kept its number and
+    changed its name is found to be renamed, and not removed.
+    """
+    found = Findings()
+    schemas = SchemaChanges(old, new, elements, found)
+    operations = OperationChanges(schemas, found)
+    _compare_errors(old, new, found)
+    before, after = _routes(old), _routes(new)
+    moved = {_rpc(operation): route for route, operation in _operations(after)}
+    for shape, verbs in before.items():
+        now = after.get(shape, {})
+        for verb, (path, operation) in verbs.items():
+            spot = Spot(method_name(operation), "", f"{verb} {path}")
+            if verb in now:
+                operations.compare(operation, now[verb][1], spot)
+            else:
+                rule = "method-removed" if now else "path-removed"
+                instead = moved.get(_rpc(operation))
+                found.add(rule, spot, f"removed; {instead} is there" if instead else "removed")
+    for shape, verbs in after.items():
+        was = before.get(shape, {})
+        for verb, (path, operation) in verbs.items():
+            if verb not in was:
+                spot = Spot(method_name(operation), "", f"{verb} {path}")
+                found.add("method-added" if was else "path-added", spot, "added")
+    return found.sorted()
+
+
+def _rpc(operation: Part) -> tuple[str, object]:
+    return method_name(operation), operation.get("operationId")
+
+
+def _routes(document: Part) -> Mapping[str, Operations]:
+    """The operations of each path, whose parameters have no names here."""
+    found: dict[str, dict[str, tuple[str, Part]]] = {}
+    for path, item in document.get("paths", {}).items():
+        verbs = found.setdefault(_PARAMETER.sub("{}", path), {})
+        verbs |= {verb.upper(): (path, item[verb]) for verb in _VERBS if verb in item}
+        for key in ("x-operations", "additionalOperations"):
+            verbs |= {verb: (path, one) for verb, one in item.get(key, {}).items()}
+    return found
+
+
+def _operations(routes: Mapping[str, Operations]) -> Iterator[tuple[str, Part]]:
+    for verbs in routes.values():
+        for verb, (path, operation) in verbs.items():
+            yield f"{verb} {path}", operation
+
+
+def _compare_errors(old: Part, new: Part, found: Findings) -> None:
+    """Compares the form of errors, which is one setting for the whole API."""
+    shapes = [_error_fields(document) for document in (old, new)]
+    if all(shapes) and shapes[0] != shapes[1]:
+        text = f"has the fields {', '.join(shapes[1])}, before {', '.join(shapes[0])}"
+        found.add("error-shape-changed", Spot("", "", "every error"), text)
+
+
+def _error_fields(document: Part) -> list[str]:
+    schema = document.get("components", {}).get("schemas", {}).get(_ERROR, {})
+    return list(schema.get("properties", {}))

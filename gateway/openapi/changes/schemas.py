@@ -1,0 +1,142 @@
+"""Compares schemas of messages, with all that they refer to."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.openapi.changes.findings import Findings, Spot
+from gateway.openapi.changes.values import Part, Side, compare_values, same_type, told
+from gateway.schema.places import Elements
+
+_DEEPEST: Final = 100
+"""The depth of schemas inside each other that is compared."""
+_ENDINGS: Final = ("Input", "Update", "Body")
+"""The endings of components that are a second schema of a message (`openapi/schemas.py`)."""
+
+
+class SchemaChanges:
+    """Compares the schemas of two documents; each pair of components is compared once a side."""
+
+    def __init__(
+        self, old: Part, new: Part, elements: tuple[Elements, Elements], found: Findings
+    ) -> None:
+        self._old: Part = old.get("components", {}).get("schemas", {})
+        self._new: Part = new.get("components", {}).get("schemas", {})
+        self._elements = elements
+        self._found = found
+        self._seen: set[tuple[str, str, Side]] = set()
+
+    def compare(self, old: Part, new: Part, side: Side, spot: Spot, depth: int = 0) -> None:
+        """Compares a schema of the old document with that in its place in the new one.
+
+        Args:
+            old: the schema of before.
+            new: the schema of now.
+            side: the direction in which the values are sent.
+            spot: the part of the API that has the schema.
+            depth: the number of schemas around it.
+        """
+        if depth > _DEEPEST:
+            return
+        self._compare_deprecation(old, new, spot)
+        before, after = _target(old), _target(new)
+        if before and after:
+            if (before, after, side) in self._seen:
+                return
+            self._seen.add((before, after, side))
+        old = self._old.get(before, {}) if before else old
+        new = self._new.get(after, {}) if after else new
+        if "anyOf" in old or "anyOf" in new:
+            self._compare_choices(old, new, side, spot, depth)
+        elif same_type(old, new, side, self._found, spot):
+            compare_values(old, new, side, self._found, spot)
+            message = self._message(before) if before else spot.element
+            self._compare_fields(old, new, side, spot._replace(element=message), depth)
+            self._compare_parts(old, new, side, spot, depth)
+
+    def _compare_choices(self, old: Part, new: Part, side: Side, spot: Spot, depth: int) -> None:
+        """Compares what the messages of a stream can be: replies, or the error at its end."""
+        before, after = old.get("anyOf", ()), new.get("anyOf", ())
+        if len(before) != len(after):
+            self._found.add(f"{side}-type-changed", spot, "type changed")
+            return
+        # The error is the same for the whole API, and compared once (changes/documents.py).
+        self.compare(before[0], after[0], side, spot, depth + 1)
+
+    def _compare_deprecation(self, old: Part, new: Part, spot: Spot) -> None:
+        if new.get("deprecated") and not old.get("deprecated"):
+            self._found.add("deprecated", spot, "deprecated")
+
+    def _compare_parts(self, old: Part, new: Part, side: Side, spot: Spot, depth: int) -> None:
+        """Compares the items of arrays, and the names and values of maps."""
+        if "items" in old and "items" in new:
+            self.compare(old["items"], new["items"], side, spot.within("items"), depth + 1)
+        before, after = old.get("additionalProperties"), new.get("additionalProperties")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            self.compare(before, after, side, spot.within("values"), depth + 1)
+        if old.get("propertyNames") != new.get("propertyNames"):
+            self._found.add(f"{side}-type-changed", spot, "type of the keys changed")
+        if side is Side.REQUEST and (before is False) != (after is False):
+            change = "refused" if after is False else "allowed"
+            text = f"unknown fields are {change}"
+            self._found.add(f"request-unknown-fields-{change}", spot, text)
+
+    def _compare_fields(self, old: Part, new: Part, side: Side, spot: Spot, depth: int) -> None:
+        """Compares the fields of a message, whose full name is the element of `spot`."""
+        before: Mapping[str, Any] = old.get("properties", {})
+        after: Mapping[str, Any] = new.get("properties", {})
+        needed_before, needed = set(old.get("required", ())), set(new.get("required", ()))
+        renamed = self._renamed(before, after, spot.element)
+        for name, part in before.items():
+            inner = _field(spot, name)
+            if name in renamed:
+                self._found.add(f"{side}-property-renamed", inner, f"renamed to {renamed[name]}")
+            elif name not in after:
+                self._found.add(f"{side}-property-removed", inner, "removed")
+            else:
+                if (name in needed) != (name in needed_before):
+                    what = "required" if name in needed else "optional"
+                    self._found.add(f"{side}-property-became-{what}", inner, f"is now {what}")
+                self.compare(part, after[name], side, inner, depth + 1)
+        for name, part in after.items():
+            if name not in before and name not in renamed.values():
+                kind = "required-" if side is Side.REQUEST and name in needed else ""
+                rule = f"{side}-property-{kind}added"
+                self._found.add(rule, _field(spot, name), f"added, {told(part)}")
+
+    def _renamed(self, before: Part, after: Part, message: str) -> Mapping[str, str]:
+        """The new names of fields that have kept their number and not their name."""
+        old, new = self._elements
+        added = {
+            found.number: name
+            for name in after
+            if name not in before and (found := new.get(f"{message}.{name}"))
+        }
+        return {
+            name: added[found.number]
+            for name in before
+            if name not in after
+            and (found := old.get(f"{message}.{name}"))
+            and found.number in added
+        }
+
+    def _message(self, component: str) -> str:
+        """The full name of the message that a component describes."""
+        known = self._elements[0]
+        if component in known:
+            return component
+        name, _, number = component.rpartition("_")
+        name = name if number.isdecimal() else component
+        for ending in _ENDINGS:
+            plain = name.removesuffix(ending)
+            if plain in known:
+                return plain
+        return component
+
+
+def _field(spot: Spot, name: str) -> Spot:
+    element = f"{spot.element}.{name}"
+    return spot._replace(element=element, subject=element)
+
+
+def _target(part: Part) -> str:
+    return str(part.get("$ref", "")).rpartition("/")[2]

@@ -1,0 +1,149 @@
+"""Compares the schemas of single values: types, formats, enums, bounds.
+
+A request may only become more permissive, a reply only more definite.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from gateway.openapi.changes.findings import Findings, Spot
+
+Part = Mapping[str, Any]
+"""A part of an OpenAPI document."""
+
+
+class Side(StrEnum):
+    """The direction in which a value is sent."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+_WIDER: Final = {
+    ("int32", "int64"),
+    ("float", "double"),
+}
+"""Formats of numbers, with one that holds all their values."""
+_UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_EXACT: Final = ("pattern", "uniqueItems", "multipleOf")
+_ZERO_IS_NONE: Final = frozenset({"minLength", "minItems", "minProperties", "uniqueItems"})
+"""Bounds that do not limit anything if they are 0 or false."""
+_FOR_PEOPLE: Final = frozenset({"password"})
+"""Formats that do not limit the values."""
+
+
+def kind(part: Part) -> str:
+    """The JSON type of a schema; maps are told from objects with fixed fields."""
+    if isinstance(part.get("additionalProperties"), Mapping):
+        return "map"
+    if part.get("additionalProperties") is True:
+        return "object with any fields"
+    return str(part.get("type", "any value"))
+
+
+def told(part: Part) -> str:
+    """The type of a schema in words."""
+    if "$ref" in part:
+        return str(part["$ref"]).rpartition("/")[2]
+    if kind(part) == "array":
+        return f"array of {told(part.get('items', {}))}"
+    if kind(part) == "map":
+        return f"map of {told(part['additionalProperties'])}"
+    form = part.get("format")
+    return f"{kind(part)} ({form})" if form else kind(part)
+
+
+def same_type(old: Part, new: Part, side: Side, found: Findings, spot: Spot) -> bool:
+    """Compares types and formats; returns False if they differ, and reports that."""
+    if _type(old) == _type(new):
+        return True
+    narrow, wide = (old, new) if side is Side.REQUEST else (new, old)
+    if _is_within(narrow, wide):
+        rule = "request-type-widened" if side is Side.REQUEST else "response-type-narrowed"
+    else:
+        rule = f"{side}-type-changed"
+    found.add(rule, spot, f"type changed from {told(old)} to {told(new)}")
+    return False
+
+
+def _type(part: Part) -> tuple[str, object, object]:
+    form = part.get("format")
+    return kind(part), None if form in _FOR_PEOPLE else form, part.get("contentEncoding")
+
+
+def _is_within(narrow: Part, wide: Part) -> bool:
+    """True if all values of one type are values of the other, with the same meaning."""
+    inner, form, encoding = _type(narrow)
+    outer, outer_form, outer_encoding = _type(wide)
+    if outer == "any value":
+        return True
+    if encoding != outer_encoding:
+        return False
+    if inner == outer:
+        return outer_form is None or (form, outer_form) in _WIDER
+    return (inner, outer) == ("integer", "number")
+
+
+def compare_values(old: Part, new: Part, side: Side, found: Findings, spot: Spot) -> None:
+    """Compares the enum, the bounds and the default of two schemas of one type."""
+    _compare_enums(old, new, side, found, spot)
+    for word in (*_UPPER, *_LOWER, *_EXACT):
+        before, after = _bound(old, word), _bound(new, word)
+        if before == after:
+            continue
+        is_tighter, is_looser = _direction(word, before, after)
+        # A pattern that has changed is both: what it admits cannot be compared.
+        if side is Side.REQUEST:
+            change = "tightened" if is_tighter else "loosened"
+        else:
+            change = "loosened" if is_looser else "tightened"
+        text = f"{word} changed from {_shown(before)} to {_shown(after)}"
+        found.add(f"{side}-constraint-{change}", spot, text)
+    before, after = old.get("default"), new.get("default")
+    if before != after:
+        found.add("default-changed", spot, f"changed from {_shown(before)} to {_shown(after)}")
+
+
+def _bound(part: Part, word: str) -> Any:
+    """A bound; None if it admits every value."""
+    value = part.get(word)
+    return value or None if word in _ZERO_IS_NONE else value
+
+
+def _direction(word: str, before: Any, after: Any) -> tuple[bool, bool]:
+    """True first if a bound admits less than before, and true second if it admits more."""
+    if before is None or after is None:
+        return before is None, after is None
+    if word in _EXACT:
+        return True, True
+    is_tighter = after < before if word in _UPPER else after > before
+    return is_tighter, not is_tighter
+
+
+def _compare_enums(old: Part, new: Part, side: Side, found: Findings, spot: Spot) -> None:
+    before, after = _values(old), _values(new)
+    if before is None and after is None:
+        return
+    if before is None or after is None:
+        change, text = ("tightened", "only certain") if before is None else ("loosened", "any")
+        found.add(f"{side}-constraint-{change}", spot, f"takes {text} values now")
+        return
+    for value in before:
+        if value not in after:
+            found.add(f"{side}-enum-value-removed", spot, f"value {value!r} removed")
+    for value in after:
+        if value not in before:
+            found.add(f"{side}-enum-value-added", spot, f"value {value!r} added")
+
+
+def _values(part: Part) -> list[object] | None:
+    if "const" in part:
+        return [part["const"]]
+    values = part.get("enum")
+    return None if values is None else list(values)
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else repr(value)
