@@ -85,6 +85,10 @@ class Breaker:
                     await self._probe()
             except (StoreUnavailableError, TimeoutError):
                 continue
+            except Exception:
+                # A fault of ours. The probe goes on: without it the breaker would stay open.
+                logger.exception("the store cannot be probed: %s", self._name)
+                continue
             self._failures = 0
             self._reason = None
         logger.warning("the store is available again: %s", self._name)
