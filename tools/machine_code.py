@@ -94,9 +94,10 @@ def build_wheel(place: Path, *, compiled: bool) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     wish = {WISH: "1"} if compiled else {}
     wish |= _native_codec()
+    # The output is shown: mypyc reports its errors there.
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
-        cwd=ROOT, env=os.environ | wish, check=True, stdout=subprocess.DEVNULL,
+        cwd=ROOT, env=os.environ | wish, check=True, stdout=sys.stderr,
     )  # fmt: skip
     (wheel,) = place.glob("*.whl")
     return wheel

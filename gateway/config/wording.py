@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +18,7 @@ from gateway.config.kinds import (
     paths_named,
     shown,
 )
+from gateway.config.similar import nearest
 from gateway.config.yaml_text import Place, Steps
 
 ENVIRONMENT, FLAGS = "environment", "flags"
@@ -145,9 +145,9 @@ def _quoted(kind: Kind, value: object) -> str:
         return "; not null"
     if not isinstance(value, str | int | float):
         return ""
-    near = get_close_matches(str(value), words, n=1)
+    near = nearest(str(value), words)
     if near:
-        return f"; did you mean {near[0]}?"
+        return f"; did you mean {near}?"
     is_number = any(one.annotation in (int, float, bool) for one in kind.alternatives)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"; not {text}" if (is_number or words) and len(text) <= _MAX_QUOTED else ""
@@ -156,17 +156,17 @@ def _quoted(kind: Kind, value: object) -> str:
 def _unknown_key(layer: Layer, at: Found) -> str:
     key = str(at.steps[-1])
     hint = _suggestion(key, at.section)
-    near = get_close_matches(key, keys(at.section), n=1)
+    near = nearest(key, keys(at.section))
     if near and layer.name == ENVIRONMENT:
-        hint += f" ({variable((*at.steps[:-1], near[0]))})"
+        hint += f" ({variable((*at.steps[:-1], near))})"
     return f"unknown key; {hint}"
 
 
 def _suggestion(key: str, section: type[BaseModel]) -> str:
     known = keys(section)
-    near = get_close_matches(key, known, n=1)
+    near = nearest(key, known)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {near}?"
     other = next(paths_named(key), "")
     if other:
         return f"did you mean {other}?"

@@ -1,9 +1,11 @@
 """Listeners: a port, its connections, and their graceful shutdown."""
 
 import asyncio
+import errno
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from socket import AF_UNIX, SHUT_RD, socket
 from typing import Any
 
@@ -23,6 +25,7 @@ from gateway.listeners.sockets import (
     why_not,
 )
 from gateway.listeners.tls import TlsContexts, TlsProtocol
+from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")
 
@@ -30,6 +33,8 @@ _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
 _OWN = 0
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What accept(2) may lack; it takes no connection from the backlog then."""
 
 
 class Listener:
@@ -47,6 +52,8 @@ class Listener:
         self._limits = exchange.limits
         self._last: set[asyncio.Task[object]] = set()
         """The tasks that open the last connections."""
+        self._late: list[tuple[socket, Callable[[], None]]] = []
+        """The sockets whose last connections are not accepted yet, each with its end."""
 
     async def start(self, sockets: Sockets) -> None:
         """Serves on bound sockets, and takes ownership of them.
@@ -121,8 +128,8 @@ class Listener:
 
     @property
     def has_handshakes(self) -> bool:
-        """True while one of the last connections is being opened."""
-        return bool(self._last)
+        """True while one of the last connections waits or is being opened."""
+        return bool(self._last or self._late)
 
     def stop_accepting(self, *, is_port_closed: bool, idle_s: float) -> None:
         """Accepts the connections that wait, and no more; connections end with their next answer.
@@ -134,26 +141,42 @@ class Listener:
         for number, sockets in list(self._sockets.items()):
             self.cease(number)
             for one in sockets:
-                self._accept_waiting(one)
-        for one in own:
-            if is_port_closed:
-                # Other processes may hold the socket: their copies would keep it listening.
-                with suppress(OSError):
-                    one.shutdown(SHUT_RD)
-            one.close()
+                end = partial(_end, one, is_port_closed=is_port_closed) if one in own else _nothing
+                self._late.append((one, end))
+        self._accept_late()
+        if self._late:
+            text = "%s: no file descriptor is free to accept the last connections; trying again"
+            logger.error(text, self.address, extra=about("gateway.connections.waiting"))
         keep_alive_s = min(self._limits.keep_alive_s, idle_s)
         self._limits = self._limits.model_copy(update={"keep_alive_s": keep_alive_s})
         self.port.drain(asyncio.get_running_loop().time())
 
-    def _accept_waiting(self, listening: socket) -> None:
-        """Accepts the connections in the backlog, which the kernel would reset."""
+    def _accept_late(self) -> None:
+        """Accepts the last connections of sockets, and ends the sockets that have no more.
+
+        Without a free file descriptor a socket is left for the next sweep.
+        """
+        late, self._late = self._late, []
+        for listening, end in late:
+            if self._accept_waiting(listening):
+                end()
+            else:
+                self._late.append((listening, end))
+
+    def _accept_waiting(self, listening: socket) -> bool:
+        """Accepts the connections in the backlog, which the kernel would reset.
+
+        Returns False if some wait that the process has no file descriptor or memory for.
+        """
         loop = asyncio.get_running_loop()
         listening.settimeout(0)
         while True:
             try:
                 accepted, _ = listening.accept()
-            except OSError:  # with BlockingIOError, none is left
-                return
+            except ConnectionAbortedError:  # this client has left; others may wait (accept(2))
+                continue
+            except OSError as error:  # with BlockingIOError, none is left
+                return error.errno not in _SHORTAGES
             tls = None if self._tls is None else self._tls.context
             opening = loop.connect_accepted_socket(
                 self._connection,
@@ -185,6 +208,8 @@ class Listener:
             shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
             await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
             self.port.date = http_date()
+            if self._late:
+                self._accept_late()
             try:
                 await self._renew_tls()
             except Exception:
@@ -212,6 +237,9 @@ class Listener:
             self.cease(number)
         for one in own:
             one.close()
+        for _, end in self._late:
+            end()
+        self._late.clear()
         self.port.write_batch.flush()
         for connection in list(self.port.connections):
             connection.close_when_idle()
@@ -222,6 +250,18 @@ class Listener:
         for connection in list(self.port.connections):
             await connection.abort()
         await asyncio.sleep(0)
+
+
+def _end(listening: socket, *, is_port_closed: bool) -> None:
+    if is_port_closed:
+        # Other processes may hold the socket: their copies would keep it listening.
+        with suppress(OSError):
+            listening.shutdown(SHUT_RD)
+    listening.close()
+
+
+def _nothing() -> None:
+    """Leaves a socket open that belongs to another worker."""
 
 
 async def _opened(opening: Awaitable[object]) -> None:

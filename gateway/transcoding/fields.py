@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.config.similar import nearest
 from gateway.status import invalid_argument
 from gateway.transcoding.text_values import has_members, read_string, value_reader
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
@@ -86,8 +86,8 @@ def resolve(message: Descriptor, path: str, *, json_names: bool = False) -> Fiel
         field = _field(scope, step, json_names=json_names)
         if field is None:
             # Suggest names to operators only: it is slow, and clients may be hostile.
-            near = [] if json_names else get_close_matches(step, list(scope.fields_by_name), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = "" if json_names else nearest(step, scope.fields_by_name)
+            hint = f"; did you mean {near}?" if near else ""
             raise FieldPathError(
                 f"{path}: {scope.full_name} has no field {step}{hint}",
                 FieldPath(fields) if fields else None,

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.config.loader import load_config
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose"
+NOT_COPIED = shutil.ignore_patterns("*.so", "target")
 
 
 def stages() -> list[list[str]]:
@@ -63,7 +65,7 @@ def test_the_wheel_can_be_built_from_what_the_image_copies(tmp_path: Path) -> No
             assert f"!{name}" in allowed
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, tmp_path / target, ignore=shutil.ignore_patterns("*.so"))
+                shutil.copytree(source, tmp_path / target, ignore=NOT_COPIED)
             else:
                 shutil.copy(source, tmp_path / name)
     subprocess.run(
@@ -74,6 +76,13 @@ def test_the_wheel_can_be_built_from_what_the_image_copies(tmp_path: Path) -> No
     packed = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "gateway").rglob("*.py")}
     assert modules <= packed
+
+
+def test_the_image_copies_the_types_that_compiling_reads() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    copied = {name for line in stages()[0] if line.startswith("COPY ") for name in line.split()[1:]}
+    assert tools["mypy"]["mypy_path"]
+    assert set(tools["mypy"]["mypy_path"]) <= copied
 
 
 def compose() -> Any:

@@ -86,10 +86,10 @@ class RestStreams:
             async for data in body.pieces(lambda: stream_decoder.is_midway):
                 request.body_bytes += len(data)
                 size += len(data)
-                async for message in _each(stream_decoder.feed(data), is_large=size > LARGE_BYTES):
+                async for message in _each(stream_decoder.feed(data), is_large=size >= LARGE_BYTES):
                     size = 0
                     yield message
-        async for message in _each(stream_decoder.finish(), is_large=size > LARGE_BYTES):
+        async for message in _each(stream_decoder.finish(), is_large=size >= LARGE_BYTES):
             yield message
 
     async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
@@ -97,7 +97,7 @@ class RestStreams:
         reply = await call.reply()
         assert reply is not None  # noqa: S101 - without a time limit there is a reply
         render = partial(self._rendering.reply, reply, encode)
-        is_large = len(reply.message) > LARGE_BYTES
+        is_large = len(reply.message) >= LARGE_BYTES
         return await run_in_thread(render) if is_large else render()
 
     async def _raw(

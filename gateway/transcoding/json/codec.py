@@ -50,6 +50,8 @@ _ALWAYS_KNOWN = {
 
 _MAX_DETAILS_BYTES = 1 << 20
 """The limit for the JSON of all details of one error."""
+_MOST_DETAILS = 1000
+"""The details of one error that are converted; 24,000 empty ones fit into 64 KiB of trailers."""
 
 
 class Codec:
@@ -119,11 +121,14 @@ class Codec:
         """Converts each detail of an error as `any_to_json` does; never fails.
 
         The output has a total limit, because few bytes can become much JSON if unset fields are
-        written. Details beyond the limit stay base64.
+        written, and so has their number. Details beyond a limit stay base64.
         """
         left = _MAX_DETAILS_BYTES
         documents = []
-        for detail in details:
+        for number, detail in enumerate(details):
+            if number >= _MOST_DETAILS:
+                documents.append(_in_base64(detail.type_url, detail.value))
+                continue
             document, size = self._any_to_json(detail.type_url, detail.value, left)
             documents.append(document)
             left -= size
@@ -146,7 +151,7 @@ class Codec:
             found = json.loads(text) if len(text) <= limit_bytes else None
             if isinstance(found, dict) and "@type" in found:
                 return found, len(text)
-        return {"@type": type_url, "value": b64encode(value).decode()}, 0
+        return _in_base64(type_url, value), 0
 
     def find(self, name: str) -> Descriptor | None:
         """Returns the message type of this full name if an Any may hold it, else None."""
@@ -155,3 +160,8 @@ class Codec:
         except KeyError:
             return _ALWAYS_KNOWN.get(name)
         return None if message.GetOptions().map_entry else message
+
+
+def _in_base64(type_url: str, value: bytes) -> dict[str, Any]:
+    """Shows an Any whose value is not converted."""
+    return {"@type": type_url, "value": b64encode(value).decode()}

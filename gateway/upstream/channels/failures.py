@@ -1,5 +1,6 @@
 """The progress of calls that failed, from which others decide if a call may be sent again."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
@@ -8,7 +9,10 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.status import Code, StatusError
+from gateway.telemetry.event import about
 from gateway.upstream.channels.status_details import LATE, retry_after, unavailable_text
+
+_LOG = logging.getLogger(__name__)
 
 
 class Progress(StrEnum):
@@ -115,8 +119,13 @@ def late_before_sending() -> Unprocessed:
     return Unprocessed(Code.DEADLINE_EXCEEDED, LATE)
 
 
-def unsendable_metadata(reason: str) -> Unprocessed:
-    """A call with metadata that gRPC cannot carry."""
+def unsendable_metadata(upstream: str, reason: str) -> Unprocessed:
+    """A call with metadata that gRPC cannot carry; a line in the log says which.
+
+    Only interceptors can add such: what clients send is checked before. `reason` shows no values.
+    """
+    extra = about("gateway.upstream.metadata_invalid", gateway__upstream=upstream)
+    _LOG.error("a call to upstream %s was not sent: %s", upstream, reason, extra=extra)
     return Unprocessed(Code.INTERNAL, f"metadata cannot be sent: {reason}")
 
 

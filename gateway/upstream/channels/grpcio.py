@@ -14,11 +14,13 @@ import grpc.aio
 from gateway.call import CallHead, Metadata, Reply
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
+from gateway.http2.headers import HeaderError
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
-from gateway.upstream.channels.failures import Progress, lost, unreachable
+from gateway.upstream.channels.failures import Progress, lost, unreachable, unsendable_metadata
+from gateway.upstream.channels.http2.headers import Pairs
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.status_details import (
     backend_error,
@@ -88,6 +90,7 @@ class GrpcioChannel:
             name, upstream.large_replies_bytes, upstream.large_replies_wait_s
         )
         self._channel = _open(upstream)
+        self._pairs = Pairs()
         # Keeps one multi-callable for each method: making it for each call would cost time.
         self._callables: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
 
@@ -103,9 +106,13 @@ class GrpcioChannel:
     ) -> Reply:
         """Calls `method` once; see `Channel.call`."""
         whole = request if isinstance(request, bytes) else None
-        pairs = tuple(metadata.metadata() if isinstance(metadata, CallHead) else metadata)
+        pairs = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+        try:  # the C core's errors differ with the kind of call, or the call never ends
+            self._pairs.encode(pairs, [])
+        except HeaderError as error:
+            raise unsendable_metadata(self._name, str(error)) from None
         try:
-            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=pairs)
+            rpc = self._callable(method)(whole, timeout=timeout_s, metadata=tuple(pairs))
         except grpc.aio.UsageError:  # the channel is closed
             raise unreachable(self._name) from None
         sending = None if isinstance(request, bytes) else _Sending(rpc, request)

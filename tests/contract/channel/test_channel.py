@@ -52,6 +52,45 @@ async def test_metadata_goes_both_ways_in_order(channel: Channel, backend: Backe
     assert not [name for name, _ in reply.trailers if name.startswith("grpc-")]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("X-Upper", "1", "'X-Upper' is not a metadata name"),
+        ("x y", "1", "'x y' is not a metadata name"),
+        ("", "1", "'' is not a metadata name"),
+        (":path", "1", "':path' is not a metadata name"),
+        ("grpc-timeout", "1S", "'grpc-timeout' is not a metadata name"),
+        ("x-a", "1\r\nx-b: 2", "the value of x-a is not printable ASCII"),
+        ("x-a", "\x01", "the value of x-a is not printable ASCII"),
+        ("x-a", "\N{LATIN SMALL LETTER E WITH ACUTE}", "the value of x-a is not printable ASCII"),
+        ("x-a", b"1", "x-a has a value of the wrong kind: bytes go with -bin"),
+        ("x-a-bin", "1", "x-a-bin has a value of the wrong kind: bytes go with -bin"),
+    ],
+)
+async def test_metadata_that_grpc_cannot_carry_is_a_clear_failure(
+    channel: Channel, caplog: pytest.LogCaptureFixture, name: str, value: str | bytes, says: str
+) -> None:
+    async def call(kind: str, request: bytes | AsyncGenerator[bytes], **sides: bool) -> None:
+        reply = await channel.call(method(kind, **sides), request, [(name, value)], 10)
+        if reply.messages is not None:
+            async for _ in reply.messages:
+                pass
+
+    for calling in (
+        call("Echo", b""),
+        call("Count", b"1", server_streaming=True),
+        call("Collect", sent(b"a"), client_streaming=True),
+        call("Talk", sent(b"a"), client_streaming=True, server_streaming=True),
+    ):
+        caplog.clear()
+        error = await failure(calling)
+        assert error.code is Code.INTERNAL
+        assert error.message == f"metadata cannot be sent: {says}"
+        (record,) = caplog.records
+        assert record.getMessage() == f"a call to upstream library was not sent: {says}"
+        assert record.__dict__["gateway_event"] == "gateway.upstream.metadata_invalid"
+
+
 async def test_the_gateway_names_itself(channel: Channel, backend: Backend) -> None:
     await channel.call(method("Echo"), b"", [], None)
     assert str(dict(backend.seen.metadata)["user-agent"]).startswith("grpc-rest-gateway")

@@ -114,7 +114,7 @@ def test_yes_and_no_are_still_taken_for_switches() -> None:
         ),
         ("reflect: perhaps", "reflect: expected true or false, such as false; not perhaps"),
         ("json:", "json: expected a section of settings"),
-        ("true: 2", "line 1: true: unknown key; "),
+        ("true: 2", "line 1: true: unknown key; known here: "),
         ("body_bytes: 1", "body_bytes: unknown key; did you mean limits.body_bytes?"),
         ("forwarded: {trusted_proxies: [x]}", "expected an address, or a network such as"),
         (

@@ -113,7 +113,7 @@ class Http2Channel:
         try:
             block = self._headers.block(method.path, metadata, timeout_s)
         except HeaderError as error:
-            raise unsendable_metadata(str(error)) from None
+            raise unsendable_metadata(self._name, str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
             if self._gzips:

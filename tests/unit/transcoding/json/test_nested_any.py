@@ -91,3 +91,10 @@ def test_details_beyond_a_bound_stay_as_they_are() -> None:
     shown = rich.codec().details_to_json([detail] * 4)
     assert [len(one["value"]) for one in shown[:2]] == [400_000] * 2
     assert all(len(one["value"]) > 400_000 for one in shown[2:])
+
+
+def test_of_very_many_details_the_last_stay_as_they_are() -> None:
+    detail = any_pb2.Any()
+    detail.Pack(wrappers_pb2.StringValue(value="x"))
+    shown = rich.codec().details_to_json([detail] * 1002)
+    assert [one["value"] for one in shown] == ["x"] * 1000 + ["CgF4"] * 2

@@ -1,0 +1,66 @@
+"""The connections that wait when a listener stops, while no file descriptor is free."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gateway.listeners.listener import Listener
+from tests.support.front_end import get, open_front_end
+from tests.support.polling import until
+
+
+@contextmanager
+def no_file_descriptor() -> Iterator[None]:
+    """Lets the process open nothing; what is open stays so."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def waiting(listener: Listener) -> Iterator[socket.socket]:
+    """A connection that nobody accepts until the event loop runs, with a request."""
+    host, _, port = listener.address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(get("/v1/items/1"))
+        client.setblocking(False)
+        yield client
+
+
+async def test_they_are_accepted_once_some_are_free(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_front_end() as front_end:
+        listener, loop = front_end.listener, asyncio.get_running_loop()
+        with waiting(listener) as one, waiting(listener) as other:
+            with no_file_descriptor():
+                listener.stop_accepting(is_port_closed=True, idle_s=5)
+                assert listener.has_handshakes
+                await asyncio.sleep(0.2)
+                assert listener.has_handshakes
+            for client in (one, other):
+                async with asyncio.timeout(10):
+                    assert (await loop.sock_recv(client, 65536)).startswith(b"HTTP/1.1 200 ")
+        await until(lambda: not listener.has_handshakes)
+        with pytest.raises(ConnectionRefusedError), waiting(listener):
+            pass
+    said = [one.getMessage() for one in caplog.records if one.name == "gateway"]
+    assert len(said) == 1
+    assert "no file descriptor is free to accept the last connections" in said[0]
+
+
+async def test_a_listener_ends_though_none_becomes_free() -> None:
+    async with open_front_end() as front_end:
+        listener = front_end.listener
+        with waiting(listener) as client:
+            with no_file_descriptor():
+                listener.stop_accepting(is_port_closed=True, idle_s=5)
+                await listener.close(0)
+                await until(lambda: not listener.has_handshakes)
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
