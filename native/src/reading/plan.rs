@@ -14,7 +14,10 @@ use super::{Other, Step};
 /// How messages of one type are read.
 pub enum Plan {
     /// An object of these members.
-    Object { names: HashMap<String, usize>, members: Vec<Member> },
+    Object {
+        names: HashMap<String, usize>,
+        members: Vec<Member>,
+    },
     Timestamp,
     Duration,
     /// A form that the definition reads.
@@ -33,10 +36,21 @@ pub struct Member {
 pub enum Value {
     Scalar(Scalar),
     /// A message between its tag, or length, and for a group the tag at its end.
-    Message { head: Vec<u8>, end: Vec<u8>, plan: usize },
+    Message {
+        head: Vec<u8>,
+        end: Vec<u8>,
+        plan: usize,
+    },
     /// `head` is the common tag of packed items, else empty.
-    List { head: Vec<u8>, item: Box<Value> },
-    Map { head: Vec<u8>, key: Scalar, value: Box<Value> },
+    List {
+        head: Vec<u8>,
+        item: Box<Value>,
+    },
+    Map {
+        head: Vec<u8>,
+        key: Scalar,
+        value: Box<Value>,
+    },
     Other,
 }
 
@@ -66,9 +80,8 @@ impl ReadPlans {
         if let Some(plan) = self.made.read().map_err(|_| Other)?.get(&index) {
             return Ok(Arc::clone(plan));
         }
-        let plan = Python::attach(|py| {
-            plan_of(&self.source.bind(py).call_method1("describe", (index,))?)
-        });
+        let plan =
+            Python::attach(|py| plan_of(&self.source.bind(py).call_method1("describe", (index,))?));
         let plan = Arc::new(plan.map_err(|_| Other)?);
         self.made.write().map_err(|_| Other)?.insert(index, Arc::clone(&plan));
         Ok(plan)
@@ -112,7 +125,8 @@ fn value_of(tuple: &Bound<'_, PyTuple>) -> PyResult<Value> {
         },
         "other" => Value::Other,
         _ => {
-            let (_, head, omits_default): (String, Vec<u8>, bool) = tuple.get_slice(0, 3).extract()?;
+            let (_, head, omits_default): (String, Vec<u8>, bool) =
+                tuple.get_slice(0, 3).extract()?;
             Value::Scalar(Scalar { head, omits_default, kind: kind_of(&kind, tuple)? })
         }
     })

@@ -46,6 +46,10 @@ impl Reader {
         let mut out = Vec::with_capacity(body.len());
         values::message(self.plans.get(), self.plan, &mut text, &mut out, 0)?;
         // A byte 0 in the text is not the end.
-        if text.peek() == 0 && text.at == body.len() { Ok(out) } else { Err(Other) }
+        if text.peek() == 0 && text.at == body.len() {
+            Ok(out)
+        } else {
+            Err(Other)
+        }
     }
 }

@@ -14,14 +14,21 @@ pub struct Scalar {
 
 pub enum Kind {
     /// The encodings are those of `reading/scalars.py`: unsigned, signed, zigzag, fixed.
-    Integer { low: i128, high: i128, encoding: u8 },
+    Integer {
+        low: i128,
+        high: i128,
+        encoding: u8,
+    },
     Double,
     Float,
     Bool,
     BoolKey,
     Text,
     Bytes,
-    Enum { names: HashMap<String, i64>, closed: bool },
+    Enum {
+        names: HashMap<String, i64>,
+        closed: bool,
+    },
 }
 
 /// Appends a varint.
@@ -129,7 +136,10 @@ fn integer(text: &mut Scanner) -> Step<i128> {
         Some(found) => found,
         None => text.number()?,
     };
-    if found.len() > 20 || found == "-0" || number_size(found.as_bytes()) != Some((found.len(), true)) {
+    if found.len() > 20
+        || found == "-0"
+        || number_size(found.as_bytes()) != Some((found.len(), true))
+    {
         return Err(Other);
     }
     found.parse().map_err(|_| Other)

@@ -42,14 +42,22 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn expect(&mut self, byte: u8) -> Step {
-        if self.takes(byte) { Ok(()) } else { Err(Other) }
+        if self.takes(byte) {
+            Ok(())
+        } else {
+            Err(Other)
+        }
     }
 
     /// Takes the bracket that opens an object or an array.
     pub fn open(&mut self, bracket: u8) -> Step {
         self.expect(bracket)?;
         self.levels += 1;
-        if self.levels > self.most_levels { Err(Other) } else { Ok(()) }
+        if self.levels > self.most_levels {
+            Err(Other)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the closing bracket if it is next, or else a comma if items came `before`.

@@ -16,7 +16,13 @@ fn close(start: usize, out: &mut Vec<u8>) {
 }
 
 /// Reads a message without the tag and length that a field gives it; `depth` counts those around.
-pub fn message(plans: &ReadPlans, plan: usize, text: &mut Scanner, out: &mut Vec<u8>, depth: usize) -> Step {
+pub fn message(
+    plans: &ReadPlans,
+    plan: usize,
+    text: &mut Scanner,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Step {
     let plan = plans.get(plan)?;
     let (names, members) = match &*plan {
         Plan::Object { names, members } => (names, members),
@@ -64,7 +70,13 @@ fn time((seconds, nanos): (i64, i64), out: &mut Vec<u8>) -> Step {
     Ok(())
 }
 
-fn value(plans: &ReadPlans, kind: &Value, text: &mut Scanner, out: &mut Vec<u8>, depth: usize) -> Step {
+fn value(
+    plans: &ReadPlans,
+    kind: &Value,
+    text: &mut Scanner,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Step {
     match kind {
         Value::Scalar(scalar) => scalar.read(text, out),
         Value::Message { head, end, plan } => {
