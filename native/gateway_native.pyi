@@ -11,3 +11,10 @@ class Writer:
         cls, plans: Plans, plan: int, *, pretty: bool, only: tuple[int, str] | None = None
     ) -> Self: ...
     __call__: Callable[[bytes], bytes]
+
+class ReadPlans:
+    def __new__(cls, source: object) -> Self: ...
+
+class Reader:
+    def __new__(cls, plans: ReadPlans, plan: int, depth: int) -> Self: ...
+    __call__: Callable[[bytes], bytes | None]

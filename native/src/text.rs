@@ -23,7 +23,7 @@ pub fn quote(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Returns the number of bytes before the first one that a JSON string must escape.
-fn plain_bytes(text: &[u8]) -> usize {
+pub fn plain_bytes(text: &[u8]) -> usize {
     let mut at = 0;
     // Eight bytes at once: a byte of `found` has its high bit set where one of them is special.
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {

@@ -27,6 +27,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2
 
 from gateway.config.json import EnumCase, JsonOptions, Unknown
+from gateway.transcoding.json.native import native_module
+from gateway.transcoding.json.reading.native import NativeReaders
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from gateway.transcoding.json.writing.native import native_writer
@@ -75,6 +77,8 @@ class Codec:
             None if unknown is Unknown.IGNORE else ignored,
             ignores_case=options.enum_case is EnumCase.IGNORE,
         )
+        module = native_module()
+        self._readers = None if module is None else NativeReaders(module, json_depth)
         self._definition = JsonWriter(self.find, options)
         native = native_writer(self._definition.plans, pretty=options.pretty)
         self._writer = self._definition if native is None else native
@@ -82,7 +86,9 @@ class Codec:
 
     def reader(self, message: Descriptor) -> Transform:
         """Makes the reader from JSON of a message to its wire bytes."""
-        return MessageReader(self._plans.message(message), self._depth).read
+        plan = self._plans.message(message)
+        read = MessageReader(plan, self._depth).read
+        return read if self._readers is None else self._readers.message(plan, read)
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """Makes the reader from JSON of a field's value to a message with only that field set."""

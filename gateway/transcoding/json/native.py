@@ -11,7 +11,7 @@ from typing import Final
 from gateway.status import StartUpError
 
 VARIABLE: Final = "GATEWAY_CODEC"
-_CONTRACT: Final = 1
+_CONTRACT: Final = 2
 """The version of what both sides tell each other; a module with another one is not used."""
 
 
@@ -39,7 +39,7 @@ def codec_name() -> str:
     Raises:
         StartUpError: as `native_module` does.
     """
-    return "Python" if native_module() is None else "Rust writes, Python reads"
+    return "Python" if native_module() is None else "Rust"
 
 
 def _installed() -> ModuleType | None:

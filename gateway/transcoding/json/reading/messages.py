@@ -44,6 +44,12 @@ class MessagePlan(Plan):
         self._ignored = ignored
         self._members: dict[str, Member] | None = None
 
+    def members(self) -> dict[str, Member]:
+        """Returns the members by each of their names."""
+        if self._members is None:
+            self._members = self._find_members()
+        return self._members
+
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the members of an object."""
         if type(tree) is not tuple:
