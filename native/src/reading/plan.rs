@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -144,9 +145,10 @@ fn kind_of(kind: &str, tuple: &Bound<'_, PyTuple>) -> PyResult<Kind> {
         "boolkey" => Kind::BoolKey,
         "string" => Kind::Text,
         "bytes" => Kind::Bytes,
-        _ => {
+        "enum" => {
             let (names, closed): (Vec<(String, i64)>, bool) = tuple.get_slice(3, 5).extract()?;
             Kind::Enum { names: names.into_iter().collect(), closed }
         }
+        _ => return Err(PyValueError::new_err(format!("unknown kind of scalar: {kind}"))),
     })
 }

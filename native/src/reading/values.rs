@@ -123,6 +123,10 @@ fn value(
                 out.extend_from_slice(head);
                 let start = out.len();
                 out.push(0);
+                // A key is a string in JSON, also if it spells a number.
+                if text.peek() != b'"' {
+                    return Err(Other);
+                }
                 key.read(text, out)?;
                 if !seen.insert(out[start + 1..].to_vec()) || !text.takes(b':') {
                     return Err(Other);
