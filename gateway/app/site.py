@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
+from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.audit import Audit
@@ -107,11 +108,11 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
-    channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
+    destinations = Destinations(config, pool, methods, reflected)
     audit = logs.audit if metrics is None else metrics.audit(logs.audit)
     stores = SharedStores() if stores is None else stores
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
-    policies = _policies(config, schema, methods)
+    policies = _policies(config, schema, methods, destinations)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
     rates = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
@@ -129,7 +130,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     site = Site(
         config,
         transcoder,
-        guards.chains(methods, channels, {s: pool.name_of(c) for s, c in channels.items()}),
+        guards.chains(methods, destinations),
         observers=[*_observers(logs, metrics, traces), *more_observers],
         ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
@@ -190,6 +191,8 @@ async def load_schema(
     check_services(config.upstreams, schema.declared)
     for number, rule in enumerate(config.deadlines.methods):
         check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
+    for number, split in enumerate(config.splits):
+        check_selector(f"splits[{number}].selector", split.selector, schema.methods)
     return schema, reflected
 
 
@@ -238,11 +241,21 @@ def _ring(  # noqa: PLR0917 - the parts of a site
     return Ring([*checks, *auth.checks], hooks)
 
 
-def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Policies:
+def _policies(
+    config: Config, schema: Schema, methods: Sequence[Method], destinations: Destinations
+) -> Policies:
     policies = effective_policies(schema, config.policies)
     missing = without_policy(policies, methods)
     if config.require_policy and missing:
         raise PolicyError("\n".join(missing))
+    for method in methods:
+        split = destinations.split_of(method)
+        if policies[method].cache is not None and split is not None:
+            raise PolicyError(
+                f"{method.full_name}: cache: its calls are divided by the split {split}, so "
+                "callers would get stored replies of another upstream; remove cache, or select "
+                "other methods there"
+            )
     return policies
 
 

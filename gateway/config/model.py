@@ -37,12 +37,13 @@ from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
+from gateway.config.splits import Split, check_splits
 from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
 from gateway.config.tls import TlsServer
 from gateway.config.tracing import TracingOptions
-from gateway.config.upstreams import Upstream
+from gateway.config.upstreams import Upstream, check_fallbacks
 from gateway.config.validation import Validation
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
@@ -86,6 +87,9 @@ class Config(Section):
     """Services to expose: a full name, `package.*`, or `*`; empty for all."""
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
     """Back ends by name."""
+    splits: Annotated[tuple[Split, ...], Field(max_length=1000)] = ()
+    """Divide the calls of some methods among upstreams, in place of the one that has their service;
+    the first that fits a call decides."""
     routing: RoutingOptions = RoutingOptions()
     json_: Annotated[JsonOptions, Field(alias="json")] = JsonOptions()
     query: QueryOptions = QueryOptions()
@@ -172,6 +176,12 @@ class Config(Section):
             (f"{self.openapi.path}.json", f"{self.openapi.path}.yaml")
         ):
             raise ValueError("docs.path: expected another path than that of openapi.path")
+        return self
+
+    @model_validator(mode="after")
+    def _calls_go_to_upstreams(self) -> Self:
+        check_splits(self.splits, self.upstreams)
+        check_fallbacks(self.upstreams)
         return self
 
     @model_validator(mode="after")
