@@ -108,7 +108,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
-    destinations = Destinations(config, pool, methods, reflected)
+    destinations = _open_destinations(config, pool, methods, reflected, stack)
     audit = logs.audit if metrics is None else metrics.audit(logs.audit)
     stores = SharedStores() if stores is None else stores
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
@@ -139,7 +139,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         deadlines=deadlines,
         starter=None if traces is None else traces.starter,
     )
-    warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
+    warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warned, cache)
 
 
@@ -191,8 +191,6 @@ async def load_schema(
     check_services(config.upstreams, schema.declared)
     for number, rule in enumerate(config.deadlines.methods):
         check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
-    for number, split in enumerate(config.splits):
-        check_selector(f"splits[{number}].selector", split.selector, schema.methods)
     return schema, reflected
 
 
@@ -248,6 +246,28 @@ def _policies(
     missing = without_policy(policies, methods)
     if config.require_policy and missing:
         raise PolicyError("\n".join(missing))
+    _check_destinations(destinations, policies, methods)
+    return policies
+
+
+def _open_destinations(
+    config: Config,
+    pool: Pool,
+    methods: Sequence[Method],
+    reflected: Mapping[str, str],
+    stack: AsyncExitStack,
+) -> Destinations:
+    destinations = Destinations(config, pool, methods, reflected)
+    stack.push_async_callback(destinations.close)
+    return destinations
+
+
+def _check_destinations(
+    destinations: Destinations, policies: Policies, methods: Sequence[Method]
+) -> None:
+    """Refuses settings of traffic that select nothing, and splits of stored replies."""
+    for where, selector, names in destinations.selectors():
+        check_selector(where, selector, names)
     for method in methods:
         split = destinations.split_of(method)
         if policies[method].cache is not None and split is not None:
@@ -256,7 +276,6 @@ def _policies(
                 "callers would get stored replies of another upstream; remove cache, or select "
                 "other methods there"
             )
-    return policies
 
 
 async def _open_limits(  # noqa: PLR0917 - the parts of a site
@@ -336,11 +355,13 @@ def counters_url(config: Config) -> str:
     return shared
 
 
-def _worker_warnings(config: Config, policies: Policies) -> Sequence[str]:
-    """Warns of duties that each of several workers does alone."""
-    if config.workers == 1:
-        return ()
+def _warnings(config: Config, policies: Policies) -> Sequence[str]:
+    """Warns of faults, and of duties that each of several workers does alone."""
     warnings = []
+    if config.faults.enabled and config.faults.rules:
+        warnings.append("warning: faults.enabled: calls are made late or fail, for tests only")
+    if config.workers == 1:
+        return warnings
     is_limited = any(policy.rate_limits for policy in policies.values())
     if is_limited and counters_url(config) == "memory:":
         warnings.append(

@@ -56,13 +56,22 @@ class SplitTarget(Section):
     """Its share, in proportion to the weights of the others; 0 for none."""
 
 
-class Split(Section):
+class ForMethods(Section):
+    """A rule for the calls of some methods."""
+
+    selector: Selector = "*"
+    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`."""
+
+    def takes(self, method_full_name: str) -> bool:
+        """True if it selects the method of this full name."""
+        return matches(self.selector, method_full_name)
+
+
+class Split(ForMethods):
     """The upstreams among which the calls of some methods are divided."""
 
     name: _Name
     """Its name; it decides, with the key of a call, the upstream of a sticky call."""
-    selector: Selector = "*"
-    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`."""
     match: Annotated[tuple[SplitMatch, ...], Field(max_length=20)] = ()
     """Only requests for which all of these are true; of several splits, the first that fits
     decides."""
@@ -82,10 +91,6 @@ class Split(Section):
                 raise ValueError(f"to[{number}].upstream: {name} is there twice")
         return self
 
-    def takes(self, method_full_name: str) -> bool:
-        """True if it selects the method of this full name."""
-        return matches(self.selector, method_full_name)
-
     def __str__(self) -> str:
         total = sum(one.weight for one in self.to)
         shares = [f"{one.upstream} {100 * one.weight / total:.4g} %" for one in self.to]
@@ -97,6 +102,17 @@ class Split(Section):
         )
 
 
+def check_upstream(where: str, name: str, upstreams: Collection[str]) -> None:
+    """Refuses the name of an upstream that is not there; `where` is the setting that has it.
+
+    Raises:
+        ValueError: it is not one of `upstreams`.
+    """
+    if name not in upstreams:
+        known = ", ".join(upstreams) or "none"
+        raise ValueError(f"{where}: there is no upstream {name}; available: {known}")
+
+
 def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
     """Refuses splits that name an upstream that is not there, or that no call would reach.
 
@@ -105,12 +121,7 @@ def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
     """
     for number, split in enumerate(splits):
         for place, one in enumerate(split.to):
-            if one.upstream not in upstreams:
-                known = ", ".join(upstreams) or "none"
-                raise ValueError(
-                    f"splits[{number}].to[{place}].upstream: there is no upstream "
-                    f"{one.upstream}; available: {known}"
-                )
+            check_upstream(f"splits[{number}].to[{place}].upstream", one.upstream, upstreams)
         for earlier in splits[:number]:
             if earlier.name == split.name:
                 raise ValueError(f"splits[{number}].name: {split.name} is there twice")

@@ -50,7 +50,7 @@ def split_calls(
     `to` makes the handler for the name of an upstream; `otherwise` gets calls that fit none. The
     upstream of a call is decided once: repeats of it stay there.
     """
-    rules = [(_condition(one.match), _choice(one, to, random)) for one in splits]
+    rules = [(condition(one.match), _choice(one, to, random)) for one in splits]
 
     def send(call: Call) -> Awaitable[Reply]:
         for fits, choose in rules:
@@ -71,7 +71,8 @@ def _choice(
     return lambda call: handlers[shares.index_of(shares.point_of(key(call)))]
 
 
-def _condition(matches: Sequence[SplitMatch]) -> Callable[[Call], bool]:
+def condition(matches: Sequence[SplitMatch]) -> Callable[[Call], bool]:
+    """The function that tells if all of `matches` are true of a call."""
     conditions = [_one_condition(one) for one in matches]
     return lambda call: all(fits(call) for fits in conditions)
 
