@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from gateway.app.credentials import Credentials
+from gateway.app.destinations import Destinations
 from gateway.call import Handler, Interceptor, chain
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
@@ -23,10 +23,6 @@ from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import has_no_side_effects
 from gateway.telemetry.metrics.metrics import Metrics
-from gateway.upstream.channels.channel import Channel
-from gateway.upstream.invoke import invoke
-
-_NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +44,18 @@ class Guards:
     """None if no method takes idempotency keys."""
 
     def chains(
-        self,
-        methods: Sequence[Method],
-        channels: Mapping[str, Channel],
-        upstreams: Mapping[str, str] = _NO_NAMES,
+        self, methods: Sequence[Method], destinations: Destinations
     ) -> dict[Method, Handler]:
-        """The chain of each of `methods`, by the channels of their services.
-
-        `upstreams` has the names of the upstreams of the services, for metrics.
-        """
+        """The chain of each of `methods`, which ends in one of the `destinations`."""
         return {
-            method: chain(
-                [*self._before(method), *self._measured(method, upstreams)],
-                invoke(channels[method.service]),
-            )
+            method: chain(self._before(method), destinations.last(method, self._measured))
             for method in methods
         }
 
-    def _measured(self, method: Method, upstreams: Mapping[str, str]) -> list[Interceptor]:
+    def _measured(self, method: Method, upstream: str) -> list[Interceptor]:
         """The stage next to the back end, whose time is measured without that of the guards."""
         if self.metrics is None and not self.is_traced:
             return []
-        upstream = upstreams.get(method.service, "")
         observe = None
         if self.metrics is not None:
             observe = self.metrics.calls(method.path[1:], upstream).observe

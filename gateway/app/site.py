@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
+from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.audit import Audit
@@ -107,11 +108,11 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     """
     transcoder = build_transcoder(config, schema)
     methods = _methods_with_routes(transcoder)
-    channels = pool.assign(list(dict.fromkeys([method.service for method in methods])), reflected)
+    destinations = _open_destinations(config, pool, methods, reflected, stack)
     audit = logs.audit if metrics is None else metrics.audit(logs.audit)
     stores = SharedStores() if stores is None else stores
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
-    policies = _policies(config, schema, methods)
+    policies = _policies(config, schema, methods, destinations)
     deadlines = Deadlines(with_timeouts(config.deadlines, policies))
     rates = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
@@ -129,7 +130,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     site = Site(
         config,
         transcoder,
-        guards.chains(methods, channels, {s: pool.name_of(c) for s, c in channels.items()}),
+        guards.chains(methods, destinations),
         observers=[*_observers(logs, metrics, traces), *more_observers],
         ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
         endpoints=endpoints,
@@ -138,7 +139,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         deadlines=deadlines,
         starter=None if traces is None else traces.starter,
     )
-    warned = [*map(str, transcoder.warnings), *auth.warnings, *_worker_warnings(config, policies)]
+    warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warned, cache)
 
 
@@ -238,12 +239,43 @@ def _ring(  # noqa: PLR0917 - the parts of a site
     return Ring([*checks, *auth.checks], hooks)
 
 
-def _policies(config: Config, schema: Schema, methods: Sequence[Method]) -> Policies:
+def _policies(
+    config: Config, schema: Schema, methods: Sequence[Method], destinations: Destinations
+) -> Policies:
     policies = effective_policies(schema, config.policies)
     missing = without_policy(policies, methods)
     if config.require_policy and missing:
         raise PolicyError("\n".join(missing))
+    _check_destinations(destinations, policies, methods)
     return policies
+
+
+def _open_destinations(
+    config: Config,
+    pool: Pool,
+    methods: Sequence[Method],
+    reflected: Mapping[str, str],
+    stack: AsyncExitStack,
+) -> Destinations:
+    destinations = Destinations(config, pool, methods, reflected)
+    stack.push_async_callback(destinations.close)
+    return destinations
+
+
+def _check_destinations(
+    destinations: Destinations, policies: Policies, methods: Sequence[Method]
+) -> None:
+    """Refuses settings of traffic that select nothing, and splits of stored replies."""
+    for where, selector, names in destinations.selectors():
+        check_selector(where, selector, names)
+    for method in methods:
+        split = destinations.split_of(method)
+        if policies[method].cache is not None and split is not None:
+            raise PolicyError(
+                f"{method.full_name}: cache: its calls are divided by the split {split}, so "
+                "callers would get stored replies of another upstream; remove cache, or select "
+                "other methods there"
+            )
 
 
 async def _open_limits(  # noqa: PLR0917 - the parts of a site
@@ -323,11 +355,13 @@ def counters_url(config: Config) -> str:
     return shared
 
 
-def _worker_warnings(config: Config, policies: Policies) -> Sequence[str]:
-    """Warns of duties that each of several workers does alone."""
-    if config.workers == 1:
-        return ()
+def _warnings(config: Config, policies: Policies) -> Sequence[str]:
+    """Warns of faults, and of duties that each of several workers does alone."""
     warnings = []
+    if config.faults.enabled and config.faults.rules:
+        warnings.append("warning: faults.enabled: calls are made late or fail, for tests only")
+    if config.workers == 1:
+        return warnings
     is_limited = any(policy.rate_limits for policy in policies.values())
     if is_limited and counters_url(config) == "memory:":
         warnings.append(

@@ -1,9 +1,10 @@
 """Explains one request: the binding it matches, its fields, and its message."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
+from gateway.cli.going_to import upstreams_of
 from gateway.cli.nearest import distance
 from gateway.cli.route_rows import read_schema
 from gateway.config.model import Config
@@ -24,6 +25,8 @@ class Explanation:
     binding: Binding | None = None
     parts: list[tuple[str, str, str]] = field(default_factory=list)
     message: str = ""
+    upstreams: Sequence[str] = ()
+    """The upstreams that its call would go to, the first that fits."""
     error: StatusError | None = None
 
     def lines(self) -> Iterator[str]:
@@ -34,6 +37,8 @@ class Explanation:
             for origin, text, path in self.parts:
                 yield f"  {origin}: {text!r} -> {path}"
             yield from (f"  {line}" for line in self.message.splitlines())
+            for number, upstream in enumerate(self.upstreams):
+                yield f"  {'else' if number else 'goes to'}  {upstream}"
         if self.error is not None:
             yield f"{self.error.http_status} {self.error.code.name}: {self.error.message}"
         if self.nearest:
@@ -48,7 +53,11 @@ def explain(config: Config, request: str, data: str) -> Explanation:
     Raises:
         StartUpError: the configuration cannot be served.
     """
-    return explain_request(build_transcoder(config, read_schema(config)), request, data)
+    explanation = explain_request(build_transcoder(config, read_schema(config)), request, data)
+    if explanation.binding is not None:
+        method = explanation.binding.method
+        explanation.upstreams = list(upstreams_of(config, method.service, method.full_name))
+    return explanation
 
 
 def explain_request(transcoder: Transcoder, request: str, body: str) -> Explanation:

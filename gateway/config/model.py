@@ -19,6 +19,7 @@ from gateway.config.cors import CorsOptions
 from gateway.config.deadlines import DeadlineOptions
 from gateway.config.drain import DrainOptions
 from gateway.config.extensions import InterceptorOptions
+from gateway.config.faults import FaultOptions
 from gateway.config.filters import FilterRule
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.headers import SecurityHeaderOptions
@@ -29,6 +30,7 @@ from gateway.config.limits import Limits
 from gateway.config.log import LogOptions
 from gateway.config.metadata import MetadataOptions
 from gateway.config.metrics import MetricsOptions
+from gateway.config.mirrors import Mirror
 from gateway.config.openapi import DocsOptions, OpenApiOptions
 from gateway.config.policy import PolicyRule
 from gateway.config.query import QueryOptions
@@ -37,12 +39,13 @@ from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
+from gateway.config.splits import Split, check_splits, check_upstream
 from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
 from gateway.config.tls import TlsServer
 from gateway.config.tracing import TracingOptions
-from gateway.config.upstreams import Upstream
+from gateway.config.upstreams import Upstream, check_fallbacks
 from gateway.config.validation import Validation
 from gateway.config.websocket import WebSocketOptions
 from gateway.status import ErrorShape
@@ -86,6 +89,12 @@ class Config(Section):
     """Services to expose: a full name, `package.*`, or `*`; empty for all."""
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
     """Back ends by name."""
+    splits: Annotated[tuple[Split, ...], Field(max_length=1000)] = ()
+    """Divide the calls of some methods among upstreams, in place of the one that has their service;
+    the first that fits a call decides."""
+    mirrors: Annotated[tuple[Mirror, ...], Field(max_length=100)] = ()
+    """Send copies of calls of methods without side effects to other upstreams."""
+    faults: FaultOptions = FaultOptions()
     routing: RoutingOptions = RoutingOptions()
     json_: Annotated[JsonOptions, Field(alias="json")] = JsonOptions()
     query: QueryOptions = QueryOptions()
@@ -172,6 +181,14 @@ class Config(Section):
             (f"{self.openapi.path}.json", f"{self.openapi.path}.yaml")
         ):
             raise ValueError("docs.path: expected another path than that of openapi.path")
+        return self
+
+    @model_validator(mode="after")
+    def _calls_go_to_upstreams(self) -> Self:
+        check_splits(self.splits, self.upstreams)
+        check_fallbacks(self.upstreams)
+        for number, mirror in enumerate(self.mirrors):
+            check_upstream(f"mirrors[{number}].to", mirror.to, self.upstreams)
         return self
 
     @model_validator(mode="after")

@@ -50,8 +50,10 @@ class RetryPolicy(Section):
     """The factor from each pause to the next."""
     retryable_status_codes: Annotated[tuple[RetryCode, ...], Field(min_length=1)] = (
         RetryCode.UNAVAILABLE,
+        RetryCode.CANCELLED,
     )
-    """The statuses after which a call is repeated."""
+    """The statuses after which a call is repeated; servers of gRPC's C core answer CANCELLED to
+    calls that arrive just as they begin to stop."""
     budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
     """Repeated calls under way, as the largest percentage of all calls under way; others fail with
     their first status."""

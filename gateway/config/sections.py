@@ -22,6 +22,7 @@ Selector = Annotated[
 ]
 ServiceName = Annotated[str, Words("the name of a service, or package.*", "library.v1.*")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 
 

@@ -37,6 +37,13 @@ def matches_service(selector: str, service: str) -> bool:
     return selector in (EVERYTHING, service)
 
 
+def covers(selector: str, other: str) -> bool:
+    """True if `selector` selects all that `other` selects."""
+    if selector.endswith(".*"):
+        return other.startswith(selector[:-1])
+    return selector in (EVERYTHING, other)
+
+
 def names_service(selector: str, service: str) -> bool:
     """True if `selector` names only this service: its full name, or all methods of it."""
     return selector in (service, f"{service}.*")

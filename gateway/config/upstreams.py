@@ -1,5 +1,6 @@
 """Settings of back ends."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -134,6 +135,9 @@ class Upstream(Section):
     grpc_service_config: dict[str, Any] | Path | None = None
     """A gRPC service config, as a map or a file of JSON. Where it says something, it replaces
     `balance`, `health`, `retry_throttling` and `max_connections`; for `http2`."""
+    fallback: str | None = None
+    """The upstream that gets calls which could not be sent to this one, because none of its
+    endpoints can be reached; those that a back end may have seen stay here."""
     services: tuple[ServiceName, ...] = ()
     """Its services: a full name, `package.*`, or `*`; empty for all that no other upstream has."""
     tls: TlsClient | None = None
@@ -221,3 +225,26 @@ class Upstream(Section):
         for name in ("hash", "hash_balance_factor", "max_ring_size"):
             if name in self.model_fields_set:
                 raise ValueError(f"{name}: has no effect without balance: ring_hash")
+
+
+def check_fallbacks(upstreams: Mapping[str, Upstream]) -> None:
+    """Refuses a fallback that is not there, or that leads back to where it came from.
+
+    Raises:
+        ValueError: there is one; the text says where.
+    """
+    for name, upstream in upstreams.items():
+        passed, other = [name], upstream.fallback
+        while other is not None:
+            if other not in upstreams:
+                known = ", ".join(one for one in upstreams if one != passed[-1]) or "none"
+                raise ValueError(
+                    f"upstreams.{passed[-1]}.fallback: there is no upstream {other}; "
+                    f"available: {known}"
+                )
+            if other in passed:
+                raise ValueError(
+                    f"upstreams.{passed[-1]}.fallback: {' -> '.join([*passed, other])} is a loop"
+                )
+            passed.append(other)
+            other = upstreams[other].fallback

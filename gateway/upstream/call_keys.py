@@ -57,9 +57,9 @@ def _part(source: HashSource) -> _Part:
         case HashBy.ADDRESS:
             return lambda call: call.peer.encode()
         case HashBy.HEADER:
-            return lambda call: _header(call.headers, source.name)
+            return lambda call: header_value(call.headers, source.name)
         case HashBy.COOKIE:
-            return lambda call: _cookie(call.headers, source.name)
+            return lambda call: cookie_value(call.headers, source.name)
         case HashBy.FIELD:
             return _Field(source.name)
 
@@ -68,15 +68,16 @@ def _principal(call: Call) -> bytes | None:
     return None if call.principal is None else call.principal.name.encode()
 
 
-def _header(headers: Mapping[str, str], name: str) -> bytes | None:
-    """The values of a header, joined as one list (gRFC A76)."""
+def header_value(headers: Mapping[str, str], name: str) -> bytes | None:
+    """The values of a header, joined as one list (gRFC A76); None or empty if it is not there."""
     if isinstance(headers, MultiMapping):
         return ",".join(headers.getall(name, ())).encode("utf-8", "surrogateescape")
     value = headers.get(name)
     return None if value is None else value.encode("utf-8", "surrogateescape")
 
 
-def _cookie(headers: Mapping[str, str], name: str) -> bytes | None:
+def cookie_value(headers: Mapping[str, str], name: str) -> bytes | None:
+    """The value of a cookie (RFC 6265 section 4.2.1); None if it is not there."""
     lines = headers.getall("cookie", ()) if isinstance(headers, MultiMapping) else ()
     for line in lines or (headers.get("cookie", ""),):
         for pair in line.split(";"):

@@ -127,23 +127,13 @@ class Pool:
             PoolError: no upstream serves a service, or several claim it equally.
         """
         reflected = reflected or {}
-        able = {service: self._able(service, reflected.get(service)) for service in services}
+        able = {
+            service: claimants(self._upstreams, service, reflected.get(service))
+            for service in services
+        }
         if any(len(names) != 1 for names in able.values()):
             raise PoolError("; ".join(_problems(able)))
         return {service: self._channels[names[0]] for service, names in able.items()}
-
-    def _able(self, service: str, reflected: str | None) -> list[str]:
-        """The upstreams with the strongest claim to a service: one if the settings are valid."""
-        claims: dict[int, list[str]] = {}
-        for name, upstream in self._upstreams.items():
-            strength = max((_strength(p, service) for p in upstream.services), default=0)
-            if strength:
-                claims.setdefault(strength, []).append(name)
-        if claims:
-            return claims[max(claims)]
-        if reflected is not None:
-            return [reflected]
-        return [name for name, upstream in self._upstreams.items() if not upstream.services]
 
 
 async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:
@@ -153,6 +143,25 @@ async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointRe
             while any(not one.is_settled for one in channel.report()):  # noqa: ASYNC110 - many states
                 await asyncio.sleep(_POLL_EVERY_S)
     return channel.report()
+
+
+def claimants(
+    upstreams: Mapping[str, Upstream], service: str, reflected: str | None = None
+) -> list[str]:
+    """The upstreams with the strongest claim to a service: one if the settings are valid.
+
+    `reflected` is the one that names it by reflection.
+    """
+    claims: dict[int, list[str]] = {}
+    for name, upstream in upstreams.items():
+        strength = max((_strength(p, service) for p in upstream.services), default=0)
+        if strength:
+            claims.setdefault(strength, []).append(name)
+    if claims:
+        return claims[max(claims)]
+    if reflected is not None:
+        return [reflected]
+    return [name for name, upstream in upstreams.items() if not upstream.services]
 
 
 def check_services(upstreams: Mapping[str, Upstream], declared: Iterable[str]) -> None:

@@ -140,13 +140,8 @@ class CachingGateway:
 
 
 @asynccontextmanager
-async def caching_gateway(
-    place: Path, upstream: dict[str, Any] | None = None, **settings: Any
-) -> AsyncIterator[CachingGateway]:
-    """A gateway in front of a back end that counts; with `auth`, it has a store of keys.
-
-    `upstream` has settings of the upstream beside its target.
-    """
+async def counting_server() -> AsyncIterator[CountingBackend]:
+    """A back end on a free port; it answers at once until `open` is cleared."""
     backend = CountingBackend()
     backend.open.set()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
@@ -155,20 +150,32 @@ async def caching_gateway(
     )
     backend.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
-    descriptors = place / "shop.binpb"
-    descriptors.write_bytes(FILES.SerializeToString())
-    defaults: dict[str, Any] = {
-        "listen": "127.0.0.1:0",
-        "descriptors": [str(descriptors)],
-        "upstreams": {"shop": {"target": backend.target, **(upstream or {})}},
-        "log": {"access": "off"},
-    }
     try:
+        yield backend
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def caching_gateway(
+    place: Path, upstream: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[CachingGateway]:
+    """A gateway in front of a back end that counts; with `auth`, it has a store of keys.
+
+    `upstream` has settings of the upstream beside its target.
+    """
+    async with counting_server() as backend:
+        descriptors = place / "shop.binpb"
+        descriptors.write_bytes(FILES.SerializeToString())
+        defaults: dict[str, Any] = {
+            "listen": "127.0.0.1:0",
+            "descriptors": [str(descriptors)],
+            "upstreams": {"shop": {"target": backend.target, **(upstream or {})}},
+            "log": {"access": "off"},
+        }
         async with open_gateway(Config.model_validate(defaults | settings)) as gateway:
             if "auth" not in settings:
                 yield CachingGateway(gateway, backend, None)
                 return
             async with open_store(settings["auth"]["store"]) as store:
                 yield CachingGateway(gateway, backend, ApiKeys(store))
-    finally:
-        await server.stop(None)

@@ -65,6 +65,10 @@ class Unprocessed(StatusError):  # noqa: N818 - reads as what happened
         return self.code is Code.UNAVAILABLE
 
 
+class Overloaded(Unprocessed):
+    """A call to an upstream that has too many of them."""
+
+
 class ConnectionLost(StatusError):  # noqa: N818 - reads as what happened
     """The connection ended after the call was sent: the back end may have processed it."""
 
@@ -106,7 +110,7 @@ def unreachable(upstream: str, retry_after_s: float = 1.0) -> Unprocessed:
 
 def overloaded(upstream: str, text: str) -> Unprocessed:
     """A call to an upstream that has too many of them; programs know it by its reason."""
-    error = Unprocessed(Code.UNAVAILABLE, text, headers=retry_after())
+    error = Overloaded(Code.UNAVAILABLE, text, headers=retry_after())
     detail = Any()
     info = {"upstream": upstream}
     detail.Pack(ErrorInfo(reason="UPSTREAM_OVERLOADED", domain="gatewayapi.v1", metadata=info))

@@ -179,6 +179,9 @@ def test_the_example_of_each_setting_is_right(path: str, field: Any) -> None:
 
 
 _NEEDS_OTHERS = {
+    "faults.rules",
+    "mirrors",
+    "splits",
     "tls",
     "auth.tokens.auth_upstream",
     "auth.certificates",

@@ -1,0 +1,95 @@
+"""Composes the last handler of each method: where its calls go."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+
+from gateway.call import Handler, Interceptor, chain
+from gateway.config.model import Config
+from gateway.schema.catalog import Method
+from gateway.schema.idempotency import has_no_side_effects
+from gateway.upstream.fallback import Fallback
+from gateway.upstream.faults import with_faults
+from gateway.upstream.invoke import invoke
+from gateway.upstream.mirroring import Mirroring
+from gateway.upstream.pool import Pool
+from gateway.upstream.splitting import split_calls
+
+Measured = Callable[[Method, str], Sequence[Interceptor]]
+"""The stages that measure calls of a method to the upstream of this name."""
+
+
+class Destinations:
+    """The upstreams that calls of methods go to; decided once per site."""
+
+    def __init__(
+        self,
+        config: Config,
+        pool: Pool,
+        methods: Sequence[Method],
+        reflected: Mapping[str, str],
+    ) -> None:
+        """Takes `reflected`, the upstream of each service that was found by reflection.
+
+        Raises:
+            PoolError: no upstream serves the service of a method, or several claim it equally.
+        """
+        services = list(dict.fromkeys([method.service for method in methods]))
+        channels = pool.assign(services, reflected)
+        self._owners = {service: pool.name_of(one) for service, one in channels.items()}
+        self._methods = methods
+        self._splits = config.splits
+        self._pool = pool
+        self._random = Random()  # noqa: S311 - the choice of an upstream is no secret
+        self._faults = config.faults.rules if config.faults.enabled else ()
+        self._mirrors = [(one, Mirroring(one, self._random)) for one in config.mirrors]
+        self._fallbacks = {
+            name: (Fallback(name, one.fallback), one.fallback)
+            for name, one in config.upstreams.items()
+            if one.fallback is not None
+        }
+
+    def split_of(self, method: Method) -> str | None:
+        """The name of the first split that may take calls of a method; None if none does."""
+        return next((one.name for one in self._splits if one.takes(method.full_name)), None)
+
+    def selectors(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Yields each selector after its setting, with the methods one of which it must select."""
+        served = [method.full_name for method in self._methods]
+        copied = [method.full_name for method in self._methods if _may_be_copied(method)]
+        for number, split in enumerate(self._splits):
+            yield f"splits[{number}].selector", split.selector, served
+        for number, (mirror, _) in enumerate(self._mirrors):
+            yield f"mirrors[{number}].selector", mirror.selector, copied
+        for number, fault in enumerate(self._faults):
+            yield f"faults.rules[{number}].selector", fault.selector, served
+
+    def last(self, method: Method, measured: Measured) -> Handler:
+        """The handler that sends the calls of a method; without settings for it, to one channel."""
+
+        def to(name: str) -> Handler:
+            handler = chain(measured(method, name), invoke(self._pool[name]))
+            if name not in self._fallbacks:
+                return handler
+            fallback, other = self._fallbacks[name]
+            return fallback.between(handler, to(other))
+
+        last = to(self._owners[method.service])
+        splits = [one for one in self._splits if one.takes(method.full_name)]
+        if splits:
+            last = split_calls(splits, to, last, self._random)
+        for mirror, mirroring in self._mirrors if _may_be_copied(method) else ():
+            if mirror.takes(method.full_name):
+                last = mirroring.beside(last, to(mirror.to))
+        faults = [one for one in self._faults if one.takes(method.full_name)]
+        return with_faults(faults, last, self._random) if faults else last
+
+    async def close(self) -> None:
+        """Cancels the copies of calls that are under way."""
+        for _, mirroring in self._mirrors:
+            await mirroring.close()
+
+
+def _may_be_copied(method: Method) -> bool:
+    """True if nobody but the caller sees that a call of a method was made, and it is unary."""
+    streams = method.client_streaming or method.server_streaming
+    return not streams and has_no_side_effects(method)

@@ -1,0 +1,132 @@
+"""Settings of splits: the upstreams among which the calls of some methods are divided."""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gateway.config.grammar import is_token
+from gateway.config.hashing import HashSources
+from gateway.config.sections import Section, Selector, Words
+from gateway.config.selectors import covers, matches
+
+UpstreamName = Annotated[str, Words("the name of an upstream", "library-canary")]
+_Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"),
+    Words("a name of letters, digits, and . _ -", "canary"),
+]
+
+
+class SplitMatch(Section):
+    """A condition on a request: a header or a cookie that it must have."""
+
+    header: str = ""
+    """The name of a header; clients choose its value."""
+    cookie: str = ""
+    """The name of a cookie, in place of a header."""
+    value: str | None = None
+    """Its whole value; with neither `value` nor `prefix`, it is enough that it is there."""
+    prefix: str | None = None
+    """The start of its value."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if bool(self.header) == bool(self.cookie):
+            raise ValueError("expected either header or cookie, such as header: x-canary")
+        if not is_token(self.header or self.cookie):
+            raise ValueError("expected the name of a header or a cookie, such as header: x-canary")
+        if self.value is not None and self.prefix is not None:
+            raise ValueError("prefix: expected either value or prefix, not both")
+        return self
+
+    def __str__(self) -> str:
+        part = f"header {self.header}" if self.header else f"cookie {self.cookie}"
+        if self.value is not None:
+            return f"{part} is {self.value!r}"
+        return part if self.prefix is None else f"{part} begins with {self.prefix!r}"
+
+
+class SplitTarget(Section):
+    """One upstream of a split, and its share of the calls."""
+
+    upstream: UpstreamName
+    """The name of the upstream."""
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """Its share, in proportion to the weights of the others; 0 for none."""
+
+
+class ForMethods(Section):
+    """A rule for the calls of some methods."""
+
+    selector: Selector = "*"
+    """Its methods: a full name, `package.*`, `package.Service.*`, or `*`."""
+
+    def takes(self, method_full_name: str) -> bool:
+        """True if it selects the method of this full name."""
+        return matches(self.selector, method_full_name)
+
+
+class Split(ForMethods):
+    """The upstreams among which the calls of some methods are divided."""
+
+    name: _Name
+    """Its name; it decides, with the key of a call, the upstream of a sticky call."""
+    match: Annotated[tuple[SplitMatch, ...], Field(max_length=20)] = ()
+    """Only requests for which all of these are true; of several splits, the first that fits
+    decides."""
+    to: Annotated[tuple[SplitTarget, ...], Field(min_length=1, max_length=100)]
+    """The upstreams."""
+    sticky: HashSources = ()
+    """The part of a call that decides its upstream, so that a caller stays with one: one part or a
+    list, as `upstreams.<name>.hash`; unset, each call is decided by chance."""
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        if not any(one.weight for one in self.to):
+            raise ValueError("to: expected at least one weight greater than 0")
+        names = [one.upstream for one in self.to]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise ValueError(f"to[{number}].upstream: {name} is there twice")
+        return self
+
+    def __str__(self) -> str:
+        total = sum(one.weight for one in self.to)
+        shares = [f"{one.upstream} {100 * one.weight / total:.4g} %" for one in self.to]
+        conditions = " and ".join(map(str, self.match))
+        parts = [f"{one.by} {one.name}".rstrip() for one in self.sticky]
+        kept = f", by {' and '.join(parts)}" if parts else ""
+        return f"{', '.join(shares)}  (split {self.name}{kept})" + (
+            f", if {conditions}" if conditions else ""
+        )
+
+
+def check_upstream(where: str, name: str, upstreams: Collection[str]) -> None:
+    """Refuses the name of an upstream that is not there; `where` is the setting that has it.
+
+    Raises:
+        ValueError: it is not one of `upstreams`.
+    """
+    if name not in upstreams:
+        known = ", ".join(upstreams) or "none"
+        raise ValueError(f"{where}: there is no upstream {name}; available: {known}")
+
+
+def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
+    """Refuses splits that name an upstream that is not there, or that no call would reach.
+
+    Raises:
+        ValueError: there is one; the text says where.
+    """
+    for number, split in enumerate(splits):
+        for place, one in enumerate(split.to):
+            check_upstream(f"splits[{number}].to[{place}].upstream", one.upstream, upstreams)
+        for earlier in splits[:number]:
+            if earlier.name == split.name:
+                raise ValueError(f"splits[{number}].name: {split.name} is there twice")
+            if not earlier.match and covers(earlier.selector, split.selector):
+                raise ValueError(
+                    f"splits[{number}]: no call gets here, because {earlier.name} takes all of "
+                    "its calls: put the one without match last"
+                )

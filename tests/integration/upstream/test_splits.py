@@ -1,0 +1,106 @@
+"""Splits and fallbacks in front of real servers, as an operator sets them."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.config.selectors import SelectorError
+from gateway.policy.options import PolicyError
+from tests.support.command_line import run
+from tests.support.counting_backend import CountingBackend
+from tests.support.polling import until
+from tests.support.redis_server import free_port
+from tests.support.two_upstreams import settings, two_upstreams
+
+HALVES = [{"upstream": "main", "weight": 1}, {"upstream": "other", "weight": 1}]
+PLAIN = "shop.v1.Shop.Plain"
+
+
+async def test_calls_are_divided_and_a_caller_stays_where_it_is(tmp_path: Path) -> None:
+    split: dict[str, Any] = {"name": "half", "selector": PLAIN, "to": HALVES}
+    split["sticky"] = {"by": "header", "name": "x-user"}
+    async with two_upstreams(tmp_path, splits=[split]) as running:
+        by_user = [await running.names(3, f"X-User: {number}") for number in range(20)]
+        assert all(len(set(names)) == 1 for names in by_user)
+        assert {name for names in by_user for name in names} == {"main", "other"}
+
+
+async def test_a_header_chooses_the_upstream(tmp_path: Path) -> None:
+    split = {
+        "name": "testers",
+        "selector": PLAIN,
+        "match": [{"header": "x-canary", "value": "yes"}],
+        "to": [{"upstream": "other"}],
+    }
+    async with two_upstreams(tmp_path, splits=[split]) as running:
+        assert await running.names(1, "X-Canary: yes") == ["other"]
+        assert await running.names(1, "X-Canary: no") == ["main"]
+        assert await running.names(1) == ["main"]
+
+
+async def test_an_upstream_that_cannot_be_reached_has_its_calls_from_the_fallback(
+    tmp_path: Path,
+) -> None:
+    gone = {"main": {"target": f"127.0.0.1:{free_port()}", "fallback": "other"}}
+    async with two_upstreams(tmp_path, upstreams=gone) as running:
+        assert await running.names(5) == ["other"] * 5
+        assert running.other.calls.total() == 5
+
+
+async def test_a_call_that_a_back_end_has_seen_stays_there(tmp_path: Path) -> None:
+    async with two_upstreams(tmp_path, upstreams={"main": {"fallback": "other"}}) as running:
+        running.main.fails = grpc.StatusCode.UNAVAILABLE
+        assert (await running.get("/v1/plain")).status == 503
+        assert running.other.calls.total() == 0
+
+
+async def test_a_call_that_finds_no_room_does_not_overload_the_fallback(tmp_path: Path) -> None:
+    full = {"main": {"fallback": "other", "max_requests": 1}}
+    async with two_upstreams(tmp_path, upstreams=full) as running:
+        running.main.open.clear()
+        first = asyncio.ensure_future(running.get("/v1/plain"))
+        await until(lambda: running.main.calls.total() == 1)
+        assert (await running.get("/v1/plain")).status == 503
+        running.main.open.set()
+        assert (await first).status == 200
+        assert running.other.calls.total() == 0
+
+
+async def test_stored_replies_and_splits_exclude_each_other(tmp_path: Path) -> None:
+    split = {"name": "half", "selector": "shop.v1.*", "to": HALVES}
+    with pytest.raises(PolicyError, match=r"shop\.v1\.Shop\.GetItem: cache: .* the split half"):
+        async with two_upstreams(tmp_path, splits=[split]):
+            pass
+
+
+async def test_a_split_selects_a_method(tmp_path: Path) -> None:
+    split = {"name": "half", "selector": "shop.v1.Shop.Plane", "to": HALVES}
+    with pytest.raises(SelectorError, match=r"splits\[0\]\.selector: no method is called"):
+        async with two_upstreams(tmp_path, splits=[split]):
+            pass
+
+
+def test_explain_says_where_a_request_would_go(tmp_path: Path) -> None:
+    nowhere = CountingBackend(f"127.0.0.1:{free_port()}")
+    splits = [
+        {
+            "name": "testers",
+            "selector": PLAIN,
+            "match": [{"header": "x-canary"}],
+            "to": [{"upstream": "other"}],
+        },
+        {"name": "half", "selector": PLAIN, "to": HALVES, "sticky": {"by": "principal"}},
+    ]
+    file = tmp_path / "gateway.yaml"
+    fallback = {"main": {"fallback": "other"}}
+    made = settings(tmp_path, nowhere, nowhere, splits=splits, upstreams=fallback)
+    file.write_text(json.dumps(made))
+    done = run("explain", "GET /v1/plain", "--config", str(file))
+    assert "  goes to  other 100 %  (split testers), if header x-canary\n" in done.stdout
+    assert "  else  main 50 %, other 50 %  (split half, by principal)\n" in done.stdout
+    done = run("explain", "GET /v1/me", "--config", str(file))
+    assert "  goes to  main, or other if it is unreachable\n" in done.stdout
