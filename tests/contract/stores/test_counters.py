@@ -1,6 +1,7 @@
 """What every counter promises."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -49,12 +50,14 @@ async def test_a_bucket_fills_again_evenly(store: Store) -> None:
     bucket = TokenBucket(10, 2.0)
     for _ in range(10):
         await store.take("k", bucket)
+    since_s = time.monotonic()
     refused = await store.take("k", bucket)
     assert not refused.allowed
     assert 0 < refused.retry_after_s <= 0.2
     await asyncio.sleep(0.5)
     taken = [await store.take("k", bucket) for _ in range(4)]
-    assert 2 <= sum(t.allowed for t in taken) <= 3
+    # Five come back in a second; on a busy machine more time than that half second has passed.
+    assert 2 <= sum(t.allowed for t in taken) <= 1 + (time.monotonic() - since_s) * 5
 
 
 async def test_a_window_slides(store: Store) -> None:

@@ -24,6 +24,8 @@ async def open_keyed(tmp_path: Path) -> AsyncIterator[OpenKeyed]:
             keys = {"allow_anonymous": True} | (rule or {})
             policy = {"selector": "*", "idempotency": keys} | settings.pop("policy", {})
             settings["policies"] = [policy]
+            # Tests share cores, and are not about a store that is slow for that.
+            settings.setdefault("store", {"timeout_s": 5.0})
             return await stack.enter_async_context(caching_gateway(tmp_path, **settings))
 
         yield open_one
