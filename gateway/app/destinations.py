@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
+from typing import Final
 
 from gateway.call import Handler, Interceptor, chain
 from gateway.config.model import Config
@@ -16,6 +17,8 @@ from gateway.upstream.splitting import split_calls
 
 Measured = Callable[[Method, str], Sequence[Interceptor]]
 """The stages that measure calls of a method to the upstream of this name."""
+
+_COPIED: Final = "unary method without side effects"
 
 
 class Destinations:
@@ -52,16 +55,17 @@ class Destinations:
         """The name of the first split that may take calls of a method; None if none does."""
         return next((one.name for one in self._splits if one.takes(method.full_name)), None)
 
-    def selectors(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Yields each selector after its setting, with the methods one of which it must select."""
+    def selectors(self) -> Iterator[tuple[str, str, list[str], str]]:
+        """Yields each selector after its setting, with the methods one of which it must select, and
+        their kind in words."""
         served = [method.full_name for method in self._methods]
         copied = [method.full_name for method in self._methods if _may_be_copied(method)]
         for number, split in enumerate(self._splits):
-            yield f"splits[{number}].selector", split.selector, served
+            yield f"splits[{number}].selector", split.selector, served, "method"
         for number, (mirror, _) in enumerate(self._mirrors):
-            yield f"mirrors[{number}].selector", mirror.selector, copied
+            yield f"mirrors[{number}].selector", mirror.selector, copied, _COPIED
         for number, fault in enumerate(self._faults):
-            yield f"faults.rules[{number}].selector", fault.selector, served
+            yield f"faults.rules[{number}].selector", fault.selector, served, "method"
 
     def last(self, method: Method, measured: Measured) -> Handler:
         """The handler that sends the calls of a method; without settings for it, to one channel."""

@@ -266,8 +266,8 @@ def _check_destinations(
     destinations: Destinations, policies: Policies, methods: Sequence[Method]
 ) -> None:
     """Refuses settings of traffic that select nothing, and splits of stored replies."""
-    for where, selector, names in destinations.selectors():
-        check_selector(where, selector, names)
+    for where, selector, names, kind in destinations.selectors():
+        check_selector(where, selector, names, kind=kind)
     for method in methods:
         split = destinations.split_of(method)
         if policies[method].cache is not None and split is not None:

@@ -109,7 +109,9 @@ async def test_all_but_one_are_killed_one_after_the_other(tmp_path: Path) -> Non
         await load.spreads_over(ALL, within_s=10)
 
 
-async def test_one_answers_with_errors(tmp_path: Path) -> None:
+async def test_one_answers_with_errors_within_the_budget_of_repeats(tmp_path: Path) -> None:
+    # Three at a time: so many repeats are always allowed (budget_min). With more calls, some fail
+    # until `outlier` ejects the server.
     async with loaded(tmp_path, load={"reads": 3}) as (servers, load):
         await servers[2].end(signal.SIGTERM)
         servers[2].fails = True

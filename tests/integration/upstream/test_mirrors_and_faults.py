@@ -72,7 +72,9 @@ async def test_a_call_that_changes_something_is_never_copied(tmp_path: Path) -> 
         await until(copies(running, 1))
         assert running.other.calls == {"Plain": 1}
     changes = {"to": "other", "selector": "shop.v1.Shop.UpdateItem"}
-    with pytest.raises(SelectorError, match=r"mirrors\[0\]\.selector"):
+    with pytest.raises(
+        SelectorError, match=r"mirrors\[0\]\.selector: no unary method without side"
+    ):
         async with two_upstreams(tmp_path, mirrors=[changes]):
             pass
 
