@@ -115,7 +115,8 @@ class _Reader:
 
     def _read_so_far(self) -> str:
         """The end of what was read; it has only letters and signs that are safe in messages."""
-        return f'"{self._text[max(0, self._at - _SHOWN) : self._at]}"'
+        start = max(0, self._at - _SHOWN)
+        return f'"{self._text[start : self._at]}"'
 
     def _malformed(self) -> StatusError:
         expected = "expected names of fields, such as name,author/id or books(name,author(id))"
