@@ -54,10 +54,12 @@ native: $(READY) ## build the native JSON codec for the sources (needs cargo)
 wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler, the native codec if there is cargo
 	$(BIN)/python -m tools.machine_code --wheel dist
 
-test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with the codec in Python
+test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
 	$(BIN)/python -m tools.machine_code $(COMPILED)
 	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
+	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
+	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways
 	$(BIN)/python -m benchmarks

@@ -11,6 +11,8 @@ import pytest
 
 from gateway.status import Code
 from gateway.upstream.configured import ServiceConfigError
+from gateway.upstream.endpoint import State
+from gateway.upstream.interfaces import UpstreamChannel
 from tests.support.balanced import balanced, channel_to, names, safe, servers
 from tests.support.calls import failure, sent
 from tests.support.grpc_backend import SERVICE, method
@@ -120,6 +122,10 @@ async def test_health_and_balance_come_from_it(
         with caplog.at_level(logging.WARNING):
             targets = [one.target for one in running]
             async with channel_to(targets, grpc_service_config=file) as channel:
+                # Until the answers about their health have come, the first of them may change.
+                await names(channel, 1)
+                assert isinstance(channel, UpstreamChannel)
+                await until(lambda: {one.state for one in channel.report()} == {State.READY})
                 assert len(set(await names(channel, 12))) == 1
         asked = [one.health.asked for one in running if one.health is not None]
         await until(lambda: asked == [["library"], ["library"]])
