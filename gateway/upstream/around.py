@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from types import TracebackType
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
@@ -10,6 +9,7 @@ from gateway.status import StatusError
 from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import State
 from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.watched_messages import WatchedMessages
 
 Trailers = Sequence[tuple[str, str | bytes]]
 
@@ -88,44 +88,13 @@ class AroundWithEnds(Around):
         if reply.messages is None:
             self.ended(reply.trailers)
         else:
-            reply.messages = _Ending(reply.messages, reply.trailers, self.ended)
+            trailers = reply.trailers
+
+            def stream_ended(error: BaseException | None) -> None:
+                if error is None:
+                    self.ended(trailers)
+                elif isinstance(error, StatusError):
+                    self.ended(error.trailers)
+
+            reply.messages = WatchedMessages(reply.messages, stream_ended)
         return reply
-
-
-class _Ending(AsyncGenerator[bytes]):
-    """The messages of a reply; the end of the last is told with the trailers."""
-
-    def __init__(
-        self,
-        messages: AsyncGenerator[bytes],
-        trailers: Trailers,
-        ended: Callable[[Trailers], None],
-    ) -> None:
-        self._messages = messages
-        self._trailers = trailers
-        self._ended = ended
-
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
-        """The next message."""
-        try:
-            return await anext(self._messages)
-        except StopAsyncIteration:
-            self._ended(self._trailers)
-            raise
-        except StatusError as error:
-            self._ended(error.trailers)
-            raise
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        """Ends the call and raises."""
-        await self.aclose()
-        raise typ
-
-    async def aclose(self) -> None:
-        """Ends the call, if it has not ended."""
-        await self._messages.aclose()

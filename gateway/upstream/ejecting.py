@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from random import Random
-from types import TracebackType
 
 from google.rpc.error_details_pb2 import RetryInfo
 
@@ -22,6 +21,7 @@ from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
+from gateway.upstream.watched_messages import WatchedMessages
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -183,8 +183,15 @@ class WatchedChannel(Around):
         if reply.messages is None:
             self._ejector.succeeded(self._tally)
         else:
-            reply.messages = _Counted(reply.messages, self._tally, self._ejector, timeout_s)
+            reply.messages = WatchedMessages(reply.messages, partial(self._stream_ended, timeout_s))
         return reply
+
+    def _stream_ended(self, timeout_s: float | None, error: BaseException | None) -> None:
+        """Counts the end of a stream; one that was closed before does not count."""
+        if error is None:
+            self._ejector.succeeded(self._tally)
+        elif isinstance(error, StatusError) and _is_of_the_reply(error):
+            self._ejector.failed(self._tally, error, timeout_s)
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; its calls count no more."""
@@ -202,48 +209,6 @@ class WatchedChannel(Around):
     def failure(self) -> str:
         """The reason why it takes no calls; empty if it does."""
         return self.channel.failure or self._tally.reason
-
-
-class _Counted(AsyncGenerator[bytes]):
-    """The messages of a reply, whose end is counted; one that is closed before is not."""
-
-    def __init__(
-        self,
-        messages: AsyncGenerator[bytes],
-        tally: Tally,
-        ejector: Ejector,
-        timeout_s: float | None,
-    ) -> None:
-        self._messages = messages
-        self._tally = tally
-        self._ejector = ejector
-        self._timeout_s = timeout_s
-
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
-        """The next message."""
-        try:
-            return await anext(self._messages)
-        except StopAsyncIteration:
-            self._ejector.succeeded(self._tally)
-            raise
-        except StatusError as error:
-            if _is_of_the_reply(error):
-                self._ejector.failed(self._tally, error, self._timeout_s)
-            raise
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        """Ends the call and raises."""
-        await self.aclose()
-        raise typ
-
-    async def aclose(self) -> None:
-        """Ends the call, if it has not ended."""
-        await self._messages.aclose()
 
 
 def _is_of_the_reply(error: StatusError) -> bool:

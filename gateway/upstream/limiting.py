@@ -6,7 +6,6 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
@@ -15,6 +14,7 @@ from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.gradient import Gradient
 from gateway.upstream.interfaces import UpstreamChannel
+from gateway.upstream.watched_messages import WatchedMessages
 
 __all__ = ["Gradient", "LimitedChannel"]
 
@@ -91,7 +91,7 @@ class LimitedChannel:
             reply = await self._channel.call(method, request, metadata, timeout_s, key)
             if reply.messages is not None:
                 lasts = True
-                reply.messages = _Counted(reply.messages, self._end)
+                reply.messages = WatchedMessages(reply.messages, lambda _: self._end())
             elif isinstance(request, bytes):
                 self._sample(started_s)
         except StatusError as error:
@@ -126,43 +126,3 @@ class LimitedChannel:
             setting,
             extra=about("gateway.upstream.full", gateway__upstream=self._name),
         )
-
-
-class _Counted(AsyncGenerator[bytes]):
-    """The messages of a reply, which calls `ended` once, whichever way it ends."""
-
-    def __init__(self, messages: AsyncGenerator[bytes], ended: Callable[[], None]) -> None:
-        self._messages = messages
-        self._ended: Callable[[], None] | None = ended
-
-    def __del__(self) -> None:
-        # Closing a generator is optional, so it may be dropped unclosed.
-        self._end()
-
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
-        """The next message."""
-        try:
-            return await anext(self._messages)
-        except BaseException:
-            self._end()
-            raise
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        """Ends the call and raises."""
-        await self.aclose()
-        raise typ
-
-    async def aclose(self) -> None:
-        """Ends the call, if it has not ended."""
-        self._end()
-        await self._messages.aclose()
-
-    def _end(self) -> None:
-        if self._ended is not None:
-            self._ended()
-            self._ended = None

@@ -1,0 +1,53 @@
+"""The messages of a streaming reply, for channels that have to know how they end."""
+
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+
+
+class WatchedMessages(AsyncGenerator[bytes]):
+    """Passes messages on, and calls `ended` once.
+
+    It is called with None after the last message, with the failure if there is one, and with
+    `GeneratorExit` if the reply is closed or dropped before. It must not wait or raise.
+    """
+
+    def __init__(
+        self, messages: AsyncGenerator[bytes], ended: Callable[[BaseException | None], None]
+    ) -> None:
+        self._messages = messages
+        self._ended: Callable[[BaseException | None], None] | None = ended
+
+    def __del__(self) -> None:
+        # Closing a generator is optional, so it may be dropped unclosed.
+        self._end(GeneratorExit())
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        """The next message."""
+        try:
+            return await anext(self._messages)
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Ends the call and raises."""
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended."""
+        self._end(GeneratorExit())
+        await self._messages.aclose()
+
+    def _end(self, error: BaseException | None) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(error)
