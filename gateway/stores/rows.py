@@ -46,3 +46,17 @@ def key_of(row: Sequence[Any]) -> KeyRecord:
         tuple(networks.split()),
         last_used_at_s,
     )
+
+
+def key_values(record: KeyRecord) -> tuple[Any, ...]:
+    """The row of a key, with the columns of `KEY`."""
+    return (
+        record.digest,
+        record.id,
+        record.owner,
+        joined(record.scopes),
+        record.created_at_s,
+        record.expires_at_s,
+        " ".join(record.networks),
+        record.last_used_at_s,
+    )

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gateway.call import Call, CallHead, Metadata, Reply
+from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
+from gateway.upstream.channels.channel import KeyedChannel
 from gateway.upstream.channels.failures import HeldRequest
 from gateway.upstream.endpoint import State
 
@@ -69,22 +70,8 @@ class EndpointReport:
 
 
 @runtime_checkable
-class UpstreamChannel(Protocol):
-    """A `KeyedChannel` to an upstream, that knows its endpoints."""
-
-    key_of: Callable[[Call], int] | None
-    """Makes the key of a call; None if no key is wanted."""
-
-    def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
-        key: int | None = None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once; see `KeyedChannel.call`."""
-        ...
+class UpstreamChannel(KeyedChannel, Protocol):
+    """The channel to an upstream, which knows its endpoints."""
 
     async def connect(self, timeout_s: float) -> object:
         """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""

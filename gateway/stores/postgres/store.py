@@ -27,7 +27,7 @@ from gateway.stores.batching import Batches
 from gateway.stores.breaker import Breaker
 from gateway.stores.postgres import sql
 from gateway.stores.postgres.database import Address, Database
-from gateway.stores.rows import joined, key_of, token_of
+from gateway.stores.rows import joined, key_of, key_values, token_of
 
 T = TypeVar("T")
 
@@ -120,16 +120,7 @@ class PostgresStore:
 
     async def add_key(self, record: KeyRecord) -> bool:
         """Stores a new key; False if its id is taken."""
-        values = (
-            record.digest,
-            record.id,
-            record.owner,
-            joined(record.scopes),
-            record.created_at_s,
-            record.expires_at_s,
-            " ".join(record.networks),
-            record.last_used_at_s,
-        )
+        values = key_values(record)
         named = self._database.named
 
         async def add(connection: Any) -> bool:

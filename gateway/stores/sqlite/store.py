@@ -26,7 +26,7 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
-from gateway.stores.rows import KEY, TOKEN, joined, key_of, token_of
+from gateway.stores.rows import KEY, TOKEN, joined, key_of, key_values, token_of
 from gateway.stores.sqlite.file import SqliteThread
 
 _Outcome = tuple[Taken, counting.State]
@@ -150,16 +150,7 @@ class SqliteStore:
 
     async def add_key(self, record: KeyRecord) -> bool:
         """Stores a new key; False if its id is taken."""
-        values = (
-            record.digest,
-            record.id,
-            record.owner,
-            joined(record.scopes),
-            record.created_at_s,
-            record.expires_at_s,
-            " ".join(record.networks),
-            record.last_used_at_s,
-        )
+        values = key_values(record)
         query = f"INSERT OR IGNORE INTO api_keys ({KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
 
         def add(connection: sqlite3.Connection) -> bool:
