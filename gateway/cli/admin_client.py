@@ -1,9 +1,14 @@
-"""A client of the admin listener: one request, one answer."""
+"""A client of the admin listener: where it is, one request, one answer."""
 
 import http.client
 import json
+import os
 import socket
+from pathlib import Path
 from typing import Any, Final
+
+from gateway.cli.messages import fail
+from gateway.config.admin_place import read_admin_place
 
 _TIMEOUT_S: Final = 5.0
 _RELOAD_S: Final = 300.0
@@ -83,3 +88,18 @@ def ask_json(
     if status != 200:
         raise AdminError(str(found.get("error", {}).get("message", f"HTTP status {status}")))
     return found
+
+
+def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
+    """Returns the address of the admin listener, and its token; empty if it needs none."""
+    listen, token_file = read_admin_place(config, os.environ, admin)
+    if listen is None:
+        fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
+    if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
+        fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
+    if token_file is None:
+        return listen, ""
+    try:
+        return listen, token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        fail(f"admin.token_file: {token_file}: cannot be read")
