@@ -97,9 +97,19 @@ def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
         fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
     if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
         fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
-    if token_file is None:
-        return listen, ""
     try:
-        return listen, token_file.read_text(encoding="ascii").strip()
+        return listen, token_in(token_file)
+    except AdminError as error:
+        fail(str(error))
+
+
+def token_in(file: Path | None) -> str:
+    """Returns the token in the file of `admin.token_file`; empty without a file.
+
+    Raises:
+        AdminError: the file cannot be read.
+    """
+    try:
+        return "" if file is None else file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        fail(f"admin.token_file: {token_file}: cannot be read")
+        raise AdminError(f"admin.token_file: {file}: cannot be read") from None

@@ -22,6 +22,7 @@ class _Commands(LazyGroup):
         "status": "gateway.cli.operate:status_command",
         "reload": "gateway.cli.operate:reload_command",
         "drain": "gateway.cli.operate:drain_command",
+        "doctor": "gateway.cli.doctor.command:doctor_command",
         "openapi": "gateway.cli.openapi:openapi_command",
         "diff": "gateway.cli.diff:diff_command",
         "protos": "gateway.cli.protos:show",
