@@ -20,6 +20,7 @@ class _Commands(LazyGroup):
         "config": "gateway.cli.config:config_command",
         "health": "gateway.cli.operate:health_command",
         "status": "gateway.cli.operate:status_command",
+        "top": "gateway.cli.top.command:top_command",
         "reload": "gateway.cli.operate:reload_command",
         "drain": "gateway.cli.operate:drain_command",
         "doctor": "gateway.cli.doctor.command:doctor_command",
