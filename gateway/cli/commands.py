@@ -21,6 +21,7 @@ class _Commands(LazyGroup):
         "health": "gateway.cli.operate:health_command",
         "status": "gateway.cli.operate:status_command",
         "top": "gateway.cli.top.command:top_command",
+        "nodes": "gateway.cli.nodes:nodes_command",
         "reload": "gateway.cli.operate:reload_command",
         "drain": "gateway.cli.operate:drain_command",
         "doctor": "gateway.cli.doctor.command:doctor_command",
