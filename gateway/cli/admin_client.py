@@ -70,14 +70,21 @@ def ask(
 
 
 def ask_json(
-    listen: str, path: str, *, token: str = "", method: str = "GET", body: str = ""
+    listen: str,
+    path: str,
+    *,
+    token: str = "",
+    method: str = "GET",
+    body: str = "",
+    timeout_s: float | None = None,
 ) -> dict[str, Any]:
     """Does the same as `ask`, for endpoints that answer a JSON object.
 
     Raises:
         AdminError: nothing answers, or the answer is a refusal.
     """
-    timeout_s = _RELOAD_S if body else _TIMEOUT_S
+    if timeout_s is None:
+        timeout_s = _RELOAD_S if body else _TIMEOUT_S
     status, body = ask(listen, path, token=token, method=method, body=body, timeout_s=timeout_s)
     try:
         found = json.loads(body)

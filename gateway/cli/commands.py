@@ -22,6 +22,7 @@ class _Commands(LazyGroup):
         "status": "gateway.cli.operate:status_command",
         "top": "gateway.cli.top.command:top_command",
         "nodes": "gateway.cli.nodes:nodes_command",
+        "tail": "gateway.cli.tail:tail_command",
         "reload": "gateway.cli.operate:reload_command",
         "drain": "gateway.cli.operate:drain_command",
         "doctor": "gateway.cli.doctor.command:doctor_command",

@@ -8,6 +8,7 @@ from typing import Final
 from gateway.config.model import Config
 from gateway.endpoints.admin.admission import admission
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
+from gateway.endpoints.admin.followed import followed_endpoint
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
 from gateway.endpoints.metrics import PATH, metrics_endpoint
@@ -42,6 +43,7 @@ class AdminListener:
         nodes = Nodes(operations)
         registry = EndpointRegistry(admin_endpoints(operations), page_endpoints())
         registry.add("GET", "/nodes", nodes.show)
+        registry.add("POST", "/requests", followed_endpoint(operations))
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
         serving = serve_endpoints(self._sockets, registry, self._admit, failure)
         async with nodes.announced(), serving:
