@@ -1,9 +1,14 @@
-"""A client of the admin listener: one request, one answer."""
+"""A client of the admin listener: where it is, one request, one answer."""
 
 import http.client
 import json
+import os
 import socket
+from pathlib import Path
 from typing import Any, Final
+
+from gateway.cli.messages import fail
+from gateway.config.admin_place import read_admin_place
 
 _TIMEOUT_S: Final = 5.0
 _RELOAD_S: Final = 300.0
@@ -65,14 +70,21 @@ def ask(
 
 
 def ask_json(
-    listen: str, path: str, *, token: str = "", method: str = "GET", body: str = ""
+    listen: str,
+    path: str,
+    *,
+    token: str = "",
+    method: str = "GET",
+    body: str = "",
+    timeout_s: float | None = None,
 ) -> dict[str, Any]:
     """Does the same as `ask`, for endpoints that answer a JSON object.
 
     Raises:
         AdminError: nothing answers, or the answer is a refusal.
     """
-    timeout_s = _RELOAD_S if body else _TIMEOUT_S
+    if timeout_s is None:
+        timeout_s = _RELOAD_S if body else _TIMEOUT_S
     status, body = ask(listen, path, token=token, method=method, body=body, timeout_s=timeout_s)
     try:
         found = json.loads(body)
@@ -83,3 +95,28 @@ def ask_json(
     if status != 200:
         raise AdminError(str(found.get("error", {}).get("message", f"HTTP status {status}")))
     return found
+
+
+def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
+    """Returns the address of the admin listener, and its token; empty if it needs none."""
+    listen, token_file = read_admin_place(config, os.environ, admin)
+    if listen is None:
+        fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
+    if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
+        fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
+    try:
+        return listen, token_in(token_file)
+    except AdminError as error:
+        fail(str(error))
+
+
+def token_in(file: Path | None) -> str:
+    """Returns the token in the file of `admin.token_file`; empty without a file.
+
+    Raises:
+        AdminError: the file cannot be read.
+    """
+    try:
+        return "" if file is None else file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise AdminError(f"admin.token_file: {file}: cannot be read") from None

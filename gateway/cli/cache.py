@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.admin_client import AdminError, ask_json
+from gateway.cli.admin_client import AdminError, admin_place, ask_json
 from gateway.cli.messages import fail
-from gateway.cli.operate import AdminFlag, ConfigFlag, admin_place
+from gateway.cli.operate import AdminFlag, ConfigFlag
 
 app = typer.Typer(help="Stored replies.", no_args_is_help=True, rich_markup_mode=None)
 

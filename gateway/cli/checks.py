@@ -55,7 +55,7 @@ def check(config: Config, *, online: bool = False) -> Checked:
     Builds the gateway as `gateway serve` does, except that it opens no port. It writes no file, and
     connects to nothing unless `online`.
     """
-    return run(_check(config, online=online))
+    return run(checked(config, online=online))
 
 
 def endpoints(config: Config) -> Reports:
@@ -65,14 +65,17 @@ def endpoints(config: Config) -> Reports:
         StartUpError: an upstream cannot be opened.
     """
 
-    async def report() -> Reports:
-        async with open_pool(config.upstreams) as pool:
-            return await pool.report(_CONNECT_S)
-
-    return run(report())
+    return run(reports(config, _CONNECT_S))
 
 
-async def _check(config: Config, *, online: bool) -> Checked:
+async def reports(config: Config, timeout_s: float) -> Reports:
+    """Does the same as `endpoints`, in a running loop; the endpoints have `timeout_s`."""
+    async with open_pool(config.upstreams) as pool:
+        return await pool.report(timeout_s)
+
+
+async def checked(config: Config, *, online: bool) -> Checked:
+    """Does the same as `check`, in a running loop."""
     faults: dict[str, None] = {}
     notes = []
     for look in (

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.messages import say
-from gateway.cli.tables import visible
+from gateway.cli.messages import say, visible
 from gateway.status import StartUpError
 
 

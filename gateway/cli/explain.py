@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.flags import configured
-from gateway.cli.tables import visible
+from gateway.cli.messages import visible
 from gateway.config.model import Config
 
 

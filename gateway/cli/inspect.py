@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from gateway.cli.flags import configured
-from gateway.cli.messages import say
+from gateway.cli.messages import say, visible
 from gateway.cli.route_lines import route_lines
-from gateway.cli.tables import print_table, visible
+from gateway.cli.tables import print_table
 from gateway.config.model import Config
 
 _ANY_WIDTH = 1000

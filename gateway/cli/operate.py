@@ -1,16 +1,14 @@
 """`gateway health`, `status`, `reload`, `drain`: speak to the admin listener of a gateway."""
 
 import json
-import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.admin_client import AdminError, ask, ask_json
-from gateway.cli.messages import fail, say
-from gateway.cli.tables import visible
-from gateway.config.loader import load_config
+from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.health import check_health
+from gateway.cli.messages import fail, say, visible
 
 ConfigFlag = Annotated[
     Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
@@ -18,7 +16,6 @@ ConfigFlag = Annotated[
 AdminFlag = Annotated[
     str | None, typer.Option(help="The admin listener; admin.listen of the settings by default.")
 ]
-_PROBES: Final = {"ready": "/readyz", "live": "/livez", "started": "/startupz"}
 
 
 def health_command(
@@ -29,15 +26,7 @@ def health_command(
     started: Annotated[bool, typer.Option("--started", help="Only that it has started.")] = False,
 ) -> None:
     """Check that the gateway is ready: exit code 0, or 1 with the reason."""
-    listen, token = admin_place(config, admin)
-    name = "live" if live else "started" if started else "ready"
-    try:
-        status, text = ask(listen, _PROBES[name], token=token)
-    except AdminError as error:
-        fail(str(error))
-    if status != 200:
-        fail(f"not {name}: {text.strip()}")
-    typer.echo(name)
+    check_health("live" if live else "started" if started else "ready", config, admin)
 
 
 def status_command(
@@ -120,19 +109,3 @@ def _line(worker: dict[str, Any]) -> str:
         f"worker {worker['number']}: {worker['state']}, pid {worker['pid']}, "
         f"{worker['uptime_s']:g} s, {counts}"
     )
-
-
-def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
-    """Returns the address of the admin listener, and its token; empty if it needs none."""
-    options = load_config(config, os.environ, {}).admin
-    listen = admin or options.listen
-    if listen is None:
-        fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
-    if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
-        fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
-    if options.token_file is None:
-        return listen, ""
-    try:
-        return listen, options.token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        fail(f"admin.token_file: {options.token_file}: cannot be read")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
-from gateway.cli.tables import visible
+from gateway.cli.messages import visible
 
 _HEADS = ("HTTP", "template", "RPC", "kind", "body", "response body", "policy")
 _GAP = "  "

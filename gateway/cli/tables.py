@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 import typer
 
+from gateway.cli.messages import visible
+
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)")
 
@@ -54,8 +56,3 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         # As plain text: a name may look like markup.
         table.add_row(*(Text(visible(cell), overflow="fold") for cell in row))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def visible(text: str) -> str:
-    """`text` with control characters escaped: untrusted names must not control the terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -234,6 +234,32 @@ def _bound_once(family: int, address: Any, *, share: bool, reuse: bool) -> socke
     return opened
 
 
+def is_free(listen: str) -> bool:
+    """True if no program uses an address; binds a port for a moment, and listens nowhere.
+
+    Raises:
+        ListenError: the address cannot be listened on for another reason.
+    """
+    check_listen(listen)
+    if listen.startswith(_UNIX):
+        return not _accepts(Path(listen.removeprefix(_UNIX)))
+    try:
+        for one in _listening_on(*parse_address(listen), share=False):
+            one.close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise ListenError(why_not(listen, error)) from None
+    return True
+
+
+def _accepts(path: Path) -> bool:
+    """True if a program accepts connections at a socket file."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        return client.connect_ex(os.fspath(path)) == 0
+
+
 def why_not(listen: str, error: OSError | UnicodeError) -> str:
     """The reason, in words, that a place cannot be listened on."""
     is_unix = listen.startswith(_UNIX)

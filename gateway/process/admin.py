@@ -8,12 +8,14 @@ from typing import Final
 from gateway.config.model import Config
 from gateway.endpoints.admin.admission import admission
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
+from gateway.endpoints.admin.followed import followed_endpoint
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
 from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.listeners.plain_http import serve_endpoints
 from gateway.listeners.sockets import open_sockets
+from gateway.process.nodes import Nodes
 
 _ONLY_THIS_USER: Final = 0o177
 """The mode bits that a socket file must not have."""
@@ -38,7 +40,11 @@ class AdminListener:
     @asynccontextmanager
     async def serve(self, operations: Operations) -> AsyncIterator[None]:
         """Serves the admin endpoints while the block runs."""
+        nodes = Nodes(operations)
         registry = EndpointRegistry(admin_endpoints(operations), page_endpoints())
+        registry.add("GET", "/nodes", nodes.show)
+        registry.add("POST", "/requests", followed_endpoint(operations))
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
-        async with serve_endpoints(self._sockets, registry, self._admit, failure):
+        serving = serve_endpoints(self._sockets, registry, self._admit, failure)
+        async with nodes.announced(), serving:
             yield

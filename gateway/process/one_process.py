@@ -21,6 +21,7 @@ from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
 from gateway.status import StartUpError
 from gateway.telemetry.event import about
+from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.metrics.exposition import Exposition
 
@@ -46,6 +47,8 @@ class OneProcess:
         """Reloads the settings, as `reload`; None before the gateway serves."""
         self.purge_cache: Callable[[Purge], int] | None = None
         """Drops stored replies and returns their number; None before the gateway serves."""
+        self.take_followed: Callable[[Follow], Followed] | None = None
+        """Returns the requests that an operator follows; None before the gateway serves."""
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -134,6 +137,14 @@ class OneProcess:
     async def details(self) -> Mapping[int, Details]:
         """Returns the details of this process, as the only worker."""
         return {} if self.tell_details is None else {1: self.tell_details()}
+
+    async def follow(self, follow: Follow) -> Mapping[int, Followed]:
+        """Returns the requests that an operator follows, of this process, the only worker."""
+        return {1: self.follow_now(follow)}
+
+    def follow_now(self, follow: Follow) -> Followed:
+        """Returns the requests that an operator follows."""
+        return Followed((), 0) if self.take_followed is None else self.take_followed(follow)
 
     def _tell_health(self) -> None:
         if self._set_ready is not None:

@@ -8,6 +8,7 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details, ReloadReport
 from gateway.listeners.sockets import Sockets
+from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.cells import MetricFiles
 
 CUT: Final = 3
@@ -109,6 +110,23 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeFollowed:
+    """The order to report the requests that an operator follows."""
+
+    follow: Follow
+    number: int
+    """The number of the order, which its report repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFollowed:
+    """The report of the requests that an operator follows."""
+
+    number: int
+    followed: Followed
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """The order to check new settings, and to prepare their use."""
 
@@ -156,9 +174,9 @@ class Swapped:
 
 
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | ReloadOrder
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Purged | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Purged | TakenFollowed | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

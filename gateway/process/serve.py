@@ -165,6 +165,7 @@ def _show(
     operations.purge_cache = lambda purge: (
         0 if (cache := gateway.generations.current.opened.cache) is None else cache.purge(purge)
     )
+    operations.take_followed = gateway.failures.following.take
     operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 

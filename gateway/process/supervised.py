@@ -24,9 +24,19 @@ from gateway.endpoints.admin.operations import (
 )
 from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
-from gateway.process.orders import PurgeCache, Purged, SetLevel, SetReady, Tell, Told
+from gateway.process.orders import (
+    PurgeCache,
+    Purged,
+    SetLevel,
+    SetReady,
+    TakeFollowed,
+    TakenFollowed,
+    Tell,
+    Told,
+)
 from gateway.process.pulse import LATE_S
 from gateway.status import StartUpError
+from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.metrics.exposition import Exposition
 
@@ -50,6 +60,7 @@ class Watched(Protocol):
     details: Details | None
     details_s: float
     purged: Purged | None
+    followed: TakenFollowed | None
 
     @property
     def pid(self) -> int | None:
@@ -64,7 +75,7 @@ class Watched(Protocol):
         """True if the process accepts connections and sends heartbeats."""
         ...
 
-    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed) -> None:
         """Sends an order."""
         ...
 
@@ -93,6 +104,8 @@ class Supervised:
         self._want_reload = want_reload
         self._purging = asyncio.Lock()
         self._purges = 0
+        self._following = asyncio.Lock()
+        self._questions = 0
 
     @property
     def level(self) -> LogLevel:
@@ -224,6 +237,25 @@ class Supervised:
             ]
             return PurgeReport(sum(one.replies for one in done), tuple(missing))
 
+    async def follow(self, follow: Follow) -> Mapping[int, Followed]:
+        """Returns the requests that an operator follows, of the workers that answer in time."""
+        async with self._following:
+            self._questions += 1
+            order = TakeFollowed(follow, self._questions)
+            asked_s = time.monotonic()
+            self._inbox.post(lambda: _ask(self._workers, order))
+            found: dict[int, Followed] = {}
+            while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
+                await asyncio.sleep(_POLL_S)
+                found = {
+                    one.number: one.followed.followed
+                    for one in self._workers
+                    if one.followed is not None and one.followed.number == order.number
+                }
+                if all(not one.answers(asked_s) or one.number in found for one in self._workers):
+                    break
+            return found
+
     def _tell(self, order: SetLevel | SetReady) -> None:
         def tell_all() -> None:
             for worker in self._workers:
@@ -232,7 +264,7 @@ class Supervised:
         self._inbox.post(tell_all)
 
 
-def _ask(workers: Sequence[Watched], order: Tell | PurgeCache) -> None:
+def _ask(workers: Sequence[Watched], order: Tell | PurgeCache | TakeFollowed) -> None:
     now_s = time.monotonic()
     for worker in workers:
         # The pipe of a worker that hangs could fill up, and then the supervisor would wait for it.

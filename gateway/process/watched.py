@@ -26,6 +26,8 @@ from gateway.process.orders import (
     StandIn,
     Started,
     Swap,
+    TakeFollowed,
+    TakenFollowed,
     Tell,
 )
 from gateway.process.pulse import HeartbeatSender
@@ -113,13 +115,17 @@ class SupervisorLink:
         elif self._operations is not None:
             self._obey(order, self._operations)
 
-    def _obey(self, order: Tell | SetLevel | SetReady | PurgeCache, operations: OneProcess) -> None:
+    def _obey(
+        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed, operations: OneProcess
+    ) -> None:
         if isinstance(order, SetLevel):
             operations.set_level(order.level)
         elif isinstance(order, SetReady):
             operations.set_draining(is_draining=not order.is_ready)
         elif isinstance(order, PurgeCache):
             self.report(Purged(order.number, operations.purge_now(order.purge)))
+        elif isinstance(order, TakeFollowed):
+            self.report(TakenFollowed(order.number, operations.follow_now(order.follow)))
         elif operations.counts is not None and operations.tell_details is not None:
             counts = operations.counts()
             if order.wants_details:

@@ -30,6 +30,8 @@ from gateway.process.orders import (
     StandIn,
     Started,
     Swapped,
+    TakeFollowed,
+    TakenFollowed,
     Tell,
     Told,
 )
@@ -98,6 +100,8 @@ class Worker:
         """The time at which the process last reported its details."""
         self.purged: Purged | None = None
         """The report on the last order to drop stored replies."""
+        self.followed: TakenFollowed | None = None
+        """The report on the last order to tell what an operator follows."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -158,6 +162,8 @@ class Worker:
                         self.details, self.details_s = report.details, self.told_s
                 elif isinstance(report, Purged):
                     self.purged = report
+                elif isinstance(report, TakenFollowed):
+                    self.followed = report
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
                 elif isinstance(report, Leaving):
@@ -192,7 +198,9 @@ class Worker:
         pulse = self.pulse
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
-    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache | ReloadOrder) -> None:
+    def tell(
+        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | ReloadOrder
+    ) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:
             with suppress(OSError):  # it has died

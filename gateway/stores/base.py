@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gateway.stores.claims import ClaimStore
+from gateway.stores.nodes import NodeStore
 
 
 class StoreUnavailableError(Exception):
@@ -201,6 +202,11 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
     @property
     def claims(self) -> ClaimStore | None:
         """The idempotency keys; None if this kind of store keeps none."""
+        ...
+
+    @property
+    def nodes(self) -> NodeStore | None:
+        """The nodes that share it; None if this kind of store lists none."""
         ...
 
     async def ping(self) -> None:

@@ -1,13 +1,14 @@
-"""The last failed requests of this process, for the admin listener."""
+"""The last failed requests of this process, and those that operators follow."""
 
 from collections import deque
 from typing import Final
 
 from gateway.status import Code
-from gateway.telemetry.failed_request import FailedRequest
 from gateway.telemetry.failures import error_type
+from gateway.telemetry.following import Following
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Record
+from gateway.telemetry.shown_request import ShownRequest
 
 MOST: Final = 50
 """The number of failures that are kept."""
@@ -22,26 +23,36 @@ class RecentFailures:
     """
 
     def __init__(self) -> None:
-        self._kept: deque[FailedRequest] = deque(maxlen=MOST)
+        self._kept: deque[ShownRequest] = deque(maxlen=MOST)
+        self.following = Following(_shown)
+        """Keeps all requests that operators want to see as they end; nothing without any."""
 
     def ended(self, record: Record) -> None:
         """Keeps one request, if it failed."""
+        if self.following.followers:
+            self.following.ended(record, _kind(record))
         if record.status < 400 and record.code is Code.OK:
             return
-        kind = error_type(record.status, record.code)
-        if kind and kind != _CANCELLED:
+        kind = _kind(record)
+        if kind:
             self._kept.append(_shown(record, kind))
 
-    def latest(self) -> tuple[FailedRequest, ...]:
+    def latest(self) -> tuple[ShownRequest, ...]:
         """Returns them, the oldest one first."""
         return tuple(self._kept)
 
 
-def _shown(record: Record, kind: str) -> FailedRequest:
+def _kind(record: Record) -> str:
+    """Returns the `error.type` of a failure of the gateway or a back end; else an empty text."""
+    kind = error_type(record.status, record.code) or ""
+    return "" if kind == _CANCELLED else kind
+
+
+def _shown(record: Record, kind: str) -> ShownRequest:
     path = record.path
     if record.masks.hides_anything:
         path = record.masks.mask(path, record.binding)
-    return FailedRequest(
+    return ShownRequest(
         at_s=record.at_s,
         http_method=record.method[:_MOST_LETTERS],
         route="" if record.binding is None else record.binding.rule.template,

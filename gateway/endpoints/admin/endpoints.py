@@ -163,7 +163,7 @@ class _Shown:
 
     async def set_level(self, request: Request) -> Response:
         """Changes the log level to the one in the body: `{"level": "debug"}`."""
-        wanted = await _object(request)
+        wanted = await json_object(request)
         try:
             level = LogLevel(str(wanted.get("level")))
         except ValueError:
@@ -176,7 +176,7 @@ class _Shown:
 
     async def purge(self, request: Request) -> Response:
         """Drops the stored replies that the body selects: `{"tag": "book:1", "soft": true}`."""
-        report = await self._operations.purge(_purge(await _object(request)))
+        report = await self._operations.purge(_purge(await json_object(request)))
         if report.missing:
             numbers = ", ".join(map(str, report.missing))
             raise StatusError(
@@ -189,7 +189,7 @@ class _Shown:
 
     async def reload(self, request: Request) -> Response:
         """Reloads the settings; with the body `{"dry_run": true}`, only says what would change."""
-        wanted = await _object(request, default=b"{}")
+        wanted = await json_object(request, default=b"{}")
         dry_run = wanted.pop("dry_run", False)
         if wanted or not isinstance(dry_run, bool):
             raise invalid_argument("", 'expected nothing, or {"dry_run": true}')
@@ -242,7 +242,7 @@ def _renamed(worker: dict[str, Any]) -> dict[str, Any]:
     return worker
 
 
-async def _object(request: Request, default: bytes = b"") -> dict[str, Any]:
+async def json_object(request: Request, default: bytes = b"") -> dict[str, Any]:
     """Reads a JSON object from the body, or from `default` if there is none."""
     body = b"" if request.body is None else await request.body.read()
     body = body or default

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.endpoints.admin.operations import Details
+from gateway.telemetry.shown_request import ShownRequest
 
 _MOST: Final = 50
 
@@ -16,16 +17,15 @@ def shown_failures(details: Mapping[int, Details]) -> dict[str, Any]:
     found.sort(key=lambda pair: pair[0].at_s, reverse=True)
     return {
         "workers_responding": len(details),
-        "failures": [
-            {"time": _instant(one.at_s), "worker": worker} | _without_time(asdict(one))
-            for one, worker in found[:_MOST]
-        ],
+        "failures": [shown_row(one, worker) for one, worker in found[:_MOST]],
     }
 
 
-def _without_time(row: dict[str, Any]) -> dict[str, Any]:
-    del row["at_s"]
-    return row | {"duration_s": round(row["duration_s"], 6)}
+def shown_row(request: ShownRequest, worker: int) -> dict[str, Any]:
+    """Returns one request as JSON values, with the number of its worker."""
+    row = asdict(request)
+    at_s, duration_s = row.pop("at_s"), round(row.pop("duration_s"), 6)
+    return {"time": _instant(at_s), "worker": worker} | row | {"duration_s": duration_s}
 
 
 def _instant(at_s: float) -> str:

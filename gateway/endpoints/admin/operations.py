@@ -7,8 +7,9 @@ from typing import Final, Protocol
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.telemetry.failed_request import FailedRequest
+from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.shown_request import ShownRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Details:
 
     endpoints: tuple[EndpointRow, ...]
     """The endpoints of all upstreams, up to `MOST_ENDPOINTS`."""
-    failures: tuple[FailedRequest, ...]
+    failures: tuple[ShownRequest, ...]
     """The last failed requests, the oldest one first."""
 
 
@@ -136,6 +137,10 @@ class Operations(Protocol):
 
     def purge(self, purge: Purge) -> Awaitable[PurgeReport]:
         """Drops stored replies in every worker; waits a bounded time for their answers."""
+        ...
+
+    def follow(self, follow: Follow) -> Awaitable[Mapping[int, Followed]]:
+        """Returns the requests that an operator follows, by worker; waits a bounded time."""
         ...
 
     def reload(self, *, dry_run: bool) -> Awaitable[ReloadReport]:

@@ -31,6 +31,8 @@ from gateway.stores.redis import scripts
 from gateway.stores.redis.claims import SCRIPTS as CLAIM_SCRIPTS
 from gateway.stores.redis.claims import RedisClaims
 from gateway.stores.redis.client import CONNECTIONS, TIMEOUT_S, close_client, hosts_of, make_client
+from gateway.stores.redis.nodes import SCRIPTS as NODE_SCRIPTS
+from gateway.stores.redis.nodes import RedisNodes
 
 _PAGE = 500
 
@@ -70,9 +72,11 @@ class RedisStore:
                 scripts.TOUCH_KEY,
                 scripts.READ_KEY,
                 *CLAIM_SCRIPTS,
+                *NODE_SCRIPTS,
             )
         }
         self.claims = RedisClaims(self._run)
+        self.nodes = RedisNodes(self._run)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._host}>"

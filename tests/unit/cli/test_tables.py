@@ -5,7 +5,8 @@ import time
 import pytest
 import typer
 
-from gateway.cli.tables import duration_s, expiry, instant, lifetime_s, visible
+from gateway.cli.messages import visible
+from gateway.cli.tables import duration_s, expiry, instant, lifetime_s
 
 
 @pytest.mark.parametrize(

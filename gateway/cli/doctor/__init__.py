@@ -1,0 +1,1 @@
+"""`gateway doctor`: examines an installation and its surroundings, and changes nothing."""

@@ -1,0 +1,74 @@
+"""Examines the addresses of the gateway: its ports, and the admin listener of one that runs."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.cli.admin_client import AdminError, ask_json, token_in
+from gateway.cli.doctor.finding import Finding, fail, ok, warn
+from gateway.config.model import Config
+from gateway.listeners.sockets import ListenError, is_free
+
+_UNIX: Final = "unix:"
+
+
+def examine_addresses(config: Config) -> Iterator[Finding]:
+    """Yields the findings about the admin listener and the ports; it connects to no other host."""
+    running: dict[str, Any] | None = None
+    if config.admin.listen is None:
+        yield warn(
+            "admin listener",
+            "there is none: health, status, reload and drain have nobody to ask",
+            "set admin.listen, for example unix:/run/gateway/admin.sock",
+        )
+    else:
+        running, finding = _admin(config.admin.listen, config.admin.token_file)
+        yield finding
+    yield _port("listen", config.listen, running)
+    if config.admin.listen is not None:
+        yield _port("admin.listen", config.admin.listen, running)
+
+
+def _admin(listen: str, token_file: Path | None) -> tuple[dict[str, Any] | None, Finding]:
+    """Asks the gateway that runs; returns its status, None if there is none."""
+    subject = "admin listener"
+    try:
+        status = ask_json(listen, "/status", token=token_in(token_file))
+    except AdminError as error:
+        advice = "if a gateway should run here, start it, or read its log"
+        return None, warn(subject, str(error), advice)
+    installed, runs = version("grpc-rest-gateway"), status["version"]
+    text = f"answers at {listen}: version {runs}, pid {status['pid']}"
+    if not status["ready"]:
+        advice = "see `gateway status` and its log"
+        return status, warn(subject, f"{text}, not ready: {status['reason']}", advice)
+    if runs != installed:
+        advice = f"restart it: version {installed} is installed"
+        return status, warn(subject, text, advice)
+    return status, ok(subject, f"{text}, ready")
+
+
+def _port(setting: str, listen: str, running: dict[str, Any] | None) -> Finding:
+    try:
+        free = is_free(listen)
+    except ListenError as error:
+        return fail(setting, str(error), f"correct the setting {setting}")
+    if free:
+        return ok(setting, f"{listen} is free")
+    ours = running is not None and (setting == "admin.listen" or _serves(running, listen))
+    if ours:
+        return ok(setting, f"{listen} is used by the gateway that runs")
+    return fail(
+        setting,
+        f"{listen} is used by another program",
+        "end that program, or choose another address (see `ss -ltnp`)",
+    )
+
+
+def _serves(running: dict[str, Any], listen: str) -> bool:
+    """True if the gateway that runs serves this address; its URL has the port that it got."""
+    address = str(running.get("listen") or "").partition("://")[2]
+    if listen.startswith(_UNIX):
+        return address == listen
+    return address.rpartition(":")[2] == listen.rpartition(":")[2]

@@ -1,0 +1,100 @@
+"""Examines what the machine gives the gateway: files, processors, the clock, compiled code."""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Final
+
+from gateway.app.file_limit import fit_connections, raise_file_limit
+from gateway.cli.doctor.finding import Finding, ok, warn
+from gateway.config.model import Config
+from gateway.process.cpus import usable_cpus
+from gateway.transcoding.json.native import codec_name
+
+# adjtimex(2): struct timex has `status` behind `modes` and four long integers; the structure has
+# 208 bytes on 64-bit systems.
+_TIMEX_SIZE: Final = 256
+_STATUS_AT: Final = 40
+_UNSYNCHRONISED: Final = 0x0040
+"""STA_UNSYNC."""
+
+
+def examine_machine(config: Config) -> Iterator[Finding]:
+    """Yields the findings about this machine."""
+    yield _files(config)
+    yield _processors(config)
+    yield _clock()
+    yield from _builds()
+
+
+def _files(config: Config) -> Finding:
+    raise_file_limit()  # of this process, as the gateway does at its start
+    _, warnings = fit_connections(config)
+    if not warnings:
+        return ok("open files", f"enough for {config.limits.connections} connections")
+    return warn(
+        "open files",
+        warnings[0].removeprefix("warning: "),
+        "raise the hard limit (LimitNOFILE= of systemd, ulimit -Hn), or lower limits.connections",
+    )
+
+
+def _processors(config: Config) -> Finding:
+    cpus = usable_cpus()
+    workers = config.workers or cpus
+    text = f"{workers} workers on {cpus} usable processors"
+    if workers > cpus:
+        advice = "set workers: 0, which follows the affinity and the quota (cpu.max)"
+        return warn("processors", text, advice)
+    return ok("processors", text)
+
+
+def _clock() -> Finding:
+    is_kept = _is_clock_kept()
+    if is_kept is None:
+        return ok("clock", "this system does not say whether it is synchronised")
+    if is_kept:
+        return ok("clock", "synchronised, as the kernel says")
+    return warn(
+        "clock",
+        "not synchronised, as the kernel says",
+        "run an NTP client such as chrony on the host: tokens and certificates end by the clock",
+    )
+
+
+def _is_clock_kept() -> bool | None:
+    """Returns whether the kernel's clock is kept by NTP; None if the system does not say."""
+    if sys.platform != "linux" or ctypes.sizeof(ctypes.c_long) != 8:
+        return None
+    timex = ctypes.create_string_buffer(_TIMEX_SIZE)  # modes 0: only read
+    try:
+        state = ctypes.CDLL(None).adjtimex(timex)
+    except (OSError, AttributeError):
+        return None
+    if state < 0:
+        return None
+    status = int.from_bytes(timex.raw[_STATUS_AT : _STATUS_AT + 4], sys.byteorder)
+    return not status & _UNSYNCHRONISED
+
+
+def _builds() -> Iterator[Finding]:
+    module = find_spec("gateway.call")  # compiled if any module is
+    if module is None or str(module.origin).endswith(".py"):
+        yield warn(
+            "machine code",
+            "the modules of each request run as Python, at about twice the processor time",
+            "install the wheel for this platform, or build one: make wheel",
+        )
+    else:
+        yield ok("machine code", "the modules of each request are compiled")
+    codec = codec_name()
+    if codec == "Rust":
+        yield ok("JSON codec", "the native one")
+    else:
+        advice = "install a wheel that has the native codec, or build it: make native"
+        yield warn("JSON codec", f"the one in {codec}", advice)
+    if find_spec("uvloop") is None:
+        yield warn("event loop", "asyncio's own", "install uvloop, which needs less time")
+    else:
+        yield ok("event loop", "uvloop")

@@ -1,0 +1,103 @@
+"""Examines what the gateway reaches over a network: upstreams with their schema, and stores."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.cli.checks import Checked, checked, reports
+from gateway.cli.doctor.finding import Finding, fail, ok, warn
+from gateway.config.model import Config
+from gateway.status import StartUpError
+from gateway.stores.base import StoreUnavailableError
+from gateway.stores.opening import is_remote, open_store
+
+_CONNECT_S: Final = 4.0
+_WITHIN_S: Final = 8.0
+"""The time for each of the examinations, which run side by side."""
+_SLOW_STORE_S: Final = 0.05
+_ADVICE_STORE: Final = "start it, or correct the URL, its password and the network between"
+
+
+async def examine_reached(config: Config) -> list[Finding]:
+    """Returns the findings about the rules, the upstreams and the stores, in bounded time."""
+    urls = {
+        "auth.store": config.auth.store,
+        "rate_limits.store": config.rate_limits.store,
+        "idempotency.store": config.idempotency.store,
+    }
+    found = await asyncio.gather(
+        _rules(config),
+        _upstreams(config),
+        *(_store(setting, url) for setting, url in urls.items() if url and is_remote(url)),
+    )
+    return [finding for findings in found for finding in findings]
+
+
+async def _rules(config: Config) -> list[Finding]:
+    """Builds the gateway as `serve` does; asks the upstreams only if they give the schema."""
+    subject = "settings and schema"
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            found = await checked(config, online=config.reflect)
+    except TimeoutError:
+        text = f"were not complete within {_WITHIN_S:g} s"
+        return [fail(subject, text, "see `gateway check --online`")]
+    return list(_of_rules(subject, found))
+
+
+def _of_rules(subject: str, found: Checked) -> Iterator[Finding]:
+    faults = [*found.faults, *found.without_policy]
+    faults += [str(one) for one in found.diagnostics if one.is_error]
+    for fault in faults:
+        yield fail(subject, fault, "correct it; `gateway check` shows the same")
+    warnings = sum(not one.is_error for one in found.diagnostics)
+    if warnings:
+        text = f"{found.extent}, {warnings} with warnings"
+        yield warn(subject, text, "see `gateway check`")
+    elif not faults:
+        yield ok(subject, found.extent)
+
+
+async def _upstreams(config: Config) -> list[Finding]:
+    if not config.upstreams:
+        return [fail("upstreams", "there is none", "set upstreams, or give --upstream HOST:PORT")]
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            reported = await reports(config, _CONNECT_S)
+    except (StartUpError, TimeoutError) as error:
+        text = str(error) or f"gave no report within {_WITHIN_S:g} s"
+        return [fail("upstreams", text, "correct the settings upstreams")]
+    advice = "start it, or correct its address; also look at names, firewalls and certificates"
+    findings = []
+    for name, endpoints in reported.items():
+        subject = f"upstream {name}"
+        if not endpoints and config.upstreams[name].channel == "grpcio":
+            findings.append(ok(subject, "not tried: its channel is grpcio"))
+        elif not endpoints:
+            findings.append(fail(subject, "no endpoint is known", advice))
+        for one in endpoints:
+            if one.state == "ready":
+                findings.append(ok(subject, f"{one.address} is connected"))
+            else:
+                text = f"{one.address} is {one.state}: {one.failure or 'no reason is known'}"
+                findings.append(fail(subject, text, advice))
+    return findings
+
+
+async def _store(setting: str, url: str) -> list[Finding]:
+    """Asks a store, whose URL is not shown: it may hold a password."""
+    begun_s = time.monotonic()
+    try:
+        async with asyncio.timeout(_WITHIN_S), open_store(url) as store:
+            await store.ping()
+    except StartUpError as error:
+        return [fail(setting, str(error), "correct the URL, or install its driver")]
+    except (StoreUnavailableError, TimeoutError) as error:
+        text = f"the store is unavailable: {error or 'no answer in time'}"
+        return [fail(setting, text, _ADVICE_STORE)]
+    took_s = time.monotonic() - begun_s
+    text = f"the store answers, connected and asked within {1000 * took_s:.0f} ms"
+    if took_s > _SLOW_STORE_S:
+        return [warn(setting, text, "put it nearer: requests with credentials wait for it")]
+    return [ok(setting, text)]

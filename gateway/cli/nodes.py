@@ -1,0 +1,42 @@
+"""`gateway nodes`: lists the gateways that share a Redis."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.messages import fail, say
+from gateway.cli.operate import AdminFlag, ConfigFlag
+from gateway.cli.tables import print_table
+
+_MEMBERS = ("name", "pid", "state", "version", "uptime_s", "workers", "config", "routes")
+
+
+def nodes_command(
+    config: ConfigFlag = None,
+    admin: AdminFlag = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the gateways that share a Redis, and in what they differ."""
+    listen, token = admin_place(config, admin)
+    try:
+        found = ask_json(listen, "/nodes", token=token)
+    except AdminError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    rows = [_row(node, found["this"]) for node in found["nodes"]]
+    print_table((*_MEMBERS, "last seen"), rows)
+    if not found["is_shared"]:
+        say("note: no store is in Redis, so only this node is known")
+    for member, by_value in found.get("differences", {}).items():
+        values = "; ".join(f"{value}: {', '.join(ids)}" for value, ids in by_value.items())
+        say(f"warning: the nodes differ in {member}: {values}")
+
+
+def _row(node: dict[str, Any], this: str) -> list[str]:
+    seen = "this node" if node["id"] == this else f"{node.get('last_seen_s')} s ago"
+    return [*(str(node.get(member)) for member in _MEMBERS), seen]

@@ -1,0 +1,1 @@
+"""`gateway top`: a live view of a running gateway on a terminal."""
