@@ -234,6 +234,10 @@ class Call:
             raise RuntimeError(f"the request of {self!r} has not been decoded")
         return self._message
 
+    def merge(self, wire: bytes) -> None:
+        """Adds fields to the decoded message; of a singular field, the added value counts."""
+        self._message = self.decoded + wire
+
     def on_end(self, hook: Callable[[Code], None]) -> None:
         """Calls `hook` with the final code when the call ends. It must not wait and must not
         raise."""

@@ -1,0 +1,127 @@
+"""Request ids and input-only fields, with a back end that fails first or sends a stream."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
+from tests.support.http import Answer, connected
+from tests.support.schema import descriptor_pool, descriptor_set
+
+FILES = descriptor_set(
+    conventions="""
+syntax = "proto3";
+package conventions;
+import "google/api/annotations.proto";
+import "google/api/field_behavior.proto";
+import "google/api/field_info.proto";
+message Item {
+  string name = 1;
+  string secret = 2 [(google.api.field_behavior) = INPUT_ONLY];
+  string request_id = 3 [(google.api.field_info).format = UUID4];
+}
+service Items {
+  rpc Create(Item) returns (Item) {
+    option idempotency_level = IDEMPOTENT;
+    option (google.api.http) = { post: "/items" body: "*" };
+  }
+  rpc Get(Item) returns (Item) { option (google.api.http) = { get: "/items/{name}" }; }
+  rpc Watch(Item) returns (stream Item) { option (google.api.http) = { get: "/items" }; }
+}
+"""
+)
+Item: Any = GetMessageClass(descriptor_pool(FILES).FindMessageTypeByName("conventions.Item"))
+
+
+class Backend:
+    """Answers with what it was sent; fails the first calls as often as told."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.seen: list[Any] = []
+
+    async def one(self, request: bytes, context: Any) -> bytes:
+        self.seen.append(Item.FromString(request))
+        if self.failures:
+            self.failures -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "as told")
+        return request
+
+    async def many(self, _request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        for name in ("a", "b"):
+            yield Item(name=name, secret="s").SerializeToString()
+
+
+@asynccontextmanager
+async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Backend]]:
+    backend = Backend()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    methods: dict[str, Any] = {
+        "Create": grpc.unary_unary_rpc_method_handler(backend.one),
+        "Get": grpc.unary_unary_rpc_method_handler(backend.one),
+        "Watch": grpc.unary_stream_rpc_method_handler(backend.many),
+    }
+    handler = grpc.method_handlers_generic_handler("conventions.Items", methods)
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    (place / "set.binpb").write_bytes(FILES.SerializeToString())
+    settings = {
+        "listen": "127.0.0.1:0",
+        "descriptors": [place / "set.binpb"],
+        "upstreams": {"backend": {"target": f"127.0.0.1:{port}", "retry_policy": {}}},
+        "log": {"access": "off"},
+        "resources": resources,
+        "json": {"emit_unset": False},
+    }
+    try:
+        async with (
+            open_gateway(Config.model_validate(settings)) as gateway,
+            connected(gateway) as client,
+        ):
+            yield client, backend
+    finally:
+        await server.stop(None)
+
+
+async def asked(client: Any, line: str, body: str = "") -> Answer:
+    head = f"{line} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n"
+    await client.send((head + body).encode())
+    answer: Answer = await client.answer()
+    return answer
+
+
+async def test_all_attempts_of_a_call_have_one_new_request_id(tmp_path: Path) -> None:
+    async with serving(tmp_path, request_id="fill") as (client, backend):
+        backend.failures = 1
+        assert (await asked(client, "POST /items", '{"name": "a"}')).status == 200
+        first, second = (item.request_id for item in backend.seen)
+        assert first == second
+        assert uuid.UUID(first).version == 4
+        assert (await asked(client, "POST /items", '{"name": "a"}')).status == 200
+        assert backend.seen[2].request_id != first
+
+
+async def test_a_call_that_changes_nothing_gets_no_request_id(tmp_path: Path) -> None:
+    async with serving(tmp_path, request_id="fill") as (client, backend):
+        assert (await asked(client, "GET /items/a")).json() == {"name": "a"}
+        assert [item.request_id for item in backend.seen] == [""]
+
+
+@pytest.mark.parametrize(("setting", "shown"), [("drop", {}), ("leave", {"secret": "s"})])
+async def test_each_message_of_a_stream_loses_what_only_clients_set(
+    tmp_path: Path, setting: str, shown: dict[str, str]
+) -> None:
+    async with serving(tmp_path, input_only=setting) as (client, _):
+        answer = await asked(client, "GET /items")
+        lines = answer.body.decode().splitlines()
+        assert len(lines) == 2
+        assert all(('"secret":"s"' in line) == bool(shown) for line in lines)
