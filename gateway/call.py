@@ -106,6 +106,10 @@ class CallHead:
         """Returns the HTTP method and the raw path of the request."""
         raise NotImplementedError
 
+    def query(self) -> str:
+        """Returns the raw query of the request, without `?`."""
+        raise NotImplementedError
+
 
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
@@ -211,6 +215,11 @@ class Call:
     def target(self) -> tuple[str, str]:
         """The HTTP method and the raw path of the request; both empty if there is none."""
         return ("", "") if self._head is None else self._head.target()
+
+    @property
+    def query(self) -> str:
+        """The raw query of the request; empty if there is none."""
+        return "" if self._head is None else self._head.query()
 
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""

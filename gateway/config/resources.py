@@ -75,6 +75,8 @@ class ResourceOptions(Section):
     etags: Etags = Etags.OFF
     """The form of the field `etag` (AIP-154), which becomes the header `ETag` and is filled from
     `If-Match`: as in the header, with quotes; or bare, for which the header is a weak tag."""
+    page_links: bool = False
+    """Send `Link` with `rel="next"` for a reply with `next_page_token` (AIP-158), to GET."""
 
     @property
     def has_etags(self) -> bool:

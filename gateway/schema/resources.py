@@ -64,6 +64,8 @@ def paging(method: Method) -> Paging | None:
     token, following = _text(method.input, "page_token"), _text(method.output, "next_page_token")
     if size is None or token is None or following is None:
         return None
+    if any(f"{{{token.name}" in rule.template for rule in method.rules):
+        return None  # no query can change what the path says
     if size.type != FieldDescriptor.TYPE_INT32 or size.is_repeated:
         return None
     lists = [one for one in method.output.fields if one.is_repeated and _is_message(one)]

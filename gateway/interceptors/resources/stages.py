@@ -7,11 +7,12 @@ from gateway.call import Interceptor
 from gateway.config.resources import Etags, InputOnly, RequestId, ResourceOptions
 from gateway.interceptors.resources.etags import EtagFields
 from gateway.interceptors.resources.input_only import HideInputOnly
+from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
 from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
 from gateway.schema.idempotency import has_no_side_effects
-from gateway.schema.resources import etag_field, request_etag, request_id_field
+from gateway.schema.resources import etag_field, paging, request_etag, request_id_field
 from gateway.transcoding.unwanted_fields import remover
 
 
@@ -43,6 +44,9 @@ def _around(options: ResourceOptions, method: Method) -> Sequence[Interceptor]:
     found: list[Interceptor] = []
     if method.client_streaming or method.server_streaming:
         return found
+    pages = paging(method) if options.page_links else None
+    if pages is not None:
+        found.append(PageLinks(pages))
     if options.etags is not Etags.OFF:
         request = () if has_no_side_effects(method) else request_etag(method)
         reply = etag_field(method.output)
