@@ -5,6 +5,7 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
@@ -29,7 +30,7 @@ from gateway.interceptors.idempotency.stage import IdempotencyKeys
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
-from gateway.interceptors.resources.stages import resource_stages
+from gateway.interceptors.resources.stages import ResourceStages, resource_stages
 from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
@@ -43,6 +44,7 @@ from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
+from gateway.transcoding.binding import path_to
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
@@ -125,7 +127,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
         *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys),
-        resources=resource_stages(config.resources, methods),
+        resources=_resource_stages(config, methods, transcoder),
     )
     site = Site(
         config,
@@ -141,6 +143,13 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warned, cache)
+
+
+def _resource_stages(
+    config: Config, methods: Sequence[Method], transcoder: Transcoder
+) -> Mapping[Method, ResourceStages]:
+    """The stages of resource conventions; operations are found by the routes of this site."""
+    return resource_stages(config.resources, methods, partial(path_to, transcoder.bindings))
 
 
 def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> list[Observer]:

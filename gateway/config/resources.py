@@ -50,6 +50,13 @@ class Etags(StrEnum):
     BARE = "bare"
 
 
+class Operations(StrEnum):
+    """The answer to a call that began a long-running operation."""
+
+    UNCHANGED = "unchanged"
+    ACCEPTED = "accepted"
+
+
 class ResourceOptions(Section):
     """Conventions for resources, as google.aip.dev describes them."""
 
@@ -75,8 +82,16 @@ class ResourceOptions(Section):
     etags: Etags = Etags.OFF
     """The form of the field `etag` (AIP-154), which becomes the header `ETag` and is filled from
     `If-Match`: as in the header, with quotes; or bare, for which the header is a weak tag."""
+    operations: Operations = Operations.UNCHANGED
+    """A reply `google.longrunning.Operation` that is not done (AIP-151): answer 200 as to any call,
+    or 202 with `Operation-Location`, the path of its `GetOperation`."""
     page_links: bool = False
     """Send `Link` with `rel="next"` for a reply with `next_page_token` (AIP-158), to GET."""
+
+    @property
+    def accepts_operations(self) -> bool:
+        """True if operations that have begun are answered with 202."""
+        return self.operations is Operations.ACCEPTED
 
     @property
     def has_etags(self) -> bool:

@@ -12,6 +12,8 @@ _INFO: Final[Any] = field_info_pb2.field_info
 _ETAG: Final = "etag"
 _REQUEST_ID: Final = "request_id"
 _OPERATION: Final = "google.longrunning.Operation"
+_OPERATIONS: Final = "google.longrunning.Operations"
+GET_OPERATION: Final = f"{_OPERATIONS}.GetOperation"
 
 
 def etag_field(message: Descriptor) -> FieldDescriptor | None:
@@ -72,9 +74,12 @@ def paging(method: Method) -> Paging | None:
     return Paging(token, following) if len(lists) == 1 else None
 
 
-def returns_operation(method: Method) -> bool:
-    """True if a method answers with a long-running operation (AIP-151)."""
-    return method.output.full_name == _OPERATION and not method.server_streaming
+def begins_operation(method: Method) -> bool:
+    """True if a method answers with a new long-running operation (AIP-151).
+
+    The methods of `google.longrunning.Operations` answer with one that exists.
+    """
+    return method.output.full_name == _OPERATION and method.service != _OPERATIONS
 
 
 def _text(message: Descriptor, name: str) -> FieldDescriptor | None:

@@ -1,18 +1,27 @@
 """Makes the stages of the resource conventions, for the methods that have the shape for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.call import Interceptor
-from gateway.config.resources import Etags, InputOnly, RequestId, ResourceOptions
+from gateway.config.resources import Etags, InputOnly, Operations, RequestId, ResourceOptions
 from gateway.interceptors.resources.etags import EtagFields
 from gateway.interceptors.resources.input_only import HideInputOnly
+from gateway.interceptors.resources.operations import AcceptOperations, PathOf
 from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
 from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
 from gateway.schema.idempotency import has_no_side_effects
-from gateway.schema.resources import etag_field, paging, request_etag, request_id_field
+from gateway.schema.resources import (
+    GET_OPERATION,
+    begins_operation,
+    etag_field,
+    paging,
+    request_etag,
+    request_id_field,
+)
 from gateway.transcoding.unwanted_fields import remover
 
 
@@ -30,20 +39,28 @@ NO_STAGES = ResourceStages()
 
 
 def resource_stages(
-    options: ResourceOptions, methods: Iterable[Method]
+    options: ResourceOptions,
+    methods: Iterable[Method],
+    path_to: Callable[[str, str], str | None],
 ) -> Mapping[Method, ResourceStages]:
-    """Makes the stages of each method that needs any."""
+    """Makes the stages of each method that needs any.
+
+    `path_to` finds the path for GET that calls a method, given its full name and a variable.
+    """
+    path_of = partial(path_to, GET_OPERATION)
     made = {
-        method: ResourceStages(_around(options, method), _inside(options, method))
+        method: ResourceStages(_around(options, method, path_of), _inside(options, method))
         for method in methods
     }
     return {method: stages for method, stages in made.items() if stages.around or stages.inside}
 
 
-def _around(options: ResourceOptions, method: Method) -> Sequence[Interceptor]:
+def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequence[Interceptor]:
     found: list[Interceptor] = []
     if method.client_streaming or method.server_streaming:
         return found
+    if options.operations is Operations.ACCEPTED and begins_operation(method):
+        found.append(AcceptOperations(path_of))
     pages = paging(method) if options.page_links else None
     if pages is not None:
         found.append(PageLinks(pages))

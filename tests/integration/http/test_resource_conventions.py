@@ -23,6 +23,7 @@ package conventions;
 import "google/api/annotations.proto";
 import "google/api/field_behavior.proto";
 import "google/api/field_info.proto";
+import "google/longrunning/operations_proto.proto";
 message Item {
   string name = 1;
   string secret = 2 [(google.api.field_behavior) = INPUT_ONLY];
@@ -34,11 +35,19 @@ service Items {
     option (google.api.http) = { post: "/items" body: "*" };
   }
   rpc Get(Item) returns (Item) { option (google.api.http) = { get: "/items/{name}" }; }
+  rpc Build(Item) returns (google.longrunning.Operation) {
+    option (google.api.http) = { post: "/items:build" body: "*" };
+    option (google.longrunning.operation_info) = {
+      response_type: "Item" metadata_type: "google.longrunning.OperationInfo"
+    };
+  }
   rpc Watch(Item) returns (stream Item) { option (google.api.http) = { get: "/items" }; }
 }
 """
 )
-Item: Any = GetMessageClass(descriptor_pool(FILES).FindMessageTypeByName("conventions.Item"))
+POOL = descriptor_pool(FILES)
+Item: Any = GetMessageClass(POOL.FindMessageTypeByName("conventions.Item"))
+Operation: Any = GetMessageClass(POOL.FindMessageTypeByName("google.longrunning.Operation"))
 
 
 class Backend:
@@ -55,6 +64,11 @@ class Backend:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "as told")
         return request
 
+    async def operation(self, request: bytes, _context: Any) -> bytes:
+        """An operation of the name that was asked for."""
+        wire: bytes = Operation(name=Item.FromString(request).name).SerializeToString()
+        return wire
+
     async def many(self, _request: bytes, _context: Any) -> AsyncIterator[bytes]:
         for name in ("a", "b"):
             yield Item(name=name, secret="s").SerializeToString()
@@ -67,10 +81,13 @@ async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Bac
     methods: dict[str, Any] = {
         "Create": grpc.unary_unary_rpc_method_handler(backend.one),
         "Get": grpc.unary_unary_rpc_method_handler(backend.one),
+        "Build": grpc.unary_unary_rpc_method_handler(backend.operation),
         "Watch": grpc.unary_stream_rpc_method_handler(backend.many),
     }
-    handler = grpc.method_handlers_generic_handler("conventions.Items", methods)
-    server.add_generic_rpc_handlers((handler,))
+    get: dict[str, Any] = {"GetOperation": grpc.unary_unary_rpc_method_handler(backend.operation)}
+    handlers = {"conventions.Items": methods, "google.longrunning.Operations": get}
+    made = [grpc.method_handlers_generic_handler(name, own) for name, own in handlers.items()]
+    server.add_generic_rpc_handlers(tuple(made))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     (place / "set.binpb").write_bytes(FILES.SerializeToString())
@@ -80,6 +97,7 @@ async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Bac
         "upstreams": {"backend": {"target": f"127.0.0.1:{port}", "retry_policy": {}}},
         "log": {"access": "off"},
         "resources": resources,
+        "openapi": {"enabled": True},
         "json": {"emit_unset": False},
     }
     try:
@@ -125,3 +143,30 @@ async def test_each_message_of_a_stream_loses_what_only_clients_set(
         lines = answer.body.decode().splitlines()
         assert len(lines) == 2
         assert all(('"secret":"s"' in line) == bool(shown) for line in lines)
+
+
+async def test_an_operation_is_found_where_its_location_says(tmp_path: Path) -> None:
+    async with serving(tmp_path, operations="accepted") as (client, _):
+        begun = await asked(client, "POST /items:build", '{"name": "operations/a b"}')
+        assert begun.status == 202
+        location = begun.header("Operation-Location")
+        assert location == "/v1/operations/a%20b"
+        shown = await asked(client, f"GET {location}")
+        assert (shown.status, shown.json()) == (200, {"name": "operations/a b"})
+        other = await asked(client, "POST /items:build", '{"name": "jobs/7"}')
+        assert (other.status, other.header("Operation-Location")) == (202, None)
+
+
+@pytest.mark.parametrize(("setting", "statuses"), [("accepted", {"200", "202"}), (None, {"200"})])
+async def test_the_types_of_an_operation_are_in_the_document(
+    tmp_path: Path, setting: str | None, statuses: set[str]
+) -> None:
+    resources = {} if setting is None else {"operations": setting}
+    async with serving(tmp_path, **resources) as (client, _):
+        document = (await asked(client, "GET /openapi.json")).json()
+        operation = document["paths"]["/items:build"]["post"]
+        found = operation["x-operation-response"]
+        (of_response,) = found["response"]["allOf"]
+        assert of_response == {"$ref": "#/components/schemas/conventions.Item"}
+        assert "OperationInfo" in found["metadata"]["allOf"][0]["$ref"]
+        assert {one for one in operation["responses"] if one < "300"} == statuses
