@@ -28,6 +28,7 @@ message Item {
   string name = 1;
   string secret = 2 [(google.api.field_behavior) = INPUT_ONLY];
   string request_id = 3 [(google.api.field_info).format = UUID4];
+  string etag = 4;
 }
 service Items {
   rpc Create(Item) returns (Item) {
@@ -110,9 +111,9 @@ async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Bac
         await server.stop(None)
 
 
-async def asked(client: Any, line: str, body: str = "") -> Answer:
-    head = f"{line} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n"
-    await client.send((head + body).encode())
+async def asked(client: Any, line: str, body: str = "", *headers: str) -> Answer:
+    lines = [f"{line} HTTP/1.1", "Host: test", f"Content-Length: {len(body)}", *headers]
+    await client.send(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
     answer: Answer = await client.answer()
     return answer
 
@@ -170,3 +171,42 @@ async def test_the_types_of_an_operation_are_in_the_document(
         assert of_response == {"$ref": "#/components/schemas/conventions.Item"}
         assert "OperationInfo" in found["metadata"]["allOf"][0]["$ref"]
         assert {one for one in operation["responses"] if one < "300"} == statuses
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "says"),
+    [
+        ("{}", ['If-Match: "a", "b"'], "got 2 of them"),
+        ("{}", ['If-Match: "a"', 'If-Match: "b"'], "got 2 of them"),
+        ("{}", ["If-Match: abc"], "expected * or one entity tag"),
+        ('{"etag": "other"}', ['If-Match: "abc"'], "differs from the etag in the request"),
+    ],
+)
+async def test_a_condition_that_one_field_cannot_express_is_refused(
+    tmp_path: Path, body: str, headers: list[str], says: str
+) -> None:
+    async with serving(tmp_path, etags="bare") as (client, backend):
+        answer = await asked(client, "POST /items", body, *headers)
+        assert answer.status == 400
+        assert says in answer.json()["error"]["message"]
+        assert backend.seen == []
+
+
+async def test_a_condition_may_repeat_the_etag_of_the_request(tmp_path: Path) -> None:
+    async with serving(tmp_path, etags="bare") as (client, backend):
+        tags = ['If-Match: "abc", W/"def"', 'If-Match: "abc;gzip", "abc"']
+        refused, taken = [
+            await asked(client, "POST /items", '{"etag": "abc"}', tag) for tag in tags
+        ]
+        assert (refused.status, taken.status) == (400, 200)
+        assert [item.etag for item in backend.seen] == ["abc"]
+        assert taken.header("ETag") == 'W/"abc"'
+
+
+async def test_a_condition_on_a_read_is_judged_and_not_passed_on(tmp_path: Path) -> None:
+    async with serving(tmp_path, etags="quoted") as (client, backend):
+        query = "/items/a?etag=%22abc%22"
+        same = await asked(client, f"GET {query}", "", 'If-Match: "abc"')
+        other = await asked(client, f"GET {query}", "", 'If-Match: "def"')
+        assert (same.status, other.status) == (200, 412)
+        assert [item.etag for item in backend.seen] == ['"abc"', '"abc"']
