@@ -106,6 +106,10 @@ class CallHead:
         """Returns the HTTP method and the raw path of the request."""
         raise NotImplementedError
 
+    def query(self) -> str:
+        """Returns the raw query of the request, without `?`."""
+        raise NotImplementedError
+
 
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
@@ -212,6 +216,11 @@ class Call:
         """The HTTP method and the raw path of the request; both empty if there is none."""
         return ("", "") if self._head is None else self._head.target()
 
+    @property
+    def query(self) -> str:
+        """The raw query of the request; empty if there is none."""
+        return "" if self._head is None else self._head.query()
+
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""
         message = self.message_at_hand()
@@ -233,6 +242,10 @@ class Call:
         if self._message is None:
             raise RuntimeError(f"the request of {self!r} has not been decoded")
         return self._message
+
+    def merge(self, wire: bytes) -> None:
+        """Adds fields to the decoded message; of a singular field, the added value counts."""
+        self._message = self.decoded + wire
 
     def on_end(self, hook: Callable[[Code], None]) -> None:
         """Calls `hook` with the final code when the call ends. It must not wait and must not

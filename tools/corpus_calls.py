@@ -81,6 +81,8 @@ async def gateway_over(
                 "descriptors": [file.name],
                 "upstreams": {"any": {"target": target}},
                 "log": {"access": "off", "audit": "off"},
+                # Sample messages have all fields, and are compared with what was sent.
+                "resources": {"output_only": "leave"},
             }
             config = Config.model_validate(defaults | settings)
             async with open_gateway(config) as gateway:

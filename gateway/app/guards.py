@@ -17,6 +17,7 @@ from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.measure import Measure
 from gateway.interceptors.rate_limits.limits import RateLimits
+from gateway.interceptors.resources.stages import NO_STAGES, ResourceStages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
 from gateway.policy.reply_tags import TagMaker
@@ -42,6 +43,8 @@ class Guards:
     """The stages that validate messages, of methods whose requests have rules."""
     keys: IdempotencyKeys | None = None
     """None if no method takes idempotency keys."""
+    resources: Mapping[Method, ResourceStages] = field(default_factory=dict)
+    """The stages of resource conventions, of methods with such a shape."""
 
     def chains(
         self, methods: Sequence[Method], destinations: Destinations
@@ -64,17 +67,7 @@ class Guards:
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""
         auth, policy = self.auth, self.policies[method]
-        stages: list[Interceptor] = []
-        if auth.authenticators:
-            streams = method.client_streaming or method.server_streaming
-            # First: all later stages may need the caller's identity.
-            kind = AuthenticateStream if streams else Authenticate
-            stages.append(kind(auth.authenticators, auth.audit))
-        if not auth.is_open:
-            # Also if `auth.order` is empty: then only methods open to anonymous callers remain.
-            stages += authorize(
-                method, policy, auth.audit, auth.challenges, anonymous=auth.admits_anonymous
-            )
+        stages = self._of_caller(method)
         # After authentication, before all stages that use resources. The rate limit comes first: a
         # call that waits for a store must not take a place.
         stages += self.limits.guards(method, policy)
@@ -87,6 +80,10 @@ class Guards:
         stages += [one.interceptor for one in self.custom if one.stands_before(method)]
         # After all stages that may reject a call: the body of a rejected call is not read.
         stages.append(decode)
+        resources = self.resources.get(method, NO_STAGES)
+        # Before the checks of the message, which they complete. Around stored replies and repeated
+        # ones, which have no headers of these conventions.
+        stages += resources.around
         if method in self.checks:
             stages.append(self.checks[method])
         if self.keys is not None and policy.idempotency is not None and takes_keys(method):
@@ -101,6 +98,9 @@ class Guards:
             streams = method.client_streaming or method.server_streaming
             tags = TagMaker(method, "invalidates", policy.invalidates)
             stages.append(Invalidate(self.cache, tags, streams=streams))
+        # After idempotency keys: they belong to what the client sent, without a new request id.
+        # Inside the cache: what is removed from replies is not stored either.
+        stages += resources.inside
         if auth.identify is not None:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
@@ -108,6 +108,23 @@ class Guards:
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))
+        return stages
+
+    def _of_caller(self, method: Method) -> list[Interceptor]:
+        """The stages that find out who calls `method`, and whether that is allowed."""
+        auth = self.auth
+        stages: list[Interceptor] = []
+        if auth.authenticators:
+            streams = method.client_streaming or method.server_streaming
+            # First: all later stages may need the caller's identity.
+            kind = AuthenticateStream if streams else Authenticate
+            stages.append(kind(auth.authenticators, auth.audit))
+        if not auth.is_open:
+            # Also if `auth.order` is empty: then only methods open to anonymous callers remain.
+            stages += authorize(
+                *(method, self.policies[method], auth.audit, auth.challenges),
+                anonymous=auth.admits_anonymous,
+            )
         return stages
 
     def _cached(self, method: Method) -> list[Interceptor]:

@@ -5,6 +5,7 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
@@ -29,6 +30,7 @@ from gateway.interceptors.idempotency.stage import IdempotencyKeys
 from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
+from gateway.interceptors.resources.stages import ResourceStages, resource_stages
 from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
@@ -42,6 +44,7 @@ from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
+from gateway.transcoding.binding import path_to
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, check_services, open_pool
@@ -118,14 +121,13 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
-    described = description_endpoints(config, schema, transcoder, policies)
-    endpoints = EndpointRegistry(auth.endpoints, described)
-    _show_metrics(metrics, config, endpoints)
+    endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics)
     cache = _open_cache(config, policies, stack)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
     keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
-        *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys)
+        *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys),
+        resources=_resource_stages(config, methods, transcoder),
     )
     site = Site(
         config,
@@ -143,6 +145,13 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     return OpenSite(site, pool, schema, transcoder, warned, cache)
 
 
+def _resource_stages(
+    config: Config, methods: Sequence[Method], transcoder: Transcoder
+) -> Mapping[Method, ResourceStages]:
+    """The stages of resource conventions; operations are found by the routes of this site."""
+    return resource_stages(config.resources, methods, partial(path_to, transcoder.bindings))
+
+
 def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> list[Observer]:
     """Everything that receives the records of ended requests."""
     observers = list(logs.observers)
@@ -151,11 +160,21 @@ def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> li
     return observers
 
 
-def _show_metrics(metrics: Metrics | None, config: Config, endpoints: EndpointRegistry) -> None:
-    """Adds the metrics to the public endpoints, if the settings say so."""
+def _endpoints(  # noqa: PLR0917 - the parts of a site
+    config: Config,
+    auth: Credentials,
+    schema: Schema,
+    transcoder: Transcoder,
+    policies: Policies,
+    metrics: Metrics | None,
+) -> EndpointRegistry:
+    """The gateway's own public endpoints; the metrics too, if the settings say so."""
+    described = description_endpoints(config, schema, transcoder, policies)
+    endpoints = EndpointRegistry(auth.endpoints, described)
     if metrics is not None and config.metrics.public:
         endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
         endpoints.unrecorded.add(PATH)
+    return endpoints
 
 
 async def load_schema(

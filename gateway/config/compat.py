@@ -37,6 +37,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
             "maps": True,
             "form_bodies": True,
         },
+        "resources": {"output_only": "leave", "immutable": "leave"},
         "streams": {"wrap": "result", "concatenated": True},
         "metadata": {
             "request_prefix": "grpc-metadata-",
@@ -48,6 +49,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     # GrpcJsonTranscoder with the defaults of its message.
     Compat.ENVOY: {
         "json": {"unknown_fields": "ignore", "emit_unset": False},
+        "resources": {"output_only": "leave", "immutable": "leave"},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
     },

@@ -47,6 +47,7 @@ class RequestHead(CallHead):
         self._id = request.id
         self._method = request.method
         self._path = request.path
+        self._query = request.query
         self._trace = request.trace
         self._rules = rules
         self._forwarding = forwarding
@@ -67,6 +68,10 @@ class RequestHead(CallHead):
     def target(self) -> tuple[str, str]:
         """Returns the HTTP method and the raw path of the request."""
         return self._method, self._path
+
+    def query(self) -> str:
+        """Returns the raw query of the request."""
+        return self._query
 
 
 class CallFactory:

@@ -56,7 +56,6 @@ class Site:
         With `starter`, requests have traces.
         """
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
-        deadlines = deadlines or Deadlines(config.deadlines)
         masks = _masks(transcoder, policies or {})
         traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
         rules, rules_of_proxies = _metadata_rules(config, is_traced=traces is not None)
@@ -65,7 +64,7 @@ class Site:
             rules=rules,
             rules_of_proxies=rules_of_proxies,
             forwarding=forwarding,
-            deadlines=deadlines,
+            deadlines=deadlines or Deadlines(config.deadlines),
             certificate_of=certificates_of(config.auth, forwarding),
             framings=offered_framings(config.streams),
             traces=traces,
@@ -84,7 +83,8 @@ class Site:
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(
-            transcoder, calls, rendering, streams, masks, tagged_methods(policies or {})
+            *(transcoder, calls, rendering, streams, masks, tagged_methods(policies or {})),
+            judges_etags=config.resources.has_etags,
         )
         self.websocket: Dialect = WebSocketDialect(
             config, transcoder, calls, rendering, self.request_log

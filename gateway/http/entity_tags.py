@@ -93,6 +93,16 @@ def is_of_same_message(condition: str, tag: str) -> bool:
     return is_strong and tag in [_split(one)[0] for one in _tags(condition) or ()]
 
 
+def is_tag(text: str) -> bool:
+    """True if a text is an entity tag as headers have it, with its quotes."""
+    return _TAG.fullmatch(text) is not None
+
+
+def message_tags(condition: str) -> list[str]:
+    """Returns the different tags in If-Match, without suffixes; none if it is malformed."""
+    return list(dict.fromkeys([_split(tag)[0] for tag in _tags(condition) or ()]))
+
+
 def selects(
     condition: str, tag: str, content_type: str, fields: HeaderFields, *, is_raw: bool
 ) -> bool:

@@ -16,8 +16,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.validation import Validation
-from gateway.openapi.behavior import behavior
 from gateway.schema.catalog import Method
+from gateway.schema.field_behavior import behavior
 from gateway.status import (
     Code,
     FieldViolation,

@@ -6,10 +6,10 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.query import QueryOptions
-from gateway.openapi.behavior import behavior
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import RECORD
 from gateway.openapi.schemas import Schemas, Use
+from gateway.schema.field_behavior import behavior
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import PROTOBUF_TYPES

@@ -18,6 +18,7 @@ from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.info import info
+from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
 from gateway.openapi.rules import Rules
@@ -144,6 +145,8 @@ class _Document:
         )
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
+        accepted = self._config.resources.accepts_operations
+        describe_operation(operation, method, self._schemas, accepted=accepted)
         if self._security.schemes:
             operation["security"] = self._security.requirements(policy)
         return operation | self._extensions(method, policy)

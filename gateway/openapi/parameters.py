@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.query import QueryOptions
-from gateway.openapi.behavior import behavior, mark
+from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.paths import OpenApiPath
 from gateway.openapi.schemas import Schemas, Use
+from gateway.schema.field_behavior import behavior
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.text_values import has_members, value_reader

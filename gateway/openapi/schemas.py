@@ -17,10 +17,11 @@ from google.protobuf.descriptor import (
 )
 
 from gateway.config.json import JsonOptions, Unknown
-from gateway.openapi.behavior import behavior, mark
+from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.rules import Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
+from gateway.schema.field_behavior import behavior
 
 _NO_FIELDS: frozenset[int] = frozenset()
 

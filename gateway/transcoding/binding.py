@@ -162,6 +162,19 @@ def build_router(
     return router, diagnostics
 
 
+def path_to(bindings: Iterable[Binding], method: str, value: str) -> str | None:
+    """Returns the path for GET that calls a method with `value` in its one path variable.
+
+    `method` is a full name. None if no binding has such a path.
+    """
+    for binding in bindings:
+        if binding.method.full_name == method and binding.http_method == "GET":
+            path = binding.template.path_with(value)
+            if path is not None:
+                return path
+    return None
+
+
 def summary(binding: Binding) -> str:
     """The method of a binding, the place of its rule, and its route, as text."""
     route = f"{binding.http_method} {binding.rule.template}"

@@ -6,7 +6,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.json import EnumCase, Excess
 from gateway.config.model import Config
-from gateway.config.resources import UpdateMask
+from gateway.config.resources import Immutable, OutputOnly, ResourceOptions, UpdateMask
+from gateway.schema.field_behavior import behavior
 from gateway.status import invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
@@ -26,7 +27,8 @@ from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
-from gateway.transcoding.update_mask import mask_inference
+from gateway.transcoding.unwanted_fields import Remove, remover
+from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
 from gateway.transcoding.wire import length_delimited
 
 BodyReader = Callable[[bytes, str | None], bytes]
@@ -58,6 +60,8 @@ class RequestDecoder:
             system_parameters=config.resources.system_parameters,
             ignores_case=ignores_case,
         )
+        self._remove = _remover(binding, config.resources)
+        self._bind = self._query_reader(_mask_check(binding, config.resources))
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
         self._json: Transform | None = None
@@ -76,7 +80,7 @@ class RequestDecoder:
         """
         if not body:
             wire = b"".join(self._encode_captures(captures))
-            return self._query.bind(query) + wire if query else wire
+            return self._bind(query) + wire if query else wire
         if self._read is None:
             if self.takes_url_encoded(content_type):
                 return self.decode_url(captures, _joined(query, body))
@@ -100,7 +104,7 @@ class RequestDecoder:
         path = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
-        parameters = self._query.bind(query)
+        parameters = self._bind(query)
         if self._infer_mask is not None and json is not None:
             parameters += self._infer_mask(json, parameters)
         return b"".join((wire, parameters, *path))
@@ -119,7 +123,7 @@ class RequestDecoder:
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
         """
-        return self._query.bind(query) + b"".join(self._encode_captures(captures))
+        return self._bind(query) + b"".join(self._encode_captures(captures))
 
     def decode_form(
         self,
@@ -135,7 +139,10 @@ class RequestDecoder:
         """
         if self.binding.body == WHOLE:
             self._query.bind(query)  # rejects parameters: the body is the whole message
-        return form.bind(query, fields) + b"".join(self._encode_captures(captures))
+        wire = form.bind(query, fields)
+        if self._remove is not None:
+            wire = self._remove(wire)
+        return wire + b"".join(self._encode_captures(captures))
 
     def raw_writer(self) -> Callable[[str, bytes], bytes]:
         """Makes the writer of a piece of a raw body, with its media type, to the body's field."""
@@ -193,7 +200,8 @@ class RequestDecoder:
         # A value has two characters at least, with what separates it from the next.
         if len(body) > 2 * self._json_values:
             refuse_too_many_values(body, self._json_values)
-        return self._json(body)
+        wire = self._json(body)
+        return wire if self._remove is None else self._remove(wire)
 
     def _read_protobuf(self, body: bytes) -> bytes:
         if self._protobuf is None:
@@ -203,7 +211,40 @@ class RequestDecoder:
                 if isinstance(field, FieldDescriptor)
                 else protobuf_codec.reader(self.binding.method.input)
             )
-        return self._protobuf(body)
+        wire = self._protobuf(body)
+        return wire if self._remove is None else self._remove(wire)
+
+    def _query_reader(self, check: CheckMask | None) -> Callable[[str], bytes]:
+        """Makes the reader of the query; with `check`, it refuses some of its masks."""
+        bind, remove = self._query.bind, self._remove
+        if remove is None and check is None:
+            return bind
+
+        def read(query: str) -> bytes:
+            wire = bind(query)
+            if check is not None:
+                check(wire)
+            return wire if remove is None else remove(wire)
+
+        return read
+
+
+def _remover(binding: Binding, options: ResourceOptions) -> Remove | None:
+    """Makes the remover of the fields that only the service sets (AIP-203), or None.
+
+    The URL's own values stay: they say which resource is meant.
+    """
+    if options.output_only is OutputOnly.LEAVE:
+        return None
+    return remover(
+        binding.method.input,
+        lambda field: behavior(field).is_output_only,
+        refuses=options.output_only is OutputOnly.REJECT,
+    )
+
+
+def _mask_check(binding: Binding, options: ResourceOptions) -> CheckMask | None:
+    return mask_check(binding) if options.immutable is Immutable.REJECT else None
 
 
 def _joined(query: str, form: bytes) -> str:

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.schema.field_behavior import behavior
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.fields import FieldPath
@@ -23,6 +23,9 @@ InferMask = Callable[[bytes, bytes], bytes]
 Empty if the query has a mask.
 """
 
+CheckMask = Callable[[bytes], None]
+"""Refuses the mask in the wire bytes that the query sets; raises `StatusError`."""
+
 _MASK = "google.protobuf.FieldMask"
 _FIELD_NAME = "update_mask"
 
@@ -33,18 +36,10 @@ def mask_inference(binding: Binding) -> InferMask | None:
     The shape: PATCH, one message field as the body, and a field `update_mask` beside it that the
     path does not set.
     """
-    body, mask = binding.body, binding.method.input.fields_by_name.get(_FIELD_NAME)
-    if (
-        binding.http_method != "PATCH"
-        or not isinstance(body, FieldDescriptor)
-        or (resource := _message_of(body)) is None
-        or mask is None
-        or mask.is_repeated
-        or mask.message_type is None
-        or mask.message_type.full_name != _MASK
-        or any(path.fields[0].number == mask.number for path in binding.variables)
-    ):
+    shape = _shape(binding)
+    if shape is None:
         return None
+    body, resource, mask = shape
     paths = _Paths(_below(body, binding.variables))
     name, number = mask.json_name, mask.number
 
@@ -60,6 +55,79 @@ def mask_inference(binding: Binding) -> InferMask | None:
         )
 
     return infer
+
+
+def mask_check(binding: Binding) -> CheckMask | None:
+    """Makes the check of the masks that clients give, or None for a binding that needs none.
+
+    It needs one if it has the shape of AIP-134, and its resource has a field that is IMMUTABLE
+    (AIP-203). The name of a resource (IDENTIFIER) may be in a mask: it is in each resource.
+    """
+    shape = _shape(binding)
+    if shape is None or not _has_immutable(shape[1]):
+        return None
+    _, resource, mask = shape
+    name, number = mask.json_name, mask.number
+
+    def check(query: bytes) -> None:
+        for found, value in fields(query):
+            if found == number:
+                for _, path in fields(value):
+                    text = path.decode()
+                    if _is_immutable_path(resource, text):
+                        reason = f"{text} cannot be changed (field_behavior IMMUTABLE)"
+                        raise invalid_argument(name, f"{reason}: leave it out of the mask")
+
+    return check
+
+
+def _shape(binding: Binding) -> tuple[FieldDescriptor, Descriptor, FieldDescriptor] | None:
+    """The body's field, its type and the field of the mask, if a binding has AIP-134's shape."""
+    body, mask = binding.body, binding.method.input.fields_by_name.get(_FIELD_NAME)
+    if (
+        binding.http_method != "PATCH"
+        or not isinstance(body, FieldDescriptor)
+        or (resource := _message_of(body)) is None
+        or mask is None
+        or mask.is_repeated
+        or mask.message_type is None
+        or mask.message_type.full_name != _MASK
+        or any(path.fields[0].number == mask.number for path in binding.variables)
+    ):
+        return None
+    return body, resource, mask
+
+
+def _has_immutable(resource: Descriptor) -> bool:
+    """True if a field of a resource, or of a message in it, is IMMUTABLE."""
+    seen, waiting = {resource.full_name}, [resource]
+    while waiting:
+        for field in waiting.pop().fields:
+            if _is_immutable(field):
+                return True
+            inner = _message_of(field)
+            if inner is not None and inner.full_name not in seen:
+                seen.add(inner.full_name)
+                waiting.append(inner)
+    return False
+
+
+def _is_immutable_path(resource: Descriptor, path: str) -> bool:
+    """True if a step of a path in a mask, in .proto names, is IMMUTABLE."""
+    scope: Descriptor | None = resource
+    for step in path.split("."):
+        field = None if scope is None else scope.fields_by_name.get(step)
+        if field is None:
+            return False
+        if _is_immutable(field):
+            return True
+        scope = _message_of(field)
+    return False
+
+
+def _is_immutable(field: FieldDescriptor) -> bool:
+    of = behavior(field)
+    return of.is_immutable and not of.is_identifier
 
 
 class _Paths:
@@ -92,7 +160,7 @@ class _Paths:
         """The fields that a client may set, by both names."""
         known = self._fields.get(message.full_name)
         if known is None:
-            settable = [field for field in message.fields if not _is_output_only(field)]
+            settable = [field for field in message.fields if not behavior(field).is_output_only]
             known = {name: field for field in settable for name in (field.name, field.json_name)}
             self._fields[message.full_name] = known
         return known
@@ -104,12 +172,6 @@ def _message_of(field: FieldDescriptor) -> Descriptor | None:
     if message is None or field.is_repeated or message.full_name.startswith("google.protobuf."):
         return None
     return message
-
-
-def _is_output_only(field: FieldDescriptor) -> bool:
-    """True if only the service sets the field (AIP-203)."""
-    behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-    return field_behavior_pb2.OUTPUT_ONLY in behaviors
 
 
 def _below(body: FieldDescriptor, variables: Sequence[FieldPath]) -> Iterator[tuple[str, ...]]:

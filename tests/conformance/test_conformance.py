@@ -270,6 +270,10 @@ async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)
     assert recorder.got is not None, answer.body
     assert answer.status == case.get("status", 200), answer.body
+    if "message" in case:
+        method, wire = recorder.got
+        expected = message_of(method, case["message"], of_input=True)
+        assert type(expected).FromString(wire) == expected
     if "response" in case:
         assert answer.body.decode() == case["response"]
     if "response_json" in case:

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
+from gateway.call import Reply
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.endpoints import options_answer
@@ -35,8 +36,13 @@ class RestDialect:
         streams: RestStreams,
         masks: PathMasks,
         tagged: AbstractSet[Method] = frozenset(),
+        *,
+        judges_etags: bool = False,
     ) -> None:
-        """`tagged` are the methods whose responses get entity tags of the gateway."""
+        """`tagged` are the methods whose responses get entity tags of the gateway.
+
+        Conditions are evaluated for them, and with `judges_etags` for all replies with a tag.
+        """
         self._transcoder = transcoder
         self._calls = calls
         self._chains = calls.chains
@@ -44,6 +50,7 @@ class RestDialect:
         self._streams = streams
         self._masks = masks
         self._tagged = frozenset(tagged)
+        self._judges_etags = judges_etags
         self.fail = rendering.failure
 
     def match(self, request: Request) -> Match[Binding]:
@@ -79,13 +86,20 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
-        if self._tagged and method in self._tagged and request.method in _READS:
+        if (self._tagged or self._judges_etags) and self._is_judged(request, method, reply):
             make = partial(self._rendering.reply, reply, encode)
             is_large = len(reply.message) >= LARGE_BYTES
             return await self._tagged_response(request, match, make, is_large=is_large)
         if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
             return self._rendering.reply(reply, encode)
         return await run_in_thread(partial(self._rendering.reply, reply, encode))
+
+    def _is_judged(self, request: Request, method: Method, reply: Reply) -> bool:
+        """True if the conditions of a request are evaluated against the response."""
+        if request.method not in _READS:
+            return False
+        has_tag = self._judges_etags and any(name == "etag" for name, _ in reply.metadata)
+        return has_tag or method in self._tagged
 
     async def _tagged_response(
         self,
@@ -99,7 +113,8 @@ class RestDialect:
 
         def tagged() -> Response:
             response = make()
-            add_tag(response)
+            if match.target.method in self._tagged:
+                add_tag(response)
             return response
 
         response = await run_in_thread(tagged) if is_large else tagged()

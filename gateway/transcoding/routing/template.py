@@ -13,6 +13,7 @@ segments; one such `**` is accepted, and reported by `Template.deep_inside`.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -75,6 +76,23 @@ class Template:
         """True if other segments follow the `**`, which is outside the grammar."""
         return any(isinstance(segment, DeepWildcard) for segment in self.segments[:-1])
 
+    def path_with(self, value: str) -> str | None:
+        """Returns the path whose only variable captures `value`; None if none does."""
+        if len(self.variables) != 1:
+            return None
+        variable, texts = self.variables[0], value.split("/")
+        before, after = self.segments[: variable.start], self.segments[variable.end :]
+        pattern = self.segments[variable.start : variable.end]
+        if not all(isinstance(segment, Literal) for segment in (*before, *after)):
+            return None
+        if not _takes(pattern, texts) or any(text in ("", ".", "..") for text in texts):
+            return None
+        parts = [*before, *map(Literal, texts), *after]
+        return f"/{'/'.join(map(str, parts))}{self._verb_text()}"
+
+    def _verb_text(self) -> str:
+        return f":{Literal(self.verb)}" if self.verb else ""
+
     def __str__(self) -> str:
         parts: list[str] = []
         position = 0
@@ -85,8 +103,21 @@ class Template:
             parts.append(f"{{{path}}}" if pattern == "*" else f"{{{path}={pattern}}}")
             position = variable.end
         parts += map(str, self.segments[position:])
-        verb = f":{Literal(self.verb)}" if self.verb else ""
-        return f"/{'/'.join(parts)}{verb}"
+        return f"/{'/'.join(parts)}{self._verb_text()}"
+
+
+def _takes(pattern: Sequence[Segment], texts: Sequence[str]) -> bool:
+    """True if the segments of a pattern match these decoded ones."""
+    if not pattern:
+        return not texts
+    first, rest = pattern[0], pattern[1:]
+    if isinstance(first, DeepWildcard):
+        least = len(rest)  # a template has one `**`, so each other segment takes one text
+        at = len(texts) - least
+        return at >= 0 and _takes(rest, texts[at:])
+    if not texts or (isinstance(first, Literal) and first.text != texts[0]):
+        return False
+    return _takes(rest, texts[1:])
 
 
 class TemplateError(ValueError):

@@ -93,3 +93,28 @@ def test_printing_gives_the_text_back(text: str) -> None:
 def test_segments_behind_a_deep_wildcard_are_told() -> None:
     assert parse_template("/{p=a/**}/{c}").deep_inside
     assert not parse_template("/a/{p=**}:v").deep_inside
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "path"),
+    [
+        ("/v1/{name=operations/**}", "operations/7", "/v1/operations/7"),
+        ("/v1/{name=operations/**}", "operations/a/b c", "/v1/operations/a/b%20c"),
+        ("/v1/{name=operations/*}:get", "operations/7", "/v1/operations/7:get"),
+        ("/v1/{name=a/*/operations/*}/x", "a/1/operations/2", "/v1/a/1/operations/2/x"),
+        ("/v1/{name}", "7\r\nX: y", "/v1/7%0D%0AX%3A%20y"),
+        ("/v1/{name}", "a/b", None),
+        ("/v1/{name=operations/**}", "jobs/7", None),
+        ("/v1/{name=operations/*}", "operations/7/8", None),
+        ("/v1/{name=operations/**}", "operations/../7", None),
+        ("/v1/{name=operations/**}", "operations//7", None),
+        ("/v1/{name=operations/**}", "", None),
+        ("/v1/*/{name}", "7", None),
+        ("/v1/{a}/{b}", "7", None),
+        ("/v1/operations", "7", None),
+    ],
+)
+def test_a_path_is_made_for_the_value_of_its_variable(
+    template: str, value: str, path: str | None
+) -> None:
+    assert parse_template(template).path_with(value) == path

@@ -1,0 +1,1 @@
+"""Conventions for resources, as google.aip.dev describes them, one stage each."""

@@ -1,0 +1,87 @@
+"""Makes the stages of the resource conventions, for the methods that have the shape for them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.call import Interceptor
+from gateway.config.resources import Etags, InputOnly, Operations, RequestId, ResourceOptions
+from gateway.interceptors.resources.etags import EtagFields
+from gateway.interceptors.resources.input_only import HideInputOnly
+from gateway.interceptors.resources.operations import AcceptOperations, PathOf
+from gateway.interceptors.resources.pages import PageLinks
+from gateway.interceptors.resources.request_ids import FillRequestId
+from gateway.schema.catalog import Method
+from gateway.schema.field_behavior import behavior
+from gateway.schema.idempotency import has_no_side_effects
+from gateway.schema.resources import (
+    GET_OPERATION,
+    begins_operation,
+    etag_field,
+    paging,
+    request_etag,
+    request_id_field,
+)
+from gateway.transcoding.unwanted_fields import remover
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStages:
+    """The stages of one method."""
+
+    around: Sequence[Interceptor] = ()
+    """Those that see each call and each reply, also a stored one."""
+    inside: Sequence[Interceptor] = ()
+    """Those that see what is sent to the back end, and what it answers."""
+
+
+NO_STAGES = ResourceStages()
+
+
+def resource_stages(
+    options: ResourceOptions,
+    methods: Iterable[Method],
+    path_to: Callable[[str, str], str | None],
+) -> Mapping[Method, ResourceStages]:
+    """Makes the stages of each method that needs any.
+
+    `path_to` finds the path for GET that calls a method, given its full name and a variable.
+    """
+    path_of = partial(path_to, GET_OPERATION)
+    made = {
+        method: ResourceStages(_around(options, method, path_of), _inside(options, method))
+        for method in methods
+    }
+    return {method: stages for method, stages in made.items() if stages.around or stages.inside}
+
+
+def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequence[Interceptor]:
+    found: list[Interceptor] = []
+    if method.client_streaming or method.server_streaming:
+        return found
+    if options.operations is Operations.ACCEPTED and begins_operation(method):
+        found.append(AcceptOperations(path_of))
+    pages = paging(method) if options.page_links else None
+    if pages is not None:
+        found.append(PageLinks(pages))
+    if options.etags is not Etags.OFF:
+        request = () if has_no_side_effects(method) else request_etag(method)
+        reply = etag_field(method.output)
+        if request or reply is not None:
+            number = None if reply is None else reply.number
+            found.append(EtagFields(request, number, is_bare=options.etags is Etags.BARE))
+    return found
+
+
+def _inside(options: ResourceOptions, method: Method) -> Sequence[Interceptor]:
+    found: list[Interceptor] = []
+    if options.request_id is not RequestId.LEAVE and not method.client_streaming:
+        field = None if has_no_side_effects(method) else request_id_field(method.input)
+        if field is not None:
+            makes = options.request_id is RequestId.FILL
+            found.append(FillRequestId(field.number, makes=makes))
+    if options.input_only is InputOnly.DROP:
+        remove = remover(method.output, lambda one: behavior(one).is_input_only)
+        if remove is not None:
+            found.append(HideInputOnly(remove))
+    return found
