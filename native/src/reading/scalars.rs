@@ -28,6 +28,8 @@ pub enum Kind {
     Enum {
         names: HashMap<String, i64>,
         closed: bool,
+        /// It is google.protobuf.NullValue.
+        is_null: bool,
     },
 }
 
@@ -80,9 +82,11 @@ impl Scalar {
                 }
                 self.fixed(&(value as f32).to_le_bytes(), out);
             }
-            Kind::Enum { names, closed } => {
+            Kind::Enum { names, closed, is_null } => {
                 let value = if text.peek() == b'"' {
                     *names.get(&*text.string()?).ok_or(Other)?
+                } else if *is_null && text.word("null") {
+                    0
                 } else {
                     let value = i64::try_from(integer(text)?).map_err(|_| Other)?;
                     let known = !closed || names.values().any(|own| *own == value);
