@@ -6,6 +6,7 @@
 
 mod numbers;
 mod reading;
+mod store;
 mod text;
 mod wire;
 mod writing;

@@ -38,7 +38,7 @@ pub fn any(
     out.extend_from_slice(url.as_bytes());
     let at = out.len();
     out.extend_from_slice(&[VALUE, 0]);
-    match &*plans.get(plan)? {
+    match plans.get(plan)? {
         Plan::Object(object) => members(plans, object, text, out, depth + 1, true)?,
         _ => content(plans, plan, text, out, depth + 1)?,
     }

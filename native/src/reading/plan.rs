@@ -2,7 +2,7 @@
 //! `gateway/transcoding/json/reading/native.py` describes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::RwLock;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -11,6 +11,7 @@ use pyo3::types::PyTuple;
 
 use super::scalars::{Kind, Scalar};
 use super::{Other, Step};
+use crate::store::{NameHashes, Store};
 
 /// How messages of one type are read.
 pub enum Plan {
@@ -32,7 +33,7 @@ pub enum Plan {
 
 /// The fields of a message as the members of an object.
 pub struct Object {
-    pub names: HashMap<String, usize>,
+    pub names: HashMap<String, usize, NameHashes>,
     pub members: Vec<Member>,
     /// The names of members that are ignored; None for all that are no field's.
     pub ignored: Option<Vec<String>>,
@@ -78,7 +79,7 @@ pub enum Value {
 #[pyclass(frozen)]
 pub struct ReadPlans {
     source: Py<PyAny>,
-    made: RwLock<HashMap<usize, Arc<Plan>>>,
+    made: Store<Plan>,
 }
 
 #[pymethods]
@@ -86,7 +87,7 @@ impl ReadPlans {
     /// Makes an empty store; the method `describe` of `source` describes the plan of an index.
     #[new]
     fn new(source: Py<PyAny>) -> ReadPlans {
-        ReadPlans { source, made: RwLock::default() }
+        ReadPlans { source, made: Store::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -96,16 +97,23 @@ impl ReadPlans {
 
 impl ReadPlans {
     /// Returns the plan at an index, which is made if it is not there.
-    pub fn get(&self, index: usize) -> Step<Arc<Plan>> {
-        if let Some(plan) = self.made.read().map_err(|_| Other)?.get(&index) {
-            return Ok(Arc::clone(plan));
+    #[inline]
+    pub fn get(&self, index: usize) -> Step<&Plan> {
+        let place = self.made.place(index);
+        match place.get() {
+            Some(plan) => Ok(plan),
+            None => {
+                let plan = self.make(index).map_err(|_| Other)?;
+                // Two threads may make the same plan; either is right.
+                Ok(place.get_or_init(|| plan))
+            }
         }
-        let plan = Python::attach(|py| {
+    }
+
+    fn make(&self, index: usize) -> PyResult<Plan> {
+        Python::attach(|py| {
             plan_of(index, &self.source.bind(py).call_method1("describe", (index,))?)
-        });
-        let plan = Arc::new(plan.map_err(|_| Other)?);
-        self.made.write().map_err(|_| Other)?.insert(index, Arc::clone(&plan));
-        Ok(plan)
+        })
     }
 
     /// Returns the index of a type that an Any may hold.
@@ -127,7 +135,7 @@ type Described<'py> = Vec<(Vec<String>, i32, bool, Bound<'py, PyTuple>)>;
 
 fn plan_of(index: usize, described: &Bound<'_, PyAny>) -> PyResult<Plan> {
     let (form, described, ignored): (String, Described, _) = described.extract()?;
-    let (mut names, mut members) = (HashMap::new(), Vec::new());
+    let (mut names, mut members) = (HashMap::default(), Vec::new());
     for (own, oneof, takes_null, value) in described {
         names.extend(own.into_iter().map(|name| (name, members.len())));
         members.push(Member { oneof, takes_null, value: value_of(&value)? });

@@ -41,7 +41,7 @@ pub fn message(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Step {
-    match &*plans.get(plan)? {
+    match plans.get(plan)? {
         Plan::Object(object) => {
             text.open(b'{')?;
             members(plans, object, text, out, depth, false)
@@ -73,7 +73,7 @@ pub fn members(
     if depth > MAX_DEPTH {
         return Err(Other);
     }
-    let mut seen = vec![0_u64; object.members.len() / 64 + 1];
+    let mut seen = Seen::new(object.members.len());
     let mut chosen = Vec::new();
     let (mut before, mut has_type) = (false, false);
     while !text.closes(b'}', before)? {
@@ -94,11 +94,7 @@ pub fn members(
             text.skip()?;
             continue;
         };
-        let bit = 1 << (index % 64);
-        if seen[index / 64] & bit != 0 {
-            return Err(Other);
-        }
-        seen[index / 64] |= bit;
+        seen.add(index)?;
         let member = &object.members[index];
         if !member.takes_null && text.word("null") {
             continue;
@@ -112,6 +108,35 @@ pub fn members(
         value(plans, &member.value, text, out, depth)?;
     }
     Ok(())
+}
+
+/// The members that an object has, by index.
+struct Seen {
+    first: u128,
+    others: Vec<bool>,
+}
+
+impl Seen {
+    fn new(count: usize) -> Seen {
+        Seen { first: 0, others: vec![false; count.saturating_sub(128)] }
+    }
+
+    /// Adds a member; fails if it is there already.
+    fn add(&mut self, index: usize) -> Step {
+        let before = if index < 128 {
+            let bit = 1 << index;
+            let before = self.first & bit != 0;
+            self.first |= bit;
+            before
+        } else {
+            std::mem::replace(&mut self.others[index - 128], true)
+        };
+        if before {
+            Err(Other)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 fn time((seconds, nanos): (i64, i64), out: &mut Vec<u8>) -> Step {
