@@ -4,7 +4,6 @@ from gateway.config.model import Config
 from gateway.endpoints.docs.document import document_endpoints
 from gateway.endpoints.docs.page import page_endpoints
 from gateway.http.messages import Endpoints
-from gateway.openapi.document import build_document
 from gateway.openapi.info import title
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Schema
@@ -24,6 +23,9 @@ def description_endpoints(
     bindings = transcoder.bindings
 
     def build() -> dict[str, object]:
+        # Imported when the document is first asked for: the gateway is ready to serve sooner.
+        from gateway.openapi.document import build_document  # noqa: PLC0415
+
         return build_document(config, schema, bindings, policies)
 
     level = config.compression.level if config.compression.enabled else 0

@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 from gateway.status import StartUpError
 from gateway.stores.base import Store
 from gateway.stores.memory import MemoryStore
-from gateway.stores.sqlite.store import SqliteStore
 
 PATIENCE_S = 3.0
 """Seconds that a command waits for a store; requests have less patience."""
@@ -66,6 +65,8 @@ def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
         parts = SplitResult("", "", "", "", "")  # brackets that enclose no address
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         # sqlite:///relative.db and sqlite:////absolute.db, as usual for such URLs.
+        from gateway.stores.sqlite.store import SqliteStore  # noqa: PLC0415 - few need it at start
+
         return SqliteStore(Path(parts.path[1:]))
     if _REDIS.fullmatch(parts.scheme):
         return _redis_store(parts, timeout_s)

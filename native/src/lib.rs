@@ -6,6 +6,7 @@
 
 mod numbers;
 mod reading;
+mod store;
 mod text;
 mod wire;
 mod writing;
@@ -20,5 +21,5 @@ mod gateway_native {
 
     /// The version of what Python and Rust tell each other; both must have the same.
     #[pymodule_export]
-    const CONTRACT: u32 = 2;
+    const CONTRACT: u32 = 3;
 }

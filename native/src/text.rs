@@ -159,7 +159,7 @@ fn new_line(level: usize, out: &mut Vec<u8>) {
 }
 
 /// Returns the position after the string that begins at a position.
-fn end_of_string(text: &[u8], start: usize) -> usize {
+pub fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while text[at] != b'"' {
         at += if text[at] == b'\\' { 2 } else { 1 };

@@ -16,6 +16,7 @@ from gateway.exchange.ring import cors
 from gateway.status import StatusError
 from gateway.telemetry.masking import mask_credentials
 from gateway.transcoding import text_forms
+from gateway.transcoding.json.native import VARIABLE, native_module
 from gateway.transcoding.json.text import check_depth, deeper_than
 from gateway.transcoding.json.writing.writer import indented
 from gateway.transcoding.streams import deframing
@@ -156,9 +157,13 @@ def test_depth_of_long_runs_is_found() -> None:
     assert deeper_than(b'"[[[",' * 50_000 + b"[" * 101, 100)
 
 
-def test_a_whole_process_stays_small() -> None:
+@pytest.mark.parametrize("measure", ["footprint", "native_footprint"])
+def test_a_whole_process_stays_small(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if measure == "native_footprint" and (native_module() is None or sys.platform != "linux"):
+        pytest.skip("the native codec is not built (make native), or this is not Linux")
     child = subprocess.run(
-        [sys.executable, "-m", "tests.support.footprint"],
+        [sys.executable, "-m", f"tests.support.{measure}"],
         check=False,
         capture_output=True,
         text=True,

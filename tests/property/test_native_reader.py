@@ -3,10 +3,13 @@
 A longer run: `python -m tests.property.test_native_reader SEED ROUNDS`.
 """
 
+import json
 import os
 import random
 import re
 import sys
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -14,7 +17,7 @@ from gateway.status import StatusError
 from gateway.transcoding.json.native import VARIABLE, native_module
 from gateway.transcoding.json.reading.native import NativeReaders
 from gateway.transcoding.json.reading.plans import Plans
-from gateway.transcoding.json.reading.reader import MessageReader
+from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
 from tests.support import rich
 from tests.support.random_messages import damaged, random_wire
 
@@ -67,6 +70,19 @@ TOKENS = (
         b'"9999-12-31T23:59:59.999999999Z"',
     ),
     *(b'"1.5s"', b'"-1.5s"', b'"-0s"', b'"1.0000000001s"', b'"315576000001s"', b'".5s"', b'"1s "'),
+    *(b'"a,bC.d1"', b'"a_b"', b'"*"', b'"a."', b'"a,"', b'"A.*"', b'"`a`"', b'"1a"'),
+    *(b'"@type"', b'"value"', b'"x/rich.Plain"', b'"/google.protobuf.Duration"', b'"rich.Plain"'),
+    *(
+        b'{"@type":"x/rich.Plain","name":"a","count":1}',
+        b'{"name":"a","@type":"x/rich.Plain"}',
+        b'{"@type":"x/rich.Plain","@type":"x/rich.Plain"}',
+        b'{"value":"1s","@type":"x/google.protobuf.Duration"}',
+        b'{"@type":"x/google.protobuf.Value","value":[1,{"a":null}]}',
+        b'{"@type":"x/google.protobuf.Any","value":{"@type":"x/rich.Holder","only":0}}',
+        b'{"@type":"x/google.protobuf.Int32Value","value":0}',
+        b'{"a":1,"a":2}',
+        b'{"a":{"b":[-0,1e309]},"c":[true,false,null,"d"]}',
+    ),
 )
 
 
@@ -83,45 +99,144 @@ def with_other_tokens(chance: random.Random, body: bytes) -> bytes:
 
 
 TYPES = ["rich.Book", "rich.Author", "rich.Plain", "old.Job", "modern.Node", "other.Task"]
+IGNORED: list[tuple[str, ...] | None] = [(), (), ("name", "i32", "a", "@type"), None]
+Read = Callable[[bytes], bytes]
+
+
+@cache
+def readers(part: str, ignored: tuple[str, ...] | None) -> tuple[Read, Read]:
+    """Both readers of a type or a field: the definition, and the native one or b"unread"."""
+    codec = rich.codec()
+    module = native_module()
+    assert module is not None
+    plans = Plans(codec.find, ignored)
+    native = NativeReaders(module, 100)
+    kind = codec.find(part)
+    if kind is not None:
+        plan = plans.message(kind)
+        return MessageReader(plan, 100).read, native.reader(plan, unread)
+    member = plans.member(rich.pool().FindFieldByName(part))
+    return FieldReader(member, 100).read, native.reader(member, unread)
+
+
+def unread(_: bytes) -> bytes:
+    """What is returned in place of the definition's answer."""
+    return b"unread"
+
+
+def shuffled(chance: random.Random, tree: object) -> object:
+    """A parsed document with the members of its objects in another order."""
+    if isinstance(tree, list):
+        return [shuffled(chance, item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    pairs = [(name, shuffled(chance, item)) for name, item in tree.items()]
+    chance.shuffle(pairs)
+    return dict(pairs)
+
+
+def one_member(chance: random.Random, kind: str, body: bytes) -> tuple[str, bytes]:
+    """A field of a type, and its value in a document: what a body of one field can be."""
+    message = rich.message(kind)
+    members = json.loads(body)
+    names = [name for name in members if name in message.fields_by_camelcase_name]
+    if not names:
+        field = chance.choice(message.fields) if message.fields else None
+        return (field.full_name, b"null") if field else (kind, b"{}")
+    name = chance.choice(names)
+    value = json.dumps(members[name], ensure_ascii=False).encode()
+    return message.fields_by_camelcase_name[name].full_name, value
 
 
 def check(chance: random.Random) -> int:
     """Compares one document; returns 1 if the native reader accepted it."""
     codec = rich.codec()
-    kind = codec.find(chance.choice(TYPES))
-    module = native_module()
-    assert kind is not None
-    assert module is not None
-    plan = Plans(codec.find, ()).message(kind)
-    definition = MessageReader(plan, 100).read
-    unread: list[bytes] = []
-
-    def note(body: bytes) -> bytes:
-        unread.append(body)
-        return b""
-
-    read = NativeReaders(module, 100).message(plan, note)
+    part = chance.choice(TYPES)
+    kind = rich.message(part)
     try:
         body = codec.writer(kind)(random_wire(chance, kind, lambda name: codec.find(name) or kind))
     except StatusError:
         body = b"{}"
+    if chance.random() < 0.2:
+        body = json.dumps(shuffled(chance, json.loads(body)), ensure_ascii=False).encode()
+    if chance.random() < 0.3:
+        part, body = one_member(chance, part, body)
     change = chance.random()
     if change < 0.2:
         body = damaged(chance, body)
     elif change < 0.7:
         body = with_other_tokens(chance, body)
-    found = read(body)
-    if not unread:
-        assert found == definition(body), body
-    return not unread
+    definition, native = readers(part, chance.choice(IGNORED))
+    found = native(body)
+    if found == b"unread":
+        return 0
+    assert found == definition(body), (part, body)
+    return 1
 
 
-def test_what_the_native_reader_accepts_is_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def native_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native codec, whatever codec is asked for; the test is skipped without it."""
     monkeypatch.delenv(VARIABLE, raising=False)
     if native_module() is None:
         pytest.skip("the native codec is not built: make native")
+
+
+@pytest.mark.usefixtures("native_codec")
+def test_what_the_native_reader_accepts_is_read_alike() -> None:
     chance = random.Random(1)
-    assert sum(check(chance) for _ in range(1000)) > 250
+    assert sum(check(chance) for _ in range(1000)) > 350
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 24, 25, 1000, 70_000])
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ("rich.Book.labels", str),
+        ("rich.Book.by_id", lambda number: str(number * 127)),
+        ("rich.Book.extra", lambda number: f"{number:0130}"),
+    ],
+)
+def test_a_key_given_twice_is_found_among_many(
+    part: str, key: Callable[[int], str], count: int
+) -> None:
+    definition, native = readers(part, ())
+    entries = [f'"{key(number)}":"{"v" * (number % 200)}"' for number in range(count)]
+    body = f"{{{','.join(entries)}}}".encode()
+    assert native(body) == definition(body)
+    chance = random.Random(count)
+    for _ in range(3):
+        again = [*entries]
+        again.insert(chance.randint(0, count), chance.choice(entries))
+        assert native(f"{{{','.join(again)}}}".encode()) == b"unread"
+
+
+RIGHT = [
+    ("rich.Book.mask", b'"a,bC.d1,Title"'),
+    ("rich.Book.extra", b'{"a":[null,true,false,"b",-0,1e3,123456789012345678901234567890,{}]}'),
+    ("rich.Book.value", b"null"),
+    ("rich.Book.list", b"[[],[1]]"),
+    ("rich.Book.null", b'"NULL_VALUE"'),
+    ("rich.Book.null", b"null"),
+    ("rich.Book.w_wide", b'"9223372036854775807"'),
+    ("rich.Book.w_wide", b"null"),
+    ("rich.Book.any", b'{"@type":"x/rich.Plain","tags":["a"]}'),
+    ("rich.Book.any", b'{"tags":["a"],"x":[{"y":1}],"@type":"x/rich.Plain"}'),
+    ("rich.Book.any", b'{"value":"1.5s","@type":"x/google.protobuf.Duration"}'),
+    ("rich.Book.any", b'{"@type":"x/google.protobuf.Empty"}'),
+    ("rich.Book.any", b"{}"),
+    ("rich.Book.i32", b"7"),
+    ("rich.Book.parts", b'{"a":{"extra":{"b":1}}}'),
+    ("rich.Book", b'{"any":{"@type":"x/rich.Book","wInt":0,"masks":["a",""]},"values":[null]}'),
+]
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize(("part", "body"), RIGHT)
+def test_each_form_is_read_natively(part: str, body: bytes) -> None:
+    definition, native = readers(part, ("x",))
+    assert native(body) == definition(body)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,21 @@ def test_strings_are_escaped_alike(text: bytes) -> None:
         assert_same(pair(OPTIONS[0], "rich.Author"), length_delimited(1, text[:size]))
 
 
+@pytest.mark.parametrize("count", [7, 8, 9, 24, 25, 1000, 40_000])
+@pytest.mark.parametrize("value", ["", "v" * 300])
+def test_the_last_value_of_a_key_counts_among_many(count: int, value: str) -> None:
+    chance = random.Random(count)
+    keys = [chance.choice(["", '"', "a" * 99, "\u00e9"]) + str(key) for key in range(count)]
+    again = [*chance.choices(keys, k=count // 2), keys[0], keys[-1]]
+    entries = [length_delimited(1, key.encode()) + length_delimited(2, b"x") for key in keys]
+    entries += [
+        length_delimited(1, key.encode()) + length_delimited(2, f"{value}{place}".encode())
+        for place, key in enumerate(again)
+    ]
+    wire = b"".join(length_delimited(25, entry) for entry in entries)  # Book.labels
+    assert_same(pair(OPTIONS[0], "rich.Book"), wire)
+
+
 PATHS = [
     "a_b.c1",
     "_a",

@@ -88,11 +88,13 @@ class Codec:
         """Makes the reader from JSON of a message to its wire bytes."""
         plan = self._plans.message(message)
         read = MessageReader(plan, self._depth).read
-        return read if self._readers is None else self._readers.message(plan, read)
+        return read if self._readers is None else self._readers.reader(plan, read)
 
     def field_reader(self, field: FieldDescriptor) -> Transform:
         """Makes the reader from JSON of a field's value to a message with only that field set."""
-        return FieldReader(self._plans.member(field), self._depth).read
+        member = self._plans.member(field)
+        read = FieldReader(member, self._depth).read
+        return read if self._readers is None else self._readers.reader(member, read)
 
     def writer(self, message: Descriptor, selection: Selection | None = None) -> Transform:
         """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""

@@ -4,7 +4,11 @@
 //! It reads documents that are right. One that it does not accept is left to the reader in Python,
 //! which words the error, or knows a rare spelling: every rule of refusal has one definition.
 
+mod any;
 mod base64;
+mod free;
+mod keys;
+mod masks;
 mod plan;
 mod reader;
 mod scalars;

@@ -2,27 +2,47 @@
 //! `gateway/transcoding/json/reading/native.py` describes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::RwLock;
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::scalars::{Kind, Scalar};
 use super::{Other, Step};
+use crate::store::{NameHashes, Store};
 
 /// How messages of one type are read.
 pub enum Plan {
-    /// An object of these members.
-    Object {
-        names: HashMap<String, usize>,
-        members: Vec<Member>,
-    },
+    Object(Object),
     Timestamp,
     Duration,
+    Mask,
+    Free,
+    Struct,
+    Array,
+    /// A message of one field, whose form is that of the field.
+    Wrapper(Value),
+    /// A body that is the value of one field.
+    Field(Member),
+    Any(Held),
     /// A form that the definition reads.
     Other,
+}
+
+/// The fields of a message as the members of an object.
+pub struct Object {
+    pub names: HashMap<String, usize, NameHashes>,
+    pub members: Vec<Member>,
+    /// The names of members that are ignored; None for all that are no field's.
+    pub ignored: Option<Vec<String>>,
+}
+
+/// The types that an Any held before, by name; `own` is its index.
+pub struct Held {
+    own: usize,
+    found: RwLock<HashMap<String, usize>>,
 }
 
 /// A field as a member of an object.
@@ -59,7 +79,7 @@ pub enum Value {
 #[pyclass(frozen)]
 pub struct ReadPlans {
     source: Py<PyAny>,
-    made: RwLock<HashMap<usize, Arc<Plan>>>,
+    made: Store<Plan>,
 }
 
 #[pymethods]
@@ -67,7 +87,7 @@ impl ReadPlans {
     /// Makes an empty store; the method `describe` of `source` describes the plan of an index.
     #[new]
     fn new(source: Py<PyAny>) -> ReadPlans {
-        ReadPlans { source, made: RwLock::default() }
+        ReadPlans { source, made: Store::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -77,34 +97,65 @@ impl ReadPlans {
 
 impl ReadPlans {
     /// Returns the plan at an index, which is made if it is not there.
-    pub fn get(&self, index: usize) -> Step<Arc<Plan>> {
-        if let Some(plan) = self.made.read().map_err(|_| Other)?.get(&index) {
-            return Ok(Arc::clone(plan));
+    #[inline]
+    pub fn get(&self, index: usize) -> Step<&Plan> {
+        let place = self.made.place(index);
+        match place.get() {
+            Some(plan) => Ok(plan),
+            None => {
+                let plan = self.make(index).map_err(|_| Other)?;
+                // Two threads may make the same plan; either is right.
+                Ok(place.get_or_init(|| plan))
+            }
         }
-        let plan =
-            Python::attach(|py| plan_of(&self.source.bind(py).call_method1("describe", (index,))?));
-        let plan = Arc::new(plan.map_err(|_| Other)?);
-        self.made.write().map_err(|_| Other)?.insert(index, Arc::clone(&plan));
-        Ok(plan)
+    }
+
+    fn make(&self, index: usize) -> PyResult<Plan> {
+        Python::attach(|py| {
+            plan_of(index, &self.source.bind(py).call_method1("describe", (index,))?)
+        })
+    }
+
+    /// Returns the index of a type that an Any may hold.
+    pub fn held(&self, any: &Held, name: &str) -> Step<usize> {
+        if let Some(index) = any.found.read().map_err(|_| Other)?.get(name) {
+            return Ok(*index);
+        }
+        let index: PyResult<usize> = Python::attach(|py| {
+            self.source.bind(py).call_method1("held", (any.own, name))?.extract()
+        });
+        // A type that is not known has -1, which is no index.
+        let index = index.map_err(|_| Other)?;
+        any.found.write().map_err(|_| Other)?.insert(name.to_owned(), index);
+        Ok(index)
     }
 }
 
 type Described<'py> = Vec<(Vec<String>, i32, bool, Bound<'py, PyTuple>)>;
 
-fn plan_of(described: &Bound<'_, PyAny>) -> PyResult<Plan> {
-    let (form, described): (String, Described) = described.extract()?;
-    match form.as_str() {
-        "timestamp" => return Ok(Plan::Timestamp),
-        "duration" => return Ok(Plan::Duration),
-        "object" => (),
-        _ => return Ok(Plan::Other),
-    }
-    let (mut names, mut members) = (HashMap::new(), Vec::new());
+fn plan_of(index: usize, described: &Bound<'_, PyAny>) -> PyResult<Plan> {
+    let (form, described, ignored): (String, Described, _) = described.extract()?;
+    let (mut names, mut members) = (HashMap::default(), Vec::new());
     for (own, oneof, takes_null, value) in described {
         names.extend(own.into_iter().map(|name| (name, members.len())));
         members.push(Member { oneof, takes_null, value: value_of(&value)? });
     }
-    Ok(Plan::Object { names, members })
+    Ok(match (form.as_str(), members.pop()) {
+        ("timestamp", _) => Plan::Timestamp,
+        ("duration", _) => Plan::Duration,
+        ("mask", _) => Plan::Mask,
+        ("value", _) => Plan::Free,
+        ("struct", _) => Plan::Struct,
+        ("array", _) => Plan::Array,
+        ("any", _) => Plan::Any(Held { own: index, found: RwLock::default() }),
+        ("wrapper", Some(only)) => Plan::Wrapper(only.value),
+        ("field", Some(only)) => Plan::Field(only),
+        ("object", last) => {
+            members.extend(last);
+            Plan::Object(Object { names, members, ignored })
+        }
+        _ => Plan::Other,
+    })
 }
 
 fn value_of(tuple: &Bound<'_, PyTuple>) -> PyResult<Value> {
@@ -146,8 +197,9 @@ fn kind_of(kind: &str, tuple: &Bound<'_, PyTuple>) -> PyResult<Kind> {
         "string" => Kind::Text,
         "bytes" => Kind::Bytes,
         "enum" => {
-            let (names, closed): (Vec<(String, i64)>, bool) = tuple.get_slice(3, 5).extract()?;
-            Kind::Enum { names: names.into_iter().collect(), closed }
+            let (names, closed, is_null): (Vec<(String, i64)>, bool, bool) =
+                tuple.get_slice(3, 6).extract()?;
+            Kind::Enum { names: names.into_iter().collect(), closed, is_null }
         }
         _ => return Err(PyValueError::new_err(format!("unknown kind of scalar: {kind}"))),
     })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::scanner::{number_size, Scanner};
 use super::{base64, Other, Step};
+use crate::store::NameHashes;
 
 /// A value that is no message, after its tag, which is empty where values are packed.
 pub struct Scalar {
@@ -26,8 +27,10 @@ pub enum Kind {
     Text,
     Bytes,
     Enum {
-        names: HashMap<String, i64>,
+        names: HashMap<String, i64, NameHashes>,
         closed: bool,
+        /// It is google.protobuf.NullValue.
+        is_null: bool,
     },
 }
 
@@ -80,9 +83,11 @@ impl Scalar {
                 }
                 self.fixed(&(value as f32).to_le_bytes(), out);
             }
-            Kind::Enum { names, closed } => {
+            Kind::Enum { names, closed, is_null } => {
                 let value = if text.peek() == b'"' {
                     *names.get(&*text.string()?).ok_or(Other)?
+                } else if *is_null && text.word("null") {
+                    0
                 } else {
                     let value = i64::try_from(integer(text)?).map_err(|_| Other)?;
                     let known = !closed || names.values().any(|own| *own == value);
@@ -136,6 +141,9 @@ fn integer(text: &mut Scanner) -> Step<i128> {
         Some(found) => found,
         None => text.number()?,
     };
+    if let Some(value) = few_digits(found.as_bytes()) {
+        return Ok(value.into());
+    }
     if found.len() > 20
         || found == "-0"
         || number_size(found.as_bytes()) != Some((found.len(), true))
@@ -143,6 +151,15 @@ fn integer(text: &mut Scanner) -> Step<i128> {
         return Err(Other);
     }
     found.parse().map_err(|_| Other)
+}
+
+/// Reads one to eighteen digits without a needless zero.
+fn few_digits(text: &[u8]) -> Option<i64> {
+    let right = (1..=18).contains(&text.len()) && (text[0] != b'0' || text.len() == 1);
+    let digit =
+        |found: i64, byte: &u8| byte.is_ascii_digit().then(|| found * 10 + i64::from(byte - b'0'));
+    right.then_some(())?;
+    text.iter().try_fold(0, digit)
 }
 
 /// Reads a floating-point number in range, in quotes or not.

@@ -12,11 +12,22 @@ pub struct Scanner<'a> {
     /// The number of objects and arrays around the position.
     pub levels: usize,
     most_levels: usize,
+    /// The bytes that may still be read twice.
+    left_ahead: usize,
 }
 
 impl<'a> Scanner<'a> {
     pub fn new(text: &'a str, most_levels: usize) -> Scanner<'a> {
-        Scanner { text, at: 0, levels: 0, most_levels }
+        Scanner { text, at: 0, levels: 0, most_levels, left_ahead: 2 * text.len() }
+    }
+
+    /// Takes tokens that will be read once more; all that are read so are limited together, so that
+    /// the time stays linear in the text.
+    pub fn ahead<T>(&mut self, take: impl FnOnce(&mut Scanner<'a>) -> Step<T>) -> Step<T> {
+        let start = self.at;
+        let found = take(self)?;
+        self.left_ahead = self.left_ahead.checked_sub(self.at - start).ok_or(Other)?;
+        Ok(found)
     }
 
     /// Returns the first byte of the next token; 0 at the end.
@@ -161,6 +172,29 @@ impl<'a> Scanner<'a> {
         let byte = self.text.as_bytes().get(self.at).ok_or(Other)?;
         self.at += 1;
         Ok(*byte)
+    }
+
+    /// Takes a value of any kind.
+    pub fn skip(&mut self) -> Step {
+        match self.peek() {
+            b'"' => self.string().map(drop),
+            bracket @ (b'{' | b'[') => {
+                self.open(bracket)?;
+                let mut before = false;
+                // The brackets that close have these codes.
+                while !self.closes(bracket + 2, before)? {
+                    if bracket == b'{' {
+                        self.name()?;
+                    }
+                    self.skip()?;
+                    before = true;
+                }
+                Ok(())
+            }
+            b'-' | b'0'..=b'9' => self.number().map(drop),
+            _ if self.word("null") || self.word("true") || self.word("false") => Ok(()),
+            _ => Err(Other),
+        }
     }
 
     /// Takes a number; returns its text.

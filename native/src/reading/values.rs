@@ -1,18 +1,36 @@
 //! Reads messages, lists and maps.
 
-use std::collections::HashSet;
-
-use super::plan::{Plan, ReadPlans, Value};
+use super::keys::Keys;
+use super::plan::{Object, Plan, ReadPlans, Value};
 use super::scalars::varint;
 use super::scanner::Scanner;
-use super::{times, Other, Step};
+use super::{any, free, masks, times, Other, Step};
 use crate::wire::MAX_DEPTH;
 
-/// Puts the size of what was appended since `start` before it.
-fn close(start: usize, out: &mut Vec<u8>) {
-    let mut prefix = Vec::with_capacity(10);
-    varint((out.len() - start - 1) as u64, &mut prefix);
-    out.splice(start..=start, prefix);
+/// Puts the size of what was appended since `start` before it; returns where that begins then.
+pub fn close(start: usize, out: &mut Vec<u8>) -> usize {
+    let size = out.len() - start - 1;
+    if size < 128 {
+        out[start] = size as u8;
+        return start + 1;
+    }
+    let end = out.len();
+    varint(size as u64, out);
+    let more = out.len() - end - 1;
+    let mut prefix = [0; 10];
+    prefix[..=more].copy_from_slice(&out[end..]);
+    out.truncate(end + more);
+    out.copy_within(start + 1..end, start + 1 + more);
+    out[start..=start + more].copy_from_slice(&prefix[..=more]);
+    start + 1 + more
+}
+
+/// Appends a string with its length before it.
+pub fn text_of(text: &mut Scanner, out: &mut Vec<u8>) -> Step {
+    let found = text.string()?;
+    varint(found.len() as u64, out);
+    out.extend_from_slice(found.as_bytes());
+    Ok(())
 }
 
 /// Reads a message without the tag and length that a field gives it; `depth` counts those around.
@@ -23,29 +41,61 @@ pub fn message(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Step {
-    let plan = plans.get(plan)?;
-    let (names, members) = match &*plan {
-        Plan::Object { names, members } => (names, members),
-        Plan::Timestamp => return time(times::timestamp(&text.string()?)?, out),
-        Plan::Duration => return time(times::duration(&text.string()?)?, out),
-        Plan::Other => return Err(Other),
-    };
+    match plans.get(plan)? {
+        Plan::Object(object) => {
+            text.open(b'{')?;
+            members(plans, object, text, out, depth, false)
+        }
+        Plan::Timestamp => time(times::timestamp(&text.string()?)?, out),
+        Plan::Duration => time(times::duration(&text.string()?)?, out),
+        Plan::Mask => masks::mask(&text.string()?, out),
+        Plan::Free => free::value(text, out, depth),
+        Plan::Struct => free::object(text, out, depth),
+        Plan::Array => free::array(text, out, depth),
+        Plan::Wrapper(_) if depth > MAX_DEPTH => Err(Other),
+        Plan::Wrapper(only) => value(plans, only, text, out, depth),
+        Plan::Field(member) if !member.takes_null && text.word("null") => Ok(()),
+        Plan::Field(member) => value(plans, &member.value, text, out, depth),
+        Plan::Any(held) => any::any(plans, held, text, out, depth),
+        Plan::Other => Err(Other),
+    }
+}
+
+/// Reads the members of an object behind its bracket, which may be that of an Any.
+pub fn members(
+    plans: &ReadPlans,
+    object: &Object,
+    text: &mut Scanner,
+    out: &mut Vec<u8>,
+    depth: usize,
+    in_any: bool,
+) -> Step {
     if depth > MAX_DEPTH {
         return Err(Other);
     }
-    text.open(b'{')?;
-    let mut seen = vec![0_u64; members.len() / 64 + 1];
+    let mut seen = Seen::new(object.members.len());
     let mut chosen = Vec::new();
-    let mut before = false;
+    let (mut before, mut has_type) = (false, false);
     while !text.closes(b'}', before)? {
         before = true;
-        let index = *names.get(&*text.name()?).ok_or(Other)?;
-        let bit = 1 << (index % 64);
-        if seen[index / 64] & bit != 0 {
-            return Err(Other);
+        let name = text.name()?;
+        if in_any && name == any::TYPE {
+            if has_type {
+                return Err(Other);
+            }
+            has_type = true;
+            text.string()?;
+            continue;
         }
-        seen[index / 64] |= bit;
-        let member = &members[index];
+        let Some(&index) = object.names.get(&*name) else {
+            if object.ignored.as_ref().is_some_and(|own| own.iter().all(|other| *other != name)) {
+                return Err(Other);
+            }
+            text.skip()?;
+            continue;
+        };
+        seen.add(index)?;
+        let member = &object.members[index];
         if !member.takes_null && text.word("null") {
             continue;
         }
@@ -58,6 +108,35 @@ pub fn message(
         value(plans, &member.value, text, out, depth)?;
     }
     Ok(())
+}
+
+/// The members that an object has, by index.
+struct Seen {
+    first: u128,
+    others: Vec<bool>,
+}
+
+impl Seen {
+    fn new(count: usize) -> Seen {
+        Seen { first: 0, others: vec![false; count.saturating_sub(128)] }
+    }
+
+    /// Adds a member; fails if it is there already.
+    fn add(&mut self, index: usize) -> Step {
+        let before = if index < 128 {
+            let bit = 1 << index;
+            let before = self.first & bit != 0;
+            self.first |= bit;
+            before
+        } else {
+            std::mem::replace(&mut self.others[index - 128], true)
+        };
+        if before {
+            Err(Other)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 fn time((seconds, nanos): (i64, i64), out: &mut Vec<u8>) -> Step {
@@ -113,7 +192,7 @@ fn value(
         }
         Value::Map { head, key, value: item } => {
             text.open(b'{')?;
-            let mut seen = HashSet::new();
+            let mut keys = Keys::default();
             let mut before = false;
             while !text.closes(b'}', before)? {
                 before = true;
@@ -128,11 +207,12 @@ fn value(
                     return Err(Other);
                 }
                 key.read(text, out)?;
-                if !seen.insert(out[start + 1..].to_vec()) || !text.takes(b':') {
+                if !text.takes(b':') {
                     return Err(Other);
                 }
                 value(plans, item, text, out, depth + 1)?;
-                close(start, out);
+                let key = close(start, out);
+                keys.add(key, out)?;
             }
             Ok(())
         }

@@ -352,8 +352,7 @@ fn take_entry<'p>(
             None => Draft::new(job.plans.get(kind.plan)?).write(job, out)?,
         },
     }
-    entries.put(start, middle);
-    Ok(())
+    entries.put(start, middle)
 }
 
 /// Writes the key of an entry, which is always a string.

@@ -9,20 +9,14 @@ use pyo3::prelude::*;
 
 use super::plan::Plan;
 use super::Fault;
-
-/// The number of plans in the first part of the store; each part has twice as many as the one before.
-const FIRST_PART: usize = 64;
-const PARTS: usize = 24;
-
-type Part = OnceLock<Box<[OnceLock<Plan>]>>;
+use crate::store::Store;
 
 /// The plans of a schema, by an index that Python gives to each message type.
 #[pyclass(frozen)]
 pub struct Plans {
     /// The Python object that describes plans, and words errors.
     source: Py<PyAny>,
-    /// Plans never move, so that they are read without a lock.
-    parts: [Part; PARTS],
+    made: Store<Plan>,
     /// The indexes of the types that an Any has held.
     named: RwLock<HashMap<String, usize>>,
 }
@@ -32,7 +26,7 @@ impl Plans {
     /// Makes an empty store; `source` has the methods that are called below.
     #[new]
     fn new(source: Py<PyAny>) -> Plans {
-        Plans { source, parts: [const { OnceLock::new() }; PARTS], named: RwLock::default() }
+        Plans { source, made: Store::default(), named: RwLock::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -44,10 +38,7 @@ impl Plans {
     /// Returns the plan at an index, which is made if it is not there.
     #[inline]
     pub fn get(&self, index: usize) -> Result<&Plan, Fault> {
-        let number = (index / FIRST_PART + 1).ilog2() as usize;
-        let size = FIRST_PART << number;
-        let part = self.parts[number].get_or_init(|| (0..size).map(|_| OnceLock::new()).collect());
-        let place = &part[index + FIRST_PART - size];
+        let place = self.made.place(index);
         match place.get() {
             Some(plan) => Ok(plan),
             None => self.make(index, place),

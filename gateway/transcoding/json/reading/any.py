@@ -25,7 +25,7 @@ class AnyPlan(Plan):
     """
 
     def __init__(self, find: Find, ignores: Callable[[str], bool]) -> None:
-        self._find = find
+        self.find = find
         self._ignores = ignores
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -39,7 +39,7 @@ class AnyPlan(Plan):
         pairs: tuple[tuple[str, object], ...] = tree
         url = _only(_TYPE, pairs, failures)
         kind = url.rpartition("/")[2] if type(url) is str and "/" in url else ""
-        plan = self._find(kind) if kind else None
+        plan = self.find(kind) if kind else None
         if plan is None or type(url) is not str:
             _add(failures, _TYPE, "expected the URL of a known type, such as host/package.Type")
             return 0

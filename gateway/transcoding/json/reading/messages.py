@@ -41,7 +41,7 @@ class MessagePlan(Plan):
         self, find_members: Callable[[], dict[str, Member]], ignored: Collection[str] | None
     ) -> None:
         self._find_members = find_members
-        self._ignored = ignored
+        self.ignored = ignored
         self._members: dict[str, Member] | None = None
 
     def members(self) -> dict[str, Member]:
@@ -75,7 +75,7 @@ class MessagePlan(Plan):
         for key, item in pairs:
             member = members.get(key)
             if member is None:
-                if self._ignored is not None and key not in self._ignored:
+                if self.ignored is not None and key not in self.ignored:
                     failures.add("no such field")
             elif seen & member.bit:
                 failures.add("set twice")

@@ -10,20 +10,29 @@ from types import ModuleType
 from typing import Final
 
 from gateway.transcoding.json.reading import messages, scalars
+from gateway.transcoding.json.reading.any import AnyPlan
 from gateway.transcoding.json.reading.base import Plan, Value
-from gateway.transcoding.json.reading.well_known import WELL_KNOWN
+from gateway.transcoding.json.reading.well_known import WELL_KNOWN, WrapperPlan
 
 Read = Callable[[bytes], bytes]
 """Converts JSON to wire bytes; raises `StatusError`."""
 _OTHER: Final = ("other",)
-_TIMES: Final = {
+_FORMS: Final = {
     WELL_KNOWN["google.protobuf.Timestamp"]: "timestamp",
     WELL_KNOWN["google.protobuf.Duration"]: "duration",
+    WELL_KNOWN["google.protobuf.FieldMask"]: "mask",
+    WELL_KNOWN["google.protobuf.Value"]: "value",
+    WELL_KNOWN["google.protobuf.Struct"]: "struct",
+    WELL_KNOWN["google.protobuf.ListValue"]: "array",
 }
+
+_Part = Plan | messages.Member
+"""What a body can be: a message, or the value of one field."""
+_Described = tuple[str, list[tuple[object, ...]], list[str] | None]
 
 
 class NativeReaders:
-    """Makes the readers of message types; `depth` is the nesting limit of the text."""
+    """Makes the readers of bodies; `depth` is the nesting limit of the text."""
 
     def __init__(self, module: ModuleType, depth: int) -> None:
         self._module = module
@@ -31,9 +40,12 @@ class NativeReaders:
         self._source = _PlanSource()
         self._plans = module.ReadPlans(self._source)
 
-    def message(self, plan: Plan, definition: Read) -> Read:
-        """Makes the reader of a message type; `definition` reads what the native one does not."""
-        native = self._module.Reader(self._plans, self._source.index(plan), self._depth)
+    def reader(self, part: _Part, definition: Read) -> Read:
+        """Makes the reader of a whole message, or of bodies that are one of its fields.
+
+        `definition` reads what the native one does not.
+        """
+        native = self._module.Reader(self._plans, self._source.index(part), self._depth)
 
         def read(body: bytes) -> bytes:
             wire: bytes | None = native(body)
@@ -47,35 +59,49 @@ class _PlanSource:
 
     def __init__(self) -> None:
         self._next = count()
-        self._plans: dict[int, Plan] = {}
-        self._indexes: dict[Plan, int] = {}
+        self._parts: dict[int, _Part] = {}
+        self._indexes: dict[_Part, int] = {}
 
-    def index(self, plan: Plan) -> int:
-        """Returns the index of a plan."""
-        found = self._indexes.get(plan)
+    def index(self, part: _Part) -> int:
+        """Returns the index of a plan, or of a field as a body of its own."""
+        found = self._indexes.get(part)
         if found is None:
             # Two threads may do this at once: each gets an index of its own, which is right too.
             found = next(self._next)
-            self._plans[found] = plan
-            self._indexes[plan] = found
+            self._parts[found] = part
+            self._indexes[part] = found
         return found
 
-    def describe(self, index: int) -> tuple[str, list[tuple[object, ...]]]:
+    def held(self, index: int, name: str) -> int:
+        """Returns the index of a type that the Any at an index may hold, or -1."""
+        plan = self._parts[index]
+        held = plan.find(name) if isinstance(plan, AnyPlan) else None
+        return -1 if held is None else self.index(held)
+
+    def describe(self, index: int) -> _Described:
         """Describes the plan at an index.
 
-        Returns its form, and for each member the names, the number of the oneof or -1, if null is a
-        value, and the value: its kind, and what that needs.
+        Returns its form; for each member the names, the number of the oneof or -1, if null is a
+        value, and the value: its kind, and what that needs; and the names of members that are
+        ignored, None for all.
         """
-        plan = self._plans[index]
-        if not isinstance(plan, messages.MessagePlan):
-            return _TIMES.get(plan, "other"), []
+        part = self._parts[index]
+        if isinstance(part, messages.Member):
+            return "field", [([], -1, part.takes_null, self._value(part.value))], []
+        if isinstance(part, WrapperPlan):
+            return "wrapper", [([], -1, False, self._value(part.value))], []
+        if isinstance(part, AnyPlan):
+            return "any", [], []
+        if not isinstance(part, messages.MessagePlan):
+            return _FORMS.get(part, "other"), [], []
         names: dict[messages.Member, list[str]] = {}
-        for name, member in plan.members().items():
+        for name, member in part.members().items():
             names.setdefault(member, []).append(name)
-        return "object", [
+        members: list[tuple[object, ...]] = [
             (own, member.oneof.bit_length() - 1, member.takes_null, self._value(member.value))
             for member, own in names.items()
         ]
+        return "object", members, None if part.ignored is None else list(part.ignored)
 
     def _value(self, value: Value) -> tuple[object, ...]:
         if isinstance(value, scalars.Scalar):
@@ -99,7 +125,7 @@ def _scalar(value: scalars.Scalar) -> tuple[object, ...]:
     if isinstance(value, scalars.NumberValue):
         return "float" if value.single else "double", *common
     if isinstance(value, scalars.EnumValue):
-        return "enum", *common, list(value.names.items()), value.is_closed
+        return "enum", *common, list(value.names.items()), value.is_closed, value.is_null
     kinds: dict[type, str] = {
         scalars.BoolValue: "bool",
         scalars.BoolKey: "boolkey",

@@ -79,13 +79,13 @@ class WrapperPlan(Plan):
     """A message of wrappers.proto: its JSON is that of its only field."""
 
     def __init__(self, value: Value) -> None:
-        self._value = value
+        self.value = value
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the field; an absent one has its default."""
         if depth > MAX_DEPTH:
             raise too_deep()
-        return self._value.write(tree, out, depth, failures)
+        return self.value.write(tree, out, depth, failures)
 
 
 class FreePlan(Plan):
