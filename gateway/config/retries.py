@@ -57,8 +57,9 @@ class RetryPolicy(Section):
     budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
     """Repeated calls under way, as the largest percentage of all calls under way; others fail with
     their first status."""
-    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 3
-    """Repeated calls under way that are always allowed."""
+    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 5
+    """Repeated calls under way that are always allowed; with `outlier.consecutive` or more, none
+    fails for want of them before an endpoint that fails all its calls is left out."""
     per_try_s: Seconds | None = None
     """Seconds for each attempt, within the deadline of the call; one that takes longer is given up,
     and repeated like any other. Unset for no limit; not for replies that stream."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from gateway.config.hashing import HashBalanceFactor, HashSources, RingSize
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.load_reports import LoadReportOptions
-from gateway.config.outliers import OutlierOptions
+from gateway.config.outliers import IN_A_ROW, OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
@@ -126,9 +126,9 @@ class Upstream(Section):
     health: HealthCheckOptions | None = None
     """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
     unset for never; for `http2`."""
-    outlier: OutlierOptions | None = None
-    """Leave out endpoints whose calls fail, for a time; `{}` for the defaults, unset for never; for
-    `http2`."""
+    outlier: OutlierOptions | None = IN_A_ROW
+    """Leave out endpoints whose calls fail, for a time; unset for after five failures in a row, for
+    3 to 8 s; `{}` for the times of gRFC A50, null for never; for `http2`."""
     panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
     """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
     for only when no other is there; for `http2`."""

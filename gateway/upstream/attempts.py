@@ -211,8 +211,9 @@ class Balanced:
     ) -> Member | None:
         """The member for a call that failed at another, after the pause; None to give up.
 
-        A lost connection is no sign of too much load, so its repeats need no budget: otherwise the
-        death of one server, with all calls on it, would be seen by clients.
+        Repeats need no budget where they are not more than the calls that one endpoint had: after
+        a lost connection, and if the endpoint gets no calls any more. Otherwise the fault of one
+        server would be seen by the clients of all calls that it had.
         """
         member = self._endpoints.another(tried, retry.key)
         if member is None and retrying.here:
@@ -222,7 +223,8 @@ class Balanced:
             return None
         if until_s is not None and self._clock() + pause_s >= until_s:
             return None
-        if not isinstance(failure, ConnectionLost) and not retry.is_in_budget:
+        is_bounded = isinstance(failure, ConnectionLost) or self._endpoints.leaves_out(tried[-1])
+        if not is_bounded and not retry.is_in_budget:
             if not retrying.begin(self._endpoints.in_flight):
                 return None
             retry.is_in_budget = True

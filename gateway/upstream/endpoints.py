@@ -106,6 +106,10 @@ class Endpoints:
         best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
         return best[self._policy(best).pick()]
 
+    def leaves_out(self, member: Member) -> bool:
+        """True if `member` gets no new calls: it is ejected, not well, or not connected."""
+        return member not in self._usable
+
     def start(self) -> None:
         """Lets calls in: from now on, several members are connected to at once."""
         if not self._started:
