@@ -60,6 +60,9 @@ class Balance(StrEnum):
     WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
 
 
+_WITHOUT_SHARES = (Balance.PICK_FIRST, Balance.RING_HASH)
+
+
 class Family(StrEnum):
     """The addresses of a name that are used."""
 
@@ -87,7 +90,7 @@ _HTTP2_ONLY = (
     *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
     *("hash_balance_factor", "health", "max_requests", "max_ring_size", "outlier"),
     *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
-    "weighted_round_robin",
+    *("slow_start_aggression", "slow_start_min_weight", "slow_start_s", "weighted_round_robin"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -104,6 +107,14 @@ class Upstream(Section):
     """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
     or ring_hash; unset for round_robin; for `http2`."""
     weighted_round_robin: LoadReportOptions = LoadReportOptions()
+    slow_start_s: Seconds | None = None
+    """Seconds in which the share of an endpoint grows to its whole one, after it was new or not
+    well; unset for at once; for `http2`."""
+    slow_start_aggression: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    """How the share grows: 1 for evenly, more for faster at first, less for slower; for
+    `http2`."""
+    slow_start_min_weight: Annotated[float, Field(ge=0.01, le=1, allow_inf_nan=False)] = 0.1
+    """The part of its share that an endpoint gets from the first moment on; for `http2`."""
     hash: HashSources = ()
     """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
     `http2`."""
@@ -215,6 +226,14 @@ class Upstream(Section):
         ):
             raise ValueError(
                 "weighted_round_robin: has no effect without balance: weighted_round_robin"
+            )
+        for name in ("slow_start_aggression", "slow_start_min_weight"):
+            if name in self.model_fields_set and self.slow_start_s is None:
+                raise ValueError(f"{name}: has no effect without slow_start_s")
+        if self.slow_start_s is not None and self.balance in _WITHOUT_SHARES:
+            raise ValueError(
+                f"slow_start_s: has no effect with balance: {self.balance}, where endpoints have "
+                "no shares that could grow"
             )
         if self.balance is Balance.RING_HASH:
             if not self.hash:

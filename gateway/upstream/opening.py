@@ -31,6 +31,7 @@ from gateway.upstream.reporting import Reports
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Retrying, Throttle
 from gateway.upstream.ring import RingHash
+from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.trying import TriedChannel
 
 
@@ -185,10 +186,21 @@ def _picking(
         size, factor = upstream.max_ring_size, upstream.hash_balance_factor
         ring = partial(RingHash, random=random, ring_size=size, balance_factor=factor)
         return ring, key_of(upstream.hash, random), None
+    slow = _slow_start(upstream)
     if balance is Balance.WEIGHTED_ROUND_ROBIN:
-        reports = Reports(name, upstream.weighted_round_robin, random)
+        reports = Reports(name, upstream.weighted_round_robin, random, slow_start=slow)
         return reports.loads.picker, None, reports
-    return policy_of(balance, random), None, None
+    policy = policy_of(balance, random)
+    if slow is not None:
+        policy = slow.policy(policy, random, by_load=balance is Balance.LEAST_REQUEST)
+    return policy, None, None
+
+
+def _slow_start(upstream: Upstream) -> SlowStart | None:
+    if upstream.slow_start_s is None:
+        return None
+    aggression, least = upstream.slow_start_aggression, upstream.slow_start_min_weight
+    return SlowStart(upstream.slow_start_s, aggression, least, time.monotonic)
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:
