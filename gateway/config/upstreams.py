@@ -88,9 +88,10 @@ class DnsOptions(Section):
 
 _HTTP2_ONLY = (
     *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
-    *("hash_balance_factor", "health", "max_requests", "max_ring_size", "outlier"),
-    *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
-    *("slow_start_aggression", "slow_start_min_weight", "slow_start_s", "weighted_round_robin"),
+    *("hash_balance_factor", "health", "idle_close_s", "max_connection_age_s", "max_requests"),
+    *("max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
+    *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
+    *("targets", "weighted_round_robin"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -125,7 +126,8 @@ class Upstream(Section):
     """With `ring_hash`, the largest number of points on the ring; for `http2`."""
     dns: DnsOptions = DnsOptions()
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
+    """Seconds for calls to finish at an endpoint whose address went away, or on a connection that
+    is replaced for its age; for `http2`."""
     retries: Retries = Retries.SAFE
     """Calls repeated on another endpoint after a lost connection or UNAVAILABLE: safe (those of
     methods that may be repeated), or off; for `http2`."""
@@ -178,6 +180,12 @@ class Upstream(Section):
     adaptive: AdaptiveOptions | None = None
     """Find the largest number of calls under way from the time they take; `{}` for the defaults,
     unset for no; for `http2`."""
+    max_connection_age_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """Replace a connection after this time, 1 or more, and a tenth more or less: calls under way at
+    the old one may finish for `drain_s`; unset for never; for `http2`."""
+    idle_close_s: Seconds | None = 1800.0
+    """Close a connection that had no call for this time, and half as much more at most; with
+    several endpoints not the last one to each; null for never; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
     idle_check_s: Seconds | None = 60.0
