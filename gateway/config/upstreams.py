@@ -12,7 +12,7 @@ from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.load_reports import LoadReportOptions
 from gateway.config.outliers import IN_A_ROW, OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
-from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
+from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -88,8 +88,8 @@ class DnsOptions(Section):
 
 _HTTP2_ONLY = (
     *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
-    *("hash_balance_factor", "health", "idle_close_s", "max_connection_age_s", "max_requests"),
-    *("max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
+    *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
+    *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
     *("targets", "weighted_round_robin"),
 )
@@ -134,6 +134,9 @@ class Upstream(Section):
     retry_policy: RetryPolicy | None = None
     """How they are repeated; with it, also on the same endpoint if there is no other; for
     `http2`."""
+    hedging_policy: HedgingPolicy | None = None
+    """Send calls to a second endpoint if the first does not answer soon, in place of repeats; unset
+    for never; for `http2`."""
     retry_throttling: RetryThrottling | None = None
     """Stop repeats while too many calls fail; unset for never; for `http2`."""
     health: HealthCheckOptions | None = None
@@ -213,12 +216,11 @@ class Upstream(Section):
             raise ValueError("targets: expected either target or targets, not both")
         if self.channel is ChannelKind.HTTP2 and self.target is not None:
             check_target(self.target)
-        if self.retry_policy is not None and self.retries is Retries.OFF:
-            raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
-        if self.retry_throttling is not None and self.retries is Retries.OFF:
-            raise ValueError(
-                "retry_throttling: has no effect with retries: off; remove one of them"
-            )
+        for name in ("retry_policy", "hedging_policy", "retry_throttling"):
+            if self.retries is Retries.OFF and getattr(self, name) is not None:
+                raise ValueError(f"{name}: has no effect with retries: off; remove one of them")
+        if self.retry_policy is not None and self.hedging_policy is not None:
+            raise ValueError("hedging_policy: expected either it or retry_policy, not both")
         self._check_balance()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):

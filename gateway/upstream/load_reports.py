@@ -143,11 +143,9 @@ class Load:
 class Loads:
     """The loads of the endpoints of one upstream, by their addresses; makes pickers."""
 
-    def __init__(
-        self, options: LoadReportOptions, random: Random, slow_start: SlowStart | None = None
-    ) -> None:
+    def __init__(self, options: LoadReportOptions, random: Random) -> None:
         self.options = options
-        self._slow_start = slow_start
+        self.slow_start: SlowStart | None = None
         self._starts_until_s = -inf
         self._random = random
         self._loads: dict[tuple[str, ...], Load] = {}
@@ -183,7 +181,7 @@ class Loads:
         have a weight, and that of one that starts grows with each update.
         """
         weights = self._reported(candidates)
-        rule = self._slow_start
+        rule = self.slow_start
         if rule is not None:
             now_s = rule.clock()
             if rule.starts(candidates, now_s):

@@ -12,7 +12,6 @@ from gateway.upstream.around import AroundWithEnds, Trailers
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.load_reports import Loads, parse_report, weight_of
-from gateway.upstream.slow_start import SlowStart
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -30,10 +29,9 @@ class Reports:
         options: LoadReportOptions,
         random: Random,
         clock: Callable[[], float] = time.monotonic,
-        slow_start: SlowStart | None = None,
     ) -> None:
         self.name = name
-        self.loads = Loads(options, random, slow_start)
+        self.loads = Loads(options, random)
         self.clock = clock
         self._open = 0
         self._timer: asyncio.TimerHandle | None = None

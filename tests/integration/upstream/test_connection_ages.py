@@ -132,7 +132,9 @@ async def test_the_last_connection_to_each_of_several_endpoints_stays() -> None:
         assert (one.open, one.accepted) == (1, 1)
 
 
-async def test_a_health_check_survives_the_change_of_its_connection() -> None:
+async def test_a_health_check_survives_the_change_of_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with counted() as one, server(Health()) as other:
         targets = [one.target, other.target]
         settings: dict[str, Any] = {"max_connection_age_s": 1, "drain_s": 0.1, "health": {}}
@@ -143,3 +145,5 @@ async def test_a_health_check_survives_the_change_of_its_connection() -> None:
                 if one.accepted > 1:
                     told.add(states(channel)[one.target][0])
             assert told == {"ready"}
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    assert "gateway.upstream.endpoint_unhealthy" not in events

@@ -119,7 +119,8 @@ def test_nothing_is_added_where_none_starts() -> None:
 def test_weights_by_load_grow_with_each_update() -> None:
     clock = Clock()
     options = LoadReportOptions(blackout_period_s=0)
-    loads = Loads(options, Random(1), rule(clock))
+    loads = Loads(options, Random(1))
+    loads.slow_start = rule(clock)
     old, new = servers(clock, inf, 0)
     for one in (old, new):
         loads.add(one.endpoint.addresses).report(100.0, clock.now_s)
