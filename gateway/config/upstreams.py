@@ -91,7 +91,7 @@ _HTTP2_ONLY = (
     *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
-    *("targets", "weighted_round_robin"),
+    *("subset_size", "targets", "weighted_round_robin"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -116,6 +116,9 @@ class Upstream(Section):
     `http2`."""
     slow_start_min_weight: Annotated[float, Field(ge=0.01, le=1, allow_inf_nan=False)] = 0.1
     """The part of its share that an endpoint gets from the first moment on; for `http2`."""
+    subset_size: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The number of endpoints, of each priority, to which one worker connects; unset for all; for
+    `http2`."""
     hash: HashSources = ()
     """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
     `http2`."""
@@ -246,6 +249,11 @@ class Upstream(Section):
                 "no shares that could grow"
             )
         if self.balance is Balance.RING_HASH:
+            if self.subset_size is not None:
+                raise ValueError(
+                    "subset_size: cannot be used with balance: ring_hash, whose keys need the same "
+                    "endpoints in every worker"
+                )
             if not self.hash:
                 raise ValueError(
                     "hash: expected with balance: ring_hash, such as {by: header, name: x-tenant}"

@@ -1,7 +1,7 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
 
@@ -10,7 +10,7 @@ from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
 from gateway.schema.idempotency import declares_repeatable
 from gateway.upstream.attempts import Balanced
-from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import Address, parse_target
@@ -34,6 +34,7 @@ from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
+from gateway.upstream.subsetting import own_seed, subset
 from gateway.upstream.trying import TriedChannel
 
 
@@ -83,11 +84,7 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
         waits_for_connecting=keys is not None,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
-    refresh = None
-    if resolver is None:
-        endpoints.replace(_fixed(upstream), quietly=True)
-    else:
-        refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
+    refresh = _filled(endpoints, upstream, resolver, random)
     balanced = limits.balanced(name, endpoints, refresh)
     balanced.key_of = keys
     limited = _limited(name, upstream, balanced)
@@ -251,6 +248,26 @@ def _slow_start(upstream: Upstream) -> SlowStart | None:
         return None
     aggression, least = upstream.slow_start_aggression, upstream.slow_start_min_weight
     return SlowStart(upstream.slow_start_s, aggression, least, time.monotonic)
+
+
+def _filled(
+    endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
+) -> Refresh | None:
+    """Fills `endpoints`, or makes what does so again and again."""
+    if resolver is None:
+        endpoints.replace(_some(upstream, _fixed(upstream)), quietly=True)
+        return None
+
+    def told(found: Iterable[Endpoint]) -> None:
+        endpoints.replace(_some(upstream, found))
+
+    return Refresh(resolver, upstream.dns, told, endpoints.unresolved, random)
+
+
+def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
+    """The endpoints that this process takes."""
+    size = upstream.subset_size
+    return found if size is None else subset(found, size, own_seed())
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:
