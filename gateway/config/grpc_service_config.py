@@ -95,7 +95,9 @@ def _method(
     entry: JsonObject,
 ) -> tuple[float | None, bool, int | None, int | None, RetryPolicy | None]:
     if entry.take("hedgingPolicy") is not None:
-        raise refused(entry.at("hedgingPolicy"), "hedging is not there; use retryPolicy")
+        raise refused(
+            entry.at("hedgingPolicy"), "is not taken here; set hedging_policy of the upstream"
+        )
     most = 2**32 - 1
     request = entry.number("maxRequestMessageBytes", 0, most, whole=True)
     reply = entry.number("maxResponseMessageBytes", 0, most, whole=True)

@@ -1,6 +1,7 @@
 """Settings of outlier detection: which endpoints are left out because their calls fail.
 
-The options and their defaults are those of gRFC A50, with seconds instead of durations.
+The options and their defaults are those of gRFC A50, with seconds instead of durations. Where
+nothing is set, only failures in a row count, and for short times.
 """
 
 from enum import StrEnum
@@ -77,3 +78,8 @@ class OutlierOptions(Section):
     min_deadline_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """DEADLINE_EXCEEDED is a failure only of calls that had this time or more, so that clients with
     short deadlines eject nobody."""
+
+
+IN_A_ROW = OutlierOptions(interval_s=1.0, base_ejection_time_s=3.0, max_ejection_time_s=8.0)
+"""What holds without a setting: an endpoint that fails all its calls is left out. The times are
+short, so that one that is well again gets calls within 10 s, with nobody who looks after it."""

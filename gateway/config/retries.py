@@ -57,8 +57,9 @@ class RetryPolicy(Section):
     budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
     """Repeated calls under way, as the largest percentage of all calls under way; others fail with
     their first status."""
-    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 3
-    """Repeated calls under way that are always allowed."""
+    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 5
+    """Repeated calls under way that are always allowed; with `outlier.consecutive` or more, none
+    fails for want of them before an endpoint that fails all its calls is left out."""
     per_try_s: Seconds | None = None
     """Seconds for each attempt, within the deadline of the call; one that takes longer is given up,
     and repeated like any other. Unset for no limit; not for replies that stream."""
@@ -68,3 +69,24 @@ class RetryPolicy(Section):
         if self.max_backoff_s < self.initial_backoff_s:
             raise ValueError("max_backoff_s: expected initial_backoff_s or more")
         return self
+
+
+class HedgingPolicy(Section):
+    """How calls are sent to several endpoints, of which the first answer counts (gRFC A6).
+
+    Only calls with one request message, of methods whose `idempotency_level` is NO_SIDE_EFFECTS or
+    IDEMPOTENT.
+    """
+
+    max_attempts: Annotated[int, Field(ge=2, le=5)] = 2
+    """The most attempts of one call, the first included; each at another endpoint."""
+    hedging_delay_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Seconds without an answer after which the next attempt begins; 0 for all at once."""
+    non_fatal_status_codes: tuple[RetryCode, ...] = (RetryCode.UNAVAILABLE, RetryCode.CANCELLED)
+    """The statuses after which the other attempts go on, and the next begins at once; any other
+    status is the answer."""
+    budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    """Attempts under way that are not the first of their call, as the largest percentage of all
+    calls under way; other calls get no second one."""
+    budget_min: Annotated[int, Field(ge=0, le=10_000)] = 5
+    """Such attempts that are always allowed."""

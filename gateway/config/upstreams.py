@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from gateway.config.hashing import HashBalanceFactor, HashSources, RingSize
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.load_reports import LoadReportOptions
-from gateway.config.outliers import OutlierOptions
+from gateway.config.outliers import IN_A_ROW, OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
-from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
+from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
 from gateway.config.targets import Target, TargetOptions, check_target
 
@@ -60,6 +60,9 @@ class Balance(StrEnum):
     WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
 
 
+_WITHOUT_SHARES = (Balance.PICK_FIRST, Balance.RING_HASH)
+
+
 class Family(StrEnum):
     """The addresses of a name that are used."""
 
@@ -85,9 +88,10 @@ class DnsOptions(Section):
 
 _HTTP2_ONLY = (
     *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
-    *("hash_balance_factor", "health", "max_requests", "max_ring_size", "outlier"),
-    *("panic_percent", "retries", "retry_policy", "retry_throttling", "targets"),
-    "weighted_round_robin",
+    *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
+    *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
+    *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
+    *("subset_size", "targets", "weighted_round_robin"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -104,6 +108,17 @@ class Upstream(Section):
     """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
     or ring_hash; unset for round_robin; for `http2`."""
     weighted_round_robin: LoadReportOptions = LoadReportOptions()
+    slow_start_s: Seconds | None = None
+    """Seconds in which the share of an endpoint grows to its whole one, after it was new or not
+    well; unset for at once; for `http2`."""
+    slow_start_aggression: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    """How the share grows: 1 for evenly, more for faster at first, less for slower; for
+    `http2`."""
+    slow_start_min_weight: Annotated[float, Field(ge=0.01, le=1, allow_inf_nan=False)] = 0.1
+    """The part of its share that an endpoint gets from the first moment on; for `http2`."""
+    subset_size: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The number of endpoints, of each priority, to which one worker connects; unset for all; for
+    `http2`."""
     hash: HashSources = ()
     """With `ring_hash`, what of a call decides its endpoint: one part of it or a list; for
     `http2`."""
@@ -114,21 +129,25 @@ class Upstream(Section):
     """With `ring_hash`, the largest number of points on the ring; for `http2`."""
     dns: DnsOptions = DnsOptions()
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    """Seconds for calls to finish at an endpoint whose address went away; for `http2`."""
+    """Seconds for calls to finish at an endpoint whose address went away, or on a connection that
+    is replaced for its age; for `http2`."""
     retries: Retries = Retries.SAFE
     """Calls repeated on another endpoint after a lost connection or UNAVAILABLE: safe (those of
     methods that may be repeated), or off; for `http2`."""
     retry_policy: RetryPolicy | None = None
     """How they are repeated; with it, also on the same endpoint if there is no other; for
     `http2`."""
+    hedging_policy: HedgingPolicy | None = None
+    """Send calls to a second endpoint if the first does not answer soon, in place of repeats; unset
+    for never; for `http2`."""
     retry_throttling: RetryThrottling | None = None
     """Stop repeats while too many calls fail; unset for never; for `http2`."""
     health: HealthCheckOptions | None = None
     """Ask each endpoint if it is well, and leave out those that are not; `{}` for the defaults,
     unset for never; for `http2`."""
-    outlier: OutlierOptions | None = None
-    """Leave out endpoints whose calls fail, for a time; `{}` for the defaults, unset for never; for
-    `http2`."""
+    outlier: OutlierOptions | None = IN_A_ROW
+    """Leave out endpoints whose calls fail, for a time; unset for after five failures in a row, for
+    3 to 8 s; `{}` for the times of gRFC A50, null for never; for `http2`."""
     panic_percent: Annotated[int, Field(ge=0, le=100)] = 50
     """While a lower percentage of endpoints takes calls, those that are left out get calls too; 0
     for only when no other is there; for `http2`."""
@@ -167,6 +186,12 @@ class Upstream(Section):
     adaptive: AdaptiveOptions | None = None
     """Find the largest number of calls under way from the time they take; `{}` for the defaults,
     unset for no; for `http2`."""
+    max_connection_age_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """Replace a connection after this time, 1 or more, and a tenth more or less: calls under way at
+    the old one may finish for `drain_s`; unset for never; for `http2`."""
+    idle_close_s: Seconds | None = 1800.0
+    """Close a connection that had no call for this time, and half as much more at most; with
+    several endpoints not the last one to each; null for never; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
     idle_check_s: Seconds | None = 60.0
@@ -194,12 +219,11 @@ class Upstream(Section):
             raise ValueError("targets: expected either target or targets, not both")
         if self.channel is ChannelKind.HTTP2 and self.target is not None:
             check_target(self.target)
-        if self.retry_policy is not None and self.retries is Retries.OFF:
-            raise ValueError("retry_policy: has no effect with retries: off; remove one of them")
-        if self.retry_throttling is not None and self.retries is Retries.OFF:
-            raise ValueError(
-                "retry_throttling: has no effect with retries: off; remove one of them"
-            )
+        for name in ("retry_policy", "hedging_policy", "retry_throttling"):
+            if self.retries is Retries.OFF and getattr(self, name) is not None:
+                raise ValueError(f"{name}: has no effect with retries: off; remove one of them")
+        if self.retry_policy is not None and self.hedging_policy is not None:
+            raise ValueError("hedging_policy: expected either it or retry_policy, not both")
         self._check_balance()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
@@ -216,7 +240,20 @@ class Upstream(Section):
             raise ValueError(
                 "weighted_round_robin: has no effect without balance: weighted_round_robin"
             )
+        for name in ("slow_start_aggression", "slow_start_min_weight"):
+            if name in self.model_fields_set and self.slow_start_s is None:
+                raise ValueError(f"{name}: has no effect without slow_start_s")
+        if self.slow_start_s is not None and self.balance in _WITHOUT_SHARES:
+            raise ValueError(
+                f"slow_start_s: has no effect with balance: {self.balance}, where endpoints have "
+                "no shares that could grow"
+            )
         if self.balance is Balance.RING_HASH:
+            if self.subset_size is not None:
+                raise ValueError(
+                    "subset_size: cannot be used with balance: ring_hash, whose keys need the same "
+                    "endpoints in every worker"
+                )
             if not self.hash:
                 raise ValueError(
                     "hash: expected with balance: ring_hash, such as {by: header, name: x-tenant}"

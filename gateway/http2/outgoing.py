@@ -53,6 +53,11 @@ class Outgoing:
         """True if no call ever started here."""
         return self._next_id == 1
 
+    @property
+    def calls_begun(self) -> int:
+        """The number of calls that started here, so far."""
+        return self._next_id >> 1
+
     def take_output(self) -> bytes:
         """The bytes to send, in order; they are not handed out again."""
         out, self.output = self.output, []

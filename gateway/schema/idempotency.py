@@ -19,6 +19,11 @@ def may_repeat(method: Method) -> bool:
     return _only_reads(method)
 
 
+def declares_repeatable(method: Method) -> bool:
+    """True if the `idempotency_level` of `method` says that two calls do no more than one."""
+    return MethodOptions.FromString(method.options[1]).idempotency_level in _SAFE_LEVELS
+
+
 def has_no_side_effects(method: Method) -> bool:
     """True if a call of `method` changes nothing, so that its reply can be sent to others.
 

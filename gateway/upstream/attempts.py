@@ -176,7 +176,7 @@ class Balanced:
                 tried.append(next_member)
                 attempts += 1
                 timeout_s = None if until_s is None else until_s - self._clock()
-                sent = _after(metadata, retry.repeats) if retry.repeats else metadata
+                sent = after(metadata, retry.repeats) if retry.repeats else metadata
                 try:
                     return await next_member.channel.call(method, request, sent, timeout_s)
                 except StatusError as next_failure:
@@ -211,8 +211,9 @@ class Balanced:
     ) -> Member | None:
         """The member for a call that failed at another, after the pause; None to give up.
 
-        A lost connection is no sign of too much load, so its repeats need no budget: otherwise the
-        death of one server, with all calls on it, would be seen by clients.
+        Repeats need no budget where they are not more than the calls that one endpoint had: after
+        a lost connection, and if the endpoint gets no calls any more. Otherwise the fault of one
+        server would be seen by the clients of all calls that it had.
         """
         member = self._endpoints.another(tried, retry.key)
         if member is None and retrying.here:
@@ -222,28 +223,34 @@ class Balanced:
             return None
         if until_s is not None and self._clock() + pause_s >= until_s:
             return None
-        if not isinstance(failure, ConnectionLost) and not retry.is_in_budget:
+        is_bounded = isinstance(failure, ConnectionLost) or self._endpoints.leaves_out(tried[-1])
+        if not is_bounded and not retry.is_in_budget:
             if not retrying.begin(self._endpoints.in_flight):
                 return None
             retry.is_in_budget = True
         retry.repeats += 1
         if isinstance(failure, BackendError) and failure.pushback_ms is not None:
             retry.pushed = retry.repeats
-        logger.debug(
-            "upstream %s: a call is repeated at %s after %s",
-            self._name,
-            member.endpoint,
-            failure.code.name,
-            extra=about(
-                "gateway.upstream.call_repeated",
-                gateway__upstream=self._name,
-                server__address=str(member.endpoint),
-                gateway__attempt=retry.repeats + 1,
-            ),
-        )
+        self._say_again("repeated", retry.repeats, member, failure.code.name)
         if pause_s:
             await asyncio.sleep(pause_s)
         return member
+
+    def _say_again(self, how: str, number: int, member: Member, code: str = "no answer") -> None:
+        """Logs an attempt that is not the first of its call; `number` were before it."""
+        logger.debug(
+            "upstream %s: a call is %s at %s after %s",
+            self._name,
+            how,
+            member.endpoint,
+            code,
+            extra=about(
+                f"gateway.upstream.call_{how}",
+                gateway__upstream=self._name,
+                server__address=str(member.endpoint),
+                gateway__attempt=number + 1,
+            ),
+        )
 
     def _after_unprocessed(
         self, failure: Unprocessed, attempts: int, tried: Sequence[Member], key: int | None
@@ -285,7 +292,7 @@ class Retry:
         """True if the budget counts it."""
 
 
-def _after(metadata: Metadata | CallHead, attempts: int) -> Metadata:
+def after(metadata: Metadata | CallHead, attempts: int) -> Metadata:
     """The metadata of an attempt after so many others."""
     plain = metadata.metadata() if isinstance(metadata, CallHead) else metadata
     return [*plain, (PREVIOUS_ATTEMPTS, str(attempts))]

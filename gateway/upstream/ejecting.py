@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from random import Random
 
@@ -46,6 +46,8 @@ class Ejector:
         self._outliers = Outliers(options, random)
         self._watched: dict[Tally, WatchedChannel] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.has_choice = False
+        """True if an endpoint can be left out, because there are others."""
 
     def watched(self, endpoint: Endpoint, channel: EndpointChannel) -> "WatchedChannel":
         """`channel` with its calls counted, until it is closed."""
@@ -53,7 +55,8 @@ class Ejector:
         watched = self._watched[tally] = WatchedChannel(endpoint, channel, tally, self)
         if isinstance(channel, CheckedChannel):
             channel.on_pass = partial(self.passed, tally)
-        if self._timer is None:
+        self.has_choice = len(self._watched) > 1
+        if self._timer is None and self.has_choice:
             # A random first sweep: processes that start together must not all eject at once.
             self._sweep_in(self._options.interval_s * self._random.random())
         return watched
@@ -62,6 +65,7 @@ class Ejector:
         """Counts the calls of an endpoint no more."""
         self._outliers.remove(tally)
         self._watched.pop(tally, None)
+        self.has_choice = len(self._watched) > 1
         if not self._watched and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -165,16 +169,27 @@ class WatchedChannel(Around):
         self._tally = tally
         self._ejector = ejector
 
-    async def call(
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
+        if not self._ejector.has_choice:  # a single endpoint pays for no counting
+            return self.channel.call(method, request, metadata, timeout_s)
+        return self._counted(method, request, metadata, timeout_s)
+
+    async def _counted(
         self,
         method: Method,
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata | CallHead,
         timeout_s: float | None,
     ) -> Reply:
-        """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
         try:
-            reply = await super().call(method, request, metadata, timeout_s)
+            reply = await self.channel.call(method, request, metadata, timeout_s)
         except StatusError as error:
             # The request of a client may have raised it: then it is nobody's fault here.
             if isinstance(request, bytes) or _is_of_the_reply(error):

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from random import Random
-from typing import cast
+from typing import Final, cast
 
 from gateway.telemetry.event import about
 from gateway.upstream.endpoint import Endpoint, State
@@ -15,14 +17,27 @@ from gateway.upstream.pickers import KeyedPicker, Picker, Policy
 logger = logging.getLogger("gateway.upstream")
 
 
+_NOT_WELL: Final = (State.FAILING, State.EJECTED, State.UNHEALTHY)
+
+
 class Member:
     """An endpoint with its channel; a `Candidate` of pickers."""
 
-    __slots__ = ("channel", "endpoint")
+    __slots__ = ("channel", "endpoint", "since_s")
 
-    def __init__(self, endpoint: Endpoint, channel: EndpointChannel) -> None:
+    def __init__(self, endpoint: Endpoint, channel: EndpointChannel, since_s: float = -inf) -> None:
         self.endpoint = endpoint
         self.channel = channel
+        self.since_s = since_s
+        """The time at which its slow start began; `inf` while that is to come."""
+
+    def age(self, now_s: float) -> None:
+        """Notes when it begins to take calls, and that it has to begin anew after a failure."""
+        state = self.channel.state
+        if state in _NOT_WELL:
+            self.since_s = inf
+        elif state is State.READY and self.since_s == inf:
+            self.since_s = now_s
 
     @property
     def in_flight(self) -> int:
@@ -49,6 +64,7 @@ class Endpoints:
         panic_percent: int = 50,
         *,
         waits_for_connecting: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
         first time take calls too, so that calls with one key do not change endpoints meanwhile."""
@@ -62,10 +78,11 @@ class Endpoints:
         self._members: dict[tuple[str, ...], Member] = {}
         self._draining: dict[asyncio.Task[None], Member] = {}
         self._usable: list[Member] = []
-        self._made_of: list[tuple[int, Member, int]] = []
+        self._made_of: list[tuple[int, Member, int, float]] = []
         self._shares: list[tuple[int, int]] = []
         self._picker: Picker | None = None
         self._random = Random()  # noqa: S311 - the choice of an endpoint is no secret
+        self._clock = clock
         self._started = False
         self._unresolved = ""
         self.only: Member | None = None
@@ -106,6 +123,10 @@ class Endpoints:
         best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
         return best[self._policy(best).pick()]
 
+    def leaves_out(self, member: Member) -> bool:
+        """True if `member` gets no new calls: it is ejected, not well, or not connected."""
+        return member not in self._usable
+
     def start(self) -> None:
         """Lets calls in: from now on, several members are connected to at once."""
         if not self._started:
@@ -116,12 +137,14 @@ class Endpoints:
         """Takes the endpoints of a new answer; calls at those that are gone may finish."""
         self._unresolved = ""
         wanted = {one.addresses: one for one in endpoints}
+        is_first = not self._members
         for addresses in [one for one in self._members if one not in wanted]:
             self._drain(self._members.pop(addresses))
         for addresses, endpoint in wanted.items():
             member = self._members.get(addresses)
             if member is None:
-                self._add(endpoint, quietly=quietly)
+                # Those of the first answer begin together: none has to be spared.
+                self._add(endpoint, -inf if is_first else inf, quietly=quietly)
             else:
                 member.endpoint = endpoint
         self._choose()
@@ -168,13 +191,13 @@ class Endpoints:
         self._picker = self.only = None
         await asyncio.gather(*(one.channel.close(grace_s) for one in closing))
 
-    def _add(self, endpoint: Endpoint, *, quietly: bool) -> None:
+    def _add(self, endpoint: Endpoint, since_s: float, *, quietly: bool) -> None:
         try:
             channel = self._open(endpoint)
         except ValueError:
             logger.warning("upstream %s: %s is no address", self._name, endpoint)
             return
-        member = Member(endpoint, channel)
+        member = Member(endpoint, channel, since_s)
         self._members[endpoint.addresses] = member
         channel.on_change(lambda: self._changed(member))
         if not quietly:
@@ -199,13 +222,20 @@ class Endpoints:
             return
         if len(members) > 1:
             self.connect()
+        now_s = self._clock()
+        for one in members:
+            one.age(now_s)
         levels, panics = self._levels(members)
         if panics is not self._panics:
             self._panics = panics
             self._say_panic()
-        made_of = [(share, one, one.endpoint.weight) for share, level in levels for one in level]
+        made_of = [
+            (share, one, one.endpoint.weight, one.since_s)
+            for share, level in levels
+            for one in level
+        ]
         if made_of != self._made_of:  # an equal answer must not begin the round again
-            self._usable, self._made_of = [one for _, one, _ in made_of], made_of
+            self._usable, self._made_of = [one for _, one, _, _ in made_of], made_of
             self._picker = self._picker_of(levels)
 
     def _picker_of(self, levels: Sequence[_Level]) -> Picker | None:

@@ -18,6 +18,7 @@ from gateway.schema.catalog import Method, Source
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.around import Around
+from gateway.upstream.channels.failures import ConnectionLost
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
 
@@ -199,6 +200,8 @@ class CheckedChannel(Around):
         except StatusError as error:
             if not had_answer:
                 raise
+            if isinstance(error, ConnectionLost) and self.channel.state is State.READY:
+                return True  # its connection was replaced: that says nothing about its health
             self._take(f"its health check ended with {error.code.name}", at_once=True)
             return True
         finally:

@@ -14,6 +14,7 @@ from gateway.config.load_reports import LoadReportOptions
 from gateway.transcoding.wire import FIXED64, LENGTH, MalformedError
 from gateway.transcoding.wire_reading import read_size, read_tag, skip
 from gateway.upstream.pickers import Candidate, Picker, RoundRobin, WeightedRoundRobin
+from gateway.upstream.slow_start import SlowStart
 
 MOST_REPORT_BYTES: Final = 4096
 """Larger reports are not read: they come with each call."""
@@ -144,6 +145,8 @@ class Loads:
 
     def __init__(self, options: LoadReportOptions, random: Random) -> None:
         self.options = options
+        self.slow_start: SlowStart | None = None
+        self._starts_until_s = -inf
         self._random = random
         self._loads: dict[tuple[str, ...], Load] = {}
         self._weights: dict[tuple[str, ...], float] = {}
@@ -163,7 +166,7 @@ class Loads:
     def update(self, now_s: float) -> None:
         """Calculates the weights; pickers use them from now on."""
         weights = {one: load.weight(now_s, self.options) for one, load in self._loads.items()}
-        if weights != self._weights:
+        if weights != self._weights or now_s < self._starts_until_s:
             self._weights = weights
             self.updates += 1
 
@@ -174,8 +177,25 @@ class Loads:
     def weights(self, candidates: Sequence[Candidate]) -> list[float]:
         """The weights for a picker; none if fewer than two endpoints have one.
 
-        An endpoint without a weight gets the mean of the others (gRFC A58).
+        An endpoint without a weight gets the mean of the others (gRFC A58). While one starts, all
+        have a weight, and that of one that starts grows with each update.
         """
+        weights = self._reported(candidates)
+        rule = self.slow_start
+        if rule is not None:
+            now_s = rule.clock()
+            if rule.starts(candidates, now_s):
+                # One update more than needed, so that the last one finds the whole weights.
+                until_s = rule.until_s(candidates) + self.options.weight_update_period_s
+                self._starts_until_s = max(self._starts_until_s, until_s)
+                whole = weights or [1.0] * len(candidates)
+                return [
+                    one * rule.factor(candidate, now_s)
+                    for one, candidate in zip(whole, candidates, strict=True)
+                ]
+        return weights
+
+    def _reported(self, candidates: Sequence[Candidate]) -> list[float]:
         found = [self._weights.get(one.endpoint.addresses, 0.0) for one in candidates]
         known = [one for one in found if one > 0]
         if len(known) < 2:

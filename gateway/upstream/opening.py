@@ -1,15 +1,16 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
 
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
+from gateway.schema.idempotency import declares_repeatable
 from gateway.upstream.attempts import Balanced
-from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import Address, parse_target
@@ -24,13 +25,16 @@ from gateway.upstream.configured import (
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
 from gateway.upstream.health import CheckedChannel
+from gateway.upstream.hedging import Hedged
 from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
 from gateway.upstream.limiting import Gradient, LimitedChannel
 from gateway.upstream.pickers import Policy, policy_of
 from gateway.upstream.reporting import Reports
 from gateway.upstream.resolving import Refresh, SystemResolver
-from gateway.upstream.retrying import Budget, Retrying, Throttle
+from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
+from gateway.upstream.slow_start import SlowStart
+from gateway.upstream.subsetting import own_seed, subset
 from gateway.upstream.trying import TriedChannel
 
 
@@ -52,8 +56,7 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
 
     pending = Pending()
     ejector = _ejector(name, upstream, random)
-    throttle = _throttle(upstream)
-    retrying_of = _retryings(upstream, random, throttle, config)
+    limits = Limits(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
 
     large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
@@ -68,9 +71,9 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
             channel = reports.reported(endpoint, channel)
-        if per_try_s is None and throttle is None:
+        if per_try_s is None and limits.throttle is None:
             return channel
-        return TriedChannel(name, channel, per_try_s, throttle, retrying_of)
+        return TriedChannel(name, channel, per_try_s, limits.throttle, limits.limits_of)
 
     endpoints = Endpoints(
         name,
@@ -81,12 +84,8 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
         waits_for_connecting=keys is not None,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
-    refresh = None
-    if resolver is None:
-        endpoints.replace(_fixed(upstream), quietly=True)
-    else:
-        refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
-    balanced = Balanced(name, endpoints, refresh, retrying_of=retrying_of)
+    refresh = _filled(endpoints, upstream, resolver, random)
+    balanced = limits.balanced(name, endpoints, refresh)
     balanced.key_of = keys
     limited = _limited(name, upstream, balanced)
     return limited if config is None else ConfiguredChannel(limited, config)
@@ -113,20 +112,68 @@ def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -
     return Upstream.model_validate(stated | dict(config.upstream))
 
 
-def _throttle(upstream: Upstream) -> Throttle | None:
-    options = upstream.retry_throttling
-    return None if options is None else Throttle(options.max_tokens, options.token_ratio)
+class Limits:
+    """The policies of further attempts of the calls of one upstream, which share one budget."""
+
+    def __init__(self, upstream: Upstream, random: Random, config: ServiceConfig | None) -> None:
+        options, budget = upstream.retry_throttling, Budget()
+        self.throttle: Throttle | None = None
+        if options is not None:
+            self.throttle = Throttle(options.max_tokens, options.token_ratio)
+        self._retrying_of = _retryings(upstream, random, self.throttle, config, budget)
+        self._declared: dict[Method, bool] = {}
+        self._hedging = _hedging(upstream, random, self.throttle, budget)
+
+    def limits_of(self, method: Method) -> Retrying | None:
+        """The limits of one method; None if its calls have one attempt."""
+        if self._hedging is not None and self.is_hedged(method):
+            return self._hedging.limits
+        return self._retrying_of(method)
+
+    def is_hedged(self, method: Method) -> bool:
+        """True if a hedging policy covers `method`: it declares that two calls do no harm."""
+        declared = self._declared.get(method)
+        if declared is None:
+            declared = self._declared[method] = declares_repeatable(method)
+        return declared
+
+    def balanced(self, name: str, endpoints: Endpoints, refresh: Refresh | None) -> Balanced:
+        """The channel that makes the attempts."""
+        if self._hedging is None:
+            return Balanced(name, endpoints, refresh, retrying_of=self._retrying_of)
+        hedged = Hedged(name, endpoints, refresh, retrying_of=self._retrying_of)
+        hedged.hedging, hedged.covers = self._hedging, self.is_hedged
+        return hedged
+
+
+def _hedging(
+    upstream: Upstream, random: Random, throttle: Throttle | None, budget: Budget
+) -> Hedging | None:
+    policy = upstream.hedging_policy
+    if policy is None:
+        return None
+    shares = RetryPolicy.model_construct(
+        retryable_status_codes=policy.non_fatal_status_codes,
+        budget_percent=policy.budget_percent,
+        budget_min=policy.budget_min,
+    )
+    limits = Retrying(shares, random, here=False, throttle=throttle, budget=budget)
+    return Hedging(policy.max_attempts, policy.hedging_delay_s, limits)
 
 
 def _retryings(
-    upstream: Upstream, random: Random, throttle: Throttle | None, config: ServiceConfig | None
+    upstream: Upstream,
+    random: Random,
+    throttle: Throttle | None,
+    config: ServiceConfig | None,
+    budget: Budget,
 ) -> Callable[[Method], Retrying | None]:
     """The policy of each method: of the service config, or else that of the upstream.
 
     A service config asks for repeats of methods that do not say that they may be repeated only
     where it names them one by one.
     """
-    budget, general = Budget(), None
+    general = None
     if upstream.retries is Retries.SAFE:
         here = upstream.retry_policy is not None
         policy = upstream.retry_policy or RetryPolicy()
@@ -185,10 +232,42 @@ def _picking(
         size, factor = upstream.max_ring_size, upstream.hash_balance_factor
         ring = partial(RingHash, random=random, ring_size=size, balance_factor=factor)
         return ring, key_of(upstream.hash, random), None
+    slow = _slow_start(upstream)
     if balance is Balance.WEIGHTED_ROUND_ROBIN:
         reports = Reports(name, upstream.weighted_round_robin, random)
+        reports.loads.slow_start = slow
         return reports.loads.picker, None, reports
-    return policy_of(balance, random), None, None
+    policy = policy_of(balance, random)
+    if slow is not None:
+        policy = slow.policy(policy, random, by_load=balance is Balance.LEAST_REQUEST)
+    return policy, None, None
+
+
+def _slow_start(upstream: Upstream) -> SlowStart | None:
+    if upstream.slow_start_s is None:
+        return None
+    aggression, least = upstream.slow_start_aggression, upstream.slow_start_min_weight
+    return SlowStart(upstream.slow_start_s, aggression, least, time.monotonic)
+
+
+def _filled(
+    endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
+) -> Refresh | None:
+    """Fills `endpoints`, or makes what does so again and again."""
+    if resolver is None:
+        endpoints.replace(_some(upstream, _fixed(upstream)), quietly=True)
+        return None
+
+    def told(found: Iterable[Endpoint]) -> None:
+        endpoints.replace(_some(upstream, found))
+
+    return Refresh(resolver, upstream.dns, told, endpoints.unresolved, random)
+
+
+def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
+    """The endpoints that this process takes."""
+    size = upstream.subset_size
+    return found if size is None else subset(found, size, own_seed())
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:

@@ -86,6 +86,8 @@ class Outliers:
         most = self._options.consecutive
         if most is None or tally.in_a_row < most or not self._may_eject(tally):
             return None
+        if not self._has_better(tally):
+            return None
         reason = f"{tally.in_a_row} failures in a row"
         return self._eject(tally, "consecutive_failures", reason, now_s)
 
@@ -172,6 +174,16 @@ class Outliers:
         if tally.ejected_at_s is not None or tally not in self._tallies or known - ejected < 2:
             return False
         return 100 * ejected < self._options.max_ejection_percent * known
+
+    def _has_better(self, tally: Tally) -> bool:
+        """True if another endpoint did not fail its last call.
+
+        If all fail, none is an outlier, and the rest must not get the calls of one more.
+        """
+        return any(
+            one is not tally and not one.in_a_row and one.ejected_at_s is None
+            for one in self._tallies
+        )
 
     def _eject(self, tally: Tally, method: str, reason: str, now_s: float) -> Ejection:
         tally.ejected_at_s = now_s

@@ -4,6 +4,7 @@ Pure, with the random source as an argument.
 """
 
 import re
+from dataclasses import dataclass
 from random import Random
 
 from google.protobuf.message import DecodeError
@@ -15,7 +16,7 @@ from gateway.upstream.channels.failures import ConnectionLost, LateAttempt
 from gateway.upstream.channels.status_details import BackendError
 from gateway.upstream.throttle import Budget, Throttle
 
-__all__ = ["Budget", "Retrying", "Throttle"]
+__all__ = ["Budget", "Hedging", "Retrying", "Throttle"]
 
 _JITTER = 0.2
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -68,6 +69,14 @@ class Retrying:
         return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
 
     @staticmethod
+    def pushback_s(error: StatusError) -> float | None:
+        """Seconds after which the back end wants the next attempt; None if it does not say."""
+        pushback = error.pushback_ms if isinstance(error, BackendError) else None
+        if pushback is None or not _MILLISECONDS.fullmatch(pushback):
+            return None
+        return int(pushback) / 1000
+
+    @staticmethod
     def forbids(error: StatusError) -> bool:
         """True if the back end says that the call must not be repeated."""
         pushback = error.pushback_ms if isinstance(error, BackendError) else None
@@ -95,6 +104,17 @@ class Retrying:
         backoff_s = policy.initial_backoff_s * policy.backoff_multiplier ** max(0, repeats)
         jitter = self._random.uniform(1 - _JITTER, 1 + _JITTER)
         return min(backoff_s, policy.max_backoff_s) * jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Hedging:
+    """The policy by which calls of one upstream are sent to several endpoints."""
+
+    max_attempts: int
+    delay_s: float
+    """Seconds between two attempts; 0 for all at once."""
+    limits: Retrying
+    """Knows the statuses that are not fatal, the budget, and the throttle."""
 
 
 def _retry_delay_s(error: StatusError) -> float:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.balanced import channel_to
 from tests.support.load import Load, load_on
+from tests.support.polling import until
 from tests.support.server_process import ServerProcess, processed, server_processes
 from tests.support.tls import Files
 
@@ -109,13 +110,22 @@ async def test_all_but_one_are_killed_one_after_the_other(tmp_path: Path) -> Non
         await load.spreads_over(ALL, within_s=10)
 
 
-async def test_one_answers_with_errors_within_the_budget_of_repeats(tmp_path: Path) -> None:
-    # Three at a time: so many repeats are always allowed (budget_min). With more calls, some fail
-    # until `outlier` ejects the server.
-    async with loaded(tmp_path, load={"reads": 3}) as (servers, load):
+def ejections(caplog: pytest.LogCaptureFixture) -> int:
+    """The number of times that a server was left out."""
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    return events.count("gateway.upstream.endpoint_ejected")
+
+
+@pytest.mark.parametrize("reads", [8, 40])
+async def test_one_answers_with_errors(
+    tmp_path: Path, reads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with loaded(tmp_path, load={"reads": reads}) as (servers, load):
         await servers[2].end(signal.SIGTERM)
         servers[2].fails = True
         await servers[2].start()
+        # Until it was left out twice: in between, it gets some calls and fails them.
+        await until(lambda: ejections(caplog) >= 2, within_s=20)
         await load.more(300)
         await servers[2].end(signal.SIGTERM)
         servers[2].fails = False

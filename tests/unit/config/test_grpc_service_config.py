@@ -83,7 +83,7 @@ def method_config(**entry: Any) -> dict[str, Any]:
         ),
         (method_config(maxResponseMessageBytes=1.5), "expected a whole number"),
         (method_config(maxResponseMessageBytes="nan"), "expected a whole number"),
-        (method_config(hedgingPolicy={}), "hedgingPolicy: hedging is not there"),
+        (method_config(hedgingPolicy={}), "hedgingPolicy: is not taken here"),
         (method_config(retryPolicy={**RETRY, "maxAttempts": 1}), "retryPolicy.maxAttempts"),
         (method_config(retryPolicy={**RETRY, "maxBackoff": "0s"}), "maxBackoff: expected"),
         (method_config(retryPolicy={**RETRY, "backoffMultiplier": None}), "backoffMultiplier"),

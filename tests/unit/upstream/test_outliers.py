@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.outliers import OutlierOptions
+from gateway.config.upstreams import Upstream
 from gateway.upstream.outliers import Outliers, Tally
 
 ALL = {"max_ejection_percent": 100}
@@ -114,6 +115,29 @@ def test_failures_in_a_row_eject_at_once() -> None:
     assert ejection is not None
     assert ejection.method == "consecutive_failures"
     assert tallies[0].reason == "5 failures in a row"
+
+
+def test_failures_in_a_row_eject_nobody_while_all_fail() -> None:
+    outliers, tallies = detector(3)
+    for _ in range(10):
+        assert [outliers.failed(tally, 1.0) for tally in tallies] == [None] * 3
+    outliers.succeeded(tallies[2])
+    assert outliers.failed(tallies[0], 1.0) is not None
+
+
+def test_without_a_setting_an_endpoint_that_recovers_gets_calls_within_10_s() -> None:
+    options = Upstream(target="localhost:50051").outlier
+    assert options is not None
+    outliers = Outliers(options, Random(1))
+    tally, _ = outliers.add(), outliers.add()
+    now_s = 0.0
+    for _ in range(10):  # ejected again and again, each time for longer
+        for _ in range(5):
+            outliers.failed(tally, now_s)
+        assert tally.ejected_at_s == now_s
+        assert outliers.ends_at_s(tally) + options.interval_s - now_s < 10
+        now_s = outliers.ends_at_s(tally) + options.interval_s
+        assert outliers.sweep(now_s)[1] == [tally]
 
 
 def test_failures_in_a_row_can_be_switched_off() -> None:

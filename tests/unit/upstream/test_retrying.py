@@ -71,8 +71,8 @@ def test_a_retry_info_is_the_shortest_pause() -> None:
     assert policy().pause_s(error, 1, 0) == 2.5
 
 
-@pytest.mark.parametrize(("in_flight", "most"), [(0, 3), (10, 3), (20, 4), (100, 20)])
-def test_repeats_under_way_are_a_fifth_of_the_calls_but_always_three(
+@pytest.mark.parametrize(("in_flight", "most"), [(0, 5), (10, 5), (30, 6), (100, 20)])
+def test_repeats_under_way_are_a_fifth_of_the_calls_but_always_five(
     in_flight: int, most: int
 ) -> None:
     retrying = policy()

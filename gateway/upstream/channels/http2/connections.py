@@ -11,6 +11,7 @@ from gateway.config.upstreams import Upstream
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why
+from gateway.upstream.channels.http2.ages import Ages
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.endpoint import State
 
@@ -65,6 +66,9 @@ class Connections:
         self._redial: asyncio.TimerHandle | None = None
         self._told = State.IDLE
         self._warned: dict[str, float] = {}
+        self._ages = Ages(upstream, loop, self._grown_old, self._unused)
+        self._old: deque[Http2Socket] = deque()
+        self._successor: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -134,8 +138,10 @@ class Connections:
     async def close(self) -> None:
         """Opens no more connections; calls that wait for one fail."""
         self._closed = True
-        if self._redial is not None:
-            self._redial.cancel()
+        self._ages.close()
+        for timer in (self._redial, self._successor):
+            if timer is not None:
+                timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -223,10 +229,44 @@ class Connections:
             self.failure = ""
             self._warned.clear()
             self._sockets.append(socket)
+            self._ages.opened(socket)
+            if self._old:
+                self._old.popleft().drain(self._upstream.drain_s)
         finally:
             self._connecting = None
+            self._replace_old()
             self._tell()
             self._wake_all()
+
+    def _grown_old(self, socket: Http2Socket) -> None:
+        """Replaces a connection by a new one: it goes to the same server even if others are there
+        by now, as a balancer of connections chose it when it was opened (gRFC A9)."""
+        if socket.connection.draining:
+            return
+        if not socket.connection.streams and not self._keeps_open:
+            socket.drain(self._upstream.drain_s)  # the next call opens another
+            return
+        self._old.append(socket)
+        self._replace_old()
+
+    def _replace_old(self) -> None:
+        """Connects for the next old connection, which drains only then; with back-off."""
+        if self._successor is not None:
+            self._successor.cancel()
+            self._successor = None
+        if self._closed or self._connecting is not None or not self._old:
+            return
+        wait_s = self._retry_at_s - self._loop.time()
+        if wait_s <= 0:
+            self._dial()
+        else:
+            self._successor = self._loop.call_later(wait_s, self._replace_old)
+
+    def _unused(self, socket: Http2Socket) -> None:
+        """Closes a connection that had no call for long, but not the last where one is kept."""
+        open_ones = [one for one in self._sockets if not one.connection.draining]
+        if socket in open_ones and not (self._keeps_open and len(open_ones) == 1):
+            socket.drain(self._upstream.drain_s)
 
     def _say_up(self) -> None:
         at = str(self._address)
@@ -259,10 +299,13 @@ class Connections:
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:
             self._sockets.remove(socket)
+            self._ages.lost(socket)
+            if socket in self._old:
+                self._old.remove(socket)
             if socket.connection.pings_too_often:
                 self._ping_less()
             brief = self._loop.time() - socket.opened_at_s < _BRIEF_S
-            if socket.connection.unused and brief and not self._closed:
+            if socket.connection.unused and brief and not (self._closed or socket.leaves):
                 # Back off from a peer that closes every connection at once: otherwise we would
                 # redial in a tight loop.
                 self._back_off(socket.failure or "it closed a connection before any call")

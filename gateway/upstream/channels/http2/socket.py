@@ -70,6 +70,9 @@ class Http2Socket(asyncio.Protocol):
         self._heard_at_s = self._began_s = loop.time()
         self._probe_after_s = inf if probe_after_s is None else probe_after_s
         self._probe: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
+        self.leaves = False
+        """True if it takes no more calls by our decision."""
         self._closed_by_us = False
 
     @property
@@ -160,7 +163,7 @@ class Http2Socket(asyncio.Protocol):
         """Ends every call on this connection."""
         self._transport = None
         self.lost = True
-        for timer in (self._timer, self._probe):
+        for timer in (self._timer, self._probe, self._end):
             if timer is not None:
                 timer.cancel()
         if not self._closed_by_us and not self.failure:
@@ -232,6 +235,13 @@ class Http2Socket(asyncio.Protocol):
             self._transport.write(self.connection.take_output())
         if self.connection.draining and not self.connection.streams:
             self._end_transport()
+
+    def drain(self, within_s: float) -> None:
+        """Takes no more calls, and closes after the last one, or after `within_s`."""
+        self.leaves = self.connection.draining = True
+        self.flush()  # closes at once if there is no call
+        self._end = self.loop.call_later(within_s, self.close)
+        self._on_change(self)
 
     def close(self) -> None:
         """Sends a GOAWAY, and closes."""

@@ -1,0 +1,205 @@
+"""Hedged calls (gRFC A6): attempts of one call at several endpoints, of which one answer counts."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
+
+from gateway.call import CallHead, Metadata, Reply
+from gateway.schema.catalog import Method
+from gateway.status import Code, StatusError
+from gateway.upstream.attempts import Balanced, after
+from gateway.upstream.retrying import Hedging, Retrying
+
+Send = Callable[[int], "asyncio.Task[Reply] | None"]
+"""Sends an attempt, after so many others, to an endpoint that was not tried; None if all were."""
+
+
+class Hedged(Balanced):
+    """Calls several endpoints for a call whose method declares that this does no harm.
+
+    Only calls with one request message are hedged; all others are calls of `Balanced`.
+    """
+
+    hedging: Hedging
+    """The policy, which has to be set."""
+    covers: Callable[[Method], bool]
+    """Says if calls of a method are hedged; has to be set."""
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Reply:
+        """Calls `method` on one endpoint, and on others if it does not answer soon."""
+        if not isinstance(request, bytes) or not self.covers(method):
+            return await super().call(method, request, metadata, timeout_s, key)
+        until_s = None if timeout_s is None else self._clock() + timeout_s
+        first = self._pick(key) or await self._first_member(timeout_s, key)
+        endpoints, untried, tried = self._endpoints, [first], [first]
+
+        def send(number: int) -> asyncio.Task[Reply] | None:
+            member = untried.pop() if untried else endpoints.another(tried, key)
+            if member is None:
+                return None
+            tried.append(member)
+            left_s = None if until_s is None else until_s - self._clock()
+            sent = after(metadata, number) if number else metadata
+            if number:
+                self._say_again("hedged", number, member)
+            return asyncio.ensure_future(member.channel.call(method, request, sent, left_s))
+
+        def has_time(pause_s: float) -> bool:
+            return until_s is None or self._clock() + pause_s < until_s
+
+        race = Race(self.hedging, send, has_time, lambda: endpoints.in_flight)
+        try:
+            return await race.run()
+        finally:
+            race.end()
+
+
+class Race:
+    """The attempts of one call."""
+
+    def __init__(
+        self,
+        hedging: Hedging,
+        send: Send,
+        has_time: Callable[[float], bool],
+        in_flight: Callable[[], int],
+    ) -> None:
+        self._hedging = hedging
+        self._send = send
+        self._has_time = has_time
+        self._in_flight = in_flight
+        self._count = 0
+        """The attempts that a back end may have seen."""
+        self._running: set[asyncio.Task[Reply]] = set()
+        self._may_start = True
+        self._is_pushed = False
+        """True if a back end has chosen the time of the next attempt."""
+        self._next_in_s = hedging.delay_s
+        self._failure: StatusError | None = None
+
+    async def run(self) -> Reply:
+        """The first answer.
+
+        Raises:
+            StatusError: the first fatal status, or the last one if no attempt is left.
+        """
+        self._start()
+        while self._running or self._is_pushed:
+            wait_s = self._next_in_s if self._may_start else None
+            done: set[asyncio.Task[Reply]] = set()
+            if self._running:
+                done, _ = await asyncio.wait(
+                    self._running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+                )
+            else:
+                await asyncio.sleep(self._next_in_s)
+            if not done:
+                self._start_another()
+                continue
+            reply = self._first_reply(done)
+            if reply is not None:
+                return reply
+        assert self._failure is not None, "an attempt without a reply has failed"  # noqa: S101
+        raise self._failure
+
+    def end(self) -> None:
+        """Cancels the attempts under way; the reply of one that ends all the same is closed."""
+        for task in self._running:
+            task.add_done_callback(_drop)
+            task.cancel()
+        self._running.clear()
+
+    def _first_reply(self, done: Iterable["asyncio.Task[Reply]"]) -> Reply | None:
+        """The reply of one of the attempts that have ended; others become failures of the call."""
+        for task in sorted(done, key=_has_failed):
+            try:
+                reply = task.result()
+            except StatusError as failure:
+                self._running.discard(task)
+                self._failed(failure)
+            else:
+                self._running.discard(task)
+                return reply
+        return None
+
+    def _failed(self, failure: StatusError) -> None:
+        """Takes a failure: raises one that is fatal, and starts another attempt after others."""
+        if failure.was_processed is False:
+            # Unprocessed: it does not count, and goes elsewhere (A6, transparent retries).
+            if failure.code is not Code.UNAVAILABLE:
+                raise failure
+            self._failure = self._failure or failure
+            self._count -= 1
+            self._start()
+            return
+        if not self._hedging.limits.covers(failure):
+            raise failure
+        self._failure = failure
+        pause_s = self._hedging.limits.pushback_s(failure)
+        if self._hedging.limits.forbids(failure):
+            self._may_start = False
+        elif pause_s is not None:
+            has_more = self._may_start and self._count < self._hedging.max_attempts
+            self._may_start = self._is_pushed = has_more and self._has_time(pause_s)
+            self._next_in_s = pause_s
+        else:
+            self._start_another()
+
+    def _start_another(self) -> None:
+        """Starts one more attempt, within the limits; after one that is not allowed, none is."""
+        self._next_in_s, self._is_pushed = self._hedging.delay_s, False
+        limits = self._hedging.limits
+        self._may_start = (
+            self._may_start
+            and self._count < self._hedging.max_attempts
+            and (limits.throttle is None or limits.throttle.allows)
+            and limits.begin(self._in_flight())
+        )
+        if self._may_start and not self._start(partial(_give_back, limits)):
+            limits.end()
+            self._may_start = False
+
+    def _start(self, ended: Callable[["asyncio.Task[Reply]"], None] | None = None) -> bool:
+        """Sends an attempt, if an endpoint is left for it; `ended` is called at its end."""
+        task = self._send(self._count)
+        if task is None:
+            return False
+        self._count += 1
+        self._running.add(task)
+        if ended is not None:
+            task.add_done_callback(ended)
+        return True
+
+
+def _has_failed(task: "asyncio.Task[Reply]") -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _give_back(limits: Retrying, _task: "asyncio.Task[Reply]") -> None:
+    limits.end()
+
+
+def _drop(task: "asyncio.Task[Reply]") -> None:
+    """Ends an attempt that nobody waits for any more."""
+    if task.cancelled() or task.exception() is not None:
+        return
+    messages = task.result().messages
+    if messages is not None:
+        closing = asyncio.ensure_future(_close(messages))
+        _CLOSING.add(closing)
+        closing.add_done_callback(_CLOSING.discard)
+
+
+_CLOSING: set["asyncio.Task[None]"] = set()
+"""The event loop itself holds tasks weakly."""
+
+
+async def _close(messages: AsyncGenerator[bytes]) -> None:
+    await messages.aclose()
