@@ -14,7 +14,7 @@ from gateway.config.outliers import OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
-from gateway.config.targets import Target, TargetOptions, check_target
+from gateway.config.targets import DnsTarget, Target, TargetOptions, check_target, dns_target
 
 
 class TlsClient(Section):
@@ -97,7 +97,8 @@ class Upstream(Section):
     """One back end: one endpoint, or several that serve the same."""
 
     target: Target | None = None
-    """`host:port`, or `unix:/path`; each address of a name is an endpoint."""
+    """`host:port`, `unix:/path`, `dns://SERVER[:PORT]/NAME:PORT`, or `srv:///_grpc._tcp.NAME`; each
+    address of a name is an endpoint."""
     targets: tuple[TargetOptions, ...] = ()
     """The endpoints, in place of `target`; for `http2`."""
     balance: Balance | None = None
@@ -179,6 +180,11 @@ class Upstream(Section):
     keepalive_timeout_s: Seconds = 20.0
     """The time limit for the answer to a ping, after which the connection is closed."""
 
+    @property
+    def asks_dns(self) -> DnsTarget | None:
+        """The name that DNS servers are asked for; None if they are not."""
+        return dns_target(self.target or "")
+
     @model_validator(mode="after")
     def _targets_of_its_channel(self) -> Self:
         if self.channel is ChannelKind.GRPCIO:
@@ -188,6 +194,8 @@ class Upstream(Section):
                         f"{name}: is for channel: http2; grpcio has a resolver, balancing and "
                         "retries of its own"
                     )
+            if (self.target or "").lower().startswith("srv:"):
+                raise ValueError("target: srv: is for channel: http2; grpcio reads no SRV records")
         if self.target is None and not self.targets:
             raise ValueError("expected target: HOST:PORT, or targets: [{address: HOST:PORT}]")
         if self.target is not None and self.targets:

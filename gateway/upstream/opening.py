@@ -9,7 +9,7 @@ from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
-from gateway.upstream.balancing import Balancing, Endpoint
+from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
 from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import Address, parse_target
@@ -40,6 +40,7 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     Raises:
         OSError, ValueError: a TLS file cannot be used.
         ServiceConfigError: `grpc_service_config` cannot be used.
+        ModuleNotFoundError: DNS servers are to be asked, and dnspython is not there.
     """
     config = None
     if upstream.grpc_service_config is not None:
@@ -92,11 +93,20 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     return limited if config is None else ConfiguredChannel(limited, config)
 
 
-def _resolver_of(upstream: Upstream, named: Address) -> SystemResolver | None:
+def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:
     """The resolver of a name; None for addresses, and for `pick_first`.
 
-    `pick_first` needs one address: its name is resolved whenever a connection is opened.
+    `pick_first` needs one address: a name of the system is resolved whenever a connection is
+    opened.
+
+    Raises:
+        ModuleNotFoundError: DNS servers are to be asked, and dnspython is not there.
     """
+    asked = upstream.asks_dns
+    if asked is not None:
+        from gateway.upstream.dns_servers import resolver_of  # noqa: PLC0415 - dnspython is an extra
+
+        return resolver_of(asked, upstream.dns.family)
     if not named.is_name or upstream.targets or upstream.balance is Balance.PICK_FIRST:
         return None
     return SystemResolver(named.host, named.port, upstream.dns.family)

@@ -18,7 +18,7 @@ _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S = 1.0, 1.6, 30.0
 _LOOKUP_S = 30.0
 """Seconds after which a lookup counts as failed; the system's resolver has shorter limits."""
 _NO_SUCH_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
-_MOST_ENDPOINTS = 1000
+MOST_ENDPOINTS = 1000
 """The most addresses taken of one answer: each is a connection."""
 
 
@@ -46,11 +46,13 @@ class SystemResolver:
             if family in by_family:
                 by_family[family].append(_written(address))
         v6, v4 = (list(dict.fromkeys(by_family[one])) for one in by_family)
-        return _endpoints(v6, v4, self._family, _has_route)[:_MOST_ENDPOINTS]
+        return endpoints_at(v6, v4, self._family)[:MOST_ENDPOINTS]
 
 
-def _endpoints(
-    v6: Sequence[str], v4: Sequence[str], family: Family, has_route: Callable[[str], bool]
+def endpoints_at(
+    v6: Sequence[str],
+    v4: Sequence[str],
+    family: Family,
 ) -> Sequence[Endpoint]:
     """The endpoints with these addresses: a server with two families must not count twice.
 
@@ -64,7 +66,7 @@ def _endpoints(
     elif len(v6) == len(v4) == 1:
         return [Endpoint((v6[0], v4[0]))]
     else:
-        chosen = list(v6 if v6 and (not v4 or has_route(v6[0])) else v4)
+        chosen = list(v6 if v6 and (not v4 or _has_route(v6[0])) else v4)
     return [Endpoint((address,)) for address in chosen]
 
 
