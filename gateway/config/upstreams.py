@@ -81,6 +81,9 @@ class DnsOptions(Section):
     family: Family = Family.AUTO
     """Which addresses are endpoints: v4, v6, both; auto for v6 if this machine has a route there
     and the name has any, else v4."""
+    service_config: bool = False
+    """Read the gRPC service config of the name from DNS, and follow its changes: who can change
+    the zone decides then on repeats and time limits."""
 
 
 _HTTP2_ONLY = (
@@ -217,6 +220,11 @@ class Upstream(Section):
         return self
 
     def _check_balance(self) -> None:
+        if self.dns.service_config and (self.target is None or self.target.startswith("unix:")):
+            raise ValueError(
+                "dns.service_config: expected a target that is a name, such as "
+                "library.internal:50051"
+            )
         if (
             "weighted_round_robin" in self.model_fields_set
             and self.balance is not Balance.WEIGHTED_ROUND_ROBIN

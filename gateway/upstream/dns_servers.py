@@ -1,4 +1,4 @@
-"""Asks DNS servers for the endpoints of a name or of a service (RFC 1035, RFC 2782).
+"""Asks DNS servers for endpoints of a name or a service, and its service config (RFC 1035, 2782).
 
 The resolver of the system asks only the servers of the system, and knows no SRV records. Answers
 are taken only from the address that was asked, with the random id and the name of the question; a
@@ -38,6 +38,12 @@ class _Srv(Protocol):
     weight: int
     port: int
     target: object
+
+
+class _Txt(Protocol):
+    """The fields of a TXT record."""
+
+    strings: tuple[bytes, ...]
 
 
 class _Server(dns.nameserver.Do53Nameserver):
@@ -94,7 +100,7 @@ class DnsServers:
         """A resolver for one question; that of the system is made anew, as its file changes."""
         resolver = dns.asyncresolver.Resolver(configure=not self._server)
         servers = [self._server] if self._server else resolver.nameservers
-        resolver.nameservers = [_Server(str(one), self._port) for one in servers]
+        resolver.nameservers = [_Server(str(one), self._port or resolver.port) for one in servers]
         resolver.timeout = _TRY_S
         return resolver
 
@@ -178,6 +184,22 @@ class ServiceResolver:
 
     async def _endpoints(self, record: _Srv) -> Sequence[Endpoint]:
         return await self._servers.endpoints(str(record.target), record.port, self._family)
+
+
+class ConfigResolver:
+    """Finds the service config of a name: the TXT records of `_grpc_config.NAME` (gRFC A2)."""
+
+    def __init__(self, target: DnsTarget | None, host: str) -> None:
+        """`target` has the servers; without it, those of the system are asked."""
+        server, port = ("", 0) if target is None else (target.server, target.server_port)
+        self._servers = DnsServers(server, port)
+        self._name = f"_grpc_config.{host}"
+
+    async def resolve(self) -> Sequence[str]:
+        """The texts of the records; see `Resolver.resolve`."""
+        records = cast("list[_Txt]", await self._servers.ask(self._name, "TXT"))
+        # A text over 255 bytes is in several strings (RFC 1035 section 3.3.14).
+        return [b"".join(one.strings).decode(errors="replace") for one in records]
 
 
 def _weighted(records: Sequence[_Srv]) -> list[tuple[_Srv, int]]:

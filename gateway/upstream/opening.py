@@ -17,6 +17,7 @@ from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.configured import (
     ConfiguredChannel,
+    FollowingChannel,
     ServiceConfig,
     ServiceConfigError,
     load_service_config,
@@ -45,6 +46,26 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     config = None
     if upstream.grpc_service_config is not None:
         config = load_service_config(name, upstream.grpc_service_config)
+    if not upstream.dns.service_config:
+        return _open(name, upstream, balancing, config)
+    from gateway.upstream.dns_servers import ConfigResolver  # noqa: PLC0415 - dnspython is an extra
+
+    resolver = ConfigResolver(upstream.asks_dns, parse_target(upstream).host)
+    random = Random()  # noqa: S311 - the share of a service config is no secret
+    return FollowingChannel(
+        name,
+        lambda other: _open(name, upstream, balancing, other or config),
+        upstream.drain_s,
+        random.randrange(100),
+        lambda found, failed: Refresh(resolver, upstream.dns, found, failed, random, when_empty=""),
+    )
+
+
+def _open(
+    name: str, upstream: Upstream, balancing: Balancing, config: ServiceConfig | None
+) -> UpstreamChannel:
+    """The channel to `upstream` as `config` says, and where that says nothing, its settings."""
+    if config is not None:
         upstream = _with_service_config(name, upstream, config)
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
     policy, keys, reports = _picking(name, upstream, balancing, random)

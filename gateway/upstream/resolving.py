@@ -5,9 +5,12 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Generic, Protocol, TypeVar
 
 from gateway.config.upstreams import DnsOptions, Family
-from gateway.upstream.endpoint import Endpoint, Resolver
+from gateway.upstream.endpoint import Endpoint
+
+_Found_co = TypeVar("_Found_co", covariant=True)
 
 logger = logging.getLogger("gateway")
 
@@ -121,20 +124,32 @@ class Schedule:
         return now_s - self._empty_since_s >= self._options.empty_grace_s
 
 
-class Refresh:
+class Asked(Protocol[_Found_co]):
+    """A `Resolver`, or what finds something else than endpoints in the same way."""
+
+    async def resolve(self) -> Sequence[_Found_co]:
+        """All that there is at this time; see `Resolver.resolve`."""
+        ...
+
+
+class Refresh(Generic[_Found_co]):
     """Asks a resolver for as long as it is open, and hands on each answer.
 
-    A failed lookup hands on nothing, so that the last answer stays in use.
+    A failed lookup hands on nothing, so that the last answer stays in use. An empty answer is a
+    failure with the reason `when_empty`; without that it is none, but is handed on as late.
     """
 
     def __init__(
         self,
-        resolver: Resolver,
+        resolver: Asked[_Found_co],
         options: DnsOptions,
-        on_answer: Callable[[Sequence[Endpoint]], None],
+        on_answer: Callable[[Sequence[_Found_co]], None],
         on_failure: Callable[[str], None],
         random: Random,
+        *,
+        when_empty: str = "it has no addresses",
     ) -> None:
+        self._when_empty = when_empty
         self._resolver = resolver
         self._min_interval_s = options.min_interval_s
         self._on_answer = on_answer
@@ -181,7 +196,7 @@ class Refresh:
         """Asks once; returns the seconds to the next time."""
         try:
             async with asyncio.timeout(_LOOKUP_S):
-                endpoints = await self._resolver.resolve()
+                found = await self._resolver.resolve()
         except TimeoutError:
             self._on_failure("the lookup took too long")
             return self._schedule.after_failure()
@@ -193,10 +208,11 @@ class Refresh:
             logger.exception("the resolver of an upstream failed")
             self._on_failure("internal error of the resolver")
             return self._schedule.after_failure()
-        if endpoints:
-            self._on_answer(endpoints)
+        if found:
+            self._on_answer(found)
             return self._schedule.after_answer()
-        self._on_failure("it has no addresses")
+        if self._when_empty:
+            self._on_failure(self._when_empty)
         if self._schedule.empty_counts(asyncio.get_running_loop().time()):
             self._on_answer([])
         return self._schedule.after_failure()

@@ -81,3 +81,9 @@ def test_where_they_cannot_be_is_said() -> None:
         Upstream.model_validate({"targets": [{"address": "dns://10.0.0.2/a.test:5"}]})
     with pytest.raises(ValidationError, match="grpcio reads no SRV records"):
         Upstream(target="srv:///_grpc._tcp.a.test", channel=ChannelKind.GRPCIO)
+
+
+def test_a_service_config_needs_a_name() -> None:
+    for settings in ({"target": "unix:/x"}, {"targets": [{"address": "a:5"}]}):
+        with pytest.raises(ValidationError, match=r"dns\.service_config: expected a target"):
+            Upstream.model_validate(settings | {"dns": {"service_config": True}})
