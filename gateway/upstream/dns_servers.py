@@ -90,7 +90,8 @@ class DnsServers:
             except dns.resolver.NoResolverConfiguration:
                 raise _failed("the system has no DNS servers") from None
             except dns.exception.Timeout:
-                at = f"{self._server}:{self._port}" if self._server else "the system's DNS servers"
+                host = f"[{self._server}]" if ":" in self._server else self._server
+                at = f"{host}:{self._port}" if host else "the system's DNS servers"
                 raise _failed(f"no answer from {at} to {kind} of {name}") from None
             except dns.exception.DNSException as error:
                 raise _failed(str(error)[:300]) from None

@@ -1,6 +1,7 @@
 """Names and services of a DNS server of one's own, by a real one over UDP and TCP."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import dns.rcode
@@ -10,6 +11,7 @@ from gateway.config.targets import dns_target
 from gateway.config.upstreams import Family
 from gateway.upstream.dns_servers import resolver_of
 from gateway.upstream.endpoint import Endpoint, Resolver
+from gateway.upstream.interfaces import UpstreamChannel
 from tests.support.balanced import channel_at, names, servers, spreads
 from tests.support.dns_server import DnsServer, dns_server
 from tests.support.polling import until
@@ -143,6 +145,29 @@ async def test_a_record_that_cannot_be_followed_fails_the_lookup(server: DnsServ
     server.failures["A"] = dns.rcode.REFUSED
     with pytest.raises(OSError, match="REFUSED"):
         await services(server).resolve()
+
+
+async def test_a_failure_is_said_once_and_its_end_too(
+    server: DnsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def events() -> list[str]:
+        found = [getattr(one, "gateway_event", "") for one in caplog.records]
+        return [one.removeprefix("gateway.upstream.") for one in found if "lookup" in one]
+
+    options = {"refresh_s": 0.05, "min_interval_s": 0.05, "empty_grace_s": 0}
+    async with channel_at(f"dns://127.0.0.1:{server.port}/library.test:5", dns=options) as channel:
+        assert isinstance(channel, UpstreamChannel)
+        await channel.connect(5)
+        assert events() == []
+        server.failure = dns.rcode.NXDOMAIN
+        asked = server.asked
+        await until(lambda: server.asked > asked + 4)
+        assert events() == ["lookup_failed"]
+        server.failure = dns.rcode.NOERROR
+        await until(lambda: len(events()) > 1)
+        assert events() == ["lookup_failed", "lookup_restored"]
 
 
 async def test_calls_follow_a_service_and_its_priorities() -> None:
