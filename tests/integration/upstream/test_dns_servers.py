@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import dns.rcode
 import pytest
@@ -23,6 +25,17 @@ ADDRESSES = ("10.0.0.1", "10.0.0.2")
 async def server() -> AsyncIterator[DnsServer]:
     async with dns_server(ADDRESSES) as running:
         yield running
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads that count what they are given."""
+
+    given = 0
+
+    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+        """Runs a function."""
+        self.given += 1
+        return super().submit(*args, **options)
 
 
 def resolver(
@@ -88,9 +101,12 @@ async def test_silence_ends_in_a_failure_with_the_server(
 async def test_a_truncated_answer_is_asked_for_over_tcp(server: DnsServer) -> None:
     server.addresses = [f"10.0.{n // 250}.{n % 250 + 1}" for n in range(1200)]
     server.is_truncated = True
+    threads = Threads()
+    asyncio.get_running_loop().set_default_executor(threads)
     found = await resolver(server, family=Family.V4).resolve()
     assert server.over == ["udp", "tcp"]
     assert len(found) == 1000
+    assert threads.given == 1  # to read it takes too long for the event loop
 
 
 async def test_answers_that_nobody_asked_for_are_ignored(server: DnsServer) -> None:

@@ -149,6 +149,18 @@ async def test_without_it_the_settings_hold(server: DnsServer) -> None:
         await becomes(opened, 10)
 
 
+async def test_an_answer_without_a_change_opens_nothing(
+    server: DnsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.records[RECORD] = text({"serviceConfig": most(10)})
+    async with channel(server) as opened:
+        assert await size_limit(opened) == 10
+        asked = server.asked
+        await until(lambda: server.asked > asked + 10)
+    assert caplog.text.count("uses a service config of DNS") == 1
+
+
 async def test_it_is_not_read_unless_the_settings_say_so(server: DnsServer) -> None:
     server.records[RECORD] = text({"serviceConfig": most(10)})
     async with channel(server, dns={"service_config": False}) as opened:
