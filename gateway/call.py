@@ -135,6 +135,7 @@ class Call:
         "peer",
         "principal",
         "response_headers",
+        "split",
         "trace",
     )
 
@@ -173,6 +174,8 @@ class Call:
         """
         self.trace = trace
         """The place of the call in its trace; None if the gateway makes no spans."""
+        self.split: tuple[str, str] | None = None
+        """The name of the split that chose the upstream, and the upstream; None without one."""
         self._message = message
         self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None

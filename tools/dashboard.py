@@ -144,6 +144,16 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 [(_rate("gateway_rate_limited_total", _OF_JOB, "rule"), "{{rule}}")],
             ),
             (
+                "Calls by split and upstream",
+                "reqps",
+                [
+                    (
+                        _rate("gateway_split_calls_total", _OF_JOB, "split, gateway_upstream"),
+                        "{{split}} {{gateway_upstream}}",
+                    )
+                ],
+            ),
+            (
                 "Refused by filters",
                 "reqps",
                 [(_rate("gateway_filter_refused_total", _OF_JOB, "rule"), "{{rule}}")],

@@ -4,7 +4,8 @@ All or nothing: one bad known field refuses the whole (gRFC A21). Unknown fields
 their paths are kept for a warning.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _BALANCES = {
     "least_request_experimental": "least_request",
 }
 """The policies of `loadBalancingConfig` that are there, and their names in `balance`."""
+_ATTRIBUTE = "grpc_config="
+"""The start of the TXT record that has a service config (gRFC A2)."""
 _MOST_ATTEMPTS = 5
 """The most attempts of a policy; a higher number means this one (gRFC A6)."""
 _CODES = {
@@ -79,6 +82,42 @@ def read_service_config(value: object) -> ServiceConfig:
     found = ServiceConfig(methods, dict(_upstream(top)), ())
     top.end()
     return ServiceConfig(found.methods, found.upstream, tuple(ignored))
+
+
+def service_config_in(
+    records: Sequence[str], host: str, percentile: int
+) -> tuple[object, tuple[str, ...]] | None:
+    """The parsed JSON of the service config that TXT records have for this process (gRFC A2), and
+    the paths of fields of its choice that are not known; None if they have none for it.
+
+    Of the choices in the one record that begins with `grpc_config=`, the first one counts whose
+    languages include Python, whose host names include `host`, and whose percentage is above
+    `percentile`, a number of 0..99 that the process has drawn.
+
+    Raises:
+        ValueError: a part is bad, of any choice; the text begins with its path.
+    """
+    found = [one for one in records if one.startswith(_ATTRIBUTE)]
+    if len(found) > 1:
+        raise ValueError(f"expected one record that begins with {_ATTRIBUTE}, not {len(found)}")
+    try:
+        choices = json.loads(found[0].removeprefix(_ATTRIBUTE)) if found else []
+    except (ValueError, RecursionError):
+        raise ValueError(f"expected JSON after {_ATTRIBUTE}") from None
+    fitting: list[tuple[object, tuple[str, ...]]] = []
+    for one, path in JsonObject({_ATTRIBUTE: choices}, "", []).items(_ATTRIBUTE):
+        choice = JsonObject(one, path, [])
+        languages = [str(text).lower() for text, _ in choice.items("clientLanguage")]
+        hosts = [str(text) for text, _ in choice.items("clientHostname")]
+        percent = choice.number("percentage", 0, 100, whole=True)
+        config = choice.take("serviceConfig")
+        choice.end()
+        if not isinstance(config, Mapping):
+            raise refused(choice.at("serviceConfig"), "expected an object")
+        is_drawn = percent is None or percentile < percent
+        if is_drawn and (not hosts or host in hosts) and (not languages or "python" in languages):
+            fitting.append((config, tuple(choice.ignored)))
+    return fitting[0] if fitting else None
 
 
 def _names(entry: JsonObject) -> Iterator[tuple[tuple[str, str], str]]:

@@ -67,6 +67,23 @@ class ForMethods(Section):
         return matches(self.selector, method_full_name)
 
 
+class SplitCookie(Section):
+    """A cookie with a random value, by which a browser stays with one upstream."""
+
+    name: str = "gateway-split"
+    """Its name."""
+    max_age_s: Annotated[int, Field(ge=1, le=34_560_000)] = 2_592_000
+    """Seconds for which a browser keeps it; 400 days at most (RFC 6265bis section 5.5)."""
+    secure: bool = True
+    """Send it over HTTPS only; false for sites without TLS."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not is_token(self.name):
+            raise ValueError("name: expected the name of a cookie, such as gateway-split")
+        return self
+
+
 class Split(ForMethods):
     """The upstreams among which the calls of some methods are divided."""
 
@@ -80,11 +97,16 @@ class Split(ForMethods):
     sticky: HashSources = ()
     """The part of a call that decides its upstream, so that a caller stays with one: one part or a
     list, as `upstreams.<name>.hash`; unset, each call is decided by chance."""
+    cookie: SplitCookie | None = None
+    """A cookie that the gateway sets where it is not there, in place of `sticky`; `{}` for the
+    defaults, unset for none."""
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
         if not any(one.weight for one in self.to):
             raise ValueError("to: expected at least one weight greater than 0")
+        if self.cookie is not None and self.sticky:
+            raise ValueError("cookie: expected either cookie or sticky, not both")
         names = [one.upstream for one in self.to]
         for number, name in enumerate(names):
             if name in names[:number]:
@@ -96,6 +118,8 @@ class Split(ForMethods):
         shares = [f"{one.upstream} {100 * one.weight / total:.4g} %" for one in self.to]
         conditions = " and ".join(map(str, self.match))
         parts = [f"{one.by} {one.name}".rstrip() for one in self.sticky]
+        if self.cookie is not None:
+            parts = [f"its own cookie {self.cookie.name}"]
         kept = f", by {' and '.join(parts)}" if parts else ""
         return f"{', '.join(shares)}  (split {self.name}{kept})" + (
             f", if {conditions}" if conditions else ""

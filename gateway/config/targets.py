@@ -1,6 +1,8 @@
 """Targets: the addresses of back ends in settings."""
 
 import re
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,6 +13,14 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/|(?:ipv4|ipv6|unix-abstract|vso
 _MANY = ("ipv4:", "ipv6:")
 """The schemes with which gRPC accepts a list of addresses (grpc.github.io, doc/naming.md)."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^\]\s]+)?\]|[^\s:/,@\[\]]+")
+_OF_A_SERVER = re.compile(r"(dns|srv)://([^/]*)/(.*)", re.IGNORECASE)
+"""A name for which DNS servers are asked (grpc.github.io, doc/naming.md); `dns:///` is left to the
+resolver of the system."""
+_NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+"""A name of DNS (RFC 1035 section 2.3.4)."""
+_SERVICE_NAME = re.compile(r"_[^.]+\._[^.]+\.(.+)")
+"""The name of a service: `_service._protocol.name` (RFC 2782)."""
+_DNS_PORT = 53
 
 
 def _target(text: str) -> str:
@@ -47,8 +57,92 @@ class TargetOptions(Section):
     them."""
 
 
+@dataclass(frozen=True, slots=True)
+class DnsTarget:
+    """A name for which DNS servers are asked, and not the resolver of the system."""
+
+    server: str
+    """The IP address of the server; empty for those that the system has."""
+    server_port: int
+    name: str
+    """The name that is asked for."""
+    authority: str
+    """`name:port`, or the name without the labels of the service: what is sent to back ends and
+    expected in their certificates, as nobody vouches for the names in an answer (RFC 9525
+    section 6.1)."""
+    is_service: bool
+    """True if its SRV records are asked for, which have the ports."""
+
+
+def dns_target(target: str) -> DnsTarget | None:
+    """Reads `dns://SERVER[:PORT]/NAME:PORT`, `srv:///NAME` and `srv://SERVER[:PORT]/NAME`; None for
+    a target of another form.
+
+    Raises:
+        ValueError: a part of it is bad; the text says what is right.
+    """
+    found = _OF_A_SERVER.fullmatch(target)
+    if found is None or (found[1].lower() == "dns" and not found[2]):
+        return None
+    is_service = found[1].lower() == "srv"
+    server, server_port = _server(found[2]) if found[2] else ("", _DNS_PORT)
+    if is_service:
+        service = _SERVICE_NAME.fullmatch(found[3])
+        if service is None or not _NAME.fullmatch(found[3]):
+            raise ValueError(
+                "expected the name of a service, such as srv:///_grpc._tcp.library.internal; "
+                "its SRV records have the ports"
+            )
+        return DnsTarget(server, server_port, found[3], service[1].rstrip("."), is_service=True)
+    name, _, port = found[3].rpartition(":")
+    if not _NAME.fullmatch(name) or _is_address(name) or not _is_port(port):
+        raise ValueError(
+            "expected a name and a port after the server, such as "
+            f"dns://{found[2]}/library.internal:50051"
+        )
+    return DnsTarget(server, server_port, name, found[3], is_service=False)
+
+
+def _server(text: str) -> tuple[str, int]:
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text.removeprefix("[").partition("]")
+        port = port.removeprefix(":") if port.startswith(":") else "-" * len(port)
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not _is_address(host) or (port and not _is_port(port)) or text.endswith(":"):
+        raise ValueError(
+            f"{text}: expected the IP address of a DNS server, such as 10.0.0.2, 10.0.0.2:5353 "
+            "or [2001:db8::2]:53"
+        )
+    return host, int(port or _DNS_PORT)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text[:6]) <= 65_535
+
+
 def check_target(target: str, setting: str = "target") -> None:
     """Rejects a target to which the gateway's own client cannot connect, with `ValueError`."""
+    try:
+        named = dns_target(target)
+    except ValueError as error:
+        raise ValueError(f"{setting}: {error}") from None
+    if named is not None:
+        if setting != "target":
+            raise ValueError(
+                f"{setting}: expected host:port: target, and not one of targets, is a name for "
+                "which DNS servers are asked"
+            )
+        return
     if target.startswith("unix:"):
         if not target.removeprefix("unix:").strip("/"):
             raise ValueError(
@@ -64,5 +158,5 @@ def check_target(target: str, setting: str = "target") -> None:
     host, colon, port = address.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()):
         host, port = address, ""
-    if not _HOST.fullmatch(host) or (port and not 0 < int(port[:6]) <= 65_535):
+    if not _HOST.fullmatch(host) or (port and not _is_port(port)):
         raise ValueError(f"{setting}: expected host:port, such as localhost:50051, or unix:/path")

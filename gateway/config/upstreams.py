@@ -14,7 +14,7 @@ from gateway.config.outliers import IN_A_ROW, OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
-from gateway.config.targets import Target, TargetOptions, check_target
+from gateway.config.targets import DnsTarget, Target, TargetOptions, check_target, dns_target
 
 
 class TlsClient(Section):
@@ -84,6 +84,9 @@ class DnsOptions(Section):
     family: Family = Family.AUTO
     """Which addresses are endpoints: v4, v6, both; auto for v6 if this machine has a route there
     and the name has any, else v4."""
+    service_config: bool = False
+    """Read the gRPC service config of the name from DNS, and follow its changes: who can change
+    the zone decides then on repeats and time limits."""
 
 
 _HTTP2_ONLY = (
@@ -101,7 +104,8 @@ class Upstream(Section):
     """One back end: one endpoint, or several that serve the same."""
 
     target: Target | None = None
-    """`host:port`, or `unix:/path`; each address of a name is an endpoint."""
+    """`host:port`, `unix:/path`, `dns://SERVER[:PORT]/NAME:PORT`, or `srv:///_grpc._tcp.NAME`; each
+    address of a name is an endpoint."""
     targets: tuple[TargetOptions, ...] = ()
     """The endpoints, in place of `target`; for `http2`."""
     balance: Balance | None = None
@@ -204,15 +208,15 @@ class Upstream(Section):
     keepalive_timeout_s: Seconds = 20.0
     """The time limit for the answer to a ping, after which the connection is closed."""
 
+    @property
+    def asks_dns(self) -> DnsTarget | None:
+        """The name that DNS servers are asked for; None if they are not."""
+        return dns_target(self.target or "")
+
     @model_validator(mode="after")
     def _targets_of_its_channel(self) -> Self:
         if self.channel is ChannelKind.GRPCIO:
-            for name in _HTTP2_ONLY:
-                if name in self.model_fields_set:
-                    raise ValueError(
-                        f"{name}: is for channel: http2; grpcio has a resolver, balancing and "
-                        "retries of its own"
-                    )
+            self._check_grpcio()
         if self.target is None and not self.targets:
             raise ValueError("expected target: HOST:PORT, or targets: [{address: HOST:PORT}]")
         if self.target is not None and self.targets:
@@ -232,7 +236,22 @@ class Upstream(Section):
                 raise ValueError(f"targets[{number}].address: {address} is there twice")
         return self
 
+    def _check_grpcio(self) -> None:
+        for name in _HTTP2_ONLY:
+            if name in self.model_fields_set:
+                raise ValueError(
+                    f"{name}: is for channel: http2; grpcio has a resolver, balancing and "
+                    "retries of its own"
+                )
+        if (self.target or "").lower().startswith("srv:"):
+            raise ValueError("target: srv: is for channel: http2; grpcio reads no SRV records")
+
     def _check_balance(self) -> None:
+        if self.dns.service_config and (self.target is None or self.target.startswith("unix:")):
+            raise ValueError(
+                "dns.service_config: expected a target that is a name, such as "
+                "library.internal:50051"
+            )
         if (
             "weighted_round_robin" in self.model_fields_set
             and self.balance is not Balance.WEIGHTED_ROUND_ROBIN

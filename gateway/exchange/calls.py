@@ -237,6 +237,7 @@ class RequestLog:
             fields=fields,
             trace=trace,
         )
+        record.split = request.split
         for ended in self._observers:
             ended(record)
 

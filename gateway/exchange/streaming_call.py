@@ -92,6 +92,11 @@ class StreamingCall:
         """The authenticated caller; None before authentication."""
         return self.call.principal
 
+    @property
+    def split(self) -> tuple[str, str] | None:
+        """The name of the split that chose the upstream, and the upstream; None without one."""
+        return self.call.split
+
     async def end(self, code: Code) -> None:
         """Ends the call, if it has not ended, and stops its task and its generators."""
         if self.call.ended is not None:
@@ -100,6 +105,7 @@ class StreamingCall:
             await self._stop()
         finally:
             self._request.principal = self.call.principal
+            self._request.split = self.call.split
             self.call.end(code)
 
     async def _stop(self) -> None:

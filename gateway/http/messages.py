@@ -101,6 +101,10 @@ class OpenCall(Protocol):
     def principal(self) -> Principal | None:
         """The authenticated caller; None before authentication."""
 
+    @property
+    def split(self) -> tuple[str, str] | None:
+        """The name of the split that chose the upstream, and the upstream; None without one."""
+
     def end(self, code: Code) -> Awaitable[None] | None:
         """Ends the call with the code that the client receives, if it has not ended.
 
@@ -131,6 +135,7 @@ class Request:
         "peer",
         "principal",
         "query",
+        "split",
         "trace",
         "wants_websocket",
     )
@@ -155,6 +160,8 @@ class Request:
         self.id = ""
         self.principal: Principal | None = None
         """The authenticated caller, for the access log; None before authentication."""
+        self.split: tuple[str, str] | None = None
+        """The split of its call and the upstream, for the access log; None without one."""
         self.open_call: OpenCall | None = None
         """The call of this request, from its opening until the exchange ends it."""
         self.body: Body | None = None
@@ -214,9 +221,12 @@ class Response:
         """The protocol that takes over the connection, if the response opens a WebSocket."""
 
     def state(self, own: Headers) -> None:
-        """Adds headers of the gateway and removes those of a back end with the same names."""
+        """Adds headers of the gateway and removes those of a back end with the same names.
+
+        Cookies are added to those of a back end: each has a field of its own (RFC 6265 section 3).
+        """
         if self.headers or self.trailers:  # usually empty: avoids building the set of names
-            names = {name.lower() for name, _ in own}
+            names = {name.lower() for name, _ in own} - {"set-cookie"}
             self.headers = [field for field in self.headers if field[0].lower() not in names]
             if self.trailers:
                 self.trailers = [one for one in self.trailers if one[0].lower() not in names]

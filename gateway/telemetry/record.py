@@ -22,7 +22,8 @@ class NamedFields(Protocol):
 class Record:
     """One ended request, unmasked: an observer must mask it before it shows it.
 
-    All observers receive the same record, so an observer must not change it.
+    All observers receive the same record, so an observer must not change it. `split` has the name
+    of the split that chose the upstream, and the upstream; None without one.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
@@ -42,6 +43,7 @@ class Record:
         "request_bytes",
         "request_id",
         "response_bytes",
+        "split",
         "status",
         "trace",
         "traceparent",
@@ -96,6 +98,7 @@ class Record:
         self.trace = trace
         """The place of the request in its trace; None if the gateway makes no spans."""
         self.principal = principal
+        self.split: tuple[str, str] | None = None
         self._fields = fields
 
     @property

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.call import Call, CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
@@ -51,7 +51,7 @@ class Balanced:
         self,
         name: str,
         endpoints: Endpoints,
-        refresh: Refresh | None,
+        refresh: Refresh[Any] | None,
         *,
         retrying: Retrying | None = None,
         retrying_of: Callable[[Method], Retrying | None] | None = None,

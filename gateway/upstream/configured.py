@@ -1,23 +1,40 @@
-"""Applies a gRPC service config to an upstream: its settings, and the rules of each method."""
+"""Applies a gRPC service config to an upstream: its settings, and the rules of each method.
+
+It stands in the settings, or in DNS, where it may change (gRFC A2).
+"""
 
 import asyncio
 import json
 import logging
+import socket
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from gateway.call import CallHead, Metadata, Reply
-from gateway.config.grpc_service_config import MethodConfig, ServiceConfig, read_service_config
+from gateway.config.grpc_service_config import (
+    MethodConfig,
+    ServiceConfig,
+    read_service_config,
+    service_config_in,
+)
 from gateway.files import read_file
 from gateway.schema.catalog import Method
 from gateway.status import Code, StartUpError, StatusError
-from gateway.upstream.channels.failures import Progress, Unprocessed
-from gateway.upstream.interfaces import UpstreamChannel
+from gateway.telemetry.event import about
+from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
+from gateway.upstream.interfaces import EndpointReport, UpstreamChannel
+from gateway.upstream.resolving import Refresh
 
-__all__ = ["ConfiguredChannel", "ServiceConfig", "ServiceConfigError", "load_service_config"]
+__all__ = [
+    "ConfiguredChannel",
+    "FollowingChannel",
+    "ServiceConfig",
+    "ServiceConfigError",
+    "load_service_config",
+]
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -120,6 +137,109 @@ class ConfiguredChannel:
                 if until_s is not None and time.monotonic() + _AGAIN_S >= until_s:
                     raise
             await asyncio.sleep(_AGAIN_S)
+
+
+class FollowingChannel:
+    """Calls over a channel that is opened anew whenever the service config changes."""
+
+    def __init__(
+        self,
+        name: str,
+        open_channel: Callable[[ServiceConfig | None], UpstreamChannel],
+        drain_s: float,
+        percentile: int,
+        refreshing: Callable[
+            [Callable[[Sequence[str]], None], Callable[[str], None]], Refresh[str]
+        ],
+    ) -> None:
+        """`open_channel` opens the channel with a service config, or without that of DNS;
+        `refreshing` asks for the texts of the TXT records, and hands on answers and failures."""
+        self._name = name
+        self._open = open_channel
+        self._drain_s = drain_s
+        self._channel = open_channel(None)
+        self.key_of = self._channel.key_of
+        self._old: set[asyncio.Task[None]] = set()
+        self._value: object = None
+        self._said = ""
+        self._is_known = False
+        self._host = socket.gethostname()
+        self._percentile = percentile
+        self._refresh = refreshing(self._found, self._not_found)
+
+    async def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes],
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Reply:
+        """Calls `method`, once the first lookup is over; see `KeyedChannel.call`."""
+        if not self._is_known:
+            started_s = time.monotonic()
+            if not await self._refresh.first(timeout_s):
+                raise late_before_sending()
+            self._is_known = True
+            if timeout_s is not None:
+                timeout_s -= time.monotonic() - started_s
+        return await self._channel.call(method, request, metadata, timeout_s, key)
+
+    async def connect(self, timeout_s: float) -> object:
+        """Asks for the service config and the endpoints, and begins to connect to all."""
+        await self._refresh.first(timeout_s)
+        return await self._channel.connect(timeout_s)
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        return self._channel.report()
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channels; see `Channel.close`."""
+        await self._refresh.close()
+        for task in self._old:
+            task.cancel()
+        await self._channel.close(grace_s)
+
+    def _found(self, records: Sequence[str]) -> None:
+        """Takes the service config of an answer; a bad one changes nothing (gRFC A21)."""
+        try:
+            found = service_config_in(records, self._host, self._percentile)
+            value = None if found is None else found[0]
+            if value == self._value:
+                self._said = ""
+                return
+            config = None if found is None else read_service_config(value)
+            channel = self._open(config)
+        except (ValueError, OSError, StartUpError) as error:
+            self._say(
+                "gateway.upstream.service_config_refused",
+                "the service config that DNS has is not used",
+                " ".join(str(error).split())[:300],
+            )
+            return
+        task = asyncio.get_running_loop().create_task(self._channel.close(self._drain_s))
+        self._old.add(task)
+        task.add_done_callback(self._old.discard)
+        self._channel, self._value, self._said = channel, value, ""
+        ignored = (*found[1], *config.ignored) if found is not None and config is not None else ()
+        logger.info(
+            "upstream %s: %s%s",
+            self._name,
+            "DNS has no service config" if config is None else "uses a service config of DNS",
+            f", without {', '.join(ignored)}, not known" if ignored else "",
+            extra=about("gateway.upstream.service_config_changed", gateway__upstream=self._name),
+        )
+
+    def _not_found(self, reason: str) -> None:
+        self._say("gateway.upstream.lookup_failed", "its service config cannot be resolved", reason)
+
+    def _say(self, event: str, text: str, reason: str) -> None:
+        """Logs a warning, once for each reason."""
+        if reason != self._said:
+            self._said = reason
+            extra = about(event, gateway__upstream=self._name)
+            logger.warning("upstream %s: %s: %s", self._name, text, reason, extra=extra)
 
 
 def _too_large(kind: str, most: int, http_status: int) -> StatusError:

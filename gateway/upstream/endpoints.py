@@ -135,9 +135,11 @@ class Endpoints:
 
     def replace(self, endpoints: Iterable[Endpoint], *, quietly: bool = False) -> None:
         """Takes the endpoints of a new answer; calls at those that are gone may finish."""
-        self._unresolved = ""
         wanted = {one.addresses: one for one in endpoints}
         is_first = not self._members
+        if wanted and self._unresolved:
+            self._unresolved = ""
+            self._say_resolved(len(wanted))
         for addresses in [one for one in self._members if one not in wanted]:
             self._drain(self._members.pop(addresses))
         for addresses, endpoint in wanted.items():
@@ -159,6 +161,14 @@ class Endpoints:
             self._name,
             reason,
             extra=about("gateway.upstream.lookup_failed", gateway__upstream=self._name),
+        )
+
+    def _say_resolved(self, count: int) -> None:
+        logger.info(
+            "upstream %s: its endpoints are resolved again: %d",
+            self._name,
+            count,
+            extra=about("gateway.upstream.lookup_restored", gateway__upstream=self._name),
         )
 
     def connect(self) -> None:

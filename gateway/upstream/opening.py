@@ -18,6 +18,7 @@ from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.configured import (
     ConfiguredChannel,
+    FollowingChannel,
     ServiceConfig,
     ServiceConfigError,
     load_service_config,
@@ -44,10 +45,31 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     Raises:
         OSError, ValueError: a TLS file cannot be used.
         ServiceConfigError: `grpc_service_config` cannot be used.
+        ModuleNotFoundError: DNS servers are to be asked, and dnspython is not there.
     """
     config = None
     if upstream.grpc_service_config is not None:
         config = load_service_config(name, upstream.grpc_service_config)
+    if not upstream.dns.service_config:
+        return _open(name, upstream, balancing, config)
+    from gateway.upstream.dns_servers import ConfigResolver  # noqa: PLC0415 - dnspython is an extra
+
+    resolver = ConfigResolver(upstream.asks_dns, parse_target(upstream).host)
+    random = Random()  # noqa: S311 - the share of a service config is no secret
+    return FollowingChannel(
+        name,
+        lambda other: _open(name, upstream, balancing, other or config),
+        upstream.drain_s,
+        random.randrange(100),
+        lambda found, failed: Refresh(resolver, upstream.dns, found, failed, random, when_empty=""),
+    )
+
+
+def _open(
+    name: str, upstream: Upstream, balancing: Balancing, config: ServiceConfig | None
+) -> UpstreamChannel:
+    """The channel to `upstream` as `config` says, and where that says nothing, its settings."""
+    if config is not None:
         upstream = _with_service_config(name, upstream, config)
     random = Random()  # noqa: S311 - the choice of an endpoint is no secret
     policy, keys, reports = _picking(name, upstream, balancing, random)
@@ -91,11 +113,20 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     return limited if config is None else ConfiguredChannel(limited, config)
 
 
-def _resolver_of(upstream: Upstream, named: Address) -> SystemResolver | None:
+def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:
     """The resolver of a name; None for addresses, and for `pick_first`.
 
-    `pick_first` needs one address: its name is resolved whenever a connection is opened.
+    `pick_first` needs one address: a name of the system is resolved whenever a connection is
+    opened.
+
+    Raises:
+        ModuleNotFoundError: DNS servers are to be asked, and dnspython is not there.
     """
+    asked = upstream.asks_dns
+    if asked is not None:
+        from gateway.upstream.dns_servers import resolver_of  # noqa: PLC0415 - dnspython is an extra
+
+        return resolver_of(asked, upstream.dns.family)
     if not named.is_name or upstream.targets or upstream.balance is Balance.PICK_FIRST:
         return None
     return SystemResolver(named.host, named.port, upstream.dns.family)
@@ -137,7 +168,9 @@ class Limits:
             declared = self._declared[method] = declares_repeatable(method)
         return declared
 
-    def balanced(self, name: str, endpoints: Endpoints, refresh: Refresh | None) -> Balanced:
+    def balanced(
+        self, name: str, endpoints: Endpoints, refresh: Refresh[Endpoint] | None
+    ) -> Balanced:
         """The channel that makes the attempts."""
         if self._hedging is None:
             return Balanced(name, endpoints, refresh, retrying_of=self._retrying_of)
@@ -252,7 +285,7 @@ def _slow_start(upstream: Upstream) -> SlowStart | None:
 
 def _filled(
     endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
-) -> Refresh | None:
+) -> Refresh[Endpoint] | None:
     """Fills `endpoints`, or makes what does so again and again."""
     if resolver is None:
         endpoints.replace(_some(upstream, _fixed(upstream)), quietly=True)

@@ -55,7 +55,15 @@ def _grpcio(name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY)
 def _http2(name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY) -> Channel:
     from gateway.upstream.opening import open_http2  # noqa: PLC0415 - one kind, one library
 
-    return open_http2(name, upstream, balancing)
+    try:
+        return open_http2(name, upstream, balancing)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "dns":
+            raise
+        raise PoolError(
+            f"upstreams.{name}: its DNS servers can be asked only with dnspython: "
+            "pip install 'grpc-rest-gateway[dns]'"
+        ) from None
 
 
 CHANNELS: Mapping[ChannelKind, Opener] = {

@@ -5,9 +5,12 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Generic, Protocol, TypeVar
 
 from gateway.config.upstreams import DnsOptions, Family
-from gateway.upstream.endpoint import Endpoint, Resolver
+from gateway.upstream.endpoint import Endpoint
+
+_Found_co = TypeVar("_Found_co", covariant=True)
 
 logger = logging.getLogger("gateway")
 
@@ -18,7 +21,7 @@ _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S = 1.0, 1.6, 30.0
 _LOOKUP_S = 30.0
 """Seconds after which a lookup counts as failed; the system's resolver has shorter limits."""
 _NO_SUCH_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
-_MOST_ENDPOINTS = 1000
+MOST_ENDPOINTS = 1000
 """The most addresses taken of one answer: each is a connection."""
 
 
@@ -46,11 +49,13 @@ class SystemResolver:
             if family in by_family:
                 by_family[family].append(_written(address))
         v6, v4 = (list(dict.fromkeys(by_family[one])) for one in by_family)
-        return _endpoints(v6, v4, self._family, _has_route)[:_MOST_ENDPOINTS]
+        return endpoints_at(v6, v4, self._family)[:MOST_ENDPOINTS]
 
 
-def _endpoints(
-    v6: Sequence[str], v4: Sequence[str], family: Family, has_route: Callable[[str], bool]
+def endpoints_at(
+    v6: Sequence[str],
+    v4: Sequence[str],
+    family: Family,
 ) -> Sequence[Endpoint]:
     """The endpoints with these addresses: a server with two families must not count twice.
 
@@ -64,7 +69,7 @@ def _endpoints(
     elif len(v6) == len(v4) == 1:
         return [Endpoint((v6[0], v4[0]))]
     else:
-        chosen = list(v6 if v6 and (not v4 or has_route(v6[0])) else v4)
+        chosen = list(v6 if v6 and (not v4 or _has_route(v6[0])) else v4)
     return [Endpoint((address,)) for address in chosen]
 
 
@@ -119,20 +124,32 @@ class Schedule:
         return now_s - self._empty_since_s >= self._options.empty_grace_s
 
 
-class Refresh:
+class Asked(Protocol[_Found_co]):
+    """A `Resolver`, or what finds something else than endpoints in the same way."""
+
+    async def resolve(self) -> Sequence[_Found_co]:
+        """All that there is at this time; see `Resolver.resolve`."""
+        ...
+
+
+class Refresh(Generic[_Found_co]):
     """Asks a resolver for as long as it is open, and hands on each answer.
 
-    A failed lookup hands on nothing, so that the last answer stays in use.
+    A failed lookup hands on nothing, so that the last answer stays in use. An empty answer is a
+    failure with the reason `when_empty`; without that it is none, but is handed on as late.
     """
 
     def __init__(
         self,
-        resolver: Resolver,
+        resolver: Asked[_Found_co],
         options: DnsOptions,
-        on_answer: Callable[[Sequence[Endpoint]], None],
+        on_answer: Callable[[Sequence[_Found_co]], None],
         on_failure: Callable[[str], None],
         random: Random,
+        *,
+        when_empty: str = "it has no addresses",
     ) -> None:
+        self._when_empty = when_empty
         self._resolver = resolver
         self._min_interval_s = options.min_interval_s
         self._on_answer = on_answer
@@ -179,7 +196,7 @@ class Refresh:
         """Asks once; returns the seconds to the next time."""
         try:
             async with asyncio.timeout(_LOOKUP_S):
-                endpoints = await self._resolver.resolve()
+                found = await self._resolver.resolve()
         except TimeoutError:
             self._on_failure("the lookup took too long")
             return self._schedule.after_failure()
@@ -191,10 +208,11 @@ class Refresh:
             logger.exception("the resolver of an upstream failed")
             self._on_failure("internal error of the resolver")
             return self._schedule.after_failure()
-        if endpoints:
-            self._on_answer(endpoints)
+        if found:
+            self._on_answer(found)
             return self._schedule.after_answer()
-        self._on_failure("it has no addresses")
+        if self._when_empty:
+            self._on_failure(self._when_empty)
         if self._schedule.empty_counts(asyncio.get_running_loop().time()):
             self._on_answer([])
         return self._schedule.after_failure()

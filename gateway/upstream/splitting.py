@@ -9,13 +9,14 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate
 from random import Random
+from secrets import token_urlsafe
 from typing import Final
 
 from xxhash import xxh64_intdigest
 
 from gateway.call import Call, Handler, Reply
-from gateway.config.splits import Split, SplitMatch
-from gateway.upstream.call_keys import cookie_value, header_value, key_of
+from gateway.config.splits import Split, SplitCookie, SplitMatch
+from gateway.upstream.call_keys import KeyOf, cookie_value, header_value, key_of
 
 _BITS: Final = 64
 
@@ -64,11 +65,39 @@ def split_calls(
 def _choice(
     split: Split, to: Callable[[str], Handler], random: Random
 ) -> Callable[[Call], Handler]:
-    handlers, shares = [to(one.upstream) for one in split.to], Shares(split)
-    if not split.sticky:
-        return lambda _: handlers[shares.index_of(random.getrandbits(_BITS))]
-    key = key_of(split.sticky, random)
-    return lambda call: handlers[shares.index_of(shares.point_of(key(call)))]
+    arms, shares = (
+        [(to(one.upstream), (split.name, one.upstream)) for one in split.to],
+        Shares(split),
+    )
+    own = split.cookie
+    key = key_of(split.sticky, random) if own is None else _key_of_cookie(own)
+    is_sticky = own is not None or bool(split.sticky)
+
+    def choose(call: Call) -> Handler:
+        point = shares.point_of(key(call)) if is_sticky else random.getrandbits(_BITS)
+        handler, call.split = arms[shares.index_of(point)]
+        return handler
+
+    return choose
+
+
+def _key_of_cookie(cookie: SplitCookie) -> KeyOf:
+    """The key of a call: that of its cookie, which is set if it is not there.
+
+    It is set for all upstreams alike: one that only some set would drain the others.
+    """
+    name, flags = cookie.name, f"; Path=/; Max-Age={cookie.max_age_s}; HttpOnly; SameSite=Lax"
+    flags += "; Secure" if cookie.secure else ""
+
+    def key(call: Call) -> int:
+        value = cookie_value(call.headers, name)
+        if not value:
+            made = token_urlsafe(12)
+            call.response_headers.append(("set-cookie", f"{name}={made}{flags}"))
+            value = made.encode()
+        return xxh64_intdigest(value)
+
+    return key
 
 
 def condition(matches: Sequence[SplitMatch]) -> Callable[[Call], bool]:

@@ -58,6 +58,14 @@ async def channel_to(
 
 
 @asynccontextmanager
+async def channel_at(target: str, **settings: Any) -> AsyncIterator[Channel]:
+    """A channel to a `target`, as its settings say."""
+    upstream = Upstream.model_validate(settings | {"target": target})
+    async with open_pool({"library": upstream}) as pool:
+        yield pool["library"]
+
+
+@asynccontextmanager
 async def balanced(
     count: int, serves: Callable[[], Health] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[list[Server], Channel]]:

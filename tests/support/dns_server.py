@@ -1,96 +1,154 @@
-"""A small DNS server over UDP on loopback, and a resolver that asks it (RFC 1035)."""
+"""A small DNS server over UDP and TCP on loopback, whose answers a test changes (RFC 1035)."""
 
 import asyncio
-import struct
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from ipaddress import IPv4Address
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
-from gateway import Endpoint
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 
-_HEADER = struct.Struct(">6H")
-_RESPONSE, _RECURSION = 0x8400, 0x0100
-_A, _IN = 1, 1
 _TTL_S = 1
-_POINTER_TO_QUESTION = 0xC00C
-"""A name that is written at byte 12 (RFC 1035 section 4.1.4)."""
+_RETRIES = 20
 
 
 class DnsServer(asyncio.DatagramProtocol):
-    """Answers every question with its addresses."""
+    """Answers with the records of the asked name, and else with `addresses`, if it has any."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.addresses = addresses
+        """The A records of every name."""
+        self.records: dict[tuple[str, str], Sequence[str]] = {}
+        """The records of a name and kind, as text: `("a.test", "SRV"): ["1 5 50051 b.test."]`."""
+        self.failure = dns.rcode.NOERROR
+        """The code of every answer, which then has no records."""
+        self.failures: dict[str, dns.rcode.Rcode] = {}
+        """The code of answers to one kind of question."""
+        self.is_silent = False
+        self.is_truncated = False
+        """Over UDP, answers without records that say that they are truncated."""
+        self.forged: Sequence[str] = ()
+        """Addresses in answers that nobody asked for, sent before the right one."""
         self.asked = 0
+        self.over: list[str] = []
+        """The transport of each question."""
+        self.ids: list[int] = []
+        self.client_ports: list[int] = []
         self.port = 0
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the socket."""
         self._transport = cast("asyncio.DatagramTransport", transport)
-        self.port = transport.get_extra_info("sockname")[1]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answers a question."""
+        """Answers a question over UDP."""
         assert self._transport is not None
+        query = self._asked(data, "udp")
+        self.client_ports.append(addr[1])
+        if self.is_silent:
+            return
+        for forged in _forged(query, self.forged):
+            self._transport.sendto(forged, addr)
+        if self.forged:  # the right id and name, from another address
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.bind(("127.0.0.1", 0))
+                other.sendto(_with_addresses(query, self.forged).to_wire(), addr)
+        answer = self._answer(query)
+        if self.is_truncated:
+            answer.answer.clear()
+            answer.flags |= dns.flags.TC
+        self._transport.sendto(answer.to_wire(), addr)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one question over TCP."""
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            query = self._asked(await reader.readexactly(length), "tcp")
+            wire = self._answer(query).to_wire()
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+            await writer.drain()
+        writer.close()
+
+    def _asked(self, data: bytes, over: str) -> dns.message.Message:
+        query = dns.message.from_wire(data)
         self.asked += 1
-        (number, *_), question = _HEADER.unpack_from(data), data[_HEADER.size :]
-        answers = b"".join(
-            struct.pack(">HHHIH", _POINTER_TO_QUESTION, _A, _IN, _TTL_S, 4)
-            + IPv4Address(one).packed
-            for one in self.addresses
-        )
-        head = _HEADER.pack(number, _RESPONSE, 1, len(self.addresses), 0, 0)
-        self._transport.sendto(head + question + answers, addr)
+        self.over.append(over)
+        self.ids.append(query.id)
+        return query
+
+    def _answer(self, query: dns.message.Message) -> dns.message.Message:
+        question = query.question[0]
+        kind = dns.rdatatype.to_text(question.rdtype)
+        answer = dns.message.make_response(query, recursion_available=True)
+        failure = self.failure or self.failures.get(kind, dns.rcode.NOERROR)
+        answer.set_rcode(failure)
+        if failure:
+            return answer
+        owner, found = question.name, self._records(question.name, kind)
+        for _ in range(50):  # a chain of aliases may have no end
+            alias = self.records.get((owner.to_text(omit_final_dot=True), "CNAME"))
+            if found or not alias:
+                break
+            answer.answer.append(dns.rrset.from_text(owner, _TTL_S, "IN", "CNAME", *alias))
+            owner = dns.name.from_text(alias[0])
+            found = self._records(owner, kind)
+        if found:
+            answer.answer.append(dns.rrset.from_text(owner, _TTL_S, "IN", kind, *found))
+        return answer
+
+    def _records(self, name: dns.name.Name, kind: str) -> Sequence[str]:
+        text = name.to_text(omit_final_dot=True)
+        known = self.records.get((text, kind))
+        if known is not None:
+            return known
+        has_alias = (text, "CNAME") in self.records
+        return self.addresses if kind == "A" and not has_alias else ()
 
 
-class DnsResolver:
-    """A `gateway.Resolver` that asks a server for the addresses of a name."""
-
-    def __init__(self, server_port: int, name: str, port: int) -> None:
-        self._server_port = server_port
-        self._port = port
-        labels = [label.encode() for label in name.split(".")]
-        self._question = b"".join(bytes([len(one)]) + one for one in labels) + b"\0"
-        self._question += struct.pack(">HH", _A, _IN)
-
-    async def resolve(self) -> Sequence[Endpoint]:
-        """One endpoint for each address."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bytes] = loop.create_future()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Answer(answer), remote_addr=("127.0.0.1", self._server_port)
-        )
-        try:
-            transport.sendto(_HEADER.pack(1, _RECURSION, 1, 0, 0, 0) + self._question)
-            async with asyncio.timeout(2):
-                data = await answer
-        finally:
-            transport.close()
-        found = _HEADER.unpack_from(data)[3]
-        start = _HEADER.size + len(self._question)
-        records = [data[start + 16 * n : start + 16 * (n + 1)] for n in range(found)]
-        return [Endpoint((f"{IPv4Address(one[-4:])}:{self._port}",)) for one in records]
+def _with_addresses(query: dns.message.Message, addresses: Sequence[str]) -> dns.message.Message:
+    answer = dns.message.make_response(query)
+    name = query.question[0].name
+    answer.answer.append(dns.rrset.from_text(name, _TTL_S, "IN", "A", *addresses))
+    return answer
 
 
-class _Answer(asyncio.DatagramProtocol):
-    def __init__(self, answer: asyncio.Future[bytes]) -> None:
-        self._answer = answer
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if not self._answer.done():
-            self._answer.set_result(data)
+def _forged(query: dns.message.Message, addresses: Sequence[str]) -> Iterable[bytes]:
+    """Answers from the right address: with a wrong id, to another question, and no message."""
+    if not addresses:
+        return
+    wrong_id = _with_addresses(query, addresses)
+    wrong_id.id = (query.id + 1) % 65_536
+    yield wrong_id.to_wire()
+    other = dns.message.make_query("other.test.", "A", id=query.id)
+    yield _with_addresses(other, addresses).to_wire()
+    yield b"\0" * 5
 
 
 @asynccontextmanager
 async def dns_server(addresses: Sequence[str]) -> AsyncIterator[DnsServer]:
     """A server that answers with these addresses, until a test changes them."""
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(
-        lambda: DnsServer(addresses), local_addr=("127.0.0.1", 0)
-    )
+    server = DnsServer(addresses)
+    for attempt in range(_RETRIES):  # both sockets need the same port
+        stream = await asyncio.start_server(server.connected, "127.0.0.1", 0)
+        server.port = stream.sockets[0].getsockname()[1]
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: server, local_addr=("127.0.0.1", server.port)
+            )
+            break
+        except OSError:
+            stream.close()
+            if attempt == _RETRIES - 1:
+                raise
     try:
         yield server
     finally:
         transport.close()
+        stream.close()

@@ -101,6 +101,8 @@ class AccessLines:
             rest += _trace(record.traceparent)
         if record.principal is not None:
             rest += self._identity(record.principal)
+        if record.split is not None:
+            rest += _split(*record.split)
         if self._headers:
             rest += _headers(self._headers, record.headers)
         shown = self._shown
@@ -183,6 +185,10 @@ class AccessLog:
     def __init__(self, writer: LogWriter[Record]) -> None:
         self.ended: Callable[[Record], None] = writer.add
         """Takes the record of a request; its line is written soon."""
+
+
+def _split(name: str, upstream: str) -> str:
+    return f',"gateway.split":{quoted(name)},"gateway.upstream":{quoted(upstream)}'
 
 
 def _has_an_end(binding: Binding | None) -> bool:

@@ -109,6 +109,12 @@ RATE_LIMITED: Final = Metric(
     "Calls that a rate limit refused",
     ("rule",),
 )
+SPLIT_CALLS: Final = Metric(
+    "gateway_split_calls",
+    Kind.COUNTER,
+    "Requests whose upstream a split chose, by the split and the upstream",
+    ("split", "gateway_upstream"),
+)
 FILTERED: Final = Metric(
     "gateway_filter_refused",
     Kind.COUNTER,
@@ -169,6 +175,7 @@ METRICS: Final = (
     *(REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE, ACTIVE_REQUESTS, CALL_DURATION),
     *(
         RATE_LIMITED,
+        SPLIT_CALLS,
         FILTERED,
         AUDIT_EVENTS,
         CONNECTIONS,

@@ -10,6 +10,7 @@ from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
     RESPONSE_SIZE,
+    SPLIT_CALLS,
     Metric,
     Slot,
 )
@@ -45,6 +46,8 @@ class RequestMetrics:
         self._duration_edges = list(durations.edges)
         self._size_edges = list(sizes.edges)
         self._scheme = scheme
+        self._split_calls = metrics[SPLIT_CALLS.name]
+        self._splits: dict[tuple[str, str], int] = {}
         self._kept: dict[Binding | None, dict[str, dict[int, tuple[int, int, int]]]] = {}
 
     def ended(self, record: Record) -> None:
@@ -72,6 +75,14 @@ class RequestMetrics:
         cells[response_at + _SUM] += size
         if record.traceparent:
             self._note_exemplar(duration_at, record)
+        if record.split is not None:
+            self._count_split(record.split)
+
+    def _count_split(self, split: tuple[str, str]) -> None:
+        at = self._splits.get(split)
+        if at is None:
+            at = self._splits[split] = self._writer.child(self._split_calls, split)
+        self._writer.add(at)
 
     def _places(
         self, binding: Binding | None, method: str, status: int, code: Code

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import Balancing
-from tests.support.balanced import channel_to
-from tests.support.dns_server import DnsResolver, dns_server
+from tests.support.balanced import channel_at
+from tests.support.dns_server import dns_server
 from tests.support.load import load_on
 from tests.support.polling import until
 from tests.support.server_process import ServerProcess, processed
@@ -35,11 +34,9 @@ async def test_new_addresses_are_followed_and_no_call_fails(tmp_path: Path) -> N
             stack.push_async_callback(servers[-1].end)
             await servers[-1].start()
         names = await stack.enter_async_context(dns_server(OLD))
-        resolver = DnsResolver(names.port, "library.test", first.port)
-        balancing = Balancing({"library": resolver})
         dns = {"refresh_s": 0.3, "min_interval_s": 0.1}
-        settings = {"target": f"library.test:{first.port}", "dns": dns}
-        channel = await stack.enter_async_context(channel_to((), balancing, **settings))
+        target = f"dns://127.0.0.1:{names.port}/library.test:{first.port}"
+        channel = await stack.enter_async_context(channel_at(target, dns=dns))
         async with load_on(channel) as load:
             await load.spreads_over(OLD)
             names.addresses = NEW

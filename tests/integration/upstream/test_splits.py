@@ -29,6 +29,48 @@ async def test_calls_are_divided_and_a_caller_stays_where_it_is(tmp_path: Path) 
         assert {name for names in by_user for name in names} == {"main", "other"}
 
 
+async def test_the_gateways_own_cookie_keeps_a_browser_with_one_upstream(tmp_path: Path) -> None:
+    split = {"name": "half", "selector": PLAIN, "to": HALVES, "cookie": {"max_age_s": 60}}
+    found: set[str] = set()
+    async with two_upstreams(tmp_path, splits=[split]) as running:
+        for _ in range(20):
+            first = await running.get("/v1/plain")
+            cookie, *flags = (first.header("set-cookie") or "").split("; ")
+            assert flags == ["Path=/", "Max-Age=60", "HttpOnly", "SameSite=Lax", "Secure"]
+            again = await running.get("/v1/plain", f"Cookie: a=b; {cookie}")
+            assert again.header("set-cookie") is None
+            assert await running.names(3, f"Cookie: {cookie}") == [first.json()["text"]] * 3
+            found.add(first.json()["text"])
+        running.main.fails = running.other.fails = grpc.StatusCode.NOT_FOUND
+        failed = await running.get("/v1/plain")
+        assert failed.status == 404
+        assert failed.header("set-cookie")
+    assert found == {"main", "other"}
+
+
+async def test_the_log_and_the_metrics_say_where_calls_went(tmp_path: Path) -> None:
+    split = {
+        "name": "testers",
+        "selector": PLAIN,
+        "match": [{"header": "x-canary"}],
+        "to": [{"upstream": "other"}],
+    }
+    log = tmp_path / "access.log"
+    more = {"log": {"access": str(log), "format": "json"}}
+    async with two_upstreams(tmp_path, splits=[split], **more) as running:
+        await running.names(2, "X-Canary: yes")
+        await running.names(1)
+        await until(lambda: log.exists() and len(log.read_text().splitlines()) == 3)
+        lines = [json.loads(one) for one in log.read_text().splitlines()]
+        assert running.gateway.exposition is not None
+        text = running.gateway.exposition.text()[1].decode()
+    found = [(one.get("gateway.split"), one.get("gateway.upstream")) for one in lines]
+    assert found == [("testers", "other"), ("testers", "other"), (None, None)]
+    (counted,) = [one for one in text.splitlines() if one.startswith("gateway_split_calls_total{")]
+    assert 'split="testers",gateway_upstream="other"' in counted
+    assert float(counted.split()[-1]) == 2
+
+
 async def test_a_header_chooses_the_upstream(tmp_path: Path) -> None:
     split = {
         "name": "testers",

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from gateway.config.targets import DnsTarget, dns_target
 from gateway.config.upstreams import ChannelKind, Upstream
 
 
@@ -31,6 +32,17 @@ def test_an_address_is_taken(target: str) -> None:
         ("a/b:1", "expected host:port"),
         ("a b:1", "expected host:port"),
         ("unix:", "the path of a socket"),
+        ("dns://ns.test/a:1", "expected the IP address of a DNS server"),
+        ("dns://10.0.0.2:0/a:1", "expected the IP address of a DNS server"),
+        ("dns://10.0.0.2:/a:1", "expected the IP address of a DNS server"),
+        ("dns://[::1]5/a:1", "expected the IP address of a DNS server"),
+        ("dns://10.0.0.2/a", "expected a name and a port after the server"),
+        ("dns://10.0.0.2/10.0.0.3:1", "expected a name and a port after the server"),
+        ("dns://10.0.0.2/a..b:1", "expected a name and a port after the server"),
+        ("dns://10.0.0.2/" + "a" * 64 + ":1", "expected a name and a port after the server"),
+        ("srv:///library.test", "such as srv:///_grpc._tcp.library.internal"),
+        ("srv:///_grpc._tcp.library.test:5", "such as srv:///_grpc._tcp.library.internal"),
+        ("srv:_grpc._tcp.library.test", "expected host:port"),
         ("xds:///a", "xds:/ is for channel: grpcio"),
         ("ipv4:1.2.3.4:5", "ipv4: is for channel: grpcio"),
     ],
@@ -44,3 +56,34 @@ def test_what_is_none_is_refused_with_the_right_form(target: str, says: str) -> 
 @pytest.mark.parametrize("target", ["xds:///a", "ipv4:1.2.3.4:5,1.2.3.5:5", "dns://8.8.8.8/a"])
 def test_the_c_core_takes_its_own_names(target: str) -> None:
     assert Upstream(target=target, channel=ChannelKind.GRPCIO).target == target
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("dns://10.0.0.2/a.test:5", DnsTarget("10.0.0.2", 53, "a.test", "a.test:5", False)),
+        ("dns://10.0.0.2:54/a.test.:5", DnsTarget("10.0.0.2", 54, "a.test.", "a.test.:5", False)),
+        ("dns://[::1]:54/a:5", DnsTarget("::1", 54, "a", "a:5", False)),
+        ("dns://::1/a:5", DnsTarget("::1", 53, "a", "a:5", False)),
+        ("srv:///_grpc._tcp.a.test", DnsTarget("", 53, "_grpc._tcp.a.test", "a.test", True)),
+        ("srv://[::1]/_x._tcp.a.", DnsTarget("::1", 53, "_x._tcp.a.", "a", True)),
+        ("dns:///a:5", None),
+        ("a:5", None),
+    ],
+)
+def test_names_that_dns_servers_are_asked_for(target: str, expected: DnsTarget | None) -> None:
+    Upstream(target=target)
+    assert dns_target(target) == expected
+
+
+def test_where_they_cannot_be_is_said() -> None:
+    with pytest.raises(ValidationError, match=r"targets\[0\]\.address: expected host:port"):
+        Upstream.model_validate({"targets": [{"address": "dns://10.0.0.2/a.test:5"}]})
+    with pytest.raises(ValidationError, match="grpcio reads no SRV records"):
+        Upstream(target="srv:///_grpc._tcp.a.test", channel=ChannelKind.GRPCIO)
+
+
+def test_a_service_config_needs_a_name() -> None:
+    for settings in ({"target": "unix:/x"}, {"targets": [{"address": "a:5"}]}):
+        with pytest.raises(ValidationError, match=r"dns\.service_config: expected a target"):
+            Upstream.model_validate(settings | {"dns": {"service_config": True}})

@@ -1,9 +1,9 @@
-"""Request targets (RFC 9112 section 3.2)."""
+"""Request targets (RFC 9112 section 3.2), and the headers of the gateway in a response."""
 
 import pytest
 
 from gateway.http.header_fields import NO_FIELDS
-from gateway.http.messages import Request, origin_form
+from gateway.http.messages import Request, Response, origin_form
 from gateway.status import Code, StatusError
 
 
@@ -57,3 +57,13 @@ def test_any_other_target_is_refused(method: str, target: str) -> None:
 def test_the_first_question_mark_parts_path_and_query(target: str, path: str, query: str) -> None:
     request = Request("GET", target, NO_FIELDS, "")
     assert (request.path, request.query) == (path, query)
+
+
+def test_headers_of_the_gateway_replace_those_of_a_back_end_but_cookies() -> None:
+    response = Response(200, [("X-A", "theirs"), ("Set-Cookie", "theirs=1")], b"", "text/plain")
+    response.state([("x-a", "own"), ("set-cookie", "own=1")])
+    assert response.headers == [
+        ("Set-Cookie", "theirs=1"),
+        ("x-a", "own"),
+        ("set-cookie", "own=1"),
+    ]

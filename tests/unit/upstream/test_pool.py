@@ -1,7 +1,9 @@
 """Which upstream serves a service, and what is said where that is not clear."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -141,6 +143,18 @@ async def test_a_tls_file_that_cannot_be_read_is_named_with_its_setting(tmp_path
         async with open_pool(upstreams):
             pytest.fail("it must not open")
     assert str(raised.value) == f"upstreams.library.tls: {missing}: No such file or directory"
+
+
+async def test_a_package_that_is_not_there_is_named_with_its_upstream() -> None:
+    others = {name: one for name, one in sys.modules.items() if not name.startswith("dns.")}
+    others.pop("gateway.upstream.dns_servers", None)
+    upstreams = {"library": Upstream(target="srv:///_grpc._tcp.library.test")}
+    without = patch.dict("sys.modules", others | {"dns": None}, clear=True)
+    with without, pytest.raises(PoolError) as raised:
+        async with open_pool(upstreams):
+            pytest.fail("it must not open")
+    assert "upstreams.library: " in str(raised.value)
+    assert "pip install 'grpc-rest-gateway[dns]'" in str(raised.value)
 
 
 @pytest.mark.parametrize("given", ["cert_file", "key_file"])

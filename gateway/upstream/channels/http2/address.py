@@ -132,7 +132,8 @@ def why(error: OSError) -> str:
 
 
 def parse_target(upstream: Upstream, target: str | None = None) -> Address:
-    """The address of `target`, or of the upstream's: `host:port`, `[::1]:port` or `unix:/path`.
+    """The address of `target`, or of the upstream's: `host:port`, `[::1]:port`, `unix:/path`, or a
+    name for which DNS servers are asked.
 
     Raises:
         ValueError: it is not a valid address.
@@ -144,7 +145,9 @@ def parse_target(upstream: Upstream, target: str | None = None) -> Address:
     if upstream.keepalive_s is not None:
         keepalive = Keepalive(upstream.keepalive_s, upstream.keepalive_timeout_s)
     more = (upstream.max_header_bytes, upstream.idle_check_s)
-    target = (target or upstream.target or "").removeprefix("dns:///")
+    asked = upstream.asks_dns
+    target = target or (asked.authority if asked is not None else upstream.target) or ""
+    target = target.removeprefix("dns:///")
     if target.startswith("unix:"):
         name = override or "localhost"
         return Address("", 0, _path(target), name, tls, name, keepalive, *more)
