@@ -31,7 +31,13 @@ from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
-from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
+from gateway.policy.effective import (
+    Policies,
+    effective_policies,
+    refuse_secrets,
+    with_timeouts,
+    without_policy,
+)
 from gateway.policy.options import PolicyError
 from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
 from gateway.schema.service_config import read_service_configs
@@ -121,7 +127,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
     _show_metrics(metrics, config, endpoints)
-    cache = _open_cache(config, policies, stack)
+    cache = await _open_cache(config, policies, stack, None if rehearsal else stores)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
     keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
@@ -297,11 +303,27 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
     )
 
 
-def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> CallCache | None:
-    """Opens the cache of calls; None if no method has its replies stored."""
+async def _open_cache(
+    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores | None
+) -> CallCache | None:
+    """Opens the cache of calls; None if no method has its replies stored.
+
+    Raises:
+        StoreUrlError: the URL of the store is invalid.
+        PolicyError: the store keeps no replies, or must not keep those of a method.
+    """
     if all(policy.cache is None for policy in policies.values()):
         return None
-    cache = CallCache(config.cache)
+    options, replies = config.cache, None
+    if options.store != "memory:":
+        if not options.allow_sensitive:
+            refuse_secrets(policies, "cache.store", "cache.allow_sensitive: true")
+        if stores is not None:
+            opening = stores.open("cache", options.store, options.store_timeout_s)
+            replies = (await stack.enter_async_context(opening)).replies
+            if replies is None:
+                raise PolicyError("cache.store: expected memory: or redis://host:6379/0")
+    cache = CallCache(options, replies)
     stack.push_async_callback(cache.close)
     return cache
 
@@ -367,7 +389,8 @@ def _warnings(config: Config, policies: Policies) -> Sequence[str]:
         warnings.append(
             "warning: each worker counts calls alone; set rate_limits.store to share counters"
         )
-    if any(policy.cache is not None for policy in policies.values()):
+    is_cached = any(policy.cache is not None for policy in policies.values())
+    if is_cached and config.cache.store == "memory:":
         warnings.append(
             "warning: each worker stores replies alone: a change through one worker is seen by the "
             "others only when their replies are no longer fresh"

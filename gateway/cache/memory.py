@@ -29,12 +29,14 @@ class Entry:
     """A stored reply. Its lists must not be changed."""
 
     __slots__ = (
+        "confirmed_s",
         "error",
         "is_in_main",
         "key",
         "message",
         "metadata",
         "method",
+        "number",
         "owner",
         "paths",
         "size_bytes",
@@ -71,6 +73,10 @@ class Entry:
         self.error = error
         self.uses = 0
         self.is_in_main = False
+        self.confirmed_s = 0.0
+        """The time at which the store that several gateways share was last asked for it."""
+        self.number: int | None = None
+        """The number of the last change in that store at that time; None if it is unknown."""
         self.size_bytes = (
             _OVERHEAD_BYTES
             + len(key)

@@ -148,7 +148,11 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
 
 async def _check_stores(config: Config, faults: dict[str, None]) -> None:
     """Connects to the stores that are reached over a network."""
-    urls = {"auth.store": config.auth.store, "rate_limits.store": config.rate_limits.store}
+    urls = {
+        "auth.store": config.auth.store,
+        "rate_limits.store": config.rate_limits.store,
+        "cache.store": config.cache.store,
+    }
     for setting, url in urls.items():
         if url is None or url.startswith(("memory:", "sqlite:")):
             continue

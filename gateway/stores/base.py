@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gateway.stores.claims import ClaimStore
+from gateway.stores.replies import ReplyStore
 
 
 class StoreUnavailableError(Exception):
@@ -201,6 +202,11 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
     @property
     def claims(self) -> ClaimStore | None:
         """The idempotency keys; None if this kind of store keeps none."""
+        ...
+
+    @property
+    def replies(self) -> ReplyStore | None:
+        """The replies of back ends; None if this kind of store keeps none."""
         ...
 
     async def ping(self) -> None:

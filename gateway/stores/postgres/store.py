@@ -41,6 +41,7 @@ class PostgresStore:
     def __init__(self, address: Address, timeout_s: float) -> None:
         """Does not connect yet. Each operation ends within `timeout_s`."""
         self.claims = None
+        self.replies = None
         self._hosts = address.hosts
         self._database = Database(address)
         self._timeout_s = timeout_s
