@@ -389,10 +389,4 @@ def _warnings(config: Config, policies: Policies) -> Sequence[str]:
         warnings.append(
             "warning: each worker counts calls alone; set rate_limits.store to share counters"
         )
-    is_cached = any(policy.cache is not None for policy in policies.values())
-    if is_cached and config.cache.store == "memory:":
-        warnings.append(
-            "warning: each worker stores replies alone: a change through one worker is seen by the "
-            "others only when their replies are no longer fresh"
-        )
     return warnings

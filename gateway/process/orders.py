@@ -109,6 +109,16 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """The report of a worker whose calls have changed something, and the order to drop it."""
+
+    paths: frozenset[str]
+    tags: frozenset[str]
+    is_all: bool = False
+    """True if nobody knows what has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """The order to check new settings, and to prepare their use."""
 
@@ -156,9 +166,9 @@ class Swapped:
 
 
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | ReloadOrder
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | Changed | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Purged | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Purged | Changed | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

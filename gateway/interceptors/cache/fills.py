@@ -95,6 +95,8 @@ class CallCache:
         self.memory = MemoryCache(options)
         self.shared: SharedReplies | None = None
         """The replies in the store; None if each worker stores replies alone."""
+        self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
+        """Called with the paths and tags of each change; None if nobody else stores replies."""
         if store is not None:
             self.shared = SharedReplies(store, options, self.drop, self.drop_purged)
         self._fills: dict[bytes, Fill] = {}
@@ -186,9 +188,14 @@ class CallCache:
         self.drop(paths, tags)
         if self.shared is not None:
             self.shared.changed(paths, tags)
+        elif self.tell is not None:
+            self.tell(paths, tags)
 
-    def drop(self, paths: Collection[str], tags: Collection[str]) -> None:
-        """Drops replies in this worker, also those of calls under way."""
+    def drop(self, paths: Collection[str], tags: Collection[str], *, is_all: bool = False) -> None:
+        """Drops replies in this worker, also those of calls under way; `is_all` drops all."""
+        if is_all:
+            self.drop_purged(Purge(PurgeBy.ALL))
+            return
         self.memory.drop(paths, tags)
         for key in self._by_path.keys(paths):
             self._outdate(self._fills[key])
