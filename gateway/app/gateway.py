@@ -20,7 +20,13 @@ from gateway.schema.catalog import Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metric
+from gateway.telemetry.metrics.definitions import (
+    CACHE_BYTES,
+    CACHE_ENTRIES,
+    LOST_LINES,
+    LOST_TRACES,
+    Metric,
+)
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
@@ -145,9 +151,9 @@ async def open_gateway(
         )
         generations.listener = listener
         if metrics is not None:
-            losses = _losses(logs, traces)
+            losses, levels = _losses(logs, traces), _levels(generations)
             sampler = Sampler(
-                metrics, listener.load, generations.census, losses, scheme=config.scheme
+                *(metrics, listener.load, generations.census, losses, levels), scheme=config.scheme
             )
             stack.callback(sampler.stop)
         yield Gateway(
@@ -219,3 +225,17 @@ def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], f
     if traces is not None:
         losses[LOST_TRACES] = traces.exporter.lost
     return losses
+
+
+def _levels(generations: Generations) -> Mapping[Metric, Callable[[], float]]:
+    """Returns what measures the stored replies in the memory of this process."""
+
+    def entries() -> int:
+        cache = generations.current.opened.cache
+        return 0 if cache is None else len(cache.memory)
+
+    def size_bytes() -> int:
+        cache = generations.current.opened.cache
+        return 0 if cache is None else cache.memory.size_bytes
+
+    return {CACHE_ENTRIES: entries, CACHE_BYTES: size_bytes}

@@ -127,7 +127,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
     _show_metrics(metrics, config, endpoints)
-    cache = await _open_cache(config, policies, stack, None if rehearsal else stores)
+    cache = await _open_cache(config, policies, stack, None if rehearsal else stores, metrics)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
     keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
@@ -304,7 +304,11 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
 
 
 async def _open_cache(
-    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores | None
+    config: Config,
+    policies: Policies,
+    stack: AsyncExitStack,
+    stores: SharedStores | None,
+    metrics: Metrics | None,
 ) -> CallCache | None:
     """Opens the cache of calls; None if no method has its replies stored.
 
@@ -324,6 +328,8 @@ async def _open_cache(
             if replies is None:
                 raise PolicyError("cache.store: expected memory: or redis://host:6379/0")
     cache = CallCache(options, replies)
+    if metrics is not None:
+        metrics.count_cache(cache)
     stack.push_async_callback(cache.close)
     return cache
 

@@ -95,6 +95,9 @@ class CallCache:
         self.memory = MemoryCache(options)
         self.shared: SharedReplies | None = None
         """The replies in the store; None if each worker stores replies alone."""
+        self.count: Callable[[tuple[str, str]], None] | None = None
+        """Counts a call by its method and result, as `count_change` does a `change` or `purge`."""
+        self.count_change: Callable[[str], None] | None = None
         self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
         """Called with the paths and tags of each change; None if nobody else stores replies."""
         if store is not None:
@@ -186,6 +189,8 @@ class CallCache:
     def changed(self, paths: Collection[str], tags: Collection[str]) -> None:
         """Drops the replies that a change may have outdated, here and wherever they are shared."""
         self.drop(paths, tags)
+        if self.count_change is not None:
+            self.count_change("change")
         if self.shared is not None:
             self.shared.changed(paths, tags)
         elif self.tell is not None:
@@ -204,10 +209,9 @@ class CallCache:
                 self._drop_tags(fill, tags)
 
     def purge(self, purge: Purge) -> int:
-        """Drops what an operator drops, here and wherever replies are shared.
-
-        Returns the number of replies that were in the memory of this worker.
-        """
+        """Drops what an operator drops, also in the store; returns the number in this memory."""
+        if self.count_change is not None:
+            self.count_change("purge")
         if self.shared is not None:
             self.shared.purged(purge)
         return self.drop_purged(purge)

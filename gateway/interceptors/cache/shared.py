@@ -80,7 +80,7 @@ class SharedReplies:
         self._recent: deque[frozenset[str]] = deque(maxlen=_MOST_RECENT)
         """The names of the last changes."""
         self.failed: Callable[[], None] = _nothing
-        """Called for each operation that failed."""
+        """Called for each operation that failed or was too slow."""
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:

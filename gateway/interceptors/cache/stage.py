@@ -261,10 +261,21 @@ class CachedCalls:
         return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
 
     def _state(self, call: Call, metadata: Metadata, note: str) -> None:
-        """Adds Cache-Status, behind those of caches that are nearer to the back end."""
+        """Adds Cache-Status, behind those of caches that are nearer to the back end; counts it."""
+        if self._cache.count is not None:
+            self._cache.count((self._method.path[1:], _result(note)))
         if self._cache.options.status:
             nearer = [str(value) for name, value in metadata if name == "cache-status"]
             call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))
+
+
+def _result(note: str) -> str:
+    """Returns the kind of a result, of which metrics have few."""
+    if note.startswith("hit"):
+        return "stale" if "ttl=-" in note else "hit"
+    if note.endswith("collapsed"):
+        return "collapsed"
+    return "bypass" if note in ("fwd=bypass", "fwd=request") else "miss"
 
 
 def _negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
