@@ -231,6 +231,7 @@ class RequestLog:
             principal=request.principal,
             fields=fields,
             trace=trace,
+            cache_result=request.cache_result,
         )
         for ended in self._observers:
             ended(record)

@@ -165,6 +165,7 @@ def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[Non
     if continues:
         return None
     request.principal = call.principal
+    request.cache_result = call.cache_result
     return call.end(code)
 
 

@@ -92,6 +92,11 @@ class StreamingCall:
         """The authenticated caller; None before authentication."""
         return self.call.principal
 
+    @property
+    def cache_result(self) -> str:
+        """The result of the cache, which answers no streams."""
+        return ""
+
     async def end(self, code: Code) -> None:
         """Ends the call, if it has not ended, and stops its task and its generators."""
         if self.call.ended is not None:

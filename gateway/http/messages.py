@@ -101,6 +101,10 @@ class OpenCall(Protocol):
     def principal(self) -> Principal | None:
         """The authenticated caller; None before authentication."""
 
+    @property
+    def cache_result(self) -> str:
+        """The result of the cache; empty if it was not asked."""
+
     def end(self, code: Code) -> Awaitable[None] | None:
         """Ends the call with the code that the client receives, if it has not ended.
 
@@ -118,6 +122,7 @@ class Request:
     __slots__ = (
         "body",
         "body_bytes",
+        "cache_result",
         "certificate",
         "client",
         "deadline_s",
@@ -155,6 +160,8 @@ class Request:
         self.id = ""
         self.principal: Principal | None = None
         """The authenticated caller, for the access log; None before authentication."""
+        self.cache_result = ""
+        """The result of the cache, for the access log; empty if it was not asked."""
         self.open_call: OpenCall | None = None
         """The call of this request, from its opening until the exchange ends it."""
         self.body: Body | None = None

@@ -262,8 +262,9 @@ class CachedCalls:
 
     def _state(self, call: Call, metadata: Metadata, note: str) -> None:
         """Adds Cache-Status, behind those of caches that are nearer to the back end; counts it."""
+        call.cache_result = _result(note)
         if self._cache.count is not None:
-            self._cache.count((self._method.path[1:], _result(note)))
+            self._cache.count((self._method.path[1:], call.cache_result))
         if self._cache.options.status:
             nearer = [str(value) for name, value in metadata if name == "cache-status"]
             call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))

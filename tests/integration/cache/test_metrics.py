@@ -1,7 +1,9 @@
 """What the metrics tell of the cache."""
 
 import asyncio
+import json
 from functools import partial
+from pathlib import Path
 
 from gateway.cache.tags import Purge, PurgeBy
 from tests.integration.cache.conftest import OpenCache
@@ -59,3 +61,13 @@ async def test_failures_of_the_store_are_counted(open_cache: OpenCache) -> None:
     assert (await gateway.get("/v1/items/a")).status == 200
     failed = partial(value, gateway, "gateway_cache_store_errors_total")
     await first(failed, lambda found: found >= 1)
+
+
+async def test_the_access_log_has_the_result(open_cache: OpenCache, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    gateway = await open_cache(log={"access": str(log)})
+    for target in ("/v1/items/a", "/v1/items/a", "/v1/plain"):
+        await gateway.get(target)
+    await until(lambda: log.exists() and len(log.read_text().splitlines()) == 3)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line.get("gateway.cache.result") for line in lines] == ["miss", "hit", None]

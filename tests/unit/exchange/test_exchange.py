@@ -188,6 +188,7 @@ class OpenedCall:
     """The call of a request as the exchange ends it; `ending` is what there is to wait for."""
 
     principal = ADA
+    cache_result: str = ""
 
     def __init__(self, ending: Awaitable[None] | None = None) -> None:
         self.ending = ending
