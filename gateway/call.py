@@ -128,6 +128,7 @@ class Call:
         "_message",
         "_metadata",
         "_source",
+        "cache_result",
         "certificate",
         "deadline",
         "messages",
@@ -172,6 +173,8 @@ class Call:
 
         A guard must add them before it passes the call on: a stream's response begins early.
         """
+        self.cache_result = ""
+        """The result of the cache, for the access log; empty if it was not asked."""
         self.trace = trace
         """The place of the call in its trace; None if the gateway makes no spans."""
         self.split: tuple[str, str] | None = None

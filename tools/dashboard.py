@@ -136,6 +136,35 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
         ),
     ),
     (
+        "Cache",
+        (
+            (
+                "Calls of stored methods by result",
+                "reqps",
+                [(_rate("gateway_cache_requests_total", _OF_JOB, "result"), "{{result}}")],
+            ),
+            (
+                "Memory of stored replies",
+                "bytes",
+                [(f"sum(gateway_cache_bytes{{{_OF_JOB}}})", "stored replies")],
+            ),
+            (
+                "Stored replies",
+                "short",
+                [(f"sum(gateway_cache_entries{{{_OF_JOB}}})", "in memory")],
+            ),
+            (
+                "Changes, evictions, failures of the store",
+                "ops",
+                [
+                    (_rate("gateway_cache_invalidations_total", _OF_JOB, "by"), "by {{by}}"),
+                    (_rate("gateway_cache_evictions_total", _OF_JOB), "evicted"),
+                    (_rate("gateway_cache_store_errors_total", _OF_JOB), "store failed"),
+                ],
+            ),
+        ),
+    ),
+    (
         "Refusals",
         (
             (

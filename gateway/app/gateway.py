@@ -1,6 +1,6 @@
 """A running gateway: a site, an exchange that answers with it, and a listener."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +20,13 @@ from gateway.schema.catalog import Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metric
+from gateway.telemetry.metrics.definitions import (
+    CACHE_BYTES,
+    CACHE_ENTRIES,
+    LOST_LINES,
+    LOST_TRACES,
+    Metric,
+)
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
@@ -108,13 +114,15 @@ async def open_gateway(
     logs: Logs | None = None,
     balancing: Balancing = SETTINGS_ONLY,
     metric_files: MetricFiles | None = None,
+    changed: Callable[[Collection[str], Collection[str]], None] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
     Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
     leave for their back end. `sockets`, if given, are bound to the configured address already;
     `logs`, if given, are already open; `metric_files` are those of a worker among others.
-    `balancing` has resolvers and policies of the program's own.
+    `balancing` has resolvers and policies of the program's own. `changed` is called with the paths
+    and tags that a call has changed, for workers that store replies.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -129,6 +137,8 @@ async def open_gateway(
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
         own_observers = [] if config.admin.listen is None else [failures]
         compose = _composition(logs, interceptors, balancing, metrics, traces, own_observers)
+        if changed is not None:
+            compose = _telling(compose, changed)
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -141,9 +151,9 @@ async def open_gateway(
         )
         generations.listener = listener
         if metrics is not None:
-            losses = _losses(logs, traces)
+            losses, levels = _losses(logs, traces), _levels(generations)
             sampler = Sampler(
-                metrics, listener.load, generations.census, losses, scheme=config.scheme
+                *(metrics, listener.load, generations.census, losses, levels), scheme=config.scheme
             )
             stack.callback(sampler.stop)
         yield Gateway(
@@ -182,6 +192,20 @@ def _composition(  # noqa: PLR0917 - what all sites share
     return compose
 
 
+def _telling(
+    compose: Compose, changed: Callable[[Collection[str], Collection[str]], None]
+) -> Compose:
+    """Returns a composition of sites that tell what their calls have changed."""
+
+    async def compose_telling(config: Config, stack: AsyncExitStack) -> OpenSite:
+        opened = await compose(config, stack)
+        if opened.cache is not None and opened.cache.shared is None:
+            opened.cache.tell = changed
+        return opened
+
+    return compose_telling
+
+
 def _open_metrics(
     config: Config, files: MetricFiles | None, stack: AsyncExitStack
 ) -> Metrics | None:
@@ -201,3 +225,17 @@ def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], f
     if traces is not None:
         losses[LOST_TRACES] = traces.exporter.lost
     return losses
+
+
+def _levels(generations: Generations) -> Mapping[Metric, Callable[[], float]]:
+    """Returns what measures the stored replies in the memory of this process."""
+
+    def entries() -> int:
+        cache = generations.current.opened.cache
+        return 0 if cache is None else len(cache.memory)
+
+    def size_bytes() -> int:
+        cache = generations.current.opened.cache
+        return 0 if cache is None else cache.memory.size_bytes
+
+    return {CACHE_ENTRIES: entries, CACHE_BYTES: size_bytes}

@@ -12,10 +12,10 @@ from gateway.app.description import description_endpoints
 from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
+from gateway.app.schema_loading import load_schema
 from gateway.audit import Audit
 from gateway.call import Interceptor
 from gateway.config.model import Config
-from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
 from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
@@ -33,11 +33,15 @@ from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.resources.stages import ResourceStages, resource_stages
 from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
-from gateway.policy.effective import Policies, effective_policies, with_timeouts, without_policy
+from gateway.policy.effective import (
+    Policies,
+    effective_policies,
+    refuse_secrets,
+    with_timeouts,
+    without_policy,
+)
 from gateway.policy.options import PolicyError
-from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
-from gateway.schema.service_config import read_service_configs
-from gateway.schema.sources import DescriptorFiles
+from gateway.schema.catalog import Method, Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
@@ -47,8 +51,7 @@ from gateway.telemetry.traces.opening import Traces
 from gateway.transcoding.binding import path_to
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
-from gateway.upstream.pool import Pool, check_services, open_pool
-from gateway.upstream.reflection import ReflectionError, reflect
+from gateway.upstream.pool import Pool, open_pool
 
 
 async def open_site(
@@ -122,7 +125,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics)
-    cache = _open_cache(config, policies, stack)
+    cache = await _open_cache(config, policies, stack, None if rehearsal else stores, metrics)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
     keys = await _open_keys(config, policies, stack, stores)
     guards = Guards(
@@ -175,54 +178,6 @@ def _endpoints(  # noqa: PLR0917 - the parts of a site
         endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
         endpoints.unrecorded.add(PATH)
     return endpoints
-
-
-async def load_schema(
-    config: Config, pool: Pool, *, comments: bool = False
-) -> tuple[Schema, Mapping[str, str]]:
-    """Loads the schema; also returns the upstream of each service found by reflection.
-
-    With `comments`, the schema has those of the files.
-
-    Raises:
-        SchemaError: no source is given, or the sources contradict each other.
-        SelectorError: a deadline or an upstream selects no method or service.
-        ReflectionError: an upstream does not answer reflection.
-    """
-    if not (config.descriptors or config.modules or config.reflect):
-        raise SchemaError(
-            "there is no schema: give --descriptors FILE, --module PACKAGE or --reflect"
-        )
-    files = DescriptorFiles()
-    for path in config.descriptors:
-        files.add_set(path)
-    for module in config.modules:
-        files.add_module(module)
-    reflected = await _reflect(config, pool, files) if config.reflect else {}
-    schema = build_schema(
-        files.complete(),
-        services=config.services,
-        overrides=read_service_configs(config.service_config),
-        unannotated=config.routing.unannotated,
-        skip_unmatched=config.routing.on_error is OnError.SKIP,
-        comments=comments,
-    )
-    check_services(config.upstreams, schema.declared)
-    for number, rule in enumerate(config.deadlines.methods):
-        check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
-    return schema, reflected
-
-
-async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[str, str]:
-    if not config.upstreams:
-        raise ReflectionError("--reflect needs an --upstream to ask")
-    owners: dict[str, str] = {}
-    for name in config.upstreams:
-        found = await reflect(name, pool[name])
-        files.add_serialized(found.files, f"upstream {name}")
-        for service in found.services:
-            owners.setdefault(service, name)
-    return owners
 
 
 def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:
@@ -316,11 +271,33 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
     )
 
 
-def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> CallCache | None:
-    """Opens the cache of calls; None if no method has its replies stored."""
+async def _open_cache(
+    config: Config,
+    policies: Policies,
+    stack: AsyncExitStack,
+    stores: SharedStores | None,
+    metrics: Metrics | None,
+) -> CallCache | None:
+    """Opens the cache of calls; None if no method has its replies stored.
+
+    Raises:
+        StoreUrlError: the URL of the store is invalid.
+        PolicyError: the store keeps no replies, or must not keep those of a method.
+    """
     if all(policy.cache is None for policy in policies.values()):
         return None
-    cache = CallCache(config.cache)
+    options, replies = config.cache, None
+    if options.store != "memory:":
+        if not options.allow_sensitive:
+            refuse_secrets(policies, "cache.store", "cache.allow_sensitive: true")
+        if stores is not None:
+            opening = stores.open("cache", options.store, options.store_timeout_s)
+            replies = (await stack.enter_async_context(opening)).replies
+            if replies is None:
+                raise PolicyError("cache.store: expected memory: or redis://host:6379/0")
+    cache = CallCache(options, replies)
+    if metrics is not None:
+        metrics.count_cache(cache)
     stack.push_async_callback(cache.close)
     return cache
 
@@ -385,10 +362,5 @@ def _warnings(config: Config, policies: Policies) -> Sequence[str]:
     if is_limited and counters_url(config) == "memory:":
         warnings.append(
             "warning: each worker counts calls alone; set rate_limits.store to share counters"
-        )
-    if any(policy.cache is not None for policy in policies.values()):
-        warnings.append(
-            "warning: each worker stores replies alone: a change through one worker is seen by the "
-            "others only when their replies are no longer fresh"
         )
     return warnings

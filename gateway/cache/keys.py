@@ -19,6 +19,8 @@ from gateway.config.cache import CacheRule, CacheScope
 from gateway.schema.catalog import Method
 
 Key = bytes
+_FORMAT: Final = b"gateway cache 1"
+"""The version of what is stored; a reply of another one is not found."""
 _SECRET: Final = secrets.token_bytes(16)
 """Makes keys of this process unpredictable, so that nobody can search for two that are equal."""
 
@@ -39,11 +41,16 @@ class KeyedCall:
 class KeyMaker:
     """Makes the keys of the calls of one method."""
 
-    def __init__(self, method: Method, rule: CacheRule) -> None:
+    def __init__(self, method: Method, rule: CacheRule, *, for_store: bool = False) -> None:
+        """With `for_store`, all gateways with the same schema and rule make the same keys."""
         self._type = GetMessageClass(method.input)
         self._vary = rule.vary
         self._is_shared = rule.scope is CacheScope.SHARED
-        self._start = _framed([method.path.encode()])
+        # Without a secret, only the digest keeps two keys apart: it is of 160 bits, so nobody finds
+        # two calls with one key.
+        self._secret = b"" if for_store else _SECRET
+        told = [_FORMAT, _fingerprint(method, rule)] if for_store else []
+        self._start = _framed([*told, method.path.encode()])
 
     def keyed(
         self, message: bytes, principal: Principal | None, metadata: Metadata
@@ -73,9 +80,26 @@ class KeyMaker:
                 kept.append((name, values[0]))
             parts.append(b"%d" % len(values))  # absent is not empty (RFC 9111 section 4.1)
             parts += [v if isinstance(v, bytes) else v.encode() for v in values]
-        digest = hashlib.blake2b(self._start, digest_size=20, key=_SECRET)
+        digest = hashlib.blake2b(self._start, digest_size=20, key=self._secret)
         digest.update(_framed(parts))
         return KeyedCall(digest.digest(), canonical, kept, owner)
+
+
+def _fingerprint(method: Method, rule: CacheRule) -> bytes:
+    """Returns a digest of all that gives a stored reply its meaning: its messages, and the rule.
+
+    A gateway with a changed message or rule must not send what another one has stored.
+    """
+    files: dict[str, bytes] = {}
+    waiting = [method.input.file, method.output.file]
+    while waiting:
+        file = waiting.pop()
+        if file.name not in files:
+            files[file.name] = file.serialized_pb
+            waiting += file.dependencies
+    parts = [part for name in sorted(files) for part in (name.encode(), files[name])]
+    digest = hashlib.blake2b(_framed([*parts, rule.model_dump_json().encode()]), digest_size=20)
+    return digest.digest()
 
 
 def _identity(principal: Principal) -> list[bytes]:

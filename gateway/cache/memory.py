@@ -7,7 +7,7 @@ without replies lets one that comes back soon enter the main queue at once.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.cache.freshness import Times
@@ -29,12 +29,14 @@ class Entry:
     """A stored reply. Its lists must not be changed."""
 
     __slots__ = (
+        "confirmed_s",
         "error",
         "is_in_main",
         "key",
         "message",
         "metadata",
         "method",
+        "number",
         "owner",
         "paths",
         "size_bytes",
@@ -71,6 +73,10 @@ class Entry:
         self.error = error
         self.uses = 0
         self.is_in_main = False
+        self.confirmed_s = 0.0
+        """The time at which the store that several gateways share was last asked for it."""
+        self.number: int | None = None
+        """The number of the last change in that store at that time; None if it is unknown."""
         self.size_bytes = (
             _OVERHEAD_BYTES
             + len(key)
@@ -98,6 +104,8 @@ class MemoryCache:
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
+        self.evicted: Callable[[], None] | None = None
+        """Called for each entry that is removed to make room."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -144,7 +152,7 @@ class MemoryCache:
             return False
         if entry.owner:
             while self._owned_bytes.get(entry.owner, 0) + entry.size_bytes > share_bytes:
-                self._remove(next(iter(self._owned[entry.owner].values())))
+                self._make_room(next(iter(self._owned[entry.owner].values())))
         while self.size_bytes + entry.size_bytes > self._most_bytes:
             self._evict()
         self._add(entry)
@@ -226,7 +234,7 @@ class MemoryCache:
             if entry.uses > 1:
                 self._promote(entry)
                 return
-            self._remove(entry)
+            self._make_room(entry)
             self._ghost[entry.key] = None
             while len(self._ghost) > len(self._entries):
                 self._ghost.popitem(last=False)
@@ -236,7 +244,12 @@ class MemoryCache:
             entry.uses -= 1
             self._main.move_to_end(entry.key)
         else:
-            self._remove(entry)
+            self._make_room(entry)
+
+    def _make_room(self, entry: Entry) -> None:
+        self._remove(entry)
+        if self.evicted is not None:
+            self.evicted()
 
     def _promote(self, entry: Entry) -> None:
         del self._small[entry.key]

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from gateway.app.credentials import open_credentials
-from gateway.app.site import compose, counters_url, load_schema
+from gateway.app.schema_loading import load_schema
+from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
@@ -151,7 +152,11 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
 
 async def _check_stores(config: Config, faults: dict[str, None]) -> None:
     """Connects to the stores that are reached over a network."""
-    urls = {"auth.store": config.auth.store, "rate_limits.store": config.rate_limits.store}
+    urls = {
+        "auth.store": config.auth.store,
+        "rate_limits.store": config.rate_limits.store,
+        "cache.store": config.cache.store,
+    }
     for setting, url in urls.items():
         if url is None or url.startswith(("memory:", "sqlite:")):
             continue

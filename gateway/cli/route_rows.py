@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.app.site import load_schema
+from gateway.app.schema_loading import load_schema
 from gateway.config.model import Config
 from gateway.policy.effective import Policies, effective_policies, summary
 from gateway.process.serve import run

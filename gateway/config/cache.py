@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.config.auth import StoreUrl
 from gateway.config.grammar import is_token
 from gateway.config.sections import Bytes, LayeredRule, Seconds, Section
 
@@ -73,10 +74,23 @@ class CacheRule(LayeredRule):
 
 
 class CacheOptions(Section):
-    """The memory in which each worker stores replies of methods with `policies[].cache`."""
+    """The storage of the replies of methods with `policies[].cache`."""
+
+    store: Annotated[StoreUrl, Field(repr=False)] = "memory:"
+    """The store that workers and nodes share: a `redis://` URL as for `auth.store`; `memory:` for
+    none, so that each worker stores replies alone."""
+    store_timeout_s: Seconds = 0.02
+    """The time that a request waits for `store`; after that, the reply counts as not stored."""
+    store_bytes: Bytes = 256 * 1024 * 1024
+    """The size limit of the replies for all callers in `store`. Those of one principal take at
+    most the part `principal_share` of it, besides."""
+    memory_s: Annotated[Seconds, Field(le=60)] = 1.0
+    """The longest time for which a worker sends a reply from its memory without asking `store`."""
+    allow_sensitive: bool = False
+    """True to also keep replies in `store` that have fields with the option `debug_redact`."""
 
     memory_bytes: Bytes = 64 * 1024 * 1024
-    """The size limit of all stored replies, in each worker."""
+    """The size limit of all stored replies in the memory of each worker."""
     max_entry_bytes: Bytes = 1024 * 1024
     """The size limit of a stored reply; a larger one is not stored."""
     principal_share: Annotated[float, Field(gt=0, le=1)] = 0.25

@@ -236,6 +236,7 @@ class RequestLog:
             principal=request.principal,
             fields=fields,
             trace=trace,
+            cache_result=request.cache_result,
         )
         record.split = request.split
         for ended in self._observers:

@@ -166,6 +166,7 @@ def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[Non
         return None
     request.principal = call.principal
     request.split = call.split
+    request.cache_result = call.cache_result
     return call.end(code)
 
 

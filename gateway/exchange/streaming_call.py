@@ -97,6 +97,11 @@ class StreamingCall:
         """The name of the split that chose the upstream, and the upstream; None without one."""
         return self.call.split
 
+    @property
+    def cache_result(self) -> str:
+        """The result of the cache, which answers no streams."""
+        return ""
+
     async def end(self, code: Code) -> None:
         """Ends the call, if it has not ended, and stops its task and its generators."""
         if self.call.ended is not None:

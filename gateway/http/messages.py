@@ -105,6 +105,10 @@ class OpenCall(Protocol):
     def split(self) -> tuple[str, str] | None:
         """The name of the split that chose the upstream, and the upstream; None without one."""
 
+    @property
+    def cache_result(self) -> str:
+        """The result of the cache; empty if it was not asked."""
+
     def end(self, code: Code) -> Awaitable[None] | None:
         """Ends the call with the code that the client receives, if it has not ended.
 
@@ -122,6 +126,7 @@ class Request:
     __slots__ = (
         "body",
         "body_bytes",
+        "cache_result",
         "certificate",
         "client",
         "deadline_s",
@@ -162,6 +167,8 @@ class Request:
         """The authenticated caller, for the access log; None before authentication."""
         self.split: tuple[str, str] | None = None
         """The split of its call and the upstream, for the access log; None without one."""
+        self.cache_result = ""
+        """The result of the cache, for the access log; empty if it was not asked."""
         self.open_call: OpenCall | None = None
         """The call of this request, from its opening until the exchange ends it."""
         self.body: Body | None = None

@@ -9,7 +9,7 @@ from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.policy.reply_tags import TagMaker
-from gateway.schema.catalog import Method, Schema
+from gateway.schema.catalog import Method, Schema, redacted_field
 from gateway.schema.idempotency import has_no_side_effects
 
 Policies = Mapping[Method, MethodPolicy]
@@ -155,3 +155,18 @@ def _check_redacted(method: Method, policy: MethodPolicy) -> None:
                     f"{method.full_name}: redact: {method.input.full_name} has no field {path}"
                 )
             message = field.message_type
+
+
+def refuse_secrets(policies: Policies, place: str, permission: str) -> None:
+    """Refuses methods whose replies are stored and may not be, at `place` outside of the process.
+
+    Raises:
+        PolicyError: a reply can have a field with `debug_redact`; `permission` would allow it.
+    """
+    for method, policy in policies.items():
+        secret = None if policy.cache is None else redacted_field(method.output)
+        if secret is not None:
+            raise PolicyError(
+                f"{method.full_name}: cache: {secret} is secret (debug_redact), and {place} would "
+                f"keep it outside of this process: expected {permission}, or no cache here"
+            )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.cache.tags import Purge
@@ -49,6 +49,8 @@ class OneProcess:
         """Drops stored replies and returns their number; None before the gateway serves."""
         self.take_followed: Callable[[Follow], Followed] | None = None
         """Returns the requests that an operator follows; None before the gateway serves."""
+        self.drop_changed: Callable[..., None] = _drop_nothing
+        """Drops the stored replies with the paths or tags that another worker has changed."""
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -149,6 +151,10 @@ class OneProcess:
     def _tell_health(self) -> None:
         if self._set_ready is not None:
             self._set_ready(not self.is_draining)
+
+
+def _drop_nothing(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
+    """Drops nothing: before the gateway serves, it has stored nothing."""
 
 
 def log_level(levels: Levels) -> None:

@@ -127,6 +127,16 @@ class TakenFollowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """The report of a worker whose calls have changed something, and the order to drop it."""
+
+    paths: frozenset[str]
+    tags: frozenset[str]
+    is_all: bool = False
+    """True if nobody knows what has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """The order to check new settings, and to prepare their use."""
 
@@ -174,9 +184,20 @@ class Swapped:
 
 
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | ReloadOrder
+Order = (
+    StandIn
+    | Drain
+    | Cut
+    | Tell
+    | SetLevel
+    | SetReady
+    | PurgeCache
+    | TakeFollowed
+    | Changed
+    | ReloadOrder
+)
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Purged | TakenFollowed | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Purged | TakenFollowed | Changed | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -78,10 +78,10 @@ async def serve(
             since_s = time.monotonic()
             assignment = None if link is None else link.assignment
             _announce_start(assignment)
-            files = None if assignment is None else assignment.metric_files
+            shared = _shared_with_workers(link)
             async with (
                 opening as operations,
-                open_gateway(config, sockets=sockets, logs=logs, metric_files=files) as gateway,
+                open_gateway(config, sockets=sockets, logs=logs, **shared) as gateway,
             ):
                 reloader = Reloader(gateway, operations, read)
                 _show(gateway, operations, reloader, manager)
@@ -104,6 +104,13 @@ async def serve(
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
     return CUT if cut else 0
+
+
+def _shared_with_workers(link: SupervisorLink | None) -> dict[str, Any]:
+    """Returns the parts of a gateway that it shares with the other workers, as named arguments."""
+    if link is None:
+        return {}
+    return {"metric_files": link.assignment.metric_files, "changed": link.changed}
 
 
 def _background(manager: ServiceManager) -> list[asyncio.Task[None]]:
@@ -161,11 +168,17 @@ def _show(
     def details() -> Details:
         return Details(gateway.endpoints(), gateway.failures.latest())
 
+    def drop_changed(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
+        cache = gateway.generations.current.opened.cache
+        if cache is not None:
+            cache.drop(paths, tags, is_all=is_all)
+
     operations.exposition, operations.tell_details = gateway.exposition, details
     operations.purge_cache = lambda purge: (
         0 if (cache := gateway.generations.current.opened.cache) is None else cache.purge(purge)
     )
     operations.take_followed = gateway.failures.following.take
+    operations.drop_changed = drop_changed
     operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)
 

@@ -24,7 +24,7 @@ from gateway.process.inbox import Inbox
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
 from gateway.process.service_manager import ServiceManager
-from gateway.process.worker import Worker, restart_delay_s
+from gateway.process.worker import Worker, hand_on_changes, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.process.workers_reload import WorkersReload
 from gateway.status import StartUpError
@@ -205,6 +205,7 @@ class Supervisor:
     def _take_reports(self, worker: Worker) -> None:
         """Takes the reports of a worker; announces the first worker that serves."""
         report = worker.take_reports()
+        hand_on_changes(worker, self._workers)
         if report is None:
             return
         operations = self._operations
@@ -256,6 +257,7 @@ class Supervisor:
         options = self._config.supervisor
         for worker in self._workers:
             worker.end_if_hung(now_s, options.hang_s, options.start_s)
+            worker.catch_up(now_s)
         absent = frozenset(
             worker.number
             for worker in self._workers
@@ -333,6 +335,7 @@ class Supervisor:
         self._inbox.run()
         for worker in alive:
             worker.take_reports()
+            hand_on_changes(worker, alive)
             if worker.pulse is not None and not worker.pulse.is_over:
                 worker.pulse.read(time.monotonic())
         return list(ready)

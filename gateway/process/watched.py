@@ -1,14 +1,17 @@
 """The worker's side of the connection to its supervisor."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import select
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import Final
 
 from gateway.app.gateway import Gateway
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Assignment,
+    Changed,
     Cut,
     Discard,
     Drain,
@@ -32,6 +35,12 @@ from gateway.process.orders import (
 )
 from gateway.process.pulse import HeartbeatSender
 from gateway.process.shutdown import Shutdown
+
+_TOGETHER_S: Final = 0.005
+"""The time in which changes are collected for one report."""
+_AGAIN_S: Final = 0.1
+_LONGEST_REPORT: Final = 4096
+"""The characters that a report names; if there are more, the other workers drop everything."""
 
 Reload = Callable[[ReloadOrder], Awaitable[ReloadAnswer | None]]
 """Obeys an order of a reload; returns the answer, if it has one."""
@@ -59,6 +68,8 @@ class SupervisorLink:
         self._reloading: asyncio.Task[None] | None = None
         self._ordered: frozenset[int] = frozenset()
         self._standing: set[int] = set()
+        self._changed_paths: set[str] = set()
+        self._changed_tags: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -94,6 +105,27 @@ class SupervisorLink:
         except OSError:
             return
 
+    def changed(self, paths: Collection[str], tags: Collection[str]) -> None:
+        """Reports what a call has changed, so that the other workers drop it; does not wait."""
+        if self._loop is not None and not (self._changed_paths or self._changed_tags):
+            self._loop.call_later(_TOGETHER_S, self._report_changes)
+        self._changed_paths.update(paths)
+        self._changed_tags.update(tags)
+
+    def _report_changes(self) -> None:
+        assert self._loop is not None  # noqa: S101 - the loop calls this method
+        # A supervisor that hangs does not read: then this would wait.
+        pipe = select.poll()
+        pipe.register(self._connection, select.POLLOUT)
+        if not pipe.poll(0):
+            self._loop.call_later(_AGAIN_S, self._report_changes)
+            return
+        paths, tags = frozenset(self._changed_paths), frozenset(self._changed_tags)
+        self._changed_paths.clear()
+        self._changed_tags.clear()
+        is_all = sum(map(len, paths | tags)) > _LONGEST_REPORT
+        self.report(Changed(frozenset(), frozenset(), is_all) if is_all else Changed(paths, tags))
+
     def _take_order(self, shutdown: Shutdown) -> None:
         try:
             order: Order = self._connection.recv()
@@ -116,7 +148,9 @@ class SupervisorLink:
             self._obey(order, self._operations)
 
     def _obey(
-        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed, operations: OneProcess
+        self,
+        order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | Changed,
+        operations: OneProcess,
     ) -> None:
         if isinstance(order, SetLevel):
             operations.set_level(order.level)
@@ -126,6 +160,8 @@ class SupervisorLink:
             self.report(Purged(order.number, operations.purge_now(order.purge)))
         elif isinstance(order, TakeFollowed):
             self.report(TakenFollowed(order.number, operations.follow_now(order.follow)))
+        elif isinstance(order, Changed):
+            operations.drop_changed(order.paths, order.tags, is_all=order.is_all)
         elif operations.counts is not None and operations.tell_details is not None:
             counts = operations.counts()
             if order.wants_details:

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from gateway.endpoints.admin.operations import Details
 from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
     Assignment,
+    Changed,
     Cut,
     Drain,
     Failed,
@@ -71,8 +73,7 @@ class Worker:
         self.process: SpawnProcess | None = None
         self.reports: Connection | None = None
         self.pulse: HeartbeatReader | None = None
-        self.started_s = 0.0
-        self.due_s = 0.0
+        self.started_s = self.due_s = 0.0
         self.killed_s: float | None = None
         """The time at which it is killed, after SIGABRT was sent."""
         self.failures = 0
@@ -99,9 +100,12 @@ class Worker:
         self.details_s = 0.0
         """The time at which the process last reported its details."""
         self.purged: Purged | None = None
-        """The report on the last order to drop stored replies."""
         self.followed: TakenFollowed | None = None
-        """The report on the last order to tell what an operator follows."""
+        """The reports on the last orders to drop stored replies, and to tell what is followed."""
+        self.changes: list[Changed] = []
+        """Reports of changes that the other workers have not been told of yet."""
+        self._missed_changes = False
+        """True if the process was not told of a change, because it did not respond."""
         self._standing: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -138,7 +142,7 @@ class Worker:
         self.process, self.reports, self.started_s = process, ours, now_s
         self.pulse = HeartbeatReader(pulse, now_s)
         self.killed_s, self._reason, self.failure = None, "", ""
-        self.is_serving = self.has_started = self.is_silent = False
+        self.is_serving = self.has_started = self.is_silent = self._missed_changes = False
         self._standing = frozenset()
 
     def signal(self, number: int) -> None:
@@ -164,6 +168,8 @@ class Worker:
                     self.purged = report
                 elif isinstance(report, TakenFollowed):
                     self.followed = report
+                elif isinstance(report, Changed):
+                    self.changes.append(report)
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
                 elif isinstance(report, Leaving):
@@ -199,12 +205,28 @@ class Worker:
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
     def tell(
-        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | ReloadOrder
+        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | Changed | ReloadOrder
     ) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:
             with suppress(OSError):  # it has died
                 self.reports.send(order)
+
+    def drop(self, changed: Changed, now_s: float) -> None:
+        """Orders the process to drop what another one has changed; later, if it does not respond.
+
+        Its pipe could fill up meanwhile, and then the supervisor would wait for it.
+        """
+        if self.silent_s(now_s) < LATE_S:
+            self.tell(changed)
+        else:
+            self._missed_changes = True
+
+    def catch_up(self, now_s: float) -> None:
+        """Orders the process to drop everything, if it responds again and has missed changes."""
+        if self._missed_changes and self.silent_s(now_s) < LATE_S:
+            self._missed_changes = False
+            self.tell(Changed(frozenset(), frozenset(), is_all=True))
 
     def order(self, order: Drain | Cut) -> None:
         """Orders the process to end; one that does not serve yet ends by SIGTERM."""
@@ -256,3 +278,12 @@ class Worker:
         if self._reason:
             return self._reason
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+
+
+def hand_on_changes(origin: Worker, workers: Iterable[Worker]) -> None:
+    """Tells the other workers what the calls of one have changed."""
+    changes, origin.changes = origin.changes, []
+    for changed in changes:
+        for worker in workers:
+            if worker is not origin:
+                worker.drop(changed, time.monotonic())

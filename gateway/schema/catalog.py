@@ -302,3 +302,17 @@ def _alternative(
     return HttpRule(
         http_method, template, rule.body, rule.response_body, source, fully_decode, nested
     )
+
+
+def redacted_field(output: Descriptor) -> str | None:
+    """Returns the first field that a message can contain, and that must not be shown; or None."""
+    seen, waiting = {output.full_name}, [output]
+    while waiting:
+        for one in waiting.pop().fields:
+            if one.GetOptions().debug_redact:  # descriptor.proto, FieldOptions
+                return one.full_name
+            inner = one.message_type
+            if inner is not None and inner.full_name not in seen:
+                seen.add(inner.full_name)
+                waiting.append(inner)
+    return None

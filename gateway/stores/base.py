@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.stores.claims import ClaimStore
 from gateway.stores.nodes import NodeStore
+from gateway.stores.replies import ReplyStore
 
 
 class StoreUnavailableError(Exception):
@@ -207,6 +208,11 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
     @property
     def nodes(self) -> NodeStore | None:
         """The nodes that share it; None if this kind of store lists none."""
+        ...
+
+    @property
+    def replies(self) -> ReplyStore | None:
+        """The replies of back ends; None if this kind of store keeps none."""
         ...
 
     async def ping(self) -> None:

@@ -37,6 +37,7 @@ class MemoryStore:
         self._added = 0
         self.claims = MemoryClaims(clock)
         self.nodes = None
+        self.replies = None
 
     def __repr__(self) -> str:
         return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"

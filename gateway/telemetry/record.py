@@ -31,6 +31,7 @@ class Record:
         "_fields",
         "at_s",
         "binding",
+        "cache_result",
         "client",
         "code",
         "duration_s",
@@ -72,6 +73,7 @@ class Record:
         principal: Principal | None,
         fields: NamedFields,
         trace: Trace | None = None,
+        cache_result: str = "",
     ) -> None:
         self.at_s = at_s
         """The time at which the request ended, in seconds since 1970."""
@@ -80,16 +82,14 @@ class Record:
         self.method = method
         self.path = path
         self.query = query
-        self.masks = masks
-        """Masks the secret parts of `path`."""
+        self.masks = masks  # mask the secret parts of `path`
         self.binding = binding
         """The binding that served the request; None if none did."""
         self.status = status
         self.code = code
         self.request_bytes = request_bytes
         self.response_bytes = response_bytes
-        self.peer = peer
-        """The address of the other end of the connection."""
+        self.peer = peer  # the address of the other end of the connection
         self.client = client
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
@@ -97,6 +97,7 @@ class Record:
         """The span of the request if it has a `trace`; otherwise what the client sent."""
         self.trace = trace
         """The place of the request in its trace; None if the gateway makes no spans."""
+        self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
         self.split: tuple[str, str] | None = None
         self._fields = fields

@@ -15,6 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest
 from gateway.config.model import Config
+from gateway.interceptors.cache.fills import CallCache
+from gateway.interceptors.cache.shared import SharedReplies
 from gateway.stores.opening import open_store
 from tests.support.http import Answer, connected
 from tests.support.schema import descriptor_pool, descriptor_set
@@ -131,6 +133,19 @@ class CachingGateway:
                 f"Content-Length: {len(body)}\r\n{lines}\r\n{body}"
             )
             return await client.answer(head_only=method == "HEAD")
+
+    @property
+    def cache(self) -> CallCache:
+        """The stored replies of the settings in force."""
+        cache = self.gateway.generations.current.opened.cache
+        assert cache is not None
+        return cache
+
+    @property
+    def shared(self) -> SharedReplies:
+        """The replies in the store that several gateways share."""
+        assert self.cache.shared is not None
+        return self.cache.shared
 
     async def key_of(self, owner: str, *scopes: str) -> str:
         """A header with a new key of a principal."""

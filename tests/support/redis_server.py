@@ -1,14 +1,17 @@
 """Real redis-servers on free ports, kept in memory, ended by their pids."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 
 def free_port() -> int:
@@ -24,6 +27,18 @@ def redis_server(port: int | None = None, options: Sequence[str] = ()) -> Iterat
     # A master that ends does not wait for its replicas.
     with _process(port, ["--save", "", "--shutdown-timeout", "0", *options]):
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@asynccontextmanager
+async def frozen(url: str) -> AsyncIterator[None]:
+    """Stops the process of a server during the block: it keeps its connections, and is silent."""
+    async with Redis.from_url(url) as redis:
+        pid = int((await redis.info("server"))["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -24,8 +24,10 @@ from gateway.cache.tags import (
 )
 from gateway.call import Call, Handler, Metadata, Reply
 from gateway.config.cache import CacheOptions, CacheRule
+from gateway.interceptors.cache.shared import SharedReplies
 from gateway.policy.reply_tags import TagMaker
 from gateway.status import Code, StatusError
+from gateway.stores.replies import ReplyStore
 
 _now_s: Final = time.monotonic
 
@@ -50,7 +52,16 @@ class Storage:
 class Fill:
     """One call whose reply is to be stored, and those who wait for it."""
 
-    def __init__(self, keyed: KeyedCall, path: str, storage: Storage, started_s: float) -> None:
+    def __init__(
+        self,
+        keyed: KeyedCall,
+        path: str,
+        storage: Storage,
+        started_s: float,
+        number: int | None = None,
+    ) -> None:
+        """`number` is that of the last change in the store that several gateways share."""
+        self.number = number
         self.keyed = keyed
         self.storage = storage
         self.tags = storage.tags.of(keyed.message)
@@ -78,9 +89,19 @@ class Fill:
 class CallCache:
     """The cache of one site: stored replies, and the calls that fetch more."""
 
-    def __init__(self, options: CacheOptions) -> None:
+    def __init__(self, options: CacheOptions, store: ReplyStore | None = None) -> None:
+        """`store` is shared with other workers and nodes; it needs a running loop."""
         self.options = options
         self.memory = MemoryCache(options)
+        self.shared: SharedReplies | None = None
+        """The replies in the store; None if each worker stores replies alone."""
+        self.count: Callable[[tuple[str, str]], None] | None = None
+        """Counts a call by its method and result, as `count_change` does a `change` or `purge`."""
+        self.count_change: Callable[[str], None] | None = None
+        self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
+        """Called with the paths and tags of each change; None if nobody else stores replies."""
+        if store is not None:
+            self.shared = SharedReplies(store, options, self.drop, self.drop_purged)
         self._fills: dict[bytes, Fill] = {}
         self._by_path = KeyIndex()
         self._running: set[asyncio.Task[None]] = set()
@@ -89,6 +110,8 @@ class CallCache:
 
     async def close(self) -> None:
         """Cancels the calls under way."""
+        if self.shared is not None:
+            await self.shared.close()
         running = tuple(self._running)
         for task in running:
             task.cancel()
@@ -118,9 +141,10 @@ class CallCache:
         path: str,
         storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
+        number: int | None = None,
     ) -> Fill:
         """Begins the one call for a key; `start` makes it."""
-        fill = Fill(keyed, path, storage, _now_s())
+        fill = Fill(keyed, path, storage, _now_s(), number)
         self._fills[keyed.key] = fill
         self._by_path.add(path, keyed.key)
         call, proceed = start()
@@ -153,16 +177,30 @@ class CallCache:
         path: str,
         storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
+        number: int | None = None,
     ) -> None:
         """Begins a call in the background, unless one is under way or too many are."""
         if keyed.key in self._fills or self._in_background >= _MOST_BACKGROUND:
             return
-        fill = self.begin(keyed, path, storage, start)
+        fill = self.begin(keyed, path, storage, start, number)
         fill.is_background = True
         self._in_background += 1
 
     def changed(self, paths: Collection[str], tags: Collection[str]) -> None:
-        """Drops the replies that a change may have outdated, also those of calls under way."""
+        """Drops the replies that a change may have outdated, here and wherever they are shared."""
+        self.drop(paths, tags)
+        if self.count_change is not None:
+            self.count_change("change")
+        if self.shared is not None:
+            self.shared.changed(paths, tags)
+        elif self.tell is not None:
+            self.tell(paths, tags)
+
+    def drop(self, paths: Collection[str], tags: Collection[str], *, is_all: bool = False) -> None:
+        """Drops replies in this worker, also those of calls under way; `is_all` drops all."""
+        if is_all:
+            self.drop_purged(Purge(PurgeBy.ALL))
+            return
         self.memory.drop(paths, tags)
         for key in self._by_path.keys(paths):
             self._outdate(self._fills[key])
@@ -171,7 +209,15 @@ class CallCache:
                 self._drop_tags(fill, tags)
 
     def purge(self, purge: Purge) -> int:
-        """Drops what an operator drops, also of calls under way; returns the number of replies."""
+        """Drops what an operator drops, also in the store; returns the number in this memory."""
+        if self.count_change is not None:
+            self.count_change("purge")
+        if self.shared is not None:
+            self.shared.purged(purge)
+        return self.drop_purged(purge)
+
+    def drop_purged(self, purge: Purge) -> int:
+        """Drops replies in this worker, also those of calls under way; returns their number."""
         if not purge.soft:
             for fill in tuple(self._fills.values()):
                 if purge.by is PurgeBy.TAG:
@@ -231,6 +277,8 @@ class CallCache:
             or not are_few_and_short(tags)
         ):
             self.memory.discard(keyed.key)  # a stale one must not outlive what the back end says
+            if self.shared is not None:
+                self.shared.forget(keyed.key)
             self._note_uncacheable(keyed.key)
             return
         if not tags.isdisjoint(fill.dropped):
@@ -247,7 +295,7 @@ class CallCache:
             method=fill.storage.method,
         )
         if not fill.is_outdated:
-            fill.is_stored = self.memory.put(fill.entry)
+            self._put(fill, fill.entry)
 
     def _keep_failure(self, fill: Fill, rule: CacheRule, error: StatusError) -> None:
         """Stores a failure, if its metadata does not forbid it."""
@@ -271,7 +319,14 @@ class CallCache:
             error=kept,
         )
         if not fill.is_outdated and entry.size_bytes <= self.options.max_entry_bytes:
-            fill.is_stored = self.memory.put(entry)
+            self._put(fill, entry)
+
+    def _put(self, fill: Fill, entry: Entry) -> None:
+        # Not the present: a change may have come before the reply, and its message may be lost.
+        entry.confirmed_s, entry.number = fill.started_s, fill.number
+        fill.is_stored = self.memory.put(entry)
+        if self.shared is not None:
+            self.shared.keep(entry, fill.number, fill.started_s)
 
     def _forget(self, fill: Fill) -> None:
         key = fill.keyed.key
@@ -314,6 +369,9 @@ class Invalidate:
             self._drop(call, ())
             raise
         self._drop(call, reply.metadata)
+        if self._cache.shared is not None:
+            # The client must see its change also through another node.
+            await self._cache.shared.settled()
         reply.metadata = self._cache.consumed(reply.metadata)
         return reply
 

@@ -4,8 +4,8 @@ Sources: RFC 9111 (caching), RFC 5861 (stale replies), RFC 9211 (Cache-Status).
 """
 
 import time
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -23,6 +23,8 @@ from gateway.status import Code, StatusError
 _now_s: Final = time.monotonic
 
 _NOTHING: Final[Directives] = {}
+FindReply = Callable[[bytes, str], Awaitable[tuple[Entry | None, int | None]]]
+"""Looks a reply up by key and path; also returns the number of the last change."""
 _FORWARDED: Final = ("x-request-id", "traceparent")
 # A reply that is stale is better than one of these (RFC 5861 section 4).
 _SERVER_FAILURES: Final = frozenset(
@@ -44,6 +46,10 @@ class _Lookup:
     path: str
     reads: bool
     """True for GET and HEAD, whose responses have an age (RFC 9110 section 9.3.3)."""
+    wanted: Directives
+    """The Cache-Control of the request."""
+    number: int | None = None
+    """The number of the last change in the store that several gateways share, if it answered."""
 
 
 class CachedCalls:
@@ -61,7 +67,7 @@ class CachedCalls:
         self._rule = rule
         tags = TagMaker(method, "cache.tags", rule.tags)
         self._storage = Storage(method.full_name, rule, tags, _negative_rules(rule))
-        self._keys = KeyMaker(method, rule)
+        self._keys = KeyMaker(method, rule, for_store=cache.shared is not None)
         self._timeout_s = timeout_s
         self._is_shared = rule.scope is CacheScope.SHARED
         self._admits_principals = rule.scope is not CacheScope.ANONYMOUS
@@ -82,14 +88,42 @@ class CachedCalls:
             return self._pass(call, proceed, "bypass", wanted)
         http_method, raw_path = call.target
         path = normal_path(raw_path)
-        look = _Lookup(call, proceed, keyed, path, http_method in ("GET", "HEAD"))
+        is_read = http_method in ("GET", "HEAD")
+        look = _Lookup(call, proceed, keyed, path, is_read, wanted)
         now_s = _now_s()
         entry = self._cache.memory.get(keyed.key, now_s)
+        shared = self._cache.shared
+        if shared is not None and not (entry and shared.is_recent(entry, path, now_s)):
+            return self._ask_store(look, shared.find)
+        return self._answer(look, entry, now_s)
+
+    async def _ask_store(self, look: _Lookup, find: FindReply) -> Reply:
+        """Answers with the reply in the store, if there is one."""
+        key = look.keyed.key
+        fill = self._cache.under_way(key, look.path)
+        if fill is not None and not fill.is_background:
+            return await self._answer(look, None, _now_s())  # it had none when that call began
+        entry, number = await find(key, look.path)
+        memory = self._cache.memory
+        if entry is None:
+            memory.discard(key)  # it has been changed, or nobody knows
+        elif memory.get(key, 0.0) is not entry:
+            memory.put(entry)
+        now_s = _now_s()
+        if entry is not None and now_s > entry.times.kept_until_s:
+            entry = None
+        return await self._answer(replace(look, number=number), entry, now_s)
+
+    def _answer(self, look: _Lookup, entry: Entry | None, now_s: float) -> Awaitable[Reply]:
+        """Answers with a stored reply, or with that of the back end."""
+        call, proceed, keyed, path = look.call, look.proceed, look.keyed, look.path
+        wanted = look.wanted
         if entry is not None and not self._cache.memory.has_path(entry, path):
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and self._may_send(entry, wanted, now_s):
             if now_s > entry.times.fresh_until_s:
-                self._cache.refresh(keyed, path, self._storage, partial(self._start, look))
+                start = partial(self._start, look)
+                self._cache.refresh(keyed, path, self._storage, start, entry.number)
             return self._hit(look, entry, now_s)
         if "no-store" in wanted:
             return self._pass(call, proceed, "request", wanted)
@@ -98,6 +132,7 @@ class CachedCalls:
         why = "uri-miss"
         if entry is not None:
             why = "request" if now_s <= entry.times.fresh_until_s else "stale"
+            look = replace(look, number=entry.number)
         return self._fetch(look, why)
 
     def _keyed(self, call: Call) -> KeyedCall | None:
@@ -149,7 +184,7 @@ class CachedCalls:
             leads = fill is None
             if fill is None:
                 start = partial(self._start, look)
-                fill = self._cache.begin(look.keyed, look.path, self._storage, start)
+                fill = self._cache.begin(look.keyed, look.path, self._storage, start, look.number)
             ended = await self._cache.wait(
                 fill, None if leads else self._cache.options.collapse_wait_s
             )
@@ -226,10 +261,22 @@ class CachedCalls:
         return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
 
     def _state(self, call: Call, metadata: Metadata, note: str) -> None:
-        """Adds Cache-Status, behind those of caches that are nearer to the back end."""
+        """Adds Cache-Status, behind those of caches that are nearer to the back end; counts it."""
+        call.cache_result = _result(note)
+        if self._cache.count is not None:
+            self._cache.count((self._method.path[1:], call.cache_result))
         if self._cache.options.status:
             nearer = [str(value) for name, value in metadata if name == "cache-status"]
             call.response_headers.append(("Cache-Status", ", ".join([*nearer, f"gateway; {note}"])))
+
+
+def _result(note: str) -> str:
+    """Returns the kind of a result, of which metrics have few."""
+    if note.startswith("hit"):
+        return "stale" if "ttl=-" in note else "hit"
+    if note.endswith("collapsed"):
+        return "collapsed"
+    return "bypass" if note in ("fwd=bypass", "fwd=request") else "miss"
 
 
 def _negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:

@@ -5,12 +5,11 @@ Messages are kept as wire bytes, so a replay is rendered anew, as its request ac
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
-from typing import Any
 
 from google.rpc import status_pb2
 
-from gateway.call import Metadata, Reply
+from gateway.cache.stored_form import listed_metadata, read_metadata
+from gateway.call import Reply
 from gateway.status import Code, StatusError, status_bytes
 
 
@@ -22,8 +21,8 @@ def record_of(outcome: Reply | StatusError, most_bytes: int) -> bytes:
         value = {
             "failed": is_failure,
             "message": b64encode(message).decode(),
-            "metadata": _listed(outcome.metadata),
-            "trailers": _listed(outcome.trailers),
+            "metadata": listed_metadata(outcome.metadata),
+            "trailers": listed_metadata(outcome.trailers),
         }
         record = json.dumps(value).encode()
         # Base64 takes four characters for three bytes; metadata may take as much as the message.
@@ -38,7 +37,7 @@ def replay(record: bytes) -> Reply | StatusError | None:
     if not value:
         return None
     message = b64decode(value["message"])
-    metadata, trailers = _pairs(value["metadata"]), _pairs(value["trailers"])
+    metadata, trailers = read_metadata(value["metadata"]), read_metadata(value["trailers"])
     if not value["failed"]:
         return Reply(message, metadata=metadata, trailers=trailers)
     status = status_pb2.Status.FromString(message)
@@ -49,16 +48,3 @@ def replay(record: bytes) -> Reply | StatusError | None:
         metadata=metadata,
         trailers=trailers,
     )
-
-
-def _listed(metadata: Iterable[tuple[str, str | bytes]]) -> list[list[Any]]:
-    return [
-        [name, [b64encode(value).decode()] if isinstance(value, bytes) else value]
-        for name, value in metadata
-    ]
-
-
-def _pairs(listed: Iterable[list[Any]]) -> Metadata:
-    return [
-        (name, b64decode(value[0]) if isinstance(value, list) else value) for name, value in listed
-    ]

@@ -42,6 +42,7 @@ class PostgresStore:
         """Does not connect yet. Each operation ends within `timeout_s`."""
         self.claims = None
         self.nodes = None
+        self.replies = None
         self._hosts = address.hosts
         self._database = Database(address)
         self._timeout_s = timeout_s

@@ -7,7 +7,8 @@ that puts everything into one slot, on one master (redis.io, "Hash tags").
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -33,8 +34,13 @@ from gateway.stores.redis.claims import RedisClaims
 from gateway.stores.redis.client import CONNECTIONS, TIMEOUT_S, close_client, hosts_of, make_client
 from gateway.stores.redis.nodes import SCRIPTS as NODE_SCRIPTS
 from gateway.stores.redis.nodes import RedisNodes
+from gateway.stores.redis.replies import CHANNEL, RedisReplies
+from gateway.stores.redis.replies import SCRIPTS as REPLY_SCRIPTS
 
 _PAGE = 500
+_CHECK_EVERY_S = 1.0
+"""The time after which a connection that messages come from is asked for a sign of life."""
+_SILENT_S = 10.0
 
 
 class RedisStore:
@@ -73,10 +79,12 @@ class RedisStore:
                 scripts.READ_KEY,
                 *CLAIM_SCRIPTS,
                 *NODE_SCRIPTS,
+                *REPLY_SCRIPTS,
             )
         }
         self.claims = RedisClaims(self._run)
         self.nodes = RedisNodes(self._run)
+        self.replies = RedisReplies(self._run, lambda: self._hear(f"{prefix}{CHANNEL}"))
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._host}>"
@@ -191,6 +199,31 @@ class RedisStore:
         await self._breaker.close()
         await self._takes.close()
         await close_client(self._redis)
+
+    async def _hear(self, channel: str) -> AsyncGenerator[bytes]:
+        """Yields the messages of a channel, over a connection of its own.
+
+        Raises:
+            StoreUnavailableError: the connection is broken, or silent although it was asked.
+        """
+        subscribe: Any = self._redis.pubsub  # the driver has no types for it
+        try:
+            async with aclosing(subscribe()) as heard:
+                await heard.subscribe(channel)
+                silent_s = 0.0
+                while silent_s < _SILENT_S:
+                    message = await heard.get_message(timeout=_CHECK_EVERY_S)
+                    if message is None:
+                        silent_s += _CHECK_EVERY_S
+                        await heard.ping()
+                        continue
+                    silent_s = 0.0
+                    if message["type"] == "message":
+                        yield message["data"]
+        except (RedisError, OSError) as error:
+            reason = type(error).__name__
+            raise StoreUnavailableError(f"redis at {self._host}: {reason}") from None
+        raise StoreUnavailableError(f"redis at {self._host}: no answer")
 
     async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
         arguments: list[str | int | float] = []

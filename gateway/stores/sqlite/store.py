@@ -65,6 +65,7 @@ class SqliteStore:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.claims = None
         self.nodes = None
+        self.replies = None
         self._path = path
         self._clock = clock
         self._reads = SqliteThread(path, _SCHEMA)

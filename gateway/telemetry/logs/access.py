@@ -99,6 +99,8 @@ class AccessLines:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
         if record.traceparent:
             rest += _trace(record.traceparent)
+        if record.cache_result:
+            rest += f',"gateway.cache.result":"{record.cache_result}"'
         if record.principal is not None:
             rest += self._identity(record.principal)
         if record.split is not None:

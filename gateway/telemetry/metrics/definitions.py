@@ -127,6 +127,36 @@ AUDIT_EVENTS: Final = Metric(
     "Records of the audit trail: tokens and keys issued and revoked, failed logins, refusals",
     ("event",),
 )
+CACHE_REQUESTS: Final = Metric(
+    "gateway_cache_requests",
+    Kind.COUNTER,
+    "Calls of methods whose replies are stored: hit, stale, collapsed, miss or bypass",
+    ("rpc_method", "result"),
+)
+CACHE_CHANGES: Final = Metric(
+    "gateway_cache_invalidations",
+    Kind.COUNTER,
+    "Orders to drop stored replies, by a call that changed something or a purge",
+    ("by",),
+)
+CACHE_EVICTIONS: Final = Metric(
+    "gateway_cache_evictions", Kind.COUNTER, "Stored replies removed from memory to make room"
+)
+CACHE_STORE_ERRORS: Final = Metric(
+    "gateway_cache_store_errors",
+    Kind.COUNTER,
+    "Operations of the store that workers and nodes share, which failed or were too slow",
+)
+CACHE_ENTRIES: Final = Metric(
+    "gateway_cache_entries", Kind.GAUGE, "Stored replies in memory, once a second"
+)
+CACHE_BYTES: Final = Metric(
+    "gateway_cache_bytes",
+    Kind.GAUGE,
+    "Memory of stored replies, once a second",
+    (),
+    "bytes",
+)
 CONNECTIONS: Final = Metric(
     "gateway_connections", Kind.GAUGE, "Open connections of clients, once a second"
 )
@@ -178,6 +208,12 @@ METRICS: Final = (
         SPLIT_CALLS,
         FILTERED,
         AUDIT_EVENTS,
+        CACHE_REQUESTS,
+        CACHE_CHANGES,
+        CACHE_EVICTIONS,
+        CACHE_STORE_ERRORS,
+        CACHE_ENTRIES,
+        CACHE_BYTES,
         CONNECTIONS,
         ENDPOINTS,
         LOOP_LAG,

@@ -1,6 +1,7 @@
 """The metrics of one process: what it counts into, and the text for those who ask."""
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
@@ -8,6 +9,10 @@ from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.definitions import (
     AUDIT_EVENTS,
+    CACHE_CHANGES,
+    CACHE_EVICTIONS,
+    CACHE_REQUESTS,
+    CACHE_STORE_ERRORS,
     CALL_DURATION,
     GAUGES,
     WORKER_RESTARTS,
@@ -17,6 +22,15 @@ from gateway.telemetry.metrics.definitions import (
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.writing import CellWriter, Count
+
+
+class CountedCache(Protocol):
+    """The part of a cache of calls that counts."""
+
+    count: Callable[[tuple[str, str]], None] | None
+    count_change: Callable[[str], None] | None
+    memory: Any
+    shared: Any
 
 
 class Metrics:
@@ -50,15 +64,31 @@ class Metrics:
 
         The values must come from the settings or the code, never from a client.
         """
-        counts: dict[str, Count] = {}
+        count = self.by_values(metric)
+        return lambda value: count((value,))
 
-        def count(value: str) -> None:
-            known = counts.get(value)
+    def by_values(self, metric: Metric) -> Callable[[tuple[str, ...]], None]:
+        """Returns the function that adds one to the child of a counter with values of its labels.
+
+        The values must come from the settings or the code, never from a client.
+        """
+        counts: dict[tuple[str, ...], Count] = {}
+
+        def count(values: tuple[str, ...]) -> None:
+            known = counts.get(values)
             if known is None:
-                known = counts[value] = self.counter(metric, value)
+                known = counts[values] = self.counter(metric, *values)
             known()
 
         return count
+
+    def count_cache(self, cache: "CountedCache") -> None:
+        """Lets a cache of calls count its results, changes, evictions and failures of its store."""
+        cache.count = self.by_values(CACHE_REQUESTS)
+        cache.count_change = self.by_value(CACHE_CHANGES)
+        cache.memory.evicted = self.counter(CACHE_EVICTIONS)
+        if cache.shared is not None:
+            cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
 
     def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""

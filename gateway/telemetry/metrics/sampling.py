@@ -41,12 +41,13 @@ class Sampler:
         load: Load,
         census: Census,
         losses: Mapping[Metric, Total],
+        levels: Mapping[Metric, Total],
         *,
         scheme: str,
     ) -> None:
         """Starts to sample; the event loop must be running.
 
-        `losses` are the totals of counters without labels.
+        `losses` are the totals of counters without labels, `levels` the values of such gauges.
         """
         writer = self._writer = metrics.writer
         self._load = load
@@ -59,6 +60,7 @@ class Sampler:
         self._memory_at = writer.child(MEMORY, ())
         totals = [(CPU, _used_s), *losses.items()]
         self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
+        self._levels = [(writer.child(metric, ()), level) for metric, level in levels.items()]
         self._added = [0.0 for _ in totals]
         self._loop = asyncio.get_running_loop()
         self._ticks = 0
@@ -86,6 +88,8 @@ class Sampler:
         self._writer.set(self._active_at, active)
         self._writer.set(self._memory_at, _resident_bytes())
         self._count_endpoints()
+        for at, level in self._levels:
+            self._writer.set(at, level())
         for number, (at, total) in enumerate(self._totals):
             now = total()
             # Only what is new: the cell also has the sum of the processes before this one.

@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from redis.asyncio import Redis
 
 from gateway.stores.base import Store, StoreUnavailableError, TokenBucket
 from gateway.stores.shared import SharedStores
 from tests.contract.stores.test_tokens import token
 from tests.support.polling import first
-from tests.support.redis_server import free_port, redis_server
+from tests.support.redis_server import free_port, frozen, redis_server
 
 LIMIT_S = 0.1
 LIMIT = TokenBucket(1000, 3600.0)
@@ -25,18 +22,6 @@ LIMIT = TokenBucket(1000, 3600.0)
 def url() -> Iterator[str]:
     with redis_server() as url:
         yield url
-
-
-@asynccontextmanager
-async def frozen(url: str) -> AsyncIterator[None]:
-    """Stops the process of a server during the block: it keeps its connections, and is silent."""
-    async with Redis.from_url(url) as redis:
-        pid = int((await redis.info("server"))["process_id"])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 async def is_reached(store: Store) -> bool:

@@ -7,7 +7,7 @@ from aiohttp import ClientSession
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway.app.site import load_schema
+from gateway.app.schema_loading import load_schema
 from gateway.config.model import Config
 from gateway.policy.effective import effective_policies
 from gateway.policy.options import PolicyError

@@ -19,7 +19,9 @@ SETTINGS = """
 service_config: [{rules}]
 policies:
 - selector: echo.v1.EchoService.Echo
-  cache: {{ttl_s: 600}}
+  cache: {{ttl_s: 600, swr_s: 600, tags: [echoes]}}
+- selector: echo.v1.EchoService.SendMetadata
+  invalidates: [echoes]
 """
 RULES = """
 type: google.api.Service
@@ -99,3 +101,45 @@ async def test_all_workers_drop_their_replies_or_the_order_fails(
         assert "missing: 2" in refused["error"]["message"]
         os.kill(found["workers"][1]["pid"], signal.SIGCONT)
         await first(lambda: order(admin, {"all": True}), lambda found: found[0] == 200)
+
+
+async def test_a_change_through_one_worker_drops_the_replies_of_all(
+    tmp_path: Path, flags: tuple[str, str]
+) -> None:
+    admin = tmp_path / "admin.sock"
+    settings = {"ADMIN__LISTEN": f"unix:{admin}", "SUPERVISOR__HANG_S": 60}
+    async with served(tmp_path, 2, *flags, settings=settings) as gateway:
+        found = await first(
+            lambda: ask_json(admin, "/workers"),
+            lambda found: all(one["state"] == "serving" for one in found["workers"]),
+            within_s=40,
+        )
+
+        async def change() -> None:
+            port = gateway.port
+            lines = JSON, "Connection: close"
+            status, _ = await ask(port, "/v1/echo:sendMetadata", "POST", *lines, body="{}")
+            assert status == 200
+
+        async def stored() -> tuple[int, int]:
+            # Soft: what is stale may still be sent, so this counts and drops nothing.
+            status, done = await order(admin, {"all": True, "soft": True})
+            return status, done.get("replies", 0)
+
+        await fetch(gateway, 40)
+        assert await stored() == (200, 2)
+        await change()
+        await first(stored, lambda found: found == (200, 0), within_s=1.0)
+        await fetch(gateway, 40)
+        assert await stored() == (200, 2)
+        # A worker that does not respond is told when it does again.
+        stopped = found["workers"][1]["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        await first(
+            lambda: ask_json(admin, "/workers"),
+            lambda found: found["workers"][1]["state"] == "hung",
+        )
+        await change()
+        assert (await stored())[0] == 503  # by now the supervisor has heard of the change
+        os.kill(stopped, signal.SIGCONT)
+        await first(stored, lambda found: found == (200, 0))

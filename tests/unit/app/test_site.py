@@ -9,7 +9,8 @@ import pytest
 
 from gateway.app import guards, site
 from gateway.app.open_site import OpenSite
-from gateway.app.site import compose, counters_url, load_schema
+from gateway.app.schema_loading import load_schema
+from gateway.app.site import compose, counters_url
 from gateway.call import Call, Handler, Interceptor, Reply, chain
 from gateway.config.log import LogOptions
 from gateway.config.model import Config

@@ -189,6 +189,7 @@ class OpenedCall:
 
     principal = ADA
     split = None
+    cache_result: str = ""
 
     def __init__(self, ending: Awaitable[None] | None = None) -> None:
         self.ending = ending

@@ -1,0 +1,60 @@
+"""Loads the schema from all sources that the settings name."""
+
+from collections.abc import Mapping
+
+from gateway.config.model import Config
+from gateway.config.routing import OnError
+from gateway.config.selectors import check_selector
+from gateway.schema.catalog import Schema, SchemaError, build_schema
+from gateway.schema.service_config import read_service_configs
+from gateway.schema.sources import DescriptorFiles
+from gateway.upstream.pool import Pool, check_services
+from gateway.upstream.reflection import ReflectionError, reflect
+
+
+async def load_schema(
+    config: Config, pool: Pool, *, comments: bool = False
+) -> tuple[Schema, Mapping[str, str]]:
+    """Loads the schema; also returns the upstream of each service found by reflection.
+
+    With `comments`, the schema has those of the files.
+
+    Raises:
+        SchemaError: no source is given, or the sources contradict each other.
+        SelectorError: a deadline or an upstream selects no method or service.
+        ReflectionError: an upstream does not answer reflection.
+    """
+    if not (config.descriptors or config.modules or config.reflect):
+        raise SchemaError(
+            "there is no schema: give --descriptors FILE, --module PACKAGE or --reflect"
+        )
+    files = DescriptorFiles()
+    for path in config.descriptors:
+        files.add_set(path)
+    for module in config.modules:
+        files.add_module(module)
+    reflected = await _reflect(config, pool, files) if config.reflect else {}
+    schema = build_schema(
+        files.complete(),
+        services=config.services,
+        overrides=read_service_configs(config.service_config),
+        unannotated=config.routing.unannotated,
+        skip_unmatched=config.routing.on_error is OnError.SKIP,
+        comments=comments,
+    )
+    check_services(config.upstreams, schema.declared)
+    for number, rule in enumerate(config.deadlines.methods):
+        check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
+    return schema, reflected
+
+
+async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[str, str]:
+    if not config.upstreams:
+        raise ReflectionError("--reflect needs an --upstream to ask")
+    owners: dict[str, str] = {}
+    for name in config.upstreams:
+        found = await reflect(name, pool[name])
+        files.add_serialized(found.files, f"upstream {name}")
+        for service in found.services:
+            owners.setdefault(service, name)
+    return owners

@@ -1,0 +1,128 @@
+"""The form in which stores keep replies: a head in JSON, and the message in wire bytes.
+
+Times are seconds since 1970, because the monotonic clocks of two machines have nothing in common.
+"""
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from gateway.cache.freshness import Times
+from gateway.cache.memory import Entry
+from gateway.call import Metadata
+from gateway.status import Code, StatusError, status_bytes
+
+_PLAIN: Final = b"\x01"
+_COMPRESSED: Final = b"\x02"
+_COMPRESSED_FROM: Final = 4096
+"""Measured: text takes 60 % of its size, 0.3 ms to compress once, and 25 us for each reader."""
+_LENGTH: Final = 4
+_HEAD_BYTES: Final = 256 * 1024
+"""The size limit of a head: metadata, tags and paths are limited where they arrive."""
+
+
+def stored_bytes(entry: Entry, wall_ahead_s: float) -> bytes:
+    """Returns the form of an entry that stores keep.
+
+    `wall_ahead_s` is added to times of the monotonic clock to get those since 1970. From 4 KiB on
+    the form is compressed by zlib at its fastest level, if that makes it smaller.
+    """
+    times = entry.times
+    head = {
+        "metadata": listed_metadata(entry.metadata),
+        "trailers": listed_metadata(entry.trailers),
+        "times": [
+            one + wall_ahead_s
+            for one in (times.born_s, times.fresh_until_s, times.swr_until_s, times.sie_until_s)
+        ],
+        "owner": entry.owner,
+        "method": entry.method,
+        "paths": sorted(entry.paths),
+        "tags": sorted(entry.tags),
+    }
+    body = entry.message
+    if entry.error is not None:
+        head["failed"], body = True, status_bytes(entry.error)
+    text = json.dumps(head).encode()
+    form = len(text).to_bytes(_LENGTH, "big") + text + body
+    if len(form) >= _COMPRESSED_FROM:
+        smaller = zlib.compress(form, 1)
+        if len(smaller) < len(form):
+            return _COMPRESSED + smaller
+    return _PLAIN + form
+
+
+def entry_of(key: bytes, stored: bytes, wall_ahead_s: float, most_bytes: int) -> Entry | None:
+    """Reads the form that `stored_bytes` returns; None if it is malformed.
+
+    `most_bytes` is the size limit of the message.
+    """
+    try:
+        form = _form(stored, most_bytes + _HEAD_BYTES + _LENGTH)
+        at = _LENGTH + int.from_bytes(form[:_LENGTH], "big")
+        head, body = json.loads(form[_LENGTH:at]), form[at:]
+        if len(body) > most_bytes:
+            return None
+        return _entry(key, head, body, wall_ahead_s)
+    except (ValueError, KeyError, TypeError, zlib.error, DecodeError, RecursionError):
+        return None
+
+
+def listed_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[list[Any]]:
+    """Returns metadata as JSON can state it: bytes are a list of one text in base64."""
+    return [
+        [name, [b64encode(value).decode()] if isinstance(value, bytes) else value]
+        for name, value in metadata
+    ]
+
+
+def read_metadata(listed: Iterable[list[Any]]) -> Metadata:
+    """Returns the metadata that `listed_metadata` stated."""
+    return [
+        (name, b64decode(value[0]) if isinstance(value, list) else value) for name, value in listed
+    ]
+
+
+def _form(stored: bytes, most_bytes: int) -> bytes:
+    """Returns the form without its compression; raises ValueError if it is too large."""
+    kind, form = stored[:1], stored[1:]
+    if kind == _COMPRESSED:
+        reader = zlib.decompressobj()
+        form = reader.decompress(form, most_bytes + 1)
+        if not reader.eof:
+            raise ValueError("the form is cut, or too large")
+    elif kind != _PLAIN:
+        raise ValueError("the form is of another version")
+    return form
+
+
+def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -> Entry:
+    born_s, fresh_until_s, swr_until_s, sie_until_s = (
+        float(one) - wall_ahead_s for one in head["times"]
+    )
+    metadata, trailers = read_metadata(head["metadata"]), read_metadata(head["trailers"])
+    error = None
+    if head.get("failed"):
+        status = status_pb2.Status.FromString(body)
+        error = StatusError(
+            Code.of(status.code),
+            status.message,
+            details=list(status.details),
+            metadata=metadata,
+            trailers=trailers,
+        )
+        body = b""
+    paths: Collection[str] = [str(one) for one in head["paths"]]
+    return Entry(
+        *(key, body, metadata, trailers),
+        Times(born_s, fresh_until_s, swr_until_s, sie_until_s),
+        *(str(head["owner"]), paths),
+        tags=frozenset(str(one) for one in head["tags"]),
+        method=str(head["method"]),
+        error=error,
+    )

@@ -1,0 +1,73 @@
+"""What the metrics tell of the cache."""
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+
+from gateway.cache.tags import Purge, PurgeBy
+from tests.integration.cache.conftest import OpenCache
+from tests.support.counting_backend import CachingGateway
+from tests.support.polling import first, until
+
+CALLS = 'gateway_cache_requests_total{rpc_method="shop.v1.Shop/GetItem",result="%s"}'
+
+
+async def value(gateway: CachingGateway, sample: str) -> float:
+    text = (await gateway.get("/metrics")).body.decode()
+    found = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(sample + " ")]
+    return float(found[0]) if found else 0.0
+
+
+async def test_results_are_counted_by_method(open_cache: OpenCache) -> None:
+    rule = {"selector": "shop.v1.Shop.GetItem", "cache": {"swr_s": 600}}
+    gateway = await open_cache(metrics={"public": True}, policies=[rule])
+    gateway.backend.open.clear()
+    both = [asyncio.create_task(gateway.get("/v1/items/a")) for _ in range(2)]
+    await until(lambda: any(fill.waiting == 2 for fill in gateway.cache._fills.values()))
+    gateway.backend.open.set()
+    await asyncio.gather(*both)
+    await gateway.get("/v1/items/a")
+    await gateway.get("/v1/items/b", "If-Match: *")
+    gateway.cache.purge(Purge(PurgeBy.ALL, soft=True))
+    await asyncio.sleep(1.1)  # a time to live of -1 s: it is shown in whole seconds
+    await gateway.get("/v1/items/a")
+    for result in ("miss", "collapsed", "hit", "bypass", "stale"):
+        await first(partial(value, gateway, CALLS % result), lambda found: found == 1)
+    await gateway.send("PATCH", "/v1/items/a")
+    for by in ("change", "purge"):
+        sample = f'gateway_cache_invalidations_total{{by="{by}"}}'
+        # The text is made anew once in a while.
+        await first(partial(value, gateway, sample), lambda found: found == 1)
+
+
+async def test_evictions_are_counted_and_memory_is_measured(open_cache: OpenCache) -> None:
+    gateway = await open_cache(
+        metrics={"public": True}, cache={"memory_bytes": 20_000, "max_entry_bytes": 2000}
+    )
+    gateway.backend.size = 1000
+    for number in range(30):
+        await gateway.get(f"/v1/items/{number}")
+    entries = len(gateway.cache.memory)
+    evicted = partial(value, gateway, "gateway_cache_evictions_total")
+    await first(evicted, lambda found: found == 30 - entries)
+    shown = "gateway_cache_entries"
+    await first(lambda: value(gateway, shown), lambda found: found == entries)
+    assert await value(gateway, "gateway_cache_bytes") == gateway.cache.memory.size_bytes
+
+
+async def test_failures_of_the_store_are_counted(open_cache: OpenCache) -> None:
+    gateway = await open_cache(metrics={"public": True}, cache={"store": "redis://127.0.0.1:1/0"})
+    assert (await gateway.get("/v1/items/a")).status == 200
+    failed = partial(value, gateway, "gateway_cache_store_errors_total")
+    await first(failed, lambda found: found >= 1)
+
+
+async def test_the_access_log_has_the_result(open_cache: OpenCache, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    gateway = await open_cache(log={"access": str(log)})
+    for target in ("/v1/items/a", "/v1/items/a", "/v1/plain"):
+        await gateway.get(target)
+    await until(lambda: log.exists() and len(log.read_text().splitlines()) == 3)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line.get("gateway.cache.result") for line in lines] == ["miss", "hit", None]
