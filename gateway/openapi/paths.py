@@ -13,6 +13,7 @@ from typing import Any, Final
 from google.api import resource_pb2
 from google.protobuf.descriptor import FileDescriptor
 
+from gateway.openapi.examples import text_example
 from gateway.schema.catalog import Method
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.fields import FieldPath
@@ -38,6 +39,8 @@ class PathParameter:
     """The variable that it is a part of, with its pattern; empty for none."""
     is_deep: bool
     """True for `**`, which matches any number of segments."""
+    example: str = ""
+    """The part of the field's example that it captures; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
         texts = [str(segment) for segment in segments]
         pattern = "/".join(texts)
         wanted = _wildcard_names(segments, variable, names.get(pattern))
-        for segment, text in zip(segments, texts, strict=True):
+        examples = _example_parts(segments, field) if variable is not None else [""] * len(texts)
+        for segment, text, example in zip(segments, texts, examples, strict=True):
             if isinstance(segment, Literal):
                 parts.append(text)
                 continue
@@ -101,7 +105,7 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
             is_whole = variable is not None and len(segments) == 1
             of = f"{variable.field_path}={pattern}" if variable and not is_whole else ""
             is_deep = isinstance(segment, DeepWildcard)
-            found.append(PathParameter(name, field if is_whole else None, of, is_deep))
+            found.append(PathParameter(name, field if is_whole else None, of, is_deep, example))
 
     for variable, field in zip(template.variables, binding.variables, strict=True):
         add(template.segments[position : variable.start], None, field)
@@ -111,6 +115,18 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
         add(template.segments[position:], None, FieldPath(()))
     verb = f":{Literal(template.verb)}" if template.verb else ""
     return OpenApiPath(f"/{'/'.join(parts)}{verb}", tuple(found))
+
+
+def _example_parts(segments: Sequence[Segment], field: FieldPath) -> list[str]:
+    """The part of the field's example for each segment; all empty if it does not fit them."""
+    parts = text_example(field.leaf).split("/", len(segments) - 1)
+    if len(parts) != len(segments):
+        return [""] * len(segments)
+    for segment, part in zip(segments, parts, strict=True):
+        is_same = part == segment.text if isinstance(segment, Literal) else part
+        if not is_same or ("/" in part and not isinstance(segment, DeepWildcard)):
+            return [""] * len(segments)
+    return parts
 
 
 def _wildcard_names(

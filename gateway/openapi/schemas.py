@@ -19,6 +19,7 @@ from google.protobuf.descriptor import (
 from gateway.config.json import JsonOptions, Unknown
 from gateway.openapi.behavior import behavior, mark
 from gateway.openapi.comments import Json, Texts
+from gateway.openapi.examples import add_example, add_message_example
 from gateway.openapi.rules import Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
 
@@ -173,6 +174,7 @@ class Schemas:
             if stated is not None:
                 schema["default"] = stated
             mark(schema, of)
+            add_example(schema, field, self._options)
             notes: Sequence[str] = ()
             if key.use is Use.REPLY:
                 is_needed = field.is_required or (
@@ -197,6 +199,8 @@ class Schemas:
         is_closed = self._options.unknown_fields is Unknown.REJECT and not message.is_extendable
         if key.use is not Use.REPLY and is_closed:
             part["additionalProperties"] = False
+        if key.use is not Use.REPLY and not key.without:
+            add_message_example(part, message, self._options)
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
 
