@@ -17,9 +17,7 @@ from gatewayapi.v1 import openapi_pb2
 
 logger = logging.getLogger("gateway.openapi")
 
-_EXAMPLE: Final[Any] = openapi_pb2.example
 _MESSAGE_EXAMPLE: Final[Any] = openapi_pb2.message_example
-_NO_TEXT: Final = ""
 
 
 def _is_number(value: object) -> bool:
@@ -37,20 +35,8 @@ _FITS: Final[Mapping[object, Callable[[object], bool]]] = {
 """The test of a value for each type of JSON Schema."""
 
 
-def text_example(field: FieldDescriptor) -> str:
-    """The example of a field as its proto states it; empty for none, and for secrets."""
-    if not field.has_options:
-        return _NO_TEXT
-    options: Any = field.GetOptions()
-    if options.debug_redact or not options.HasExtension(_EXAMPLE):
-        return _NO_TEXT
-    stated: str = options.Extensions[_EXAMPLE]
-    return stated
-
-
-def add_example(part: Json, field: FieldDescriptor, options: JsonOptions) -> None:
-    """Adds the example of a field to the schema of its value."""
-    text = text_example(field)
+def add_example(part: Json, field: FieldDescriptor, text: str, options: JsonOptions) -> None:
+    """Adds the example of a field, as its proto states it, to the schema of its value."""
     if not text or (field.enum_type is not None and options.enums_as_numbers):
         return
     kind = "string" if field.enum_type is not None and not field.is_repeated else part.get("type")
