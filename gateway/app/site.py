@@ -118,7 +118,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
-    described = description_endpoints(config, schema, transcoder, policies)
+    described = description_endpoints(config, schema, transcoder, policies, auth, forwarding)
     endpoints = EndpointRegistry(auth.endpoints, described)
     _show_metrics(metrics, config, endpoints)
     cache = _open_cache(config, policies, stack)

@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import JsonOptions
-from gateway.openapi.comments import Json
 from gatewayapi.v1 import openapi_pb2
 
 logger = logging.getLogger("gateway.openapi")
@@ -35,17 +33,17 @@ _FITS: Final[Mapping[object, Callable[[object], bool]]] = {
 """The test of a value for each type of JSON Schema."""
 
 
-def add_example(part: Json, field: FieldDescriptor, text: str, options: JsonOptions) -> None:
+def add_example(part: dict[str, object], field: FieldDescriptor, text: str) -> None:
     """Adds the example of a field, as its proto states it, to the schema of its value."""
-    if not text or (field.enum_type is not None and options.enums_as_numbers):
+    if not text:
         return
     kind = "string" if field.enum_type is not None and not field.is_repeated else part.get("type")
     _add(part, text, kind, field.full_name, "example")
 
 
-def add_message_example(part: Json, message: Descriptor, options: JsonOptions) -> None:
-    """Adds the example of a whole message to its schema, if names and enums are as it has them."""
-    if not message.has_options or options.proto_names or options.enums_as_numbers:
+def add_message_example(part: dict[str, object], message: Descriptor) -> None:
+    """Adds the example of a whole message to its schema."""
+    if not message.has_options:
         return
     stated: Any = message.GetOptions()
     if stated.HasExtension(_MESSAGE_EXAMPLE):
@@ -53,7 +51,7 @@ def add_message_example(part: Json, message: Descriptor, options: JsonOptions) -
         _add(part, text, "object", message.full_name, "message_example")
 
 
-def _add(part: Json, text: str, kind: object, of: str, option: str) -> None:
+def _add(part: dict[str, object], text: str, kind: object, of: str, option: str) -> None:
     """Adds an example of this JSON type; None for any type."""
     try:
         value = text if kind == "string" else json.loads(text)

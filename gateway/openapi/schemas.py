@@ -200,8 +200,10 @@ class Schemas:
         if key.use is not Use.REPLY:
             if self._options.unknown_fields is Unknown.REJECT and not message.is_extendable:
                 part["additionalProperties"] = False
-            if not key.without:
-                add_message_example(part, message, self._options)
+            # An example has names of fields and enums as JSON usually has them.
+            has_usual_names = not (self._options.proto_names or self._options.enums_as_numbers)
+            if has_usual_names and not key.without:
+                add_message_example(part, message)
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
 
@@ -231,7 +233,8 @@ class Schemas:
             if stated is not None:
                 schema["default"] = stated
             mark(schema, of)
-            add_example(schema, field, of.example, self._options)
+            if field.enum_type is None or not self._options.enums_as_numbers:
+                add_example(schema, field, of.example)
             notes = () if use is Use.REPLY else rules.notes
             self._texts.describe(schema, field.full_name, *notes)
         if use is Use.REPLY:
