@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import guards, publishing, pure, report, schema_load
+from benchmarks import guards, publishing, pure, report, schema_load, validation
 from benchmarks.building import MissingError
 from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
@@ -98,7 +98,7 @@ def read_options() -> argparse.Namespace:
 
 def _pure_table() -> Table:
     table = Table("request", "part", "CPU µs", title="The pure path", box=None)
-    for name, part, cost in pure.run():
+    for name, part, cost in [*pure.run(), *validation.run()]:
         table.add_row(name, part, f"{cost:.2f}")
     return table
 

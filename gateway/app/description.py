@@ -1,17 +1,41 @@
 """Composes the endpoints that describe the API: the OpenAPI document and its page."""
 
+from collections.abc import Callable
+from typing import Final
+
+from google.protobuf.empty_pb2 import Empty
+
+from gateway.app.credentials import Credentials
+from gateway.call import Call, Certificate
 from gateway.config.model import Config
-from gateway.endpoints.docs.document import document_endpoints
+from gateway.endpoints.docs.document import Readers, Rights, document_endpoints
 from gateway.endpoints.docs.page import page_endpoints
-from gateway.http.messages import Endpoints
+from gateway.http.client_certificate import certificates_of
+from gateway.http.forwarded import Forwarding
+from gateway.http.messages import Endpoints, Request
+from gateway.interceptors.authenticate import Authenticate
 from gateway.openapi.info import title
 from gateway.policy.effective import Policies
-from gateway.schema.catalog import Schema
+from gateway.schema.catalog import Method, Schema, Source
 from gateway.transcoding.transcoder import Transcoder
 
+_READING: Final = Method(
+    *("gateway", "OpenApi", Empty.DESCRIPTOR, Empty.DESCRIPTOR),
+    client_streaming=False,
+    server_streaming=False,
+    rules=(),
+    source=Source("gateway"),
+)
+"""The name under which the audit trail has failed logins of those who read the document."""
 
-def description_endpoints(
-    config: Config, schema: Schema, transcoder: Transcoder, policies: Policies
+
+def description_endpoints(  # noqa: PLR0917 - the parts of a site
+    config: Config,
+    schema: Schema,
+    transcoder: Transcoder,
+    policies: Policies,
+    auth: Credentials,
+    forwarding: Forwarding,
 ) -> Endpoints:
     """The endpoints of the document and of the page, each if the settings ask for it.
 
@@ -21,16 +45,46 @@ def description_endpoints(
     if not config.openapi.enabled:
         return {}
     bindings = transcoder.bindings
+    is_filtered = config.openapi.filter and not auth.is_open
 
-    def build() -> dict[str, object]:
+    def is_shown(method: Method, rights: Rights) -> bool:
+        anonymous = auth.admits_anonymous
+        return not is_filtered or policies[method].admits(rights, anonymous=anonymous)
+
+    def build(rights: Rights) -> dict[str, object]:
         # Imported when the document is first asked for: the gateway is ready to serve sooner.
         from gateway.openapi.document import build_document  # noqa: PLC0415
 
-        return build_document(config, schema, bindings, policies)
+        shown = [one for one in bindings if is_shown(one.method, rights)]
+        return build_document(config, schema, shown, policies)
 
     level = config.compression.level if config.compression.enabled else 0
-    found = dict(document_endpoints(config.openapi.path, build, level))
+    certificate_of = certificates_of(config.auth, forwarding)
+    readers = _readers(auth, policies, certificate_of) if is_filtered else None
+    found = dict(document_endpoints(config.openapi.path, build, level, readers))
     if config.docs.enabled:
-        methods = [binding.method for binding in bindings]
+        # The page is for everyone, and its title names packages.
+        methods = [one.method for one in bindings if is_shown(one.method, None)]
         found |= page_endpoints(config.docs, config.openapi, title(config.openapi, methods), level)
     return found
+
+
+def _readers(
+    auth: Credentials,
+    policies: Policies,
+    certificate_of: Callable[[Request], Certificate | None] | None,
+) -> Readers:
+    """The callers that read the document, known by the credentials with which they would call."""
+    asked: set[str] = set()
+    for policy in policies.values():
+        asked |= policy.scopes_all | policy.scopes_any
+    authenticate = Authenticate(auth.authenticators, auth.audit)
+
+    async def rights_of(request: Request) -> Rights:
+        certificate = None if certificate_of is None else certificate_of(request)
+        call = Call(_READING, headers=request.headers, peer=request.client, certificate=certificate)
+        principal = request.principal = await authenticate.identify(call)
+        return None if principal is None else principal.scopes & asked
+
+    names = {challenge.header for challenge in auth.challenges} - {""}
+    return Readers(rights_of, sorted({"Authorization", *names}))

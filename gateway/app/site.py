@@ -124,7 +124,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
-    endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics)
+    endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
     cache = await _open_cache(config, policies, stack, None if rehearsal else stores, metrics)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
     keys = await _open_keys(config, policies, stack, stores)
@@ -170,9 +170,10 @@ def _endpoints(  # noqa: PLR0917 - the parts of a site
     transcoder: Transcoder,
     policies: Policies,
     metrics: Metrics | None,
+    forwarding: Forwarding,
 ) -> EndpointRegistry:
     """The gateway's own public endpoints; the metrics too, if the settings say so."""
-    described = description_endpoints(config, schema, transcoder, policies)
+    described = description_endpoints(config, schema, transcoder, policies, auth, forwarding)
     endpoints = EndpointRegistry(auth.endpoints, described)
     if metrics is not None and config.metrics.public:
         endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))

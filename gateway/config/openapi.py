@@ -41,6 +41,8 @@ class OpenApiOptions(Section):
 
     enabled: bool = False
     """Serve the document, as JSON and as YAML, to every client that reaches the port."""
+    filter: bool = False
+    """Leave out the methods that the caller may not call, and the types that only they use."""
     path: UrlPath = "/openapi"
     """The path of the document without its ending: `.json` and `.yaml` are added."""
     version: OpenApiVersion = OpenApiVersion.V3_1

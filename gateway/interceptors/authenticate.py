@@ -65,10 +65,16 @@ class Authenticate:
         return True
 
     async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:
-        call.principal = await self._identify(call)
+        call.principal = await self.identify(call)
         return await proceed(call)
 
-    async def _identify(self, call: Call) -> Principal | None:
+    async def identify(self, call: Call) -> Principal | None:
+        """Returns the principal of the call's credential, or None without a credential.
+
+        Raises:
+            StatusError: UNAUTHENTICATED for an invalid credential; UNAVAILABLE while it cannot be
+                checked.
+        """
         try:
             for authenticate in self._authenticators:
                 principal = await authenticate(call)
@@ -122,7 +128,7 @@ class AuthenticateStream(Authenticate):
         return self._answer(call, proceed)
 
     async def _answer(self, call: Call, proceed: Handler) -> Reply:
-        call.principal = await self._identify(call)
+        call.principal = await self.identify(call)
         if call.principal is None:
             return await proceed(call)
         watch = _Watch(asyncio.create_task(self._lose(call)))
@@ -137,7 +143,7 @@ class AuthenticateStream(Authenticate):
         while True:
             await asyncio.sleep(self._check_every_s)
             try:
-                if await self._identify(call) is None:
+                if await self.identify(call) is None:
                     return unauthenticated("the credential is no longer valid")
             except StatusError as error:
                 # An unavailable store ends no stream: the credential may still be valid.

@@ -28,8 +28,7 @@ def authorize(
     `challenges` name the credentials in the error of a caller without one; `anonymous` is the
     default for policies that do not decide it.
     """
-    asks = bool(policy.scopes_any or policy.scopes_all)
-    if policy.anonymous if policy.anonymous is not None else anonymous and not asks:
+    if policy.is_open(anonymous=anonymous):
         return ()
     return (Authorize(method, policy, audit, challenges),)
 

@@ -18,6 +18,7 @@ _LONGEST_SUMMARY = 120
 def clean(comment: str) -> str:
     """Returns a comment without its indentation, references, and lines for tools."""
     # Most comments have none of these, and a large API has a hundred thousand comments.
+    comment = comment.strip()
     if "(--" in comment:
         comment = _INTERNAL.sub("", comment)
     if "buf:lint:" in comment or "@exclude" in comment:
@@ -26,9 +27,10 @@ def clean(comment: str) -> str:
         comment = _REFERENCE.sub(r"\1", comment)
     if "\r" in comment:
         comment = comment.replace("\r\n", "\n")
-    comment = comment.replace("\n ", "\n").removeprefix(" ")
-    if " \n" in comment or "\t\n" in comment:
-        comment = _LINE_ENDING.sub("\n", comment)
+    if "\n" in comment:
+        comment = comment.replace("\n ", "\n")
+        if " \n" in comment or "\t\n" in comment:
+            comment = _LINE_ENDING.sub("\n", comment)
     return comment.strip()
 
 
@@ -37,16 +39,11 @@ class Texts:
 
     def __init__(self, comments: Mapping[str, str]) -> None:
         self._comments = comments
-        self._cleaned: dict[str, str] = {}
 
     def of(self, full_name: str) -> str:
         """The comment of an element; empty if it has none."""
-        # A field is described in each schema of its message, and a message has up to four.
-        text = self._cleaned.get(full_name)
-        if text is None:
-            found = self._comments.get(full_name)
-            text = self._cleaned[full_name] = clean(found) if found else ""
-        return text
+        found = self._comments.get(full_name)
+        return clean(found) if found else ""
 
     def describe(self, part: Json, full_name: str, *more: str) -> Json:
         """Adds the comment of an element, and further sentences, to a part as its description."""

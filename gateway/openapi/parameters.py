@@ -63,6 +63,8 @@ class Parameters:
                 part["schema"] = self.schemas.field(leaf, Use.REQUEST)
                 notes += self.schemas.rules.of(leaf).notes
                 self.texts.describe(part, leaf.full_name, *notes)
+            if parameter.example and part["schema"].get("type") == "string":  # type: ignore[attr-defined]
+                part["example"] = parameter.example
             found.append(part)
         return found
 

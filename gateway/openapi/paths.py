@@ -8,19 +8,20 @@ A variable with a pattern becomes one parameter for each wildcard: `{name=shelve
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from google.api import resource_pb2
 from google.protobuf.descriptor import FileDescriptor
 
 from gateway.schema.catalog import Method
+from gateway.schema.field_behavior import behavior
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.fields import FieldPath
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Variable
 
 _RESOURCE: Final[Any] = resource_pb2.resource
 _PATTERN_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PARAMETER = re.compile(r"\{[^}]*\}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 
 ResourceNames = Mapping[str, Sequence[str]]
@@ -38,6 +39,8 @@ class PathParameter:
     """The variable that it is a part of, with its pattern; empty for none."""
     is_deep: bool
     """True for `**`, which matches any number of segments."""
+    example: str = ""
+    """The part of the field's example that it captures; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,8 @@ class OpenApiPath:
 
     text: str
     parameters: tuple[PathParameter, ...]
-
-    @property
-    def shape(self) -> str:
-        """The path without the names of parameters: two paths of one shape are the same."""
-        return _PARAMETER.sub("{}", self.text)
+    shape: str
+    """The path without the names of parameters: two paths of one shape are the same."""
 
 
 def resource_names(methods: Iterable[Method]) -> ResourceNames:
@@ -84,24 +84,28 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
     """Writes the template of a binding in OpenAPI's form."""
     template = binding.template
     parts: list[str] = []
+    shape: list[str] = []
     found: list[PathParameter] = []
     taken: set[str] = set()
     position = 0
 
     def add(segments: Sequence[Segment], variable: Variable | None, field: FieldPath) -> None:
-        texts = [str(segment) for segment in segments]
+        texts = [_text(segment) for segment in segments]
         pattern = "/".join(texts)
         wanted = _wildcard_names(segments, variable, names.get(pattern))
-        for segment, text in zip(segments, texts, strict=True):
+        examples = _example_parts(segments, field)
+        for segment, text, example in zip(segments, texts, examples, strict=True):
             if isinstance(segment, Literal):
                 parts.append(text)
+                shape.append(text)
                 continue
             name = _free(wanted.pop(0), taken)
             parts.append(f"{{{name}}}")
+            shape.append("{}")
             is_whole = variable is not None and len(segments) == 1
             of = f"{variable.field_path}={pattern}" if variable and not is_whole else ""
             is_deep = isinstance(segment, DeepWildcard)
-            found.append(PathParameter(name, field if is_whole else None, of, is_deep))
+            found.append(PathParameter(name, field if is_whole else None, of, is_deep, example))
 
     for variable, field in zip(template.variables, binding.variables, strict=True):
         add(template.segments[position : variable.start], None, field)
@@ -110,7 +114,25 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
     if position < len(template.segments):
         add(template.segments[position:], None, FieldPath(()))
     verb = f":{Literal(template.verb)}" if template.verb else ""
-    return OpenApiPath(f"/{'/'.join(parts)}{verb}", tuple(found))
+    text = f"/{'/'.join(parts)}{verb}"
+    return OpenApiPath(text, tuple(found), f"/{'/'.join(shape)}{verb}")
+
+
+# Few literals are in most of the paths of an API.
+_text = lru_cache(maxsize=4096)(str)
+
+
+def _example_parts(segments: Sequence[Segment], field: FieldPath) -> list[str]:
+    """The part of the field's example for each segment; all empty if it does not fit them."""
+    example = behavior(field.leaf).example if field.fields else ""
+    parts = example.split("/", len(segments) - 1) if example else []
+    if len(parts) != len(segments):
+        return [""] * len(segments)
+    for segment, part in zip(segments, parts, strict=True):
+        is_same = part == segment.text if isinstance(segment, Literal) else part
+        if not is_same or ("/" in part and not isinstance(segment, DeepWildcard)):
+            return [""] * len(segments)
+    return parts
 
 
 def _wildcard_names(

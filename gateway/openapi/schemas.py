@@ -19,7 +19,8 @@ from google.protobuf.descriptor import (
 from gateway.config.json import JsonOptions, Unknown
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
-from gateway.openapi.rules import Rules, add_rules
+from gateway.openapi.examples import add_example, add_message_example
+from gateway.openapi.rules import NO_RULES, Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
 from gateway.schema.field_behavior import behavior
 
@@ -40,9 +41,20 @@ _ENDINGS = {Use.REPLY: "", Use.REQUEST: "Input", Use.UPDATE: "Update"}
 class _Key(NamedTuple):
     """The identity of a schema: a type, its use, and the fields that the URL sets instead."""
 
-    full_name: str
+    type: Descriptor | EnumDescriptor
     use: Use = Use.REPLY
     without: frozenset[int] = _NO_FIELDS
+
+
+class _Property(NamedTuple):
+    """A field in the schema of its message."""
+
+    name: str
+    schema: Json
+    is_needed: bool
+    """True if `required` names it."""
+    has_rule: bool
+    """True if a rule of requests needs it, in updates too."""
 
 
 class Schemas:
@@ -57,6 +69,11 @@ class Schemas:
         self._waiting: list[Callable[[], None]] = []
         self._references: list[tuple[_Key, Json]] = []
         """The target of each reference, and the part to complete."""
+        self._properties: dict[Use, dict[FieldDescriptor, _Property]] = {
+            Use.REPLY: {},
+            Use.REQUEST: {},
+        }
+        self._fields_of: dict[Descriptor, Sequence[FieldDescriptor]] = {}
 
     def name(self, field: FieldDescriptor) -> str:
         """The name of a field in JSON, as replies have it."""
@@ -75,7 +92,7 @@ class Schemas:
             return known
         if use is Use.UPDATE and not any(behavior(field).is_required for field in message.fields):
             use = Use.REQUEST
-        key = _Key(message.full_name, use, without)
+        key = _Key(message, use, without)
         if key not in self._built:
             part = self._built[key] = {}
             self._waiting.append(lambda: self._fill(part, message, key))
@@ -139,7 +156,7 @@ class Schemas:
     def _enum(self, enum: EnumDescriptor) -> Json:
         if enum.full_name == "google.protobuf.NullValue":
             return {"type": "null"}
-        key = _Key(enum.full_name)
+        key = _Key(enum)
         if key not in self._built:
             self._built[key] = self._enum_schema(enum)
         return self._refer(key)
@@ -165,27 +182,13 @@ class Schemas:
         properties: Json = {}
         required: list[str] = []
         inner_use = min(key.use, Use.REQUEST)
-        for field in message.fields:
-            if field.number in key.without:
+        for field in self._fields(message):
+            if key.without and field.number in key.without:
                 continue
-            name, of = self.name(field), behavior(field)
-            schema = self.field(field, inner_use)
-            stated = default(field)
-            if stated is not None:
-                schema["default"] = stated
-            mark(schema, of)
-            notes: Sequence[str] = ()
-            if key.use is Use.REPLY:
-                is_needed = field.is_required or (
-                    self._options.emit_unset and not field.has_presence
-                )
-            else:
-                rules = self.rules.of(field)
-                is_wanted = key.use is Use.REQUEST and of.is_required and not of.is_output_only
-                is_needed, notes = is_wanted or rules.is_required, rules.notes
-            properties[name] = self._texts.describe(schema, field.full_name, *notes)
-            if is_needed:
-                required.append(name)
+            found = self._property(field, inner_use)
+            properties[found.name] = found.schema
+            if found.is_needed and (key.use is not Use.UPDATE or found.has_rule):
+                required.append(found.name)
         part["type"] = "object"
         notes = self._choices(message, key.use)
         if key.use is not Use.REPLY:
@@ -195,11 +198,51 @@ class Schemas:
             part["required"] = required
         if properties:
             part["properties"] = properties
-        is_closed = self._options.unknown_fields is Unknown.REJECT and not message.is_extendable
-        if key.use is not Use.REPLY and is_closed:
-            part["additionalProperties"] = False
+        if key.use is not Use.REPLY:
+            if self._options.unknown_fields is Unknown.REJECT and not message.is_extendable:
+                part["additionalProperties"] = False
+            # An example has names of fields and enums as JSON usually has them.
+            has_usual_names = not (self._options.proto_names or self._options.enums_as_numbers)
+            if has_usual_names and not key.without:
+                add_message_example(part, message)
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
+
+    def _fields(self, message: Descriptor) -> Sequence[FieldDescriptor]:
+        """The fields of a message; kept, because the library makes each list anew."""
+        found = self._fields_of.get(message)
+        if found is None:
+            found = self._fields_of[message] = list(message.fields)
+        return found
+
+    def _property(self, field: FieldDescriptor, use: Use) -> _Property:
+        """The property of a field, the same object wherever the field is described alike."""
+        found = self._properties[use].get(field)
+        if found is None:
+            found = self._properties[use][field] = self._new_property(field, use)
+        return found
+
+    def _new_property(self, field: FieldDescriptor, use: Use) -> _Property:
+        of, rules = behavior(field), self.rules.of(field)
+        other = self._properties[Use.REQUEST if use is Use.REPLY else Use.REPLY].get(field)
+        # A schema that refers to no message is the same in both directions, but for its rules.
+        if other is not None and field.message_type is None and rules is NO_RULES:
+            name, schema = other.name, other.schema
+        else:
+            name, schema = self.name(field), self.field(field, use)
+            stated = default(field)
+            if stated is not None:
+                schema["default"] = stated
+            mark(schema, of)
+            if field.enum_type is None or not self._options.enums_as_numbers:
+                add_example(schema, field, of.example)
+            notes = () if use is Use.REPLY else rules.notes
+            self._texts.describe(schema, field.full_name, *notes)
+        if use is Use.REPLY:
+            is_needed = field.is_required or (self._options.emit_unset and not field.has_presence)
+        else:
+            is_needed = rules.is_required or (of.is_required and not of.is_output_only)
+        return _Property(name, schema, is_needed, rules.is_required)
 
     def _choices(self, message: Descriptor, use: Use) -> list[str]:
         """A sentence for each oneof; that of a proto3 `optional` is no choice."""
@@ -216,15 +259,15 @@ class Schemas:
         names: dict[_Key, str] = {}
         rest: list[_Key] = []
         for key in self._built:
-            has_reply = key.use is Use.REQUEST and _Key(key.full_name) in self._built
+            has_reply = key.use is Use.REQUEST and _Key(key.type) in self._built
             if key.without or key.use is Use.UPDATE or has_reply:
                 rest.append(key)
             else:
-                names[key] = key.full_name
+                names[key] = key.type.full_name
         taken = set(names.values())
         for key in rest:
             ending = "Body" if key.without and key.use is Use.REQUEST else _ENDINGS[key.use]
-            names[key] = _free(f"{key.full_name}{ending}", taken)
+            names[key] = _free(f"{key.type.full_name}{ending}", taken)
             taken.add(names[key])
         return names
 

@@ -29,9 +29,7 @@ class Security:
         """True if callers need no credential."""
         if not self._options.takes_credentials:
             return True
-        if policy.anonymous is not None:
-            return policy.anonymous
-        return self._options.anonymous and not (policy.scopes_any or policy.scopes_all)
+        return policy.is_open(anonymous=self._options.anonymous)
 
     def requirements(self, policy: MethodPolicy) -> list[Json]:
         """The alternatives, of which a caller must satisfy one; `{}` is no credential."""

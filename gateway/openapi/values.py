@@ -40,6 +40,7 @@ _SCALARS: Final[Mapping[int, Json]] = {
     _F.TYPE_STRING: _STRING,
     _F.TYPE_BYTES: _BYTES,
 }
+_PACKAGE: Final = "google.protobuf."
 _WELL_KNOWN: Final[Mapping[str, Json]] = {
     "DoubleValue": _DOUBLE,
     "FloatValue": _FLOAT,
@@ -81,8 +82,9 @@ def scalar(field: FieldDescriptor) -> Json:
 
 def well_known(full_name: str) -> Json | None:
     """The schema of a message with a JSON form of its own, or None for all others."""
-    package, _, name = full_name.rpartition(".")
-    found = _WELL_KNOWN.get(name) if package == "google.protobuf" else None
+    if not full_name.startswith(_PACKAGE):
+        return None
+    found = _WELL_KNOWN.get(full_name.removeprefix(_PACKAGE))
     return None if found is None else dict(found)
 
 

@@ -61,6 +61,20 @@ class MethodPolicy:
     is_stated: bool = False
     """True if the proto or the configuration states any key of it."""
 
+    def is_open(self, *, anonymous: bool) -> bool:
+        """True if callers need no credential; `anonymous` decides where the policy does not."""
+        if self.anonymous is not None:
+            return self.anonymous
+        return anonymous and not (self.scopes_any or self.scopes_all)
+
+    def admits(self, scopes: frozenset[str] | None, *, anonymous: bool) -> bool:
+        """True if callers with these scopes may call; they are None without a principal."""
+        if self.is_open(anonymous=anonymous):
+            return True
+        if scopes is None or not self.scopes_all <= scopes:
+            return False
+        return not self.scopes_any or not self.scopes_any.isdisjoint(scopes)
+
 
 def merged(rules: Iterable[PolicyRule]) -> MethodPolicy:
     """Merges the rules of one method key by key; later rules are stronger.

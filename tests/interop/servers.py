@@ -38,6 +38,18 @@ def go_command(cache: Path) -> Sequence[str]:
     return [str(program)]
 
 
+def go_program(cache: Path, module: str) -> Path:
+    """The program of a Go module, `path@version`, which is built if it is not there."""
+    go = _tool("go", os.pathsep + "/usr/local/go/bin")
+    name, _, version = module.rpartition("/")[2].partition("@")
+    program = cache / f"{name}-{version}"
+    if not program.exists():
+        with tempfile.TemporaryDirectory(dir=cache) as fresh:
+            _run([go, "install", module], cache, CGO_ENABLED="0", GOBIN=fresh)
+            Path(fresh, name).replace(program)
+    return program
+
+
 def node_command(cache: Path) -> Sequence[str]:
     """How to start the Node server, whose packages are installed if they are not there or old."""
     place = node_packages(cache, "node")
@@ -84,9 +96,15 @@ def _digest(place: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _run(command: Sequence[str], where: Path) -> None:
+def _run(command: Sequence[str], where: Path, **environment: str) -> None:
     done = subprocess.run(
-        command, check=False, cwd=where, capture_output=True, text=True, timeout=_TIMEOUT_S
+        command,
+        check=False,
+        cwd=where,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
     )
     assert done.returncode == 0, f"{' '.join(command[:2])} failed: {done.stderr}"
 

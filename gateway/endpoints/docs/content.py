@@ -37,13 +37,18 @@ class Content:
         *,
         level: int,
         headers: Sequence[tuple[str, str]] = (),
+        is_private: bool = False,
     ) -> None:
-        """`level` is that of the compression, 0 for none; `headers` are those of each response."""
+        """`level` is that of the compression, 0 for none; `headers` are those of each response.
+
+        Shared caches must not store what is private (RFC 9111 section 5.2.2.7).
+        """
         self._make = make
         self._media_type = media_type
         self._level = level
         # Caches must ask each time: the content changes with the configuration.
-        self._headers = (*headers, ("Cache-Control", "no-cache"))
+        cached = "private, no-cache" if is_private else "no-cache"
+        self._headers = (*headers, ("Cache-Control", cached))
         self._making: asyncio.Task[_Made] | None = None
 
     async def __call__(self, request: Request) -> Response:

@@ -22,18 +22,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gatewayapi.v1 import openapi_pb2 as gatewayapi_dot_v1_dot_openapi__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x65\x63ho/v1/echo.proto\x12\x07\x65\x63ho.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"m\n\x0b\x45\x63hoRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04rest\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05words\x18\x04 \x03(\t\x12#\n\x05inner\x18\x05 \x01(\x0b\x32\x14.echo.v1.EchoRequest\"\xc7\x01\n\x0c\x45\x63hoResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04rest\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05words\x18\x04 \x03(\t\x12#\n\x05inner\x18\x05 \x01(\x0b\x32\x14.echo.v1.EchoRequest\x12$\n\x08metadata\x18\x06 \x03(\x0b\x32\x12.echo.v1.Metadatum\x12\x31\n\x0etime_remaining\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\tMetadatum\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\tH\x00\x12\x16\n\x0c\x62inary_value\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind\"c\n\x0b\x46\x61ilRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x0e\n\x06reason\x18\x04 \x01(\t\";\n\x0cSleepRequest\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\rSleepResponse\x12(\n\x05slept\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x13SendMetadataRequest\x12#\n\x07headers\x18\x01 \x03(\x0b\x32\x12.echo.v1.Metadatum\x12$\n\x08trailers\x18\x02 \x03(\x0b\x32\x12.echo.v1.Metadatum\"g\n\rRepeatRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x32\xfb\x03\n\x0b\x45\x63hoService\x12z\n\x04\x45\x63ho\x12\x14.echo.v1.EchoRequest\x1a\x15.echo.v1.EchoResponse\"E\x82\xd3\xe4\x93\x02?\x12\x0f/v1/echo/{text}Z\r\"\x08/v1/echo:\x01*Z\x1d\x42\x1b\n\x01*\x12\x16/v1/echo/any/{rest=**}\x12^\n\x04\x46\x61il\x12\x14.echo.v1.FailRequest\x1a\x15.echo.v1.EchoResponse\")\x82\xd3\xe4\x93\x02#\x12\r/v1/echo:failZ\x12\"\r/v1/echo:fail:\x01*\x12N\n\x05Sleep\x12\x15.echo.v1.SleepRequest\x1a\x16.echo.v1.SleepResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/echo:sleep\x12\x65\n\x0cSendMetadata\x12\x1c.echo.v1.SendMetadataRequest\x1a\x15.echo.v1.EchoResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/v1/echo:sendMetadata:\x01*\x12Y\n\x06Repeat\x12\x16.echo.v1.RepeatRequest\x1a\x15.echo.v1.EchoResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/echo/{text}:repeat0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x65\x63ho/v1/echo.proto\x12\x07\x65\x63ho.v1\x1a\x1bgatewayapi/v1/openapi.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\x81\x01\n\x0b\x45\x63hoRequest\x12\x17\n\x04text\x18\x01 \x01(\tB\t\xea\xa1\x19\x05hello\x12\x15\n\x04rest\x18\x02 \x01(\tB\x07\xea\xa1\x19\x03\x61/b\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05words\x18\x04 \x03(\t\x12#\n\x05inner\x18\x05 \x01(\x0b\x32\x14.echo.v1.EchoRequest\"\xc7\x01\n\x0c\x45\x63hoResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04rest\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05words\x18\x04 \x03(\t\x12#\n\x05inner\x18\x05 \x01(\x0b\x32\x14.echo.v1.EchoRequest\x12$\n\x08metadata\x18\x06 \x03(\x0b\x32\x12.echo.v1.Metadatum\x12\x31\n\x0etime_remaining\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\tMetadatum\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\tH\x00\x12\x16\n\x0c\x62inary_value\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind\"j\n\x0b\x46\x61ilRequest\x12\x13\n\x04\x63ode\x18\x01 \x01(\x05\x42\x05\xea\xa1\x19\x01\x35\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\x12\x0e\n\x06reason\x18\x04 \x01(\t\"E\n\x0cSleepRequest\x12\x35\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xea\xa1\x19\x04\x30.1s\"9\n\rSleepResponse\x12(\n\x05slept\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x13SendMetadataRequest\x12#\n\x07headers\x18\x01 \x03(\x0b\x32\x12.echo.v1.Metadatum\x12$\n\x08trailers\x18\x02 \x03(\x0b\x32\x12.echo.v1.Metadatum\"y\n\rRepeatRequest\x12\x17\n\x04text\x18\x01 \x01(\tB\t\xea\xa1\x19\x05hello\x12\x14\n\x05\x63ount\x18\x02 \x01(\x05\x42\x05\xea\xa1\x19\x01\x33\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x32\xfb\x03\n\x0b\x45\x63hoService\x12z\n\x04\x45\x63ho\x12\x14.echo.v1.EchoRequest\x1a\x15.echo.v1.EchoResponse\"E\x82\xd3\xe4\x93\x02?\x12\x0f/v1/echo/{text}Z\r\"\x08/v1/echo:\x01*Z\x1d\x42\x1b\n\x01*\x12\x16/v1/echo/any/{rest=**}\x12^\n\x04\x46\x61il\x12\x14.echo.v1.FailRequest\x1a\x15.echo.v1.EchoResponse\")\x82\xd3\xe4\x93\x02#\x12\r/v1/echo:failZ\x12\"\r/v1/echo:fail:\x01*\x12N\n\x05Sleep\x12\x15.echo.v1.SleepRequest\x1a\x16.echo.v1.SleepResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/echo:sleep\x12\x65\n\x0cSendMetadata\x12\x1c.echo.v1.SendMetadataRequest\x1a\x15.echo.v1.EchoResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/v1/echo:sendMetadata:\x01*\x12Y\n\x06Repeat\x12\x16.echo.v1.RepeatRequest\x1a\x15.echo.v1.EchoResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/echo/{text}:repeat0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gen.echo.v1.echo_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ECHOREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_ECHOREQUEST'].fields_by_name['text']._serialized_options = b'\352\241\031\005hello'
+  _globals['_ECHOREQUEST'].fields_by_name['rest']._loaded_options = None
+  _globals['_ECHOREQUEST'].fields_by_name['rest']._serialized_options = b'\352\241\031\003a/b'
+  _globals['_FAILREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_FAILREQUEST'].fields_by_name['code']._serialized_options = b'\352\241\031\0015'
+  _globals['_SLEEPREQUEST'].fields_by_name['duration']._loaded_options = None
+  _globals['_SLEEPREQUEST'].fields_by_name['duration']._serialized_options = b'\352\241\031\0040.1s'
+  _globals['_REPEATREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_REPEATREQUEST'].fields_by_name['text']._serialized_options = b'\352\241\031\005hello'
+  _globals['_REPEATREQUEST'].fields_by_name['count']._loaded_options = None
+  _globals['_REPEATREQUEST'].fields_by_name['count']._serialized_options = b'\352\241\031\0013'
   _globals['_ECHOSERVICE'].methods_by_name['Echo']._loaded_options = None
   _globals['_ECHOSERVICE'].methods_by_name['Echo']._serialized_options = b'\202\323\344\223\002?\022\017/v1/echo/{text}Z\r\"\010/v1/echo:\001*Z\035B\033\n\001*\022\026/v1/echo/any/{rest=**}'
   _globals['_ECHOSERVICE'].methods_by_name['Fail']._loaded_options = None
@@ -44,22 +57,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ECHOSERVICE'].methods_by_name['SendMetadata']._serialized_options = b'\202\323\344\223\002\032\"\025/v1/echo:sendMetadata:\001*'
   _globals['_ECHOSERVICE'].methods_by_name['Repeat']._loaded_options = None
   _globals['_ECHOSERVICE'].methods_by_name['Repeat']._serialized_options = b'\202\323\344\223\002\030\022\026/v1/echo/{text}:repeat'
-  _globals['_ECHOREQUEST']._serialized_start=120
-  _globals['_ECHOREQUEST']._serialized_end=229
-  _globals['_ECHORESPONSE']._serialized_start=232
-  _globals['_ECHORESPONSE']._serialized_end=431
-  _globals['_METADATUM']._serialized_start=433
-  _globals['_METADATUM']._serialized_end=507
-  _globals['_FAILREQUEST']._serialized_start=509
-  _globals['_FAILREQUEST']._serialized_end=608
-  _globals['_SLEEPREQUEST']._serialized_start=610
-  _globals['_SLEEPREQUEST']._serialized_end=669
-  _globals['_SLEEPRESPONSE']._serialized_start=671
-  _globals['_SLEEPRESPONSE']._serialized_end=728
-  _globals['_SENDMETADATAREQUEST']._serialized_start=730
-  _globals['_SENDMETADATAREQUEST']._serialized_end=826
-  _globals['_REPEATREQUEST']._serialized_start=828
-  _globals['_REPEATREQUEST']._serialized_end=931
-  _globals['_ECHOSERVICE']._serialized_start=934
-  _globals['_ECHOSERVICE']._serialized_end=1441
+  _globals['_ECHOREQUEST']._serialized_start=150
+  _globals['_ECHOREQUEST']._serialized_end=279
+  _globals['_ECHORESPONSE']._serialized_start=282
+  _globals['_ECHORESPONSE']._serialized_end=481
+  _globals['_METADATUM']._serialized_start=483
+  _globals['_METADATUM']._serialized_end=557
+  _globals['_FAILREQUEST']._serialized_start=559
+  _globals['_FAILREQUEST']._serialized_end=665
+  _globals['_SLEEPREQUEST']._serialized_start=667
+  _globals['_SLEEPREQUEST']._serialized_end=736
+  _globals['_SLEEPRESPONSE']._serialized_start=738
+  _globals['_SLEEPRESPONSE']._serialized_end=795
+  _globals['_SENDMETADATAREQUEST']._serialized_start=797
+  _globals['_SENDMETADATAREQUEST']._serialized_end=893
+  _globals['_REPEATREQUEST']._serialized_start=895
+  _globals['_REPEATREQUEST']._serialized_end=1016
+  _globals['_ECHOSERVICE']._serialized_start=1019
+  _globals['_ECHOSERVICE']._serialized_end=1526
 # @@protoc_insertion_point(module_scope)

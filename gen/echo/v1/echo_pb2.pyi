@@ -1,5 +1,6 @@
 import datetime
 
+from gatewayapi.v1 import openapi_pb2 as _openapi_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
