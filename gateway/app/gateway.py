@@ -7,6 +7,7 @@ from itertools import islice
 
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
+from gateway.app.readings import PartsReadings
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
@@ -17,10 +18,11 @@ from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
+from gateway.status import StartUpError
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, Metric
+from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS, Metric
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.sampling import Sampler
@@ -49,6 +51,8 @@ class Gateway:
     """The readiness that the health check on the public port shows."""
     failures: RecentFailures
     """The last failed requests; kept only for an admin listener, which shows them."""
+    count_reload: Callable[[str], None]
+    """Counts a reload: `applied` or `refused`."""
 
     @property
     def config(self) -> Config:
@@ -93,9 +97,14 @@ class Gateway:
             StartUpError: the settings cannot be used; those before stay in force. The message says
                 why, one line per reason.
         """
-        prepared = await self.generations.prepare(config)
+        try:
+            prepared = await self.generations.prepare(config)
+        except StartUpError:
+            self.count_reload("refused")
+            raise
         report = self.generations.report(prepared)
         await self.generations.swap(prepared)
+        self.count_reload("applied")
         return report
 
 
@@ -128,7 +137,10 @@ async def open_gateway(
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
         own_observers = [] if config.admin.listen is None else [failures]
-        compose = _composition(logs, interceptors, balancing, metrics, traces, own_observers)
+        stores = SharedStores(None if metrics is None else metrics.store)
+        compose = _composition(
+            logs, interceptors, balancing, metrics, traces, own_observers, stores
+        )
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -141,9 +153,10 @@ async def open_gateway(
         )
         generations.listener = listener
         if metrics is not None:
-            losses = _losses(logs, traces)
+            readings = PartsReadings(lambda: generations.current, listener.tls_reloads, stores)
+            losses, census = _losses(logs, traces), generations.census
             sampler = Sampler(
-                metrics, listener.load, generations.census, losses, scheme=config.scheme
+                *(metrics, listener.load, census, losses), scheme=config.scheme, readings=readings
             )
             stack.callback(sampler.stop)
         yield Gateway(
@@ -155,6 +168,7 @@ async def open_gateway(
             None if metrics is None else metrics.exposition,
             health,
             failures,
+            _count_nothing if metrics is None else metrics.by_value(RELOADS),
         )
 
 
@@ -165,9 +179,9 @@ def _composition(  # noqa: PLR0917 - what all sites share
     metrics: Metrics | None,
     traces: Traces | None,
     observers: Sequence[Observer],
+    stores: SharedStores,
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
-    stores = SharedStores()
 
     async def compose(config: Config, stack: AsyncExitStack) -> OpenSite:
         return await open_site(
@@ -193,6 +207,10 @@ def _open_metrics(
         stack.callback(own.close)
         files = MetricFiles(own, (own,))
     return Metrics(config.metrics, files, scheme=config.scheme)
+
+
+def _count_nothing(_: str) -> None:
+    """Counts nothing."""
 
 
 def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], float]]:

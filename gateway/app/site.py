@@ -5,6 +5,7 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from gateway.app.credentials import Credentials, open_credentials
 from gateway.app.description import description_endpoints
@@ -38,7 +39,13 @@ from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
-from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
+from gateway.telemetry.metrics.definitions import (
+    CACHE_REQUESTS,
+    CACHE_STORED,
+    FILTERED,
+    IDEMPOTENT,
+    RATE_LIMITED,
+)
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
@@ -69,6 +76,8 @@ async def open_site(
     Raises:
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
+    if metrics is not None:
+        balancing = replace(balancing, watch_repeats=metrics.repeats)
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
@@ -121,9 +130,9 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     described = description_endpoints(config, schema, transcoder, policies)
     endpoints = EndpointRegistry(auth.endpoints, described)
     _show_metrics(metrics, config, endpoints)
-    cache = _open_cache(config, policies, stack)
+    cache = _open_cache(config, policies, stack, metrics)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
-    keys = await _open_keys(config, policies, stack, stores)
+    keys = await _open_keys(config, policies, stack, stores, metrics)
     guards = Guards(
         *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys)
     )
@@ -297,17 +306,26 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
     )
 
 
-def _open_cache(config: Config, policies: Policies, stack: AsyncExitStack) -> CallCache | None:
+def _open_cache(
+    config: Config, policies: Policies, stack: AsyncExitStack, metrics: Metrics | None
+) -> CallCache | None:
     """Opens the cache of calls; None if no method has its replies stored."""
     if all(policy.cache is None for policy in policies.values()):
         return None
     cache = CallCache(config.cache)
+    if metrics is not None:
+        cache.count = metrics.by_value(CACHE_REQUESTS)
+        cache.count_stored = metrics.counter(CACHE_STORED)
     stack.push_async_callback(cache.close)
     return cache
 
 
 async def _open_keys(
-    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores
+    config: Config,
+    policies: Policies,
+    stack: AsyncExitStack,
+    stores: SharedStores,
+    metrics: Metrics | None,
 ) -> IdempotencyKeys | None:
     """Opens the store of idempotency keys; None if no method takes any.
 
@@ -341,6 +359,8 @@ async def _open_keys(
     if store.claims is None:
         raise PolicyError("idempotency.store: expected memory: or redis://host:6379/0")
     keys = IdempotencyKeys(store.claims, config.idempotency)
+    if metrics is not None:
+        keys.count = metrics.by_value(IDEMPOTENT)
     stack.push_async_callback(keys.close)
     return keys
 

@@ -114,6 +114,8 @@ class Prepare:
 
     config: Config
     generation: int
+    dry_run: bool = False
+    """True if they are not to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class LogRefusal:
     """The order to log why settings cannot be used."""
 
     reason: str
+    dry_run: bool = False
+    """True if they were not to be used."""
 
 
 @dataclass(frozen=True, slots=True)

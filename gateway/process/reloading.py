@@ -59,19 +59,30 @@ class Reloader:
             if self._is_closed:
                 raise StartUpError("the gateway is ending")
             try:
-                config = await asyncio.to_thread(self._read)
-            except StartUpError as error:
-                log_refusal(str(error))
+                report = await self.prepare(await self._new_settings(self._read))
+            except StartUpError:
+                self._count("refused", dry_run=dry_run)
                 raise
-            except Exception:
-                logger.exception(_CANNOT_READ)
-                raise StartUpError(f"{_CANNOT_READ}: the log has the fault") from None
-            report = await self.prepare(config)
             if dry_run:
                 await self.discard()
             else:
                 await self.swap()
             return report
+
+    async def _new_settings(self, read: Callable[[], Config]) -> Config:
+        try:
+            return await asyncio.to_thread(read)
+        except StartUpError as error:
+            log_refusal(str(error))
+            raise
+        except Exception:
+            logger.exception(_CANNOT_READ)
+            raise StartUpError(f"{_CANNOT_READ}: the log has the fault") from None
+
+    def _count(self, outcome: str, *, dry_run: bool = False) -> None:
+        """Counts a reload for the metrics, unless it was to change nothing."""
+        if not dry_run:
+            self._gateway.count_reload(outcome)
 
     async def prepare(self, config: Config, generation: int | None = None) -> ReloadReport:
         """Composes what new settings describe, and puts nothing in force.
@@ -102,6 +113,7 @@ class Reloader:
                 try:
                     report = await self.prepare(order.config, order.generation)
                 except StartUpError as error:
+                    self._count("refused", dry_run=order.dry_run)
                     return Refused(str(error))
                 return Prepared(report, self._prepared_table())
             if isinstance(order, Swap):
@@ -111,6 +123,7 @@ class Reloader:
                 await self.discard()
             else:
                 log_refusal(order.reason)
+                self._count("refused", dry_run=order.dry_run)
             return None
 
     async def close(self) -> None:
@@ -135,6 +148,8 @@ class Reloader:
         operations.config, operations.routes = self._gateway.config, self.routes()
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
+        if logs_changes:  # of several workers one counts
+            self._count("applied")
 
     def routes(self) -> Sequence[RouteRow]:
         """Returns the routes in force."""

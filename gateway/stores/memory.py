@@ -36,6 +36,7 @@ class MemoryStore:
         self._counters: OrderedDict[str, counting.State] = OrderedDict()
         self._added = 0
         self.claims = MemoryClaims(clock)
+        self.is_available = True
 
     def __repr__(self) -> str:
         return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"

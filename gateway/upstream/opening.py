@@ -87,7 +87,7 @@ def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamC
     else:
         refresh = Refresh(resolver, upstream.dns, endpoints.replace, endpoints.unresolved, random)
     balanced = Balanced(name, endpoints, refresh, retrying_of=retrying_of)
-    balanced.key_of = keys
+    balanced.key_of, balanced.watch = keys, balancing.watch_repeats(name)
     limited = _limited(name, upstream, balanced)
     return limited if config is None else ConfiguredChannel(limited, config)
 

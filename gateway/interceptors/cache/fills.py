@@ -75,11 +75,23 @@ class Fill:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+def _count_nothing(_: str) -> None:
+    """Counts nothing."""
+
+
+def _nothing() -> None:
+    """Counts nothing."""
+
+
 class CallCache:
     """The cache of one site: stored replies, and the calls that fetch more."""
 
     def __init__(self, options: CacheOptions) -> None:
         self.options = options
+        self.count: Callable[[str], None] = _count_nothing
+        """Takes the result of each call: hit, stale, collapsed, miss or bypass."""
+        self.count_stored: Callable[[], None] = _nothing
+        """Is called for each reply that is stored."""
         self.memory = MemoryCache(options)
         self._fills: dict[bytes, Fill] = {}
         self._by_path = KeyIndex()
@@ -217,6 +229,8 @@ class CallCache:
             self._in_background -= 1
         if task.cancelled():
             fill.error = StatusError(Code.UNAVAILABLE, "the gateway is shutting down")
+        if fill.is_stored:
+            self.count_stored()
         self._forget(fill)
         call.end(fill.code)
         fill.done.set_result(None)

@@ -126,11 +126,13 @@ class CachedCalls:
                 return False
         return now_s <= max(times.fresh_until_s, times.swr_until_s)
 
-    async def _hit(self, look: _Lookup, entry: Entry, now_s: float, note: str = "hit") -> Reply:
-        return self._reply(look, entry, now_s, note)
+    async def _hit(self, look: _Lookup, entry: Entry, now_s: float) -> Reply:
+        self._cache.count("hit" if now_s <= entry.times.fresh_until_s else "stale")
+        return self._reply(look, entry, now_s, "hit")
 
     async def _pass(self, call: Call, proceed: Handler, why: str, wanted: Directives) -> Reply:
         """Forwards a call as it is, and stores nothing."""
+        self._cache.count("bypass" if why in {"bypass", "request"} else "miss")
         if "only-if-cached" in wanted:
             raise StatusError(
                 Code.UNAVAILABLE,
@@ -169,13 +171,16 @@ class CachedCalls:
             StatusError: the call has failed, and there is no stale reply.
         """
         note = f"fwd={why}{'; stored' if fill.is_stored else ''}{'' if leads else '; collapsed'}"
+        result = "miss" if leads else "collapsed"
         if fill.entry is not None:
+            self._cache.count(result)
             # To the first caller it is as old as the back end says: it has not been stored.
             now_s = fill.started_s if leads else _now_s()
             return self._reply(look, fill.entry, now_s, note)
         error = fill.error
         if error is None:
             if leads and fill.reply is not None:
+                self._cache.count(result)
                 self._state(look.call, fill.reply.metadata, note)
                 fill.reply.metadata = self._cache.consumed(fill.reply.metadata)
                 return fill.reply
@@ -185,9 +190,11 @@ class CachedCalls:
                 now_s = _now_s()
                 stale = self._cache.memory.get(look.keyed.key, now_s)
                 if stale is not None and now_s <= stale.times.sie_until_s:
+                    self._cache.count("stale")
                     return self._reply(look, stale, now_s, "hit")
             if not leads and not _is_for_all(error):
                 return None
+        self._cache.count(result)
         if fill.is_stored:
             self._state(look.call, [], note)
         raise error.with_traceback(None)

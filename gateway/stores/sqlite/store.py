@@ -64,6 +64,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.claims = None
+        self.is_available = True
         self._path = path
         self._clock = clock
         self._reads = SqliteThread(path, _SCHEMA)

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import Kind, Metric, Slot, with_buckets
+from gateway.telemetry.metrics.definitions import Kind, Merge, Metric, Slot, with_buckets
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
@@ -104,6 +104,8 @@ def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str,
             metric = metrics.get(name)
             if metric is None or metric.slots != len(cells):
                 continue  # written with other settings
+            if metric.merge is not Merge.SUM and not cells[Slot.CREATED]:
+                continue  # of a process that has ended
             children = merged.setdefault(name, {})
             known = children.get(labels)
             children[labels] = list(cells) if known is None else _sum(metric, known, cells)
@@ -113,6 +115,9 @@ def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str,
 def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
     total = [a + b for a, b in zip(one, other, strict=True)]
     total[Slot.CREATED] = min(one[Slot.CREATED], other[Slot.CREATED])
+    if metric.merge is not Merge.SUM:
+        choose = min if metric.merge is Merge.LEAST else max
+        total[Slot.VALUE] = choose(one[Slot.VALUE], other[Slot.VALUE])
     if metric.kind is Kind.HISTOGRAM:
         at = _exemplar_at(metric)
         latest = one if one[at + 1] >= other[at + 1] else other
