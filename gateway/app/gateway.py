@@ -102,7 +102,7 @@ class Gateway:
         except StartUpError:
             self.count_reload("refused")
             raise
-        report = self.generations.report(prepared)
+        report = await self.generations.report(prepared)
         await self.generations.swap(prepared)
         self.count_reload("applied")
         return report

@@ -116,6 +116,8 @@ class Prepare:
     generation: int
     dry_run: bool = False
     """True if they are not to be used."""
+    compares: bool = True
+    """True to look for changes that break clients, which one worker does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,8 @@ class WorkersReload:
         first: Prepared | None = None
         try:
             for worker in serving:
-                prepared = yield from self._prepare(worker, config, dry_run=dry_run)
+                order = Prepare(config, self._generation + 1, dry_run, compares=first is None)
+                prepared = yield from self._prepare(worker, order)
                 first = first or prepared
         except BaseException:
             _tell(serving, Discard())
@@ -175,13 +176,11 @@ class WorkersReload:
             raise StartUpError(_CANNOT_READ) from None
         return config, warnings
 
-    def _prepare(
-        self, worker: Reloadable, config: Config, *, dry_run: bool
-    ) -> Generator[None, None, Prepared]:
+    def _prepare(self, worker: Reloadable, order: Prepare) -> Generator[None, None, Prepared]:
         """Lets a worker check the new settings."""
         pid, until_s = worker.pid, time.monotonic() + _PREPARE_S
         worker.reload_answer = None
-        worker.tell(Prepare(config, self._generation + 1, dry_run))
+        worker.tell(order)
         while (answer := _answer(worker)) is None:
             if worker.pid != pid:
                 raise StartUpError(f"worker {worker.number} ended; try again")
