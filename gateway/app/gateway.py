@@ -1,5 +1,6 @@
 """A running gateway: a site, an exchange that answers with it, and a listener."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
-from gateway.status import StartUpError
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS, Metric
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.metrics.push import open_push
 from gateway.telemetry.metrics.sampling import Sampler
 from gateway.telemetry.recent_failures import RecentFailures
 from gateway.telemetry.record import Observer
@@ -99,7 +100,7 @@ class Gateway:
         """
         try:
             prepared = await self.generations.prepare(config)
-        except StartUpError:
+        except BaseException:
             self.count_reload("refused")
             raise
         report = await self.generations.report(prepared)
@@ -158,6 +159,7 @@ async def open_gateway(
             sampler = Sampler(
                 *(metrics, listener.load, census, losses), scheme=config.scheme, readings=readings
             )
+            _open_push(config, metrics, metric_files, stack)
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,
@@ -207,6 +209,18 @@ def _open_metrics(
         stack.callback(own.close)
         files = MetricFiles(own, (own,))
     return Metrics(config.metrics, files, scheme=config.scheme)
+
+
+def _open_push(
+    config: Config, metrics: Metrics, files: MetricFiles | None, stack: AsyncExitStack
+) -> None:
+    """Sends the metrics to a collector, if that is set, and a last time at the end.
+
+    For workers, which have `files`, their supervisor does it.
+    """
+    push = open_push(config, metrics.exposition.export) if files is None else None
+    if push is not None:
+        stack.push_async_callback(asyncio.to_thread, push.close)  # it waits for the collector
 
 
 def _count_nothing(_: str) -> None:

@@ -116,7 +116,7 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin(), self._file_watch():
+            with self._admin(), self._file_watch(), self._push():
                 while not self._ending:
                     self._watch()
                 return self._drain()
@@ -156,6 +156,18 @@ class Supervisor:
             yield
         finally:
             watch.stop()
+
+    @contextmanager
+    def _push(self) -> Iterator[None]:
+        """Sends the metrics of all workers to a collector, if that is set."""
+        push = None
+        if self._config.metrics.otlp is not None and self.exposition is not None:
+            from gateway.telemetry.metrics.push import open_push  # noqa: PLC0415 - as above
+
+            push = open_push(self._config, self.exposition.export)
+        yield
+        if push is not None:
+            push.close()
 
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""
