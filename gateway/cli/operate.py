@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.admin_client import AdminError, ask, ask_json
+from gateway.cli.admin_client import AdminError, ask, ask_json, secured
 from gateway.cli.messages import fail, say
 from gateway.cli.tables import visible
 from gateway.config.loader import load_config
@@ -133,6 +133,13 @@ def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
         fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
     if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
         fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
+    tls = options.client
+    if not listen.startswith("unix:") and (tls or options.tls) is not None:
+        files = (None, None, None) if tls is None else (tls.ca_file, tls.cert_file, tls.key_file)
+        try:
+            listen = secured(listen, *files)
+        except AdminError as error:
+            fail(str(error))
     if options.token_file is None:
         return listen, ""
     try:
