@@ -18,8 +18,14 @@ _OF_ROUTE = f'{_OF_JOB},http_route=~"$route"'
 _OF_UPSTREAM = f'{_OF_JOB},gateway_upstream=~"$upstream"'
 _RATE = "[$__rate_interval]"
 _REQUESTS = "http_server_request_duration_seconds"
+_STORE = "gateway_store_operations_seconds"
+_IN_FLIGHT = "gateway_upstream_requests_in_flight"
+_TLS_RELOADS = "gateway_tls_certificate_reloads_total"
+_EXPIRES = "gateway_tls_certificate_expires_timestamp_seconds"
 _CALLS = "rpc_client_call_duration_seconds"
 _FAILED = 'error_type!="",error_type!="cancelled"'
+_OF_TARGET = f'{_OF_JOB},grpc_target=~"$upstream"'
+_TARGET, _REASON, _WHY = "grpc_target", "gateway_upstream, reason", "gateway_upstream, why"
 _STATE = "gateway_upstream, state"
 _FAILED_CALLS = (
     "rpc_response_status_code=~"
@@ -46,6 +52,10 @@ def _quantiles(histogram: str, labels: str) -> list[Query]:
 
 def _share(sample: str, labels: str, of_them: str, by: str) -> str:
     return f"{_rate(sample, f'{labels},{of_them}', by)} / {_rate(sample, labels, by)}"
+
+
+def _mean(histogram: str, labels: str, by: str) -> str:
+    return f"{_rate(f'{histogram}_sum', labels, by)} / {_rate(f'{histogram}_count', labels, by)}"
 
 
 ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
@@ -124,6 +134,65 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             ),
             ("Duration of calls", "s", _quantiles(_CALLS, _OF_UPSTREAM)),
             (
+                "Calls in progress",
+                "short",
+                [
+                    (
+                        f"sum by (gateway_upstream) ({_IN_FLIGHT}{{{_OF_UPSTREAM}}})",
+                        "{{gateway_upstream}}",
+                    )
+                ],
+            ),
+            (
+                "Repeated attempts, by the failure before",
+                "reqps",
+                [
+                    (
+                        _rate("gateway_retries_total", _OF_UPSTREAM, _REASON),
+                        "{{gateway_upstream}} after {{reason}}",
+                    ),
+                    (
+                        _rate("gateway_upstream_retries_refused_total", _OF_UPSTREAM, _WHY),
+                        "{{gateway_upstream}} not repeated: {{why}}",
+                    ),
+                ],
+            ),
+            (
+                "Calls with repeats",
+                "reqps",
+                [
+                    (
+                        _rate("grpc_client_call_retries_count", _OF_TARGET, _TARGET),
+                        "{{grpc_target}}",
+                    ),
+                    (
+                        _rate("grpc_client_call_transparent_retries_count", _OF_TARGET, _TARGET),
+                        "{{grpc_target}}, not processed before",
+                    ),
+                ],
+            ),
+            (
+                "Wait between attempts, mean",
+                "s",
+                [
+                    (
+                        _mean("grpc_client_call_retry_delay_seconds", _OF_TARGET, _TARGET),
+                        "{{grpc_target}}",
+                    )
+                ],
+            ),
+            (
+                "Streams and their messages",
+                "short",
+                [
+                    (f"sum(gateway_streams_open{{{_OF_JOB}}})", "open"),
+                    (
+                        _rate("gateway_messages_total", _OF_JOB, "direction"),
+                        "{{direction}} a second",
+                    ),
+                ],
+            ),
+            (
                 "Endpoints by state, in all workers together",
                 "short",
                 [
@@ -191,6 +260,61 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Audit trail",
                 "ops",
                 [(_rate("gateway_audit_events_total", _OF_JOB, "event"), "{{event}}")],
+            ),
+        ),
+    ),
+    (
+        "Stores and stored replies",
+        (
+            (
+                "Operations of stores",
+                "ops",
+                [
+                    (
+                        _rate(f"{_STORE}_count", _OF_JOB, "store, outcome"),
+                        "{{store}} {{outcome}}",
+                    )
+                ],
+            ),
+            ("Duration of operations", "s", _quantiles(_STORE, _OF_JOB)),
+            (
+                "Stores that are asked",
+                "short",
+                [(f"min by (store) (gateway_store_up{{{_OF_JOB}}})", "{{store}}")],
+            ),
+            (
+                "Requests with an idempotency key",
+                "reqps",
+                [(_rate("gateway_idempotency_requests_total", _OF_JOB, "result"), "{{result}}")],
+            ),
+        ),
+    ),
+    (
+        "Settings and certificates",
+        (
+            (
+                "Reloads, in an hour",
+                "short",
+                [
+                    (
+                        f"sum by (outcome) (increase(gateway_reloads_total{{{_OF_JOB}}}[1h]))",
+                        "settings {{outcome}}",
+                    ),
+                    (
+                        f"sum by (outcome) (increase({_TLS_RELOADS}{{{_OF_JOB}}}[1h]))",
+                        "TLS files {{outcome}}",
+                    ),
+                ],
+            ),
+            (
+                "Generation of the settings",
+                "short",
+                [(f"max by (instance) (gateway_config_generation{{{_OF_JOB}}})", "{{instance}}")],
+            ),
+            (
+                "Time until certificates end",
+                "s",
+                [(f"min by (file) ({_EXPIRES}{{{_OF_JOB}}}) - time()", "{{file}}")],
             ),
         ),
     ),

@@ -1,5 +1,6 @@
 """A running gateway: a site, an exchange that answers with it, and a listener."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from itertools import islice
 
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
+from gateway.app.readings import PartsReadings
 from gateway.app.site import open_site
 from gateway.call import Interceptor
 from gateway.config.model import Config
@@ -20,21 +22,19 @@ from gateway.schema.catalog import Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import (
-    CACHE_BYTES,
-    CACHE_ENTRIES,
-    LOST_LINES,
-    LOST_TRACES,
-    Metric,
-)
+from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS, Metric
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.metrics.push import open_push
 from gateway.telemetry.metrics.sampling import Sampler
 from gateway.telemetry.recent_failures import RecentFailures
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
+
+Changed = Callable[[Collection[str], Collection[str]], None]
+"""Takes the paths and tags of stored replies that a call has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Gateway:
     """The readiness that the health check on the public port shows."""
     failures: RecentFailures
     """The last failed requests; kept only for an admin listener, which shows them."""
+    count_reload: Callable[[str], None]
+    """Counts a reload: `applied` or `refused`."""
 
     @property
     def config(self) -> Config:
@@ -99,9 +101,14 @@ class Gateway:
             StartUpError: the settings cannot be used; those before stay in force. The message says
                 why, one line per reason.
         """
-        prepared = await self.generations.prepare(config)
-        report = self.generations.report(prepared)
+        try:
+            prepared = await self.generations.prepare(config)
+        except BaseException:
+            self.count_reload("refused")
+            raise
+        report = await self.generations.report(prepared)
         await self.generations.swap(prepared)
+        self.count_reload("applied")
         return report
 
 
@@ -114,7 +121,7 @@ async def open_gateway(
     logs: Logs | None = None,
     balancing: Balancing = SETTINGS_ONLY,
     metric_files: MetricFiles | None = None,
-    changed: Callable[[Collection[str], Collection[str]], None] | None = None,
+    changed: Changed | None = None,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
@@ -136,9 +143,10 @@ async def open_gateway(
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
         own_observers = [] if config.admin.listen is None else [failures]
-        compose = _composition(logs, interceptors, balancing, metrics, traces, own_observers)
-        if changed is not None:
-            compose = _telling(compose, changed)
+        stores = SharedStores(None if metrics is None else metrics.store)
+        compose = _composition(
+            *(logs, interceptors, balancing, metrics, traces, own_observers, stores, changed)
+        )
         first = await open_generation(config, compose)
         health, path = Health(), config.health.path
         exchange = Exchange(first.opened.site)
@@ -151,10 +159,10 @@ async def open_gateway(
         )
         generations.listener = listener
         if metrics is not None:
-            losses, levels = _losses(logs, traces), _levels(generations)
-            sampler = Sampler(
-                *(metrics, listener.load, generations.census, losses, levels), scheme=config.scheme
-            )
+            readings = PartsReadings(lambda: generations.current, listener.tls_reloads, stores)
+            numbers = listener.load, generations.census, _losses(logs, traces)
+            sampler = Sampler(metrics, *numbers, scheme=config.scheme, readings=readings)
+            _open_push(config, metrics, metric_files, stack)
             stack.callback(sampler.stop)
         yield Gateway(
             listener.address,
@@ -165,6 +173,7 @@ async def open_gateway(
             None if metrics is None else metrics.exposition,
             health,
             failures,
+            _count_nothing if metrics is None else metrics.by_value(RELOADS),
         )
 
 
@@ -175,12 +184,13 @@ def _composition(  # noqa: PLR0917 - what all sites share
     metrics: Metrics | None,
     traces: Traces | None,
     observers: Sequence[Observer],
+    stores: SharedStores,
+    changed: Changed | None,
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
-    stores = SharedStores()
 
     async def compose(config: Config, stack: AsyncExitStack) -> OpenSite:
-        return await open_site(
+        opened = await open_site(
             *(config, logs, stack, interceptors),
             balancing=balancing,
             metrics=metrics,
@@ -188,22 +198,11 @@ def _composition(  # noqa: PLR0917 - what all sites share
             stores=stores,
             more_observers=observers,
         )
-
-    return compose
-
-
-def _telling(
-    compose: Compose, changed: Callable[[Collection[str], Collection[str]], None]
-) -> Compose:
-    """Returns a composition of sites that tell what their calls have changed."""
-
-    async def compose_telling(config: Config, stack: AsyncExitStack) -> OpenSite:
-        opened = await compose(config, stack)
-        if opened.cache is not None and opened.cache.shared is None:
+        if changed is not None and opened.cache is not None and opened.cache.shared is None:
             opened.cache.tell = changed
         return opened
 
-    return compose_telling
+    return compose
 
 
 def _open_metrics(
@@ -219,23 +218,25 @@ def _open_metrics(
     return Metrics(config.metrics, files, scheme=config.scheme)
 
 
+def _open_push(
+    config: Config, metrics: Metrics, files: MetricFiles | None, stack: AsyncExitStack
+) -> None:
+    """Sends the metrics to a collector, if that is set, and a last time at the end.
+
+    For workers, which have `files`, their supervisor does it.
+    """
+    push = open_push(config, metrics.exposition.export) if files is None else None
+    if push is not None:
+        stack.push_async_callback(asyncio.to_thread, push.close)  # it waits for the collector
+
+
+def _count_nothing(_: str) -> None:
+    """Counts nothing."""
+
+
 def _losses(logs: Logs, traces: Traces | None) -> Mapping[Metric, Callable[[], float]]:
     """Returns what counts the losses of this process."""
     losses: dict[Metric, Callable[[], float]] = {LOST_LINES: logs.lost_lines}
     if traces is not None:
         losses[LOST_TRACES] = traces.exporter.lost
     return losses
-
-
-def _levels(generations: Generations) -> Mapping[Metric, Callable[[], float]]:
-    """Returns what measures the stored replies in the memory of this process."""
-
-    def entries() -> int:
-        cache = generations.current.opened.cache
-        return 0 if cache is None else len(cache.memory)
-
-    def size_bytes() -> int:
-        cache = generations.current.opened.cache
-        return 0 if cache is None else cache.memory.size_bytes
-
-    return {CACHE_ENTRIES: entries, CACHE_BYTES: size_bytes}

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from gateway.app.api_changes import api_changes
 from gateway.app.file_limit import fit_connections
 from gateway.app.open_site import OpenSite
 from gateway.app.route_changes import route_changes
@@ -111,9 +112,16 @@ class Generations:
         number = self.current.number + 1 if number is None else number
         return await open_generation(kept, self._compose, number, warnings)
 
-    def report(self, prepared: Generation) -> ReloadReport:
-        """Returns the changes that a prepared generation brings."""
-        changes = tuple(route_changes(self.current.opened.site, prepared.opened.site))
+    async def report(self, prepared: Generation, *, compares: bool = True) -> ReloadReport:
+        """Returns the changes that a prepared generation brings.
+
+        With `compares`, also those that break clients, which are looked for in a thread.
+        """
+        current = self.current
+        changes = tuple(route_changes(current.opened.site, prepared.opened.site))
+        if compares:
+            sides = (current.config, current.opened), (prepared.config, prepared.opened)
+            changes = (*await asyncio.to_thread(api_changes, *sides), *changes)
         routes = len(prepared.opened.transcoder.bindings)
         return ReloadReport(prepared.number, routes, changes, prepared.warnings)
 

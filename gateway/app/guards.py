@@ -11,6 +11,7 @@ from gateway.interceptors.authorize import authorize
 from gateway.interceptors.cache.fills import CallCache, Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
+from gateway.interceptors.count_messages import CountMessages
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
@@ -105,6 +106,9 @@ class Guards:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
         idle_s = self.deadlines.idle_s(method)
+        if self.metrics is not None and (method.client_streaming or method.server_streaming):
+            # Here, so that a call is counted once, however many upstreams it is sent to.
+            stages.append(CountMessages(self.metrics.streams))
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))

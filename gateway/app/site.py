@@ -5,6 +5,7 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from gateway.app.credentials import Credentials, open_credentials
@@ -44,7 +45,7 @@ from gateway.policy.options import PolicyError
 from gateway.schema.catalog import Method, Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs
-from gateway.telemetry.metrics.definitions import FILTERED, RATE_LIMITED
+from gateway.telemetry.metrics.definitions import FILTERED, IDEMPOTENT, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
@@ -75,6 +76,8 @@ async def open_site(
     Raises:
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
+    if metrics is not None:
+        balancing = replace(balancing, watch_repeats=metrics.repeats)
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
@@ -127,7 +130,7 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
     cache = await _open_cache(config, policies, stack, None if rehearsal else stores, metrics)
     checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
-    keys = await _open_keys(config, policies, stack, stores)
+    keys = await _open_keys(config, policies, stack, stores, metrics)
     guards = Guards(
         *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys),
         resources=_resource_stages(config, methods, transcoder),
@@ -304,7 +307,11 @@ async def _open_cache(
 
 
 async def _open_keys(
-    config: Config, policies: Policies, stack: AsyncExitStack, stores: SharedStores
+    config: Config,
+    policies: Policies,
+    stack: AsyncExitStack,
+    stores: SharedStores,
+    metrics: Metrics | None,
 ) -> IdempotencyKeys | None:
     """Opens the store of idempotency keys; None if no method takes any.
 
@@ -338,6 +345,8 @@ async def _open_keys(
     if store.claims is None:
         raise PolicyError("idempotency.store: expected memory: or redis://host:6379/0")
     keys = IdempotencyKeys(store.claims, config.idempotency)
+    if metrics is not None:
+        keys.count = metrics.by_value(IDEMPOTENT)
     stack.push_async_callback(keys.close)
     return keys
 

@@ -90,8 +90,11 @@ def reload_command(
         say(visible(warning))
     for change in done["changes"]:
         typer.echo(visible(change))
-    changes = len(done["changes"])
+    changes = sum(not line.startswith("!") for line in done["changes"])
     told = f"{changes} of the routes differ" if changes else "no route differs"
+    breaking = sum(line.startswith("! breaking ") for line in done["changes"])
+    if breaking:
+        told += f", {breaking} changes break clients"
     generation = done["generation"]
     typer.echo(
         f"the settings can be used: {told}"

@@ -9,9 +9,12 @@ definition and words the errors.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.config.yaml_text import Plain, YamlError, core_value, read_yaml
+
+if TYPE_CHECKING:
+    from gateway.config.admin import AdminOptions
 
 _SECTION: Final = "admin"
 _VARIABLE: Final = re.compile(r"GATEWAY_ADMIN(?:__(.*))?", re.IGNORECASE | re.DOTALL)
@@ -21,12 +24,22 @@ _ORDINARY: Final = re.compile(r"[A-Za-z/.][A-Za-z0-9/._:-]*|[0-9.]+:[0-9]+")
 _DEFAULT_FILE: Final = Path("gateway.yaml")
 
 
+class ClientFiles(NamedTuple):
+    """The files of a client of an admin listener with TLS: PEM, None for none."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
 class AdminPlace(NamedTuple):
-    """The address of the admin listener, and the file with its token."""
+    """The address of the admin listener, and the files that its clients need."""
 
     listen: str | None
     """None if there is no admin listener."""
-    token_file: Path | None
+    token_file: Path | None = None
+    tls: ClientFiles | None = None
+    """The files for TLS; None if it speaks plain HTTP."""
 
 
 def read_admin_place(
@@ -49,8 +62,17 @@ def read_admin_place(
     # Only now, because the model is what costs the time.
     from gateway.config.loader import load_config  # noqa: PLC0415
 
-    options = load_config(file, environment, {}).admin
-    return AdminPlace(listen or options.listen, options.token_file)
+    place = place_of(load_config(file, environment, {}).admin)
+    return place._replace(listen=listen or place.listen)
+
+
+def place_of(options: "AdminOptions") -> AdminPlace:
+    """Returns the place that the settings of the admin listener state."""
+    client = options.client
+    tls = None if client is None and options.tls is None else ClientFiles()
+    if client is not None:
+        tls = ClientFiles(client.ca_file, client.cert_file, client.key_file)
+    return AdminPlace(options.listen, options.token_file, tls)
 
 
 def _ordinary(file: Path | None, environment: Mapping[str, str]) -> AdminPlace | None:

@@ -11,7 +11,13 @@ _FIXED: Final = (
     *("listen", "tls", "workers", "admin", "health", "metrics", "tracing", "log"),
     *("reload", "supervisor"),
 )
-_NOT_FIXED: Final = {"log.level", "reload.keep_s", "supervisor.hang_s", "supervisor.start_s"}
+_NOT_FIXED: Final = {
+    "log.level",
+    "reload.keep_s",
+    "reload.refuse",
+    "supervisor.hang_s",
+    "supervisor.start_s",
+}
 """The members of these sections that a reload changes."""
 
 

@@ -1,11 +1,13 @@
 """Settings of metrics."""
 
+from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.sections import Section, Words
+from gateway.config.collectors import CollectorHeaders, collector_url
+from gateway.config.sections import Seconds, Section, Words
 
 _MOST_BUCKETS = 64
 
@@ -19,6 +21,13 @@ def _rising(buckets: tuple[float, ...]) -> tuple[float, ...]:
 Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class Compression(StrEnum):
+    """The compression of what is sent to a collector."""
+
+    GZIP = "gzip"
+    NONE = "none"
+
+
 class MetricsOptions(Section):
     """Counters, gauges and histograms of the gateway, for Prometheus."""
 
@@ -26,6 +35,24 @@ class MetricsOptions(Section):
     """Count requests, calls to back ends, refusals and connections."""
     public: bool = False
     """Serve `GET /metrics` on `listen`, for everybody who can reach it and passes `filters`."""
+    otlp: (
+        Annotated[
+            str,
+            AfterValidator(collector_url("/v1/metrics", "metrics.otlp_headers")),
+            Words("the URL of a collector", "http://localhost:4318"),
+        ]
+        | None
+    ) = None
+    """The URL of a collector, to which the metrics are sent by OTLP over HTTP; `/v1/metrics` is
+    added if it has no path. Unset for none."""
+    otlp_headers: CollectorHeaders = Field(default={}, max_length=32)
+    """Headers for the collector, for example its API key."""
+    otlp_every_s: Seconds = 60.0
+    """The time between two exports."""
+    otlp_timeout_s: Seconds = 10.0
+    """The time limit for the response of the collector."""
+    otlp_compression: Compression = Compression.GZIP
+    """The compression of exports: gzip or none."""
     buckets: Annotated[
         tuple[Bound, ...],
         Field(min_length=1, max_length=_MOST_BUCKETS),

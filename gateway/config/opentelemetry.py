@@ -1,4 +1,4 @@
-"""Reads the environment variables of OpenTelemetry's SDKs as defaults of `tracing`.
+"""Reads the environment variables of OpenTelemetry's SDKs as defaults of `tracing` and `metrics`.
 
 Source: OpenTelemetry specification, "Environment Variable Specification" and "OTLP Exporter". An
 invalid value is ignored with a warning, as the specification demands.
@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-_OF_TRACES: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SAMPLERS: Final[Mapping[str, tuple[float | None, str]]] = {
     "always_on": (1.0, "none"),
@@ -29,32 +29,99 @@ def read_opentelemetry(environment: Mapping[str, str], say: Say) -> dict[str, An
 
     `say` gets a warning about each value that is ignored.
     """
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        # What concerns all signals is read for each of them.
+        if text not in said:
+            said.add(text)
+            say(text)
+
     # The specification treats empty values as unset.
     found = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
-    tracing = {**_exporter(found, say), **_sampler(found, say), **_service(found, say)}
-    return {"tracing": tracing} if tracing else {}
+    tracing = {
+        **_traces(found, say_once),
+        **_sampler(found, say_once),
+        **_service(found, say_once),
+    }
+    settings = {"tracing": tracing, "metrics": _metrics(found, say_once)}
+    return {name: section for name, section in settings.items() if section}
 
 
-def _exporter(found: Mapping[str, str], say: Say) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    url = found.get(_OF_TRACES) or found.get(_ENDPOINT, "")
+def _traces(found: Mapping[str, str], say: Say) -> dict[str, Any]:
+    url = _collector("TRACES", found, say)
+    if not url:
+        return {}
+    headers = _headers("TRACES", found, say)
+    return {"otlp": url, "headers": headers} if headers else {"otlp": url}
+
+
+def _metrics(found: Mapping[str, str], say: Say) -> dict[str, Any]:
+    url = _collector("METRICS", found, say)
+    if not url:
+        return {}
+    settings: dict[str, Any] = {"otlp": url}
+    headers = _headers("METRICS", found, say)
+    if headers:
+        settings["otlp_headers"] = headers
+    for setting, name in (
+        ("otlp_every_s", "OTEL_METRIC_EXPORT_INTERVAL"),
+        ("otlp_timeout_s", _specific("METRICS", "TIMEOUT", found)),
+    ):
+        seconds = _seconds(name, found, say)
+        if seconds is not None:
+            settings[setting] = seconds
+    name = _specific("METRICS", "COMPRESSION", found)
+    compression = found.get(name, "")
+    if compression in {"gzip", "none"}:
+        settings["otlp_compression"] = compression
+    elif compression:
+        say(f"warning: {name} is ignored: expected gzip or none")
+    temporality = found.get(_TEMPORALITY, "cumulative").lower()
+    if temporality != "cumulative":
+        say(f"warning: {_TEMPORALITY} is ignored: only cumulative is supported")
+    return settings
+
+
+def _collector(signal: str, found: Mapping[str, str], say: Say) -> str:
+    """Returns the URL to which a signal (TRACES, METRICS) is sent; empty if it is not."""
+    own = f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
+    url = found.get(own) or found.get(_ENDPOINT, "")
     is_off = found.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    if not url or is_off or found.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
-        return settings
-    protocol = found.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or found.get(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"
-    )
-    if protocol != "http/protobuf":
+    exporters = [one.strip() for one in found.get(f"OTEL_{signal}_EXPORTER", "otlp").split(",")]
+    if not url or is_off or "otlp" not in exporters:
+        return ""
+    name = _specific(signal, "PROTOCOL", found)
+    if found.get(name, "http/protobuf") != "http/protobuf":
         say(
-            "warning: OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported, so no traces "
-            "are sent; set tracing.otlp to the collector's HTTP port, which is usually 4318"
+            f"warning: {name}: only http/protobuf is supported, so nothing is sent by it; set "
+            "tracing.otlp or metrics.otlp to the collector's HTTP port, which is usually 4318"
         )
-        return settings
-    # The general endpoint is a base for all signals; that of traces is used as it is.
-    settings["otlp"] = url if _OF_TRACES in found else f"{url.rstrip('/')}/v1/traces"
+        return ""
+    # The general endpoint is a base for all signals; that of one signal is used as it is.
+    return url if own in found else f"{url.rstrip('/')}/v1/{signal.lower()}"
+
+
+def _specific(signal: str, what: str, found: Mapping[str, str]) -> str:
+    """Returns the variable of a signal if it is set, and else that of all signals."""
+    own = f"OTEL_EXPORTER_OTLP_{signal}_{what}"
+    return own if own in found else f"OTEL_EXPORTER_OTLP_{what}"
+
+
+def _headers(signal: str, found: Mapping[str, str], say: Say) -> dict[str, str]:
     headers = _pairs("OTEL_EXPORTER_OTLP_HEADERS", found, say)
-    headers |= _pairs("OTEL_EXPORTER_OTLP_TRACES_HEADERS", found, say)
-    return {**settings, "headers": headers} if headers else settings
+    return headers | _pairs(f"OTEL_EXPORTER_OTLP_{signal}_HEADERS", found, say)
+
+
+def _seconds(name: str, found: Mapping[str, str], say: Say) -> float | None:
+    """Reads milliseconds; None if there are none that can be used."""
+    text = found.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
+        say(f"warning: {name} is ignored: expected a number of milliseconds, from 1")
+        return None
+    return int(text) / 1000
 
 
 def _sampler(found: Mapping[str, str], say: Say) -> dict[str, Any]:

@@ -1,6 +1,17 @@
 """Settings of the reload: new settings are put in force while the gateway serves."""
 
+from collections.abc import Sequence
+from enum import StrEnum
+
 from gateway.config.sections import Seconds, Section
+
+
+class Refuse(StrEnum):
+    """The changes because of which a reload is refused."""
+
+    NEVER = "never"
+    BREAKING = "breaking"
+    REMOVED_ROUTES = "removed-routes"
 
 
 class ReloadOptions(Section):
@@ -9,7 +20,21 @@ class ReloadOptions(Section):
     watch: bool = False
     """Reload when the settings file, a descriptor set, a service config or a certificate for a back
     end has changed: two to three seconds later, once it stays as it is."""
+    refuse: Refuse = Refuse.NEVER
+    """Refuse a reload whose changes break clients: breaking (what `gateway diff` says is breaking),
+    removed-routes, or never. The value in the new settings counts."""
     keep_s: Seconds = 900.0
     """The time in which requests and streams that are in progress may finish with the settings
     before the reload; then they end, requests with 503 and streams with their error record. The
     next reload but one ends them earlier."""
+
+    def refusal(self, changes: Sequence[str]) -> str:
+        """Returns the reasons why these settings refuse the changes that they would bring, one line
+        each (as in `ReloadReport.changes`); empty if they do not."""
+        forbidden = {
+            Refuse.NEVER: (),
+            Refuse.BREAKING: ("! breaking ",),
+            Refuse.REMOVED_ROUTES: ("- ",),
+        }[self.refuse]
+        found = [line for line in changes if line.startswith(forbidden)]
+        return "\n".join(f"reload.refuse: {self.refuse}: {line}" for line in found)

@@ -91,6 +91,10 @@ class Listener:
         connections = self.port.connections
         return len(connections), sum(one.is_busy for one in connections)
 
+    def tls_reloads(self) -> tuple[int, int]:
+        """Returns how many changes of the TLS files were put into use, and how many refused."""
+        return (0, 0) if self._tls is None else (self._tls.reloads, self._tls.refusals)
+
     def apply(self, limits: Limits) -> None:
         """Applies new limits; open connections keep those of their messages' sizes."""
         self._limits = limits

@@ -7,6 +7,7 @@ code that serves into that process.
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -107,12 +108,28 @@ class _Server:
 
 @asynccontextmanager
 async def serve_endpoints(
-    sockets: list[socket.socket], registry: EndpointRegistry, admit: Admit, fail: Fail
+    sockets: list[socket.socket],
+    registry: EndpointRegistry,
+    admit: Admit,
+    fail: Fail,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[None]:
-    """Serves endpoints on listening sockets while the block runs, and closes them at its end."""
+    """Serves endpoints on listening sockets while the block runs, and closes them at its end.
+
+    With `tls`, connections are secured; a client has ten seconds for its handshake.
+    """
     server = _Server(registry, admit, fail)
+    handshake_s = None if tls is None else _REQUEST_S
     servers = [
-        await asyncio.start_server(server.serve, sock=one, limit=_MAX_HEAD_BYTES) for one in sockets
+        await asyncio.start_server(
+            server.serve,
+            sock=one,
+            limit=_MAX_HEAD_BYTES,
+            ssl=tls,
+            ssl_handshake_timeout=handshake_s,
+        )
+        for one in sockets
     ]
     try:
         yield

@@ -49,6 +49,10 @@ class TlsContexts:
         self._options = options
         self._seen = self._state()
         self.context = server_context(options)
+        self.reloads = 0
+        """The number of changes of the files that have led to a new context."""
+        self.refusals = 0
+        """The number of changes that have not, because a file was invalid."""
 
     def renewed(self) -> bool:
         """Replaces `context` if the files have changed and are valid; returns True if it did."""
@@ -59,9 +63,11 @@ class TlsContexts:
         try:
             self.context = server_context(self._options)
         except TlsError as error:
+            self.refusals += 1
             # The two files are not replaced at the same instant: the next check may succeed.
             logger.warning("TLS keeps its current certificates: %s", error)
             return False
+        self.reloads += 1
         logger.info("TLS has reloaded its certificates")
         return True
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.config.model import Config
-from gateway.endpoints.admin.admission import admission
+from gateway.endpoints.admin.admission import admission, tls_context
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
 from gateway.endpoints.admin.followed import followed_endpoint
 from gateway.endpoints.admin.operations import Operations
@@ -28,9 +28,11 @@ class AdminListener:
         """Opens the listener; it answers while `serve` runs.
 
         Raises:
-            StartUpError: the token cannot be read, or the address is invalid or in use.
+            StartUpError: the token or a TLS file cannot be used, or the address is invalid or in
+                use.
         """
         self._admit = admission(config.admin, PAGE_PATHS)
+        self._tls = tls_context(config.admin.tls)
         before = os.umask(_ONLY_THIS_USER)
         try:
             self._sockets = open_sockets(listen)
@@ -45,6 +47,6 @@ class AdminListener:
         registry.add("GET", "/nodes", nodes.show)
         registry.add("POST", "/requests", followed_endpoint(operations))
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
-        serving = serve_endpoints(self._sockets, registry, self._admit, failure)
+        serving = serve_endpoints(self._sockets, registry, self._admit, failure, tls=self._tls)
         async with nodes.announced(), serving:
             yield

@@ -142,6 +142,10 @@ class Prepare:
 
     config: Config
     generation: int
+    dry_run: bool = False
+    """True if they are not to be used."""
+    compares: bool = True
+    """True to look for changes that break clients, which one worker does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,8 @@ class LogRefusal:
     """The order to log why settings cannot be used."""
 
     reason: str
+    dry_run: bool = False
+    """True if they were not to be used."""
 
 
 @dataclass(frozen=True, slots=True)

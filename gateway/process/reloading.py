@@ -30,7 +30,7 @@ logger = logging.getLogger("gateway")
 
 _CANNOT_READ: Final = "the new settings cannot be read"
 _MOST_LINES: Final = 100
-"""The most routes that the log names for one reload; the answer to the operator names all."""
+"""The most changes that the log names for one reload; the answer to the operator names all."""
 
 
 class Reloader:
@@ -59,24 +59,38 @@ class Reloader:
             if self._is_closed:
                 raise StartUpError("the gateway is ending")
             try:
-                config = await asyncio.to_thread(self._read)
-            except StartUpError as error:
-                log_refusal(str(error))
+                report = await self.prepare(await self._new_settings(self._read))
+            except StartUpError:
+                self._count("refused", dry_run=dry_run)
                 raise
-            except Exception:
-                logger.exception(_CANNOT_READ)
-                raise StartUpError(f"{_CANNOT_READ}: the log has the fault") from None
-            report = await self.prepare(config)
             if dry_run:
                 await self.discard()
             else:
                 await self.swap()
             return report
 
-    async def prepare(self, config: Config, generation: int | None = None) -> ReloadReport:
+    async def _new_settings(self, read: Callable[[], Config]) -> Config:
+        try:
+            return await asyncio.to_thread(read)
+        except StartUpError as error:
+            log_refusal(str(error))
+            raise
+        except Exception:
+            logger.exception(_CANNOT_READ)
+            raise StartUpError(f"{_CANNOT_READ}: the log has the fault") from None
+
+    def _count(self, outcome: str, *, dry_run: bool = False) -> None:
+        """Counts a reload for the metrics, unless it was to change nothing."""
+        if not dry_run:
+            self._gateway.count_reload(outcome)
+
+    async def prepare(
+        self, config: Config, generation: int | None = None, *, compares: bool = True
+    ) -> ReloadReport:
         """Composes what new settings describe, and puts nothing in force.
 
-        `generation` is their number, if a supervisor counts.
+        `generation` is their number, if a supervisor counts; with `compares`, the report has the
+        changes that break clients.
 
         Raises:
             StartUpError: the settings cannot be used, which is also logged.
@@ -91,7 +105,16 @@ class Reloader:
         except Exception:
             logger.exception("the new settings cannot be used")
             raise StartUpError("the new settings cannot be used: the log has the fault") from None
-        report = generations.report(prepared)
+        try:
+            report = await generations.report(prepared, compares=compares)
+            why = prepared.config.reload.refusal(report.changes)
+        except BaseException:
+            await prepared.stack.aclose()
+            raise
+        if why:
+            await prepared.stack.aclose()
+            log_refusal(why)
+            raise StartUpError(why)
         self._prepared = prepared, report
         return report
 
@@ -100,8 +123,11 @@ class Reloader:
         async with self._one_at_a_time:
             if isinstance(order, Prepare):
                 try:
-                    report = await self.prepare(order.config, order.generation)
+                    report = await self.prepare(
+                        order.config, order.generation, compares=order.compares
+                    )
                 except StartUpError as error:
+                    self._count("refused", dry_run=order.dry_run)
                     return Refused(str(error))
                 return Prepared(report, self._prepared_table())
             if isinstance(order, Swap):
@@ -111,6 +137,7 @@ class Reloader:
                 await self.discard()
             else:
                 log_refusal(order.reason)
+                self._count("refused", dry_run=order.dry_run)
             return None
 
     async def close(self) -> None:
@@ -135,6 +162,8 @@ class Reloader:
         operations.config, operations.routes = self._gateway.config, self.routes()
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
+        if logs_changes:  # of several workers one counts
+            self._count("applied")
 
     def routes(self) -> Sequence[RouteRow]:
         """Returns the routes in force."""
@@ -177,7 +206,9 @@ def _log(report: ReloadReport, *, logs_changes: bool) -> None:
     for warning in report.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
     for line in report.changes[:_MOST_LINES]:
-        logger.info("%s", line, extra=about("gateway.reload.route"))
+        is_finding = line.startswith("!")
+        event = about("gateway.reload.finding" if is_finding else "gateway.reload.route")
+        logger.log(logging.WARNING if is_finding else logging.INFO, "%s", line, extra=event)
     if len(report.changes) > _MOST_LINES:
         left_out = len(report.changes) - _MOST_LINES
-        logger.info("and %d more routes", left_out, extra=about("gateway.reload.route"))
+        logger.info("and %d more changes", left_out, extra=about("gateway.reload.route"))

@@ -24,7 +24,7 @@ from gateway.process.inbox import Inbox
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
 from gateway.process.service_manager import ServiceManager
-from gateway.process.worker import Worker, hand_on_changes, restart_delay_s
+from gateway.process.worker import Worker, hand_on_changes, neighbours_of, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.process.workers_reload import WorkersReload
 from gateway.status import StartUpError
@@ -45,8 +45,6 @@ _CHECK_EVERY_S: Final = 0.5
 """The interval of the checks that every worker has sent heartbeats."""
 _MOST_FIRST_STARTS: Final = 5
 """The number of failed starts of the first worker after which the gateway gives up."""
-_MOST_NEIGHBOURS: Final = 3
-"""The number of workers that can accept for another one; each of them holds its sockets."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
@@ -88,7 +86,7 @@ class Supervisor:
             Worker(
                 number,
                 own,
-                _neighbours(sockets, number),
+                neighbours_of(sockets, number),
                 _metric_files(config, cells, number) if cells else None,
             )
             for number, own in enumerate(sockets, 1)
@@ -116,7 +114,7 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin(), self._file_watch():
+            with self._admin(), self._file_watch(), self._push():
                 while not self._ending:
                     self._watch()
                 return self._drain()
@@ -156,6 +154,18 @@ class Supervisor:
             yield
         finally:
             watch.stop()
+
+    @contextmanager
+    def _push(self) -> Iterator[None]:
+        """Sends the metrics of all workers to a collector, if that is set."""
+        push = None
+        if self._config.metrics.otlp is not None and self.exposition is not None:
+            from gateway.telemetry.metrics.push import open_push  # noqa: PLC0415 - as above
+
+            push = open_push(self._config, self.exposition.export)
+        yield
+        if push is not None:
+            push.close()
 
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""
@@ -358,16 +368,6 @@ def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> Met
     """Returns the file of a worker, and all files if it may be asked for the metrics of all."""
     own = cells[number - 1]
     return MetricFiles(own, tuple(cells) if config.metrics.public else (own,))
-
-
-def _neighbours(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
-    """Returns the sockets of the next places by number; none if all places share their sockets."""
-    found = {}
-    for step in range(1, min(_MOST_NEIGHBOURS, len(sockets) - 1) + 1):
-        at = (number - 1 + step) % len(sockets)
-        if sockets[at] is not sockets[number - 1] and sockets[at] != sockets[number - 1]:
-            found[at + 1] = sockets[at]
-    return found
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -45,6 +45,8 @@ from gateway.telemetry.metrics.definitions import GAUGES
 _SPAWN = get_context("spawn")
 _SETTLED_AFTER_S = 10.0
 _LONGEST_DELAY_S = 15.0
+_MOST_NEIGHBOURS: Final = 3
+"""The number of workers that can accept for another one; each of them holds its sockets."""
 _DYING_S: Final = 2.0
 """Seconds that a hung worker has to write its stack before it is killed."""
 
@@ -287,3 +289,13 @@ def hand_on_changes(origin: Worker, workers: Iterable[Worker]) -> None:
         for worker in workers:
             if worker is not origin:
                 worker.drop(changed, time.monotonic())
+
+
+def neighbours_of(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]:
+    """Returns the sockets of the next places by number; none if all places share their sockets."""
+    found = {}
+    for step in range(1, min(_MOST_NEIGHBOURS, len(sockets) - 1) + 1):
+        at = (number - 1 + step) % len(sockets)
+        if sockets[at] is not sockets[number - 1] and sockets[at] != sockets[number - 1]:
+            found[at + 1] = sockets[at]
+    return found

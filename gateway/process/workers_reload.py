@@ -140,12 +140,13 @@ class WorkersReload:
         serving = [worker for worker in self._workers if worker.has_started and worker.pid]
         if not serving:
             raise StartUpError("no worker serves")
-        config, warnings = self._settings(serving[0])
+        config, warnings = self._settings(serving[0], dry_run=dry_run)
         pids = {worker.number: worker.pid for worker in serving}
         first: Prepared | None = None
         try:
             for worker in serving:
-                prepared = yield from self._prepare(worker, config)
+                order = Prepare(config, self._generation + 1, dry_run, compares=first is None)
+                prepared = yield from self._prepare(worker, order)
                 first = first or prepared
         except BaseException:
             _tell(serving, Discard())
@@ -160,26 +161,26 @@ class WorkersReload:
         yield from self._swap(serving, pids)
         return report
 
-    def _settings(self, worker: Reloadable) -> tuple[Config, tuple[str, ...]]:
+    def _settings(self, worker: Reloadable, *, dry_run: bool) -> tuple[Config, tuple[str, ...]]:
         """Reads the settings; `worker` logs why they cannot be used."""
         try:
             config, warnings = keep_fixed(self._config, self._read())
             check_shared(config)
         except StartUpError as error:
-            worker.tell(LogRefusal(str(error)))
+            worker.tell(LogRefusal(str(error), dry_run))
             raise
         except Exception:
             # The supervisor must not end by it, nor all workers with it.
             logger.exception(_CANNOT_READ)
-            worker.tell(LogRefusal(_CANNOT_READ))
+            worker.tell(LogRefusal(_CANNOT_READ, dry_run))
             raise StartUpError(_CANNOT_READ) from None
         return config, warnings
 
-    def _prepare(self, worker: Reloadable, config: Config) -> Generator[None, None, Prepared]:
+    def _prepare(self, worker: Reloadable, order: Prepare) -> Generator[None, None, Prepared]:
         """Lets a worker check the new settings."""
         pid, until_s = worker.pid, time.monotonic() + _PREPARE_S
         worker.reload_answer = None
-        worker.tell(Prepare(config, self._generation + 1))
+        worker.tell(order)
         while (answer := _answer(worker)) is None:
             if worker.pid != pid:
                 raise StartUpError(f"worker {worker.number} ended; try again")

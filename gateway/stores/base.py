@@ -215,6 +215,11 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
         """The replies of back ends; None if this kind of store keeps none."""
         ...
 
+    @property
+    def is_available(self) -> bool:
+        """False while the store is not asked because it has failed; asks nothing."""
+        ...
+
     async def ping(self) -> None:
         """Returns if the store answers.
 

@@ -41,6 +41,11 @@ class Breaker:
         """The failure that opened the breaker; None while it is closed."""
         self._probing: asyncio.Task[None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """True while the store is not asked."""
+        return self._reason is not None
+
     async def run(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer of the store to the question that `ask` sends.
 

@@ -38,6 +38,7 @@ class MemoryStore:
         self.claims = MemoryClaims(clock)
         self.nodes = None
         self.replies = None
+        self.is_available = True
 
     def __repr__(self) -> str:
         return f"<MemoryStore, {len(self._tokens)} tokens, {len(self._keys)} keys>"

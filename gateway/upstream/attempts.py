@@ -29,6 +29,7 @@ from gateway.upstream.channels.failures import (
 from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport
+from gateway.upstream.repeats import UNWATCHED, NotRepeated, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
 
@@ -67,6 +68,8 @@ class Balanced:
         self._may_repeat: dict[Method, bool] = {}
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
+        self.watch: WatchRepeats = UNWATCHED
+        """Is told about calls that are repeated."""
         if refresh is not None:
             endpoints.on_loss = refresh.ask_soon
 
@@ -173,6 +176,7 @@ class Balanced:
                         )
                 if next_member is None:
                     break
+                self.watch.repeated(_name_of(failure))
                 tried.append(next_member)
                 attempts += 1
                 timeout_s = None if until_s is None else until_s - self._clock()
@@ -184,6 +188,9 @@ class Balanced:
         finally:
             if retry.is_in_budget and retrying is not None:
                 retrying.end()
+            if attempts > 1:
+                transparent = attempts - 1 - retry.repeats
+                self.watch.ended(method.path[1:], retry.repeats, transparent, retry.waited_s)
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
@@ -218,23 +225,43 @@ class Balanced:
         member = self._endpoints.another(tried, retry.key)
         if member is None and retrying.here:
             member = self._pick(retry.key)
-        pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
-        if member is None or pause_s is None:
+        if member is None:
+            self.watch.refused(NotRepeated.ENDPOINTS)
             return None
-        if until_s is not None and self._clock() + pause_s >= until_s:
+        pause_s = self._pause(failure, retrying, retry, until_s, tried[-1])
+        if isinstance(pause_s, NotRepeated):
+            self.watch.refused(pause_s)
             return None
-        is_bounded = isinstance(failure, ConnectionLost) or self._endpoints.leaves_out(tried[-1])
-        if not is_bounded and not retry.is_in_budget:
-            if not retrying.begin(self._endpoints.in_flight):
-                return None
-            retry.is_in_budget = True
         retry.repeats += 1
         if isinstance(failure, BackendError) and failure.pushback_ms is not None:
             retry.pushed = retry.repeats
         self._say_again("repeated", retry.repeats, member, failure.code.name)
         if pause_s:
             await asyncio.sleep(pause_s)
+            retry.waited_s += pause_s
         return member
+
+    def _pause(
+        self,
+        failure: StatusError,
+        retrying: Retrying,
+        retry: "Retry",
+        until_s: float | None,
+        failed: Member,
+    ) -> float | NotRepeated:
+        """Returns the seconds before the next attempt, which has its place in the budget; or the
+        reason why there is none."""
+        pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
+        if pause_s is None:
+            return retrying.why_not(failure, retry.repeats + 1)
+        if until_s is not None and self._clock() + pause_s >= until_s:
+            return NotRepeated.DEADLINE
+        is_bounded = isinstance(failure, ConnectionLost) or self._endpoints.leaves_out(failed)
+        if not is_bounded and not retry.is_in_budget:
+            if not retrying.begin(self._endpoints.in_flight):
+                return NotRepeated.BUDGET
+            retry.is_in_budget = True
+        return pause_s
 
     def _say_again(self, how: str, number: int, member: Member, code: str = "no answer") -> None:
         """Logs an attempt that is not the first of its call; `number` were before it."""
@@ -279,7 +306,7 @@ class Balanced:
 class Retry:
     """The repeats of one call."""
 
-    __slots__ = ("is_in_budget", "key", "pushed", "repeats")
+    __slots__ = ("is_in_budget", "key", "pushed", "repeats", "waited_s")
 
     def __init__(self, key: int | None) -> None:
         self.key = key
@@ -290,6 +317,12 @@ class Retry:
         """The number of the last one whose time the back end chose."""
         self.is_in_budget = False
         """True if the budget counts it."""
+        self.waited_s = 0.0
+        """The time that the call has waited between attempts."""
+
+
+def _name_of(failure: StatusError) -> str:
+    return "unprocessed" if isinstance(failure, Unprocessed) else failure.code.name
 
 
 def after(metadata: Metadata | CallHead, attempts: int) -> Metadata:

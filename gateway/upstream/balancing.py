@@ -1,10 +1,11 @@
 """The parts of balancing that a program may supply instead of the settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.upstream.endpoint import Endpoint, Resolver
 from gateway.upstream.pickers import Candidate, Picker, Policy
+from gateway.upstream.repeats import WatchRepeats, unwatched
 
 __all__ = ["SETTINGS_ONLY", "Balancing", "Candidate", "Endpoint", "Picker", "Policy", "Resolver"]
 
@@ -18,6 +19,8 @@ class Balancing:
     to back ends and expected in their certificates."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """Each chooses the endpoints in place of `balance`."""
+    watch_repeats: Callable[[str], WatchRepeats] = unwatched
+    """Returns what is told about the repeats of calls to an upstream, by its name."""
 
 
 SETTINGS_ONLY = Balancing()

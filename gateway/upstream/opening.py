@@ -108,7 +108,7 @@ def _open(
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
     balanced = limits.balanced(name, endpoints, refresh)
-    balanced.key_of = keys
+    balanced.key_of, balanced.watch = keys, balancing.watch_repeats(name)
     limited = _limited(name, upstream, balanced)
     return limited if config is None else ConfiguredChannel(limited, config)
 

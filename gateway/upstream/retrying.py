@@ -14,6 +14,7 @@ from gateway.config.retries import RetryPolicy
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import ConnectionLost, LateAttempt
 from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.repeats import NotRepeated
 from gateway.upstream.throttle import Budget, Throttle
 
 __all__ = ["Budget", "Hedging", "Retrying", "Throttle"]
@@ -67,6 +68,12 @@ class Retrying:
         if pushback is not None:
             return int(pushback) / 1000 if _MILLISECONDS.fullmatch(pushback) else None
         return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
+
+    def why_not(self, error: StatusError, attempts: int) -> NotRepeated:
+        """Returns the reason why `pause_s` returned None for the same arguments."""
+        if attempts >= self._policy.max_attempts:
+            return NotRepeated.ATTEMPTS
+        return NotRepeated.PUSHBACK if self.forbids(error) else NotRepeated.THROTTLE
 
     @staticmethod
     def pushback_s(error: StatusError) -> float | None:

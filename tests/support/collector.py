@@ -1,4 +1,5 @@
-"""A collector of traces: a real HTTP server that decodes what it receives, and answers as told."""
+"""A collector of traces and metrics: a real HTTP server that decodes what comes, and answers as
+told."""
 
 import gzip
 import threading
@@ -8,6 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -18,6 +22,8 @@ class Collector:
 
     url: str = ""
     requests: list[ExportTraceServiceRequest] = field(default_factory=list)
+    exports: list[ExportMetricsServiceRequest] = field(default_factory=list)
+    """The metrics that came to `/v1/metrics`."""
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -65,9 +71,12 @@ def collector(*, held: bool = False) -> Iterator[Collector]:
             status, headers = state.answers.pop(0) if state.answers else (200, {})
             state.paths.append(self.path)
             state.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if status == 200:
-                request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
-                state.requests.append(request)
+            if self.headers["content-encoding"] == "gzip":
+                body = gzip.decompress(body)
+            if status == 200 and self.path.startswith("/v1/metrics"):
+                state.exports.append(ExportMetricsServiceRequest.FromString(body))
+            elif status == 200:
+                state.requests.append(ExportTraceServiceRequest.FromString(body))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.admin_client import AdminError, ask_json, token_in
+from gateway.cli.admin_client import AdminError, ask_json, credentials
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
+from gateway.config.admin_place import AdminPlace, place_of
 from gateway.config.model import Config
 from gateway.listeners.sockets import ListenError, is_free
 
@@ -23,18 +23,19 @@ def examine_addresses(config: Config) -> Iterator[Finding]:
             "set admin.listen, for example unix:/run/gateway/admin.sock",
         )
     else:
-        running, finding = _admin(config.admin.listen, config.admin.token_file)
+        running, finding = _admin(config.admin.listen, place_of(config.admin))
         yield finding
     yield _port("listen", config.listen, running)
     if config.admin.listen is not None:
         yield _port("admin.listen", config.admin.listen, running)
 
 
-def _admin(listen: str, token_file: Path | None) -> tuple[dict[str, Any] | None, Finding]:
+def _admin(listen: str, place: AdminPlace) -> tuple[dict[str, Any] | None, Finding]:
     """Asks the gateway that runs; returns its status, None if there is none."""
     subject = "admin listener"
     try:
-        status = ask_json(listen, "/status", token=token_in(token_file))
+        address, token = credentials(listen, place)
+        status = ask_json(address, "/status", token=token)
     except AdminError as error:
         advice = "if a gateway should run here, start it, or read its log"
         return None, warn(subject, str(error), advice)

@@ -1,12 +1,13 @@
-"""The checks that every request to the admin listener must pass."""
+"""The checks that every connection and request to the admin listener must pass."""
 
 import hmac
+import ssl
 from collections.abc import Callable, Container
 from ipaddress import ip_address
 from typing import Final
 
-from gateway.config.admin import AdminOptions
-from gateway.files import read_file
+from gateway.config.admin import AdminOptions, AdminTls
+from gateway.files import load_certificate_chain, read_file
 from gateway.http.messages import Request
 from gateway.status import Code, StartUpError, StatusError
 
@@ -68,6 +69,36 @@ def read_token(options: AdminOptions) -> bytes | None:
             "and digits, for example from `openssl rand -hex 32`"
         )
     return token
+
+
+def tls_context(options: AdminTls | None) -> ssl.SSLContext | None:
+    """Returns the TLS context of the listener; None without TLS.
+
+    Raises:
+        StartUpError: a file is invalid or cannot be read.
+    """
+    if options is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # RFC 9325 section 3.5: renegotiation costs the server more than the client.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        load_certificate_chain(context, options.cert_file, options.key_file)
+    except OSError as error:
+        raise StartUpError(f"admin.tls: a file cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise StartUpError(f"admin.tls.{error}") from None
+    if options.client_ca_file is not None:
+        try:
+            context.load_verify_locations(options.client_ca_file)
+        except OSError:  # ssl.SSLError is one
+            raise StartUpError(
+                f"admin.tls.client_ca_file: {options.client_ca_file}: cannot be read, or holds no "
+                "certificate in PEM"
+            ) from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _check_token(authorization: str, token: bytes) -> None:

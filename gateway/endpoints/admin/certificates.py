@@ -34,6 +34,26 @@ def shown_certificates(config: Config) -> list[dict[str, Any]]:
     return shown
 
 
+def own_certificates(config: Config) -> Iterator[Path]:
+    """Yields the files with the gateway's own certificates, not those of authorities."""
+    for setting, file in _files(config):
+        if setting.endswith(".cert_file"):
+            yield file
+
+
+def expires_at_s(file: Path) -> float:
+    """Returns the time, in seconds since 1970, at which the first certificate of a file ends.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has something else than certificates as PEM.
+    """
+    found = _PEM.findall(read_file(file))[:_MOST_IN_A_FILE]
+    if not found:
+        raise ValueError
+    return min(certificate_fields(base64.b64decode(one)).not_after.timestamp() for one in found)
+
+
 def _files(config: Config) -> Iterator[tuple[str, Path]]:
     """Yields each setting that names a file of certificates, with the file."""
     if config.tls is not None:

@@ -80,7 +80,8 @@ class ReloadReport:
     routes: int
     """The number of routes."""
     changes: tuple[str, ...]
-    """One line for each route that differs: `+ GET /v1/x`, `- GET /v1/y`, `~ GET /v1/z: a -> b`."""
+    """One line for each change that breaks clients or may surprise them, `! breaking RULE: ...`,
+    and then for each route that differs: `+ GET /v1/x`, `- GET /v1/y`, `~ GET /v1/z: a -> b`."""
     warnings: tuple[str, ...]
     """Warnings for the operator, one per line."""
 
@@ -88,7 +89,9 @@ class ReloadReport:
         """Returns a sentence with the numbers, for people."""
         kinds = [line[0] for line in self.changes]
         added, removed, changed = (kinds.count(kind) for kind in "+-~")
-        return f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
+        breaking = sum(line.startswith("! breaking ") for line in self.changes)
+        told = f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
+        return f"{told}; {breaking} changes break clients" if breaking else told
 
 
 @dataclass(frozen=True, slots=True)

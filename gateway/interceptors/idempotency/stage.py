@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,10 @@ _LONGEST_PAUSE_S: Final = 0.5
 _UNDECIDED: Final = (Code.DEADLINE_EXCEEDED, Code.CANCELLED)
 
 
+def _count_nothing(_: str) -> None:
+    """Counts nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A claim that was granted."""
@@ -46,6 +50,8 @@ class IdempotencyKeys:
     """The keys of one site: their store, and the calls under way."""
 
     def __init__(self, store: ClaimStore, options: IdempotencyOptions) -> None:
+        self.count: Callable[[str], None] = _count_nothing
+        """Takes the state of the key of each request (`ClaimState`), or `unavailable`."""
         self._store = store
         self._timeout_s = options.timeout_s
         self._most_bytes = options.max_reply_bytes
@@ -203,6 +209,7 @@ class IdempotentCalls:
             self._takes_over,
         )
         claimed = await self._claim(name, claim)
+        self._keys.count("unavailable" if claimed is None else claimed.state.value)
         if claimed is None:
             if self._keys.passes_on_failure:
                 return await proceed(call)

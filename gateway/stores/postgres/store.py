@@ -54,6 +54,11 @@ class PostgresStore:
     def __repr__(self) -> str:
         return f"<PostgresStore {self._hosts}>"
 
+    @property
+    def is_available(self) -> bool:
+        """False while the store is not asked because it has failed."""
+        return not self._breaker.is_open
+
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
         """Stores new tokens; see `TokenStore.add_tokens`."""
         await self._run(lambda one: self._insert(one, records))

@@ -89,6 +89,11 @@ class RedisStore:
     def __repr__(self) -> str:
         return f"<RedisStore {self._host}>"
 
+    @property
+    def is_available(self) -> bool:
+        """False while the store is not asked because it has failed."""
+        return not self._breaker.is_open
+
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
         """Stores new tokens; see `TokenStore.add_tokens`."""
         await self._run(scripts.ADD, *_arguments(records))

@@ -66,6 +66,7 @@ class SqliteStore:
         self.claims = None
         self.nodes = None
         self.replies = None
+        self.is_available = True
         self._path = path
         self._clock = clock
         self._reads = SqliteThread(path, _SCHEMA)

@@ -19,6 +19,14 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Merge(StrEnum):
+    """The value of a gauge of several processes."""
+
+    SUM = "sum"
+    LEAST = "least"
+    GREATEST = "greatest"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric. A child is the metric with one value for each of its labels."""
@@ -34,6 +42,8 @@ class Metric:
     """The unit that the name ends with; empty if it has none."""
     edges: tuple[float, ...] = ()
     """The upper bounds of the buckets of a histogram, without infinity."""
+    merge: Merge = Merge.SUM
+    """The value of a gauge that several processes set; those that have ended do not count."""
 
     @property
     def slots(self) -> int:
@@ -185,6 +195,103 @@ LOST_TRACES: Final = Metric(
     Kind.COUNTER,
     "Requests whose spans were to be sent to the collector of traces, and were lost",
 )
+STORE_OPERATIONS: Final = Metric(
+    "gateway_store_operations_seconds",
+    Kind.HISTOGRAM,
+    "Time of each operation of a store; the outcome is ok, unavailable or error",
+    ("store", "operation", "outcome"),
+    "seconds",
+    _LAGS,
+)
+STORE_UP: Final = Metric(
+    "gateway_store_up",
+    Kind.GAUGE,
+    "1 while a store is asked, 0 while the breaker of any worker is open, once a second",
+    ("store",),
+    merge=Merge.LEAST,
+)
+CERTIFICATE_EXPIRES: Final = Metric(
+    "gateway_tls_certificate_expires_timestamp_seconds",
+    Kind.GAUGE,
+    "Time since 1970 at which the first certificate of a file ends",
+    ("file",),
+    "seconds",
+    merge=Merge.LEAST,
+)
+CERTIFICATE_RELOADS: Final = Metric(
+    "gateway_tls_certificate_reloads",
+    Kind.COUNTER,
+    "Changes of the TLS files that a worker has put into use, or refused",
+    ("outcome",),
+)
+RELOADS: Final = Metric(
+    "gateway_reloads",
+    Kind.COUNTER,
+    "Reloads of the settings: applied or refused",
+    ("outcome",),
+)
+GENERATION: Final = Metric(
+    "gateway_config_generation",
+    Kind.GAUGE,
+    "Number of the settings in force since the start, from 1",
+    merge=Merge.GREATEST,
+)
+_OF_A_CALL: Final = ("grpc_method", "grpc_target")
+CALL_RETRIES: Final = Metric(
+    "grpc_client_call_retries",
+    Kind.HISTOGRAM,
+    "Repeats of a call that a back end has failed, of calls with any (gRFC A96)",
+    _OF_A_CALL,
+    edges=(1.0, 2.0, 3.0, 4.0, 5.0),
+)
+CALL_TRANSPARENT_RETRIES: Final = Metric(
+    "grpc_client_call_transparent_retries",
+    Kind.HISTOGRAM,
+    "Repeats of a call that no back end had processed, of calls with any (gRFC A96)",
+    _OF_A_CALL,
+    edges=(1.0, 2.0, 3.0, 4.0, 5.0, 10.0),
+)
+CALL_RETRY_DELAY: Final = Metric(
+    "grpc_client_call_retry_delay_seconds",
+    Kind.HISTOGRAM,
+    "Time that a call waited between its attempts, of calls that waited (gRFC A96)",
+    _OF_A_CALL,
+    "seconds",
+    _LAGS,
+)
+RETRIES: Final = Metric(
+    "gateway_retries",
+    Kind.COUNTER,
+    "Repeated attempts of calls by the failure before: a code, or unprocessed",
+    ("gateway_upstream", "reason"),
+)
+RETRIES_REFUSED: Final = Metric(
+    "gateway_upstream_retries_refused",
+    Kind.COUNTER,
+    "Failed calls that were not repeated, though their policy covers the failure",
+    ("gateway_upstream", "why"),
+)
+IN_FLIGHT: Final = Metric(
+    "gateway_upstream_requests_in_flight",
+    Kind.GAUGE,
+    "Calls in progress at the endpoints of an upstream, once a second",
+    ("gateway_upstream",),
+)
+STREAMS: Final = Metric(
+    "gateway_streams_open", Kind.GAUGE, "Streaming calls in progress at back ends"
+)
+MESSAGES: Final = Metric(
+    "gateway_messages",
+    Kind.COUNTER,
+    "Messages of streaming calls: sent to back ends, received from them",
+    ("direction",),
+)
+IDEMPOTENT: Final = Metric(
+    "gateway_idempotency_requests",
+    Kind.COUNTER,
+    "Requests with an idempotency key by the state of their key",
+    ("result",),
+)
 CPU: Final = Metric(
     "process_cpu_seconds",
     Kind.COUNTER,
@@ -220,6 +327,21 @@ METRICS: Final = (
         LOST_LINES,
         LOST_TRACES,
         WORKER_RESTARTS,
+        STORE_OPERATIONS,
+        STORE_UP,
+        CERTIFICATE_EXPIRES,
+        CERTIFICATE_RELOADS,
+        RELOADS,
+        GENERATION,
+        CALL_RETRIES,
+        CALL_TRANSPARENT_RETRIES,
+        CALL_RETRY_DELAY,
+        RETRIES,
+        RETRIES_REFUSED,
+        IN_FLIGHT,
+        STREAMS,
+        MESSAGES,
+        IDEMPOTENT,
         CPU,
         MEMORY,
     ),

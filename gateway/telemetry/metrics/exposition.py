@@ -17,12 +17,14 @@ from typing import Final
 
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import Kind, Metric, Slot, with_buckets
+from gateway.telemetry.metrics.definitions import Kind, Merge, Metric, Slot, with_buckets
+from gateway.telemetry.metrics.otlp import export_request
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
     "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
 )
+_NAME: Final = "grpc-rest-gateway"
 _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
 
@@ -49,6 +51,15 @@ class Exposition:
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
         return render(self._files, self._metrics, _facts(), accept)
+
+    def export(self, resource: Mapping[str, str]) -> bytes:
+        """Returns all metrics as a request of OTLP; `resource` names this service.
+
+        Call it in a thread.
+        """
+        merged = merge(self._files, self._metrics)
+        found = {self._metrics[name]: children for name, children in merged.items()}
+        return export_request(resource, version(_NAME), found, time.time())
 
     def bounds(self, histogram: Metric) -> Sequence[float]:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
@@ -104,6 +115,8 @@ def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str,
             metric = metrics.get(name)
             if metric is None or metric.slots != len(cells):
                 continue  # written with other settings
+            if metric.merge is not Merge.SUM and not cells[Slot.CREATED]:
+                continue  # of a process that has ended
             children = merged.setdefault(name, {})
             known = children.get(labels)
             children[labels] = list(cells) if known is None else _sum(metric, known, cells)
@@ -113,6 +126,9 @@ def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str,
 def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
     total = [a + b for a, b in zip(one, other, strict=True)]
     total[Slot.CREATED] = min(one[Slot.CREATED], other[Slot.CREATED])
+    if metric.merge is not Merge.SUM:
+        choose = min if metric.merge is Merge.LEAST else max
+        total[Slot.VALUE] = choose(one[Slot.VALUE], other[Slot.VALUE])
     if metric.kind is Kind.HISTOGRAM:
         at = _exemplar_at(metric)
         latest = one if one[at + 1] >= other[at + 1] else other

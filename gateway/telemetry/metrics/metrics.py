@@ -20,7 +20,10 @@ from gateway.telemetry.metrics.definitions import (
     with_buckets,
 )
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
 from gateway.telemetry.metrics.request_metrics import RequestMetrics
+from gateway.telemetry.metrics.store_metrics import StoreMetrics
+from gateway.telemetry.metrics.stream_metrics import StreamMetrics
 from gateway.telemetry.metrics.writing import CellWriter, Count
 
 
@@ -49,6 +52,8 @@ class Metrics:
         if file.was_used:
             file.reset(GAUGES)
             restarts()
+        self.streams = StreamMetrics(self.writer)
+        """Counts streaming calls."""
 
     def metric(self, metric: Metric) -> Metric:
         """Returns a metric with the buckets of the settings."""
@@ -93,6 +98,14 @@ class Metrics:
     def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
         return CallMetrics(self.writer, self.metric(CALL_DURATION), rpc_method, upstream)
+
+    def repeats(self, upstream: str) -> RepeatMetrics:
+        """Returns what counts the repeats of calls to an upstream."""
+        return RepeatMetrics(self.writer, self._metrics, upstream)
+
+    def store(self, purpose: str) -> StoreMetrics:
+        """Returns what times the operations of the store of one purpose."""
+        return StoreMetrics(self.writer, purpose)
 
     def audit(self, audit: Audit) -> Audit:
         """Returns an audit trail that also counts what is recorded in `audit`."""

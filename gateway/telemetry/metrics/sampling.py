@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from gateway.telemetry.metrics.definitions import (
     ENDPOINTS,
     LOOP_LAG,
     MEMORY,
+    Kind,
     Metric,
 )
 from gateway.telemetry.metrics.metrics import Metrics
@@ -28,6 +29,10 @@ Load = Callable[[], tuple[int, int]]
 """Returns the number of open connections, and of those with a request in progress."""
 Census = Callable[[], Mapping[tuple[str, str], int]]
 """Returns the number of endpoints of each upstream in each state that any of them has."""
+Reading = tuple[Metric, tuple[str, ...], float]
+"""A metric, the values of its labels, and its value; of a counter, that since the start."""
+Readings = Callable[[], Iterable[Reading]]
+"""Reads the metrics that have to be looked up; called once a second, so it must not wait."""
 Total = Callable[[], float]
 """Returns a sum that only grows while this process lives."""
 
@@ -41,14 +46,17 @@ class Sampler:
         load: Load,
         census: Census,
         losses: Mapping[Metric, Total],
-        levels: Mapping[Metric, Total],
         *,
         scheme: str,
+        readings: Readings = tuple,
     ) -> None:
         """Starts to sample; the event loop must be running.
 
-        `losses` are the totals of counters without labels, `levels` the values of such gauges.
+        `losses` are the totals of counters without labels.
         """
+        self._readings = readings
+        self._read: dict[tuple[Metric, tuple[str, ...]], tuple[int, float]] = {}
+        """The place and the last value of each reading."""
         writer = self._writer = metrics.writer
         self._load = load
         self._census = census
@@ -60,7 +68,6 @@ class Sampler:
         self._memory_at = writer.child(MEMORY, ())
         totals = [(CPU, _used_s), *losses.items()]
         self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
-        self._levels = [(writer.child(metric, ()), level) for metric, level in levels.items()]
         self._added = [0.0 for _ in totals]
         self._loop = asyncio.get_running_loop()
         self._ticks = 0
@@ -88,8 +95,7 @@ class Sampler:
         self._writer.set(self._active_at, active)
         self._writer.set(self._memory_at, _resident_bytes())
         self._count_endpoints()
-        for at, level in self._levels:
-            self._writer.set(at, level())
+        self._take_readings()
         for number, (at, total) in enumerate(self._totals):
             now = total()
             # Only what is new: the cell also has the sum of the processes before this one.
@@ -102,6 +108,23 @@ class Sampler:
             self._endpoints_at[key] = self._writer.child(ENDPOINTS, key)
         for key, at in self._endpoints_at.items():  # also those that no endpoint has any more
             self._writer.set(at, found.get(key, 0))
+
+    def _take_readings(self) -> None:
+        writer, seen = self._writer, set()
+        for metric, values, value in self._readings():
+            key = metric, values
+            seen.add(key)
+            # Looked up each time, because this also marks a value that was dropped as one again.
+            at, last = writer.child(metric, values), self._read.get(key, (0, 0.0))[1]
+            self._read[key] = at, value
+            if metric.kind is Kind.COUNTER:
+                writer.add(at, max(0.0, value - last))
+            else:
+                writer.set(at, value)
+        for key in self._read.keys() - seen:
+            at, _ = self._read.pop(key)
+            if key[0].kind is Kind.GAUGE:
+                writer.drop(at)
 
 
 def _used_s() -> float:

@@ -36,6 +36,10 @@ class CellWriter:
         """Sets the value of a gauge."""
         self.file.cells[at + Slot.VALUE] = value
 
+    def drop(self, at: int) -> None:
+        """Makes a gauge one that this process does not set; see `Metric.merge`."""
+        self.file.cells[at + Slot.CREATED] = self.file.cells[at + Slot.VALUE] = 0.0
+
     def observe(self, at: int, edges: Sequence[float], value: float) -> None:
         """Adds a value to a histogram with these upper bounds; a bound belongs to its bucket."""
         cells = self.file.cells

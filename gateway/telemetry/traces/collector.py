@@ -1,4 +1,4 @@
-"""The connection to a collector, which receives spans by OTLP over HTTP (OTLP 1.5, "OTLP/HTTP").
+"""The connection to a collector, which receives spans or metrics by OTLP over HTTP (OTLP 1.5).
 
 All of it blocks: only the thread of the exporter calls it.
 """
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _TIMEOUT_S: Final = 10.0
+"""The usual time limit for a response, in seconds."""
 _LONGEST_ANSWER: Final = 65_536
 _LONGEST_PAUSE_S: Final = 60.0
 _REPEATABLE: Final = frozenset([429, 502, 503, 504])
@@ -21,7 +22,7 @@ class Outcome(NamedTuple):
     """The outcome of one request to the collector."""
 
     why_not: str = ""
-    """The reason why the spans were not taken; empty if they were."""
+    """The reason why the request was not taken; empty if it was."""
     may_repeat: bool = False
     pause_s: float = 0.0
     """The least seconds to wait, as the collector demands in `Retry-After`."""
@@ -30,28 +31,36 @@ class Outcome(NamedTuple):
 class Collector:
     """Sends requests to one URL, on one connection that is kept."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        compresses: bool = True,
+    ) -> None:
         parts = urlsplit(url)
         self._path = parts.path
-        self._headers = {
-            **headers,
-            "content-type": "application/x-protobuf",
-            "content-encoding": "gzip",
-        }
+        self._timeout_s = timeout_s
+        self._compresses = compresses
+        self._headers = {**headers, "content-type": "application/x-protobuf"}
+        if compresses:
+            self._headers["content-encoding"] = "gzip"
         host, port = parts.hostname or "", parts.port
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
             context = ssl.create_default_context()
             self._connection = http.client.HTTPSConnection(
-                host, port, timeout=_TIMEOUT_S, context=context
+                host, port, timeout=timeout_s, context=context
             )
         else:
-            self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+            self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
 
     def send(self, body: bytes) -> Outcome:
-        """Sends one `ExportTraceServiceRequest`."""
+        """Sends one request, such as an `ExportTraceServiceRequest`."""
+        sent = gzip.compress(body, 1) if self._compresses else body
         try:
-            self._connection.request("POST", self._path, gzip.compress(body, 1), self._headers)
+            self._connection.request("POST", self._path, sent, self._headers)
             response = self._connection.getresponse()
             answer = response.read(_LONGEST_ANSWER)
             if len(answer) == _LONGEST_ANSWER:
@@ -59,7 +68,7 @@ class Collector:
         except TimeoutError:
             self.close()
             return Outcome(
-                f"the collector did not respond within {_TIMEOUT_S:g} s", may_repeat=True
+                f"the collector did not respond within {self._timeout_s:g} s", may_repeat=True
             )
         except ssl.SSLCertVerificationError:
             self.close()

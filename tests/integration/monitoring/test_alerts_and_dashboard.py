@@ -28,6 +28,7 @@ _FACTS = {"gateway_build_info": {"version", "python", "compiled"}}
 _OF_PROMETHEUS = {"job", "instance", "le"}
 _WORDS = {
     *("absent", "and", "by", "histogram_quantile", "increase", "label_values", "or", "rate", "sum"),
+    *("max", "min", "time"),
 }
 
 

@@ -90,6 +90,40 @@ async def test_a_reload_changes_the_routes_and_says_which(tmp_path: Path, worker
         assert [await status_of(gateway, "/v1/echo/a") for _ in range(8)] == [200] * 8
 
 
+@both
+async def test_a_reload_names_what_breaks_clients_and_refuses_it_where_that_is_set(
+    tmp_path: Path, workers: int
+) -> None:
+    place = Reloadable(tmp_path)
+    breaking = (
+        "! breaking path-removed: GET /v1/echo/{text}: removed: requests to it are answered with "
+        "404 or 405"
+    )
+    async with served(tmp_path, workers, *place.flags, settings=place.environment) as gateway:
+        await place.all_serve(workers)
+        for refuse, start in (("breaking", breaking), ("removed-routes", "- GET /v1/echo/{text}")):
+            place.write(f"{EXCLUDED}reload: {{refuse: {refuse}}}\n")
+            status, answer = await place.reload()
+            assert (status, answer["error"]["status"]) == (400, "FAILED_PRECONDITION")
+            assert f"reload.refuse: {refuse}: {start}" in answer["error"]["message"]
+        assert await status_of(gateway, "/v1/echo/a") == 200
+        place.write(EXCLUDED)
+        tried = await asyncio.to_thread(
+            run, "reload", "--dry-run", "--admin", f"unix:{place.admin}"
+        )
+        assert tried.stdout.startswith(f"{breaking}\n"), tried.stdout + tried.stderr
+        status, done = await place.reload()
+        assert (status, done["changes"][0]) == (200, breaking)
+        await until(lambda: '"gateway.reload.finding"' in place.events.read_text())
+        lines = [json.loads(line) for line in place.events.read_text().splitlines()]
+        found = [one for one in lines if one.get("event.name") == "gateway.reload.finding"]
+        assert (found[0]["severity_text"], found[0]["body"]) == ("WARN", breaking)
+        # Counted once, however many workers there are, and not if it was only tried.
+        _, text = await ask(place.admin, "/metrics")
+        counts = re.findall(r'gateway_reloads_total{outcome="(\w+)"} (\S+)', text)
+        assert sorted(counts) == [("applied", "1.0"), ("refused", "2.0")]
+
+
 BAD = {
     "services: [": "is not YAML",
     "lisen: x": "lisen",

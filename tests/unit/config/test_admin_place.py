@@ -63,7 +63,7 @@ def test_the_place_is_the_one_of_the_model(
     except ConfigError as error:
         expected: object = str(error)
     else:
-        expected = (options.listen, options.token_file)
+        expected = (options.listen, options.token_file, None)
     try:
         found: object = read_admin_place(file, variables)
     except ConfigError as error:
@@ -80,7 +80,7 @@ def test_a_mistake_in_another_section_does_not_hide_the_gateway(tmp_path: Path) 
     file = tmp_path / "gateway.yaml"
     file.write_text("admin: {listen: unix:/run/admin.sock}\nlimits: {no_such: 1}\n")
 
-    assert read_admin_place(file, {}) == ("unix:/run/admin.sock", None)
+    assert read_admin_place(file, {}) == ("unix:/run/admin.sock", None, None)
 
 
 def test_the_ordinary_form_needs_no_model(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def test_the_supervisor_goes_on_and_a_worker_logs_the_refusal(
         reload.want(said.append, dry_run=dry_run)
         reload.step()
         assert said == ["the new settings cannot be read: internal error"]
-        assert worker.orders == [LogRefusal("the new settings cannot be read: internal error")]
+        reason = "the new settings cannot be read: internal error"
+        assert worker.orders == [LogRefusal(reason, dry_run)]
         assert not reload.is_pending
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
     read.is_broken = False

@@ -147,6 +147,25 @@ def test_the_counters_of_a_dead_worker_stay_and_its_gauges_do_not(files: list[Ce
     assert value(files, f"{DURATION}_count") == 2
 
 
+def test_some_gauges_are_the_least_or_greatest_of_the_workers_that_live(
+    files: list[CellFile],
+) -> None:
+    from gateway.telemetry.metrics.definitions import GAUGES, GENERATION, STORE_UP
+
+    for file, up, generation in zip(files, (1, 0), (4, 3), strict=True):
+        writer = metrics_of(file).writer
+        writer.set(writer.child(STORE_UP, ("counters",)), up)
+        writer.set(writer.child(GENERATION, ()), generation)
+    assert value(files, "gateway_store_up", store="counters") == 0
+    assert value(files, "gateway_config_generation") == 4
+    files[1].reset(GAUGES)
+    assert value(files, "gateway_store_up", store="counters") == 1
+    files[0].reset(GAUGES)
+    _, text = Exposition(MetricsOptions(), files).text()
+    assert b"gateway_store_up" not in text
+    assert b"gateway_config_generation" not in text
+
+
 def test_labels_are_escaped(files: list[CellFile]) -> None:
     rule = 'a "rule" of 100 % \\ and\nmore'
     metrics_of(files[0]).counter(RATE_LIMITED, rule)()

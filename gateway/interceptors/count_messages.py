@@ -1,0 +1,60 @@
+"""Counts the messages of streaming calls, and the streams in progress."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import TracebackType
+
+from gateway.call import Call, Handler, Reply
+from gateway.status import Code
+from gateway.telemetry.metrics.stream_metrics import StreamMetrics
+
+
+class CountMessages:
+    """Counts the streams and messages of one streaming method; stands next to the back end."""
+
+    def __init__(self, metrics: StreamMetrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Passes a call on; it is counted as open until it ends."""
+        self._metrics.opened()
+        call.on_end(self._ended)
+        if call.messages is not None:
+            call.messages = _Counted(call.messages, self._metrics.sent)
+        return self._proceed(call, proceed)
+
+    async def _proceed(self, call: Call, proceed: Handler) -> Reply:
+        reply = await proceed(call)
+        if reply.messages is not None:
+            reply.messages = _Counted(reply.messages, self._metrics.received)
+        return reply
+
+    def _ended(self, _: Code) -> None:
+        self._metrics.ended()
+
+
+class _Counted(AsyncGenerator[bytes]):
+    """Passes messages on and counts them.
+
+    A class, because closing an async function that has not begun would leave `messages` open.
+    """
+
+    def __init__(self, messages: AsyncGenerator[bytes], count: Callable[[], None]) -> None:
+        self._messages = messages
+        self._count = count
+
+    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+        message = await anext(self._messages)
+        self._count()
+        return message
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
+        tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bytes:
+        await self.aclose()
+        raise typ
+
+    async def aclose(self) -> None:
+        await self._messages.aclose()

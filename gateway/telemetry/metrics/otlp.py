@@ -1,0 +1,147 @@
+"""Writes metrics as messages of OTLP (opentelemetry-proto 1.5, metrics/v1); pure.
+
+The names are those of OpenTelemetry's semantic conventions, from which the names in the text forms
+are made; those of the gateway's own begin with `gateway.`. All sums are cumulative.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from gateway.telemetry.metrics.definitions import Kind, Merge, Metric, Slot
+from gateway.telemetry.traces.otlp import Value, attributes
+from gateway.transcoding.wire import length_delimited, tag, varint
+
+_NAMES: Final = {
+    "http_server_request_duration_seconds": "http.server.request.duration",
+    "http_server_request_body_size_bytes": "http.server.request.body.size",
+    "http_server_response_body_size_bytes": "http.server.response.body.size",
+    "http_server_active_requests": "http.server.active_requests",
+    "rpc_client_call_duration_seconds": "rpc.client.call.duration",
+    "grpc_client_call_retries": "grpc.client.call.retries",
+    "grpc_client_call_transparent_retries": "grpc.client.call.transparent_retries",
+    "grpc_client_call_retry_delay_seconds": "grpc.client.call.retry_delay",
+    "process_cpu_seconds": "process.cpu.time",
+    "process_resident_memory_bytes": "process.memory.usage",
+}
+_ATTRIBUTES: Final = {
+    "http_route": "http.route",
+    "http_request_method": "http.request.method",
+    "http_response_status_code": "http.response.status_code",
+    "url_scheme": "url.scheme",
+    "error_type": "error.type",
+    "rpc_method": "rpc.method",
+    "rpc_system_name": "rpc.system.name",
+    "rpc_response_status_code": "rpc.response.status_code",
+    "gateway_upstream": "gateway.upstream",
+    "grpc_method": "grpc.method",
+    "grpc_target": "grpc.target",
+}
+_UNITS: Final = {"seconds": "s", "bytes": "By"}
+_CUMULATIVE: Final = 2
+_MONOTONIC: Final = tag(3, 0) + varint(1)
+_TEMPORALITY: Final = tag(2, 0) + varint(_CUMULATIVE)
+_fixed64: Final = struct.Struct("<Q").pack
+_double: Final = struct.Struct("<d").pack
+
+Children = Mapping[str, Sequence[float]]
+"""The cells of the children of one metric, by the values of its labels as JSON."""
+
+
+def export_request(
+    resource: Mapping[str, Value],
+    version: str,
+    metrics: Mapping[Metric, Children],
+    now_s: float,
+) -> bytes:
+    """Encodes an `ExportMetricsServiceRequest`; `version` is that of the gateway."""
+    scope = length_delimited(1, b"gateway") + length_delimited(2, version.encode())
+    written = [length_delimited(2, _metric(*one, now_s)) for one in metrics.items()]
+    of_scope = length_delimited(1, scope) + b"".join(written)
+    of_resource = length_delimited(1, attributes(resource, number=1)) + length_delimited(
+        2, of_scope
+    )
+    return length_delimited(1, of_resource)
+
+
+def otlp_name(metric: Metric) -> str:
+    """Returns the name of a metric with dots and without its unit."""
+    known = _NAMES.get(metric.name)
+    if known is not None:
+        return known
+    plain = metric.name.removesuffix(f"_{metric.unit}") if metric.unit else metric.name
+    return plain.replace("gateway_", "gateway.", 1)
+
+
+def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
+    is_histogram = metric.kind is Kind.HISTOGRAM
+    point = _histogram_point if is_histogram else _number_point
+    data = b"".join(
+        length_delimited(1, point(metric, labels, cells, now_s))
+        for labels, cells in children.items()
+    )
+    if is_histogram:
+        data = length_delimited(9, data + _TEMPORALITY)
+    elif metric.kind is Kind.COUNTER:
+        data = length_delimited(7, data + _TEMPORALITY + _MONOTONIC)
+    elif metric.merge is Merge.SUM:
+        data = length_delimited(7, data + _TEMPORALITY)  # OpenTelemetry's UpDownCounter
+    else:
+        data = length_delimited(5, data)
+    return (
+        length_delimited(1, otlp_name(metric).encode())
+        + length_delimited(2, metric.help.encode())
+        + length_delimited(3, _UNITS.get(metric.unit, "1").encode())
+        + data
+    )
+
+
+def _number_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+    value = tag(4, 1) + _double(cells[Slot.VALUE])
+    return _times(cells, now_s) + value + _labels(metric, labels, 7)
+
+
+def _histogram_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+    counts = [int(one) for one in cells[Slot.BUCKETS : Slot.BUCKETS + len(metric.edges) + 1]]
+    return b"".join(
+        [
+            _times(cells, now_s),
+            tag(4, 1) + _fixed64(sum(counts)),
+            tag(5, 1) + _double(cells[Slot.SUM]),
+            length_delimited(6, b"".join(map(_fixed64, counts))),
+            length_delimited(7, b"".join(map(_double, metric.edges))),
+            *_exemplar(metric, cells),
+            _labels(metric, labels, 9),
+        ]
+    )
+
+
+def _exemplar(metric: Metric, cells: Sequence[float]) -> Iterator[bytes]:
+    """Yields the exemplar of a histogram, if it has one."""
+    value, time_s, *ids = cells[Slot.BUCKETS + len(metric.edges) + 1 :]
+    if time_s:
+        encoded = struct.pack("=3d", *ids)
+        yield length_delimited(
+            8,
+            tag(2, 1)
+            + _fixed64(int(time_s * 1e9))
+            + tag(3, 1)
+            + _double(value)
+            + length_delimited(4, encoded[16:])
+            + length_delimited(5, encoded[:16]),
+        )
+
+
+def _times(cells: Sequence[float], now_s: float) -> bytes:
+    begin, now = _fixed64(int(cells[Slot.CREATED] * 1e9)), _fixed64(int(now_s * 1e9))
+    return tag(2, 1) + begin + tag(3, 1) + now
+
+
+def _labels(metric: Metric, labels: str, number: int) -> bytes:
+    found: dict[str, Value] = {}
+    for name, value in zip(metric.labels, json.loads(labels), strict=False):
+        if value:  # a label without a value is left out, as in the text forms
+            is_status = name == "http_response_status_code" and value.isdecimal()
+            found[_ATTRIBUTES.get(name, name)] = int(value) if is_status else value
+    return attributes(found, number)
