@@ -51,11 +51,12 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
     },
-    # The services behind Google's REST clients (google-api-core).
+    # The services behind Google's REST clients (google-api-core). These ignore members that they do
+    # not know, so they would read a last element with an error as an empty message: a cut is seen.
     Compat.GOOGLE: {
         "resources": {"system_parameters": True},
         "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
-        "streams": {"format": "array"},
+        "streams": {"format": "array", "array_failure": "cut"},
     },
 }
 """The settings of each set."""
