@@ -47,7 +47,16 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     },
     # GrpcJsonTranscoder with the defaults of its message.
     Compat.ENVOY: {
-        "json": {"unknown_fields": "ignore", "emit_unset": False},
+        "routing": {"keep_escaped": "reserved", "verbs": "registered"},
+        "json": {
+            "unknown_fields": "ignore",
+            "emit_unset": False,
+            "excess_body": "ignore",
+            "content_types": ["*/*"],
+            "unacceptable": "serve",
+        },
+        "query": {"clash": "merge", "plus": "keep"},
+        "resources": {"update_mask": "leave"},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
     },

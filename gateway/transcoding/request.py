@@ -100,10 +100,16 @@ class RequestDecoder:
         path = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
-        parameters = self._query.bind(query)
+        before, after = self._parameters(query)
         if self._infer_mask is not None and json is not None:
-            parameters += self._infer_mask(json, parameters)
-        return b"".join((wire, parameters, *path))
+            after += self._infer_mask(json, before + after)
+        return b"".join((before, wire, after, *path))
+
+    def _parameters(self, query: str) -> tuple[bytes, bytes]:
+        """Returns the wire bytes of the query for before and after those of the body."""
+        if query and self._query.merges:
+            return self._query.bind_around(query)
+        return b"", self._query.bind(query)
 
     def takes_url_encoded(self, content_type: str | None) -> bool:
         """True if a body of this Content-Type is read as query parameters."""
@@ -212,6 +218,7 @@ def _joined(query: str, form: bytes) -> str:
         text = form.decode("utf-8")
     except UnicodeDecodeError:
         raise invalid_argument("", f"the body is not well-formed {URL_ENCODED}") from None
+    text = text.replace("+", "%20")  # a space in forms, whatever a query means by it
     return f"{query}&{text}" if query else text
 
 
