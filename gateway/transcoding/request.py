@@ -60,6 +60,8 @@ class RequestDecoder:
         )
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
+        self._is_plain = self._infer_mask is None and not self._query.merges
+        """True if what the query sets follows the body as it is."""
         self._json: Transform | None = None
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
@@ -100,16 +102,20 @@ class RequestDecoder:
         path = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
-        before, after = self._parameters(query)
+        if self._is_plain:
+            return b"".join((wire, self._query.bind(query), *path))
+        return b"".join((*self._around(json, wire, query), *path))
+
+    def _around(self, json: bytes | None, wire: bytes, query: str) -> tuple[bytes, bytes, bytes]:
+        """Returns the wire bytes of a body between those that the query sets, with its mask."""
+        before, after = b"", b""
+        if self._query.merges:
+            before, after = self._query.bind_around(query)
+        else:
+            after = self._query.bind(query)
         if self._infer_mask is not None and json is not None:
             after += self._infer_mask(json, before + after)
-        return b"".join((before, wire, after, *path))
-
-    def _parameters(self, query: str) -> tuple[bytes, bytes]:
-        """Returns the wire bytes of the query for before and after those of the body."""
-        if query and self._query.merges:
-            return self._query.bind_around(query)
-        return b"", self._query.bind(query)
+        return before, wire, after
 
     def takes_url_encoded(self, content_type: str | None) -> bool:
         """True if a body of this Content-Type is read as query parameters."""
