@@ -48,16 +48,25 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     },
     # GrpcJsonTranscoder with the defaults of its message.
     Compat.ENVOY: {
-        "json": {"unknown_fields": "ignore", "emit_unset": False},
-        "resources": {"output_only": "leave", "immutable": "leave"},
+        "routing": {"keep_escaped": "reserved", "verbs": "registered"},
+        "json": {
+            "unknown_fields": "ignore",
+            "emit_unset": False,
+            "excess_body": "ignore",
+            "content_types": ["*/*"],
+            "unacceptable": "serve",
+        },
+        "query": {"clash": "merge", "plus": "keep"},
+        "resources": {"update_mask": "leave", "output_only": "leave", "immutable": "leave"},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
     },
-    # The services behind Google's REST clients (google-api-core).
+    # The services behind Google's REST clients (google-api-core). These ignore members that they do
+    # not know, so they would read a last element with an error as an empty message: a cut is seen.
     Compat.GOOGLE: {
         "resources": {"system_parameters": True},
         "json": {"unknown_fields": "ignore", "excess_body": "ignore"},
-        "streams": {"format": "array"},
+        "streams": {"format": "array", "array_failure": "cut"},
     },
 }
 """The settings of each set."""

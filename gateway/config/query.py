@@ -1,11 +1,27 @@
 """Options of query parameters."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from gateway.config.json import Excess, Unknown
+from gateway.config.json import Unknown
 from gateway.config.sections import Section
+
+
+class Clash(StrEnum):
+    """The treatment of a parameter for a field that the path or the body sets."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+    MERGE = "merge"
+
+
+class Plus(StrEnum):
+    """The meaning of a plus sign in a query."""
+
+    SPACE = "space"
+    KEEP = "keep"
 
 
 class QueryOptions(Section):
@@ -13,8 +29,12 @@ class QueryOptions(Section):
 
     unknown: Unknown | tuple[str, ...] = Unknown.REJECT
     """Parameters without a field: reject, ignore, or a list of the names to ignore."""
-    clash: Excess = Excess.REJECT
-    """A parameter for a field that the path or the body sets: reject with 400, or ignore."""
+    clash: Clash = Clash.REJECT
+    """A parameter for a field that the path or the body sets: reject with 400, ignore, or merge it
+    into the body, where it adds to lists and else counts if the body leaves the field out. What is
+    for a field of the path is ignored then."""
+    plus: Plus = Plus.SPACE
+    """A plus sign in a query: a space, as in HTML forms, or keep it (RFC 3986)."""
     max_parameters: Annotated[int, Field(gt=0)] = 1000
     """The largest number of parameters; more are rejected with 400."""
     maps: bool = False

@@ -27,6 +27,22 @@ class EscapedSlashes(StrEnum):
     SPLIT = "split"
 
 
+class KeepEscaped(StrEnum):
+    """The escapes that stay as they are in a variable of several segments."""
+
+    SLASH = "slash"
+    RESERVED = "reserved"
+    NONE = "none"
+
+
+class Verbs(StrEnum):
+    """The meaning of a colon in the last segment of a path."""
+
+    FALLBACK = "fallback"
+    REGISTERED = "registered"
+    ALL = "all"
+
+
 class RoutingOptions(Section):
     """Options for building routes from HTTP rules."""
 
@@ -43,5 +59,11 @@ class RoutingOptions(Section):
     escaped_slashes: EscapedSlashes = EscapedSlashes.KEEP
     """%2F in a path: keep it as data of its segment (RFC 3986, section 2.2), or split there, as
     clients need that escape the slashes of `{name=shelves/*}`."""
+    keep_escaped: KeepEscaped = KeepEscaped.SLASH
+    """What stays escaped in a variable of several segments, such as `{name=shelves/*}`: `%2F`
+    (http.proto), all that RFC 3986 reserves (RFC 6570, section 3.2.3), or nothing."""
+    verbs: Verbs = Verbs.FALLBACK
+    """Text after the last colon of a path: a verb, or data if only that fits; always a verb if
+    some rule has it; or always a verb."""
     allow_nul: bool = False
     """Accept %00 in paths."""

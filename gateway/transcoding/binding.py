@@ -12,16 +12,33 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.grammar import is_token
-from gateway.config.routing import EscapedSlashes, OnConflict, OnError, RoutingOptions
+from gateway.config.routing import (
+    EscapedSlashes,
+    KeepEscaped,
+    OnConflict,
+    OnError,
+    RoutingOptions,
+    Verbs,
+)
 from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
 from gateway.transcoding.http_body import is_http_body
+from gateway.transcoding.routing.percent import (
+    decode,
+    decode_keeping_reserved,
+    decode_keeping_slashes,
+)
 from gateway.transcoding.routing.router import Conflict, Router, RouterBuilder
 from gateway.transcoding.routing.template import Template, TemplateError, parse_template
 
 WHOLE: Final = "*"
 
+_DECODE_MANY: Final = {
+    KeepEscaped.SLASH: decode_keeping_slashes,
+    KeepEscaped.RESERVED: decode_keeping_reserved,
+    KeepEscaped.NONE: decode,
+}
 
 _KNOWN_METHODS = (
     "GET HEAD POST PUT DELETE PATCH OPTIONS TRACE QUERY COPY LOCK UNLOCK MOVE MKCOL MKACTIVITY "
@@ -104,6 +121,8 @@ def plan_routes(
         allow_nul=options.allow_nul,
         splits_escaped=options.escaped_slashes is EscapedSlashes.SPLIT,
         prefer=options.prefer,
+        keep_escaped=options.keep_escaped,
+        verbs=options.verbs,
     )
     return router, [*diagnostics, *conflicts]
 
@@ -143,12 +162,16 @@ def build_router(
     allow_nul: bool = False,
     splits_escaped: bool = False,
     prefer: Sequence[str] = (),
+    keep_escaped: KeepEscaped = KeepEscaped.SLASH,
+    verbs: Verbs = Verbs.FALLBACK,
 ) -> tuple[Router[Binding], list[Diagnostic]]:
     """Builds the router of `bindings`, and a diagnostic for each route that two of them claim.
 
     `prefer` are selectors of methods that win over others on the same paths, the first one first.
     """
-    builder: RouterBuilder[Binding] = RouterBuilder(last_wins=on_conflict is OnConflict.LAST)
+    builder: RouterBuilder[Binding] = RouterBuilder(
+        last_wins=on_conflict is OnConflict.LAST, decode_many=_DECODE_MANY[keep_escaped]
+    )
     for binding in bindings:
         builder.add(
             binding.http_method,
@@ -158,7 +181,12 @@ def build_router(
             tier=_tier(binding.method, prefer),
         )
     diagnostics = [_of_conflict(conflict, on_conflict) for conflict in builder.conflicts]
-    router = builder.build(allow_nul=allow_nul, splits_escaped=splits_escaped)
+    router = builder.build(
+        allow_nul=allow_nul,
+        splits_escaped=splits_escaped,
+        keeps_verbs=verbs is Verbs.REGISTERED,
+        every_verb=verbs is Verbs.ALL,
+    )
     return router, diagnostics
 
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import Excess, Unknown
-from gateway.config.query import QueryOptions
+from gateway.config.json import Unknown
+from gateway.config.query import Clash, Plus, QueryOptions
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.fields import (
     Encoder,
@@ -69,6 +69,9 @@ class QueryBinder:
         self._bound = bound
         self._body = body
         self._options = options
+        self._keeps_plus = options.plus is Plus.KEEP
+        self.merges = options.clash is Clash.MERGE and body is not None
+        """True if parameters may be for fields of the body; see `bind_around`."""
         taken = [choice for path in bound for choice in path.choices()]
         if isinstance(body, FieldDescriptor):
             taken += FieldPath((body,)).choices()
@@ -102,6 +105,23 @@ class QueryBinder:
             wire.append(parameter.encode(value))
         return b"".join(wire)
 
+    def bind_around(self, query: str) -> tuple[bytes, bytes]:
+        """Returns the wire bytes that `query` sets, for before and after those of the body.
+
+        By protobuf's merge rule, values before the body's count if the body has none, and lists
+        after the body's add to them.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT that names the parameter.
+        """
+        self.bind(query)  # rejects what is invalid only as a whole
+        around: tuple[list[str], list[str]] = ([], [])
+        pieces = [piece for piece in query.split("&") if piece]
+        for piece, (name, _) in zip(pieces, self._pairs(query), strict=True):
+            parameter = self._parameter(name)
+            around[parameter is not None and parameter.key is None].append(piece)
+        return self.bind("&".join(around[0])), self.bind("&".join(around[1]))
+
     def explain(self, query: str) -> list[tuple[str, str, FieldPath]]:
         """Returns each parameter that sets a field: its name, its value, and the field."""
         pairs = [(name, value, self._parameter(name)) for name, value in self._pairs(query)]
@@ -116,6 +136,8 @@ class QueryBinder:
         for piece in pieces:
             name, _, value = piece.partition("=")
             if "%" in piece or "+" in piece or not piece.isascii():
+                if self._keeps_plus:
+                    name, value = name.replace("+", "%2B"), value.replace("+", "%2B")
                 name = _decode(name, "query")
                 value = _decode(value, name)
             pairs.append((name, value))
@@ -167,7 +189,8 @@ class QueryBinder:
 
     def _is_set_elsewhere(self, name: str, path: FieldPath) -> bool:
         """True if the path or the body sets this field, and the settings ignore the parameter."""
-        if any(path.overlaps(bound) for bound in self._bound):
+        is_bound = any(path.overlaps(bound) for bound in self._bound)
+        if is_bound:
             reason = "is set by the path of the URL"
         elif isinstance(self._body, str):
             reason = "belongs in the body, which has all fields"
@@ -175,7 +198,9 @@ class QueryBinder:
             reason = f"belongs in the body, which is {self._body.json_name}"
         else:
             return False
-        if self._options.clash is Excess.REJECT:
+        if self.merges and not is_bound:
+            return False
+        if self._options.clash is Clash.REJECT:
             raise invalid_argument(_clipped(name), reason)
         return True
 

@@ -64,6 +64,8 @@ class RequestDecoder:
         self._bind = self._query_reader(_mask_check(binding, config.resources))
         infers = config.resources.update_mask is UpdateMask.INFER
         self._infer_mask = mask_inference(binding) if infers else None
+        self._is_plain = self._infer_mask is None and not self._query.merges
+        """True if what the query sets follows the body as it is."""
         self._json: Transform | None = None
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
@@ -104,10 +106,20 @@ class RequestDecoder:
         path = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
-        parameters = self._bind(query)
+        if self._is_plain:
+            return b"".join((wire, self._bind(query), *path))
+        return b"".join((*self._around(json, wire, query), *path))
+
+    def _around(self, json: bytes | None, wire: bytes, query: str) -> tuple[bytes, bytes, bytes]:
+        """Returns the wire bytes of a body between those that the query sets, with its mask."""
+        before, after = b"", self._bind(query)
+        if self._query.merges:
+            before, after = self._query.bind_around(query)
+            if self._remove is not None:
+                before, after = self._remove(before), self._remove(after)
         if self._infer_mask is not None and json is not None:
-            parameters += self._infer_mask(json, parameters)
-        return b"".join((wire, parameters, *path))
+            after += self._infer_mask(json, before + after)
+        return before, wire, after
 
     def takes_url_encoded(self, content_type: str | None) -> bool:
         """True if a body of this Content-Type is read as query parameters."""
@@ -253,6 +265,7 @@ def _joined(query: str, form: bytes) -> str:
         text = form.decode("utf-8")
     except UnicodeDecodeError:
         raise invalid_argument("", f"the body is not well-formed {URL_ENCODED}") from None
+    text = text.replace("+", "%20")  # a space in forms, whatever a query means by it
     return f"{query}&{text}" if query else text
 
 

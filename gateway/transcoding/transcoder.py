@@ -116,6 +116,7 @@ class Transcoder:
         """True if some bodies are read as query parameters; see `reads_as_query`."""
         self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
+        self._emits_unset = config.json_.emit_unset
         self._plans: dict[Binding, _Plan] = {}
         self.has_system_parameters = config.resources.system_parameters
         """True if requests may have system parameters."""
@@ -295,7 +296,10 @@ class Transcoder:
                 text = _aip193_text(failure)
             else:
                 details = self._codec.details_to_json(failure.details)
-                text = self._write(error_document(shape, failure, details))
+                document = error_document(shape, failure, details)
+                if not (details or self._emits_unset):
+                    document.pop("details", None)
+                text = self._write(document)
             # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
             return text.encode("utf-8", "replace")
 

@@ -17,6 +17,7 @@ import grpc.aio
 import pytest
 import yaml
 from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
@@ -38,13 +39,23 @@ SERVICE = "conformance.v1.Conformance"
 Case = dict[str, Any]
 
 
-def cases(kind: str) -> list[Any]:
-    """The rows of one kind in every file, each with its file's and its own name."""
-    return [
-        pytest.param(row, id=f"{file.stem}: {row['rule']}: {row.get('is', '')}".rstrip(": "))
-        for file in sorted(HERE.glob("*.toml"))
-        for row in tomllib.loads(file.read_text(encoding="utf-8")).get(kind, [])
-    ]
+def cases(kind: str, files: str = "*.toml") -> list[Any]:
+    """The rows of one kind in these files, each with its file's and its own name."""
+    found = []
+    for file in sorted(HERE.glob(files)):
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        common = tables.get("common", {}).get("options", {})
+        for row in tables.get(kind, []):
+            row["options"] = {**common, **row.get("options", {})}
+            name = f"{file.stem}: {row['rule']}: {row.get('is', '')}".rstrip(": ")
+            found.append(pytest.param(row, id=name, marks=_marks(row)))
+    return found
+
+
+def _marks(row: Case) -> list[pytest.MarkDecorator]:
+    """A row with `differs` must fail: it says what another gateway does and this one does not."""
+    reason = row.get("differs")
+    return [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
 
 
 @cache
@@ -152,6 +163,8 @@ class Recorder:
         self.got: tuple[str, bytes] | None = None
         self.metadata: list[tuple[str, str | bytes]] = []
         self.reply: bytes = b""
+        self.replies: list[bytes] = []
+        self.streamed: list[bytes] = []
         self.case: Case = {}
 
     def handlers(self) -> dict[str, Any]:
@@ -164,7 +177,25 @@ class Recorder:
 
             return grpc.unary_unary_rpc_method_handler(answer)
 
-        return {m.name: handler(m.name) for m in pool().FindServiceByName(SERVICE).methods}
+        methods = pool().FindServiceByName(SERVICE).methods
+        return {m.name: handler(m.name) for m in methods if not m.server_streaming} | {
+            m.name: self._stream_handler(m) for m in methods if m.server_streaming
+        }
+
+    def _stream_handler(self, method: MethodDescriptor) -> Any:
+        async def answer(requests: Any, context: Any) -> AsyncIterator[bytes]:
+            if isinstance(requests, bytes):
+                self.got = (method.name, requests)
+            else:
+                self.streamed = [request async for request in requests]
+                self.got = (method.name, b"".join(self.streamed))
+            await self._decorate(context)
+            for reply in self.replies:
+                yield reply
+
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(answer)
+        return grpc.unary_stream_rpc_method_handler(answer)
 
     async def _decorate(self, context: Any) -> None:
         sent = self.case.get("metadata", {})
@@ -212,6 +243,9 @@ async def exchange(case: Case, place: Path) -> tuple[Answer, Recorder]:
             method = case.get("method", "First")
             message = message_of(method, case["reply"], of_input=False)
             recorder.reply = message.SerializeToString()
+        if "replies" in case:
+            kinds = [message_of(case["method"], one, of_input=False) for one in case["replies"]]
+            recorder.replies = [message.SerializeToString() for message in kinds]
         if "reply_hex" in case:
             recorder.reply = bytes.fromhex(case["reply_hex"])
         settings = {
@@ -242,7 +276,8 @@ async def test_the_same_over_http(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)
     if "status" in case:
         assert recorder.got is None, "a refused request reaches no back end"
-        message = answer.json()["error"]["message"] if answer.body else ""
+        error = answer.json() if answer.body else {}
+        message = error.get("error", error).get("message", "")
         _expect_refusal(case, answer.status, message)
     else:
         assert recorder.got is not None, answer.body
@@ -268,12 +303,21 @@ def _expect_headers(case: Case, answer: Answer, recorder: Recorder) -> None:
 @pytest.mark.parametrize("case", cases("reply"))
 async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)
-    assert recorder.got is not None, answer.body
+    if not ("replies" in case and case.get("status") == 400):  # a stream that is not read whole
+        assert recorder.got is not None, answer.body
+    if "messages" in case:
+        expected = [message_of(case["method"], one, of_input=True) for one in case["messages"]]
+        got = [
+            type(one).FromString(wire)
+            for one, wire in zip(expected, recorder.streamed, strict=True)
+        ]
+        assert got == expected
     assert answer.status == case.get("status", 200), answer.body
     if "message" in case:
+        assert recorder.got is not None, answer.body
         method, wire = recorder.got
-        expected = message_of(method, case["message"], of_input=True)
-        assert type(expected).FromString(wire) == expected
+        request = message_of(method, case["message"], of_input=True)
+        assert type(request).FromString(wire) == request
     if "response" in case:
         assert answer.body.decode() == case["response"]
     if "response_json" in case:
@@ -281,6 +325,16 @@ async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     if "says" in case:
         assert case["says"] in answer.body.decode()
     _expect_headers(case, answer, recorder)
+
+
+# --- how much of another gateway's behaviour there is --------------------------------------------
+
+
+def test_the_share_of_envoys_facts_that_hold_is_as_the_docs_say() -> None:
+    rows = [p.values[0] for kind in ("request", "reply", "load") for p in cases(kind, "envoy*")]
+    hold = sum("differs" not in row for row in rows)
+    docs = (HERE.parents[1] / "docs" / "migrating.md").read_text(encoding="utf-8")
+    assert f"{hold} of {len(rows)} facts" in docs
 
 
 # --- rules that cannot be loaded ---------------------------------------------------------------

@@ -25,14 +25,14 @@ HERE = Path(__file__).parent
 _TIMEOUT_S = 600
 
 
-def go_command(cache: Path) -> Sequence[str]:
-    """How to start the Go server, which is built if it is not there or old."""
+def go_command(cache: Path, name: str = "go") -> Sequence[str]:
+    """How to start the Go program of the folder `name`, built if it is not there or old."""
     go = _tool("go", os.pathsep + "/usr/local/go/bin")
-    place = HERE / "go"
-    program = cache / f"go-{_digest(place)}"
+    place = HERE / name
+    program = cache / f"{name}-{_digest(place)}"
     if not program.exists():
         with tempfile.TemporaryDirectory(dir=cache) as fresh:
-            made = Path(fresh, "server")
+            made = Path(fresh, "program")
             _run([go, "build", "-o", str(made), "."], place)
             made.replace(program)
     return [str(program)]

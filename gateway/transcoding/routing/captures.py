@@ -6,17 +6,24 @@ from operator import itemgetter
 from gateway.transcoding.routing.percent import decode, decode_keeping_slashes
 from gateway.transcoding.routing.template import Template, Variable
 
+Decode = Callable[[str, str], str]
+"""Decodes raw text of the field that an error names."""
+
 Captures = Callable[[list[str]], tuple[str, ...]]
 """Reads a template's variables from the raw segments; the first segment is always empty."""
 
 
-def compile_captures(template: Template, *, fully_decode: bool) -> Captures:
+def compile_captures(
+    template: Template, decode_many: Decode = decode_keeping_slashes, *, fully_decode: bool
+) -> Captures:
     """Makes the reader of the variables of `template`, decoded as http.proto says.
+
+    `decode_many` decodes a variable of several segments; `fully_decode` wins over it.
 
     The reader raises `StatusError` for a segment that cannot be decoded.
     """
     readers = [
-        _compile_variable(template, variable, fully_decode=fully_decode)
+        _compile_variable(template, variable, decode_many, fully_decode=fully_decode)
         for variable in template.variables
     ]
     if not readers:
@@ -42,16 +49,16 @@ def plain_captures(template: Template) -> Captures | None:
 
 
 def _compile_variable(
-    template: Template, variable: Variable, *, fully_decode: bool
+    template: Template, variable: Variable, decode_many: Decode, *, fully_decode: bool
 ) -> Callable[[list[str]], str]:
     deep = template.deep_at
     if deep is not None and variable.end > deep:
-        return _compile_shifting(template, variable, deep, fully_decode=fully_decode)
+        return _compile_shifting(template, variable, deep, decode_many, fully_decode=fully_decode)
     start, end, name = variable.start + 1, variable.end + 1, variable.field_path
     if not variable.many_segments:
         return _read_one(start, name)
     if not fully_decode:
-        return _read_many(start, end, name)
+        return _read_many(start, end, name, decode_many)
     return lambda segments: "/".join([decode_keeping_slashes(s, name) for s in segments[start:end]])
 
 
@@ -63,16 +70,21 @@ def _read_one(number: int, name: str) -> Callable[[list[str]], str]:
     return read
 
 
-def _read_many(start: int, end: int, name: str) -> Callable[[list[str]], str]:
+def _read_many(start: int, end: int, name: str, decode_many: Decode) -> Callable[[list[str]], str]:
     def read(segments: list[str]) -> str:
         raw = "/".join(segments[start:end])
-        return decode_keeping_slashes(raw, name) if "%" in raw else raw
+        return decode_many(raw, name) if "%" in raw else raw
 
     return read
 
 
 def _compile_shifting(
-    template: Template, variable: Variable, deep: int, *, fully_decode: bool
+    template: Template,
+    variable: Variable,
+    deep: int,
+    decode_many: Decode,
+    *,
+    fully_decode: bool,
 ) -> Callable[[list[str]], str]:
     """Makes the reader of a variable over or after a `**`: its end depends on the path's length."""
     name, size = variable.field_path, len(template.segments) + 1
@@ -88,7 +100,7 @@ def _compile_shifting(
         raw = "/".join(segments[first:last])
         if "%" not in raw:
             return raw
-        return decode_keeping_slashes(raw, name) if variable.many_segments else decode(raw, name)
+        return decode_many(raw, name) if variable.many_segments else decode(raw, name)
 
     def read_fully(segments: list[str]) -> str:
         # http.proto, Http.fully_decode_reserved_expansion: `%2F` stays only where `*` matched it.

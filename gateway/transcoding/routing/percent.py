@@ -11,6 +11,8 @@ from gateway.status import StatusError, invalid_argument
 
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 _ESCAPED_SLASH = re.compile("(%2[Ff])")
+# RFC 3986, section 2.2: gen-delims and sub-delims.
+_ESCAPED_RESERVED = re.compile("(%(?:2[1346-9A-Ca-cFf]|3[ABDFabdf]|40|5[BDbd]))")
 
 
 def decode(raw: str, field: str) -> str:
@@ -38,6 +40,14 @@ def decode_keeping_slashes(raw: str, field: str) -> str:
     if "%" not in raw:
         return raw
     parts = _ESCAPED_SLASH.split(raw)
+    return "".join(part if i % 2 else decode(part, field) for i, part in enumerate(parts))
+
+
+def decode_keeping_reserved(raw: str, field: str) -> str:
+    """Decodes like `decode`, but keeps the characters that RFC 3986 reserves escaped."""
+    if "%" not in raw:
+        return raw
+    parts = _ESCAPED_RESERVED.split(raw)
     return "".join(part if i % 2 else decode(part, field) for i, part in enumerate(parts))
 
 

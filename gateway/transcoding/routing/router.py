@@ -19,9 +19,14 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from gateway.status import StatusError
-from gateway.transcoding.routing.captures import compile_captures, plain_captures
+from gateway.transcoding.routing.captures import Captures, Decode, compile_captures, plain_captures
 from gateway.transcoding.routing.differences import no_match, path_difference
-from gateway.transcoding.routing.percent import decode, decode_segments, with_slashes
+from gateway.transcoding.routing.percent import (
+    decode,
+    decode_keeping_slashes,
+    decode_segments,
+    with_slashes,
+)
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Template
 
 T = TypeVar("T")
@@ -63,7 +68,7 @@ class _Entry(Generic[T]):
     __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
 
     def __init__(
-        self, template: Template, target: T, http_method: str, *, fully_decode: bool, tier: int
+        self, template: Template, target: T, http_method: str, captures: Captures, tier: int
     ) -> None:
         self.template = template
         self.target = target
@@ -71,7 +76,7 @@ class _Entry(Generic[T]):
         self.tier = tier
         self.order = (_literal_places(template), tier)
         """Sorts before the order of the search: a smaller value comes first."""
-        self.captures = compile_captures(template, fully_decode=fully_decode)
+        self.captures = captures
         self.plain = plain_captures(template) or self.captures
         """The same as `captures`, for paths without escapes that were found without a `**`."""
 
@@ -102,11 +107,14 @@ class RouterBuilder(Generic[T]):
     """Collects routes; `build` makes the router.
 
     If several targets have one route, the one of the earliest tier serves it; within a tier the
-    first, or with `last_wins` the last.
+    first, or with `last_wins` the last. `decode_many` decodes variables of several segments.
     """
 
-    def __init__(self, *, last_wins: bool = False) -> None:
+    def __init__(
+        self, *, last_wins: bool = False, decode_many: Decode = decode_keeping_slashes
+    ) -> None:
         self._last_wins = last_wins
+        self._decode_many = decode_many
         # The key has no variables: their names do not make two routes different.
         self._claims: dict[tuple[str, tuple[Segment, ...], str], list[_Entry[T]]] = {}
 
@@ -120,7 +128,8 @@ class RouterBuilder(Generic[T]):
         tier: int = 0,
     ) -> None:
         """Adds a target on a route; several targets on the same route are conflicts."""
-        entry = _Entry(template, target, http_method, fully_decode=fully_decode, tier=tier)
+        captures = compile_captures(template, self._decode_many, fully_decode=fully_decode)
+        entry = _Entry(template, target, http_method, captures, tier)
         self._claims.setdefault((http_method, template.segments, template.verb), []).append(entry)
 
     @property
@@ -147,10 +156,18 @@ class RouterBuilder(Generic[T]):
         best = [entry for entry in claims if entry.tier == tier]
         return best[-1] if self._last_wins else best[0]
 
-    def build(self, *, allow_nul: bool = False, splits_escaped: bool = False) -> "Router[T]":
+    def build(
+        self,
+        *,
+        allow_nul: bool = False,
+        splits_escaped: bool = False,
+        keeps_verbs: bool = False,
+        every_verb: bool = False,
+    ) -> "Router[T]":
         """Builds the router of all routes added so far; later ones do not change it.
 
-        With `splits_escaped`, `%2F` in a path separates segments as a slash does.
+        With `splits_escaped`, `%2F` in a path separates segments as a slash does. With
+        `keeps_verbs`, a verb that some route has is never data; with `every_verb`, none is.
         """
         entries = [self._winner(claims) for claims in self._claims.values()]
         root: _Node[T] = _Node()
@@ -161,7 +178,14 @@ class RouterBuilder(Generic[T]):
             if "GET" in methods:
                 # RFC 9110 section 9.3.2: HEAD is GET without the content.
                 methods.setdefault("HEAD", methods["GET"])
-        return Router(root, entries, allow_nul=allow_nul, splits_escaped=splits_escaped)
+        return Router(
+            root,
+            entries,
+            allow_nul=allow_nul,
+            splits_escaped=splits_escaped,
+            keeps_verbs=keeps_verbs,
+            every_verb=every_verb,
+        )
 
 
 class Router(Generic[T]):
@@ -174,6 +198,8 @@ class Router(Generic[T]):
         *,
         allow_nul: bool,
         splits_escaped: bool,
+        keeps_verbs: bool,
+        every_verb: bool,
     ) -> None:
         self._entries = entries
         self.targets: Sequence[T] = [entry.target for entry in entries]
@@ -181,12 +207,16 @@ class Router(Generic[T]):
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
         self._allow_nul = allow_nul
         self._splits_escaped = splits_escaped
+        self._keeps_verbs = keeps_verbs or every_verb
+        self._every_verb = every_verb
         # Add a node for the empty first segment of a path, to avoid slicing it off.
         self._start: _Node[T] = _Node()
         self._start.literals[""] = root
         self._has_tiers = len({entry.tier for entry in entries}) > 1
-        # With tiers, the first match of the fast search below may not be the right one.
-        self._plain_start: _Node[T] = _Node() if self._has_tiers else self._start
+        # With tiers, the first match of the fast search below may not be the right one; nor may it
+        # if an unknown verb is no data.
+        is_fast = not (self._has_tiers or every_verb)
+        self._plain_start: _Node[T] = self._start if is_fast else _Node()
 
     def match(self, http_method: str, path: str) -> Match[T]:
         """Finds the most specific target for `http_method` on `path`.
@@ -294,11 +324,11 @@ class Router(Generic[T]):
         # Search for the colon in the raw path: `%3A` is data (http.proto, path template syntax).
         last, colon, suffix = raw[-1].rpartition(":")
         verb = decode(suffix, "path") if colon else ""
-        if verb not in self._verbs:
+        if verb not in self._verbs and not (verb and self._every_verb):
             return self._walk(raw, texts, "")
         without_verb = decode_segments([last], allow_nul=self._allow_nul)
         with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
-        return with_verb + self._walk(raw, texts, "")
+        return with_verb if self._keeps_verbs else with_verb + self._walk(raw, texts, "")
 
     def _unescaped(self, path: str) -> str:
         return with_slashes(path) if self._splits_escaped else path

@@ -6,7 +6,7 @@ of a form are bound like query parameters, by the same rules.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import multipart
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -59,7 +59,7 @@ class FormFields:
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
         """
-        return self.binder.bind("&".join(filter(None, (query, urlencode(fields)))))
+        return self.binder.bind("&".join(filter(None, (query, urlencode(fields, quote_via=quote)))))
 
     def write(self, content_type: str, data: bytes) -> bytes:
         """Encodes a message with only that piece of the file."""

@@ -29,6 +29,12 @@ def test_the_tests_of_a_new_project_pass(tmp_path: Path, monkeypatch: pytest.Mon
     )
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "2 passed" in tested.stdout
+    # Without the packages each command says what to do, also when all is generated.
+    command = ["make", "-C", str(folder), "run", f"PYTHON={sys.executable} -I -S"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode != 0
+    assert "Activate the virtual environment of the gateway" in refused.stdout
+    assert "No module named" not in refused.stderr
     monkeypatch.chdir(folder)
     assert "3 routes of 3 methods: 0 errors" in run("check").stdout
 
