@@ -44,10 +44,10 @@ async def carry(upgrade: Takeover, acceptance: Message, receive: Receive, send: 
 class _Client:
     """The client's side of the gateway's WebSocket; also its connection: see `SocketConnection`."""
 
-    transport: asyncio.Transport | None = None
-
     def __init__(self, upgrade: Takeover, first: Message) -> None:
         """Takes the message that is sent before all others."""
+        self.transport: asyncio.Transport | None = asyncio.Transport()
+        """It stands for the server's, which is unknown; None after the client has left."""
         self._upgrade = upgrade
         self._loop = asyncio.get_running_loop()
         self._frames = Protocol(CLIENT, state=State.OPEN, max_size=None, logger=_log)
@@ -131,6 +131,7 @@ class _Client:
     def _frame(self, message: Message) -> bool:
         """Frames one message; True if it is the last."""
         if self._has_left:
+            self.transport = None
             self._frames.send_close(_NORMAL)
             return True
         text = message.get("text")

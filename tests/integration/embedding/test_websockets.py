@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -21,6 +22,15 @@ each_way = pytest.mark.parametrize("way", WAYS)
 
 async def refusing(call: Call, proceed: Handler) -> Reply:
     raise StatusError(Code.PERMISSION_DENIED, "not you")
+
+
+async def losing(call: Call, proceed: Handler) -> Reply:
+    async def messages() -> AsyncGenerator[bytes]:
+        for _ in range(1):
+            raise ConnectionRefusedError("the database of an interceptor")
+        yield b""
+
+    return Reply(messages=messages())
 
 
 async def ended(stage: Stage, code: Code) -> None:
@@ -69,6 +79,12 @@ async def test_the_close_code_tells_how_it_ended(way: str) -> None:
             assert (seen.ending, client.close_code) == ("DATA_LOSS", 4015)
             assert str(client.close_reason).startswith("DATA_LOSS: ")
         await ended(stage, Code.DATA_LOSS)
+
+
+@each_way
+async def test_a_connection_that_an_interceptor_lost_is_not_the_clients(way: str) -> None:
+    async with embedded_stage(way, losing) as stage, opened(stage, "/v1/talk/both") as client:
+        assert "internal error" in str(await asyncio.wait_for(client.recv(), 5))
 
 
 @each_way
