@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from gateway.app.gateway import open_gateway
     from gateway.call import Call, Handler, Interceptor, Principal, Reply
     from gateway.config.model import Config
-    from gateway.embedding import GatewayHandler
+    from gateway.embedding.aiohttp_application import GatewayHandler
+    from gateway.embedding.asgi import GatewayASGI
     from gateway.status import Code, StatusError
     from gateway.upstream.balancing import Balancing, Candidate, Endpoint, Picker, Resolver
 
@@ -23,6 +24,7 @@ __all__ = [
     "Code",
     "Config",
     "Endpoint",
+    "GatewayASGI",
     "GatewayHandler",
     "Handler",
     "Interceptor",
@@ -41,7 +43,8 @@ _MODULES = {
     "Code": "gateway.status",
     "Config": "gateway.config.model",
     "Endpoint": "gateway.upstream.balancing",
-    "GatewayHandler": "gateway.embedding",
+    "GatewayASGI": "gateway.embedding.asgi",
+    "GatewayHandler": "gateway.embedding.aiohttp_application",
     "Handler": "gateway.call",
     "Interceptor": "gateway.call",
     "Picker": "gateway.upstream.balancing",

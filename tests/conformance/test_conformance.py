@@ -6,8 +6,8 @@ what must come of it: a message at a method, or a status. See docs/conformance.m
 
 import json
 import tomllib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -31,12 +31,15 @@ from gateway.schema.service_config import read_service_config
 from gateway.status import StatusError
 from gateway.transcoding.binding import bind, build_router
 from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
-from tests.support.http import Answer, connected
+from tests.support.embedded import raw_connection
+from tests.support.http import Answer
 from tests.support.schema import descriptor_pool, descriptor_set
 
 HERE = Path(__file__).parent
 SERVICE = "conformance.v1.Conformance"
 Case = dict[str, Any]
+Serve = Callable[[Config], AbstractAsyncContextManager[str]]
+"""Serves a gateway with these settings; yields `host:port`."""
 
 
 def cases(kind: str, files: str = "*.toml") -> list[Any]:
@@ -233,7 +236,14 @@ async def backend() -> AsyncIterator[tuple[str, Recorder]]:
         await server.stop(None)
 
 
-async def exchange(case: Case, place: Path) -> tuple[Answer, Recorder]:
+@asynccontextmanager
+async def own_gateway(config: Config) -> AsyncIterator[str]:
+    """A gateway with its own listener; yields its address."""
+    async with open_gateway(config) as gateway:
+        yield gateway.address
+
+
+async def exchange(case: Case, place: Path, serve: Serve = own_gateway) -> tuple[Answer, Recorder]:
     """One request of a row, sent as it stands to a gateway over a real back end."""
     (place / "rules.yaml").write_text(rules_yaml(case))
     (place / "set.binpb").write_bytes(files().SerializeToString())
@@ -257,8 +267,8 @@ async def exchange(case: Case, place: Path) -> tuple[Answer, Recorder]:
             **case.get("options", {}),
         }
         async with (
-            open_gateway(Config.model_validate(settings)) as gateway,
-            connected(gateway) as client,
+            serve(Config.model_validate(settings)) as served,
+            raw_connection(served) as client,
         ):
             http_method, target = case["request"].split(" ", 1)
             body = body_of(case)

@@ -43,9 +43,10 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
     },
     "the size of a piece or a batch: it changes speed, not behaviour": {
         "cache/memory.py": "_OVERHEAD_BYTES _FIELD_BYTES _MOST_USES",
-        "embedding.py": "_PIECE_BYTES",
         "interceptors/cache/shared.py": "_IN_THREAD_BYTES",
         "stores/redis/replies.py": "_OVERHEAD_BYTES",
+        "embedding/aiohttp_application.py": "_PIECE_BYTES",
+        "embedding/asgi_body.py": "_BUFFER_BYTES",
         "exchange/dialects/websocket/connection.py": "_MESSAGE_OVERHEAD_BYTES _BATCH_BYTES",
         "exchange/dialects/websocket/frames.py": "_MIN_PIECE_BYTES _MAX_PIECE_BYTES"
         " _COMPRESSED_PIECE_BYTES",

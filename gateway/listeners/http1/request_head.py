@@ -57,7 +57,7 @@ def check_request_line(message: Head, limits: Limits) -> None:
             http_status=505,
         )
     if len(message.path) > limits.url_bytes:
-        raise _too_long("request target", limits.url_bytes, 414)
+        raise too_long("request target", limits.url_bytes, 414)
     # If chunked is not the last coding, the body has no end, and the parser has rejected it (RFC
     # 9112 section 6.3). So only codings inside the chunks are left to reject.
     if message.chunked and message.headers.get(_TRANSFER_ENCODING, "").lower() != "chunked":
@@ -86,7 +86,7 @@ def read_fields(message: Head, limits: Limits) -> HeaderFields:
     """
     total = sum(map(len, chain.from_iterable(message.raw_headers)))
     if total > limits.headers_total_bytes:
-        raise _too_long("header section", limits.headers_total_bytes, 431)
+        raise too_long("header section", limits.headers_total_bytes, 431)
     host = message.headers.get(_HOST)
     if host is not None and not is_host(host):
         raise _no_host("Host header")
@@ -161,14 +161,10 @@ def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
     """Converts an error of the parser, so that the client sees no text of the library."""
     if isinstance(error, LineTooLong):
         if str(limits.url_bytes + TARGET_SLACK_BYTES) in map(str, error.args):
-            return _too_long("request target", limits.url_bytes, 414)
-        return _too_long("header field", limits.header_bytes, 431)
+            return too_long("request target", limits.url_bytes, 414)
+        return too_long("header field", limits.header_bytes, 431)
     if is_too_large(error):
-        return StatusError(
-            Code.INVALID_ARGUMENT,
-            f"there are more than {limits.header_count} header fields",
-            http_status=431,
-        )
+        return too_many_fields(limits.header_count)
     return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")
 
 
@@ -184,7 +180,15 @@ def _no_host(where: str) -> StatusError:
     )
 
 
-def _too_long(what: str, limit_bytes: int, http_status: int) -> StatusError:
+def too_many_fields(limit: int) -> StatusError:
+    """Returns the error for more header fields than the limit: HTTP status 431."""
+    return StatusError(
+        Code.INVALID_ARGUMENT, f"there are more than {limit} header fields", http_status=431
+    )
+
+
+def too_long(what: str, limit_bytes: int, http_status: int) -> StatusError:
+    """Returns the error for a part of a head that is longer than its limit."""
     return StatusError(
         Code.INVALID_ARGUMENT,
         f"the {what} is longer than {limit_bytes} bytes",

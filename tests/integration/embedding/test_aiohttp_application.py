@@ -5,13 +5,16 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
-from gateway import Config, GatewayHandler
+from gateway import Call, Config, GatewayHandler, Handler, Reply
 from services import echo
 from services.serving import serve
+from tests.support.embedded import WAYS, embedded, need
 
 
 async def own(request: web.Request) -> web.Response:
@@ -19,7 +22,7 @@ async def own(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def application(**settings: object) -> AsyncIterator[ClientSession]:
+async def own_application(**settings: object) -> AsyncIterator[web.Application]:
     async with serve(echo.register) as target:
         gateway = GatewayHandler(
             Config.model_validate(
@@ -35,6 +38,12 @@ async def application(**settings: object) -> AsyncIterator[ClientSession]:
         app.cleanup_ctx.append(gateway.run)
         app.router.add_get("/own", own)
         app.router.add_route("*", "/v1/{tail:.*}", gateway.handle)
+        yield app
+
+
+@asynccontextmanager
+async def application(**settings: object) -> AsyncIterator[ClientSession]:
+    async with own_application(**settings) as app:
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -110,14 +119,61 @@ async def test_a_silent_stream_has_heartbeats_and_a_broken_one_is_cut() -> None:
                 await response.read()
 
 
-async def test_a_websocket_is_refused() -> None:
-    async with application() as session:
-        headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
-        async with session.get("/v1/echo/a", headers=headers) as response:
-            assert response.status == 501
-
-
 async def test_a_handler_that_was_not_opened_says_what_to_do() -> None:
     gateway = GatewayHandler(Config())
     with pytest.raises(RuntimeError, match=r"app\.cleanup_ctx\.append\(gateway\.run\)"):
         await gateway.handle(None)  # type: ignore[arg-type]
+
+
+if find_spec("pytest_aiohttp") is None:
+
+    @pytest.fixture
+    def aiohttp_client() -> None:
+        need("pytest_aiohttp")
+
+
+async def test_pytest_aiohttp_works_with_it(aiohttp_client: Any) -> None:
+    async with own_application() as app:
+        client = await aiohttp_client(app)
+        async with client.get("/v1/echo/a") as response:
+            assert (await response.json())["text"] == "a"
+        async with client.ws_connect("/v1/echo/a:repeat?count=1") as socket:
+            assert (await socket.receive_json())["text"] == "a"
+            assert (await socket.receive_json())["@status"]["code"] == 0
+        await client.close()
+
+
+class Marking:
+    """States in a header that a call has passed it."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        call.response_headers.append(("X-Marked", call.method.name))
+        return await proceed(call)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_interceptors_are_used_by_name(way: str) -> None:
+    named = [{"use": f"{__name__}:Marking", "selector": "echo.v1.EchoService.Echo"}]
+    async with serve(echo.register) as target:
+        config = Config.model_validate(
+            {
+                "modules": ["gen.echo.v1"],
+                "upstreams": {"echo": {"target": target}},
+                "log": {"access": "off"},
+                "interceptors": named,
+            }
+        )
+        async with (
+            embedded(way, config) as address,
+            ClientSession(f"http://{address}") as session,
+            session.get("/v1/echo/a") as response,
+        ):
+            assert response.headers["X-Marked"] == "Echo"
+
+
+async def test_heads_have_the_limits_of_the_settings() -> None:
+    async with application(limits={"url_bytes": 100}) as session:
+        async with session.get("/v1/echo/" + "a" * 200) as response:
+            assert response.status == 414
+        async with session.get("/v1/echo/a", headers={"Host": "a b"}) as response:
+            assert response.status == 400
