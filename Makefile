@@ -14,7 +14,7 @@ TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 
-.PHONY: help run try protos check format test test-quick test-compiled native wheel bench bench-quick corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled native wheel instructions bench bench-quick corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -60,6 +60,10 @@ test-compiled: $(READY) ## run the socket tests and the conformance rows against
 	  -n $(TEST_PROCESSES) --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
+
+instructions: $(READY) ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
+	$(BIN)/python -m tools.machine_code $(COMPILED)
+	$(BIN)/python -m benchmarks.instructions --check --code $(COMPILED)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways
 	$(BIN)/python -m benchmarks

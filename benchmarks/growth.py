@@ -10,10 +10,12 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from time import monotonic
 
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +35,9 @@ _SECONDS, _AT_LEAST = 2, 3
 _IDLE = (1, 1_000, 10_000)
 _BYTES = (100, 10_000, 1_000_000, 10_000_000, 50_000_000)
 _ITEM_BYTES = 127
+_SHELVES = 1_000
+# Requests name shelves below this number, so each route of the spread has some.
+_SPREAD = replace(SMALL_GET, target="/v1/rooms{shelf}/shelves/{shelf}/items/{item}")
 # The default limits reject very large messages; here they would cut off the curve.
 _LIMITS = {"response_bytes": 256_000_000, "body_bytes": 256_000_000}
 _MAX_MESSAGE_BYTES = 128_000_000
@@ -114,9 +119,11 @@ def start_up(address: str) -> Curve:
 
 def workers(address: str) -> Curve:
     """The throughput of more workers; on few cores they share these with load and back end."""
-    columns = ("workers", "requests/s", "CPU µs", "MB in all")
+    alone = "times one, with a core for each"
+    columns = ("workers", "requests/s", "CPU µs", "MB in all", alone)
     curve = Curve("Workers, on as many cores", columns)
     cores = os.cpu_count() or 1
+    first_us = 0.0
     for count in sorted({1, 2, cores // 2, cores} - {0}):
         command, port = gateway(address, {"workers": count})
         with running(command, port, f"0-{min(count, cores) - 1}") as pid:
@@ -125,9 +132,11 @@ def workers(address: str) -> Curve:
             before_s = cpu_s(pid)
             answers = saturate(port, SMALL_GET, _SECONDS)
             cost_us = (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
-            curve.rows.append(
-                (f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", f"{resident_mb(pid):.0f}")
-            )
+            first_us = first_us or cost_us
+            # By the CPU time alone: so what load and back end take of the cores does not count.
+            times = f"{count * first_us / cost_us:.2f}" if cost_us else ""
+            mb = f"{resident_mb(pid):.0f}"
+            curve.rows.append((f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", mb, times))
     return curve
 
 
@@ -149,7 +158,29 @@ def routes(address: str) -> Curve:
                 peaks[size] = peak_mb(pid)
     for size in SIZES:
         curve.rows.append((f"{size:,}", f"{median(costs[size]):,.0f}", f"{peaks[size]:.0f}"))
+    curve.rows.append(_spread(address))
     return curve
+
+
+def _spread(address: str) -> tuple[str, str, str]:
+    """The row of requests that go to all of a thousand routes, and not to one among them."""
+    files = FileDescriptorSet()
+    files.CopyFrom(descriptor_set())
+    rules = [
+        method.options.Extensions[annotations_pb2.http]
+        for one in files.file
+        for service in one.service
+        for method in service.method
+        if method.name == "GetItem"
+    ]
+    for number in range(_SHELVES):
+        rules[0].additional_bindings.add(get=_SPREAD.target.replace("{shelf}", f"{number}", 1))
+    file = OUT / "routes-spread.binpb"
+    file.write_bytes(files.SerializeToString())
+    command, port = gateway(address, {"descriptors": [str(file)]})
+    with running(command, port) as pid:
+        costs = [_cost_us(pid, port, _SPREAD) for _ in range(_ROUNDS)]
+        return f"{_SHELVES:,}, all of them used", f"{median(costs):,.0f}", f"{peak_mb(pid):.0f}"
 
 
 def idle_connections(address: str) -> Curve:

@@ -1,4 +1,4 @@
-"""Measures the cost of guards for a small GET: the access log, a token, a rate limit.
+"""Measures the cost of guards for a small GET: the access log, a token, a rate limit, CORS.
 
 `python -m benchmarks.guards [ROUNDS]`. The cost is a few microseconds, less than the variation from
 minute to minute. So the gateways, each with one guard more, all run on one core and are loaded in
@@ -58,11 +58,13 @@ def kinds() -> Sequence[Kind]:
         "policies": [{"selector": "*", "rate_limits": [limit]}],
         "rate_limits": {"store": "memory:"},
     }
+    shared = {"cors": {"origins": ["https://shop.example.com"]}}
     return (
         Kind("open", {"log": {"access": "off"}}),
         Kind("access log", logged),
         Kind("token", known),
         Kind("rate limit", known | limited, "ratelimit"),
+        Kind("CORS", known | limited | shared, "vary"),
     )
 
 

@@ -10,6 +10,10 @@ the writing of the counts) is in both. The requests are made from a seed: they a
 
 They come one after another, on one connection. With several connections, requests share turns of
 the event loop and writes, which costs less for each; but how many do depends on the machine.
+
+`--check` compares with the counts in `instructions.json`; see `recorded.py`. On a busy machine the
+same requests take longer, so that more of what a process does by time is counted with them. So what
+seems to be dearer is counted again, and the lesser count is taken.
 """
 
 import argparse
@@ -18,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from itertools import repeat
@@ -27,6 +31,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import recorded
 from benchmarks.building import OUT, MissingError, compiled
 from benchmarks.peers import backend, python_gateway, running
 from benchmarks.requests import BROWSER, Request, requests
@@ -37,6 +42,7 @@ _FORMS = {"same": SMALL_GET, "varied": SMALL_GET, "404": NOT_FOUND, "post": POST
 FORMS = tuple(_FORMS)
 """Same: one request again and again. The others differ in path, trace and request id."""
 _REQUESTS = 320
+_RECORDED_CONNECTIONS = 32
 _START_S = 300  # under callgrind, all takes many times as long
 _TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
@@ -123,6 +129,37 @@ def _total(counts: Path) -> int:
 
 def main() -> int:
     """Counts the instructions of each form, and prints a table."""
+    options = _options()
+    table = Table("request", "instructions", title="Instructions of a request", box=None)
+    counts: dict[str, int] = {}
+    try:
+        code = options.code.resolve() if options.code else compiled()
+        for form in options.forms:
+            counts[form] = _counted(form, code, options)
+            table.add_row(form, f"{counts[form]:,}")
+    except MissingError as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 1
+    Console().print(table)
+    if options.record:
+        recorded.record(counts, recorded.this_python())
+    return _compared(counts) if options.check else 0
+
+
+def _counted(form: str, code: Path, options: argparse.Namespace) -> int:
+    """The instructions of a request; the lesser of two counts, if the first would be refused."""
+    found = count(form, code, options.connections)
+    before = recorded.read().get(recorded.this_python(), {})
+    if (
+        options.check
+        and form in before
+        and recorded.objections({form: found}, {form: before[form]})
+    ):
+        return min(found, count(form, code, options.connections))
+    return found
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Count the instructions of a request.")
     parser.add_argument("forms", nargs="*", metavar="FORM", help=f"of {', '.join(FORMS)}")
     parser.add_argument(
@@ -132,24 +169,43 @@ def main() -> int:
         help="a gateway that is compiled already (python -m tools.machine_code FOLDER)",
     )
     parser.add_argument(
-        "--connections", type=int, default=1, help="kept ones, each with a request at a time"
+        "--connections", type=int, help="kept ones, each with a request at a time (1)"
     )
+    gate = parser.add_mutually_exclusive_group()
+    gate.add_argument("--check", action="store_true", help="fail if a request has become dearer")
+    gate.add_argument("--record", action="store_true", help="record the counts for --check")
     options = parser.parse_args()
     unknown = [form for form in options.forms if form not in FORMS]
     if unknown:
         parser.error(f"no form is named {unknown[0]}; expected some of: {', '.join(FORMS)}")
+    if options.check or options.record:
+        if options.forms or options.connections is not None:
+            parser.error(
+                f"--check and --record count {' and '.join(recorded.FORMS)}, "
+                f"with {_RECORDED_CONNECTIONS} connections; take away FORM and --connections"
+            )
+        options.forms, options.connections = recorded.FORMS, _RECORDED_CONNECTIONS
+    elif options.connections is None:
+        options.connections = 1
     if options.connections < 1:
         parser.error(f"--connections must be 1 or more, got {options.connections}")
-    table = Table("request", "instructions", title="Instructions of a request", box=None)
-    try:
-        code = options.code.resolve() if options.code else compiled()
-        for form in options.forms or FORMS:
-            table.add_row(form, f"{count(form, code, options.connections):,}")
-    except MissingError as missing:
-        print(f"not measured: {missing}", file=sys.stderr)
-        return 1
-    Console().print(table)
-    return 0
+    options.forms = options.forms or FORMS
+    return options
+
+
+def _compared(counts: Mapping[str, int]) -> int:
+    """Prints how counts compare with those recorded for this Python; returns the exit status."""
+    python = recorded.this_python()
+    before = recorded.read().get(python)
+    if before is None:
+        print(f"nothing is recorded for {python}, so only the two forms are compared; see --record")
+    objections = recorded.objections(counts, before or {})
+    for objection in objections:
+        print(objection, file=sys.stderr)
+    if before and not objections:
+        for form, now in counts.items():
+            print(f"{form}: {now / before[form] - 1:+.1%} of the recorded {before[form]:,}")
+    return 1 if objections else 0
 
 
 if __name__ == "__main__":

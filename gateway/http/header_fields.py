@@ -95,6 +95,98 @@ class HeaderLine:
         return self._literal
 
 
+class HeadForm:
+    """The lines that the heads of one connection have in common, with holes for those that differ.
+
+    What is between the holes is compared, read and encoded once for all requests of the form.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_common",
+        "_lines",
+        "_rules",
+        "lengths",
+        "names",
+        "places",
+        "stretches",
+    )
+
+    def __init__(self, lines: list[HeaderLine], places: list[int]) -> None:
+        """Takes the lines of one head, and the indexes of the holes, in rising order."""
+        self._lines = lines
+        self.places = places
+        self.names = [lines[at].name for at in places]
+        """The names of the lines in the holes, which are in the common bytes."""
+        self.lengths = [len(lines[at].value) for at in places]
+        """The lengths of the values that were in the holes first."""
+        self.stretches: list[bytes] = []
+        """The bytes before each hole, and those after the last, with the empty line at the end."""
+        stretch = b""
+        for at, line in enumerate(lines):
+            if at in places:
+                self.stretches.append(stretch + line.name.prefix)
+                stretch = b"\r\n"
+            else:
+                stretch += line.data + b"\r\n"
+        self.stretches.append(stretch + b"\r\n")
+        common = [line for at, line in enumerate(lines) if at not in places]
+        self._common = HeaderFields(None, (), common)
+        # The literals between the holes, for the rules that asked last; None as with a line.
+        self._rules: MetadataRules | None = None
+        self._blocks: list[bytes] | None = None
+
+    def fields(self, found: list[HeaderLine]) -> "HeaderFields":
+        """Returns the fields of a head of this form, with these lines in its holes."""
+        lines = self._lines.copy()
+        for number, at in enumerate(self.places):
+            lines[at] = found[number]
+        return HeaderFields(None, (), lines, self, found)
+
+    def copy_common(self, fields: "HeaderFields") -> None:
+        """Sets the attributes that the common lines decide."""
+        common = self._common
+        fields.accept = common.accept
+        fields.accept_encoding = common.accept_encoding
+        fields.content_length = common.content_length
+        fields.content_type = common.content_type
+        fields.host = common.host
+        fields.is_conditional = common.is_conditional
+        fields.request_id = common.request_id
+        fields.timeout = common.timeout
+        fields.traceparent = common.traceparent
+        fields.user_agent = common.user_agent
+
+    def literals(self, rules: MetadataRules, lines: list[HeaderLine]) -> list[bytes] | None:
+        """Returns the metadata of lines of this form, encoded in parts; None as with a line."""
+        if self._rules is not rules:
+            self._blocks = self._between(rules)
+            self._rules = rules
+        blocks = self._blocks
+        if blocks is None:
+            return None
+        parts = [blocks[0]]
+        for number, at in enumerate(self.places):
+            literal = lines[at].literal(rules)
+            if literal is None:
+                return None
+            parts.append(literal)
+            parts.append(blocks[number + 1])
+        return parts
+
+    def _between(self, rules: MetadataRules) -> list[bytes] | None:
+        blocks = [b""]
+        for at, line in enumerate(self._lines):
+            if at in self.places:
+                blocks.append(b"")
+                continue
+            literal = line.literal(rules)
+            if literal is None:
+                return None
+            blocks[-1] += literal
+        return blocks
+
+
 class HeaderFields:
     """Header fields, as received and by name.
 
@@ -117,6 +209,7 @@ class HeaderFields:
         "content_length",
         "content_type",
         "expect",
+        "form",
         "host",
         "is_conditional",
         "is_encoded",
@@ -133,12 +226,18 @@ class HeaderFields:
         by_name: Mapping[str, str] | None,
         raw: Sequence[tuple[bytes, bytes]],
         lines: list[HeaderLine] | None = None,
+        form: HeadForm | None = None,
+        different: list[HeaderLine] | None = None,
     ) -> None:
-        """Takes the fields by name and in order; or None, an empty sequence, and their `lines`."""
+        """Takes the fields by name and in order; or None, an empty sequence, and their `lines`.
+
+        If the lines have a `form`, only those that are `different`, in its holes, are read.
+        """
         self._by_name = by_name
         self._raw = raw
         self.lines = lines
         """The known lines; None for fields from the parser."""
+        self.form = form
         self.accept: str | None = None
         self.accept_encoding: str | None = None
         self.content_length = 0
@@ -162,6 +261,9 @@ class HeaderFields:
         """The rules by which `_block` was encoded."""
         if by_name is not None:
             self._read(by_name)
+        if form is not None:
+            form.copy_common(self)
+            lines = different
         if lines is not None:
             for line in lines:
                 if line.name.role:
@@ -199,12 +301,12 @@ class HeaderFields:
         """
         if self.lines is None:
             return None
-        parts: list[bytes] = []
-        for line in self.lines:
-            literal = line.literal(rules)
-            if literal is None:
-                return None
-            parts.append(literal)
+        if self.form is None:
+            parts = _literals(self.lines, rules)
+        else:
+            parts = self.form.literals(rules, self.lines)
+        if parts is None:
+            return None
         parts.append(rest)
         self._block, self._rules = b"".join(parts), rules
         return self._block
@@ -244,6 +346,16 @@ class HeaderFields:
             self.timeout = text
         elif role == CONDITION:
             self.is_conditional = True
+
+
+def _literals(lines: list[HeaderLine], rules: MetadataRules) -> list[bytes] | None:
+    parts: list[bytes] = []
+    for line in lines:
+        literal = line.literal(rules)
+        if literal is None:
+            return None
+        parts.append(literal)
+    return parts
 
 
 def with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:

@@ -233,7 +233,14 @@ class MetadataRules:
 
 def encoded(name: str, value: str) -> bytes:
     """Returns metadata that the gateway makes itself, of ASCII, as a field of HTTP/2 (RFC 7541)."""
-    return literal_start(name) + string(value.encode("ascii"))
+    start = _OWN_STARTS.get(name)
+    if start is None:
+        start = _OWN_STARTS[name] = literal_start(name)
+    return start + string(value.encode("ascii"))
+
+
+_OWN_STARTS: Final[dict[str, bytes]] = {}
+"""The fields of the few names that the gateway sets, up to their values."""
 
 
 class _Names:

@@ -166,7 +166,7 @@ def test_headers_are_those_that_a_scenario_has() -> None:
 
 def test_each_kind_of_gateway_has_the_guards_of_the_one_before_it() -> None:
     names = [kind.guard for kind in kinds()]
-    assert names == ["open", "access log", "token", "rate limit"]
+    assert names == ["open", "access log", "token", "rate limit", "CORS"]
     for before, after in pairwise(kinds()[1:]):
         assert before.settings.items() <= after.settings.items()
 

@@ -37,6 +37,30 @@ LINES = [
 ]
 USUAL = [line for line in LINES[:15] if not line.endswith(":")]
 """Lines that are known by their bytes, if none of their names comes twice."""
+FORMED = [
+    *("Accept: */*", "User-Agent: probe/1.0 (a; b)", "Connection: keep-alive", "X-A: b"),
+    *("traceparent: {one}", "X-Request-Id: {two}", "Cookie: a={three}", "b3: {one}-{two}"),
+    *("Cookie: b={two}", "Authorization: Bearer {three}", "tracestate: a={one}", "X-A: d"),
+]
+"""The lines of requests that differ in some values; the names may come twice."""
+IDS = [
+    "0af7651916cd43dd",
+    "00f067aa0ba902b7",
+    "7",
+    "id.of-other_length",
+    *(("53995c3f42cd8ad8",) * 40),
+]
+IDS += [
+    "a b",
+    " a",
+    "a ",
+    "",
+    "\u00fc" * 16,
+    "0af765\r\n16cd43d",
+    "0af765\r\nX-B: cd",
+    "0af76519\r\n\r\n",
+]
+"""Values of one length, of others, and a few that no plain line may have."""
 TARGETS = ["/v1/items/a", "/v1/items/a?text=b", "/", "//a", "/a#b", "*", "http://a.test/b", "/%zz"]
 BODIES = [b"", b"", b"", b"12345", b"5\r\n12345\r\n0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"]
 RULES = MetadataRules(MetadataOptions())
@@ -170,6 +194,56 @@ async def test_every_head_is_read_as_the_parser_reads_it(seed: int) -> None:
     assert plain > 300
 
 
+def of_one_form(chance: random.Random, number: int) -> list[bytes]:
+    """Requests with the same lines, but for those that differ in each request of a client."""
+    lines = ["Host: gateway.test", *chance.sample(FORMED, k=chance.randint(1, len(FORMED)))]
+    chance.shuffle(lines)
+    body = chance.choice(["", "", "{body}"])
+    if body:
+        lines.insert(chance.randint(0, len(lines)), "Content-Length: {length}")
+    form = "\r\n".join(["{method} /v1/items/a HTTP/1.1", *lines, "", body])
+    found: list[bytes] = []
+    for _ in range(number):
+        text = "5" * chance.randint(1, 12)
+        values = {name: chance.choice(IDS) for name in ("one", "two", "three")}
+        filled = form.format(
+            method="POST" if body else "GET", body=text, length=len(text), **values
+        )
+        found.append(filled.encode("latin-1"))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_heads_of_one_form_are_read_as_the_parser_reads_them(seed: int) -> None:
+    chance = random.Random(seed)
+    formed = 0
+    for _ in range(150):
+        requests = of_one_form(chance, 6)
+        requests += [mutant(chance, one) for one in of_one_form(chance, 2)]
+        requests += [mutant(chance, one) for one in requests[:5]]
+        made = reader()
+
+        def read(data: bytes, made: RequestReader = made) -> Read:
+            nonlocal formed
+            result = made.read(data)
+            for request, _, _ in result[0]:
+                if isinstance(request, Request) and request.fields.form is not None:
+                    formed += 1
+                    check_metadata(request)
+            return result
+
+        assert outcome(read, requests) == outcome(reader().parse, requests), requests
+    # Of 1,950 heads. Otherwise no form would have been compared.
+    assert formed > 200
+
+
+def check_metadata(request: Request) -> None:
+    """Compares the encoded metadata of a request with that of its fields, one by one."""
+    parts: list[bytes] = []
+    Pairs().encode(RULES.to_metadata(request.fields.raw), parts)
+    assert request.fields.encode(RULES, b"rest") == b"".join([*parts, b"rest"])
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_lines_become_the_metadata_that_their_fields_become(seed: int) -> None:
     chance = random.Random(seed)
@@ -178,9 +252,7 @@ async def test_lines_become_the_metadata_that_their_fields_become(seed: int) -> 
         for request, message, _ in _requests(reader(), head(chance)):
             if message is not PLAIN_MESSAGE or not isinstance(request, Request):
                 continue
-            parts: list[bytes] = []
-            Pairs().encode(RULES.to_metadata(request.fields.raw), parts)
-            assert request.fields.encode(RULES, b"") == b"".join(parts)
+            check_metadata(request)
             checked += 1
     assert checked > 100
 

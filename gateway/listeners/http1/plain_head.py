@@ -14,12 +14,18 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import HOST, HeaderFields, HeaderLine
+from gateway.http.header_fields import CONTENT_LENGTH, HOST, HeaderFields, HeaderLine, HeadForm
 from gateway.listeners.http1.known_lines import KNOWN_LINES, parse_line
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 _VERSION: Final = b" HTTP/1.1"
-_MAX_METHOD_BYTES: Final = 7
+_FIRST_SPACE: Final = 3
+"""Where the space after the shortest method is."""
+_MAX_METHOD_BYTES: Final = 6
+_LEAST_LINE: Final = len(b"GET / HTTP/1.1")
+"""The length of the shortest request line."""
+_SPACE: Final = 0x20
+_SLASH: Final = 0x2F
 # The characters that a path and a query may have (RFC 3986 sections 3.3 and 3.4) stay; every other
 # byte becomes another one.
 _CHARACTERS: Final = (
@@ -54,7 +60,15 @@ PLAIN_MESSAGE: Final = PlainMessage()
 class PlainHeads:
     """Reads plain requests, and keeps the last head to compare the next one with it."""
 
-    __slots__ = ("_fields", "_head", "_limits", "_lines", "_most_bytes", "_target_bytes")
+    __slots__ = (
+        "_fields",
+        "_form",
+        "_head",
+        "_limits",
+        "_lines",
+        "_most_bytes",
+        "_target_bytes",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -65,6 +79,8 @@ class PlainHeads:
         self._head = b""
         """The last head after its request line, with the empty line at its end."""
         self._lines: list[HeaderLine] = []
+        self._form: HeadForm | None = None
+        """The form of the heads of this connection, once two in a row had the same."""
 
     def read(self, data: bytes) -> PlainRequest | None:
         """Returns the request in `data`, if it is plain, complete, and alone.
@@ -80,26 +96,68 @@ class PlainHeads:
         if fields is not None and data.startswith(self._head, start):
             end = start + len(self._head)
         else:
-            last = data.find(b"\r\n\r\n", start)
-            if last < 0 or last - start > self._most_bytes:
-                return None
-            fields = self._fields_of(data[start:last])
+            fields = self._formed(data, start)
             if fields is None:
-                return None
-            end = last + 4
-            self._head, self._fields = data[start:end], fields
+                fields = self._listed(data, start)
+                if fields is None:
+                    return None
+            end = start + len(self._head)
         length = fields.content_length
         if len(data) != end + length or (length and not self._allows(length)):
             return None
         return line[0], line[1], fields, data[end:]
 
-    def _fields_of(self, head: bytes) -> HeaderFields | None:
+    def _formed(self, data: bytes, start: int) -> HeaderFields | None:
+        """Returns the fields of a head that has the form of those before; remembers the head."""
+        form = self._form
+        if form is None:
+            return None
+        stretches = form.stretches
+        at = start + len(stretches[0])
+        if data[start:at] != stretches[0]:
+            return None
+        found: list[HeaderLine] = []
+        for number, name in enumerate(form.names):
+            value_at, after = at, stretches[number + 1]
+            # Most ids have the same length in each request. `parse_line` refuses a value that has
+            # the end of its line in it, so a wrong guess of the length hides nothing.
+            end = value_at + form.lengths[number]
+            at = end + len(after)
+            if data[end:at] != after:
+                end = data.find(b"\r\n", value_at)
+                at = end + len(after)
+                if end <= value_at or data[end:at] != after:
+                    return None
+            line = parse_line(name, data[value_at - name.start : end])
+            if line is None:
+                return None
+            found.append(line)
+        if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
+            return None
+        fields = form.fields(found)
+        self._head, self._fields = data[start:at], fields
+        return fields
+
+    def _listed(self, data: bytes, start: int) -> HeaderFields | None:
+        """Returns the fields of a head, read line by line; remembers the head, and its form."""
+        last = data.find(b"\r\n\r\n", start)
+        if last < 0 or last - start > self._most_bytes:
+            return None
+        lines = data[start:last].split(b"\r\n")
+        if len(lines) > self._limits.header_count:
+            return None
+        found = self._known(lines)
+        if found is None:
+            return None
+        fields = HeaderFields(None, (), found)
+        self._form = _form(self._lines, found) or self._form
+        self._head, self._fields, self._lines = data[start : last + 4], fields, found
+        return fields
+
+    def _known(self, lines: list[bytes]) -> list[HeaderLine] | None:
         found: list[HeaderLine] = []
         before, roles = self._lines, 0
         count = len(before)
-        lines = head.split(b"\r\n")
-        if len(lines) > self._limits.header_count:
-            return None
         for number, data in enumerate(lines):
             line: HeaderLine | None = None
             if number < count:  # clients send their fields in the same order each time
@@ -118,10 +176,7 @@ class PlainHeads:
                     return None
                 roles |= role
             found.append(line)
-        if not roles & HOST:
-            return None
-        self._lines = found
-        return HeaderFields(None, (), found)
+        return found if roles & HOST else None
 
     def _allows(self, length: int) -> bool:
         most = self._limits.stream_bytes
@@ -133,14 +188,36 @@ def _request_line(data: bytes, end: int) -> tuple[str, str] | None:
 
     A target that starts with two slashes could be an authority, so the parser must read it.
     """
-    space = data.find(b" ", 0, _MAX_METHOD_BYTES)
-    method = _METHODS.get(data[:space]) if space > 0 else None
+    if end < _LEAST_LINE:
+        return None
+    space = _FIRST_SPACE
+    while data[space] != _SPACE:
+        if space == _MAX_METHOD_BYTES:
+            return None
+        space += 1
+    method = _METHODS.get(data[:space])
     last = end - len(_VERSION)
-    if method is None or last <= space or data[last:end] != _VERSION:
+    if method is None or last <= space + 1 or data[last:end] != _VERSION:
         return None
     target = data[space + 1 : last]
-    if not target.startswith(b"/") or target.startswith(b"//"):
+    if target[0] != _SLASH or (len(target) > 1 and target[1] == _SLASH):
         return None
     if target.translate(_TARGET) != target:
         return None
     return method, target.decode("ascii")
+
+
+def _form(before: list[HeaderLine], lines: list[HeaderLine]) -> HeadForm | None:
+    """Returns the form of two heads in a row; None if they differ where most heads do not."""
+    if len(before) != len(lines):
+        return None
+    places: list[int] = []
+    for at, line in enumerate(lines):
+        was = before[at]
+        if not line.name.is_shared or line.name.role == CONTENT_LENGTH:
+            if was.name is not line.name:
+                return None
+            places.append(at)
+        elif was is not line:
+            return None
+    return HeadForm(lines, places)

@@ -58,9 +58,14 @@ def plain_response(response: Response, date: str) -> bytes:
     fields = response.fixed
     for name, value in response.headers:  # one or two, as a rule: joining a list costs more
         fields += f"{name}: {value}\r\n"
-    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
-    body = response.body
-    head = f"{_OK}Date: {date}\r\n{kind}Content-Length: {len(body)}\r\n{fields}\r\n"
+    kind, body = response.content_type, response.body
+    length = len(body)
+    if kind:
+        head = (
+            f"{_OK}Date: {date}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{fields}\r\n"
+        )
+    else:
+        head = f"{_OK}Date: {date}\r\nContent-Length: {length}\r\n{fields}\r\n"
     return head.encode("latin-1") + body
 
 

@@ -25,7 +25,7 @@ from gateway.telemetry.logs.line_format import (
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
-from gateway.trace_context import read_traceparent
+from gateway.trace_context import ids_of
 from gateway.transcoding.binding import Binding
 
 SCOPE: Final = "gateway.access"
@@ -218,11 +218,10 @@ def _safe(text: str) -> str:
 
 
 def _trace(traceparent: str) -> str:
-    found = read_traceparent(traceparent)
-    if found is None:
+    ids = ids_of(traceparent)
+    if ids is None:
         return ""
-    ids = (found.trace_id, '","span_id":"', found.span_id, '","trace_flags":"', found.flags)
-    return "".join((',"trace_id":"', *ids, '"'))
+    return f',"trace_id":"{ids[0]}","span_id":"{ids[1]}","trace_flags":"{ids[2]}"'
 
 
 def _headers(names: Iterable[str], headers: Mapping[str, str]) -> str:

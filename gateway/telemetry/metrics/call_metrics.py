@@ -16,7 +16,7 @@ class CallMetrics:
     def __init__(self, writer: CellWriter, metric: Metric, rpc_method: str, upstream: str) -> None:
         self._writer = writer
         self._metric = metric
-        self._edges = list(metric.edges)
+        self._edges = [float(edge) for edge in metric.edges]
         self._labels = (rpc_method, upstream)
         # By number: the hash of a member of an enum is computed by Python code.
         self._kept = [_NOT_YET] * len(Code)

@@ -37,4 +37,4 @@ class RepeatMetrics:
         for metric, value in zip(self._histograms, values, strict=True):
             if value:
                 at = self._writer.child(metric, (rpc_method, self._upstream))
-                self._writer.observe(at, metric.edges, value)
+                self._writer.observe(at, list(metric.edges), value)

@@ -1,6 +1,5 @@
 """Counts ended requests: the observer that every request passes."""
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +13,7 @@ from gateway.telemetry.metrics.definitions import (
     Metric,
     Slot,
 )
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
 from gateway.telemetry.record import Record
 from gateway.trace_context import SAMPLED, read_traceparent
 from gateway.transcoding.binding import Binding
@@ -43,8 +42,8 @@ class RequestMetrics:
             metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
         ]
         durations, sizes, _ = self._metrics
-        self._duration_edges = list(durations.edges)
-        self._size_edges = list(sizes.edges)
+        self._duration_edges = [float(edge) for edge in durations.edges]
+        self._size_edges = [float(edge) for edge in sizes.edges]
         self._scheme = scheme
         self._split_calls = metrics[SPLIT_CALLS.name]
         self._splits: dict[tuple[str, str], int] = {}
@@ -60,19 +59,17 @@ class RequestMetrics:
         )
         cells = self._cells
         duration_s = record.duration_s
-        at = duration_at + _BUCKETS + bisect_left(self._duration_edges, duration_s)
-        cells[at] += 1.0
-        cells[duration_at + _SUM] += duration_s
+        increase(cells, duration_at + _BUCKETS + bucket(self._duration_edges, duration_s), 1.0)
+        increase(cells, duration_at + _SUM, duration_s)
         size = record.request_bytes
         if size:
-            at = request_at + _BUCKETS + bisect_left(self._size_edges, size)
-            cells[request_at + _SUM] += size
+            increase(cells, request_at + _BUCKETS + bucket(self._size_edges, float(size)), 1.0)
+            increase(cells, request_at + _SUM, float(size))
         else:
-            at = request_at + _BUCKETS
-        cells[at] += 1.0
+            increase(cells, request_at + _BUCKETS, 1.0)
         size = record.response_bytes
-        cells[response_at + _BUCKETS + bisect_left(self._size_edges, size)] += 1.0
-        cells[response_at + _SUM] += size
+        increase(cells, response_at + _BUCKETS + bucket(self._size_edges, float(size)), 1.0)
+        increase(cells, response_at + _SUM, float(size))
         if record.traceparent:
             self._note_exemplar(duration_at, record)
         if record.split is not None:

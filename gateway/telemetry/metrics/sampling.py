@@ -61,8 +61,9 @@ class Sampler:
         self._load = load
         self._census = census
         self._endpoints_at: dict[tuple[str, str], int] = {}
-        self._lag = metrics.metric(LOOP_LAG)
-        self._lag_at = writer.child(self._lag, ())
+        lag = metrics.metric(LOOP_LAG)
+        self._lag_edges = [float(edge) for edge in lag.edges]
+        self._lag_at = writer.child(lag, ())
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._memory_at = writer.child(MEMORY, ())
@@ -82,7 +83,7 @@ class Sampler:
 
     def _tick(self) -> None:
         now_s = time.monotonic()
-        self._writer.observe(self._lag_at, self._lag.edges, max(0.0, now_s - self._due_s))
+        self._writer.observe(self._lag_at, self._lag_edges, max(0.0, now_s - self._due_s))
         self._ticks += 1
         if self._ticks % _TICKS == 0:
             self._sample()

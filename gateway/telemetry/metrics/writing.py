@@ -1,13 +1,14 @@
 """Writes cells: counters, gauges, histograms and exemplars of the process they belong to."""
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.definitions import Metric, Slot
 
+_SUM: Final[int] = Slot.SUM
+_BUCKETS: Final[int] = Slot.BUCKETS
 _ID_BYTES: Final = 24
 """The length of a trace id and a span id (W3C Trace Context section 3.2.2)."""
 
@@ -40,11 +41,11 @@ class CellWriter:
         """Makes a gauge one that this process does not set; see `Metric.merge`."""
         self.file.cells[at + Slot.CREATED] = self.file.cells[at + Slot.VALUE] = 0.0
 
-    def observe(self, at: int, edges: Sequence[float], value: float) -> None:
+    def observe(self, at: int, edges: list[float], value: float) -> None:
         """Adds a value to a histogram with these upper bounds; a bound belongs to its bucket."""
         cells = self.file.cells
-        cells[at + Slot.BUCKETS + bisect_left(edges, value)] += 1.0
-        cells[at + Slot.SUM] += value
+        increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
+        increase(cells, at + _SUM, value)
 
     def note_exemplar(self, at: int, value: float, time_s: float, ids: bytes) -> None:
         """Replaces an exemplar: its value, its time in seconds since 1970, and its 24 bytes of ids.
@@ -58,3 +59,26 @@ class CellWriter:
         end = begin + _ID_BYTES
         self.file.octets[begin:end] = ids
         cells[at + 1] = time_s
+
+
+def bucket(edges: list[float], value: float) -> int:
+    """Returns the index of the first bound that is not below a value; their number if all are.
+
+    As `bisect_left`; as machine code, a call of that costs four times as much.
+    """
+    first, end = 0, len(edges)
+    while first < end:
+        middle = (first + end) >> 1
+        if edges[middle] < value:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
+def increase(cells: "memoryview[float]", at: int, amount: float) -> None:
+    """Adds to a cell."""
+    # An object, so that machine code makes it of the number once, and not for each of two uses.
+    place: Any = at
+    before: float = cells[place]
+    cells[place] = before + amount

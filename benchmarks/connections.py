@@ -1,0 +1,156 @@
+"""Measures a small GET by the connection it comes on: `python -m benchmarks.connections [SECONDS]`.
+
+A connection that makes few requests is accepted, and with TLS agreed on, for few. The requests
+differ; they come one after another, so that a row compares only with the others of this table.
+"""
+
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+import trustme
+from rich.console import Console
+
+from benchmarks.building import OUT, MissingError
+from benchmarks.growth import Curve
+from benchmarks.load import cpu_s
+from benchmarks.peers import LOAD_CORE, backend, gateway, running
+from benchmarks.requests import requests
+from benchmarks.scenarios import SMALL_GET
+
+_SECONDS = 3.0
+_HOST = "127.0.0.1"
+_MANY = 1_000
+_END = b"\r\n\r\n"
+_LENGTH = b"Content-Length: "
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The connections of one row."""
+
+    name: str
+    requests: int
+    """The number of requests on each."""
+    tls: bool = False
+    resumes: bool = False
+    """True if a handshake goes on with the session of the one before (RFC 8446 section 2.2)."""
+
+
+KINDS = (
+    Kind("1,000 requests each", _MANY),
+    Kind("10 requests each", 10),
+    Kind("1 request each", 1),
+    Kind("TLS, 1,000 requests each", _MANY, tls=True),
+    Kind("TLS, 1 request each, session resumed", 1, tls=True, resumes=True),
+    Kind("TLS, 1 request each, full handshake", 1, tls=True),
+)
+
+
+class Client:
+    """Opens connections of one kind to a port."""
+
+    def __init__(self, kind: Kind, port: int, context: ssl.SSLContext) -> None:
+        self._kind = kind
+        self._port = port
+        self._context = context
+        self._session: ssl.SSLSession | None = None
+        made = requests(SMALL_GET)
+        self._wires: Iterator[bytes] = (one.wire(_HOST) for one in made)
+
+    def work(self, seconds: float) -> int:
+        """Sends requests for some time, on one connection after another; returns their number.
+
+        Raises:
+            MissingError: an answer is not 200, or a session was not resumed.
+        """
+        until_s, count = monotonic() + seconds, 0
+        while monotonic() < until_s:
+            with self._connected() as connection:
+                for _ in range(self._kind.requests):
+                    connection.sendall(next(self._wires))
+                    _read_answer(connection)
+                    count += 1
+                    if monotonic() >= until_s:
+                        break
+                if isinstance(connection, ssl.SSLSocket):
+                    self._note(connection)
+        return count
+
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection((_HOST, self._port), timeout=20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._kind.tls:
+            return connection
+        return self._context.wrap_socket(connection, server_hostname=_HOST, session=self._session)
+
+    def _note(self, connection: ssl.SSLSocket) -> None:
+        if self._session is not None and not connection.session_reused:
+            raise MissingError("the gateway does not resume sessions of TLS")
+        if self._kind.resumes:
+            self._session = connection.session
+
+
+def _read_answer(connection: socket.socket) -> None:
+    data = b""
+    while _END not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            raise MissingError(f"the connection ended amid an answer: {data[:200]!r}")
+        data += piece
+    head, _, body = data.partition(_END)
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise MissingError(f"an answer was not 200: {head[:200]!r}")
+    length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
+def run(address: str, seconds: float) -> Curve:
+    """The cost of a request on each kind of connection, for a back end at `address`."""
+    curve = Curve("A small GET, by its connection", ("connections", "CPU µs a request", "requests"))
+    OUT.mkdir(exist_ok=True)
+    authority = trustme.CA()
+    certificate = authority.issue_cert(_HOST)
+    files = {"cert_file": OUT / "connections.pem", "key_file": OUT / "connections.key"}
+    certificate.cert_chain_pems[0].write_to_path(files["cert_file"])
+    certificate.private_key_pem.write_to_path(files["key_file"])
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    for has_tls in (False, True):
+        tls = {"tls": {name: str(file) for name, file in files.items()}} if has_tls else {}
+        command, port = gateway(address, tls)
+        with running(command, port) as pid:
+            for kind in KINDS:
+                if kind.tls is has_tls:
+                    count, cost_us = _measured(Client(kind, port, context), pid, seconds)
+                    curve.rows.append((kind.name, f"{cost_us:,.0f}", f"{count:,}"))
+    return curve
+
+
+def _measured(client: Client, pid: int, seconds: float) -> tuple[int, float]:
+    client.work(seconds / 3)  # to warm up
+    before_s = cpu_s(pid)
+    count = client.work(seconds)
+    return count, (cpu_s(pid) - before_s) / count * 1e6
+
+
+def main() -> int:
+    """Measures, and prints a table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else _SECONDS
+    try:
+        with backend() as address:
+            os.sched_setaffinity(0, {int(LOAD_CORE)})  # this process is the load
+            Console(width=100).print(run(address, seconds).table())
+    except MissingError as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
