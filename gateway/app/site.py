@@ -5,6 +5,7 @@ The only module that names all concrete classes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from gateway.app.credentials import Credentials, open_credentials
@@ -72,6 +73,8 @@ async def open_site(
     Raises:
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
+    if config.zone is not None:
+        balancing = replace(balancing, zone=config.zone)
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(

@@ -37,6 +37,7 @@ from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.subsetting import own_seed, subset
 from gateway.upstream.trying import TriedChannel
+from gateway.upstream.zones import Zones
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamChannel:
@@ -104,6 +105,7 @@ def _open(
         upstream.drain_s,
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
+        zones=_zones(name, upstream, balancing, random),
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
@@ -283,6 +285,16 @@ def _slow_start(upstream: Upstream) -> SlowStart | None:
     return SlowStart(upstream.slow_start_s, aggression, least, time.monotonic)
 
 
+def _zones(name: str, upstream: Upstream, balancing: Balancing, random: Random) -> Zones | None:
+    """The rule by which calls stay in a zone; None if they may go to any."""
+    knows_zones = name in balancing.resolvers or any(one.zone for one in upstream.targets)
+    if not balancing.zone or not knows_zones or name in balancing.policies:
+        return None
+    if upstream.balance in {Balance.RING_HASH, Balance.PICK_FIRST}:
+        return None
+    return Zones(balancing.zone, upstream.zones, random)
+
+
 def _filled(
     endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
 ) -> Refresh[Endpoint] | None:
@@ -306,4 +318,7 @@ def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
 def _fixed(upstream: Upstream) -> list[Endpoint]:
     if upstream.target is not None:
         return [Endpoint((upstream.target.removeprefix("dns:///"),))]
-    return [Endpoint((one.address,), one.weight, one.priority) for one in upstream.targets]
+    return [
+        Endpoint((one.address,), one.weight, one.priority, one.zone or "")
+        for one in upstream.targets
+    ]
