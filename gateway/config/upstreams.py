@@ -101,7 +101,7 @@ _HTTP2_ONLY = (
     *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
-    *("subset_size", "targets", "weighted_round_robin", "zones"),
+    *("subset_size", "targets", "unacknowledged_s", "weighted_round_robin", "zones"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -206,6 +206,10 @@ class Upstream(Section):
     several endpoints not the last one to each; null for never; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
+    unacknowledged_s: Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)] | None = 20.0
+    """Close a connection when data that was sent to the back end is not acknowledged by its machine
+    for this time, at least 0.1; null for the time of the system, some 15 minutes; for `http2`, on
+    Linux."""
     idle_check_s: Seconds | None = 60.0
     """Before a call, ping a connection that was idle for this time; null for never; for `http2`."""
     compression: RequestCompression = RequestCompression.NONE
