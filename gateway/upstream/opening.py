@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
 
+from pydantic import ValidationError
+
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
@@ -142,7 +144,15 @@ def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -
             "retries: off; remove one of them"
         )
     stated = {key: getattr(upstream, key) for key in upstream.model_fields_set}
-    return Upstream.model_validate(stated | dict(config.upstream))
+    try:
+        return Upstream.model_validate(stated | dict(config.upstream))
+    except ValidationError as error:
+        reasons = "; ".join([one["msg"].removeprefix("Value error, ") for one in error.errors()])
+        changed = ", ".join(config.upstream)
+        raise ServiceConfigError(
+            f"upstreams.{name}.grpc_service_config: what it sets ({changed}) does not go with the "
+            f"other settings: {reasons}"
+        ) from None
 
 
 class Limits:
