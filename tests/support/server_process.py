@@ -22,6 +22,7 @@ import grpc.aio
 from google.protobuf.wrappers_pb2 import StringValue
 
 from tests.support.health import NOT_SERVING, Health
+from tests.support.schema import descriptor_set
 
 SERVICE = "test.v1.Bytes"
 PROTO = """
@@ -95,6 +96,18 @@ class ServerProcess:
             self.send(number)
         await self._process.wait()
         self._process = None
+
+
+def gateway_settings(place: Path, **upstream: Any) -> dict[str, Any]:
+    """The settings of a gateway before servers that speak messages; `place` gets their schema."""
+    descriptors = place / "bytes.binpb"
+    descriptors.write_bytes(descriptor_set(bytes=PROTO).SerializeToString())
+    return {
+        "listen": "127.0.0.1:0",
+        "descriptors": [str(descriptors)],
+        "log": {"access": "off"},
+        "upstreams": {"bytes": upstream},
+    }
 
 
 def processed(servers: Sequence[ServerProcess]) -> Counter[str]:

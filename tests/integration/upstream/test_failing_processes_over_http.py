@@ -20,11 +20,10 @@ from gateway.app.gateway import open_gateway
 from gateway.config.model import Config
 from tests.support.load import Load, load_by, over_http
 from tests.support.polling import until
-from tests.support.schema import descriptor_set
 from tests.support.server_process import (
-    PROTO,
     SLOW_S,
     ServerProcess,
+    gateway_settings,
     processed,
     server_processes,
 )
@@ -39,15 +38,8 @@ FAR = ("1", "2")
 
 def settings(place: Path, servers: list[ServerProcess], **upstream: Any) -> dict[str, Any]:
     """The settings of the gateway."""
-    descriptors = place / "bytes.binpb"
-    descriptors.write_bytes(descriptor_set(bytes=PROTO).SerializeToString())
-    targets = {"targets": [{"address": one.target} for one in servers]}
-    return {
-        "listen": "127.0.0.1:0",
-        "descriptors": [str(descriptors)],
-        "log": {"access": "off"},
-        "upstreams": {"bytes": targets | upstream},
-    }
+    targets = [{"address": one.target} for one in servers]
+    return gateway_settings(place, targets=targets, **upstream)
 
 
 @asynccontextmanager
