@@ -27,6 +27,7 @@ from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -53,8 +54,9 @@ def requests_of(form: str) -> Iterator[Request]:
     return repeat(next(made)) if form == "same" else made
 
 
-def count(form: str, code: Path, connections: int) -> int:
-    """The instructions of a request of one form; `code` is a folder with a compiled gateway.
+def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstream: Any) -> int:
+    """The instructions of a request of one form; `code` is a folder with a compiled gateway, and
+    `upstream` has settings of its upstream, which has so many endpoints.
 
     One request at a time is sent on each of the kept connections, to all of them at once.
 
@@ -63,8 +65,11 @@ def count(form: str, code: Path, connections: int) -> int:
     """
     if shutil.which("valgrind") is None:
         raise MissingError("instructions are counted by callgrind: apt-get install valgrind")
-    with backend() as target:
-        command, port = python_gateway(target)
+    with ExitStack() as held:
+        first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
+        if others:
+            upstream |= {"targets": [{"address": one} for one in (first, *others)]}
+        command, port = python_gateway(first, **upstream)
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]

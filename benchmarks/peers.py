@@ -109,7 +109,9 @@ def python_gateway(
     document = {
         "listen": f"127.0.0.1:{port}",
         "descriptors": [str(descriptors)],
-        "upstreams": {"bench": {"target": backend, **upstream}},
+        "upstreams": {
+            "bench": upstream if "targets" in upstream else {"target": backend} | upstream
+        },
         "log": {"access": str(OUT / "access.log")},
         "compression": {"enabled": False},
     }
@@ -124,7 +126,16 @@ def _grpc_gateway(backend: str) -> Start:
     return [str(GRPC_GATEWAY), "-listen", f"127.0.0.1:{port}", "-backend", backend], port
 
 
-def _envoy(backend: str, setup: Setup = Setup.PLAIN) -> Start:
+def envoy_gateway(
+    backend: str,
+    setup: Setup = Setup.PLAIN,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Start:
+    """Envoy as a gateway; `change` changes its settings.
+
+    Raises:
+        MissingError: there is no Envoy for this machine.
+    """
     binary = envoy()
     port = free_port()
     host, _, backend_port = backend.rpartition(":")
@@ -140,8 +151,19 @@ def _envoy(backend: str, setup: Setup = Setup.PLAIN) -> Start:
     filters[0]["typed_config"]["print_options"] = printing
     if setup is Setup.GUARDED:
         filters.insert(0, _ENVOY_GUARD)
+    change(settings)
     config.write_text(yaml.safe_dump(settings))
-    return [str(binary), "-c", str(config), "--concurrency", "1", "-l", "error"], port
+    # Without an id of its own, a second Envoy on the machine does not start.
+    return [
+        str(binary),
+        "-c",
+        str(config),
+        "--concurrency",
+        "1",
+        "-l",
+        "error",
+        "--use-dynamic-base-id",
+    ], port
 
 
 def _plain_python(backend: str) -> Start:
@@ -170,23 +192,30 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (PYTHON, frozenset({Setup.PLAIN, Setup.LINES}), _beside_machine_code),
     (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
     ("grpc-gateway", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _grpc_gateway),
-    ("Envoy", frozenset({Setup.PLAIN, Setup.ARRAY}), _envoy),
-    ("Envoy", frozenset({Setup.LINES}), partial(_envoy, setup=Setup.LINES)),
-    ("Envoy", frozenset({Setup.EVENTS}), partial(_envoy, setup=Setup.EVENTS)),
-    ("Envoy", frozenset({Setup.GUARDED}), partial(_envoy, setup=Setup.GUARDED)),
+    ("Envoy", frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
+    ("Envoy", frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
+    ("Envoy", frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
+    ("Envoy", frozenset({Setup.GUARDED}), partial(envoy_gateway, setup=Setup.GUARDED)),
     ("plain Python", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _plain_python),
 )
 
 
 @contextmanager
-def backend() -> Iterator[str]:
-    """Runs the back end on the load's core; yields its address."""
+def backend(delay_ms: int = 0) -> Iterator[str]:
+    """Runs the back end on the load's core; yields its address. With `delay_ms`, each GetItem takes
+    so long.
+
+    Raises:
+        MissingError: there is a delay, and the back end in Go is missing; or it does not start.
+    """
     port = free_port()
     listen = f"127.0.0.1:{port}"
-    command = [str(BACKEND), "-listen", listen]
+    command = [str(BACKEND), "-listen", listen, f"-delay={delay_ms}ms"]
     try:
         build_go()
     except MissingError as missing:
+        if delay_ms:
+            raise
         print(f"the back end is in Python, which limits the rates: {missing}", file=sys.stderr)
         command = [sys.executable, "-m", "benchmarks.fallback_backend", "-listen", listen]
     with running(command, port, LOAD_CORE):

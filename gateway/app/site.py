@@ -78,6 +78,8 @@ async def open_site(
     """
     if metrics is not None:
         balancing = replace(balancing, watch_repeats=metrics.repeats)
+    if config.zone is not None:
+        balancing = replace(balancing, zone=config.zone)
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(

@@ -43,6 +43,7 @@ from gateway.config.splits import Split, check_splits, check_upstream
 from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
+from gateway.config.targets import Zone
 from gateway.config.tls import TlsServer
 from gateway.config.tracing import TracingOptions
 from gateway.config.upstreams import Upstream, check_fallbacks
@@ -87,6 +88,9 @@ class Config(Section):
     """google.api.Service YAML files, whose http rules override annotations."""
     services: tuple[ServiceName, ...] = ()
     """Services to expose: a full name, `package.*`, or `*`; empty for all."""
+    zone: Zone | None = None
+    """Where this gateway runs, such as `eu-west-1a`: it prefers the endpoints of an upstream whose
+    `targets[].zone` is the same; unset for all alike."""
     upstreams: dict[str, Upstream] = Field(default_factory=dict)
     """Back ends by name."""
     splits: Annotated[tuple[Split, ...], Field(max_length=1000)] = ()

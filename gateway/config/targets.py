@@ -20,6 +20,8 @@ _NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}
 """A name of DNS (RFC 1035 section 2.3.4)."""
 _SERVICE_NAME = re.compile(r"_[^.]+\._[^.]+\.(.+)")
 """The name of a service: `_service._protocol.name` (RFC 2782)."""
+_ZONE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,61}[A-Za-z0-9])?")
+"""The values of Kubernetes' label topology.kubernetes.io/zone are such texts."""
 _DNS_PORT = 53
 
 
@@ -45,6 +47,37 @@ Target = Annotated[
 ]
 
 
+def _zone(text: str) -> str:
+    if not _ZONE.fullmatch(text):
+        raise ValueError(
+            "expected the name of a zone, of at most 63 letters, digits, dots, hyphens and "
+            "underscores, such as eu-west-1a"
+        )
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone), Words("the name of a zone", "eu-west-1a")]
+
+
+class ForceLocal(Section):
+    """Keep all calls in the zone of the gateway, whatever share of the endpoints is there."""
+
+    min: Annotated[int, Field(ge=1, le=1000)] = 1
+    """While at least so many endpoints of the zone can be used."""
+
+
+class ZoneOptions(Section):
+    """How calls stay in the zone of the gateway; has an effect where `zone` and `targets[].zone`
+    are set; for `http2`."""
+
+    min_endpoints: Annotated[int, Field(ge=1, le=1000)] = 6
+    """With fewer endpoints in a priority, all zones get calls alike: a few calls more would be too
+    many for so few."""
+    force_local: ForceLocal | None = None
+    """Keep all calls in the zone; `{}` while one of its endpoints can be used; unset for only what
+    these can take if all gateways do so."""
+
+
 class TargetOptions(Section):
     """One endpoint of an upstream that has several."""
 
@@ -55,6 +88,9 @@ class TargetOptions(Section):
     priority: Annotated[int, Field(ge=0, le=127)] = 0
     """Endpoints with a higher number get calls only as far as those with lower numbers cannot take
     them."""
+    zone: Zone | None = None
+    """Where it runs, such as `eu-west-1a`: gateways of the same `zone` prefer it. All targets have
+    one, or none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,14 @@ from gateway.config.outliers import IN_A_ROW, OutlierOptions
 from gateway.config.overload import AdaptiveOptions, Calls
 from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy, RetryThrottling
 from gateway.config.sections import Bytes, Seconds, Section, ServiceName
-from gateway.config.targets import DnsTarget, Target, TargetOptions, check_target, dns_target
+from gateway.config.targets import (
+    DnsTarget,
+    Target,
+    TargetOptions,
+    ZoneOptions,
+    check_target,
+    dns_target,
+)
 
 
 class TlsClient(Section):
@@ -94,7 +101,7 @@ _HTTP2_ONLY = (
     *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
-    *("subset_size", "targets", "weighted_round_robin"),
+    *("subset_size", "targets", "unacknowledged_s", "weighted_round_robin", "zones"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -112,6 +119,7 @@ class Upstream(Section):
     """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
     or ring_hash; unset for round_robin; for `http2`."""
     weighted_round_robin: LoadReportOptions = LoadReportOptions()
+    zones: ZoneOptions = ZoneOptions()
     slow_start_s: Seconds | None = None
     """Seconds in which the share of an endpoint grows to its whole one, after it was new or not
     well; unset for at once; for `http2`."""
@@ -198,6 +206,10 @@ class Upstream(Section):
     several endpoints not the last one to each; null for never; for `http2`."""
     connect_timeout_s: Seconds = 10.0
     """The time limit for opening a connection, over all addresses of a name; for `http2`."""
+    unacknowledged_s: Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)] | None = 20.0
+    """Close a connection when data that was sent to the back end is not acknowledged by its machine
+    for this time, at least 0.1; null for the time of the system, some 15 minutes; for `http2`, on
+    Linux."""
     idle_check_s: Seconds | None = 60.0
     """Before a call, ping a connection that was idle for this time; null for never; for `http2`."""
     compression: RequestCompression = RequestCompression.NONE
@@ -229,6 +241,7 @@ class Upstream(Section):
         if self.retry_policy is not None and self.hedging_policy is not None:
             raise ValueError("hedging_policy: expected either it or retry_policy, not both")
         self._check_balance()
+        self._check_zones()
         addresses = [one.address for one in self.targets]
         for number, address in enumerate(addresses):
             check_target(address, f"targets[{number}].address")
@@ -245,6 +258,27 @@ class Upstream(Section):
                 )
         if (self.target or "").lower().startswith("srv:"):
             raise ValueError("target: srv: is for channel: http2; grpcio reads no SRV records")
+
+    def _check_zones(self) -> None:
+        without = [number for number, one in enumerate(self.targets) if one.zone is None]
+        if len(without) == len(self.targets):
+            if "zones" in self.model_fields_set:
+                raise ValueError("zones: has no effect without a zone in targets")
+            return
+        if without:
+            raise ValueError(
+                f"targets[{without[0]}].zone: expected a zone, as other targets have one"
+            )
+        if self.balance in _WITHOUT_SHARES:
+            raise ValueError(
+                f"targets[0].zone: has no effect with balance: {self.balance}, which does not "
+                "divide calls among endpoints"
+            )
+        if self.subset_size is not None:
+            raise ValueError(
+                "subset_size: cannot be used with zones, as a part of the endpoints may have none "
+                "of a zone"
+            )
 
     def _check_balance(self) -> None:
         if self.dns.service_config and (self.target is None or self.target.startswith("unix:")):

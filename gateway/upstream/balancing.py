@@ -18,7 +18,9 @@ class Balancing:
     """Each finds the endpoints in place of the name in `target`, which stays the name that is sent
     to back ends and expected in their certificates."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    """Each chooses the endpoints in place of `balance`."""
+    """Each chooses the endpoints in place of `balance`, in all zones."""
+    zone: str = ""
+    """Where the gateway runs. The setting `zone` replaces it."""
     watch_repeats: Callable[[str], WatchRepeats] = unwatched
     """Returns what is told about the repeats of calls to an upstream, by its name."""
 

@@ -17,6 +17,8 @@ class Endpoint:
     """Its share of the calls, in proportion to the weights of the others; at least 1."""
     priority: int = 0
     """Its level: those with higher numbers get only calls that lower ones cannot take."""
+    zone: str = ""
+    """Where it runs, in the words of the gateway's own zone; empty if that is not known."""
 
     def __str__(self) -> str:
         return self.addresses[0]

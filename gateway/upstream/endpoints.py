@@ -13,6 +13,7 @@ from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel, EndpointReport
 from gateway.upstream.levels import Levels, shares
 from gateway.upstream.pickers import KeyedPicker, Picker, Policy
+from gateway.upstream.zones import Zones
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -45,6 +46,11 @@ class Member:
         return self.channel.in_flight
 
 
+_UNSETTLED: Final = (State.IDLE, State.CONNECTING)
+_MadeOf = tuple[list[tuple[int, Member, int, float]], list[Endpoint], bool]
+"""What a picker was made of: the members that take calls, all endpoints where zones count, and
+whether there is a panic."""
+
 _Level = tuple[int, list[Member]]
 """The percentage of calls for the members of one priority, and those that take them."""
 
@@ -64,21 +70,25 @@ class Endpoints:
         panic_percent: int = 50,
         *,
         waits_for_connecting: bool = False,
+        zones: Zones | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
-        first time take calls too, so that calls with one key do not change endpoints meanwhile."""
+        first time take calls too, so that calls with one key do not change endpoints meanwhile.
+        With `zones`, calls stay in a zone by its rule."""
         self._name = name
         self._panic_percent = panic_percent
         self._panics = False
         self._waits_for_connecting = waits_for_connecting
+        self._zones = zones
+        self._local_percents: dict[int, int] = {}
         self._open = open_channel
         self._policy = policy
         self._drain_s = drain_s
         self._members: dict[tuple[str, ...], Member] = {}
         self._draining: dict[asyncio.Task[None], Member] = {}
         self._usable: list[Member] = []
-        self._made_of: list[tuple[int, Member, int, float]] = []
+        self._made_of: _MadeOf = ([], [], False)
         self._shares: list[tuple[int, int]] = []
         self._picker: Picker | None = None
         self._random = Random()  # noqa: S311 - the choice of an endpoint is no secret
@@ -121,7 +131,7 @@ class Endpoints:
         highest = min([one.endpoint.priority for one in able])
         level = [one for one in able if one.endpoint.priority == highest]
         best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
-        return best[self._policy(best).pick()]
+        return best[self._level_picker(best).pick()]
 
     def leaves_out(self, member: Member) -> bool:
         """True if `member` gets no new calls: it is ejected, not well, or not connected."""
@@ -197,7 +207,7 @@ class Endpoints:
         for task in self._draining:
             task.cancel()
         self._members.clear()
-        self._usable, self._made_of = [], []
+        self._usable, self._made_of = [], ([], [], False)
         self._picker = self.only = None
         await asyncio.gather(*(one.channel.close(grace_s) for one in closing))
 
@@ -239,20 +249,37 @@ class Endpoints:
         if panics is not self._panics:
             self._panics = panics
             self._say_panic()
-        made_of = [
+        taking = [
             (share, one, one.endpoint.weight, one.since_s)
             for share, level in levels
             for one in level
         ]
+        known = [] if self._zones is None else [one.endpoint for one in members]
+        made_of = (taking, known, panics)
         if made_of != self._made_of:  # an equal answer must not begin the round again
-            self._usable, self._made_of = [one for _, one, _, _ in made_of], made_of
+            self._usable, self._made_of = [one for _, one, _, _ in taking], made_of
             self._picker = self._picker_of(levels)
+        if self._zones is not None and not any(one.channel.state in _UNSETTLED for one in members):
+            self._say_zones(self._zones, levels)
 
     def _picker_of(self, levels: Sequence[_Level]) -> Picker | None:
-        pickers = [(share, self._policy(level)) for share, level in levels]
+        pickers = [(share, self._level_picker(level)) for share, level in levels]
         if len(pickers) > 1:
             return Levels(pickers, [len(level) for _, level in levels], self._random)
         return pickers[0][1] if pickers else None
+
+    def _level_picker(self, level: list[Member]) -> Picker:
+        """The picker of endpoints of one priority, or of all of them if none can be used."""
+        # In a panic there are too few endpoints to choose by zone (Envoy, "Zone aware routing").
+        if self._zones is None or self._panics:
+            return self._policy(level)
+        shares = self._zones.shares(self._level_of(level[0].endpoint.priority), level)
+        return self._zones.picker(shares, level, self._policy)
+
+    def _level_of(self, priority: int) -> list[Endpoint]:
+        """All endpoints of a priority."""
+        members = self._members.values()
+        return [one.endpoint for one in members if one.endpoint.priority == priority]
 
     def _levels(self, members: Sequence[Member]) -> tuple[list[_Level], bool]:
         """The members that take calls, by their priorities; and True in a panic.
@@ -291,6 +318,24 @@ class Endpoints:
                 self._name,
                 ", ".join(f"priority {one}: {share} %" for one, share in found),
                 extra=about("gateway.upstream.priorities", gateway__upstream=self._name),
+            )
+
+    def _say_zones(self, zones: Zones, levels: Sequence[_Level]) -> None:
+        for _, level in levels:
+            priority = level[0].endpoint.priority
+            shares = {} if self._panics else zones.shares(self._level_of(priority), level)
+            percent = round(100 * shares.get(zones.own, 0))
+            if self._local_percents.get(priority) == percent:
+                continue
+            self._local_percents[priority] = percent
+            stay = f"{percent} % of the calls stay in"
+            logger.info(
+                "upstream %s: %s zone %s, at priority %d",
+                self._name,
+                stay if shares else "calls go to all zones alike, not first to",
+                zones.own,
+                priority,
+                extra=about("gateway.upstream.zone", gateway__upstream=self._name),
             )
 
     def _say_panic(self) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
 
+from pydantic import ValidationError
+
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
@@ -37,6 +39,7 @@ from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.subsetting import own_seed, subset
 from gateway.upstream.trying import TriedChannel
+from gateway.upstream.zones import Zones
 
 
 def open_http2(name: str, upstream: Upstream, balancing: Balancing) -> UpstreamChannel:
@@ -104,6 +107,7 @@ def _open(
         upstream.drain_s,
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
+        zones=_zones(name, upstream, balancing, random),
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
@@ -140,7 +144,15 @@ def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -
             "retries: off; remove one of them"
         )
     stated = {key: getattr(upstream, key) for key in upstream.model_fields_set}
-    return Upstream.model_validate(stated | dict(config.upstream))
+    try:
+        return Upstream.model_validate(stated | dict(config.upstream))
+    except ValidationError as error:
+        reasons = "; ".join([one["msg"].removeprefix("Value error, ") for one in error.errors()])
+        changed = ", ".join(config.upstream)
+        raise ServiceConfigError(
+            f"upstreams.{name}.grpc_service_config: what it sets ({changed}) does not go with the "
+            f"other settings: {reasons}"
+        ) from None
 
 
 class Limits:
@@ -283,6 +295,16 @@ def _slow_start(upstream: Upstream) -> SlowStart | None:
     return SlowStart(upstream.slow_start_s, aggression, least, time.monotonic)
 
 
+def _zones(name: str, upstream: Upstream, balancing: Balancing, random: Random) -> Zones | None:
+    """The rule by which calls stay in a zone; None if they may go to any."""
+    knows_zones = name in balancing.resolvers or any(one.zone for one in upstream.targets)
+    if not balancing.zone or not knows_zones or name in balancing.policies:
+        return None
+    if upstream.balance in {Balance.RING_HASH, Balance.PICK_FIRST}:
+        return None
+    return Zones(balancing.zone, upstream.zones, random)
+
+
 def _filled(
     endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
 ) -> Refresh[Endpoint] | None:
@@ -306,4 +328,7 @@ def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
 def _fixed(upstream: Upstream) -> list[Endpoint]:
     if upstream.target is not None:
         return [Endpoint((upstream.target.removeprefix("dns:///"),))]
-    return [Endpoint((one.address,), one.weight, one.priority) for one in upstream.targets]
+    return [
+        Endpoint((one.address,), one.weight, one.priority, one.zone or "")
+        for one in upstream.targets
+    ]

@@ -1,4 +1,4 @@
-"""A name whose addresses change under load, by a real DNS server and servers in processes."""
+"""A name whose addresses change under load: a real DNS server, servers in processes, a gateway."""
 
 import sys
 from contextlib import AsyncExitStack
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.balanced import channel_at
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
 from tests.support.dns_server import dns_server
-from tests.support.load import load_on
+from tests.support.load import load_by, over_http
 from tests.support.polling import until
-from tests.support.server_process import ServerProcess, processed
+from tests.support.server_process import ServerProcess, gateway_settings, processed
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,19 +26,22 @@ OLD, NEW = ("127.0.0.2", "127.0.0.3"), ("127.0.0.4", "127.0.0.3")
 async def test_new_addresses_are_followed_and_no_call_fails(tmp_path: Path) -> None:
     hosts = sorted({*OLD, *NEW})
     first = ServerProcess(hosts[0], tmp_path / "0", hosts[0])
+    first.speaks_messages = True
     async with AsyncExitStack() as stack:
         stack.push_async_callback(first.end)
         await first.start()
         servers = [first]
         for host in hosts[1:]:
             servers.append(ServerProcess(host, tmp_path / host, host, first.port))
+            servers[-1].speaks_messages = True
             stack.push_async_callback(servers[-1].end)
             await servers[-1].start()
         names = await stack.enter_async_context(dns_server(OLD))
         dns = {"refresh_s": 0.3, "min_interval_s": 0.1}
         target = f"dns://127.0.0.1:{names.port}/library.test:{first.port}"
-        channel = await stack.enter_async_context(channel_at(target, dns=dns))
-        async with load_on(channel) as load:
+        config = gateway_settings(tmp_path, target=target, dns=dns)
+        gateway = await stack.enter_async_context(open_gateway(Config.model_validate(config)))
+        async with load_by(over_http(gateway)) as load:
             await load.spreads_over(OLD)
             names.addresses = NEW
             await load.spreads_over(NEW, within_s=10)

@@ -148,6 +148,13 @@ async def test_health_and_balance_come_from_it(
             },
             "retryThrottling: has no effect with retries: off",
         ),
+        (
+            {
+                "slow_start_s": 5,
+                "grpc_service_config": {"loadBalancingConfig": [{"pick_first": {}}]},
+            },
+            r"grpc_service_config: what it sets \(balance\) does not go with .*: slow_start_s: has",
+        ),
     ],
 )
 async def test_one_that_is_bad_keeps_the_gateway_from_starting(

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -30,6 +31,7 @@ var piece = make([]byte, pieceBytes)
 
 type server struct {
 	pb.UnimplementedBenchServer
+	delay   time.Duration // of each GetItem
 	item    *pb.Item
 	missing error    // NOT_FOUND with details
 	lists   sync.Map // of *pb.ListItemsResponse by count
@@ -37,6 +39,9 @@ type server struct {
 }
 
 func (s *server) GetItem(_ context.Context, r *pb.GetItemRequest) (*pb.Item, error) {
+	if s.delay > 0 {
+		time.Sleep(s.delay)
+	}
 	if strings.HasPrefix(r.Item, "missing-") {
 		return nil, s.missing
 	}
@@ -110,6 +115,7 @@ func (s *server) UploadBlob(stream grpc.ClientStreamingServer[httpbody.HttpBody,
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "host:port")
+	delay := flag.Duration("delay", 0, "of each GetItem")
 	flag.Parse()
 	item := &pb.Item{
 		Name: "shelves/7/items/42", Title: "A brass sextant", Serial: 9007199254740993, Weight: 1.25,
@@ -127,6 +133,6 @@ func main() {
 		log.Fatal(err)
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(largestMessage))
-	pb.RegisterBenchServer(s, &server{item: item, missing: missing.Err()})
+	pb.RegisterBenchServer(s, &server{delay: *delay, item: item, missing: missing.Err()})
 	log.Fatal(s.Serve(l))
 }

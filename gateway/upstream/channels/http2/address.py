@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Self
+from typing import Final, Self
 
 from aiohappyeyeballs import start_connection
 
@@ -19,6 +19,9 @@ from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
 _NEXT_ADDRESS_S = 0.25
 """Seconds to wait for one address before the next is tried as well (RFC 8305 section 5)."""
+_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""The option of RFC 5482 section 4, where the system has it: gRPC uses it too (gRFC A18), because a
+network that drops everything ends no connection, and calls would wait there for their deadline."""
 _NUMBERS = re.compile(r"\[Errno (\d+)\]")
 
 
@@ -35,6 +38,7 @@ class Address:
     keepalive: Keepalive | None = None
     header_bytes: int = MAX_HEADER_BYTES
     probe_after_s: float | None = None
+    unacknowledged_s: float | None = None
     dialled: tuple[tuple[str, int], ...] = ()
     """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
 
@@ -87,6 +91,9 @@ class Address:
             )
         else:
             sock = await self._reach(loop)
+            if self.unacknowledged_s is not None and _USER_TIMEOUT is not None:
+                milliseconds = round(self.unacknowledged_s * 1000)
+                sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
             transport, opened = await loop.create_connection(
                 make, sock=sock, ssl=self.tls, server_hostname=name
             )
@@ -144,7 +151,7 @@ def parse_target(upstream: Upstream, target: str | None = None) -> Address:
     keepalive = None
     if upstream.keepalive_s is not None:
         keepalive = Keepalive(upstream.keepalive_s, upstream.keepalive_timeout_s)
-    more = (upstream.max_header_bytes, upstream.idle_check_s)
+    more = (upstream.max_header_bytes, upstream.idle_check_s, upstream.unacknowledged_s)
     asked = upstream.asks_dns
     target = target or (asked.authority if asked is not None else upstream.target) or ""
     target = target.removeprefix("dns:///")

@@ -1,0 +1,182 @@
+"""`python -m benchmarks.balancing`: what several endpoints cost, and what they are good for.
+
+`cost` counts the instructions of a small GET with one endpoint and with three (by callgrind, so a
+busy machine does not matter). `slow` measures latencies with one of five endpoints ten times slower
+than the others, at a constant rate, also through Envoy with the same policies. The gateways of
+`slow` are measured in turns, and the table has the median of each figure over the rounds.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.building import MissingError, compiled
+from benchmarks.instructions import count
+from benchmarks.load import ask, latencies_ms
+from benchmarks.peers import OURS, Start, backend, envoy_gateway, gateway, running
+from benchmarks.scenarios import SMALL_GET
+
+PARTS = ("cost", "slow")
+_CONNECTIONS = 32
+_FAST_MS, _SLOW_MS = 20, 200
+_ENDPOINTS = 5
+_TRY_S = 0.1
+"""Seconds after which an attempt at an endpoint is a failure, for the kinds that eject."""
+_ROUNDS, _SECONDS, _RATE = 5, 6.0, 60.0
+_COSTS: Sequence[tuple[str, int, Mapping[str, Any]]] = (
+    ("one endpoint", 1, {}),
+    ("three, round_robin", 3, {"balance": "round_robin"}),
+    ("three, least_request", 3, {"balance": "least_request"}),
+)
+EJECTING: Mapping[str, Any] = {
+    "outlier": {"base_ejection_time_s": 30, "max_ejection_percent": 20},
+    "retry_policy": {"max_attempts": 2, "per_try_s": _TRY_S},
+}
+"""The settings of this gateway that leave out an endpoint which is too slow."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A gateway with a policy."""
+
+    name: str
+    policy: str
+    make: Callable[[Sequence[str]], Start]
+
+
+def kinds() -> Sequence[Kind]:
+    """The gateways to compare."""
+    return (
+        Kind(OURS, "round_robin", partial(_ours, balance="round_robin")),
+        Kind(OURS, "least_request", partial(_ours, balance="least_request")),
+        Kind(OURS, "round_robin, ejection", partial(_ours, balance="round_robin", **EJECTING)),
+        Kind("Envoy", "ROUND_ROBIN", partial(_envoy, policy="ROUND_ROBIN")),
+        Kind("Envoy", "LEAST_REQUEST", partial(_envoy, policy="LEAST_REQUEST")),
+        Kind("Envoy", "ROUND_ROBIN, ejection", partial(_envoy, policy="ROUND_ROBIN", ejects=True)),
+    )
+
+
+def _ours(addresses: Sequence[str], **upstream: Any) -> Start:
+    targets = [{"address": address} for address in addresses]
+    return gateway(addresses[0], targets=targets, **upstream)
+
+
+def _envoy(addresses: Sequence[str], policy: str, *, ejects: bool = False) -> Start:
+    def change(settings: dict[str, Any]) -> None:
+        resources = settings["static_resources"]
+        (cluster,) = resources["clusters"]
+        cluster["lb_policy"] = policy
+        (group,) = cluster["load_assignment"]["endpoints"]
+        group["lb_endpoints"] = [{"endpoint": {"address": _address(one)}} for one in addresses]
+        if ejects:
+            cluster["outlier_detection"] = {
+                "consecutive_5xx": 5,
+                "base_ejection_time": "30s",
+                "max_ejection_percent": 20,
+            }
+            manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+            (host,) = manager["route_config"]["virtual_hosts"]
+            host["routes"][0]["route"]["retry_policy"] = {
+                "retry_on": "5xx,deadline-exceeded",
+                "num_retries": 1,
+                "per_try_timeout": f"{_TRY_S}s",
+            }
+
+    return envoy_gateway(addresses[0], change=change)
+
+
+def _address(text: str) -> dict[str, Any]:
+    host, _, port = text.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+def costs() -> Table:
+    """The instructions of a small GET by the number of endpoints.
+
+    Raises:
+        MissingError: valgrind is missing, or the gateway cannot be compiled or does not start.
+    """
+    code = compiled()
+    table = Table("upstream", "instructions", "to one", title="What a choice costs", box=None)
+    alone = 0
+    for name, endpoints, upstream in _COSTS:
+        found = count("varied", code, _CONNECTIONS, endpoints, **upstream)
+        alone = alone or found
+        table.add_row(name, f"{found:,}", f"{found / alone:.3f}")
+    return table
+
+
+def slow(rounds: int, seconds: float, rate: float) -> Table:
+    """The latencies with one slow endpoint of five.
+
+    Raises:
+        MissingError: there is no Go for the back ends, or one does not start.
+    """
+    found: dict[Kind, list[tuple[float, float]]] = {}
+    with ExitStack() as held:
+        delays = [_SLOW_MS, *[_FAST_MS] * (_ENDPOINTS - 1)]
+        addresses = [held.enter_context(backend(delay)) for delay in delays]
+        ports: dict[Kind, int] = {}
+        for kind in kinds():
+            try:
+                command, port = kind.make(addresses)
+                held.enter_context(running(command, port))
+            except MissingError as missing:
+                print(f"left out: {kind.name}, {kind.policy}: {missing}", file=sys.stderr)
+                continue
+            ports[kind] = port
+            # Connects to all; on a busy machine, one that ejects may begin with failures.
+            objections = [SMALL_GET.objection(*ask(port, SMALL_GET)) for _ in range(3 * _ENDPOINTS)]
+            if objections[-1]:
+                raise MissingError(f"{kind.name}, {kind.policy}: {objections[-1]}")
+        for _ in range(rounds):
+            for kind, port in ports.items():
+                found.setdefault(kind, []).append(latencies_ms(port, SMALL_GET, rate, seconds))
+    title = (
+        f"One of {_ENDPOINTS} takes {_SLOW_MS} ms, the others {_FAST_MS} ms; {rate:g} per second"
+    )
+    table = Table("gateway", "policy", "p50, ms", "p99, ms", title=title, box=None)
+    for kind, pairs in found.items():
+        p50_ms, p99_ms = (median(values) for values in zip(*pairs, strict=True))
+        table.add_row(kind.name, kind.policy, f"{p50_ms:.1f}", f"{p99_ms:.1f}")
+    return table
+
+
+def main() -> int:
+    """Measures the parts that are named, and prints tables."""
+    parser = argparse.ArgumentParser(description="Measure the choice between endpoints.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of each gateway")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="of each turn")
+    parser.add_argument("--rate", type=float, default=_RATE, help="requests per second")
+    options = parser.parse_args()
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part is named {unknown[0]}; expected some of: {', '.join(PARTS)}")
+    if options.rounds < 1 or not options.seconds > 0 or not options.rate > 0:
+        parser.error("--rounds, --seconds and --rate must be greater than 0")
+    failed = False
+    for part in options.parts or PARTS:
+        try:
+            if part == "cost":
+                table = costs()
+            else:
+                table = slow(options.rounds, options.seconds, options.rate)
+        except MissingError as missing:
+            print(f"not measured: {part}: {missing}", file=sys.stderr)
+            failed = True
+        else:
+            Console().print(table)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
