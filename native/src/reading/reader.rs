@@ -1,5 +1,6 @@
 //! The reader of one message type, as Python calls it.
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -26,6 +27,11 @@ impl Reader {
     #[new]
     fn new(plans: Py<ReadPlans>, plan: usize, depth: usize) -> Reader {
         Reader { plans, plan, levels: depth.min(MOST_LEVELS) }
+    }
+
+    // Without it the collector takes the plans for held from outside, and a schema is never freed.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.plans)
     }
 
     /// Converts a text; returns None if the definition is to read it.

@@ -1,5 +1,6 @@
 //! The writer of one message type, or of one field, as Python calls it.
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -28,6 +29,11 @@ impl Writer {
     #[pyo3(signature = (plans, plan, *, pretty, only=None))]
     fn new(plans: Py<Plans>, plan: usize, pretty: bool, only: Option<(usize, String)>) -> Writer {
         Writer { plans, plan, pretty, only }
+    }
+
+    // Without it the collector takes the plans for held from outside, and a schema is never freed.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.plans)
     }
 
     /// Converts a message; raises what `refusal` of the source returns.
