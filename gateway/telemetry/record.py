@@ -92,9 +92,10 @@ class Record:
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
-        """The span of the request if it has a `trace`; otherwise what the client sent."""
+        """What the client sent."""
         self.trace = trace
-        """The place of the request in its trace; None if the gateway makes no spans."""
+        """The place of the request in its trace, which counts before `traceparent`; None if the
+        gateway makes no spans."""
         self.principal = principal
         self._fields = fields
 

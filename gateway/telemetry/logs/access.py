@@ -97,8 +97,8 @@ class AccessLines:
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
-        if record.traceparent:
-            rest += _trace(record.traceparent)
+        if record.trace is not None or record.traceparent:
+            rest += _trace(record)
         if record.principal is not None:
             rest += self._identity(record.principal)
         if self._headers:
@@ -209,12 +209,17 @@ def _safe(text: str) -> str:
     return quoted(mask_credentials(text))
 
 
-def _trace(traceparent: str) -> str:
-    found = read_traceparent(traceparent)
+def _trace(record: Record) -> str:
+    """Returns the members that name the span of a request, or else the one that its client sent."""
+    trace = record.trace
+    if trace is not None:
+        ids = (trace.trace_id, '","span_id":"', trace.span_id, '","trace_flags":"')
+        return "".join((',"trace_id":"', *ids, trace.written_flags, '"'))
+    found = read_traceparent(record.traceparent)
     if found is None:
         return ""
-    ids = (found.trace_id, '","span_id":"', found.span_id, '","trace_flags":"', found.flags)
-    return "".join((',"trace_id":"', *ids, '"'))
+    ids = (found.trace_id, '","span_id":"', found.span_id, '","trace_flags":"')
+    return "".join((',"trace_id":"', *ids, found.flags, '"'))
 
 
 def _headers(names: Iterable[str], headers: Mapping[str, str]) -> str:

@@ -70,7 +70,8 @@ class RequestMetrics:
         size = record.response_bytes
         cells[response_at + _BUCKETS + bisect_left(self._size_edges, size)] += 1.0
         cells[response_at + _SUM] += size
-        if record.traceparent:
+        trace = record.trace
+        if (record.traceparent != "") if trace is None else trace.is_sampled:
             self._note_exemplar(duration_at, record)
 
     def _places(
@@ -109,8 +110,13 @@ class RequestMetrics:
         place = at + _BUCKETS + len(self._duration_edges) + 1
         if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
             return
-        found = read_traceparent(record.traceparent)
-        if found is None or not found.flag_bits & SAMPLED:
-            return
-        ids = bytes.fromhex(found.trace_id + found.span_id)
+        trace = record.trace
+        if trace is not None:
+            digits = trace.trace_id + trace.span_id
+        else:
+            found = read_traceparent(record.traceparent)
+            if found is None or not found.flag_bits & SAMPLED:
+                return
+            digits = found.trace_id + found.span_id
+        ids = bytes.fromhex(digits)
         self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
