@@ -45,7 +45,9 @@ class RequestMetrics:
         self._duration_edges = list(durations.edges)
         self._size_edges = list(sizes.edges)
         self._scheme = scheme
-        self._kept: dict[Binding | None, dict[str, dict[int, tuple[int, int, int]]]] = {}
+        # By the template of the route, not by its binding: that would keep the schema of each
+        # generation before a reload alive.
+        self._kept: dict[str, dict[str, dict[int, tuple[int, int, int]]]] = {}
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
@@ -80,22 +82,20 @@ class RequestMetrics:
         """Returns the cells of a combination, one index for each histogram."""
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
-        by_method = self._kept.get(binding)
+        route = "" if binding is None else binding.rule.template
+        by_method = self._kept.get(route)
         if by_method is None:
-            by_method = self._kept[binding] = {}
+            by_method = self._kept[route] = {}
         by_outcome = by_method.get(method)
         if by_outcome is None:
             by_outcome = by_method[method] = {}
         outcome = status << 8 | code
         places = by_outcome.get(outcome)
         if places is None:
-            places = by_outcome[outcome] = self._new_places(binding, method, status, code)
+            places = by_outcome[outcome] = self._new_places(route, method, status, code)
         return places
 
-    def _new_places(
-        self, binding: Binding | None, method: str, status: int, code: Code
-    ) -> tuple[int, int, int]:
-        route = "" if binding is None else binding.rule.template
+    def _new_places(self, route: str, method: str, status: int, code: Code) -> tuple[int, int, int]:
         of_all = (route, method, str(status), self._scheme, error_type(status, code))
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
