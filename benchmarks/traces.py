@@ -119,7 +119,7 @@ def parts() -> dict[str, Callable[[], object]]:
     trace, builder = record.trace, SpanBuilder("http")
     assert trace is not None
     return {
-        "a new trace": lambda: starter.start("", NO_FIELDS, is_trusted=False),
+        "a new trace": starter.begin,
         "a trace continued": lambda: starter.start(_PARENT, NO_FIELDS, is_trusted=False),
         "two spans built, in the thread": lambda: builder.encode(record, trace),
     }

@@ -15,6 +15,7 @@ RANDOM: Final = 0x02
 """The flag of a trace id whose last seven bytes are random (section 3.2.2.5.2)."""
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
+_WRITTEN_FLAGS: Final = ("00", "01", "02", "03")
 FIELDS: Final = (TRACEPARENT, TRACESTATE)
 """The names of the header fields, also as metadata."""
 
@@ -67,36 +68,31 @@ class Trace:
         "call_code",
         "call_duration_s",
         "call_ended_s",
-        "call_span_id",
         "flags",
+        "ids",
         "parent_id",
-        "span_id",
         "state",
-        "trace_id",
         "upstream",
     )
 
-    def __init__(  # noqa: PLR0917 - the parts of a trace
-        self,
-        trace_id: str,
-        parent_id: str,
-        span_id: str,
-        call_span_id: str,
-        flags: int,
-        state: str,
-    ) -> None:
-        self.trace_id = trace_id
+    # Set by `note_call` alone.
+    upstream: str
+    call_ended_s: float
+    call_duration_s: float
+
+    def __init__(self, ids: str, parent_id: str, flags: int, state: str) -> None:
+        """Takes the flags `SAMPLED` and `RANDOM`, and no other."""
+        # One text, because most requests are not recorded and never need each id alone.
+        self.ids = ids
+        """The 32 digits of the trace, the 16 of the request's span, the 16 of its call's span."""
         self.parent_id = parent_id
         """The id of the client's span; empty if the trace begins here."""
-        self.span_id = span_id
-        self.call_span_id = call_span_id
         self.flags = flags
         self.state = state
         """The value of `tracestate`, as received; empty if there is none."""
-        self.upstream = ""
         self.call_code: Code | None = None
-        self.call_ended_s = 0.0
-        self.call_duration_s = 0.0
+        """The code with which the call ended; None if there is none, and then what follows is
+        missing."""
 
     @property
     def is_sampled(self) -> bool:
@@ -104,14 +100,30 @@ class Trace:
         return self.flags & SAMPLED != 0
 
     @property
-    def own(self) -> str:
-        """The span of the request, written as a `traceparent`."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+    def trace_id(self) -> str:
+        """The id of the trace."""
+        return self.ids[:32]
+
+    @property
+    def span_id(self) -> str:
+        """The id of the request's span."""
+        return self.ids[32:48]
+
+    @property
+    def call_span_id(self) -> str:
+        """The id of the span of the request's call."""
+        return self.ids[48:]
+
+    @property
+    def written_flags(self) -> str:
+        """The flags as two digits."""
+        return _WRITTEN_FLAGS[self.flags]
 
     @property
     def for_back_end(self) -> str:
         """The `traceparent` for the back end, whose parent is the span of the call."""
-        return f"00-{self.trace_id}-{self.call_span_id}-{self.flags:02x}"
+        ids = self.ids
+        return "".join(("00-", ids[:32], "-", ids[48:], "-", _WRITTEN_FLAGS[self.flags]))
 
     def note_call(self, upstream: str, code: Code, ended_s: float, duration_s: float) -> None:
         """Notes how the call to the back end ended; `ended_s` is in seconds since 1970."""

@@ -215,7 +215,9 @@ class RequestLog:
         if not self._observers or (match is None and request.path in self._unrecorded):
             return
         fields = request.fields
-        trace = None if self._traces is None else self._traces.of(request)
+        trace = request.trace
+        if trace is None and self._traces is not None:
+            trace = self._traces.of(request)
         record = Record(
             at_s=_time_s(),
             duration_s=_monotonic_s() - started_s,
@@ -232,7 +234,7 @@ class RequestLog:
             peer=request.peer,
             client=request.client,
             user_agent=fields.user_agent,
-            traceparent=fields.traceparent if trace is None else trace.own,
+            traceparent=fields.traceparent,
             principal=request.principal,
             fields=fields,
             trace=trace,

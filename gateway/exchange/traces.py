@@ -22,9 +22,10 @@ class RequestTraces:
             fields = request.fields
             traceparent = fields.traceparent
             # Several lines are as malformed as a wrong one; known lines have only one.
-            if traceparent and fields.lines is None and fields.count(b"traceparent") != 1:
-                traceparent = ""
-            is_trusted = traceparent != "" and self._trusts(request.peer)
-            trace = self._starter.start(traceparent, fields, is_trusted=is_trusted)
+            if not traceparent or (fields.lines is None and fields.count(b"traceparent") != 1):
+                trace = self._starter.begin()
+            else:
+                is_trusted = self._trusts(request.peer)
+                trace = self._starter.start(traceparent, fields, is_trusted=is_trusted)
             request.trace = trace
         return trace

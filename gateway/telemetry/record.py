@@ -94,9 +94,9 @@ class Record:
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
-        """The span of the request if it has a `trace`; otherwise what the client sent."""
+        """What the client sent."""
         self.trace = trace
-        """The place of the request in its trace; None if the gateway makes no spans."""
+        """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
         self.split: tuple[str, str] | None = None

@@ -42,6 +42,15 @@ async def frozen(url: str) -> AsyncIterator[None]:
 
 
 @contextmanager
+def redis_process(
+    port: int, options: Sequence[str] = (), *, host: str = "127.0.0.1", inside: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server that the block may stop or kill. `inside` is a command that runs the server."""
+    with _process(port, ["--shutdown-timeout", "0", *options], host=host, inside=inside) as process:
+        yield process
+
+
+@contextmanager
 def sentinel(master_port: int, folder: Path) -> Iterator[int]:
     """Runs a sentinel that watches one master called `main`; yields its port."""
     port = free_port()
@@ -99,26 +108,35 @@ def _wait_for_cluster(cli: str, port: int) -> None:
 
 
 @contextmanager
-def _process(port: int, options: Sequence[str], first: Sequence[str] = ()) -> Iterator[None]:
+def _process(
+    port: int,
+    options: Sequence[str],
+    first: Sequence[str] = (),
+    *,
+    host: str = "127.0.0.1",
+    inside: Sequence[str] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("needs redis-server: apt-get install redis-server")
-    command = [binary, *first, "--port", str(port), "--bind", "127.0.0.1", "--daemonize", "no"]
+    command = [*inside, binary, *first, "--port", str(port), "--bind", host, "--daemonize", "no"]
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_for(port)
-        yield
+        _wait_for(host, port)
+        yield process
     finally:
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # one that is stopped would not end
         process.wait(10)
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(host: str, port: int) -> None:
     for _ in range(200):
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            probe.settimeout(1)
+            if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.02)
     pytest.fail("redis-server did not start within 4 s")

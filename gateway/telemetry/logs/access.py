@@ -97,8 +97,8 @@ class AccessLines:
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
-        if record.traceparent:
-            rest += _trace(record.traceparent)
+        if record.trace is not None or record.traceparent:
+            rest += _trace(record)
         if record.cache_result:
             rest += f',"gateway.cache.result":"{record.cache_result}"'
         if record.principal is not None:
@@ -217,10 +217,16 @@ def _safe(text: str) -> str:
     return quoted(mask_credentials(text))
 
 
-def _trace(traceparent: str) -> str:
-    ids = ids_of(traceparent)
-    if ids is None:
-        return ""
+def _trace(record: Record) -> str:
+    """Returns the members that name the span of a request, or else the one that its client sent."""
+    trace = record.trace
+    if trace is not None:
+        ids = (trace.trace_id, trace.span_id, trace.written_flags)
+    else:
+        found = ids_of(record.traceparent)
+        if found is None:
+            return ""
+        ids = found
     return f',"trace_id":"{ids[0]}","span_id":"{ids[1]}","trace_flags":"{ids[2]}"'
 
 

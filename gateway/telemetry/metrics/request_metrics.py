@@ -47,7 +47,9 @@ class RequestMetrics:
         self._scheme = scheme
         self._split_calls = metrics[SPLIT_CALLS.name]
         self._splits: dict[tuple[str, str], int] = {}
-        self._kept: dict[Binding | None, dict[str, dict[int, tuple[int, int, int]]]] = {}
+        # By the template of the route, not by its binding: that would keep the schema of each
+        # generation before a reload alive.
+        self._kept: dict[str, dict[str, dict[int, tuple[int, int, int]]]] = {}
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
@@ -70,7 +72,8 @@ class RequestMetrics:
         size = record.response_bytes
         increase(cells, response_at + _BUCKETS + bucket(self._size_edges, float(size)), 1.0)
         increase(cells, response_at + _SUM, float(size))
-        if record.traceparent:
+        trace = record.trace
+        if (record.traceparent != "") if trace is None else trace.is_sampled:
             self._note_exemplar(duration_at, record)
         if record.split is not None:
             self._count_split(record.split)
@@ -87,22 +90,20 @@ class RequestMetrics:
         """Returns the cells of a combination, one index for each histogram."""
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
-        by_method = self._kept.get(binding)
+        route = "" if binding is None else binding.rule.template
+        by_method = self._kept.get(route)
         if by_method is None:
-            by_method = self._kept[binding] = {}
+            by_method = self._kept[route] = {}
         by_outcome = by_method.get(method)
         if by_outcome is None:
             by_outcome = by_method[method] = {}
         outcome = status << 8 | code
         places = by_outcome.get(outcome)
         if places is None:
-            places = by_outcome[outcome] = self._new_places(binding, method, status, code)
+            places = by_outcome[outcome] = self._new_places(route, method, status, code)
         return places
 
-    def _new_places(
-        self, binding: Binding | None, method: str, status: int, code: Code
-    ) -> tuple[int, int, int]:
-        route = "" if binding is None else binding.rule.template
+    def _new_places(self, route: str, method: str, status: int, code: Code) -> tuple[int, int, int]:
         of_all = (route, method, str(status), self._scheme, error_type(status, code))
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
@@ -117,8 +118,13 @@ class RequestMetrics:
         place = at + _BUCKETS + len(self._duration_edges) + 1
         if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
             return
-        found = read_traceparent(record.traceparent)
-        if found is None or not found.flag_bits & SAMPLED:
-            return
-        ids = bytes.fromhex(found.trace_id + found.span_id)
+        trace = record.trace
+        if trace is not None:
+            digits = trace.trace_id + trace.span_id
+        else:
+            found = read_traceparent(record.traceparent)
+            if found is None or not found.flag_bits & SAMPLED:
+                return
+            digits = found.trace_id + found.span_id
+        ids = bytes.fromhex(digits)
         self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)

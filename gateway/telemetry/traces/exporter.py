@@ -20,7 +20,7 @@ from gateway.telemetry.record import Record
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
-from gateway.trace_context import Trace
+from gateway.trace_context import SAMPLED, Trace
 
 logger = logging.getLogger("gateway.telemetry.traces")
 
@@ -86,7 +86,13 @@ class SpanExporter:
     def ended(self, record: Record) -> None:
         """Takes the record of a request; its spans are sent within seconds, or counted as lost."""
         trace = record.trace
-        if trace is None or not (trace.is_sampled or self._is_kept(record)):
+        if trace is None:
+            return
+        if not trace.flags & SAMPLED and not (
+            # The common case first: nearly every request ends here.
+            (record.duration_s > self._slow_s or record.code is not _OK or record.status >= 500)
+            and self._is_kept(record)
+        ):
             return
         waiting = self._waiting
         if len(waiting) >= _MOST_WAITING:

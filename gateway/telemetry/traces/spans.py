@@ -13,7 +13,6 @@ from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
 from gateway.telemetry.traces import otlp
 from gateway.trace_context import Trace
-from gateway.transcoding.binding import Binding
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 _METHODS: Final = frozenset(
@@ -40,7 +39,11 @@ class SpanBuilder:
         """Returns the span of a request, and that of its call if there was one."""
         binding = record.binding
         name, outcome, is_failed = _outcome(
-            record.method, binding, record.status, record.code, self._scheme
+            record.method,
+            None if binding is None else binding.rule.template,
+            record.status,
+            record.code,
+            self._scheme,
         )
         server = otlp.span(
             trace.trace_id,
@@ -98,11 +101,12 @@ def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
 
 
 # The functions below are cached: most requests have these values in common with an earlier one.
+# Their arguments are texts and numbers: a binding would be kept beyond a reload, with its schema.
 
 
 @lru_cache(maxsize=512)
 def _outcome(
-    method: str, binding: Binding | None, status: int, code: Code, scheme: str
+    method: str, route: str | None, status: int, code: Code, scheme: str
 ) -> tuple[str, bytes, bool]:
     """Returns the name of a span, attributes, and whether it failed."""
     error = error_type(status, code)
@@ -116,9 +120,9 @@ def _outcome(
     }
     if known != method:
         found["http.request.method_original"] = _shown(method)[:64]
-    if binding is not None:
-        found["http.route"] = binding.rule.template
-        name = f"{name} {binding.rule.template}"
+    if route is not None:
+        found["http.route"] = route
+        name = f"{name} {route}"
     if error:
         found["error.type"] = error
     return name, otlp.attributes(found), status >= 500 or (error != "" and status < 400)

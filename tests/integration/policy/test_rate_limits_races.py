@@ -1,19 +1,14 @@
 """Many processes, one limit: exactly as many calls pass as it allows."""
 
 import asyncio
-import re
-import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services import echo
 from services.serving import serve
+from tests.support.gateway_process import gateway_process
 from tests.support.http import RawClient
 from tests.support.stores import redis_url
 
@@ -36,35 +31,6 @@ def settings(backend: str, store: str, workers: int) -> dict[str, Any]:
         # A busy machine is no store that is down.
         "rate_limits": {"store": store, "on_store_failure": "closed", "timeout_s": 10},
     }
-
-
-@asynccontextmanager
-async def gateway(place: Path, **config: Any) -> AsyncIterator[int]:
-    """A `gateway serve` of its own; its port."""
-    file, said = _written(place, config), place / "stderr"
-    with said.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "serve", "--config", str(file)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=stderr,
-        )
-    try:
-        async with asyncio.timeout(40):
-            while not (found := re.search(r"serving .* on http://[\d.]+:(\d+)", said.read_text())):
-                assert process.returncode is None, said.read_text()
-                await asyncio.sleep(0.05)
-        yield int(found[1])
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
-def _written(place: Path, config: dict[str, Any]) -> Path:
-    place.mkdir()
-    file = place / "gateway.yaml"
-    file.write_text(yaml.safe_dump(config))
-    return file
 
 
 async def _answers(ports: list[int]) -> tuple[Counter[int], set[str]]:
@@ -104,7 +70,7 @@ async def test_four_gateways_on_one_redis_let_exactly_the_limit_through(
 ) -> None:
     async with serve(echo.register) as backend, AsyncExitStack() as stack:
         config = settings(backend, f"{redis_url}?prefix=race:", workers=1)
-        opening = [gateway(tmp_path / str(number), **config) for number in range(4)]
+        opening = [gateway_process(tmp_path / str(number), **config) for number in range(4)]
         ports = await asyncio.gather(*map(stack.enter_async_context, opening))
         answers, names = await _answers(list(ports))
     assert answers == {200: _LIMIT, 429: _CLIENTS * _CALLS - _LIMIT}
@@ -114,7 +80,7 @@ async def test_four_gateways_on_one_redis_let_exactly_the_limit_through(
 async def test_four_workers_on_one_file_let_exactly_the_limit_through(tmp_path: Path) -> None:
     async with serve(echo.register) as backend:
         config = settings(backend, f"sqlite:///{tmp_path}/counters.db", workers=4)
-        async with gateway(tmp_path / "gateway", **config) as port:
+        async with gateway_process(tmp_path / "gateway", **config) as port:
             await _several_serve(port)
             answers, names = await _answers([port])
     assert answers == {200: _LIMIT, 429: _CLIENTS * _CALLS - _LIMIT}

@@ -67,6 +67,39 @@ async def test_nobody_waits_for_the_successor_of_a_worker_that_was_killed(tmp_pa
         assert await gateway.end() == 0
 
 
+@pytest.mark.slow
+async def test_only_what_a_killed_worker_had_in_hand_is_lost(tmp_path: Path) -> None:
+    asked: list[tuple[float, float]] = []  # when, and for how long
+    lost: list[float] = []
+    is_over = False
+
+    async def ask() -> None:
+        while not is_over:
+            at_s = time.monotonic()
+            try:
+                assert (await gateway.ask())[0] == 200
+            except (ConnectionError, AssertionError):
+                lost.append(at_s)
+            asked.append((at_s, time.monotonic() - at_s))
+            await asyncio.sleep(0.02)
+
+    async with running(tmp_path) as gateway:
+        await gateway.answering(2)
+        asking = asyncio.gather(*(ask() for _ in range(6)))
+        await asyncio.sleep(2)
+        os.kill(min(gateway.workers), signal.SIGKILL)
+        killed_s = time.monotonic()
+        await asyncio.sleep(2)
+        is_over = True
+        await asking
+    # What a busy machine costs anybody, as seen before.
+    usual_s = max(took_s for at_s, took_s in asked if at_s + took_s < killed_s)
+    slowest_s = max(took_s for at_s, took_s in asked if at_s > killed_s)
+    print(f"slowest before {usual_s:.3f} s, after {slowest_s:.3f} s; {len(lost)} lost")
+    assert all(at_s <= killed_s for at_s in lost)
+    assert slowest_s < 0.25 + 2 * usual_s
+
+
 async def test_a_worker_that_hangs_is_helped_out_and_replaced(tmp_path: Path) -> None:
     async with running(tmp_path, *settings(tmp_path)) as gateway:
         before = await gateway.answering(2)

@@ -22,7 +22,7 @@ TRACE = "a1" * 16
 
 def record(*, is_sampled: bool = True, **changes: Any) -> Record:
     """The record of a traced request."""
-    trace = Trace(TRACE, "", "b2" * 8, "c3" * 8, int(is_sampled), "")
+    trace = Trace(TRACE + "b2" * 8 + "c3" * 8, "", int(is_sampled), "")
     return entry(trace=trace, **changes)
 
 

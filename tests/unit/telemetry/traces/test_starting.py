@@ -38,7 +38,7 @@ def test_the_ratio_decides_by_the_lower_half_of_the_id(
 
 def test_about_the_ratio_of_new_traces_is_sampled() -> None:
     starter = TraceStarter(TracingOptions(ratio=0.25))
-    traces = [starter.start("", NO_FIELDS, is_trusted=False) for _ in range(4000)]
+    traces = [starter.begin() for _ in range(4000)]
     assert 800 < sum(one.is_sampled for one in traces) < 1200
     assert {one.flags for one in traces} == {2, 3}
     assert len({one.trace_id for one in traces}) == 4000
