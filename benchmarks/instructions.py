@@ -39,9 +39,18 @@ from benchmarks.requests import BROWSER, Request, requests
 from benchmarks.sample import HERE
 from benchmarks.scenarios import NOT_FOUND, POST, SMALL_GET
 
-_FORMS = {"same": SMALL_GET, "varied": SMALL_GET, "404": NOT_FOUND, "post": POST}
+_FORMS = {
+    "same": SMALL_GET,
+    "hit": SMALL_GET,
+    "varied": SMALL_GET,
+    "404": NOT_FOUND,
+    "post": POST,
+}
 FORMS = tuple(_FORMS)
-"""Same: one request again and again. The others differ in path, trace and request id."""
+"""Same: one request again and again; hit: the same, answered from the cache. The others differ in
+path, trace and request id."""
+_REPEATED = ("same", "hit")
+_CACHED = {"policies": [{"selector": "bench.v1.Bench.GetItem", "cache": {"ttl_s": 3600}}]}
 _REQUESTS = 320
 _RECORDED_CONNECTIONS = 32
 _START_S = 300  # under callgrind, all takes many times as long
@@ -51,7 +60,7 @@ _TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 def requests_of(form: str) -> Iterator[Request]:
     """Yields requests of a form without end, the same ones in each run; all are a browser's."""
     made = requests(_FORMS[form], (BROWSER,))
-    return repeat(next(made)) if form == "same" else made
+    return repeat(next(made)) if form in _REPEATED else made
 
 
 def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstream: Any) -> int:
@@ -69,7 +78,7 @@ def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstrea
         first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
         if others:
             upstream |= {"targets": [{"address": one} for one in (first, *others)]}
-        command, port = python_gateway(first, **upstream)
+        command, port = python_gateway(first, _CACHED if form == "hit" else None, **upstream)
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]

@@ -8,7 +8,8 @@ from gateway.app.destinations import Destinations
 from gateway.call import Handler, Interceptor, chain
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
-from gateway.interceptors.cache.fills import CallCache, Invalidate
+from gateway.interceptors.cache.fills import CallCache
+from gateway.interceptors.cache.invalidate import Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
 from gateway.interceptors.count_messages import CountMessages

@@ -1,4 +1,4 @@
-"""Parses Cache-Control (RFC 9111 section 5.2)."""
+"""Parses Cache-Control (RFC 9111 section 5.2) and targeted fields like it (RFC 9213)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,44 @@ Directives = Mapping[str, str]
 MOST_S: Final = 2**31
 """RFC 9111 section 1.2.2: a larger number of seconds counts as this one."""
 _TIMES: Final = ("max-age", "s-maxage")
+_TARGETED_TIMES: Final = (*_TIMES, "stale-while-revalidate", "stale-if-error")
 _LONGEST: Final = 8 * 1024
 # RFC 9110 section 5.6.2 and 5.6.4: a token, and a token or a quoted string as its argument.
 _ONE: Final = re.compile(
     r"[ \t,]*+([!#$%&'*+\-.^_`|~0-9A-Za-z]++)(?:[ \t]*+=[ \t]*+"
     r'(?:"((?:[^"\\]|\\.)*+)"|([!#$%&\'*+\-.^_`|~0-9A-Za-z]*+)))?[^,"]*+'
 )
+# RFC 9651 sections 3.2 and 3.3: a key, and an integer, a string, a token, bytes or a boolean.
+_MEMBER: Final = re.compile(
+    r"([a-z*][a-z0-9_\-.*]*+)"
+    r"(?:=(?:(-?[0-9]{1,15}+)(?![0-9.])|(\"(?:[ !#-\[\]-~]|\\[\"\\])*+\"|:[A-Za-z0-9+/=]*+:|\?[01]"
+    r"|[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+)))?+"
+    r"(?:; *+[a-z*][a-z0-9_\-.*]*+(?:=[^\",; ]++)?+)*+[ \t]*+(?:,[ \t]*+(?=[a-z*])|\Z)"
+)
+
+
+def parse_targeted(values: Iterable[str]) -> Directives | None:
+    """Parses all lines of a targeted field, for example CDN-Cache-Control.
+
+    Returns None if they are no dictionary (RFC 9651), or a time in them is not a whole number: the
+    field then counts as absent (RFC 9213 section 2.2).
+    """
+    text = ", ".join(values).strip(" ")
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        member = _MEMBER.match(text, at)
+        if member is None or len(text) > _LONGEST:
+            return None
+        name, number, other = member[1], member[2], member[3]
+        if other == "?0":
+            found.pop(name, None)
+        else:
+            found[name] = number or (other or "").strip('"')
+        if name in _TARGETED_TIMES and (number is None or number.startswith("-")):
+            return None
+        at = member.end()
+    return found
 
 
 def parse_directives(values: Iterable[str]) -> Directives:

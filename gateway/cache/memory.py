@@ -86,6 +86,14 @@ class Entry:
             + (0 if error is None else len(status_bytes(error)))
         )
 
+    @property
+    def date(self) -> str:
+        """The Date of the reply; empty if it is not known."""
+        for name, value in self.metadata:
+            if name == "date" and isinstance(value, str):
+                return value
+        return ""
+
 
 class MemoryCache:
     """The stored replies of one worker, never more than `memory_bytes`."""

@@ -40,6 +40,7 @@ def stored_bytes(entry: Entry, wall_ahead_s: float) -> bytes:
             one + wall_ahead_s
             for one in (times.born_s, times.fresh_until_s, times.swr_until_s, times.sie_until_s)
         ],
+        "confirm": None if times.confirm_until_s is None else times.confirm_until_s + wall_ahead_s,
         "owner": entry.owner,
         "method": entry.method,
         "paths": sorted(entry.paths),
@@ -105,6 +106,7 @@ def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -
     born_s, fresh_until_s, swr_until_s, sie_until_s = (
         float(one) - wall_ahead_s for one in head["times"]
     )
+    confirm_s = head["confirm"]
     metadata, trailers = read_metadata(head["metadata"]), read_metadata(head["trailers"])
     error = None
     if head.get("failed"):
@@ -120,7 +122,10 @@ def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -
     paths: Collection[str] = [str(one) for one in head["paths"]]
     return Entry(
         *(key, body, metadata, trailers),
-        Times(born_s, fresh_until_s, swr_until_s, sie_until_s),
+        Times(
+            *(born_s, fresh_until_s, swr_until_s, sie_until_s),
+            None if confirm_s is None else float(confirm_s) - wall_ahead_s,
+        ),
         *(str(head["owner"]), paths),
         tags=frozenset(str(one) for one in head["tags"]),
         method=str(head["method"]),

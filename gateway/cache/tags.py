@@ -13,8 +13,10 @@ from typing import Final
 GROUPS: Final = "cache-groups"
 KEYS: Final = "surrogate-key"
 DROPPED_GROUPS: Final = "cache-group-invalidation"
-CONSUMED: Final = frozenset({GROUPS, KEYS, DROPPED_GROUPS})
-"""Metadata with tags, which is meant for caches and not for clients."""
+TARGET: Final = "gateway-cache-control"
+"""Cache-Control for this gateway alone (RFC 9213)."""
+CONSUMED: Final = frozenset({GROUPS, KEYS, DROPPED_GROUPS, TARGET})
+"""Metadata which is meant for caches and not for clients."""
 
 _MOST_TAGS: Final = 64
 _LONGEST: Final = 128

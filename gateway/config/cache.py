@@ -97,11 +97,22 @@ class CacheOptions(Section):
     """The largest part of `memory_bytes` that the replies of one principal take."""
     collapse_wait_s: Seconds = 5.0
     """The longest wait of a call for the reply to an equal call under way; then it goes alone."""
+    targets: tuple[str, ...] = ("gateway-cache-control", "cdn-cache-control")
+    """Metadata that back ends send for caches like this one (RFC 9213). The first that is there and
+    well-formed stands for their `cache-control` and `expires`."""
     consume_tags: bool = True
-    """Keep the metadata with tags from clients: `cache-groups`, `cache-group-invalidation` and
-    `surrogate-key`. Turn it off if a cache in front reads them."""
+    """Keep the metadata for this cache from clients: `cache-groups`, `cache-group-invalidation`,
+    `surrogate-key` and `gateway-cache-control`. Turn it off if a cache in front reads them."""
     status: bool = True
     """Send `Cache-Status` (RFC 9211), which says how the cache answered."""
+
+    @field_validator("targets")
+    @classmethod
+    def _names_of_fields(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        for name in targets:
+            if not is_token(name):
+                raise ValueError(f"{name!r} is no name of metadata, such as cdn-cache-control")
+        return tuple(name.lower() for name in targets)
 
     @model_validator(mode="after")
     def _an_entry_fits(self) -> Self:

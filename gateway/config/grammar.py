@@ -1,6 +1,8 @@
 """The grammars that several rooms share, each written once; all of them match in linear time."""
 
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 _LOWER_CASE: Final = r"!#$%&'*+\-.^_`|~0-9a-z"
@@ -22,6 +24,12 @@ SECRET: Final = rf"gw[trk]_[0-9A-Za-z]{{{SECRET_LENGTH + CHECK_LENGTH}}}"
 LIKELY_SECRET: Final = r"gw[a-z]_[0-9A-Za-z_]{16,}+"  # noqa: S105 - a grammar, not a secret
 """Also a secret that is cut short, of a later kind, or with more text at its end."""
 
+_DATE: Final = re.compile(
+    # RFC 9110 section 5.6.7: the form of today, that of RFC 850, and that of asctime().
+    r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
+)
 _TOKEN: Final = re.compile(TOKEN)
 _SCOPE: Final = re.compile(SCOPE)
 
@@ -34,3 +42,13 @@ def is_token(text: str) -> bool:
 def is_scope(text: str) -> bool:
     """True if `text` is one scope (RFC 6749 section 3.3)."""
     return _SCOPE.fullmatch(text) is not None
+
+
+def http_date_s(text: str | None) -> float | None:
+    """Parses a date of HTTP to seconds since 1970; None if it is absent or malformed."""
+    if not text or not _DATE.fullmatch(text):
+        return None
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None

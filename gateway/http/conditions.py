@@ -5,23 +5,15 @@ Sources: RFC 9110 sections 8.8.3 (entity tags), 13.1 (conditions), 13.2.2 (their
 """
 
 import hashlib
-import re
 from base64 import urlsafe_b64encode
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
+from gateway.config.grammar import http_date_s
 from gateway.http.entity_tags import is_of_same_message, selects
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError
 
 _TAG_BYTES: Final = 12
-_DATE: Final = re.compile(
-    # RFC 9110 section 5.6.7: the form of today, that of RFC 850, and that of asctime().
-    r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
-    r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
-    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
-)
 # RFC 9110 section 15.4.5: fields that describe content are left out, except these two.
 _ABOUT_CONTENT: Final = ("content-", "last-modified")
 _KEPT: Final = ("content-location", "content-security-policy")
@@ -53,8 +45,8 @@ def under_conditions(request: Request, response: Response, *, is_raw: bool) -> R
         return response
     get = request.fields.by_name.get
     tag = _header(response, "etag")
-    modified_s = _seconds(_header(response, "last-modified"))
-    matches, unmodified_s = get("If-Match"), _seconds(get("If-Unmodified-Since"))
+    modified_s = http_date_s(_header(response, "last-modified"))
+    matches, unmodified_s = get("If-Match"), http_date_s(get("If-Unmodified-Since"))
     if matches is not None:
         if not is_of_same_message(matches, tag):
             raise _failed("If-Match", "names no entity tag of this resource")
@@ -65,7 +57,7 @@ def under_conditions(request: Request, response: Response, *, is_raw: bool) -> R
         if selects(none_match, tag, response.content_type, request.fields, is_raw=is_raw):
             return _not_modified(response)
         return response
-    since_s = _seconds(get("If-Modified-Since"))
+    since_s = http_date_s(get("If-Modified-Since"))
     if since_s is not None and modified_s is not None and modified_s <= since_s:
         return _not_modified(response)
     return response
@@ -90,13 +82,3 @@ def _header(response: Response, name: str) -> str:
         if key.lower() == name:
             return value
     return ""
-
-
-def _seconds(date: str | None) -> float | None:
-    """Parses an HTTP date to seconds since 1970; None if it is absent or malformed."""
-    if not date or not _DATE.fullmatch(date):
-        return None
-    try:
-        return parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -197,6 +197,7 @@ class Response:
         "body",
         "code",
         "content_type",
+        "date",
         "fixed",
         "headers",
         "status",
@@ -221,6 +222,8 @@ class Response:
         self.content_type = content_type
         self.code = code
         self.trailers = trailers
+        self.date = ""
+        """The value of Date; if empty, the present."""
         self.fixed = ""
         """Header lines that many responses share, prepared once."""
         self.stream: BodyStream | None = None
@@ -231,7 +234,13 @@ class Response:
         """Adds headers of the gateway and removes those of a back end with the same names.
 
         Cookies are added to those of a back end: each has a field of its own (RFC 6265 section 3).
+        Date becomes that of the response, which has only one (RFC 9110 section 6.6.1).
         """
+        for name, value in own:
+            if name == "Date":
+                self.date = value
+                own = [field for field in own if field[0] != "Date"]
+                break
         if self.headers or self.trailers:  # usually empty: avoids building the set of names
             names = {name.lower() for name, _ in own} - {"set-cookie"}
             self.headers = [field for field in self.headers if field[0].lower() not in names]

@@ -77,6 +77,8 @@ class CountingBackend:
     fails: grpc.StatusCode | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     """Calls wait until it is set."""
+    work_s: float = 0.0
+    """The time that each call takes."""
     size: int = 0
     """The size of the text of each reply."""
     text: str | None = None
@@ -88,6 +90,8 @@ class CountingBackend:
         number, fails, metadata = self.calls.total(), self.fails, self.metadata
         told = dict(context.invocation_metadata())
         self.seen.append(told)
+        if self.work_s:
+            await asyncio.sleep(self.work_s)
         await self.open.wait()
         if fails is not None:
             await context.abort(fails, "as the test wants it")

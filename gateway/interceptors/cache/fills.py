@@ -6,20 +6,20 @@ Collapsed requests: RFC 9111 section 4 ("a cache can use a response … for mult
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.cache.freshness import kept_metadata, times_of, with_vary
+from gateway.cache.confirmation import confirmed, is_not_modified
+from gateway.cache.freshness import Times, dated, kept_metadata, times_of, with_vary
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
-from gateway.cache.paths import KeyIndex, changed_paths, normal_path
+from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import (
     CONSUMED,
     Purge,
     PurgeBy,
     are_few_and_short,
-    dropped_tags,
     tags_of_reply,
 )
 from gateway.call import Call, Handler, Metadata, Reply
@@ -59,12 +59,20 @@ class Fill:
         storage: Storage,
         started_s: float,
         number: int | None = None,
+        *,
+        stale: Entry | None = None,
     ) -> None:
-        """`number` is that of the last change in the store that several gateways share."""
+        """`number` is that of the last change in the store that several gateways share.
+
+        `stale` is the reply that the back end is asked to confirm.
+        """
         self.number = number
+        self.stale = stale
         self.keyed = keyed
         self.storage = storage
         self.tags = storage.tags.of(keyed.message)
+        if stale is not None:
+            self.tags |= stale.tags
         """The tags that the reply will have; the back end may add some."""
         self.dropped: set[str] = set()
         """The tags that were dropped since it began: a reply with one of them is outdated."""
@@ -78,6 +86,8 @@ class Fill:
         """True if a change came after it began: its reply must not be stored."""
         self.entry: Entry | None = None
         self.is_stored = False
+        self.is_confirmed = False
+        """True if the back end has confirmed the stale reply."""
         self.reply: Reply | None = None
         self.error: Exception | None = None
         self.code = Code.CANCELLED
@@ -142,9 +152,11 @@ class CallCache:
         storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
         number: int | None = None,
+        *,
+        stale: Entry | None = None,
     ) -> Fill:
-        """Begins the one call for a key; `start` makes it."""
-        fill = Fill(keyed, path, storage, _now_s(), number)
+        """Begins the one call for a key; `start` makes it, and may ask to confirm `stale`."""
+        fill = Fill(keyed, path, storage, _now_s(), number, stale=stale)
         self._fills[keyed.key] = fill
         self._by_path.add(path, keyed.key)
         call, proceed = start()
@@ -178,11 +190,13 @@ class CallCache:
         storage: Storage,
         start: Callable[[], tuple[Call, Handler]],
         number: int | None = None,
+        *,
+        stale: Entry | None = None,
     ) -> None:
         """Begins a call in the background, unless one is under way or too many are."""
         if keyed.key in self._fills or self._in_background >= _MOST_BACKGROUND:
             return
-        fill = self.begin(keyed, path, storage, start, number)
+        fill = self.begin(keyed, path, storage, start, number, stale=stale)
         fill.is_background = True
         self._in_background += 1
 
@@ -245,6 +259,9 @@ class CallCache:
         rule = fill.storage.rule
         try:
             fill.reply = await proceed(call)
+            if is_not_modified(fill.reply.metadata):
+                fill.reply = confirmed(fill.stale, fill.reply)
+                fill.is_confirmed = True
             fill.code = Code.OK
             self._keep(fill, rule, fill.reply)
         except StatusError as error:
@@ -267,9 +284,12 @@ class CallCache:
         call.end(fill.code)
         fill.done.set_result(None)
 
+    def _times_of(self, fill: Fill, rule: CacheRule, metadata: Metadata) -> Times | None:
+        return times_of(metadata, rule, fill.started_s, fill.wall_s, self.options.targets)
+
     def _keep(self, fill: Fill, rule: CacheRule, reply: Reply) -> None:
         keyed = fill.keyed
-        times = times_of(reply.metadata, rule, fill.started_s, fill.wall_s)
+        times = self._times_of(fill, rule, reply.metadata)
         tags = fill.tags | tags_of_reply(reply.metadata)
         if (
             times is None
@@ -286,7 +306,7 @@ class CallCache:
         fill.entry = Entry(
             keyed.key,
             reply.message,
-            with_vary(self.consumed(kept_metadata(reply.metadata)), rule),
+            dated(with_vary(self.consumed(kept_metadata(reply.metadata)), rule), fill.wall_s),
             kept_metadata(reply.trailers),
             times,
             keyed.owner,
@@ -300,7 +320,7 @@ class CallCache:
     def _keep_failure(self, fill: Fill, rule: CacheRule, error: StatusError) -> None:
         """Stores a failure, if its metadata does not forbid it."""
         metadata = [*error.metadata, *error.trailers]
-        times = times_of(metadata, rule, fill.started_s, fill.wall_s)
+        times = self._times_of(fill, rule, metadata)
         tags = fill.tags | tags_of_reply(metadata)
         if times is None or not are_few_and_short(tags) or not tags.isdisjoint(fill.dropped):
             return
@@ -338,52 +358,6 @@ class CallCache:
         self._uncacheable[key] = _now_s() + _UNCACHEABLE_S
         if len(self._uncacheable) > _MOST_UNCACHEABLE:
             self._uncacheable.popitem(last=False)
-
-
-class Invalidate:
-    """Drops what a successful call of a method with side effects has changed."""
-
-    def __init__(self, cache: CallCache, tags: TagMaker, *, streams: bool) -> None:
-        """`tags` makes those that a successful call drops."""
-        self._cache = cache
-        self._tags = tags
-        self._streams = streams
-
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with a call; a stream may have changed something however it ends."""
-        if self._streams:
-            call.on_end(lambda _: self._drop(call, ()))
-            return proceed(call)
-        if call.target[0] in ("GET", "HEAD"):  # RFC 9110 section 9.2.1: safe
-            return proceed(call)
-        return self._proceed(call, proceed)
-
-    async def _proceed(self, call: Call, proceed: Handler) -> Reply:
-        try:
-            reply = await proceed(call)
-        except StatusError as error:
-            if error.code is Code.DEADLINE_EXCEEDED:  # it may have been done after all
-                self._drop(call, ())
-            raise
-        except asyncio.CancelledError:
-            self._drop(call, ())
-            raise
-        self._drop(call, reply.metadata)
-        if self._cache.shared is not None:
-            # The client must see its change also through another node.
-            await self._cache.shared.settled()
-        reply.metadata = self._cache.consumed(reply.metadata)
-        return reply
-
-    def _drop(self, call: Call, metadata: Collection[tuple[str, str | bytes]]) -> None:
-        path = call.target[1]
-        message = call.message_at_hand()
-        tags = dropped_tags(metadata) | (
-            self._tags.of(message) if message is not None else frozenset()
-        )
-        if path or tags:
-            host = call.headers.get("Host", "")
-            self._cache.changed(changed_paths(path, metadata, host), tags)
 
 
 def _is_purged(fill: Fill, purge: Purge) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from gateway.cache.confirmation import conditions
 from gateway.cache.directives import Directives, parse_directives, seconds
 from gateway.cache.keys import KeyedCall, KeyMaker
 from gateway.cache.memory import Entry
@@ -50,6 +51,8 @@ class _Lookup:
     """The Cache-Control of the request."""
     number: int | None = None
     """The number of the last change in the store that several gateways share, if it answered."""
+    stale: Entry | None = None
+    """The stored reply that the back end is asked to confirm."""
 
 
 class CachedCalls:
@@ -122,8 +125,11 @@ class CachedCalls:
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and self._may_send(entry, wanted, now_s):
             if now_s > entry.times.fresh_until_s:
-                start = partial(self._start, look)
-                self._cache.refresh(keyed, path, self._storage, start, entry.number)
+                stale = replace(look, stale=entry)
+                self._cache.refresh(
+                    *(keyed, path, self._storage, partial(self._start, stale), entry.number),
+                    stale=entry,
+                )
             return self._hit(look, entry, now_s)
         if "no-store" in wanted:
             return self._pass(call, proceed, "request", wanted)
@@ -132,7 +138,7 @@ class CachedCalls:
         why = "uri-miss"
         if entry is not None:
             why = "request" if now_s <= entry.times.fresh_until_s else "stale"
-            look = replace(look, number=entry.number)
+            look = replace(look, number=entry.number, stale=entry)
         return self._fetch(look, why)
 
     def _keyed(self, call: Call) -> KeyedCall | None:
@@ -184,7 +190,9 @@ class CachedCalls:
             leads = fill is None
             if fill is None:
                 start = partial(self._start, look)
-                fill = self._cache.begin(look.keyed, look.path, self._storage, start, look.number)
+                fill = self._cache.begin(
+                    *(look.keyed, look.path, self._storage, start, look.number), stale=look.stale
+                )
             ended = await self._cache.wait(
                 fill, None if leads else self._cache.options.collapse_wait_s
             )
@@ -203,7 +211,10 @@ class CachedCalls:
         Raises:
             StatusError: the call has failed, and there is no stale reply.
         """
-        note = f"fwd={why}{'; stored' if fill.is_stored else ''}{'' if leads else '; collapsed'}"
+        note = (
+            f"fwd={why}{'; fwd-status=304' if fill.is_confirmed else ''}"
+            f"{'; stored' if fill.is_stored else ''}{'' if leads else '; collapsed'}"
+        )
         if fill.entry is not None:
             # To the first caller it is as old as the back end says: it has not been stored.
             now_s = fill.started_s if leads else _now_s()
@@ -231,10 +242,11 @@ class CachedCalls:
         """Makes the call to the back end: with what the key contains, and no more."""
         call, keyed = look.call, look.keyed
         traced = [one for one in call.metadata if one[0] in _FORWARDED]
+        asked = [] if look.stale is None else conditions(look.stale)
         own = Call(
             self._method,
             message=keyed.message,
-            metadata=[*keyed.metadata, *traced],
+            metadata=[*keyed.metadata, *asked, *traced],
             headers={},
             deadline=Deadline(_now_s() + self._timeout_s),
             peer=call.peer,
@@ -255,6 +267,9 @@ class CachedCalls:
         age_s = int(max(0.0, now_s - entry.times.born_s))
         if look.reads and (age_s or note.startswith("hit")):
             look.call.response_headers.append(("Age", str(age_s)))
+        date = entry.date
+        if date:  # RFC 9110 section 6.6.1: it is that of the message, not of its transfer
+            look.call.response_headers.append(("Date", date))
         self._state(look.call, metadata, note)
         if entry.error is not None:
             raise _copy(entry.error)
@@ -276,6 +291,8 @@ def _result(note: str) -> str:
         return "stale" if "ttl=-" in note else "hit"
     if note.endswith("collapsed"):
         return "collapsed"
+    if "fwd-status=304" in note:
+        return "revalidated"
     return "bypass" if note in ("fwd=bypass", "fwd=request") else "miss"
 
 

@@ -33,7 +33,7 @@ def response_bytes(
     if status in _WITHOUT_CONTENT:
         # RFC 9110 section 15.3.6: of these statuses, only 205 states a length, which is 0.
         length = "Content-Length: 0\r\n" if status == 205 else ""
-        return f"{line}Date: {date}\r\n{length}{fields}\r\n".encode("latin-1"), b""
+        return f"{line}Date: {response.date or date}\r\n{length}{fields}\r\n".encode("latin-1"), b""
     kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
     if with_trailers and response.trailers and not head_only:
         names = ", ".join(dict.fromkeys([name for name, _ in response.trailers]))
@@ -42,7 +42,7 @@ def response_bytes(
     else:
         framing = f"Content-Length: {len(response.body)}\r\n"
         body = b"" if head_only else response.body
-    head = f"{line}Date: {date}\r\n{kind}{framing}{fields}\r\n"
+    head = f"{line}Date: {response.date or date}\r\n{kind}{framing}{fields}\r\n"
     return head.encode("latin-1"), body
 
 
@@ -60,6 +60,7 @@ def plain_response(response: Response, date: str) -> bytes:
         fields += f"{name}: {value}\r\n"
     kind, body = response.content_type, response.body
     length = len(body)
+    date = response.date or date
     if kind:
         head = (
             f"{_OK}Date: {date}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{fields}\r\n"

@@ -140,7 +140,7 @@ AUDIT_EVENTS: Final = Metric(
 CACHE_REQUESTS: Final = Metric(
     "gateway_cache_requests",
     Kind.COUNTER,
-    "Calls of methods whose replies are stored: hit, stale, collapsed, miss or bypass",
+    "Calls of methods whose replies are stored: hit, stale, collapsed, revalidated, miss or bypass",
     ("rpc_method", "result"),
 )
 CACHE_CHANGES: Final = Metric(

@@ -243,15 +243,20 @@ async def test_cache_status_can_be_turned_off(open_cache: OpenCache) -> None:
     assert (hit.header("Age"), hit.header("Cache-Status")) == ("0", None)
 
 
-async def test_many_clients_of_one_cold_key_make_one_call(gateway: CachingGateway) -> None:
+async def test_a_thousand_clients_of_one_cold_key_make_one_call(open_cache: OpenCache) -> None:
+    gateway = await open_cache(cache={"collapse_wait_s": 60})
+    asked: list[tuple[str, str]] = []
+    gateway.cache.count = asked.append
     gateway.backend.open.clear()
-    asking = [asyncio.create_task(gateway.get("/v1/items/a")) for _ in range(50)]
+    asking = [asyncio.create_task(gateway.get("/v1/items/a")) for _ in range(1000)]
     await until(lambda: gateway.backend.calls["GetItem"])
     gateway.backend.open.set()
     answers = await asyncio.gather(*asking)
     assert gateway.backend.calls["GetItem"] == 1
     assert len({one.body for one in answers}) == 1
     assert {one.status for one in answers} == {200}
+    assert len(asked) == len(answers)
+    assert [result for _, result in asked].count("miss") == 1
 
 
 async def test_those_who_wait_get_the_failure_of_the_server(gateway: CachingGateway) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cache.freshness import Times, kept_metadata, times_of, with_vary
+from gateway.cache.freshness import Times, dated, kept_metadata, times_of, with_vary
 from gateway.call import Metadata
 from gateway.config.cache import CacheRule
 
@@ -33,9 +33,66 @@ def test_expires_is_compared_with_the_clock() -> None:
     assert times(("expires", "soon"), rule=CacheRule(ttl_s=9)) is None
 
 
+def test_expires_is_compared_with_the_date_of_the_reply() -> None:
+    expires = ("expires", "Thu, 01 Jan 1970 00:01:00 GMT")
+    of_date = times(expires, ("date", "Thu, 01 Jan 1970 00:00:50 GMT"))
+    assert of_date is not None
+    assert of_date.fresh_until_s == 1010
+    past = times(expires, ("date", "Thu, 01 Jan 1970 00:02:00 GMT"))
+    assert past is not None
+    assert past.fresh_until_s == 1000
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Thu, 01 Jan 70 00:01:00 GMT", "Thu 01 Jan 1970 00:01:00 GMT", "0", "-1", "",
+        "Thu, 01-Jan-1970 00:01:00 GMT", "Thu, 01 Jan 1970 0:01:00 GMT",
+        "Thu, 01 Jan 1970 00:01:00 UTC", "Thu,  01 Jan 1970 00:01:00 GMT",
+    ],
+)  # fmt: skip
+def test_a_malformed_date_has_expired(date: str) -> None:
+    assert times(("expires", date), rule=CacheRule(ttl_s=9)) is None
+
+
 @pytest.mark.parametrize("age", ["x", "-1", "1.5", ""])
-def test_a_reply_of_unknown_age_is_not_stored(age: str) -> None:
-    assert times(("age", age)) is None
+def test_a_malformed_age_is_ignored(age: str) -> None:
+    assert times(("age", age)) == times()
+    assert times(("age", "7, 100")) == times(("age", "7"))
+
+
+def test_a_reply_with_a_validator_is_kept_to_be_confirmed() -> None:
+    for validator in (("etag", '"a"'), ("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT")):
+        kept = times(validator, ("cache-control", "max-age=5"))
+        assert kept is not None
+        assert (kept.fresh_until_s, kept.kept_until_s) == (1005.0, 4605.0)
+        always = times(validator, ("cache-control", "max-age=5, no-cache"))
+        assert always is not None
+        assert (always.fresh_until_s, always.swr_until_s, always.sie_until_s) == (1000.0,) * 3
+        assert times(validator, ("cache-control", "max-age=5, no-store")) is None
+    assert times(("cache-control", "no-cache, max-age=5")) is None
+
+
+def test_a_targeted_field_stands_for_cache_control_and_expires() -> None:
+    def targeted(*metadata: tuple[str, str]) -> Times | None:
+        names = ("gateway-cache-control", "cdn-cache-control")
+        return times_of(list(metadata), RULE, 1000.0, 0.0, names)
+
+    never, soon = ("cache-control", "no-store"), ("expires", "0")
+    assert targeted(never, soon, ("cdn-cache-control", "max-age=5")) == times(
+        ("cache-control", "max-age=5")
+    )
+    both = ("cdn-cache-control", "max-age=5"), ("gateway-cache-control", "max-age=6")
+    assert targeted(*both) == times(("cache-control", "max-age=6"))
+    assert targeted(("cdn-cache-control", "no-store"), ("cache-control", "max-age=6")) is None
+    for malformed in ('max-age="5"', "max-age=5, &&", "MAX-AGE=5", "", "max-age=5,", "max-age"):
+        assert targeted(never, ("cdn-cache-control", malformed)) is None
+
+
+def test_a_reply_without_a_right_date_gets_that_of_the_call() -> None:
+    right = ("date", "Thu, 01 Jan 1970 00:00:50 GMT")
+    assert dated([right], 1.0) == [right]
+    assert dated([("date", "never"), ("a", "b")], 50.0) == [("a", "b"), right]
 
 
 def test_metadata_of_one_connection_or_request_is_not_stored() -> None:

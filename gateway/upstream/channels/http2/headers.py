@@ -46,7 +46,7 @@ _UNIQUE: Final = frozenset(
 )
 """Fields that differ in each call, or are secret: their values are not remembered."""
 _NAME: Final = re.compile(r"[0-9a-z_.\-]+")
-_NOT_METADATA: Final = frozenset({"content-length", "content-type", "te", "date", "connection"})
+_NOT_METADATA: Final = frozenset({"content-length", "content-type", "te", "connection"})
 _NEVER_SENT: Final = frozenset(
     {
         "connection",
