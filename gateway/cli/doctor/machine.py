@@ -43,7 +43,7 @@ def _files(config: Config) -> Finding:
 def _processors(config: Config) -> Finding:
     cpus = usable_cpus()
     workers = config.workers or cpus
-    text = f"{workers} workers on {cpus} usable processors"
+    text = f"workers: {workers}, usable processors: {cpus}"
     if workers > cpus:
         advice = "set workers: 0, which follows the affinity and the quota (cpu.max)"
         return warn("processors", text, advice)
