@@ -89,6 +89,16 @@ def is_socket(path: str) -> bool:
     return Path(path).is_socket()
 
 
+def workers_of(pid: int) -> list[int]:
+    """The workers of a supervisor."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
 def environments_of_children(pid: int) -> list[bytes]:
     """The environments with which the children of a process were started (proc(5))."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -141,6 +151,22 @@ async def test_a_restart_refuses_no_connection(
         clients.end()
         await asyncio.gather(*asking)
     assert clients.failures == []
+
+
+async def test_a_worker_that_dies_in_the_drain_leaves_the_port_open(
+    tmp_path: Path, backend: str, kept: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_DRAIN__DELAY_S", "2")
+    async with started(tmp_path, backend, ("gateway", kept), workers=2) as gateway:
+        await gateway.until("with 2 workers")
+        await until(lambda: len(workers_of(gateway.process.pid)) == 2)
+        gateway.process.send_signal(signal.SIGTERM)
+        await gateway.until("finishing the requests under way")
+        os.kill(workers_of(gateway.process.pid)[0], signal.SIGKILL)
+        assert await gateway.ended() == 3, gateway.said
+    with socket.create_connection(kept.getsockname(), timeout=10):
+        kept.settimeout(10)
+        kept.accept()[0].close()
 
 
 async def test_all_workers_accept_on_the_one_socket(
