@@ -5,6 +5,7 @@ supervisor of several workers nor `--help` needs it.
 """
 
 import gc
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from gateway.cli.flags import configured
 from gateway.cli.messages import fail, say
 from gateway.config.model import Config
 from gateway.process.announcements import are_in_log
+from gateway.process.given_sockets import take_given
 from gateway.process.supervisor import serve_workers
 
 if TYPE_CHECKING:
@@ -23,8 +25,17 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
     """Serve a REST API for gRPC back ends."""
     if not settings.upstreams:
         fail("no back end to call: give --upstream HOST:PORT")
+    given = take_given(os.environ)
+    settings = given.applied_to(settings)
+
+    def read_again() -> Config:
+        return given.applied_to(read())
+
     if settings.workers != 1 or settings.supervisor.always:
-        raise SystemExit(serve_workers(settings, say, read))
+        code = serve_workers(
+            settings, say, read_again, given=given.public, admin_sockets=given.admin
+        )
+        raise SystemExit(code)
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.
     gc.disable()
@@ -33,7 +44,17 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
 
         is_logged = are_in_log(settings.log)
         started, stopping = (_nothing, _nothing) if is_logged else (_announce, _announce_end)
-        code = run(serve(settings, started=started, stopping=stopping, read=read))
+        code = run(
+            serve(
+                settings,
+                started=started,
+                stopping=stopping,
+                sockets=given.public,
+                admin_sockets=given.admin,
+                is_port_kept=given.public is not None,
+                read=read_again,
+            )
+        )
     finally:
         gc.enable()
     raise SystemExit(code)

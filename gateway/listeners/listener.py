@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from socket import AF_UNIX, SHUT_RD, socket
+from socket import AF_UNIX, socket
 from typing import Any
 
 from gateway.config.limits import Limits
@@ -20,6 +21,7 @@ from gateway.listeners.sockets import (
     ListenError,
     Sockets,
     address_of,
+    end_socket,
     keep_rebindable,
     open_sockets,
     why_not,
@@ -33,6 +35,8 @@ _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
 _OWN = 0
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""Keeps the file of a unix socket, which later servers use, at the end of a server on it."""
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What accept(2) may lack; it takes no connection from the backlog then."""
 
@@ -121,8 +125,14 @@ class Listener:
             ]
         servers: list[asyncio.AbstractServer] = []
         for one in sockets:
-            opening = loop.create_unix_server if one.family == AF_UNIX else loop.create_server
-            servers.append(await opening(self._connection, sock=one.dup(), backlog=BACKLOG))
+            own = one.dup()
+            if one.family == AF_UNIX:
+                opening = loop.create_unix_server(
+                    self._connection, sock=own, backlog=BACKLOG, **_KEEP_FILE
+                )
+            else:
+                opening = loop.create_server(self._connection, sock=own, backlog=BACKLOG)
+            servers.append(await opening)
         return servers
 
     def _connection(self) -> HttpProtocol:
@@ -145,7 +155,11 @@ class Listener:
         for number, sockets in list(self._sockets.items()):
             self.cease(number)
             for one in sockets:
-                end = partial(_end, one, is_port_closed=is_port_closed) if one in own else _nothing
+                end = (
+                    partial(end_socket, one, is_port_closed=is_port_closed)
+                    if one in own
+                    else _nothing
+                )
                 self._late.append((one, end))
         self._accept_late()
         if self._late:
@@ -254,14 +268,6 @@ class Listener:
         for connection in list(self.port.connections):
             await connection.abort()
         await asyncio.sleep(0)
-
-
-def _end(listening: socket, *, is_port_closed: bool) -> None:
-    if is_port_closed:
-        # Other processes may hold the socket: their copies would keep it listening.
-        with suppress(OSError):
-            listening.shutdown(SHUT_RD)
-    listening.close()
 
 
 def _nothing() -> None:

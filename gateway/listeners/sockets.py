@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,40 @@ def _check_address(host: str) -> None:
 
 
 def address_of(listen: str, sockets: Sockets) -> str:
-    """Returns `listen` with the actual port: `host:port`, or `unix:/path` unchanged."""
-    if listen.startswith(_UNIX):
-        return listen
+    """Returns `listen` with the actual port: `host:port`, or `unix:/path`.
+
+    It is the address of the first socket if that is of another family than `listen`.
+    """
+    first = sockets[0]
+    if first.family == socket.AF_UNIX or listen.startswith(_UNIX):
+        return name_of(first)
     host, _ = parse_address(listen)
-    name = f"[{host}]" if ":" in host else host
-    return f"{name}:{sockets[0].getsockname()[1]}"
+    return _joined(host, first.getsockname()[1])
+
+
+def name_of(bound: socket.socket) -> str:
+    """Returns the address of a socket: `host:port`, `unix:/path`, or `unix:@name` (unix(7))."""
+    name = bound.getsockname()
+    if bound.family != socket.AF_UNIX:
+        return _joined(name[0], name[1])
+    if isinstance(name, bytes):  # an abstract name, which begins with a zero
+        name = os.fsdecode(name.replace(b"\0", b"@"))
+    return f"{_UNIX}{name}"
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def end_socket(listening: socket.socket, *, is_port_closed: bool) -> None:
+    """Closes a socket; with `is_port_closed` it accepts nothing in other processes either.
+
+    Others may hold the same socket, and their copies would keep it listening.
+    """
+    if is_port_closed:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RD)
+    listening.close()
 
 
 def keep_rebindable(sockets: Sockets) -> None:

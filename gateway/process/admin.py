@@ -14,7 +14,7 @@ from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
 from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.listeners.plain_http import serve_endpoints
-from gateway.listeners.sockets import open_sockets
+from gateway.listeners.sockets import Sockets, open_sockets
 from gateway.process.nodes import Nodes
 
 _ONLY_THIS_USER: Final = 0o177
@@ -24,8 +24,8 @@ _ONLY_THIS_USER: Final = 0o177
 class AdminListener:
     """The open sockets of the admin listener, and the checks of its requests."""
 
-    def __init__(self, config: Config, listen: str) -> None:
-        """Opens the listener; it answers while `serve` runs.
+    def __init__(self, config: Config, listen: str, sockets: Sockets | None = None) -> None:
+        """Opens the listener, unless its `sockets` are given; it answers while `serve` runs.
 
         Raises:
             StartUpError: the token or a TLS file cannot be used, or the address is invalid or in
@@ -33,6 +33,9 @@ class AdminListener:
         """
         self._admit = admission(config.admin, PAGE_PATHS)
         self._tls = tls_context(config.admin.tls)
+        if sockets is not None:
+            self._sockets = sockets
+            return
         before = os.umask(_ONLY_THIS_USER)
         try:
             self._sockets = open_sockets(listen)

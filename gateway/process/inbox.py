@@ -1,9 +1,10 @@
-"""The work that other threads hand to a thread that waits for sockets."""
+"""The work of other threads, and signals, for a thread that waits for sockets."""
 
+import signal
 import socket
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 
 
 class Inbox:
@@ -32,3 +33,24 @@ class Inbox:
         """Closes the sockets."""
         self.heard.close()
         self._sender.close()
+
+
+@contextmanager
+def heard_signals(numbers: Collection[int]) -> Iterator[socket.socket]:
+    """Yields a socket that receives each signal as a byte; restores the handlers at the end."""
+    heard, sender = socket.socketpair()
+    sender.settimeout(0)  # signal.set_wakeup_fd needs it: a signal must not wait
+    before = {n: signal.signal(n, _noted) for n in numbers}
+    wakeup = signal.set_wakeup_fd(sender.fileno())
+    try:
+        yield heard
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        heard.close()
+        sender.close()
+
+
+def _noted(_number: int, _frame: object) -> None:
+    """Does nothing: Python writes the number of a signal with a handler (signal.set_wakeup_fd)."""

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from socket import socket
 
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
@@ -164,8 +165,12 @@ def log_level(levels: Levels) -> None:
 
 
 @asynccontextmanager
-async def operated(config: Config, levels: Levels, *, is_worker: bool) -> AsyncIterator[OneProcess]:
+async def operated(
+    config: Config, levels: Levels, *, is_worker: bool, sockets: list[socket] | None = None
+) -> AsyncIterator[OneProcess]:
     """Serves the admin listener of this process while the block runs; a worker has none.
+
+    `sockets` are those of the admin listener, if a service manager has opened them.
 
     Raises:
         StartUpError: the admin listener cannot be opened.
@@ -174,5 +179,5 @@ async def operated(config: Config, levels: Levels, *, is_worker: bool) -> AsyncI
     if is_worker or config.admin.listen is None:
         yield operations
         return
-    async with AdminListener(config, config.admin.listen).serve(operations):
+    async with AdminListener(config, config.admin.listen, sockets).serve(operations):
         yield operations

@@ -223,3 +223,5 @@ class Assignment:
     """The stacks of that process when it died; empty if unknown."""
     metric_files: MetricFiles | None = None
     """The file for the counters of its place; None if metrics are off."""
+    is_port_kept: bool = False
+    """True if a service manager keeps the sockets for the next start."""

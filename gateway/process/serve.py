@@ -52,12 +52,15 @@ async def serve(
     started: Callable[[Gateway], None],
     stopping: Callable[[], None],
     sockets: Sockets | None = None,
+    admin_sockets: Sockets | None = None,
+    is_port_kept: bool = False,
     link: SupervisorLink | None = None,
     read: Callable[[], Config] | None = None,
 ) -> int:
     """Serves until SIGINT or SIGTERM, or until the supervisor of this process has ended.
 
     `read` reads the settings again for a reload; None in a worker, which gets them.
+    `is_port_kept` says that the `sockets` must still listen after the end.
 
     Returns the exit code: 0, or 3 if requests had to be cut.
 
@@ -73,10 +76,9 @@ async def serve(
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
-        opening = operated(config, logs.levels, is_worker=is_worker)
+        opening = operated(config, logs.levels, is_worker=is_worker, sockets=admin_sockets)
         with logs.speaking_for_program(), levels_by_signal(logs.levels):
-            since_s = time.monotonic()
-            assignment = None if link is None else link.assignment
+            since_s, assignment = time.monotonic(), None if link is None else link.assignment
             _announce_start(assignment)
             shared = _shared_with_workers(link)
             async with (
@@ -100,7 +102,7 @@ async def serve(
                 operations.ends()
                 await shutdown.wait(gateway.config.drain.delay_s)
                 stopping()
-                cut = await _finish(gateway, shutdown, background)
+                cut = await _finish(gateway, shutdown, background, is_port_kept=is_port_kept)
             served_s = round(time.monotonic() - since_s, 3)
             logger.info("stopped", extra=about("gateway.stopped", gateway__served=served_s))
     return CUT if cut else 0
@@ -133,10 +135,14 @@ def _status(gateway: Gateway) -> str:
 
 
 async def _finish(
-    gateway: Gateway, shutdown: Shutdown, background: Sequence[asyncio.Task[None]]
+    gateway: Gateway,
+    shutdown: Shutdown,
+    background: Sequence[asyncio.Task[None]],
+    *,
+    is_port_kept: bool,
 ) -> int:
     """Drains the port, and then ends the tasks; returns the number of requests that were cut."""
-    is_closed, options = shutdown.is_for_all, gateway.config.drain
+    is_closed, options = shutdown.is_for_all and not is_port_kept, gateway.config.drain
     cut = await drain(gateway.listener, options, shutdown.cut, is_port_closed=is_closed)
     for task in background:
         task.cancel()

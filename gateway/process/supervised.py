@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from socket import socket
 from typing import Final, Protocol
 
 from gateway.cache.tags import Purge
@@ -293,13 +294,19 @@ def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:
 class AdminThread:
     """The thread that serves the admin listener of a supervisor."""
 
-    def __init__(self, config: Config, listen: str, operations: Supervised) -> None:
-        """Opens the admin listener, and starts the thread.
+    def __init__(
+        self,
+        config: Config,
+        listen: str,
+        operations: Supervised,
+        sockets: list[socket] | None = None,
+    ) -> None:
+        """Opens the admin listener, and starts the thread; `sockets` see `AdminListener`.
 
         Raises:
             StartUpError: the listener cannot be opened.
         """
-        listener = AdminListener(config, listen)
+        listener = AdminListener(config, listen, sockets)
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(

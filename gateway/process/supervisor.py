@@ -12,15 +12,21 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import Config
-from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
+from gateway.listeners.sockets import (
+    Sockets,
+    address_of,
+    end_socket,
+    keep_rebindable,
+    open_shared,
+)
 from gateway.process.announcements import are_in_log
 from gateway.process.file_watch import FileWatch
-from gateway.process.inbox import Inbox
+from gateway.process.inbox import Inbox, heard_signals
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.pulse import LATE_S
 from gateway.process.service_manager import ServiceManager
@@ -49,8 +55,17 @@ _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
 
-def serve_workers(config: Config, say: Say, read: Callable[[], Config] | None = None) -> int:
+def serve_workers(
+    config: Config,
+    say: Say,
+    read: Callable[[], Config] | None = None,
+    *,
+    given: Sockets | None = None,
+    admin_sockets: Sockets | None = None,
+) -> int:
     """Serves with several processes until SIGINT or SIGTERM; `read` reads the settings again.
+
+    All workers share the sockets that are `given`; those that are not given are opened.
 
     Returns the exit code: 0, or 3 if requests had to be cut.
 
@@ -60,11 +75,12 @@ def serve_workers(config: Config, say: Say, read: Callable[[], Config] | None = 
     """
     check_shared(config)
     count = worker_count(config)
-    sockets = open_shared(config.listen, count)
+    sockets = [given] * count if given else open_shared(config.listen, count)
     scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
-    with _signals() as heard:
-        return Supervisor(config, sockets, heard, say, read).run(url)
+    with heard_signals(_ENDING | _FORWARDED) as heard:
+        supervisor = Supervisor(config, sockets, heard, say, read, is_port_kept=bool(given))
+        return supervisor.run(url, admin_sockets)
 
 
 class Supervisor:
@@ -77,6 +93,8 @@ class Supervisor:
         heard: socket.socket,
         say: Say,
         read: Callable[[], Config] | None = None,
+        *,
+        is_port_kept: bool = False,
     ) -> None:
         self._config = config
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
@@ -91,6 +109,8 @@ class Supervisor:
             )
             for number, own in enumerate(sockets, 1)
         ]
+        for worker in self._workers:
+            worker.is_port_kept = is_port_kept
         self._heard = heard
         self._say = say
         self._url = ""
@@ -106,7 +126,7 @@ class Supervisor:
             config, self._workers, read or (lambda: config), self._reloaded
         )
 
-    def run(self, url: str) -> int:
+    def run(self, url: str, admin_sockets: Sockets | None = None) -> int:
         """Starts the workers and watches them; returns the exit code when the last has ended.
 
         Raises:
@@ -114,7 +134,7 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin(), self._file_watch(), self._push():
+            with self._admin(admin_sockets), self._file_watch(), self._push():
                 while not self._ending:
                     self._watch()
                 return self._drain()
@@ -125,7 +145,7 @@ class Supervisor:
             self._inbox.close()
 
     @contextmanager
-    def _admin(self) -> Iterator[None]:
+    def _admin(self, sockets: Sockets | None) -> Iterator[None]:
         """Serves the admin listener, if there is one, in a thread."""
         listen = self._config.admin.listen
         if listen is None:
@@ -137,7 +157,7 @@ class Supervisor:
         self._operations = Supervised(
             self._config, self._workers, self._inbox, self._reloads.want, self.exposition
         )
-        thread = AdminThread(self._config, listen, self._operations)
+        thread = AdminThread(self._config, listen, self._operations, sockets)
         try:
             yield
         finally:
@@ -356,36 +376,13 @@ class Supervisor:
     def _close_sockets(self) -> None:
         """Closes the sockets: the kernel would accept connections that no process reads."""
         for worker in self._workers:
+            # Its neighbours, too, have copies of its sockets.
+            is_dead = worker.process is None or not worker.process.is_alive()
             for own in worker.sockets:
-                if worker.process is None or not worker.process.is_alive():
-                    # Its neighbours have copies of the socket, which would keep it listening.
-                    with suppress(OSError):
-                        own.shutdown(socket.SHUT_RD)
-                own.close()
+                end_socket(own, is_port_closed=is_dead and not worker.is_port_kept)
 
 
 def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> MetricFiles:
     """Returns the file of a worker, and all files if it may be asked for the metrics of all."""
     own = cells[number - 1]
     return MetricFiles(own, tuple(cells) if config.metrics.public else (own,))
-
-
-@contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Yields a socket that receives each signal as a byte; restores the handlers at the end."""
-    heard, sender = socket.socketpair()
-    sender.settimeout(0)  # signal.set_wakeup_fd needs it: a signal must not wait
-    before = {n: signal.signal(n, _noted) for n in _ENDING | _FORWARDED}
-    wakeup = signal.set_wakeup_fd(sender.fileno())
-    try:
-        yield heard
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        heard.close()
-        sender.close()
-
-
-def _noted(_number: int, _frame: object) -> None:
-    """Does nothing: Python writes the number of a signal with a handler (signal.set_wakeup_fd)."""

@@ -59,6 +59,9 @@ def restart_delay_s(failures: int) -> float:
 class Worker:
     """The place of one worker: its sockets, and the process that serves them, if one runs."""
 
+    is_port_kept = False
+    """True if its sockets must listen after the end of the gateway."""
+
     def __init__(
         self,
         number: int,
@@ -126,6 +129,7 @@ class Worker:
             self.last_end,
             self.stack,
             self.metric_files,
+            self.is_port_kept,
         )
         process = _SPAWN.Process(
             target=work,

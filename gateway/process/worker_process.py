@@ -26,6 +26,7 @@ def work(config: Config, assignment: Assignment, connection: Connection, pulse: 
                 started=link.started,
                 stopping=link.leave,
                 sockets=assignment.sockets,
+                is_port_kept=assignment.is_port_kept,
                 link=link,
             )
         )
