@@ -23,11 +23,18 @@ from tests.support.grpc_backend import Backend, Seen
 
 HERE = Path(__file__).parent
 _TIMEOUT_S = 600
+_MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+"""The goal of Maven that copies one artifact out of its repository."""
+
+
+def go_tool() -> str:
+    """The program `go`; the test is skipped if there is none."""
+    return _tool("go", os.pathsep + "/usr/local/go/bin")
 
 
 def go_command(cache: Path, name: str = "go") -> Sequence[str]:
     """How to start the Go program of the folder `name`, built if it is not there or old."""
-    go = _tool("go", os.pathsep + "/usr/local/go/bin")
+    go = go_tool()
     place = HERE / name
     program = cache / f"{name}-{_digest(place)}"
     if not program.exists():
@@ -40,7 +47,7 @@ def go_command(cache: Path, name: str = "go") -> Sequence[str]:
 
 def go_program(cache: Path, module: str) -> Path:
     """The program of a Go module, `path@version`, which is built if it is not there."""
-    go = _tool("go", os.pathsep + "/usr/local/go/bin")
+    go = go_tool()
     name, _, version = module.rpartition("/")[2].partition("@")
     program = cache / f"{name}-{version}"
     if not program.exists():
@@ -48,6 +55,19 @@ def go_program(cache: Path, module: str) -> Path:
             _run([go, "install", module], cache, CGO_ENABLED="0", GOBIN=fresh)
             Path(fresh, name).replace(program)
     return program
+
+
+def java_command(cache: Path, artifact: str) -> Sequence[str]:
+    """How to start a program in Java, `group:artifact:version`, which Maven fetches once."""
+    java, maven = _tool("java"), _tool("mvn")
+    _, name, version = artifact.split(":")
+    program = cache / f"{name}-{version}.jar"
+    if not program.exists():
+        with tempfile.TemporaryDirectory(dir=cache) as fresh:
+            options = [f"-Dartifact={artifact}", f"-DoutputDirectory={fresh}"]
+            _run([maven, "--batch-mode", "--quiet", _MAVEN_COPY, *options], cache)
+            Path(fresh, program.name).replace(program)
+    return [java, "-jar", str(program)]
 
 
 def node_command(cache: Path) -> Sequence[str]:

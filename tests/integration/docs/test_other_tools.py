@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.app.gateway import open_gateway
 from gateway.config.model import Config
-from tests.interop.servers import HERE, node_packages, python_packages
+from tests.interop.servers import HERE, go_tool, java_command, node_packages, python_packages
 from tests.support.servers import echo_server, library_server
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,8 @@ with Client(base_url=sys.argv[1]) as client:
 print(made.name, found.theme, missing.error.status)
 """
 """A program that uses the client of openapi-python-client."""
+
+OPENAPI_GENERATOR = "org.openapitools:openapi-generator-cli:7.12.0"
 
 UNDECIDED = (
     "positive_data_acceptance",  # the back ends refuse more than their protos say
@@ -129,6 +132,24 @@ async def test_a_client_in_python_calls_the_api(cache: Path, tmp_path: Path) -> 
         path = {"PYTHONPATH": str(tmp_path)}
         printed = await output(str(programs / "python"), "-c", CALLS, url, where=tmp_path, **path)
     assert printed == "shelves/maps Maps NOT_FOUND\n"
+
+
+async def test_a_client_in_go_calls_the_api(cache: Path, tmp_path: Path) -> None:
+    go = go_tool()
+    program = java_command(cache, OPENAPI_GENERATOR)
+    shutil.copytree(HERE / "openapi_go", tmp_path, dirs_exist_ok=True)
+    async with open_sample() as url:
+        document = await save_document(url, tmp_path)
+        await output(
+            *(*program, "generate", "--generator-name", "go", "--input-spec", document),
+            *("--output", "sample", "--package-name", "sample"),
+            *("--additional-properties", "withGoMod=false"),
+            *("--global-property", "apis,models,supportingFiles,apiTests=false,modelTests=false"),
+            where=tmp_path,
+        )
+        await output(go, "build", "-o", "calls", ".", where=tmp_path)
+        printed = await output(str(tmp_path / "calls"), url, where=tmp_path)
+    assert printed == "shelves/maps Maps 404 NOT_FOUND\n"
 
 
 async def test_replies_are_as_described_whatever_is_asked(cache: Path, tmp_path: Path) -> None:
