@@ -1,7 +1,7 @@
 """Composes the chain of each method: its guards in order, and the back end at the end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from gateway.app.credentials import Credentials
 from gateway.app.destinations import Destinations
@@ -37,6 +37,7 @@ class Guards:
     limits: RateLimits
     custom: Sequence[SelectedInterceptor]
     deadlines: Deadlines
+    _: KW_ONLY
     metrics: Metrics | None = None
     cache: CallCache | None = None
     """None if no method has its replies stored."""
