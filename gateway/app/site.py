@@ -14,7 +14,6 @@ from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.app.schema_loading import load_schema
-from gateway.audit import Audit
 from gateway.call import Interceptor
 from gateway.config.model import Config
 from gateway.config.selectors import check_selector
@@ -127,7 +126,7 @@ async def compose(
     stores = SharedStores() if stores is None else stores
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
     policies = _policies(config, schema, methods, destinations)
-    limits = await _open_limits(config, policies, auth.audit, stack, stores=stores, metrics=metrics)
+    limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
@@ -266,7 +265,7 @@ def _check_destinations(
 async def _open_limits(
     config: Config,
     policies: Policies,
-    audit: Audit,
+    auth: Credentials,
     stack: AsyncExitStack,
     *,
     stores: SharedStores,
@@ -279,7 +278,7 @@ async def _open_limits(
     count = None if metrics is None else metrics.by_value(RATE_LIMITED)
     processes = config.rate_limits.processes or max(config.workers, 1)
     return RateLimits(
-        store, config.rate_limits, audit, count=count, timeout_s=timeout_s, processes=processes
+        store, config.rate_limits, auth.audit, count=count, timeout_s=timeout_s, processes=processes
     )
 
 
