@@ -39,7 +39,7 @@ class Told:
     requests: int
     """The requests in progress."""
     details: Details | None = None
-    """What only an order with `wants_details` asks for."""
+    """Only in the answer to an order with `wants_details`."""
 
 
 @dataclass(frozen=True, slots=True)
