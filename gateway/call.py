@@ -298,7 +298,7 @@ class Reply:
         self.metadata: Metadata = [] if metadata is None else metadata
         self.trailers: Metadata = [] if trailers is None else trailers
         self.share: object = None
-        """What the channel keeps for as long as this reply is in memory; None for small ones."""
+        """An object of the channel, kept while this reply is in memory; None for small ones."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -7,7 +7,6 @@ from typing import Final
 from gateway.call import Handler, Interceptor, chain
 from gateway.config.model import Config
 from gateway.schema.catalog import Method
-from gateway.schema.idempotency import has_no_side_effects
 from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import invoke
@@ -96,4 +95,4 @@ class Destinations:
 def _may_be_copied(method: Method) -> bool:
     """True if nobody but the caller sees that a call of a method was made, and it is unary."""
     streams = method.client_streaming or method.server_streaming
-    return not streams and has_no_side_effects(method)
+    return not streams and method.has_no_side_effects

@@ -1,7 +1,7 @@
 """Composes the chain of each method: its guards in order, and the back end at the end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from gateway.app.credentials import Credentials
 from gateway.app.destinations import Destinations
@@ -24,7 +24,6 @@ from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
 from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
-from gateway.schema.idempotency import has_no_side_effects
 from gateway.telemetry.metrics.metrics import Metrics
 
 
@@ -37,6 +36,7 @@ class Guards:
     limits: RateLimits
     custom: Sequence[SelectedInterceptor]
     deadlines: Deadlines
+    _: KW_ONLY
     metrics: Metrics | None = None
     cache: CallCache | None = None
     """None if no method has its replies stored."""
@@ -96,7 +96,7 @@ class Guards:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
             stages += [*cached, *concurrency]
-        elif self.cache is not None and not has_no_side_effects(method):
+        elif self.cache is not None and not method.has_no_side_effects:
             streams = method.client_streaming or method.server_streaming
             tags = TagMaker(method, "invalidates", policy.invalidates)
             stages.append(Invalidate(self.cache, tags, streams=streams))
@@ -145,4 +145,4 @@ def takes_keys(method: Method) -> bool:
     """True if idempotency keys apply to a method: it has one message each way, and changes
     something."""
     streams = method.client_streaming or method.server_streaming
-    return not streams and not has_no_side_effects(method)
+    return not streams and not method.has_no_side_effects

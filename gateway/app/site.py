@@ -14,7 +14,6 @@ from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.app.schema_loading import load_schema
-from gateway.audit import Audit
 from gateway.call import Interceptor
 from gateway.config.model import Config
 from gateway.config.selectors import check_selector
@@ -83,7 +82,10 @@ async def open_site(
     pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
-        *(config, pool, schema, reflected, logs, stack, interceptors),
+        *(config, pool, schema, reflected),
+        logs=logs,
+        stack=stack,
+        interceptors=interceptors,
         metrics=metrics,
         traces=traces,
         stores=stores,
@@ -91,15 +93,15 @@ async def open_site(
     )
 
 
-async def compose(  # noqa: PLR0917 - the parts of a site
+async def compose(
     config: Config,
     pool: Pool,
     schema: Schema,
     reflected: Mapping[str, str],
+    *,
     logs: Logs,
     stack: AsyncExitStack,
     interceptors: Sequence[Interceptor] = (),
-    *,
     metrics: Metrics | None = None,
     traces: Traces | None = None,
     rehearsal: bool = False,
@@ -124,17 +126,18 @@ async def compose(  # noqa: PLR0917 - the parts of a site
     stores = SharedStores() if stores is None else stores
     auth = await open_credentials(config, pool, audit, stack, stores, rehearsal=rehearsal)
     policies = _policies(config, schema, methods, destinations)
-    deadlines = Deadlines(with_timeouts(config.deadlines, policies))
-    rates = await _open_limits(config, policies, auth.audit, stack, stores, metrics)
+    limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
     own += map(SelectedInterceptor, interceptors)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
-    cache = await _open_cache(config, policies, stack, None if rehearsal else stores, metrics)
-    checks = validation_stages(config.validation, methods, proto_names=config.json_.proto_names)
-    keys = await _open_keys(config, policies, stack, stores, metrics)
     guards = Guards(
-        *(auth, policies, rates, own, deadlines, metrics, cache, traces is not None, checks, keys),
+        *(auth, policies, limits, own, Deadlines(with_timeouts(config.deadlines, policies))),
+        metrics=metrics,
+        cache=await _open_cache(config, policies, stack, None if rehearsal else stores, metrics),
+        is_traced=traces is not None,
+        checks=validation_stages(config.validation, methods, proto_names=config.json_.proto_names),
+        keys=await _open_keys(config, policies, stack, stores, metrics),
         resources=_resource_stages(config, methods, transcoder),
     )
     site = Site(
@@ -142,15 +145,15 @@ async def compose(  # noqa: PLR0917 - the parts of a site
         transcoder,
         guards.chains(methods, destinations),
         observers=[*_observers(logs, metrics, traces), *more_observers],
-        ring=_ring(config, transcoder, auth, endpoints, forwarding, metrics),
+        ring=_ring(config, transcoder, auth, endpoints, forwarding=forwarding, metrics=metrics),
         endpoints=endpoints,
         policies=policies,
         forwarding=forwarding,
-        deadlines=deadlines,
+        deadlines=guards.deadlines,
         starter=None if traces is None else traces.starter,
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warned, cache)
+    return OpenSite(site, pool, schema, transcoder, warned, guards.cache)
 
 
 def _resource_stages(
@@ -190,11 +193,12 @@ def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:
     return list(dict.fromkeys([binding.method for binding in transcoder.bindings]))
 
 
-def _ring(  # noqa: PLR0917 - the parts of a site
+def _ring(
     config: Config,
     transcoder: Transcoder,
     auth: Credentials,
     endpoints: EndpointRegistry,
+    *,
     forwarding: Forwarding,
     metrics: Metrics | None,
 ) -> Ring:
@@ -258,11 +262,12 @@ def _check_destinations(
             )
 
 
-async def _open_limits(  # noqa: PLR0917 - the parts of a site
+async def _open_limits(
     config: Config,
     policies: Policies,
-    audit: Audit,
+    auth: Credentials,
     stack: AsyncExitStack,
+    *,
     stores: SharedStores,
     metrics: Metrics | None,
 ) -> RateLimits:
@@ -273,7 +278,7 @@ async def _open_limits(  # noqa: PLR0917 - the parts of a site
     count = None if metrics is None else metrics.by_value(RATE_LIMITED)
     processes = config.rate_limits.processes or max(config.workers, 1)
     return RateLimits(
-        store, config.rate_limits, audit, count=count, timeout_s=timeout_s, processes=processes
+        store, config.rate_limits, auth.audit, count=count, timeout_s=timeout_s, processes=processes
     )
 
 

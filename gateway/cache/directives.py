@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gateway.config.grammar import TOKEN, TOKEN_CHARACTER
+
 Directives = Mapping[str, str]
 """The argument of each directive, by lower-case name; empty without one."""
 
@@ -14,8 +16,8 @@ _TARGETED_TIMES: Final = (*_TIMES, "stale-while-revalidate", "stale-if-error")
 _LONGEST: Final = 8 * 1024
 # RFC 9110 section 5.6.2 and 5.6.4: a token, and a token or a quoted string as its argument.
 _ONE: Final = re.compile(
-    r"[ \t,]*+([!#$%&'*+\-.^_`|~0-9A-Za-z]++)(?:[ \t]*+=[ \t]*+"
-    r'(?:"((?:[^"\\]|\\.)*+)"|([!#$%&\'*+\-.^_`|~0-9A-Za-z]*+)))?[^,"]*+'
+    rf"[ \t,]*+({TOKEN}+)(?:[ \t]*+=[ \t]*+"
+    rf'(?:"((?:[^"\\]|\\.)*+)"|({TOKEN_CHARACTER}*+)))?[^,"]*+'
 )
 # RFC 9651 sections 3.2 and 3.3: a key, and an integer, a string, a token, bytes or a boolean.
 _MEMBER: Final = re.compile(

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail
 from gateway.cli.messages import fail
-from gateway.cli.operate import AdminFlag, ConfigFlag
 
 app = typer.Typer(help="Stored replies.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,12 +37,8 @@ def purge(
         wanted["all"] = True
     if len(wanted) != 1:
         fail("expected exactly one of --method, --path, --tag, --principal and --all")
-    listen, token = admin_place(config, admin)
     body = json.dumps(wanted | {"soft": soft})
-    try:
-        done = ask_json(listen, "/cache/purge", token=token, method="POST", body=body)
-    except AdminError as error:
-        fail(str(error))
+    done = ask_or_fail(config, admin, "/cache/purge", method="POST", body=body)
     replies = done["replies"]
     typer.echo(
         f"{replies} {'reply' if replies == 1 else 'replies'} {'made stale' if soft else 'dropped'}"

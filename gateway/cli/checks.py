@@ -125,7 +125,9 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
             check_rate_limits(policies)
             logs = await stack.enter_async_context(open_logs(NO_LOGS))
             with suppress(RulesError):  # each is reported as a diagnostic
-                await compose(config, pool, schema, reflected, logs, stack, rehearsal=True)
+                await compose(
+                    *(config, pool, schema, reflected), logs=logs, stack=stack, rehearsal=True
+                )
     return found
 
 

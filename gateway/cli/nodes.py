@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_place, ask_json
-from gateway.cli.messages import fail, say
-from gateway.cli.operate import AdminFlag, ConfigFlag
+from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail
+from gateway.cli.messages import say
 from gateway.cli.tables import print_table
 
 _MEMBERS = ("name", "pid", "state", "version", "uptime_s", "workers", "config", "routes")
@@ -20,11 +19,7 @@ def nodes_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the gateways that share a Redis, and in what they differ."""
-    listen, token = admin_place(config, admin)
-    try:
-        found = ask_json(listen, "/nodes", token=token)
-    except AdminError as error:
-        fail(str(error))
+    found = ask_or_fail(config, admin, "/nodes")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

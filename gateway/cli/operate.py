@@ -1,21 +1,13 @@
 """`gateway health`, `status`, `reload`, `drain`: speak to the admin listener of a gateway."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail
 from gateway.cli.health import check_health
 from gateway.cli.messages import fail, say, visible
-
-ConfigFlag = Annotated[
-    Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
-]
-AdminFlag = Annotated[
-    str | None, typer.Option(help="The admin listener; admin.listen of the settings by default.")
-]
 
 
 def health_command(
@@ -36,12 +28,8 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the state of the running gateway and of its workers."""
-    listen, token = admin_place(config, admin)
-    try:
-        status = ask_json(listen, "/status", token=token)
-        workers = ask_json(listen, "/workers", token=token)["workers"]
-    except AdminError as error:
-        fail(str(error))
+    status = ask_or_fail(config, admin, "/status")
+    workers = ask_or_fail(config, admin, "/workers")["workers"]
     if as_json:
         typer.echo(json.dumps(status | {"workers": workers}, indent=2))
         return
@@ -63,11 +51,7 @@ def drain_command(
     undo: Annotated[bool, typer.Option("--undo", help="Make it ready again.")] = False,
 ) -> None:
     """Make the gateway not ready, so that load balancers leave it; it goes on serving."""
-    listen, token = admin_place(config, admin)
-    try:
-        done = ask_json(listen, "/undrain" if undo else "/drain", token=token, method="POST")
-    except AdminError as error:
-        fail(str(error))
+    done = ask_or_fail(config, admin, "/undrain" if undo else "/drain", method="POST")
     if undo and done["draining"]:
         fail("the gateway ends: that cannot be undone")
     typer.echo("ready again" if undo else "not ready any more; stop it with SIGTERM")
@@ -80,12 +64,8 @@ def reload_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
     """Make the gateway read its settings again; it serves on, also if they are refused."""
-    listen, token = admin_place(config, admin)
     body = json.dumps({"dry_run": dry_run})
-    try:
-        done = ask_json(listen, "/reload", token=token, method="POST", body=body)
-    except AdminError as error:
-        fail(str(error))
+    done = ask_or_fail(config, admin, "/reload", method="POST", body=body)
     for warning in done["warnings"]:
         say(visible(warning))
     for change in done["changes"]:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_command import AdminFlag, ConfigFlag
 from gateway.cli.messages import fail, say, visible
-from gateway.cli.operate import AdminFlag, ConfigFlag
 
 _EVERY_S: Final = 0.3
 _ANSWER_S: Final = 5.0

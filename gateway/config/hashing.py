@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from gateway.config.grammar import TOKEN
 from gateway.config.sections import Section, Words
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN = re.compile(TOKEN)
 """The name of a header or a cookie (RFC 9110 section 5.6.2, RFC 6265 section 4.1.1)."""
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*){0,9}")
 """The path of a field, through at most nine messages."""

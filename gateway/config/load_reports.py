@@ -17,7 +17,7 @@ MetricName = Annotated[
 
 
 class LoadReportOptions(Section):
-    """How the load reports of back ends (ORCA) become weights."""
+    """The rules by which the load reports of back ends (ORCA) become weights."""
 
     blackout_period_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     """Seconds from the first report of an endpoint, since it was connected, until its weight
@@ -27,7 +27,7 @@ class LoadReportOptions(Section):
     weight_update_period_s: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 1.0
     """Seconds between two calculations of the weights, 0.1 or more."""
     error_utilization_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    """How much errors count as load: this times the share of errors is added to the
+    """The weight of errors as load: this times the share of errors is added to the
     utilization."""
     metric_names_for_computing_utilization: tuple[MetricName, ...] = ()
     """Metrics of reports whose largest value is the utilization (gRFC A114), such as

@@ -54,7 +54,7 @@ class FailurePercentageEjection(Section):
 
 
 class OutlierOptions(Section):
-    """When an endpoint whose calls fail gets no more calls for a time (gRFC A50)."""
+    """The rules by which an endpoint whose calls fail gets no calls for a time (gRFC A50)."""
 
     consecutive: Count | None = 5
     """Failures in a row after which an endpoint is ejected at once; null for never."""
@@ -81,5 +81,5 @@ class OutlierOptions(Section):
 
 
 IN_A_ROW = OutlierOptions(interval_s=1.0, base_ejection_time_s=3.0, max_ejection_time_s=8.0)
-"""What holds without a setting: an endpoint that fails all its calls is left out. The times are
+"""The rules without a setting: an endpoint that fails all its calls is left out. The times are
 short, so that one that is well again gets calls within 10 s, with nobody who looks after it."""

@@ -38,7 +38,7 @@ class RetryThrottling(Section):
 
 
 class RetryPolicy(Section):
-    """How calls that may be repeated are repeated (gRFC A6)."""
+    """The rules by which calls that may be repeated are repeated (gRFC A6)."""
 
     max_attempts: Annotated[int, Field(ge=2, le=5)] = 2
     """The most attempts of one call, the first included."""
@@ -72,7 +72,7 @@ class RetryPolicy(Section):
 
 
 class HedgingPolicy(Section):
-    """How calls are sent to several endpoints, of which the first answer counts (gRFC A6).
+    """The rules by which calls are sent to several endpoints; the first answer counts (gRFC A6).
 
     Only calls with one request message, of methods whose `idempotency_level` is NO_SIDE_EFFECTS or
     IDEMPOTENT.

@@ -60,8 +60,9 @@ class RoutingOptions(Section):
     """%2F in a path: keep it as data of its segment (RFC 3986, section 2.2), or split there, as
     clients need that escape the slashes of `{name=shelves/*}`."""
     keep_escaped: KeepEscaped = KeepEscaped.SLASH
-    """What stays escaped in a variable of several segments, such as `{name=shelves/*}`: `%2F`
-    (http.proto), all that RFC 3986 reserves (RFC 6570, section 3.2.3), or nothing."""
+    """The characters that stay escaped in a variable of several segments, such as
+    `{name=shelves/*}`: `%2F` (http.proto), all that RFC 3986 reserves (RFC 6570, section 3.2.3), or
+    none."""
     verbs: Verbs = Verbs.FALLBACK
     """Text after the last colon of a path: a verb, or data if only that fits; always a verb if
     some rule has it; or always a verb."""

@@ -80,7 +80,7 @@ class Family(StrEnum):
 
 
 class DnsOptions(Section):
-    """How the name of a target is resolved again; for `http2`."""
+    """The rules by which the name of a target is resolved again; for `http2`."""
 
     refresh_s: Seconds = 5.0
     """Seconds after which a name is resolved again, and up to a tenth more."""
@@ -124,7 +124,7 @@ class Upstream(Section):
     """Seconds in which the share of an endpoint grows to its whole one, after it was new or not
     well; unset for at once; for `http2`."""
     slow_start_aggression: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
-    """How the share grows: 1 for evenly, more for faster at first, less for slower; for
+    """The growth of the share: 1 for evenly, more for faster at first, less for slower; for
     `http2`."""
     slow_start_min_weight: Annotated[float, Field(ge=0.01, le=1, allow_inf_nan=False)] = 0.1
     """The part of its share that an endpoint gets from the first moment on; for `http2`."""
@@ -147,7 +147,7 @@ class Upstream(Section):
     """Calls repeated on another endpoint after a lost connection or UNAVAILABLE: safe (those of
     methods that may be repeated), or off; for `http2`."""
     retry_policy: RetryPolicy | None = None
-    """How they are repeated; with it, also on the same endpoint if there is no other; for
+    """The rules of repetition; with it, also on the same endpoint if there is no other; for
     `http2`."""
     hedging_policy: HedgingPolicy | None = None
     """Send calls to a second endpoint if the first does not answer soon, in place of repeats; unset

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import NoReturn
 
 from aiohttp import StreamReader, web
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -120,9 +121,13 @@ class _Body:
         """False: whether the body is small is known when it has been read."""
         return False
 
-    def read_now(self) -> bytes:
-        """Is never called, because the body is never buffered."""
-        raise NotImplementedError
+    def read_now(self) -> NoReturn:
+        """Refuses to read, as the body is not buffered.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("the body may not have arrived yet; expected a call of read")
 
     async def read(self) -> bytes:
         """See `Body.read`."""

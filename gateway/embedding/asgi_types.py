@@ -6,7 +6,7 @@ from typing import Any
 Message = MutableMapping[str, Any]
 """An event, by the names of its members."""
 Scope = MutableMapping[str, Any]
-"""What is known of a connection or a request before its events."""
+"""The facts about a connection or a request that are known before its events."""
 Receive = Callable[[], Awaitable[Message]]
 """Returns the next event from the client."""
 Send = Callable[[Message], Awaitable[None]]

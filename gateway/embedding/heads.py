@@ -49,10 +49,6 @@ class ReceivedHead:
         self.should_close = self.upgrade = False
         self.chunked = "Transfer-Encoding" in headers
 
-    def _replace(self, *, should_close: bool) -> "ReceivedHead":
-        """Is never called: the connection is the server's."""
-        raise NotImplementedError
-
     def request(self, peer: str, limits: Limits, *, websockets: bool) -> Request:
         """Returns the request of this head, without a body.
 

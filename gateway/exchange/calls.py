@@ -18,12 +18,11 @@ from gateway.status import Code
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
-from gateway.transcoding.binding import Binding
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import preferred
 from gateway.transcoding.metadata import MetadataRules, encoded
 from gateway.transcoding.payload import JSON
-from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import Framing, choose_framing
 
 _time_s: Final = time.time
@@ -205,7 +204,7 @@ class RequestLog:
     def note(  # noqa: PLR0917 - how a request ended
         self,
         request: Request,
-        match: Match[Binding] | None,
+        match: RouteMatch | None,
         status: int,
         code: Code,
         response_bytes: int,

@@ -21,8 +21,7 @@ from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, Response
 from gateway.http.request_id import RequestIds
 from gateway.status import Code, StatusError
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.routing.router import Match
+from gateway.transcoding.binding import RouteMatch
 
 logger = logging.getLogger("gateway")
 
@@ -63,7 +62,7 @@ class Exchange:
             request.client = site.client_of(request.peer, request.headers)
         ORIGIN.set((request.id, request.client))
         dialect = site.rest
-        match: Match[Binding] | None = None
+        match: RouteMatch | None = None
         gone: asyncio.CancelledError | None = None
         code = _OK
         try:

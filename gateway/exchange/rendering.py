@@ -16,10 +16,9 @@ from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response
 from gateway.status import Code, ErrorShape, StatusError
-from gateway.transcoding.binding import Binding
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encode
-from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
@@ -106,7 +105,7 @@ class Rendering:
         body = self._transcoder.encode_error(error).body
         return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
 
-    def describe(self, request: Request, match: Match[Binding] | None, response: Response) -> None:
+    def describe(self, request: Request, match: RouteMatch | None, response: Response) -> None:
         """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None."""
         is_raw = match is None or self._transcoder.answers_raw(match)
         if response.headers:  # without headers there is no entity tag; this is the usual case

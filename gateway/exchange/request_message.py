@@ -3,8 +3,7 @@
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.routing.router import Match
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.transcoder import Transcoder
 
 
@@ -13,7 +12,7 @@ class RequestMessage:
 
     __slots__ = ("_match", "_request", "_transcoder")
 
-    def __init__(self, transcoder: Transcoder, request: Request, match: Match[Binding]) -> None:
+    def __init__(self, transcoder: Transcoder, request: Request, match: RouteMatch) -> None:
         self._transcoder = transcoder
         self._request = request
         self._match = match
@@ -66,7 +65,7 @@ class RequestMessage:
         )
 
 
-def refuse_needless_body(request: Request, match: Match[Binding]) -> None:
+def refuse_needless_body(request: Request, match: RouteMatch) -> None:
     """Rejects a body if the HTTP rule of the method has no `body`.
 
     Raises:

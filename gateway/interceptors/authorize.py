@@ -40,8 +40,7 @@ class Authorize:
         self, method: Method, policy: MethodPolicy, audit: Audit, challenges: Sequence[Challenge]
     ) -> None:
         self._method = method
-        self._all = policy.scopes_all
-        self._any = policy.scopes_any
+        self._policy = policy
         self._audit = audit
         self._challenges = challenges
 
@@ -54,15 +53,15 @@ class Authorize:
         principal = call.principal
         if principal is None:
             raise no_credential(self._challenges)
-        scopes = principal.scopes
-        if not self._all <= scopes or (self._any and self._any.isdisjoint(scopes)):
+        if not self._policy.has_scopes(principal.scopes):
             raise self._refusal(call, principal)
         return proceed(call)
 
     def _refusal(self, call: Call, principal: Principal) -> StatusError:
         """Records and returns insufficient_scope with the needed scopes (RFC 6750 section 3.1)."""
-        lacks_some = not self._all <= principal.scopes
-        wanted = " ".join(sorted(self._all if lacks_some else self._any))
+        policy = self._policy
+        lacks_some = not policy.scopes_all <= principal.scopes
+        wanted = " ".join(sorted(policy.scopes_all if lacks_some else policy.scopes_any))
         self._audit.record(
             "policy.refused",
             principal=principal.name,

@@ -38,7 +38,7 @@ _OWN = 0
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """Keeps the file of a unix socket, which later servers use, at the end of a server on it."""
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What accept(2) may lack; it takes no connection from the backlog then."""
+"""Errors of accept(2) without resources; it takes no connection from the backlog then."""
 
 
 class Listener:

@@ -10,7 +10,6 @@ from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method, Schema, redacted_field
-from gateway.schema.idempotency import has_no_side_effects
 
 Policies = Mapping[Method, MethodPolicy]
 
@@ -108,7 +107,7 @@ def _check_cached(method: Method, policy: MethodPolicy) -> None:
         return
     if method.client_streaming or method.server_streaming:
         reason = f"it is {method.kind}, and only replies of one message can be stored"
-    elif not has_no_side_effects(method):
+    elif not method.has_no_side_effects:
         reason = (
             "it may have side effects: expected a method whose HTTP rules are all GET, or with "
             "option idempotency_level = NO_SIDE_EFFECTS"
@@ -132,7 +131,7 @@ def _check_tags(method: Method, policy: MethodPolicy) -> None:
     if not policy.invalidates:
         return
     TagMaker(method, "invalidates", policy.invalidates)
-    if method.client_streaming or has_no_side_effects(method):
+    if method.client_streaming or method.has_no_side_effects:
         reason = "streams its requests" if method.client_streaming else "has no side effects"
         raise PolicyError(
             f"{method.full_name}: invalidates: the method {reason}; "

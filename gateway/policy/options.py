@@ -71,7 +71,11 @@ class MethodPolicy:
         """True if callers with these scopes may call; they are None without a principal."""
         if self.is_open(anonymous=anonymous):
             return True
-        if scopes is None or not self.scopes_all <= scopes:
+        return scopes is not None and self.has_scopes(scopes)
+
+    def has_scopes(self, scopes: frozenset[str]) -> bool:
+        """True if these are all scopes that a caller must have, and one of those to choose from."""
+        if not self.scopes_all <= scopes:
             return False
         return not self.scopes_any or not self.scopes_any.isdisjoint(scopes)
 

@@ -145,6 +145,10 @@ class OneProcess:
         """Returns the requests that an operator follows, of this process, the only worker."""
         return {1: self.follow_now(follow)}
 
+    def answer(self, asked: Purge | Follow) -> int | Followed:
+        """Drops stored replies and returns their number, or returns the requests followed."""
+        return self.purge_now(asked) if isinstance(asked, Purge) else self.follow_now(asked)
+
     def follow_now(self, follow: Follow) -> Followed:
         """Returns the requests that an operator follows."""
         return Followed((), 0) if self.take_followed is None else self.take_followed(follow)

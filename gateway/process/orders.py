@@ -39,7 +39,7 @@ class Told:
     requests: int
     """The requests in progress."""
     details: Details | None = None
-    """What only an order with `wants_details` asks for."""
+    """Only in the answer to an order with `wants_details`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,37 +93,20 @@ class SetReady:
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeCache:
-    """The order to drop stored replies."""
+class Question:
+    """The order to drop stored replies, or to report the requests that an operator follows."""
 
-    purge: Purge
     number: int
-    """The number of the order, which its report repeats."""
+    """The number of the question, which its answer repeats."""
+    content: Purge | Follow
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
-    """The report of a worker that has dropped stored replies."""
+class Answer:
+    """The report of a worker on a question: the number of dropped replies, or the requests."""
 
     number: int
-    replies: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeFollowed:
-    """The order to report the requests that an operator follows."""
-
-    follow: Follow
-    number: int
-    """The number of the order, which its report repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakenFollowed:
-    """The report of the requests that an operator follows."""
-
-    number: int
-    followed: Followed
+    content: int | Followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +173,9 @@ class Swapped:
 
 
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = (
-    StandIn
-    | Drain
-    | Cut
-    | Tell
-    | SetLevel
-    | SetReady
-    | PurgeCache
-    | TakeFollowed
-    | Changed
-    | ReloadOrder
-)
+Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | Question | Changed | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Purged | TakenFollowed | Changed | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Answer | Changed | Failed | Leaving | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from socket import socket
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
@@ -26,12 +26,10 @@ from gateway.endpoints.admin.operations import (
 from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
 from gateway.process.orders import (
-    PurgeCache,
-    Purged,
+    Answer,
+    Question,
     SetLevel,
     SetReady,
-    TakeFollowed,
-    TakenFollowed,
     Tell,
     Told,
 )
@@ -45,6 +43,8 @@ _COUNTS_WITHIN_S: Final = 0.5
 _PURGED_WITHIN_S: Final = 2.0
 _POLL_S: Final = 0.01
 _LIVE_WITHIN_S: Final = 10.0
+
+_Content = TypeVar("_Content")
 
 
 class Watched(Protocol):
@@ -60,8 +60,7 @@ class Watched(Protocol):
     told_s: float
     details: Details | None
     details_s: float
-    purged: Purged | None
-    followed: TakenFollowed | None
+    answers_of: dict[type, Answer]
 
     @property
     def pid(self) -> int | None:
@@ -76,7 +75,7 @@ class Watched(Protocol):
         """True if the process accepts connections and sends heartbeats."""
         ...
 
-    def tell(self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | Question) -> None:
         """Sends an order."""
         ...
 
@@ -104,7 +103,6 @@ class Supervised:
         self._inbox = inbox
         self._want_reload = want_reload
         self._purging = asyncio.Lock()
-        self._purges = 0
         self._following = asyncio.Lock()
         self._questions = 0
 
@@ -218,44 +216,38 @@ class Supervised:
     async def purge(self, purge: Purge) -> PurgeReport:
         """Drops stored replies in every worker; waits at most two seconds for their reports."""
         async with self._purging:
-            self._purges += 1
-            order = PurgeCache(purge, self._purges)
+            number = self._ask(purge)
             begun_s = time.monotonic()
-            self._inbox.post(lambda: _ask(self._workers, order))
             while True:
                 await asyncio.sleep(_POLL_S)
                 # One that has not started has stored nothing. One that hangs or drains has not
                 # got the order, and may still send what it has stored.
                 bound = [one for one in self._workers if one.pid is not None and one.has_started]
-                reports = [one.purged for one in bound]
-                done = [one for one in reports if one is not None and one.number == order.number]
-                if len(done) == len(bound) or time.monotonic() - begun_s > _PURGED_WITHIN_S:
+                found = _answers(bound, number, int)
+                missing = [one.number for one in bound if one.number not in found]
+                if not missing or time.monotonic() - begun_s > _PURGED_WITHIN_S:
                     break
-            missing = [
-                one.number
-                for one in bound
-                if one.purged is None or one.purged.number != order.number
-            ]
-            return PurgeReport(sum(one.replies for one in done), tuple(missing))
+            return PurgeReport(sum(found.values()), tuple(missing))
 
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of the workers that answer in time."""
         async with self._following:
-            self._questions += 1
-            order = TakeFollowed(follow, self._questions)
             asked_s = time.monotonic()
-            self._inbox.post(lambda: _ask(self._workers, order))
+            number = self._ask(follow)
             found: dict[int, Followed] = {}
             while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
                 await asyncio.sleep(_POLL_S)
-                found = {
-                    one.number: one.followed.followed
-                    for one in self._workers
-                    if one.followed is not None and one.followed.number == order.number
-                }
+                found = _answers(self._workers, number, Followed)
                 if all(not one.answers(asked_s) or one.number in found for one in self._workers):
                     break
             return found
+
+    def _ask(self, content: Purge | Follow) -> int:
+        """Asks all workers; returns the number of the question."""
+        self._questions += 1
+        question = Question(self._questions, content)
+        self._inbox.post(lambda: _ask(self._workers, question))
+        return question.number
 
     def _tell(self, order: SetLevel | SetReady) -> None:
         def tell_all() -> None:
@@ -265,12 +257,22 @@ class Supervised:
         self._inbox.post(tell_all)
 
 
-def _ask(workers: Sequence[Watched], order: Tell | PurgeCache | TakeFollowed) -> None:
+def _ask(workers: Sequence[Watched], order: Tell | Question) -> None:
     now_s = time.monotonic()
     for worker in workers:
         # The pipe of a worker that hangs could fill up, and then the supervisor would wait for it.
         if worker.answers(now_s):
             worker.tell(order)
+
+
+def _answers(workers: Sequence[Watched], number: int, kind: type[_Content]) -> dict[int, _Content]:
+    """Returns the answers to a question that have arrived, by the numbers of the workers."""
+    last = {one.number: one.answers_of.get(kind) for one in workers}
+    return {
+        worker: answer.content
+        for worker, answer in last.items()
+        if answer is not None and answer.number == number and isinstance(answer.content, kind)
+    }
 
 
 def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:

@@ -10,6 +10,7 @@ from typing import Final
 from gateway.app.gateway import Gateway
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
+    Answer,
     Assignment,
     Changed,
     Cut,
@@ -19,8 +20,7 @@ from gateway.process.orders import (
     LogRefusal,
     Order,
     Prepare,
-    PurgeCache,
-    Purged,
+    Question,
     ReloadAnswer,
     ReloadOrder,
     Report,
@@ -29,8 +29,6 @@ from gateway.process.orders import (
     StandIn,
     Started,
     Swap,
-    TakeFollowed,
-    TakenFollowed,
     Tell,
 )
 from gateway.process.pulse import HeartbeatSender
@@ -149,17 +147,15 @@ class SupervisorLink:
 
     def _obey(
         self,
-        order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | Changed,
+        order: Tell | SetLevel | SetReady | Question | Changed,
         operations: OneProcess,
     ) -> None:
         if isinstance(order, SetLevel):
             operations.set_level(order.level)
         elif isinstance(order, SetReady):
             operations.set_draining(is_draining=not order.is_ready)
-        elif isinstance(order, PurgeCache):
-            self.report(Purged(order.number, operations.purge_now(order.purge)))
-        elif isinstance(order, TakeFollowed):
-            self.report(TakenFollowed(order.number, operations.follow_now(order.follow)))
+        elif isinstance(order, Question):
+            self.report(Answer(order.number, operations.answer(order.content)))
         elif isinstance(order, Changed):
             operations.drop_changed(order.paths, order.tags, is_all=order.is_all)
         elif operations.counts is not None and operations.tell_details is not None:

@@ -15,6 +15,7 @@ from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details
 from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
+    Answer,
     Assignment,
     Changed,
     Cut,
@@ -22,8 +23,7 @@ from gateway.process.orders import (
     Failed,
     Leaving,
     Prepared,
-    PurgeCache,
-    Purged,
+    Question,
     Refused,
     ReloadAnswer,
     ReloadOrder,
@@ -32,8 +32,6 @@ from gateway.process.orders import (
     StandIn,
     Started,
     Swapped,
-    TakeFollowed,
-    TakenFollowed,
     Tell,
     Told,
 )
@@ -104,9 +102,8 @@ class Worker:
         self.details: Details | None = None
         self.details_s = 0.0
         """The time at which the process last reported its details."""
-        self.purged: Purged | None = None
-        self.followed: TakenFollowed | None = None
-        """The reports on the last orders to drop stored replies, and to tell what is followed."""
+        self.answers_of: dict[type, Answer] = {}
+        """The last answer with a content of each type."""
         self.changes: list[Changed] = []
         """Reports of changes that the other workers have not been told of yet."""
         self._missed_changes = False
@@ -170,10 +167,8 @@ class Worker:
                     self.told, self.told_s = report, time.monotonic()
                     if report.details is not None:
                         self.details, self.details_s = report.details, self.told_s
-                elif isinstance(report, Purged):
-                    self.purged = report
-                elif isinstance(report, TakenFollowed):
-                    self.followed = report
+                elif isinstance(report, Answer):
+                    self.answers_of[type(report.content)] = report
                 elif isinstance(report, Changed):
                     self.changes.append(report)
                 elif isinstance(report, Prepared | Refused | Swapped):
@@ -210,9 +205,7 @@ class Worker:
         pulse = self.pulse
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
-    def tell(
-        self, order: Tell | SetLevel | SetReady | PurgeCache | TakeFollowed | Changed | ReloadOrder
-    ) -> None:
+    def tell(self, order: Tell | SetLevel | SetReady | Question | Changed | ReloadOrder) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:
             with suppress(OSError):  # it has died

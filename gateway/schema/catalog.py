@@ -9,12 +9,16 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
     MethodDescriptorProto,
+    MethodOptions,
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from gateway.config.selectors import complaint, matches_service
 from gateway.schema.comments import NO_COMMENTS, Comments, collect_comments
 from gateway.status import StartUpError
+
+_SAFE_LEVELS = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
+"""The values of `idempotency_level` with which a call may be processed twice."""
 
 
 class SchemaError(StartUpError):
@@ -107,6 +111,42 @@ class Method:
     def kind(self) -> str:
         """One of unary, server streaming, client streaming, bidi."""
         return _KINDS[self.client_streaming, self.server_streaming]
+
+    @property
+    def may_repeat(self) -> bool:
+        """True if processing a call twice does no harm.
+
+        Its `idempotency_level` (descriptor.proto) decides. Without one, a method counts if all its
+        HTTP rules are GET without a body: such methods have no side effects (RFC 9110 section
+        9.2.1).
+        """
+        level = self._idempotency_level()
+        if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
+            return level in _SAFE_LEVELS
+        return self._only_reads()
+
+    @property
+    def declares_repeatable(self) -> bool:
+        """True if its `idempotency_level` says that two calls do no more than one."""
+        return self._idempotency_level() in _SAFE_LEVELS
+
+    @property
+    def has_no_side_effects(self) -> bool:
+        """True if a call changes nothing, so that its reply can be sent to others.
+
+        It decides as `may_repeat`, but IDEMPOTENT methods change something.
+        """
+        level = self._idempotency_level()
+        if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
+            return level == MethodOptions.NO_SIDE_EFFECTS
+        return self._only_reads()
+
+    def _idempotency_level(self) -> int:
+        return MethodOptions.FromString(self.options[1]).idempotency_level
+
+    def _only_reads(self) -> bool:
+        rules = self.rules
+        return bool(rules) and all(rule.http_method == "GET" and not rule.body for rule in rules)
 
 
 @dataclass(frozen=True, eq=False)

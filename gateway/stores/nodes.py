@@ -8,7 +8,7 @@ class Heartbeat(NamedTuple):
     """The last heartbeat of a node."""
 
     record: bytes
-    """What the node says of itself."""
+    """The description that the node gives of itself."""
     age_s: float
     """The seconds since then by the clock of the store: nodes' clocks are never compared."""
 

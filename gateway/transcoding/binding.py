@@ -29,7 +29,7 @@ from gateway.transcoding.routing.percent import (
     decode_keeping_reserved,
     decode_keeping_slashes,
 )
-from gateway.transcoding.routing.router import Conflict, Router, RouterBuilder
+from gateway.transcoding.routing.router import Conflict, Match, Router, RouterBuilder
 from gateway.transcoding.routing.template import Template, TemplateError, parse_template
 
 WHOLE: Final = "*"
@@ -97,6 +97,10 @@ class Binding:
 
     def __repr__(self) -> str:
         return f"<Binding {self.http_method} {self.template} {self.method.full_name}>"
+
+
+RouteMatch = Match[Binding]
+"""The route that serves a request, and the values of the variables in its path."""
 
 
 class _RuleError(ValueError):

@@ -35,7 +35,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class JsonForm:
-    """How one response is to be written; None where the settings decide."""
+    """The form of one response; None where the settings decide."""
 
     pretty: bool | None = None
     enums_as_numbers: bool | None = None

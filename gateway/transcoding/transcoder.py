@@ -25,7 +25,7 @@ from gateway.status import (
     error_document,
     status_bytes,
 )
-from gateway.transcoding.binding import Binding, Diagnostic, Severity, plan_routes
+from gateway.transcoding.binding import Binding, Diagnostic, RouteMatch, Severity, plan_routes
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
@@ -38,7 +38,7 @@ from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
-from gateway.transcoding.routing.router import Match, Router
+from gateway.transcoding.routing.router import Router
 from gateway.transcoding.streams.choosing import choose_deframer
 from gateway.transcoding.streams.decoder import (
     FormStreamDecoder,
@@ -127,7 +127,7 @@ class Transcoder:
         encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
         self._write = encoder.encode
 
-    def match_posted_form(self, path: str, content_type: str | None) -> Match[Binding] | None:
+    def match_posted_form(self, path: str, content_type: str | None) -> RouteMatch | None:
         """Finds the GET route of a form that was sent by POST, by `query.form_bodies`, or None."""
         is_form = content_type is not None and media_type(content_type) == URL_ENCODED
         if not (is_form and self.takes_url_encoded):
@@ -136,7 +136,7 @@ class Transcoder:
             return self.match("GET", path)
         return None
 
-    def asked(self, match: Match[Binding], query: str, field_mask: str | None = None) -> Asked:
+    def asked(self, match: RouteMatch, query: str, field_mask: str | None = None) -> Asked:
         """Reads the system parameters of a request; call it only if `has_system_parameters`.
 
         `field_mask` is the request's header `X-Goog-FieldMask`.
@@ -148,7 +148,7 @@ class Transcoder:
         return read_system_parameters(query, fields, field_mask)
 
     def encoder(
-        self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
+        self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
     ) -> Encode:
         """Chooses the encoder of a reply by the client's Accept header.
 
@@ -168,7 +168,7 @@ class Transcoder:
         return plan.encode if form is None else self._encoder_of(match.target, form)
 
     def framing(
-        self, match: Match[Binding], accept: str | None, form: JsonForm | None = None
+        self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
     ) -> tuple[Framing | None, Encode]:
         """Chooses the framing of a response stream, and the encoder of its messages.
 
@@ -195,21 +195,19 @@ class Transcoder:
         encode = plan.encode if form is None else self._encoder_of(match.target, form)
         return framing, _wrapped(encode) if self._wraps else encode
 
-    def answers_raw(self, match: Match[Binding]) -> bool:
+    def answers_raw(self, match: RouteMatch) -> bool:
         """True if this binding replies with the back end's raw bytes instead of JSON."""
         return self._plan(match).answers_raw
 
-    def takes_raw(self, match: Match[Binding]) -> bool:
+    def takes_raw(self, match: RouteMatch) -> bool:
         """True if this binding takes raw bytes of any media type."""
         return self._plan(match).decoder.takes_raw_body
 
-    def reads_as_query(self, match: Match[Binding], content_type: str | None) -> bool:
+    def reads_as_query(self, match: RouteMatch, content_type: str | None) -> bool:
         """True if a body of this media type is read as query parameters by this binding."""
         return self._plan(match).decoder.takes_url_encoded(content_type)
 
-    def decode(
-        self, match: Match[Binding], query: str, content_type: str | None, body: bytes
-    ) -> bytes:
+    def decode(self, match: RouteMatch, query: str, content_type: str | None, body: bytes) -> bytes:
         """Decodes a request to the wire bytes of its message.
 
         Raises:
@@ -219,7 +217,7 @@ class Transcoder:
         return self._plan(match).decoder.decode(match.captures, query, content_type, body)
 
     def stream_decoder(
-        self, match: Match[Binding], query: str, content_type: str | None, limit_bytes: int
+        self, match: RouteMatch, query: str, content_type: str | None, limit_bytes: int
     ) -> RequestStreamDecoder:
         """Makes the decoder from a streamed request body to its messages.
 
@@ -249,9 +247,7 @@ class Transcoder:
         protobuf = isinstance(deframer, Delimited)
         return FramedStreamDecoder(deframer, self.message_decoder(match, query, protobuf=protobuf))
 
-    def message_decoder(
-        self, match: Match[Binding], query: str, *, protobuf: bool
-    ) -> MessageDecoder:
+    def message_decoder(self, match: RouteMatch, query: str, *, protobuf: bool) -> MessageDecoder:
         """Makes the decoder of a request stream that arrives message by message.
 
         Each message fills the rule's body; without a body, each is the whole request message.
@@ -265,7 +261,7 @@ class Transcoder:
             decoder.message_reader(match.captures, protobuf=protobuf),
         )
 
-    def encode(self, match: Match[Binding], message: bytes) -> Payload:
+    def encode(self, match: RouteMatch, message: bytes) -> Payload:
         """Encodes a reply as JSON, or raw.
 
         Raises:
@@ -309,15 +305,15 @@ class Transcoder:
         """Returns for each binding `matches`, or the reason why it does not match."""
         return self.router.explain(http_method, path)
 
-    def explain_request(self, match: Match[Binding], query: str) -> list[tuple[str, str, str]]:
+    def explain_request(self, match: RouteMatch, query: str) -> list[tuple[str, str, str]]:
         """Returns each part of the URL that sets a field: its origin, its text, the field path."""
         return self._plan(match).decoder.explain(match.captures, query)
 
-    def request_json(self, match: Match[Binding], message: bytes) -> bytes:
+    def request_json(self, match: RouteMatch, message: bytes) -> bytes:
         """Writes a request message as JSON, for people."""
         return self._codec.writer(match.target.method.input)(message)
 
-    def _plan(self, match: Match[Binding]) -> _Plan:
+    def _plan(self, match: RouteMatch) -> _Plan:
         try:
             return self._plans[match.target]
         except KeyError:

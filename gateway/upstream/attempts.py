@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from gateway.call import Call, CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
-from gateway.schema.idempotency import may_repeat
 from gateway.status import StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
@@ -299,7 +298,7 @@ class Balanced:
     def _is_safe(self, method: Method) -> bool:
         safe = self._may_repeat.get(method)
         if safe is None:
-            safe = self._may_repeat[method] = may_repeat(method)
+            safe = self._may_repeat[method] = method.may_repeat
         return safe
 
 

@@ -11,7 +11,7 @@ class Endpoint:
     """One server of an upstream, that serves the same as the others."""
 
     addresses: tuple[str, ...]
-    """Where it is reached: `host:port`, `[v6]:port` or `unix:/path`. Several are of one server
+    """The address: `host:port`, `[v6]:port` or `unix:/path`. Several are of one server
     (gRFC A61), and the first that answers is used."""
     weight: int = 1
     """Its share of the calls, in proportion to the weights of the others; at least 1."""

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from gateway.config.retries import Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
-from gateway.schema.idempotency import declares_repeatable
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
@@ -177,7 +176,7 @@ class Limits:
         """True if a hedging policy covers `method`: it declares that two calls do no harm."""
         declared = self._declared.get(method)
         if declared is None:
-            declared = self._declared[method] = declares_repeatable(method)
+            declared = self._declared[method] = method.declares_repeatable
         return declared
 
     def balanced(

@@ -93,7 +93,7 @@ def _written(address: Sequence[object]) -> str:
 
 
 class Schedule:
-    """When a name is resolved next, and when an empty answer counts; without clock or waiting."""
+    """Decides when a name is resolved next, and when an empty answer counts; reads no clock."""
 
     def __init__(self, options: DnsOptions, random: Random) -> None:
         self._options = options

@@ -16,8 +16,8 @@ TESTS = ROOT / "tests"
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 50
 # What they are today: they may fall, and not grow. The aims are 3.5 and 20.
-MOST_EDGES_A_MODULE = 3.76
-DEEPEST_CHAIN_OF_IMPORTS = 27
+MOST_EDGES_A_MODULE = 3.75
+DEEPEST_CHAIN_OF_IMPORTS = 25
 
 Imports = Mapping[str, frozenset[str]]
 

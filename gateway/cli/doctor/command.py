@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.admin_command import ConfigFlag
 from gateway.cli.doctor.examination import examine
 from gateway.cli.doctor.finding import Finding, Health, fail
 from gateway.cli.messages import say, visible
-from gateway.cli.operate import ConfigFlag
 from gateway.config.loader import ConfigError, load_config
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """How serious a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -22,9 +22,9 @@ class Finding:
     subject: str
     """The part that was examined."""
     text: str
-    """What was found."""
+    """The fact that was found."""
     advice: str = ""
-    """What to do about it; empty if there is nothing to do."""
+    """The remedy; empty if there is nothing to do."""
 
 
 def ok(subject: str, text: str) -> Finding:

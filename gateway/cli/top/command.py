@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_command import AdminFlag, ConfigFlag
 from gateway.cli.messages import fail
-from gateway.cli.operate import AdminFlag, ConfigFlag
 from gateway.cli.top.frame import Sample, frame
 from gateway.cli.top.screen import Screen
 

@@ -47,7 +47,7 @@ class EndpointRow:
 
     upstream: str
     address: str
-    """Where it is reached; several addresses of one server are separated by commas."""
+    """The address; several addresses of one server are separated by commas."""
     weight: int
     state: str
     """idle, connecting, ready, failing, ejected, unhealthy or draining."""

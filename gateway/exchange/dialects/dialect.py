@@ -4,8 +4,7 @@ from typing import Protocol
 
 from gateway.http.messages import Request, Response
 from gateway.status import StatusError
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.routing.router import Match
+from gateway.transcoding.binding import RouteMatch
 
 
 class Dialect(Protocol):
@@ -15,7 +14,7 @@ class Dialect(Protocol):
     the call, unless the response continues on its own (`Response.stream`, `Response.upgrade`).
     """
 
-    def match(self, request: Request) -> Match[Binding]:
+    def match(self, request: Request) -> RouteMatch:
         """Returns the binding that serves a request.
 
         Raises:
@@ -23,7 +22,7 @@ class Dialect(Protocol):
         """
         ...
 
-    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response to a call; the request arrived at `started_s`, on the loop's clock.
 
         Raises:

@@ -17,8 +17,7 @@ from gateway.http.messages import Request, Response
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.routing.router import Match
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
@@ -53,7 +52,7 @@ class RestDialect:
         self._judges_etags = judges_etags
         self.fail = rendering.failure
 
-    def match(self, request: Request) -> Match[Binding]:
+    def match(self, request: Request) -> RouteMatch:
         """Returns the binding that serves a request; see `Dialect.match`."""
         if request.path == "*":
             raise options_answer(_METHODS)
@@ -71,7 +70,7 @@ class RestDialect:
                 raise _without_path(error) from None
             raise
 
-    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response to a call; see `Dialect.answer`."""
         method = match.target.method
         if method.client_streaming or method.server_streaming:
@@ -104,7 +103,7 @@ class RestDialect:
     async def _tagged_response(
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         make: Callable[[], Response],
         *,
         is_large: bool,

@@ -16,10 +16,9 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.messages import Request, Response
 from gateway.http.turns import MESSAGES_PER_TURN
-from gateway.transcoding.binding import Binding
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
-from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import Framing, last_number, retry_field
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
@@ -42,7 +41,7 @@ class RestStreams:
         self._rendering = rendering
         self._log = log
 
-    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response to a streaming call; see `Dialect.answer`."""
         method = match.target.method
         accept, form = request.fields.accept, None
@@ -64,7 +63,7 @@ class RestStreams:
             return await self._raw(request, match, call, encode, started_s)
         return await self._framed(request, match, call, framing, encode, started_s)
 
-    def _open(self, request: Request, match: Match[Binding], started_s: float) -> StreamingCall:
+    def _open(self, request: Request, match: RouteMatch, started_s: float) -> StreamingCall:
         method = match.target.method
         if method.client_streaming:
             messages = self._messages(request, match)
@@ -72,7 +71,7 @@ class RestStreams:
         source = RequestMessage(self._transcoder, request, match)
         return StreamingCall(self._calls, request, method, started_s, read=source.read)
 
-    async def _messages(self, request: Request, match: Match[Binding]) -> AsyncGenerator[bytes]:
+    async def _messages(self, request: Request, match: RouteMatch) -> AsyncGenerator[bytes]:
         """Yields the messages of a request's body, each as soon as it is complete."""
         refuse_needless_body(request, match)
         body = request.body
@@ -103,7 +102,7 @@ class RestStreams:
     async def _raw(
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         call: StreamingCall,
         encode: Encode,
         started_s: float,
@@ -123,7 +122,7 @@ class RestStreams:
     async def _framed(  # noqa: PLR0917 - the whole of one exchange
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         call: StreamingCall,
         framing: Framing,
         encode: Encode,
@@ -149,7 +148,7 @@ class RestStreams:
     def _streamed(
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         response: Response,
         pieces: ResponseStream,
         started_s: float,

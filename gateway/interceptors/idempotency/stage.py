@@ -18,7 +18,6 @@ from gateway.interceptors.idempotency import refusals
 from gateway.interceptors.idempotency.keys import KeyedMethod, fields_of, parse_key
 from gateway.interceptors.idempotency.records import record_of, replay
 from gateway.schema.catalog import Method
-from gateway.schema.idempotency import may_repeat
 from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.claims import Claim, Claimed, ClaimState, ClaimStore
@@ -171,7 +170,7 @@ class IdempotentCalls:
         self._method = KeyedMethod(method)
         self._rule = rule
         self._is_required = rule.key is KeyNeed.REQUIRED
-        self._takes_over = rule.on_unknown is OnUnknown.RETRY or may_repeat(method)
+        self._takes_over = rule.on_unknown is OnUnknown.RETRY or method.may_repeat
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Returns the reply of the back end, or the one it gave to the first request.

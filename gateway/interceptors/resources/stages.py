@@ -13,7 +13,6 @@ from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
 from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
-from gateway.schema.idempotency import has_no_side_effects
 from gateway.schema.resources import (
     GET_OPERATION,
     begins_operation,
@@ -65,7 +64,7 @@ def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequen
     if pages is not None:
         found.append(PageLinks(pages))
     if options.etags is not Etags.OFF:
-        request = () if has_no_side_effects(method) else request_etag(method)
+        request = () if method.has_no_side_effects else request_etag(method)
         reply = etag_field(method.output)
         if request or reply is not None:
             number = None if reply is None else reply.number
@@ -76,7 +75,7 @@ def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequen
 def _inside(options: ResourceOptions, method: Method) -> Sequence[Interceptor]:
     found: list[Interceptor] = []
     if options.request_id is not RequestId.LEAVE and not method.client_streaming:
-        field = None if has_no_side_effects(method) else request_id_field(method.input)
+        field = None if method.has_no_side_effects else request_id_field(method.input)
         if field is not None:
             makes = options.request_id is RequestId.FILL
             found.append(FillRequestId(field.number, makes=makes))

@@ -48,10 +48,6 @@ class PlainMessage:
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = ()
         self.should_close = self.upgrade = self.chunked = False
 
-    def _replace(self, *, should_close: bool) -> "PlainMessage":
-        """Is never called, as a plain head is never chunked."""
-        raise NotImplementedError
-
 
 PLAIN_MESSAGE: Final = PlainMessage()
 """The one of them that all plain requests share."""

@@ -27,7 +27,7 @@ _GREATEST_PORT: Final = 65535
 
 
 class Head(Protocol):
-    """A parsed head, from aiohttp's parser in C or in Python."""
+    """The head of a request, whoever has parsed it."""
 
     method: str
     path: str
@@ -39,7 +39,11 @@ class Head(Protocol):
     upgrade: bool
     chunked: bool
 
-    def _replace(self, *, should_close: bool) -> "Head":
+
+class ParsedHead(Head, Protocol):
+    """A head from aiohttp's parser, in C or in Python."""
+
+    def _replace(self, *, should_close: bool) -> "ParsedHead":
         """Returns a copy with another value of `should_close`."""
         ...
 
@@ -68,7 +72,7 @@ def check_request_line(message: Head, limits: Limits) -> None:
         )
 
 
-def framed(message: Head) -> Head:
+def framed(message: ParsedHead) -> Head:
     """Returns the head; closes the connection after a chunked HTTP/1.0 request.
 
     RFC 9112 section 6.1: HTTP/1.0 has no Transfer-Encoding, so the end of the body is uncertain.

@@ -17,6 +17,7 @@ from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
+    ParsedHead,
     asks_for_websocket,
     awaits_continue,
     check_request_line,
@@ -189,7 +190,7 @@ class RequestReader:
         raise failure
 
     def _received_request(
-        self, message: Head, body: StreamReader, *, upgraded: bool
+        self, message: ParsedHead, body: StreamReader, *, upgraded: bool
     ) -> ReceivedRequest:
         try:
             return self._request(message, body, upgraded=upgraded), framed(message), body

@@ -52,7 +52,11 @@ class Composing:
         logs = await self.stack.enter_async_context(open_logs(LogOptions(**OFF)))
         logs.observers.append(self.records)
         return await compose(
-            config, pool, of or schema(), {}, logs, self.stack, own, rehearsal=rehearsal
+            *(config, pool, of or schema(), {}),
+            logs=logs,
+            stack=self.stack,
+            interceptors=own,
+            rehearsal=rehearsal,
         )
 
 

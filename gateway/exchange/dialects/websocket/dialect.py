@@ -15,11 +15,10 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, invalid_argument
-from gateway.transcoding.binding import Binding
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.response import protobuf_encoder
-from gateway.transcoding.routing.router import Match
 from gateway.transcoding.transcoder import Transcoder
 
 
@@ -41,7 +40,7 @@ class WebSocketDialect:
         self._log = log
         self.fail = rendering.failure
 
-    def match(self, request: Request) -> Match[Binding]:
+    def match(self, request: Request) -> RouteMatch:
         """Returns a binding of a streaming method on the request's path: of GET first, then any.
 
         Other HTTP methods count too: a browser opens a WebSocket only with GET, but methods that
@@ -59,7 +58,7 @@ class WebSocketDialect:
         name = matches[0].target.method.name
         raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
 
-    async def answer(self, request: Request, match: Match[Binding], started_s: float) -> Response:
+    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response that opens a WebSocket, after every guard has admitted the call.
 
         Raises:
@@ -100,7 +99,7 @@ class WebSocketDialect:
     async def _open(
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         socket: WebSocket,
         started_s: float,
         *,
@@ -125,7 +124,7 @@ class WebSocketDialect:
         return call
 
     async def _messages(
-        self, request: Request, match: Match[Binding], socket: WebSocket, *, protobuf: bool
+        self, request: Request, match: RouteMatch, socket: WebSocket, *, protobuf: bool
     ) -> AsyncGenerator[bytes]:
         decoder = self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
         async for payload in socket.payloads():
@@ -137,7 +136,7 @@ class WebSocketDialect:
     async def _read(
         self,
         request: Request,
-        match: Match[Binding],
+        match: RouteMatch,
         socket: WebSocket,
         reading: "asyncio.Future[None]",
         *,
@@ -155,7 +154,7 @@ class WebSocketDialect:
         )
 
 
-def _max_messages(match: Match[Binding]) -> int | None:
+def _max_messages(match: RouteMatch) -> int | None:
     if match.target.method.client_streaming:
         return None
     return 0 if match.target.body is None else 1

@@ -27,7 +27,7 @@ _FORMS: Final = {
 }
 
 _Part = Plan | messages.Member
-"""What a body can be: a message, or the value of one field."""
+"""The two kinds of a body: a message, or the value of one field."""
 _Described = tuple[str, list[tuple[object, ...]], list[str] | None]
 
 

@@ -125,7 +125,7 @@ class Field:
 
 
 class Plan:
-    """How messages of one type are read: its fields by their tags, and the JSON of no field set."""
+    """The plan to read one type of messages: its fields by tag, and the JSON of no field set."""
 
     def __init__(self, name: str, *, form: str = "object") -> None:
         self.name = name
