@@ -54,6 +54,11 @@ def test_tools_stay_in_the_first_stage() -> None:
     assert not any("gcc" in line or "apt-get" in line for line in final)
 
 
+def test_an_image_without_machine_code_is_not_built() -> None:
+    build, _ = stages()
+    assert build[-1].endswith('gateway --version | grep "as machine code"')
+
+
 @pytest.mark.slow
 def test_the_wheel_can_be_built_from_what_the_image_copies(tmp_path: Path) -> None:
     allowed = (ROOT / ".dockerignore").read_text().splitlines()
