@@ -64,3 +64,40 @@ def test_a_module_is_compiled_to_what_it_says(name: str) -> None:
 )
 def test_what_would_be_something_else_is_seen(text: str) -> None:
     assert list(objections(ast.parse(text)))
+
+
+def classes(name: str) -> Iterator[tuple[str, list[str]]]:
+    """The classes of a module but its protocols, and the full names of their bases."""
+    tree = ast.parse(Path(ROOT, name).read_text())
+    module = name.removesuffix(".py").replace("/", ".")
+    known = {
+        node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, ast.ClassDef)
+    }
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateway"):
+            known |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    for inner in ast.walk(tree):
+        if isinstance(inner, ast.ClassDef):
+            bases = [ast.unparse(base).partition("[")[0] for base in inner.bases]
+            if "Protocol" not in bases:
+                yield inner.name, [known.get(base, base) for base in bases]
+
+
+def test_no_class_that_stays_python_is_made_of_a_compiled_one() -> None:
+    """Such a class cannot be made: mypyc's classes have no place for its attributes."""
+    compiled = set(modules())
+    native = {
+        f"{name.removesuffix('.py').replace('/', '.')}.{made}"
+        for name in compiled
+        for made, _ in classes(name)
+    }
+    python = {
+        str(path.relative_to(ROOT)) for path in Path(ROOT, "gateway").rglob("*.py")
+    } - compiled
+    found = {
+        f"{name}: {made}"
+        for name in python
+        for made, bases in classes(name)
+        if native.intersection(bases)
+    }
+    assert found == set()
