@@ -13,6 +13,9 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
+# What these test is not compiled: commands, documents for other tools, alerts.
+NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
+  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py)
 
 .PHONY: help run try protos check format test test-quick test-compiled native wheel instructions bench bench-quick corpus pin clean
 
@@ -57,7 +60,7 @@ wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine c
 test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
 	$(BIN)/python -m tools.machine_code $(COMPILED)
 	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
-	  -n $(TEST_PROCESSES) --ignore tests/property/test_http2.py tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
+	  -n $(TEST_PROCESSES) $(NOT_COMPILED) tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
 
