@@ -34,6 +34,7 @@ class Destinations:
 
         Raises:
             PoolError: no upstream serves the service of a method, or several claim it equally.
+            StartUpError: the settings of an upstream do not go with its methods.
         """
         services = list(dict.fromkeys([method.service for method in methods]))
         channels = pool.assign(services, reflected)
@@ -49,6 +50,17 @@ class Destinations:
             for name, one in config.upstreams.items()
             if one.fallback is not None
         }
+        self._check(config)
+
+    def _check(self, config: Config) -> None:
+        """Checks the settings of each upstream with the methods whose calls may go there: all of
+        them, if a split, a mirror or a fallback leads there."""
+        others = {one.fallback for one in config.upstreams.values()}
+        others |= {one.to for one in config.mirrors}
+        others |= {arm.upstream for split in config.splits for arm in split.to}
+        for name in self._pool:
+            own = [one for one in self._methods if self._owners[one.service] == name]
+            self._pool.check(name, self._methods if name in others else own)
 
     def split_of(self, method: Method) -> str | None:
         """The name of the first split that may take calls of a method; None if none does."""

@@ -20,10 +20,8 @@ class Hedged(Balanced):
     Only calls with one request message are hedged; all others are calls of `Balanced`.
     """
 
-    hedging: Hedging
-    """The policy, which has to be set."""
-    covers: Callable[[Method], bool]
-    """Says if calls of a method are hedged; has to be set."""
+    hedging_of: Callable[[Method], Hedging | None]
+    """Gives the policy of a method; None if its calls are not hedged. Has to be set."""
 
     async def call(
         self,
@@ -34,7 +32,8 @@ class Hedged(Balanced):
         key: int | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
-        if not isinstance(request, bytes) or not self.covers(method):
+        hedging = self.hedging_of(method) if isinstance(request, bytes) else None
+        if hedging is None or not isinstance(request, bytes):
             return await super().call(method, request, metadata, timeout_s, key)
         until_s = None if timeout_s is None else self._clock() + timeout_s
         first = self._pick(key) or await self._first_member(timeout_s, key)
@@ -54,7 +53,7 @@ class Hedged(Balanced):
         def has_time(pause_s: float) -> bool:
             return until_s is None or self._clock() + pause_s < until_s
 
-        race = Race(self.hedging, send, has_time, lambda: endpoints.in_flight)
+        race = Race(hedging, send, has_time, lambda: endpoints.in_flight)
         try:
             return await race.run()
         finally:

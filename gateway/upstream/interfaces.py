@@ -1,6 +1,6 @@
 """The interfaces of channels: to one endpoint, and to an upstream with all its endpoints."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -83,4 +83,17 @@ class UpstreamChannel(KeyedChannel, Protocol):
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; see `Channel.close`."""
+        ...
+
+
+@runtime_checkable
+class ChecksMethods(Protocol):
+    """A channel with settings for single methods."""
+
+    def check(self, methods: Sequence[Method]) -> None:
+        """Compares its settings with the methods whose calls it gets.
+
+        Raises:
+            StartUpError: they do not go together.
+        """
         ...

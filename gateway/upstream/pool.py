@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
+from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
-from gateway.upstream.interfaces import EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""
@@ -142,6 +143,23 @@ class Pool:
         if any(len(names) != 1 for names in able.values()):
             raise PoolError("; ".join(_problems(able)))
         return {service: self._channels[names[0]] for service, names in able.items()}
+
+    def check(self, name: str, methods: Sequence[Method]) -> None:
+        """Compares the settings of an upstream with the methods whose calls may go there.
+
+        Raises:
+            StartUpError: the settings hedge calls, and no method may be hedged.
+        """
+        is_hedged = self._upstreams[name].hedging_policy is not None
+        if is_hedged and methods and not any(one.declares_repeatable for one in methods):
+            raise PoolError(
+                f"upstreams.{name}.hedging_policy: expected methods whose idempotency_level is "
+                "NO_SIDE_EFFECTS or IDEMPOTENT, because servers may process hedged calls more than "
+                "once; none of the methods that go there has it"
+            )
+        channel = self._channels[name]
+        if isinstance(channel, ChecksMethods):
+            channel.check(methods)
 
 
 async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:

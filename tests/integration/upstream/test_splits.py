@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config.selectors import SelectorError
 from gateway.policy.options import PolicyError
+from gateway.status import StartUpError
 from tests.support.command_line import run
 from tests.support.counting_backend import CountingBackend
 from tests.support.polling import until
@@ -110,6 +111,19 @@ async def test_a_call_that_finds_no_room_does_not_overload_the_fallback(tmp_path
         running.main.open.set()
         assert (await first).status == 200
         assert running.other.calls.total() == 0
+
+
+async def test_hedging_where_no_method_declares_it_keeps_the_gateway_from_starting(
+    tmp_path: Path,
+) -> None:
+    policy = {"hedging_policy": {"hedging_delay_s": 0.1}}
+    async with two_upstreams(tmp_path, upstreams={"main": policy}) as running:
+        assert await running.names(1) == ["main"]
+    entry = {"name": [{"service": "shop.v1.Shop", "method": "Plain"}]}
+    bad = {"methodConfig": [entry | {"hedgingPolicy": {"maxAttempts": 2}}]}
+    with pytest.raises(StartUpError, match=r"upstreams\.main\.grpc_service_config: hedgingPolicy"):
+        async with two_upstreams(tmp_path, upstreams={"main": {"grpc_service_config": bad}}):
+            pass
 
 
 async def test_stored_replies_and_splits_exclude_each_other(tmp_path: Path) -> None:
