@@ -158,6 +158,10 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                         _rate("grpc_client_call_transparent_retries_count", _OF_TARGET, _TARGET),
                         "{{grpc_target}}, not processed before",
                     ),
+                    (
+                        _rate("grpc_client_call_hedges_count", _OF_TARGET, _TARGET),
+                        "{{grpc_target}}, hedged",
+                    ),
                 ],
             ),
             (

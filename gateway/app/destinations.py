@@ -11,7 +11,7 @@ from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import invoke
 from gateway.upstream.mirroring import Mirroring
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import Pool, PoolError
 from gateway.upstream.splitting import split_calls
 
 Measured = Callable[[Method, str], Sequence[Interceptor]]
@@ -60,7 +60,12 @@ class Destinations:
         others |= {arm.upstream for split in config.splits for arm in split.to}
         for name in self._pool:
             own = [one for one in self._methods if self._owners[one.service] == name]
-            self._pool.check(name, self._methods if name in others else own)
+            methods = self._methods if name in others else own
+            if config.upstreams[name].hedging_policy is not None:
+                _check_hedged(name, methods)
+            channel = self._pool.checks(name)
+            if channel is not None:
+                channel.check(methods)
 
     def split_of(self, method: Method) -> str | None:
         """The name of the first split that may take calls of a method; None if none does."""
@@ -102,6 +107,15 @@ class Destinations:
         """Cancels the copies of calls that are under way."""
         for _, mirroring in self._mirrors:
             await mirroring.close()
+
+
+def _check_hedged(upstream: str, methods: Sequence[Method]) -> None:
+    if methods and not any(one.declares_repeatable for one in methods):
+        raise PoolError(
+            f"upstreams.{upstream}.hedging_policy: expected methods whose idempotency_level is "
+            "NO_SIDE_EFFECTS or IDEMPOTENT, because servers may process hedged calls more than "
+            "once; none of the methods that go there has it"
+        )
 
 
 def _may_be_copied(method: Method) -> bool:

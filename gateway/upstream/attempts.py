@@ -28,7 +28,7 @@ from gateway.upstream.channels.failures import (
 from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport
-from gateway.upstream.repeats import UNWATCHED, NotRepeated, WatchRepeats
+from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
 
@@ -175,7 +175,7 @@ class Balanced:
                         )
                 if next_member is None:
                     break
-                self.watch.repeated(_name_of(failure))
+                self.watch.repeated(name_of(failure))
                 tried.append(next_member)
                 attempts += 1
                 timeout_s = None if until_s is None else until_s - self._clock()
@@ -188,8 +188,7 @@ class Balanced:
             if retry.is_in_budget and retrying is not None:
                 retrying.end()
             if attempts > 1:
-                transparent = attempts - 1 - retry.repeats
-                self.watch.ended(method.path[1:], retry.repeats, transparent, retry.waited_s)
+                self.watch.ended(method.path[1:], retry.counted(attempts))
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
@@ -319,8 +318,13 @@ class Retry:
         self.waited_s = 0.0
         """The time that the call has waited between attempts."""
 
+    def counted(self, attempts: int) -> Repeats:
+        """The kinds of so many attempts."""
+        return Repeats(self.repeats, attempts - 1 - self.repeats, delay_s=self.waited_s)
 
-def _name_of(failure: StatusError) -> str:
+
+def name_of(failure: StatusError) -> str:
+    """The name by which a failure is counted as the reason of the next attempt."""
     return "unprocessed" if isinstance(failure, Unprocessed) else failure.code.name
 
 

@@ -7,7 +7,8 @@ from functools import partial
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import Balanced, after
+from gateway.upstream.attempts import Balanced, after, name_of
+from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
 
 Send = Callable[[int], "asyncio.Task[Reply] | None"]
@@ -53,11 +54,14 @@ class Hedged(Balanced):
         def has_time(pause_s: float) -> bool:
             return until_s is None or self._clock() + pause_s < until_s
 
-        race = Race(hedging, send, has_time, lambda: endpoints.in_flight)
+        race = Race(hedging, send, has_time, lambda: endpoints.in_flight, self.watch)
         try:
             return await race.run()
         finally:
             race.end()
+            if race.hedges or race.transparent:
+                repeats = Repeats(transparent=race.transparent, hedges=race.hedges)
+                self.watch.ended(method.path[1:], repeats)
 
 
 class Race:
@@ -69,8 +73,14 @@ class Race:
         send: Send,
         has_time: Callable[[float], bool],
         in_flight: Callable[[], int],
+        watch: WatchRepeats,
     ) -> None:
         self._hedging = hedging
+        self._watch = watch
+        self.hedges = 0
+        """The attempts that have begun because of the policy."""
+        self.transparent = 0
+        """The attempts in place of those that no back end has processed."""
         self._send = send
         self._has_time = has_time
         self._in_flight = in_flight
@@ -100,7 +110,7 @@ class Race:
             else:
                 await asyncio.sleep(self._next_in_s)
             if not done:
-                self._start_another()
+                self._start_another(NO_ANSWER)
                 continue
             reply = self._first_reply(done)
             if reply is not None:
@@ -136,34 +146,47 @@ class Race:
                 raise failure
             self._failure = self._failure or failure
             self._count -= 1
-            self._start()
+            if self._start():
+                self.transparent += 1
+                self._watch.repeated(name_of(failure))
             return
         if not self._hedging.limits.covers(failure):
             raise failure
         self._failure = failure
         pause_s = self._hedging.limits.pushback_s(failure)
         if self._hedging.limits.forbids(failure):
-            self._may_start = False
+            self._refuse(NotRepeated.PUSHBACK)
         elif pause_s is not None:
             has_more = self._may_start and self._count < self._hedging.max_attempts
             self._may_start = self._is_pushed = has_more and self._has_time(pause_s)
             self._next_in_s = pause_s
         else:
-            self._start_another()
+            self._start_another(name_of(failure))
 
-    def _start_another(self) -> None:
+    def _start_another(self, reason: str) -> None:
         """Starts one more attempt, within the limits; after one that is not allowed, none is."""
         self._next_in_s, self._is_pushed = self._hedging.delay_s, False
         limits = self._hedging.limits
-        self._may_start = (
-            self._may_start
-            and self._count < self._hedging.max_attempts
-            and (limits.throttle is None or limits.throttle.allows)
-            and limits.begin(self._in_flight())
-        )
-        if self._may_start and not self._start(partial(_give_back, limits)):
+        if not self._may_start:
+            return
+        if self._count >= self._hedging.max_attempts:
+            self._may_start = False  # as the policy wants it: this is not counted as refused
+        elif limits.throttle is not None and not limits.throttle.allows:
+            self._refuse(NotRepeated.THROTTLE)
+        elif not limits.begin(self._in_flight()):
+            self._refuse(NotRepeated.BUDGET)
+        elif self._start(partial(_give_back, limits)):
+            self.hedges += 1
+            self._watch.repeated(reason)
+        else:
             limits.end()
+            self._refuse(NotRepeated.ENDPOINTS)
+
+    def _refuse(self, why: NotRepeated) -> None:
+        """Starts no attempt any more."""
+        if self._may_start:
             self._may_start = False
+            self._watch.refused(why)
 
     def _start(self, ended: Callable[["asyncio.Task[Reply]"], None] | None = None) -> bool:
         """Sends an attempt, if an endpoint is left for it; `ended` is called at its end."""

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
 from gateway.config.upstreams import ChannelKind, Upstream
-from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
@@ -144,22 +143,10 @@ class Pool:
             raise PoolError("; ".join(_problems(able)))
         return {service: self._channels[names[0]] for service, names in able.items()}
 
-    def check(self, name: str, methods: Sequence[Method]) -> None:
-        """Compares the settings of an upstream with the methods whose calls may go there.
-
-        Raises:
-            StartUpError: the settings hedge calls, and no method may be hedged.
-        """
-        is_hedged = self._upstreams[name].hedging_policy is not None
-        if is_hedged and methods and not any(one.declares_repeatable for one in methods):
-            raise PoolError(
-                f"upstreams.{name}.hedging_policy: expected methods whose idempotency_level is "
-                "NO_SIDE_EFFECTS or IDEMPOTENT, because servers may process hedged calls more than "
-                "once; none of the methods that go there has it"
-            )
+    def checks(self, name: str) -> ChecksMethods | None:
+        """Returns the channel of an upstream if it has settings for single methods."""
         channel = self._channels[name]
-        if isinstance(channel, ChecksMethods):
-            channel.check(methods)
+        return channel if isinstance(channel, ChecksMethods) else None
 
 
 async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:

@@ -15,9 +15,17 @@ from tests.support.command_line import run
 from tests.support.counting_backend import CountingBackend
 from tests.support.polling import until
 from tests.support.redis_server import free_port
+from tests.support.schema import descriptor_set
 from tests.support.two_upstreams import settings, two_upstreams
 
 HALVES = [{"upstream": "main", "weight": 1}, {"upstream": "other", "weight": 1}]
+TINY = """
+syntax = "proto3";
+package tiny.v1;
+import "google/api/annotations.proto";
+message Empty {}
+service Tiny { rpc Get(Empty) returns (Empty) { option (google.api.http) = { get: "/v1/tiny" }; } }
+"""
 PLAIN = "shop.v1.Shop.Plain"
 
 
@@ -123,6 +131,17 @@ async def test_hedging_where_no_method_declares_it_keeps_the_gateway_from_starti
     bad = {"methodConfig": [entry | {"hedgingPolicy": {"maxAttempts": 2}}]}
     with pytest.raises(StartUpError, match=r"upstreams\.main\.grpc_service_config: hedgingPolicy"):
         async with two_upstreams(tmp_path, upstreams={"main": {"grpc_service_config": bad}}):
+            pass
+
+
+async def test_hedging_of_an_upstream_without_a_method_that_declares_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "tiny.binpb"
+    file.write_bytes(descriptor_set(tiny=TINY).SerializeToString())
+    main = {"services": ["*"], "hedging_policy": {"hedging_delay_s": 0.1}}
+    with pytest.raises(StartUpError, match=r"upstreams\.main\.hedging_policy: expected methods"):
+        async with two_upstreams(tmp_path, upstreams={"main": main}, descriptors=[str(file)]):
             pass
 
 
