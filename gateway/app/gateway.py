@@ -87,7 +87,10 @@ class Gateway:
         """Returns the endpoints of the upstreams in force; not those of `grpcio` channels."""
         found = self.generations.current.opened.pool.endpoints()
         return tuple(
-            EndpointRow(name, one.address, one.weight, one.state, one.in_flight, one.failure)
+            EndpointRow(
+                *(name, one.address, one.weight, one.state, one.in_flight),
+                *(one.failure, one.zone, one.priority),
+            )
             for name, one in islice(found, MOST_ENDPOINTS)
         )
 

@@ -17,6 +17,7 @@ from gateway.telemetry.metrics.definitions import (
     GENERATION,
     IN_FLIGHT,
     STORE_UP,
+    UPSTREAM_OPEN,
 )
 from gateway.telemetry.metrics.sampling import Reading
 
@@ -66,6 +67,8 @@ class PartsReadings:
             in_flight[name] += endpoint.in_flight
         for name, count in in_flight.items():
             yield IN_FLIGHT, (name,), count
+        for name, limit, is_refusing in current.opened.pool.limits():
+            yield UPSTREAM_OPEN, (name, limit), float(is_refusing)
         cache = current.opened.cache
         if cache is not None:
             yield CACHE_ENTRIES, (), len(cache.memory)

@@ -9,7 +9,7 @@ policy. Nothing is repeated once its reply, or the first message of it, has been
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.call import Call, CallHead, Metadata, Reply
@@ -69,6 +69,8 @@ class Balanced:
         """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
         self.watch: WatchRepeats = UNWATCHED
         """Is told about calls that are repeated."""
+        self.refusing: Callable[[], Mapping[str, bool]] = dict
+        """Returns the limits of calls, and whether each refuses some now."""
         if refresh is not None:
             endpoints.on_loss = refresh.ask_soon
 

@@ -109,6 +109,7 @@ class ConfiguredChannel:
         self.key_of = channel.key_of
         self.connect = channel.connect
         self.report = channel.report
+        self.refusing = channel.refusing
         self.close = channel.close
 
     async def call(
@@ -225,6 +226,10 @@ class FollowingChannel:
     def report(self) -> list[EndpointReport]:
         """The endpoints as they are now; connects to nothing."""
         return self._channel.report()
+
+    def refusing(self) -> Mapping[str, bool]:
+        """The limits of the upstream, and whether each refuses calls now."""
+        return self._channel.refusing()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels; see `Channel.close`."""

@@ -197,6 +197,8 @@ class Endpoints:
                 one.endpoint.weight,
                 one.in_flight,
                 one.channel.failure,
+                one.endpoint.zone,
+                one.endpoint.priority,
             )
             for one, state in members
         ]

@@ -1,7 +1,7 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from random import Random
 
@@ -26,6 +26,7 @@ from gateway.upstream.configured import (
 )
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.fullness import Fullness
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.hedging import Hedged
 from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
@@ -78,7 +79,8 @@ def _open(
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
-    pending = Pending()
+    fullness = Fullness(name, _limits_of(upstream))
+    pending = Pending(fullness.refused)
     ejector = _ejector(name, upstream, random)
     limits = Limits(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
@@ -112,7 +114,8 @@ def _open(
     refresh = _filled(endpoints, upstream, resolver, random)
     balanced = limits.balanced(name, endpoints, refresh)
     balanced.key_of, balanced.watch = keys, balancing.watch_repeats(name)
-    limited = _limited(name, upstream, balanced)
+    balanced.refusing = fullness.refusing
+    limited = _limited(name, upstream, balanced, fullness)
     return limited if config is None else ConfiguredChannel(name, limited, config)
 
 
@@ -272,13 +275,24 @@ def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
     return Ejector(name, options, random)
 
 
-def _limited(name: str, upstream: Upstream, channel: Balanced) -> UpstreamChannel:
+def _limits_of(upstream: Upstream) -> Iterator[str]:
+    """The settings of the limits that may refuse calls."""
+    yield "max_pending"
+    if upstream.max_requests is not None:
+        yield "max_requests"
+    if upstream.adaptive is not None:
+        yield "adaptive"
+
+
+def _limited(
+    name: str, upstream: Upstream, channel: Balanced, fullness: Fullness
+) -> UpstreamChannel:
     adaptive = None
     if upstream.adaptive is not None:
         adaptive = Gradient(upstream.adaptive, time.monotonic())
     if upstream.max_requests is None and adaptive is None:
         return channel
-    return LimitedChannel(name, channel, upstream.max_requests, adaptive)
+    return LimitedChannel(name, channel, upstream.max_requests, adaptive, fullness=fullness)
 
 
 def _picking(

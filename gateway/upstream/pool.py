@@ -119,6 +119,14 @@ class Pool:
                 for endpoint in channel.report():
                     yield name, endpoint
 
+    def limits(self) -> Iterator[tuple[str, str, bool]]:
+        """Yields the name of each upstream with each limit of its calls, and whether that refuses
+        some now."""
+        for name, channel in self._channels.items():
+            if isinstance(channel, UpstreamChannel):
+                for limit, is_refusing in channel.refusing().items():
+                    yield name, limit, is_refusing
+
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""
         return next(name for name, one in self._channels.items() if one is channel)

@@ -55,6 +55,9 @@ class EndpointRow:
     """The calls in progress."""
     reason: str
     """The reason why it takes no calls; empty if it does."""
+    zone: str
+    """Where it runs; empty if that is not known."""
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)

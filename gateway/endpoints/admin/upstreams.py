@@ -28,7 +28,15 @@ def shown_upstreams(config: Config, details: Mapping[int, Details]) -> dict[str,
 def _add(by_address: dict[str, dict[str, Any]], worker: int, row: EndpointRow) -> None:
     known = by_address.setdefault(
         row.address,
-        {"address": row.address, "weight": row.weight, "in_flight": 0, "states": {}, "reasons": []},
+        {
+            "address": row.address,
+            "weight": row.weight,
+            "priority": row.priority,
+            "zone": row.zone or None,
+            "in_flight": 0,
+            "states": {},
+            "reasons": [],
+        },
     )
     known["in_flight"] += row.in_flight
     known["states"][row.state] = known["states"].get(row.state, 0) + 1

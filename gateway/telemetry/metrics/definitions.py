@@ -284,6 +284,13 @@ IN_FLIGHT: Final = Metric(
     "Calls in progress at the endpoints of an upstream, once a second",
     ("gateway_upstream",),
 )
+UPSTREAM_OPEN: Final = Metric(
+    "gateway_upstream_open",
+    Kind.GAUGE,
+    "1 while a limit of an upstream refuses calls in any worker, and for 10 s after, else 0",
+    ("gateway_upstream", "which"),
+    merge=Merge.GREATEST,
+)
 STREAMS: Final = Metric(
     "gateway_streams_open", Kind.GAUGE, "Streaming calls in progress at back ends"
 )
@@ -347,6 +354,7 @@ METRICS: Final = (
         RETRIES,
         RETRIES_REFUSED,
         IN_FLIGHT,
+        UPSTREAM_OPEN,
         STREAMS,
         MESSAGES,
         IDEMPOTENT,

@@ -61,6 +61,8 @@ const TABLES = {
       column("state", (row) => row.state, String, (_, row) => row.look),
       count("in flight", (row) => row.in_flight),
       count("weight", (row) => row.weight),
+      count("priority", (row) => row.priority),
+      column("zone", (row) => row.zone ?? ""),
       column("why it takes no calls", (row) => row.reason),
     ],
     sort: [0, 1],
