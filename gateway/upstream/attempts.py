@@ -177,15 +177,14 @@ class Balanced:
                         )
                 if next_member is None:
                     break
-                self.watch.repeated(name_of(failure))
+                self._repeats_after(failure, attempts, next_member)
                 tried.append(next_member)
                 attempts += 1
-                timeout_s = None if until_s is None else until_s - self._clock()
                 sent = after(metadata, retry.repeats) if retry.repeats else metadata
-                try:
-                    return await next_member.channel.call(method, request, sent, timeout_s)
-                except StatusError as next_failure:
-                    failure = next_failure
+                outcome = await self._once_more(method, request, sent, until_s, tried)
+                if isinstance(outcome, Reply):
+                    return outcome
+                failure = outcome
         finally:
             if retry.is_in_budget and retrying is not None:
                 retrying.end()
@@ -194,7 +193,30 @@ class Balanced:
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
-        raise seen or failure
+        raise _after_all(seen or failure, attempts, tried)
+
+    def _repeats_after(self, failure: StatusError, attempts: int, member: Member) -> None:
+        """Counts an attempt at `member`; logs one that no policy has asked for."""
+        self.watch.repeated(name_of(failure))
+        if isinstance(failure, Unprocessed):
+            self._say_again("repeated", attempts, member, failure.progress)
+
+    async def _once_more(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        until_s: float | None,
+        tried: Sequence[Member],
+    ) -> Reply | StatusError:
+        """The outcome of an attempt at the last member of `tried`."""
+        timeout_s = None if until_s is None else until_s - self._clock()
+        try:
+            reply = await tried[-1].channel.call(method, request, metadata, timeout_s)
+        except StatusError as failure:
+            return failure
+        reply.attempts = len(tried), str(tried[-1].endpoint)
+        return reply
 
     def _may_retry(self, method: Method, request: object, failure: StatusError) -> bool:
         """True if a call that a back end has seen may be repeated, and that may help."""
@@ -323,6 +345,13 @@ class Retry:
     def counted(self, attempts: int) -> Repeats:
         """The kinds of so many attempts."""
         return Repeats(self.repeats, attempts - 1 - self.repeats, delay_s=self.waited_s)
+
+
+def _after_all(failure: StatusError, attempts: int, tried: Sequence[Member]) -> StatusError:
+    """The failure of a call, with its attempts if it had several."""
+    if attempts > 1:
+        failure.attempts = attempts, str(tried[-1].endpoint)
+    return failure
 
 
 def name_of(failure: StatusError) -> str:

@@ -49,7 +49,9 @@ class Hedged(Balanced):
             sent = after(metadata, number) if number else metadata
             if number:
                 self._say_again("hedged", number, member)
-            return asyncio.ensure_future(member.channel.call(method, request, sent, left_s))
+            task = asyncio.ensure_future(member.channel.call(method, request, sent, left_s))
+            task.set_name(str(member.endpoint))  # for the log
+            return task
 
         def has_time(pause_s: float) -> bool:
             return until_s is None or self._clock() + pause_s < until_s
@@ -86,6 +88,10 @@ class Race:
         self._in_flight = in_flight
         self._count = 0
         """The attempts that a back end may have seen."""
+        self._sent = 0
+        """All attempts."""
+        self._last = ""
+        """The endpoint of the attempt that has ended last."""
         self._running: set[asyncio.Task[Reply]] = set()
         self._may_start = True
         self._is_pushed = False
@@ -99,6 +105,18 @@ class Race:
         Raises:
             StatusError: the first fatal status, or the last one if no attempt is left.
         """
+        try:
+            reply = await self._run()
+        except StatusError as failure:
+            failure.attempts = self._attempts()
+            raise
+        reply.attempts = self._attempts()
+        return reply
+
+    def _attempts(self) -> tuple[int, str] | None:
+        return (self._sent, self._last) if self._sent > 1 else None
+
+    async def _run(self) -> Reply:
         self._start()
         while self._running or self._is_pushed:
             wait_s = self._next_in_s if self._may_start else None
@@ -128,6 +146,7 @@ class Race:
     def _first_reply(self, done: Iterable["asyncio.Task[Reply]"]) -> Reply | None:
         """The reply of one of the attempts that have ended; others become failures of the call."""
         for task in sorted(done, key=_has_failed):
+            self._last = task.get_name()
             try:
                 reply = task.result()
             except StatusError as failure:
@@ -194,6 +213,7 @@ class Race:
         if task is None:
             return False
         self._count += 1
+        self._sent += 1
         self._running.add(task)
         if ended is not None:
             task.add_done_callback(ended)
