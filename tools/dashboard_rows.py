@@ -176,13 +176,17 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 ],
             ),
             (
-                "Limits that refuse calls",
+                "Limits that refuse calls, and panics",
                 "short",
                 [
                     (
                         f"max by ({_WHICH}) (gateway_upstream_open{{{_OF_UPSTREAM}}})",
                         "{{gateway_upstream}} {{which}}",
-                    )
+                    ),
+                    (
+                        f"max by (gateway_upstream) (gateway_upstream_panic{{{_OF_UPSTREAM}}})",
+                        "{{gateway_upstream}} panics",
+                    ),
                 ],
             ),
             (

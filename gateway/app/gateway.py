@@ -94,6 +94,11 @@ class Gateway:
             for name, one in islice(found, MOST_ENDPOINTS)
         )
 
+    def panics(self) -> frozenset[str]:
+        """Returns the upstreams in force whose endpoints that are left out get calls too."""
+        found = self.generations.current.opened.pool.panics()
+        return frozenset(name for name, panics in found.items() if panics)
+
     async def reload(self, config: Config) -> ReloadReport:
         """Puts new settings in force while the gateway serves; returns what has changed.
 

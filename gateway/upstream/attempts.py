@@ -120,6 +120,10 @@ class Balanced:
         """The endpoints as they are now; connects to nothing."""
         return self._endpoints.report()
 
+    def panics(self) -> bool:
+        """True while endpoints that are left out get calls too, as too few others are there."""
+        return self._endpoints.panics
+
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels to all endpoints; see `Channel.close`."""
         self._is_closed = True

@@ -110,6 +110,7 @@ class ConfiguredChannel:
         self.connect = channel.connect
         self.report = channel.report
         self.refusing = channel.refusing
+        self.panics = channel.panics
         self.close = channel.close
 
     async def call(
@@ -230,6 +231,10 @@ class FollowingChannel:
     def refusing(self) -> Mapping[str, bool]:
         """The limits of the upstream, and whether each refuses calls now."""
         return self._channel.refusing()
+
+    def panics(self) -> bool:
+        """True while endpoints that are left out get calls too."""
+        return self._channel.panics()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels; see `Channel.close`."""

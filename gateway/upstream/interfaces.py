@@ -90,6 +90,11 @@ class UpstreamChannel(KeyedChannel, Protocol):
         now."""
         ...
 
+    @property
+    def panics(self) -> Callable[[], bool]:
+        """Returns true while endpoints that are left out get calls too."""
+        ...
+
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; see `Channel.close`."""
         ...

@@ -44,6 +44,7 @@ class LimitedChannel:
         self.connect = channel.connect
         self.report = channel.report
         self.refusing = channel.refusing
+        self.panics = channel.panics
         self.close = channel.close
 
     def __repr__(self) -> str:

@@ -127,6 +127,12 @@ class Pool:
                 for limit, is_refusing in channel.refusing().items():
                     yield name, limit, is_refusing
 
+    def panics(self) -> dict[str, bool]:
+        """Says of each upstream if its endpoints that are left out get calls too, as too few others
+        are there; nothing of those whose channel is `grpcio`."""
+        channels = self._channels.items()
+        return {name: one.panics() for name, one in channels if isinstance(one, UpstreamChannel)}
+
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""
         return next(name for name, one in self._channels.items() if one is channel)

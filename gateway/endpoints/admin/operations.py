@@ -66,6 +66,8 @@ class Details:
 
     endpoints: tuple[EndpointRow, ...]
     """The endpoints of all upstreams, up to `MOST_ENDPOINTS`."""
+    panics: frozenset[str]
+    """The upstreams whose endpoints that are left out get calls too."""
     failures: tuple[ShownRequest, ...]
     """The last failed requests, the oldest one first."""
 

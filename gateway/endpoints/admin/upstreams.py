@@ -21,7 +21,9 @@ def shown_upstreams(config: Config, details: Mapping[int, Details]) -> dict[str,
     for name, by_address in endpoints.items():
         upstream = config.upstreams.get(name)
         channel = None if upstream is None else upstream.channel
-        shown.append({"name": name, "channel": channel, "endpoints": list(by_address.values())})
+        panics = [worker for worker, found in details.items() if name in found.panics]
+        rows = list(by_address.values())
+        shown.append({"name": name, "channel": channel, "panics": panics, "endpoints": rows})
     return {"workers_responding": len(details), "upstreams": shown}
 
 

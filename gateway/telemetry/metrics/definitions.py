@@ -291,6 +291,13 @@ UPSTREAM_OPEN: Final = Metric(
     ("gateway_upstream", "which"),
     merge=Merge.GREATEST,
 )
+UPSTREAM_PANIC: Final = Metric(
+    "gateway_upstream_panic",
+    Kind.GAUGE,
+    "1 while endpoints that are left out get calls in any worker, as too few others are there",
+    ("gateway_upstream",),
+    merge=Merge.GREATEST,
+)
 STREAMS: Final = Metric(
     "gateway_streams_open", Kind.GAUGE, "Streaming calls in progress at back ends"
 )
@@ -355,6 +362,7 @@ METRICS: Final = (
         RETRIES_REFUSED,
         IN_FLIGHT,
         UPSTREAM_OPEN,
+        UPSTREAM_PANIC,
         STREAMS,
         MESSAGES,
         IDEMPOTENT,

@@ -62,6 +62,7 @@ async def test_upstreams_and_certificates_are_shown(tmp_path: Path, workers: int
             found = await first(upstreams, is_settled, within_s=40)
             assert found["workers_responding"] == workers
             assert endpoints(found, "other") == {}
+            assert not any(one["panics"] for one in found["upstreams"])
             shown = endpoints(found, "echo")
             assert (shown[alive]["weight"], shown[alive]["reasons"]) == (1, [])
             assert (shown[alive]["priority"], shown[alive]["zone"]) == (0, "eu-1")

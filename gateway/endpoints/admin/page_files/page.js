@@ -48,6 +48,7 @@ const TABLES = {
       column("upstream", (row) => row.name),
       column("channel", (row) => row.channel),
       count("endpoints", (row) => row.endpoints),
+      column("panic", (row) => (row.panics.length ? `in ${row.panics.length} workers` : "")),
       ...rates.map((one) => (one.title === "requests/s" ? { ...one, title: "calls/s" } : one)),
       count("since start", (row) => row.requests),
     ],
