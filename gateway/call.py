@@ -283,7 +283,7 @@ class Reply:
     messages, has arrived. A failed call raises a `StatusError`, directly or from the generator.
     """
 
-    __slots__ = ("message", "messages", "metadata", "share", "trailers")
+    __slots__ = ("attempts", "message", "messages", "metadata", "share", "trailers")
 
     def __init__(
         self,
@@ -297,6 +297,8 @@ class Reply:
         self.messages = messages
         self.metadata: Metadata = [] if metadata is None else metadata
         self.trailers: Metadata = [] if trailers is None else trailers
+        self.attempts: tuple[int, str] | None = None
+        """The number of attempts of the call, and the endpoint that answered; None for one."""
         self.share: object = None
         """An object of the channel, kept while this reply is in memory; None for small ones."""
 

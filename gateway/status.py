@@ -114,6 +114,8 @@ class StatusError(Exception):
         self.headers = headers
         self.metadata = metadata
         self.trailers = trailers
+        self.attempts: tuple[int, str] | None = None
+        """The number of attempts of the call, and the endpoint of the last; None for one."""
         self.was_processed: bool | None = None
         """True if a back end ended the call with it; False if no back end processed the call."""
 

@@ -15,6 +15,7 @@ _CALLS = "rpc_client_call_duration_seconds"
 _FAILED = 'error_type!="",error_type!="cancelled"'
 _OF_TARGET = f'{OF_JOB},grpc_target=~"$upstream"'
 _TARGET, _REASON, _WHY = "grpc_target", "gateway_upstream, reason", "gateway_upstream, why"
+_WHICH = "gateway_upstream, which"
 _STATE = "gateway_upstream, state"
 _FAILED_CALLS = (
     "rpc_response_status_code=~"
@@ -158,6 +159,10 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                         _rate("grpc_client_call_transparent_retries_count", _OF_TARGET, _TARGET),
                         "{{grpc_target}}, not processed before",
                     ),
+                    (
+                        _rate("grpc_client_call_hedges_count", _OF_TARGET, _TARGET),
+                        "{{grpc_target}}, hedged",
+                    ),
                 ],
             ),
             (
@@ -168,6 +173,20 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                         _mean("grpc_client_call_retry_delay_seconds", _OF_TARGET, _TARGET),
                         "{{grpc_target}}",
                     )
+                ],
+            ),
+            (
+                "Limits that refuse calls, and panics",
+                "short",
+                [
+                    (
+                        f"max by ({_WHICH}) (gateway_upstream_open{{{_OF_UPSTREAM}}})",
+                        "{{gateway_upstream}} {{which}}",
+                    ),
+                    (
+                        f"max by (gateway_upstream) (gateway_upstream_panic{{{_OF_UPSTREAM}}})",
+                        "{{gateway_upstream}} panics",
+                    ),
                 ],
             ),
             (

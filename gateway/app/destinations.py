@@ -11,7 +11,7 @@ from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import invoke
 from gateway.upstream.mirroring import Mirroring
-from gateway.upstream.pool import Pool
+from gateway.upstream.pool import Pool, PoolError
 from gateway.upstream.splitting import split_calls
 
 Measured = Callable[[Method, str], Sequence[Interceptor]]
@@ -34,6 +34,7 @@ class Destinations:
 
         Raises:
             PoolError: no upstream serves the service of a method, or several claim it equally.
+            StartUpError: the settings of an upstream do not go with its methods.
         """
         services = list(dict.fromkeys([method.service for method in methods]))
         channels = pool.assign(services, reflected)
@@ -49,6 +50,22 @@ class Destinations:
             for name, one in config.upstreams.items()
             if one.fallback is not None
         }
+        self._check(config)
+
+    def _check(self, config: Config) -> None:
+        """Checks the settings of each upstream with the methods whose calls may go there: all of
+        them, if a split, a mirror or a fallback leads there."""
+        others = {one.fallback for one in config.upstreams.values()}
+        others |= {one.to for one in config.mirrors}
+        others |= {arm.upstream for split in config.splits for arm in split.to}
+        for name in self._pool:
+            own = [one for one in self._methods if self._owners[one.service] == name]
+            methods = self._methods if name in others else own
+            if config.upstreams[name].hedging_policy is not None:
+                _check_hedged(name, methods)
+            channel = self._pool.checks(name)
+            if channel is not None:
+                channel.check(methods)
 
     def split_of(self, method: Method) -> str | None:
         """The name of the first split that may take calls of a method; None if none does."""
@@ -90,6 +107,15 @@ class Destinations:
         """Cancels the copies of calls that are under way."""
         for _, mirroring in self._mirrors:
             await mirroring.close()
+
+
+def _check_hedged(upstream: str, methods: Sequence[Method]) -> None:
+    if methods and not any(one.declares_repeatable for one in methods):
+        raise PoolError(
+            f"upstreams.{upstream}.hedging_policy: expected methods whose idempotency_level is "
+            "NO_SIDE_EFFECTS or IDEMPOTENT, because servers may process hedged calls more than "
+            "once; none of the methods that go there has it"
+        )
 
 
 def _may_be_copied(method: Method) -> bool:

@@ -87,9 +87,17 @@ class Gateway:
         """Returns the endpoints of the upstreams in force; not those of `grpcio` channels."""
         found = self.generations.current.opened.pool.endpoints()
         return tuple(
-            EndpointRow(name, one.address, one.weight, one.state, one.in_flight, one.failure)
+            EndpointRow(
+                *(name, one.address, one.weight, one.state, one.in_flight),
+                *(one.failure, one.zone, one.priority),
+            )
             for name, one in islice(found, MOST_ENDPOINTS)
         )
+
+    def panics(self) -> frozenset[str]:
+        """Returns the upstreams in force whose endpoints that are left out get calls too."""
+        found = self.generations.current.opened.pool.panics()
+        return frozenset(name for name, panics in found.items() if panics)
 
     async def reload(self, config: Config) -> ReloadReport:
         """Puts new settings in force while the gateway serves; returns what has changed.

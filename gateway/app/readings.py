@@ -17,6 +17,8 @@ from gateway.telemetry.metrics.definitions import (
     GENERATION,
     IN_FLIGHT,
     STORE_UP,
+    UPSTREAM_OPEN,
+    UPSTREAM_PANIC,
 )
 from gateway.telemetry.metrics.sampling import Reading
 
@@ -66,6 +68,10 @@ class PartsReadings:
             in_flight[name] += endpoint.in_flight
         for name, count in in_flight.items():
             yield IN_FLIGHT, (name,), count
+        for name, limit, is_refusing in current.opened.pool.limits():
+            yield UPSTREAM_OPEN, (name, limit), float(is_refusing)
+        for name, panics in current.opened.pool.panics().items():
+            yield UPSTREAM_PANIC, (name,), float(panics)
         cache = current.opened.cache
         if cache is not None:
             yield CACHE_ENTRIES, (), len(cache.memory)

@@ -56,7 +56,9 @@ def upstreams_command(
         for row in rows:
             typer.echo(json.dumps(row))
     else:
-        shown = ("upstream", "address", "state", "weight", "failure")
+        # Most upstreams have neither zones nor priorities.
+        rare = [key for key in ("priority", "zone") if any(row[key] for row in rows)]
+        shown = ("upstream", "address", "state", "weight", *rare, "failure")
         print_table(shown, [[str(row[key]) for key in shown] for row in rows])
     if any(row["state"] != "ready" for row in rows):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.config.json_object import JsonObject, refused
-from gateway.config.retries import RetryCode, RetryPolicy
+from gateway.config.retries import HedgingPolicy, RetryCode, RetryPolicy
 
 _BALANCES = {
     "pick_first": "pick_first",
@@ -36,6 +36,7 @@ class MethodConfig:
     most_request_bytes: int | None
     most_reply_bytes: int | None
     retry_policy: RetryPolicy | None
+    hedging_policy: HedgingPolicy | None
     is_exact: bool
     """True if the name has a service and a method."""
 
@@ -132,21 +133,20 @@ def _names(entry: JsonObject) -> Iterator[tuple[tuple[str, str], str]]:
 
 def _method(
     entry: JsonObject,
-) -> tuple[float | None, bool, int | None, int | None, RetryPolicy | None]:
-    if entry.take("hedgingPolicy") is not None:
-        raise refused(
-            entry.at("hedgingPolicy"), "is not taken here; set hedging_policy of the upstream"
-        )
+) -> tuple[float | None, bool, int | None, int | None, RetryPolicy | None, HedgingPolicy | None]:
     most = 2**32 - 1
     request = entry.number("maxRequestMessageBytes", 0, most, whole=True)
     reply = entry.number("maxResponseMessageBytes", 0, most, whole=True)
-    retry = entry.inner("retryPolicy")
+    retry, hedging = entry.inner("retryPolicy"), entry.inner("hedgingPolicy")
+    if retry is not None and hedging is not None:
+        raise refused(hedging.path, "expected retryPolicy or hedgingPolicy, not both")
     found = (
         entry.seconds("timeout"),
         entry.flag("waitForReady"),
         None if request is None else int(request),
         None if reply is None else int(reply),
         None if retry is None else _retry_policy(retry),
+        None if hedging is None else _hedging_policy(hedging),
     )
     entry.end()
     return found
@@ -177,8 +177,23 @@ def _retry_policy(policy: JsonObject) -> RetryPolicy:
     )
 
 
+def _hedging_policy(policy: JsonObject) -> HedgingPolicy:
+    attempts = policy.number("maxAttempts", 2, 2**32 - 1, whole=True)
+    if attempts is None:
+        raise refused(policy.at("maxAttempts"), "expected a number from 2, which A6 requires")
+    delay_s = policy.seconds("hedgingDelay")
+    codes = [_code(one, path) for one, path in policy.items("nonFatalStatusCodes")]
+    policy.end()
+    return HedgingPolicy(
+        max_attempts=min(int(attempts), _MOST_ATTEMPTS),
+        hedging_delay_s=delay_s or 0.0,
+        non_fatal_status_codes=tuple(codes),
+    )
+
+
 def _code(value: object, path: str) -> RetryCode:
-    name = _CODES.get(value, "") if isinstance(value, int) else str(value)
+    # Names are read in any case (A6, "Retryable status codes").
+    name = _CODES.get(value, "") if isinstance(value, int) else str(value).upper()
     try:
         return RetryCode(name)
     except ValueError:

@@ -19,12 +19,16 @@ _Name = Annotated[
 
 
 class SplitMatch(Section):
-    """A condition on a request: a header or a cookie that it must have."""
+    """A condition on a request: a header, a cookie or a caller that it must have."""
 
     header: str = ""
     """The name of a header; clients choose its value."""
     cookie: str = ""
     """The name of a cookie, in place of a header."""
+    principal: bool = False
+    """Compare the name of the caller, in place of a header; anonymous callers have none."""
+    claim: str = ""
+    """The name of a claim of the caller's credential, in place of a header."""
     value: str | None = None
     """Its whole value; with neither `value` nor `prefix`, it is enough that it is there."""
     prefix: str | None = None
@@ -32,16 +36,21 @@ class SplitMatch(Section):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
-        if bool(self.header) == bool(self.cookie):
-            raise ValueError("expected either header or cookie, such as header: x-canary")
-        if not is_token(self.header or self.cookie):
+        if sum(map(bool, (self.header, self.cookie, self.principal, self.claim))) != 1:
+            raise ValueError(
+                "expected one of header, cookie, principal or claim, such as header: x-canary"
+            )
+        if not is_token(self.header or self.cookie or "-"):
             raise ValueError("expected the name of a header or a cookie, such as header: x-canary")
         if self.value is not None and self.prefix is not None:
             raise ValueError("prefix: expected either value or prefix, not both")
         return self
 
     def __str__(self) -> str:
-        part = f"header {self.header}" if self.header else f"cookie {self.cookie}"
+        part = "principal"
+        for kind in ("header", "cookie", "claim"):
+            if getattr(self, kind):
+                part = f"{kind} {getattr(self, kind)}"
         if self.value is not None:
             return f"{part} is {self.value!r}"
         return part if self.prefix is None else f"{part} begins with {self.prefix!r}"

@@ -240,6 +240,7 @@ class RequestLog:
             cache_result=request.cache_result,
         )
         record.split = request.split
+        record.attempts = request.attempts
         for ended in self._observers:
             ended(record)
 

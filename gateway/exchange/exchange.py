@@ -87,6 +87,7 @@ class Exchange:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
+            request.attempts = failure.attempts
             site.rendering.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and request.interruption is None:
                 gone = error

@@ -10,7 +10,7 @@ from gateway.call import Call, Principal, Reply
 from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
 from gateway.schema.catalog import Method
-from gateway.status import Code
+from gateway.status import Code, StatusError
 
 
 class StreamingCall:
@@ -111,6 +111,12 @@ class StreamingCall:
         finally:
             self._request.principal = self.call.principal
             self._request.split = self.call.split
+            if self._task.done() and not self._task.cancelled():
+                error = self._task.exception()
+                if error is None:
+                    self._request.attempts = self._task.result().attempts
+                elif isinstance(error, StatusError):
+                    self._request.attempts = error.attempts
             self.call.end(code)
 
     async def _stop(self) -> None:

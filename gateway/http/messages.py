@@ -124,6 +124,7 @@ class Request:
     """
 
     __slots__ = (
+        "attempts",
         "body",
         "body_bytes",
         "cache_result",
@@ -167,6 +168,8 @@ class Request:
         """The authenticated caller, for the access log; None before authentication."""
         self.split: tuple[str, str] | None = None
         """The split of its call and the upstream, for the access log; None without one."""
+        self.attempts: tuple[int, str] | None = None
+        """The attempts of its call and the last endpoint, for the access log; None for one."""
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
         self.open_call: OpenCall | None = None

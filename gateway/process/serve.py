@@ -172,7 +172,7 @@ def _show(
         gateway.health.is_ready = is_ready
 
     def details() -> Details:
-        return Details(gateway.endpoints(), gateway.failures.latest())
+        return Details(gateway.endpoints(), gateway.panics(), gateway.failures.latest())
 
     def drop_changed(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
         cache = gateway.generations.current.opened.cache

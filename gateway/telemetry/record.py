@@ -23,13 +23,15 @@ class Record:
     """One ended request, unmasked: an observer must mask it before it shows it.
 
     All observers receive the same record, so an observer must not change it. `split` has the name
-    of the split that chose the upstream, and the upstream; None without one.
+    of the split that chose the upstream, and the upstream; None without one. `attempts` has the
+    number of attempts of its call, and the last endpoint; None if there was one.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
     __slots__ = (
         "_fields",
         "at_s",
+        "attempts",
         "binding",
         "cache_result",
         "client",
@@ -50,6 +52,9 @@ class Record:
         "traceparent",
         "user_agent",
     )
+
+    split: tuple[str, str] | None
+    attempts: tuple[int, str] | None
 
     def __init__(
         self,
@@ -99,7 +104,7 @@ class Record:
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
-        self.split: tuple[str, str] | None = None
+        self.split = self.attempts = None
         self._fields = fields
 
     @property

@@ -9,7 +9,7 @@ policy. Nothing is repeated once its reply, or the first message of it, has been
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.call import Call, CallHead, Metadata, Reply
@@ -28,7 +28,7 @@ from gateway.upstream.channels.failures import (
 from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport
-from gateway.upstream.repeats import UNWATCHED, NotRepeated, WatchRepeats
+from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
 
@@ -69,6 +69,8 @@ class Balanced:
         """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
         self.watch: WatchRepeats = UNWATCHED
         """Is told about calls that are repeated."""
+        self.refusing: Callable[[], Mapping[str, bool]] = dict
+        """Returns the limits of calls, and whether each refuses some now."""
         if refresh is not None:
             endpoints.on_loss = refresh.ask_soon
 
@@ -117,6 +119,10 @@ class Balanced:
     def report(self) -> list[EndpointReport]:
         """The endpoints as they are now; connects to nothing."""
         return self._endpoints.report()
+
+    def panics(self) -> bool:
+        """True while endpoints that are left out get calls too, as too few others are there."""
+        return self._endpoints.panics
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels to all endpoints; see `Channel.close`."""
@@ -175,25 +181,46 @@ class Balanced:
                         )
                 if next_member is None:
                     break
-                self.watch.repeated(_name_of(failure))
+                self._repeats_after(failure, attempts, next_member)
                 tried.append(next_member)
                 attempts += 1
-                timeout_s = None if until_s is None else until_s - self._clock()
                 sent = after(metadata, retry.repeats) if retry.repeats else metadata
-                try:
-                    return await next_member.channel.call(method, request, sent, timeout_s)
-                except StatusError as next_failure:
-                    failure = next_failure
+                outcome = await self._once_more(method, request, sent, until_s, tried)
+                if isinstance(outcome, Reply):
+                    return outcome
+                failure = outcome
         finally:
             if retry.is_in_budget and retrying is not None:
                 retrying.end()
             if attempts > 1:
-                transparent = attempts - 1 - retry.repeats
-                self.watch.ended(method.path[1:], retry.repeats, transparent, retry.waited_s)
+                self.watch.ended(method.path[1:], retry.counted(attempts))
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
-        raise seen or failure
+        raise _after_all(seen or failure, attempts, tried)
+
+    def _repeats_after(self, failure: StatusError, attempts: int, member: Member) -> None:
+        """Counts an attempt at `member`; logs one that no policy has asked for."""
+        self.watch.repeated(name_of(failure))
+        if isinstance(failure, Unprocessed):
+            self._say_again("repeated", attempts, member, failure.progress)
+
+    async def _once_more(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        until_s: float | None,
+        tried: Sequence[Member],
+    ) -> Reply | StatusError:
+        """The outcome of an attempt at the last member of `tried`."""
+        timeout_s = None if until_s is None else until_s - self._clock()
+        try:
+            reply = await tried[-1].channel.call(method, request, metadata, timeout_s)
+        except StatusError as failure:
+            return failure
+        reply.attempts = len(tried), str(tried[-1].endpoint)
+        return reply
 
     def _may_retry(self, method: Method, request: object, failure: StatusError) -> bool:
         """True if a call that a back end has seen may be repeated, and that may help."""
@@ -319,8 +346,20 @@ class Retry:
         self.waited_s = 0.0
         """The time that the call has waited between attempts."""
 
+    def counted(self, attempts: int) -> Repeats:
+        """The kinds of so many attempts."""
+        return Repeats(self.repeats, attempts - 1 - self.repeats, delay_s=self.waited_s)
 
-def _name_of(failure: StatusError) -> str:
+
+def _after_all(failure: StatusError, attempts: int, tried: Sequence[Member]) -> StatusError:
+    """The failure of a call, with its attempts if it had several."""
+    if attempts > 1:
+        failure.attempts = attempts, str(tried[-1].endpoint)
+    return failure
+
+
+def name_of(failure: StatusError) -> str:
+    """The name by which a failure is counted as the reason of the next attempt."""
     return "unprocessed" if isinstance(failure, Unprocessed) else failure.code.name
 
 

@@ -25,7 +25,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
-from gateway.upstream.interfaces import EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
 from gateway.upstream.resolving import Refresh
 
 __all__ = [
@@ -73,16 +73,44 @@ def load_service_config(name: str, source: Mapping[str, Any] | Path) -> ServiceC
     return config
 
 
+def check_methods(name: str, config: ServiceConfig, methods: Sequence[Method]) -> None:
+    """Compares the names of the service config of an upstream with the methods that go there, and
+    warns of those that select none.
+
+    Raises:
+        ServiceConfigError: none of the methods that a `hedgingPolicy` is for may be hedged.
+    """
+    if not methods:
+        return
+    where = f"upstreams.{name}.grpc_service_config"
+    for (service, method), rule in config.methods.items():
+        shown = f"{service}/{method}" if method else service or "all methods"
+        covered = [one for one in methods if config.of(one.service, one.name) is rule]
+        if service and not any(
+            one.service == service and method in {"", one.name} for one in methods
+        ):
+            logger.warning("%s: methodConfig: no call goes to %s here", where, shown)
+        elif rule.hedging_policy and not any(one.declares_repeatable for one in covered):
+            raise ServiceConfigError(
+                f"{where}: hedgingPolicy for {shown}: expected methods whose "
+                "idempotency_level is NO_SIDE_EFFECTS or IDEMPOTENT, because servers may "
+                "process hedged calls more than once"
+            )
+
+
 class ConfiguredChannel:
     """The channel to an upstream whose calls follow the `methodConfig` of their methods."""
 
-    def __init__(self, channel: UpstreamChannel, config: ServiceConfig) -> None:
+    def __init__(self, name: str, channel: UpstreamChannel, config: ServiceConfig) -> None:
+        self._name = name
         self._channel = channel
         self._config = config
         self._known: dict[Method, MethodConfig | None] = {}
         self.key_of = channel.key_of
         self.connect = channel.connect
         self.report = channel.report
+        self.refusing = channel.refusing
+        self.panics = channel.panics
         self.close = channel.close
 
     async def call(
@@ -114,6 +142,11 @@ class ConfiguredChannel:
             elif len(reply.message) > most:
                 raise _too_large("reply", most, 500)
         return reply
+
+    def check(self, methods: Sequence[Method]) -> None:
+        """Checks the service config with the methods that go to the upstream; see
+        `check_methods`."""
+        check_methods(self._name, self._config, methods)
 
     async def _when_ready(
         self,
@@ -165,6 +198,7 @@ class FollowingChannel:
         self._is_known = False
         self._host = socket.gethostname()
         self._percentile = percentile
+        self._methods: Sequence[Method] = ()
         self._refresh = refreshing(self._found, self._not_found)
 
     async def call(
@@ -194,12 +228,30 @@ class FollowingChannel:
         """The endpoints as they are now; connects to nothing."""
         return self._channel.report()
 
+    def refusing(self) -> Mapping[str, bool]:
+        """The limits of the upstream, and whether each refuses calls now."""
+        return self._channel.refusing()
+
+    def panics(self) -> bool:
+        """True while endpoints that are left out get calls too."""
+        return self._channel.panics()
+
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels; see `Channel.close`."""
         await self._refresh.close()
         for task in self._old:
             task.cancel()
         await self._channel.close(grace_s)
+
+    def check(self, methods: Sequence[Method]) -> None:
+        """Checks `methods` with the service config of now, and with each one that DNS has later.
+
+        Raises:
+            ServiceConfigError: see `check_methods`.
+        """
+        self._methods = methods
+        if isinstance(self._channel, ChecksMethods):
+            self._channel.check(methods)
 
     def _found(self, records: Sequence[str]) -> None:
         """Takes the service config of an answer; a bad one changes nothing (gRFC A21)."""
@@ -210,6 +262,8 @@ class FollowingChannel:
                 self._said = ""
                 return
             config = None if found is None else read_service_config(value)
+            if config is not None:
+                check_methods(self._name, config, self._methods)
             channel = self._open(config)
         except (ValueError, OSError, StartUpError) as error:
             self._say(

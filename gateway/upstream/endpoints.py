@@ -78,7 +78,8 @@ class Endpoints:
         With `zones`, calls stay in a zone by its rule."""
         self._name = name
         self._panic_percent = panic_percent
-        self._panics = False
+        self.panics = False
+        """True while endpoints that are left out get calls too, as too few others are there."""
         self._waits_for_connecting = waits_for_connecting
         self._zones = zones
         self._local_percents: dict[int, int] = {}
@@ -197,6 +198,8 @@ class Endpoints:
                 one.endpoint.weight,
                 one.in_flight,
                 one.channel.failure,
+                one.endpoint.zone,
+                one.endpoint.priority,
             )
             for one, state in members
         ]
@@ -246,8 +249,8 @@ class Endpoints:
         for one in members:
             one.age(now_s)
         levels, panics = self._levels(members)
-        if panics is not self._panics:
-            self._panics = panics
+        if panics is not self.panics:
+            self.panics = panics
             self._say_panic()
         taking = [
             (share, one, one.endpoint.weight, one.since_s)
@@ -271,7 +274,7 @@ class Endpoints:
     def _level_picker(self, level: list[Member]) -> Picker:
         """The picker of endpoints of one priority, or of all of them if none can be used."""
         # In a panic there are too few endpoints to choose by zone (Envoy, "Zone aware routing").
-        if self._zones is None or self._panics:
+        if self._zones is None or self.panics:
             return self._policy(level)
         shares = self._zones.shares(self._level_of(level[0].endpoint.priority), level)
         return self._zones.picker(shares, level, self._policy)
@@ -323,7 +326,7 @@ class Endpoints:
     def _say_zones(self, zones: Zones, levels: Sequence[_Level]) -> None:
         for _, level in levels:
             priority = level[0].endpoint.priority
-            shares = {} if self._panics else zones.shares(self._level_of(priority), level)
+            shares = {} if self.panics else zones.shares(self._level_of(priority), level)
             percent = round(100 * shares.get(zones.own, 0))
             if self._local_percents.get(priority) == percent:
                 continue
@@ -339,7 +342,7 @@ class Endpoints:
             )
 
     def _say_panic(self) -> None:
-        if self._panics:
+        if self.panics:
             logger.warning(
                 "upstream %s: few endpoints are left, so those that are left out get calls too",
                 self._name,

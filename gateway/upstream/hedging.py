@@ -7,7 +7,8 @@ from functools import partial
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import Balanced, after
+from gateway.upstream.attempts import Balanced, after, name_of
+from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
 
 Send = Callable[[int], "asyncio.Task[Reply] | None"]
@@ -20,10 +21,8 @@ class Hedged(Balanced):
     Only calls with one request message are hedged; all others are calls of `Balanced`.
     """
 
-    hedging: Hedging
-    """The policy, which has to be set."""
-    covers: Callable[[Method], bool]
-    """Says if calls of a method are hedged; has to be set."""
+    hedging_of: Callable[[Method], Hedging | None]
+    """Gives the policy of a method; None if its calls are not hedged. Has to be set."""
 
     async def call(
         self,
@@ -34,7 +33,8 @@ class Hedged(Balanced):
         key: int | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
-        if not isinstance(request, bytes) or not self.covers(method):
+        hedging = self.hedging_of(method) if isinstance(request, bytes) else None
+        if hedging is None or not isinstance(request, bytes):
             return await super().call(method, request, metadata, timeout_s, key)
         until_s = None if timeout_s is None else self._clock() + timeout_s
         first = self._pick(key) or await self._first_member(timeout_s, key)
@@ -49,16 +49,21 @@ class Hedged(Balanced):
             sent = after(metadata, number) if number else metadata
             if number:
                 self._say_again("hedged", number, member)
-            return asyncio.ensure_future(member.channel.call(method, request, sent, left_s))
+            task = asyncio.ensure_future(member.channel.call(method, request, sent, left_s))
+            task.set_name(str(member.endpoint))  # for the log
+            return task
 
         def has_time(pause_s: float) -> bool:
             return until_s is None or self._clock() + pause_s < until_s
 
-        race = Race(self.hedging, send, has_time, lambda: endpoints.in_flight)
+        race = Race(hedging, send, has_time, lambda: endpoints.in_flight, self.watch)
         try:
             return await race.run()
         finally:
             race.end()
+            if race.hedges or race.transparent:
+                repeats = Repeats(transparent=race.transparent, hedges=race.hedges)
+                self.watch.ended(method.path[1:], repeats)
 
 
 class Race:
@@ -70,13 +75,23 @@ class Race:
         send: Send,
         has_time: Callable[[float], bool],
         in_flight: Callable[[], int],
+        watch: WatchRepeats,
     ) -> None:
         self._hedging = hedging
+        self._watch = watch
+        self.hedges = 0
+        """The attempts that have begun because of the policy."""
+        self.transparent = 0
+        """The attempts in place of those that no back end has processed."""
         self._send = send
         self._has_time = has_time
         self._in_flight = in_flight
         self._count = 0
         """The attempts that a back end may have seen."""
+        self._sent = 0
+        """All attempts."""
+        self._last = ""
+        """The endpoint of the attempt that has ended last."""
         self._running: set[asyncio.Task[Reply]] = set()
         self._may_start = True
         self._is_pushed = False
@@ -90,6 +105,18 @@ class Race:
         Raises:
             StatusError: the first fatal status, or the last one if no attempt is left.
         """
+        try:
+            reply = await self._run()
+        except StatusError as failure:
+            failure.attempts = self._attempts()
+            raise
+        reply.attempts = self._attempts()
+        return reply
+
+    def _attempts(self) -> tuple[int, str] | None:
+        return (self._sent, self._last) if self._sent > 1 else None
+
+    async def _run(self) -> Reply:
         self._start()
         while self._running or self._is_pushed:
             wait_s = self._next_in_s if self._may_start else None
@@ -101,7 +128,7 @@ class Race:
             else:
                 await asyncio.sleep(self._next_in_s)
             if not done:
-                self._start_another()
+                self._start_another(NO_ANSWER)
                 continue
             reply = self._first_reply(done)
             if reply is not None:
@@ -119,6 +146,7 @@ class Race:
     def _first_reply(self, done: Iterable["asyncio.Task[Reply]"]) -> Reply | None:
         """The reply of one of the attempts that have ended; others become failures of the call."""
         for task in sorted(done, key=_has_failed):
+            self._last = task.get_name()
             try:
                 reply = task.result()
             except StatusError as failure:
@@ -137,34 +165,47 @@ class Race:
                 raise failure
             self._failure = self._failure or failure
             self._count -= 1
-            self._start()
+            if self._start():
+                self.transparent += 1
+                self._watch.repeated(name_of(failure))
             return
         if not self._hedging.limits.covers(failure):
             raise failure
         self._failure = failure
         pause_s = self._hedging.limits.pushback_s(failure)
         if self._hedging.limits.forbids(failure):
-            self._may_start = False
+            self._refuse(NotRepeated.PUSHBACK)
         elif pause_s is not None:
             has_more = self._may_start and self._count < self._hedging.max_attempts
             self._may_start = self._is_pushed = has_more and self._has_time(pause_s)
             self._next_in_s = pause_s
         else:
-            self._start_another()
+            self._start_another(name_of(failure))
 
-    def _start_another(self) -> None:
+    def _start_another(self, reason: str) -> None:
         """Starts one more attempt, within the limits; after one that is not allowed, none is."""
         self._next_in_s, self._is_pushed = self._hedging.delay_s, False
         limits = self._hedging.limits
-        self._may_start = (
-            self._may_start
-            and self._count < self._hedging.max_attempts
-            and (limits.throttle is None or limits.throttle.allows)
-            and limits.begin(self._in_flight())
-        )
-        if self._may_start and not self._start(partial(_give_back, limits)):
+        if not self._may_start:
+            return
+        if self._count >= self._hedging.max_attempts:
+            self._may_start = False  # as the policy wants it: this is not counted as refused
+        elif limits.throttle is not None and not limits.throttle.allows:
+            self._refuse(NotRepeated.THROTTLE)
+        elif not limits.begin(self._in_flight()):
+            self._refuse(NotRepeated.BUDGET)
+        elif self._start(partial(_give_back, limits)):
+            self.hedges += 1
+            self._watch.repeated(reason)
+        else:
             limits.end()
+            self._refuse(NotRepeated.ENDPOINTS)
+
+    def _refuse(self, why: NotRepeated) -> None:
+        """Starts no attempt any more."""
+        if self._may_start:
             self._may_start = False
+            self._watch.refused(why)
 
     def _start(self, ended: Callable[["asyncio.Task[Reply]"], None] | None = None) -> bool:
         """Sends an attempt, if an endpoint is left for it; `ended` is called at its end."""
@@ -172,6 +213,7 @@ class Race:
         if task is None:
             return False
         self._count += 1
+        self._sent += 1
         self._running.add(task)
         if ended is not None:
             task.add_done_callback(ended)

@@ -1,6 +1,6 @@
 """The interfaces of channels: to one endpoint, and to an upstream with all its endpoints."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -62,6 +62,9 @@ class EndpointReport:
     in_flight: int
     failure: str
     """The reason why it takes no calls; empty if it does."""
+    zone: str = ""
+    """Where it runs; empty if that is not known."""
+    priority: int = 0
 
     @property
     def is_settled(self) -> bool:
@@ -81,6 +84,30 @@ class UpstreamChannel(KeyedChannel, Protocol):
         """The endpoints as they are now; connects to nothing."""
         ...
 
+    @property
+    def refusing(self) -> Callable[[], Mapping[str, bool]]:
+        """Returns the limits of the upstream, by their settings, and whether each refuses calls
+        now."""
+        ...
+
+    @property
+    def panics(self) -> Callable[[], bool]:
+        """Returns true while endpoints that are left out get calls too."""
+        ...
+
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; see `Channel.close`."""
+        ...
+
+
+@runtime_checkable
+class ChecksMethods(Protocol):
+    """A channel with settings for single methods."""
+
+    def check(self, methods: Sequence[Method]) -> None:
+        """Compares its settings with the methods whose calls it gets.
+
+        Raises:
+            StartUpError: they do not go together.
+        """
         ...

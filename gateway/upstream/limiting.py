@@ -3,25 +3,19 @@
 A channel is wrapped only where a limit is set, so that others do not pay for it.
 """
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import overloaded
+from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
 from gateway.upstream.interfaces import UpstreamChannel
 from gateway.upstream.watched_messages import WatchedMessages
 
 __all__ = ["Gradient", "LimitedChannel"]
-
-logger = logging.getLogger("gateway.upstream")
-
-_WARN_AGAIN_S = 60.0
-"""Seconds until the log repeats a warning."""
 
 
 class LimitedChannel:
@@ -34,7 +28,9 @@ class LimitedChannel:
         name: str,
         channel: UpstreamChannel,
         most: int | None,
-        adaptive: Gradient | None = None,
+        adaptive: Gradient | None,
+        *,
+        fullness: Fullness,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
@@ -43,10 +39,12 @@ class LimitedChannel:
         self._adaptive = adaptive
         self._clock = clock
         self._under_way = 0
-        self._warn_at_s = clock()
+        self._fullness = fullness
         self.key_of = channel.key_of
         self.connect = channel.connect
         self.report = channel.report
+        self.refusing = channel.refusing
+        self.panics = channel.panics
         self.close = channel.close
 
     def __repr__(self) -> str:
@@ -80,7 +78,9 @@ class LimitedChannel:
         """
         limit = self.limit
         if limit is not None and self._under_way >= limit:
-            self._warn_full(limit)
+            setting = "max_requests" if limit == self._most else "adaptive"
+            text = f"has too many calls: {limit} are under way ({setting})"
+            self._fullness.refused(setting, text)
             if not isinstance(request, bytes):
                 await request.aclose()
             raise overloaded(self._name, f'too many calls are under way to upstream "{self._name}"')
@@ -112,17 +112,3 @@ class LimitedChannel:
 
     def _end(self) -> None:
         self._under_way -= 1
-
-    def _warn_full(self, limit: int) -> None:
-        now_s = self._clock()
-        if now_s < self._warn_at_s:
-            return
-        self._warn_at_s = now_s + _WARN_AGAIN_S
-        setting = "max_requests" if limit == self._most else "adaptive"
-        logger.warning(
-            "upstream %s has too many calls: %d are under way (%s)",
-            self._name,
-            limit,
-            setting,
-            extra=about("gateway.upstream.full", gateway__upstream=self._name),
-        )

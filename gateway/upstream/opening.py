@@ -1,13 +1,13 @@
 """Opens the channel to an upstream over the gateway's own HTTP/2 client."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from random import Random
 
 from pydantic import ValidationError
 
-from gateway.config.retries import Retries, RetryPolicy
+from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
 from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
@@ -26,6 +26,7 @@ from gateway.upstream.configured import (
 )
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
+from gateway.upstream.fullness import Fullness
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.hedging import Hedged
 from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
@@ -78,7 +79,8 @@ def _open(
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
 
-    pending = Pending()
+    fullness = Fullness(name, _limits_of(upstream))
+    pending = Pending(fullness.refused)
     ejector = _ejector(name, upstream, random)
     limits = Limits(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
@@ -112,8 +114,9 @@ def _open(
     refresh = _filled(endpoints, upstream, resolver, random)
     balanced = limits.balanced(name, endpoints, refresh)
     balanced.key_of, balanced.watch = keys, balancing.watch_repeats(name)
-    limited = _limited(name, upstream, balanced)
-    return limited if config is None else ConfiguredChannel(limited, config)
+    balanced.refusing = fullness.refusing
+    limited = _limited(name, upstream, balanced, fullness)
+    return limited if config is None else ConfiguredChannel(name, limited, config)
 
 
 def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:
@@ -163,39 +166,56 @@ class Limits:
         if options is not None:
             self.throttle = Throttle(options.max_tokens, options.token_ratio)
         self._retrying_of = _retryings(upstream, random, self.throttle, config, budget)
-        self._declared: dict[Method, bool] = {}
-        self._hedging = _hedging(upstream, random, self.throttle, budget)
+        self._hedging_of = _hedgings(upstream, random, self.throttle, config, budget)
 
     def limits_of(self, method: Method) -> Retrying | None:
         """The limits of one method; None if its calls have one attempt."""
-        if self._hedging is not None and self.is_hedged(method):
-            return self._hedging.limits
-        return self._retrying_of(method)
-
-    def is_hedged(self, method: Method) -> bool:
-        """True if a hedging policy covers `method`: it declares that two calls do no harm."""
-        declared = self._declared.get(method)
-        if declared is None:
-            declared = self._declared[method] = method.declares_repeatable
-        return declared
+        hedging = None if self._hedging_of is None else self._hedging_of(method)
+        return self._retrying_of(method) if hedging is None else hedging.limits
 
     def balanced(
         self, name: str, endpoints: Endpoints, refresh: Refresh[Endpoint] | None
     ) -> Balanced:
         """The channel that makes the attempts."""
-        if self._hedging is None:
+        if self._hedging_of is None:
             return Balanced(name, endpoints, refresh, retrying_of=self._retrying_of)
         hedged = Hedged(name, endpoints, refresh, retrying_of=self._retrying_of)
-        hedged.hedging, hedged.covers = self._hedging, self.is_hedged
+        hedged.hedging_of = self._hedging_of
         return hedged
 
 
-def _hedging(
-    upstream: Upstream, random: Random, throttle: Throttle | None, budget: Budget
-) -> Hedging | None:
-    policy = upstream.hedging_policy
-    if policy is None:
+def _hedgings(
+    upstream: Upstream,
+    random: Random,
+    throttle: Throttle | None,
+    config: ServiceConfig | None,
+    budget: Budget,
+) -> Callable[[Method], Hedging | None] | None:
+    """The hedging policy of each method: of the service config, or else that of the upstream; None
+    if there is none at all. Only methods that declare that two calls do no harm have one."""
+    general = upstream.hedging_policy
+    rules = [] if config is None else config.methods.values()
+    if general is None and not any(rule.hedging_policy for rule in rules):
         return None
+    known: dict[Method, Hedging | None] = {}
+
+    def of(method: Method) -> Hedging | None:
+        if method not in known:
+            rule = None if config is None else config.of(method.service, method.name)
+            policy = general
+            if rule is not None and (rule.hedging_policy or rule.retry_policy):
+                policy = rule.hedging_policy
+            known[method] = None
+            if policy is not None and method.declares_repeatable:
+                known[method] = _hedging(policy, random, throttle, budget)
+        return known[method]
+
+    return of
+
+
+def _hedging(
+    policy: HedgingPolicy, random: Random, throttle: Throttle | None, budget: Budget
+) -> Hedging:
     shares = RetryPolicy.model_construct(
         retryable_status_codes=policy.non_fatal_status_codes,
         budget_percent=policy.budget_percent,
@@ -255,13 +275,24 @@ def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
     return Ejector(name, options, random)
 
 
-def _limited(name: str, upstream: Upstream, channel: Balanced) -> UpstreamChannel:
+def _limits_of(upstream: Upstream) -> Iterator[str]:
+    """The settings of the limits that may refuse calls."""
+    yield "max_pending"
+    if upstream.max_requests is not None:
+        yield "max_requests"
+    if upstream.adaptive is not None:
+        yield "adaptive"
+
+
+def _limited(
+    name: str, upstream: Upstream, channel: Balanced, fullness: Fullness
+) -> UpstreamChannel:
     adaptive = None
     if upstream.adaptive is not None:
         adaptive = Gradient(upstream.adaptive, time.monotonic())
     if upstream.max_requests is None and adaptive is None:
         return channel
-    return LimitedChannel(name, channel, upstream.max_requests, adaptive)
+    return LimitedChannel(name, channel, upstream.max_requests, adaptive, fullness=fullness)
 
 
 def _picking(

@@ -12,7 +12,7 @@ from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.tls_files import check_tls_files
-from gateway.upstream.interfaces import EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
 """Seconds for calls to finish when their channel closes, after the listeners have drained."""
@@ -119,6 +119,20 @@ class Pool:
                 for endpoint in channel.report():
                     yield name, endpoint
 
+    def limits(self) -> Iterator[tuple[str, str, bool]]:
+        """Yields the name of each upstream with each limit of its calls, and whether that refuses
+        some now."""
+        for name, channel in self._channels.items():
+            if isinstance(channel, UpstreamChannel):
+                for limit, is_refusing in channel.refusing().items():
+                    yield name, limit, is_refusing
+
+    def panics(self) -> dict[str, bool]:
+        """Says of each upstream if its endpoints that are left out get calls too, as too few others
+        are there; nothing of those whose channel is `grpcio`."""
+        channels = self._channels.items()
+        return {name: one.panics() for name, one in channels if isinstance(one, UpstreamChannel)}
+
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""
         return next(name for name, one in self._channels.items() if one is channel)
@@ -142,6 +156,11 @@ class Pool:
         if any(len(names) != 1 for names in able.values()):
             raise PoolError("; ".join(_problems(able)))
         return {service: self._channels[names[0]] for service, names in able.items()}
+
+    def checks(self, name: str) -> ChecksMethods | None:
+        """Returns the channel of an upstream if it has settings for single methods."""
+        channel = self._channels[name]
+        return channel if isinstance(channel, ChecksMethods) else None
 
 
 async def _report(channel: UpstreamChannel, timeout_s: float) -> list[EndpointReport]:

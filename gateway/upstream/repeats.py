@@ -1,11 +1,15 @@
 """The repeats of calls, for those who count them (gRFC A6, A96); pure."""
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+NO_ANSWER: Final = "no_answer"
+"""The reason of an attempt that begins because those before have not answered yet."""
 
 
 class NotRepeated(StrEnum):
-    """The reason why a failed call is not repeated, although its policy covers the failure."""
+    """The reason why a call has no further attempt, although its policy asks for one."""
 
     BUDGET = "budget"
     """Too many repeats are under way."""
@@ -21,19 +25,34 @@ class NotRepeated(StrEnum):
     """There is no other endpoint."""
 
 
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """The attempts of one call besides the first, by their kinds (gRFC A96)."""
+
+    retries: int = 0
+    """Those after a failure of a back end."""
+    transparent: int = 0
+    """Those after an attempt that no back end had processed."""
+    hedges: int = 0
+    """Those at other endpoints beside the ones under way."""
+    delay_s: float = 0.0
+    """The time that the call waited between attempts."""
+
+
 class WatchRepeats(Protocol):
-    """Is told about calls that are repeated. It must not wait or raise."""
+    """Is told about calls that have several attempts. It must not wait or raise."""
 
     def repeated(self, reason: str) -> None:
-        """Counts a repeat after this failure: the name of its code, or `unprocessed`."""
+        """Counts a further attempt after this failure: the name of its code, `unprocessed`, or
+        `NO_ANSWER`."""
         ...
 
     def refused(self, why: NotRepeated) -> None:
-        """Counts a failed call that is not repeated."""
+        """Counts a further attempt that is not made."""
         ...
 
-    def ended(self, rpc_method: str, retries: int, transparent: int, delay_s: float) -> None:
-        """Takes the repeats of one call, `package.Service/Method`, and the time it waited."""
+    def ended(self, rpc_method: str, repeats: Repeats) -> None:
+        """Takes the further attempts of one call, of `package.Service/Method`."""
         ...
 
 
@@ -46,7 +65,7 @@ class NoWatch:
     def refused(self, why: NotRepeated) -> None:
         """Counts nothing."""
 
-    def ended(self, rpc_method: str, retries: int, transparent: int, delay_s: float) -> None:
+    def ended(self, rpc_method: str, repeats: Repeats) -> None:
         """Counts nothing."""
 
 

@@ -107,14 +107,30 @@ def condition(matches: Sequence[SplitMatch]) -> Callable[[Call], bool]:
 
 
 def _one_condition(match: SplitMatch) -> Callable[[Call], bool]:
-    read, name = (header_value, match.header) if match.header else (cookie_value, match.cookie)
+    read = _reader(match)
     value = None if match.value is None else match.value.encode()
     prefix = (match.prefix or "").encode()
 
     def fits(call: Call) -> bool:
-        found = read(call.headers, name)
+        found = read(call)
         if not found:
             return False
         return found.startswith(prefix) if value is None else found == value
 
     return fits
+
+
+def _reader(match: SplitMatch) -> Callable[[Call], bytes | None]:
+    """The function that reads the part of a call that a condition is about."""
+    if match.header:
+        return lambda call: header_value(call.headers, match.header)
+    if match.cookie:
+        return lambda call: cookie_value(call.headers, match.cookie)
+
+    def of_caller(call: Call) -> bytes | None:
+        caller = call.principal
+        if caller is None:
+            return None
+        return (caller.claims.get(match.claim, "") if match.claim else caller.name).encode()
+
+    return of_caller

@@ -55,6 +55,9 @@ class EndpointRow:
     """The calls in progress."""
     reason: str
     """The reason why it takes no calls; empty if it does."""
+    zone: str
+    """Where it runs; empty if that is not known."""
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Details:
 
     endpoints: tuple[EndpointRow, ...]
     """The endpoints of all upstreams, up to `MOST_ENDPOINTS`."""
+    panics: frozenset[str]
+    """The upstreams whose endpoints that are left out get calls too."""
     failures: tuple[ShownRequest, ...]
     """The last failed requests, the oldest one first."""
 

@@ -21,14 +21,24 @@ def shown_upstreams(config: Config, details: Mapping[int, Details]) -> dict[str,
     for name, by_address in endpoints.items():
         upstream = config.upstreams.get(name)
         channel = None if upstream is None else upstream.channel
-        shown.append({"name": name, "channel": channel, "endpoints": list(by_address.values())})
+        panics = [worker for worker, found in details.items() if name in found.panics]
+        rows = list(by_address.values())
+        shown.append({"name": name, "channel": channel, "panics": panics, "endpoints": rows})
     return {"workers_responding": len(details), "upstreams": shown}
 
 
 def _add(by_address: dict[str, dict[str, Any]], worker: int, row: EndpointRow) -> None:
     known = by_address.setdefault(
         row.address,
-        {"address": row.address, "weight": row.weight, "in_flight": 0, "states": {}, "reasons": []},
+        {
+            "address": row.address,
+            "weight": row.weight,
+            "priority": row.priority,
+            "zone": row.zone or None,
+            "in_flight": 0,
+            "states": {},
+            "reasons": [],
+        },
     )
     known["in_flight"] += row.in_flight
     known["states"][row.state] = known["states"].get(row.state, 0) + 1

@@ -85,6 +85,7 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
+        request.attempts = reply.attempts
         if (self._tagged or self._judges_etags) and self._is_judged(request, method, reply):
             make = partial(self._rendering.reply, reply, encode)
             is_large = len(reply.message) >= LARGE_BYTES

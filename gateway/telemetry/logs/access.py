@@ -103,8 +103,8 @@ class AccessLines:
             rest += f',"gateway.cache.result":"{record.cache_result}"'
         if record.principal is not None:
             rest += self._identity(record.principal)
-        if record.split is not None:
-            rest += _split(*record.split)
+        if record.split is not None or record.attempts is not None:
+            rest += _destination(record)
         if self._headers:
             rest += _headers(self._headers, record.headers)
         shown = self._shown
@@ -189,8 +189,16 @@ class AccessLog:
         """Takes the record of a request; its line is written soon."""
 
 
-def _split(name: str, upstream: str) -> str:
-    return f',"gateway.split":{quoted(name)},"gateway.upstream":{quoted(upstream)}'
+def _destination(record: Record) -> str:
+    """Returns the members that say where a call went."""
+    text = ""
+    if record.split is not None:
+        name, upstream = record.split
+        text = f',"gateway.split":{quoted(name)},"gateway.upstream":{quoted(upstream)}'
+    if record.attempts is not None:
+        count, endpoint = record.attempts
+        text += f',"gateway.attempts":{count},"gateway.endpoint":{quoted(endpoint)}'
+    return text
 
 
 def _has_an_end(binding: Binding | None) -> bool:

@@ -251,6 +251,13 @@ CALL_TRANSPARENT_RETRIES: Final = Metric(
     _OF_A_CALL,
     edges=(1.0, 2.0, 3.0, 4.0, 5.0, 10.0),
 )
+CALL_HEDGES: Final = Metric(
+    "grpc_client_call_hedges",
+    Kind.HISTOGRAM,
+    "Attempts of a call at other endpoints beside those under way, of calls with any (gRFC A96)",
+    _OF_A_CALL,
+    edges=(1.0, 2.0, 3.0, 4.0, 5.0),
+)
 CALL_RETRY_DELAY: Final = Metric(
     "grpc_client_call_retry_delay_seconds",
     Kind.HISTOGRAM,
@@ -262,13 +269,13 @@ CALL_RETRY_DELAY: Final = Metric(
 RETRIES: Final = Metric(
     "gateway_retries",
     Kind.COUNTER,
-    "Repeated attempts of calls by the failure before: a code, or unprocessed",
+    "Further attempts of calls by the failure before: a code, unprocessed, or no_answer (hedged)",
     ("gateway_upstream", "reason"),
 )
 RETRIES_REFUSED: Final = Metric(
     "gateway_upstream_retries_refused",
     Kind.COUNTER,
-    "Failed calls that were not repeated, though their policy covers the failure",
+    "Further attempts of calls that were not made, though their policy asks for them",
     ("gateway_upstream", "why"),
 )
 IN_FLIGHT: Final = Metric(
@@ -276,6 +283,20 @@ IN_FLIGHT: Final = Metric(
     Kind.GAUGE,
     "Calls in progress at the endpoints of an upstream, once a second",
     ("gateway_upstream",),
+)
+UPSTREAM_OPEN: Final = Metric(
+    "gateway_upstream_open",
+    Kind.GAUGE,
+    "1 while a limit of an upstream refuses calls in any worker, and for 10 s after, else 0",
+    ("gateway_upstream", "which"),
+    merge=Merge.GREATEST,
+)
+UPSTREAM_PANIC: Final = Metric(
+    "gateway_upstream_panic",
+    Kind.GAUGE,
+    "1 while endpoints that are left out get calls in any worker, as too few others are there",
+    ("gateway_upstream",),
+    merge=Merge.GREATEST,
 )
 STREAMS: Final = Metric(
     "gateway_streams_open", Kind.GAUGE, "Streaming calls in progress at back ends"
@@ -335,10 +356,13 @@ METRICS: Final = (
         GENERATION,
         CALL_RETRIES,
         CALL_TRANSPARENT_RETRIES,
+        CALL_HEDGES,
         CALL_RETRY_DELAY,
         RETRIES,
         RETRIES_REFUSED,
         IN_FLIGHT,
+        UPSTREAM_OPEN,
+        UPSTREAM_PANIC,
         STREAMS,
         MESSAGES,
         IDEMPOTENT,

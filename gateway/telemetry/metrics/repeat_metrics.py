@@ -1,8 +1,10 @@
-"""Counts the repeats of calls to one upstream, with the names of gRFC A96."""
+"""Counts the further attempts of calls to one upstream, with the names of gRFC A96."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from gateway.telemetry.metrics.definitions import (
+    CALL_HEDGES,
     CALL_RETRIES,
     CALL_RETRY_DELAY,
     CALL_TRANSPARENT_RETRIES,
@@ -13,27 +15,52 @@ from gateway.telemetry.metrics.definitions import (
 from gateway.telemetry.metrics.writing import CellWriter
 
 
+class Repeats(Protocol):
+    """The further attempts of one call, by their kinds."""
+
+    @property
+    def retries(self) -> int:
+        """Those after a failure of a back end."""
+        ...
+
+    @property
+    def transparent(self) -> int:
+        """Those after an attempt that no back end had processed."""
+        ...
+
+    @property
+    def hedges(self) -> int:
+        """Those beside the ones under way."""
+        ...
+
+    @property
+    def delay_s(self) -> float:
+        """The time that the call waited between attempts."""
+        ...
+
+
 class RepeatMetrics:
-    """Counts calls that are repeated; calls that are not cost nothing, and are not counted."""
+    """Counts calls with several attempts; those with one cost nothing, and are not counted."""
 
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], upstream: str) -> None:
         self._writer = writer
         self._upstream = upstream
         self._histograms = [
-            metrics[one.name] for one in (CALL_RETRIES, CALL_TRANSPARENT_RETRIES, CALL_RETRY_DELAY)
+            metrics[one.name]
+            for one in (CALL_RETRIES, CALL_TRANSPARENT_RETRIES, CALL_HEDGES, CALL_RETRY_DELAY)
         ]
 
     def repeated(self, reason: str) -> None:
-        """Counts a repeat after this failure: the name of its code, or `unprocessed`."""
+        """Counts a further attempt after this failure; see `WatchRepeats`."""
         self._writer.add(self._writer.child(RETRIES, (self._upstream, reason)))
 
     def refused(self, why: str) -> None:
-        """Counts a failed call that is not repeated."""
+        """Counts a further attempt that is not made."""
         self._writer.add(self._writer.child(RETRIES_REFUSED, (self._upstream, str(why))))
 
-    def ended(self, rpc_method: str, retries: int, transparent: int, delay_s: float) -> None:
-        """Takes the repeats of one call; A96 counts only calls that have some."""
-        values = (retries, transparent, delay_s)
+    def ended(self, rpc_method: str, repeats: Repeats) -> None:
+        """Takes the further attempts of one call; A96 counts only calls that have some."""
+        values = (repeats.retries, repeats.transparent, repeats.hedges, repeats.delay_s)
         for metric, value in zip(self._histograms, values, strict=True):
             if value:
                 at = self._writer.child(metric, (rpc_method, self._upstream))

@@ -44,6 +44,18 @@ def test_each_endpoint_is_listed_with_its_state(address: str, tmp_path: Path) ->
     assert "Connection refused" in table
 
 
+def test_zones_and_priorities_are_listed_if_there_are_any(address: str, tmp_path: Path) -> None:
+    settings = tmp_path / "gateway.yaml"
+    target = f"{{address: '{address}', zone: eu-1, priority: 3}}"
+    settings.write_text(f"upstreams: {{library: {{targets: [{target}]}}}}")
+    head, row = run("upstreams", "--config", str(settings)).stdout.splitlines()[:2]
+    assert head.split() == ["upstream", "address", "state", "weight", "priority", "zone", "failure"]
+    assert row.split() == ["library", address, "ready", "1", "3", "eu-1"]
+    plain = run("upstreams", "--upstream", f"library={address}").stdout
+    assert "zone" not in plain
+    assert "priority" not in plain
+
+
 def test_all_that_are_ready_are_no_error(address: str) -> None:
     done = run("upstreams", "--upstream", f"library={address}")
     assert (done.returncode, address in done.stdout) == (0, True)

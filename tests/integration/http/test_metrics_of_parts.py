@@ -1,6 +1,9 @@
 """Metrics of stores, certificates, reloads, repeats, streams, stored replies and keys."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,16 @@ from gateway.status import StartUpError
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.upstream.balancing import Balancing
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import open_pool
 from tests.support.balanced import safe, servers, spreads
 from tests.support.calls import failure
 from tests.support.counting_backend import caching_gateway
 from tests.support.http import connected, echo_gateway
-from tests.support.polling import first
+from tests.support.polling import first, until
 from tests.support.redis_server import free_port
 from tests.support.tls import Files
+from tests.support.upstream_server import Server
 
 Samples = dict[tuple[str, ...], float]
 
@@ -114,26 +119,47 @@ async def test_reloads_are_counted_and_the_generation_is_shown() -> None:
         await shown(gateway, "gateway_config_generation", {(): 2})
 
 
-async def test_repeats_have_the_names_of_grpc() -> None:
+@asynccontextmanager
+async def counted(**settings: Any) -> AsyncIterator[tuple[list[Server], Channel, Metrics]]:
+    """Two servers, the channel to them, and the metrics of its repeats."""
     file = CellFile()
     metrics = Metrics(MetricsOptions(), MetricFiles(file, (file,)), scheme="http")
     try:
         async with servers(2) as running:
-            settings: dict[str, Any] = {
-                "targets": [{"address": one.target} for one in running],
-                "retry_policy": {"max_attempts": 3},
-            }
+            settings["targets"] = [{"address": one.target} for one in running]
             upstreams = {"library": Upstream.model_validate(settings)}
             async with open_pool(upstreams, Balancing(watch_repeats=metrics.repeats)) as pool:
-                channel = pool["library"]
-                await spreads(channel, 2)
-                assert samples(metrics.exposition.text()[1], "gateway_retries_total") == {}
-                for one in running:
-                    one.fails_with = grpc.StatusCode.UNAVAILABLE
-                await failure(channel.call(safe("Name"), b"", [], 5))
-        text = metrics.exposition.text()[1]
+                await spreads(pool["library"], 2)
+                yield running, pool["library"], metrics
     finally:
         file.close()
+
+
+async def test_hedged_calls_have_the_names_of_grpc() -> None:
+    policy = {"hedging_delay_s": 0.02, "budget_percent": 0, "budget_min": 1}
+    async with counted(hedging_policy=policy) as (running, channel, metrics):
+        for one in running:
+            one.pause()
+        calls = [asyncio.ensure_future(channel.call(safe("Name"), b"", [], 20)) for _ in range(3)]
+        refused = {("library", "budget"): 2}
+        reading = "gateway_upstream_retries_refused_total"
+        await until(lambda: samples(metrics.exposition.text()[1], reading) == refused)
+        for one in running:
+            one.go_on()
+        await asyncio.gather(*calls)
+        text = metrics.exposition.text()[1]
+    assert samples(text, "grpc_client_call_hedges_sum") == {(safe("Name").path[1:], "library"): 1}
+    assert samples(text, "grpc_client_call_hedges_count") == {(safe("Name").path[1:], "library"): 1}
+    assert samples(text, "gateway_retries_total") == {("library", "no_answer"): 1}
+
+
+async def test_repeats_have_the_names_of_grpc() -> None:
+    async with counted(retry_policy={"max_attempts": 3}) as (running, channel, metrics):
+        assert samples(metrics.exposition.text()[1], "gateway_retries_total") == {}
+        for one in running:
+            one.fails_with = grpc.StatusCode.UNAVAILABLE
+        await failure(channel.call(safe("Name"), b"", [], 5))
+        text = metrics.exposition.text()[1]
     call = (safe("Name").path[1:], "library")
     assert samples(text, "grpc_client_call_retries_sum") == {call: 2}
     assert samples(text, "grpc_client_call_retries_count") == {call: 1}

@@ -24,7 +24,8 @@ pytestmark = [
 DEAD = "127.0.0.1:1"
 SETTINGS = """
 upstreams:
-  echo: {{targets: [{{address: "{alive}"}}, {{address: "{dead}"}}], services: [echo.v1.*]}}
+  echo: {{targets: [{{address: "{alive}", zone: eu-1}}, {{address: "{dead}", zone: eu-1}}],
+    services: [echo.v1.*]}}
   other: {{target: "{dead}", channel: grpcio, services: [gatewayapi.v1.AuthService],
     tls: {{ca_file: {ca_file}}}}}
 """
@@ -61,8 +62,10 @@ async def test_upstreams_and_certificates_are_shown(tmp_path: Path, workers: int
             found = await first(upstreams, is_settled, within_s=40)
             assert found["workers_responding"] == workers
             assert endpoints(found, "other") == {}
+            assert not any(one["panics"] for one in found["upstreams"])
             shown = endpoints(found, "echo")
             assert (shown[alive]["weight"], shown[alive]["reasons"]) == (1, [])
+            assert (shown[alive]["priority"], shown[alive]["zone"]) == (0, "eu-1")
             reasons = shown[DEAD]["reasons"]
             assert [one["worker"] for one in reasons] == [*range(1, workers + 1)]
             assert {one["state"] for one in reasons} == {"failing"}

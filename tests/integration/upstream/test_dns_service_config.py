@@ -12,6 +12,7 @@ import pytest
 
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
+from gateway.upstream.interfaces import ChecksMethods
 from tests.support.balanced import channel_at, servers
 from tests.support.calls import failure
 from tests.support.dns_server import DnsServer, dns_server
@@ -118,6 +119,20 @@ async def test_a_bad_one_or_none_now_changes_nothing_and_is_said(
         assert await size_limit(opened) == 10
         server.failures["TXT"] = dns.rcode.SERVFAIL
         await until(lambda: "its service config cannot be resolved" in caplog.text)
+        assert await size_limit(opened) == 10
+
+
+async def test_hedging_that_may_do_harm_changes_nothing(
+    server: DnsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.records[RECORD] = text({"serviceConfig": most(10)})
+    async with channel(server) as opened:
+        assert isinstance(opened, ChecksMethods)
+        opened.check([method("Name")])
+        assert await size_limit(opened) == 10
+        entry = {"name": [NAME], "hedgingPolicy": {"maxAttempts": 2}}
+        server.records[RECORD] = text({"serviceConfig": {"methodConfig": [entry]}})
+        await until(lambda: "hedgingPolicy for" in caplog.text)
         assert await size_limit(opened) == 10
 
 

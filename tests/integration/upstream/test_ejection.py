@@ -9,6 +9,7 @@ import pytest
 
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
+from gateway.upstream.interfaces import UpstreamChannel
 from tests.support.balanced import balanced, names, states
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
@@ -127,6 +128,8 @@ async def test_in_a_panic_ejected_servers_get_calls(caplog: pytest.LogCaptureFix
             bad.fails_with = grpc.StatusCode.UNAVAILABLE
         answers = await many(channel, 30)
         assert answers.count(three.name) == pytest.approx(10, abs=3)
+        assert isinstance(channel, UpstreamChannel)
+        assert channel.panics()
         assert {state for state, _ in states(channel).values()} == {"ejected", "ready"}
     events = [getattr(record, "gateway_event", "") for record in caplog.records]
     assert events.count("gateway.upstream.panic") == 1
@@ -139,6 +142,8 @@ async def test_without_panic_only_the_well_get_calls() -> None:
             bad.fails_with = grpc.StatusCode.UNAVAILABLE
         answers = await many(channel, 30)
         assert answers.count(three.name) == 28
+        assert isinstance(channel, UpstreamChannel)
+        assert not channel.panics()
 
 
 async def test_the_only_server_is_never_ejected() -> None:

@@ -60,6 +60,16 @@ async def test_a_second_server_answers_for_one_that_is_slow_and_the_first_is_can
     assert events.count("gateway.upstream.call_hedged") == slow.calls
 
 
+async def test_a_reply_and_a_failure_tell_of_the_attempts() -> None:
+    async with hedged(2) as ((slow, quick), channel):
+        slow.pause()
+        told = [(await channel.call(safe("Name"), b"", [], 20)).attempts for _ in range(4)]
+        assert set(told) == {None, (2, quick.target)}
+        quick.fails_with = grpc.StatusCode.NOT_FOUND
+        failures = [await failure(channel.call(safe("Name"), b"", [], 20)) for _ in range(4)]
+        assert {one.attempts for one in failures} == {None, (2, quick.target)}
+
+
 async def test_a_call_that_is_answered_in_time_is_sent_once() -> None:
     async with hedged(3, LONG_S) as (servers, channel):
         for _ in range(9):

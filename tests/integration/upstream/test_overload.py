@@ -1,6 +1,7 @@
 """More calls than an upstream may have: those too many fail at once, and are never sent."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from gateway.config.overload import AdaptiveOptions
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
+from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
+from gateway.upstream.interfaces import UpstreamChannel
 from gateway.upstream.limiting import LimitedChannel
 from tests.support.balanced import balanced, channel_to, safe
 from tests.support.calls import failure, sent
@@ -31,6 +34,10 @@ def reason(error: StatusError) -> str:
     assert any(detail.Unpack(info) for detail in error.details)
     assert info.metadata == {"upstream": "library"}
     return str(info.reason)
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    return dict(getattr(record, "gateway_fields", {}))
 
 
 def under_way(channel: Channel) -> int:
@@ -60,6 +67,27 @@ async def test_a_call_above_the_limit_fails_at_once_and_is_never_sent() -> None:
         assert len({reply.message for reply in await asyncio.gather(*calls)}) == 2
         assert sum(one.calls for one in servers) == 3
         assert (await channel.call(NAME, b"", [], 5)).message
+
+
+async def test_the_log_tells_when_a_limit_begins_and_ends_to_refuse_calls(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.upstream")
+    full = Fullness("library", ["max_requests", "adaptive"], steady_s=0.2)
+    for _ in range(3):
+        full.refused("max_requests", "has too many calls")
+    assert full.refusing() == {"max_requests": True, "adaptive": False}
+    await asyncio.sleep(0.1)
+    full.refused("max_requests", "has too many calls")
+    await until(lambda: not full.refusing()["max_requests"])
+    full.refused("max_requests", "has too many calls")
+    await until(lambda: not full.refusing()["max_requests"])
+    said = [
+        (getattr(one, "gateway_event", ""), fields(one).get("gateway.refused"))
+        for one in caplog.records
+    ]
+    begins, ends = "gateway.upstream.full", "gateway.upstream.full_over"
+    assert said == [(begins, None), (ends, 4), (begins, None), (ends, 1)]
 
 
 async def test_a_stream_counts_until_it_ends_or_is_dropped() -> None:
@@ -110,8 +138,11 @@ async def test_waiting_calls_are_counted_over_all_endpoints() -> None:
     silent = [await asyncio.start_server(hold, "127.0.0.1", 0) for _ in range(2)]
     targets = [f"127.0.0.1:{one.sockets[0].getsockname()[1]}" for one in silent]
     async with channel_to(targets, max_pending=3) as channel:
+        assert isinstance(channel, UpstreamChannel)
+        assert dict(channel.refusing()) == {"max_pending": False}
         calls = [asyncio.create_task(failure(channel.call(NAME, b"", [], 0.6))) for _ in range(5)]
         codes = [(await task) for task in calls]
+        assert dict(channel.refusing()) == {"max_pending": True}
     full = [one for one in codes if one.code is Code.UNAVAILABLE]
     assert [reason(one) for one in full] == ["UPSTREAM_OVERLOADED"] * 2
     assert [one.code for one in codes].count(Code.DEADLINE_EXCEEDED) == 3
@@ -158,7 +189,11 @@ async def test_the_limit_follows_the_time_that_calls_take() -> None:
     clock = [0.0]
     gradient = Gradient(AdaptiveOptions(initial=20, min=2, max=40), 0.0)
     async with balanced(1) as ((server,), channel):
-        limited = LimitedChannel("library", channel, None, gradient, lambda: clock[0])  # type: ignore[arg-type]
+        assert isinstance(channel, UpstreamChannel)
+        fullness = Fullness("library", ["adaptive"])
+        limited = LimitedChannel(
+            "library", channel, None, gradient, fullness=fullness, clock=lambda: clock[0]
+        )
 
         async def window(took_s: float) -> None:
             """One window in which as many calls as are allowed take so long, by our clock."""

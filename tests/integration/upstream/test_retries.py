@@ -1,17 +1,24 @@
 """Calls that a back end fails: repeated on another one where that does no harm, and only there."""
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
 from gateway.status import Code
 from tests.support.balanced import balanced, names, safe, states
 from tests.support.calls import failure
+from tests.support.counting_backend import FILES, counting_server
 from tests.support.grpc_backend import method
+from tests.support.http import connected
+from tests.support.polling import until
 from tests.support.upstream_server import Server
 
 PREVIOUS = "grpc-previous-rpc-attempts"
@@ -180,3 +187,30 @@ async def test_repeats_stop_while_too_many_calls_fail() -> None:
         fail(servers)
         await failure(channel.call(safe("Name"), b"", [], 5))
         assert sum(one.calls for one in servers) == 2
+
+
+async def test_the_access_log_has_the_attempts_of_a_call_and_the_last_endpoint(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "access.log"
+    async with counting_server() as bad, counting_server() as good:
+        bad.fails = grpc.StatusCode.UNAVAILABLE
+        settings = {
+            "listen": "127.0.0.1:0",
+            "descriptors": [str(tmp_path / "shop.binpb")],
+            "log": {"access": str(log), "format": "json"},
+            "upstreams": {"main": {"targets": [{"address": one.target} for one in (bad, good)]}},
+        }
+        (tmp_path / "shop.binpb").write_bytes(FILES.SerializeToString())
+        async with open_gateway(Config.model_validate(settings)) as gateway:
+            async with connected(gateway) as client:
+                for _ in range(4):
+                    assert (await client.get("/v1/plain")).status == 200
+                good.fails = grpc.StatusCode.UNAVAILABLE
+                assert (await client.get("/v1/plain")).status == 503
+            await until(lambda: log.exists() and len(log.read_text().splitlines()) == 5)
+    lines = [json.loads(one) for one in log.read_text().splitlines()]
+    found = [(one.get("gateway.attempts"), one.get("gateway.endpoint")) for one in lines]
+    assert set(found[:4]) == {(None, None), (2, good.target)}
+    assert found[4][0] == 2
+    assert found[4][1] in {bad.target, good.target}

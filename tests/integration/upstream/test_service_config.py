@@ -9,10 +9,12 @@ from typing import Any
 import grpc
 import pytest
 
+from gateway.config.upstreams import Upstream
 from gateway.status import Code
 from gateway.upstream.configured import ServiceConfigError
 from gateway.upstream.endpoint import State
 from gateway.upstream.interfaces import UpstreamChannel
+from gateway.upstream.pool import open_pool
 from tests.support.balanced import balanced, channel_to, names, safe, servers
 from tests.support.calls import failure, sent
 from tests.support.grpc_backend import SERVICE, method
@@ -58,6 +60,60 @@ async def test_a_call_is_repeated_by_its_policy(
         fail(running)
         assert (await failure(channel.call(called, b"", [], 5))).code is Code.UNAVAILABLE
         assert sum(one.calls for one in running) == attempts
+
+
+async def test_calls_are_hedged_by_its_policy() -> None:
+    policy = {"maxAttempts": 3, "hedgingDelay": "0.02s", "nonFatalStatusCodes": ["UNAVAILABLE"]}
+    settings = {"methodConfig": [{"name": [NAME], "hedgingPolicy": policy}]}
+    async with balanced(3, grpc_service_config=settings) as (running, channel):
+        for one in running:
+            one.calls = 0
+            one.pause()
+        call = asyncio.ensure_future(channel.call(safe("Name"), b"", [], 20))
+        await until(lambda: [one.calls for one in running] == [1, 1, 1])
+        running[2].go_on()
+        assert (await asyncio.wait_for(call, 10)).message == running[2].name
+        await until(lambda: sum(one.waiting for one in running) == 0)
+        # A method that does not declare it is sent once, whatever the policy says.
+        for one in running:
+            one.pause()
+        error = await failure(channel.call(method("Name"), b"", [], 0.3))
+        assert error.code is Code.DEADLINE_EXCEEDED
+        assert sum(one.calls for one in running) == 4
+
+
+async def test_a_retry_policy_of_a_method_takes_the_place_of_hedging() -> None:
+    settings = config(retryPolicy=RETRY) | {"hedging_policy": {"hedging_delay_s": 0}}
+    async with balanced(2, **settings) as (running, channel):
+        fail(running)
+        await failure(channel.call(safe("Name"), b"", [], 5))
+        assert sum(one.calls for one in running) == 3, "hedged, it would have two attempts"
+
+
+async def check(upstream: dict[str, Any], *methods: Any) -> None:
+    """Compares settings of an upstream with methods, as at start."""
+    options = Upstream.model_validate({"target": "127.0.0.1:1", **upstream})
+    async with open_pool({"library": options}) as pool:
+        channel = pool.checks("library")
+        assert channel is not None
+        channel.check(methods)
+
+
+@pytest.mark.parametrize("name", [NAME, {"service": SERVICE}, {}], ids=["itself", "service", "all"])
+async def test_hedging_of_methods_that_do_not_declare_it_is_refused(name: dict[str, str]) -> None:
+    entry = {"name": [name], "hedgingPolicy": {"maxAttempts": 2}}
+    settings = {"grpc_service_config": {"methodConfig": [entry]}}
+    await check(settings, safe("Name"))
+    with pytest.raises(ServiceConfigError, match=r"hedgingPolicy for .*: expected methods whose"):
+        await check(settings, method("Name"))
+
+
+async def test_a_name_that_no_method_has_is_only_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entry = {"name": [{"service": SERVICE, "method": "Gone"}], "hedgingPolicy": {"maxAttempts": 2}}
+    await check({"grpc_service_config": {"methodConfig": [entry]}}, method("Name"))
+    assert f"methodConfig: no call goes to {SERVICE}/Gone here" in caplog.text
 
 
 async def test_the_shorter_of_both_times_counts() -> None:

@@ -10,13 +10,22 @@ import pytest
 
 from gateway.config.selectors import SelectorError
 from gateway.policy.options import PolicyError
+from gateway.status import StartUpError
 from tests.support.command_line import run
 from tests.support.counting_backend import CountingBackend
 from tests.support.polling import until
 from tests.support.redis_server import free_port
+from tests.support.schema import descriptor_set
 from tests.support.two_upstreams import settings, two_upstreams
 
 HALVES = [{"upstream": "main", "weight": 1}, {"upstream": "other", "weight": 1}]
+TINY = """
+syntax = "proto3";
+package tiny.v1;
+import "google/api/annotations.proto";
+message Empty {}
+service Tiny { rpc Get(Empty) returns (Empty) { option (google.api.http) = { get: "/v1/tiny" }; } }
+"""
 PLAIN = "shop.v1.Shop.Plain"
 
 
@@ -110,6 +119,30 @@ async def test_a_call_that_finds_no_room_does_not_overload_the_fallback(tmp_path
         running.main.open.set()
         assert (await first).status == 200
         assert running.other.calls.total() == 0
+
+
+async def test_hedging_where_no_method_declares_it_keeps_the_gateway_from_starting(
+    tmp_path: Path,
+) -> None:
+    policy = {"hedging_policy": {"hedging_delay_s": 0.1}}
+    async with two_upstreams(tmp_path, upstreams={"main": policy}) as running:
+        assert await running.names(1) == ["main"]
+    entry = {"name": [{"service": "shop.v1.Shop", "method": "Plain"}]}
+    bad = {"methodConfig": [entry | {"hedgingPolicy": {"maxAttempts": 2}}]}
+    with pytest.raises(StartUpError, match=r"upstreams\.main\.grpc_service_config: hedgingPolicy"):
+        async with two_upstreams(tmp_path, upstreams={"main": {"grpc_service_config": bad}}):
+            pass
+
+
+async def test_hedging_of_an_upstream_without_a_method_that_declares_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "tiny.binpb"
+    file.write_bytes(descriptor_set(tiny=TINY).SerializeToString())
+    main = {"services": ["*"], "hedging_policy": {"hedging_delay_s": 0.1}}
+    with pytest.raises(StartUpError, match=r"upstreams\.main\.hedging_policy: expected methods"):
+        async with two_upstreams(tmp_path, upstreams={"main": main}, descriptors=[str(file)]):
+            pass
 
 
 async def test_stored_replies_and_splits_exclude_each_other(tmp_path: Path) -> None:

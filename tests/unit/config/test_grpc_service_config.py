@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.config.grpc_service_config import read_service_config
+from gateway.config.retries import HedgingPolicy, RetryCode
 
 RETRY = {
     "maxAttempts": 9,
@@ -13,6 +14,8 @@ RETRY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE", 10],
 }
+
+HEDGING = {"maxAttempts": 3, "hedgingDelay": "0.5s"}
 
 
 def test_all_that_is_known_is_read() -> None:
@@ -56,6 +59,24 @@ def test_all_that_is_known_is_read() -> None:
     assert config.ignored == ()
 
 
+def test_a_hedging_policy_is_read_with_the_defaults_of_a6() -> None:
+    named = {"name": [{"service": "a.B"}], "hedgingPolicy": {"maxAttempts": 9}}
+    codes = ["unavailable", 10]
+    all_set = {"name": [{}], "hedgingPolicy": {**HEDGING, "nonFatalStatusCodes": codes}}
+    config = read_service_config({"methodConfig": [named, all_set]})
+    first, second = config.of("a.B", "C"), config.of("c.D", "E")
+    assert first is not None
+    assert second is not None
+    assert first.hedging_policy == HedgingPolicy(
+        max_attempts=5, hedging_delay_s=0, non_fatal_status_codes=()
+    )
+    assert second.hedging_policy == HedgingPolicy(
+        max_attempts=3,
+        hedging_delay_s=0.5,
+        non_fatal_status_codes=(RetryCode.UNAVAILABLE, RetryCode.ABORTED),
+    )
+
+
 def test_unknown_fields_are_ignored_and_named() -> None:
     entry = {"name": [{"service": "a.B", "extra": 1}], "new": {"deep": 1}, "timeout": None}
     config = read_service_config({"methodConfig": [entry], "later": 1})
@@ -83,7 +104,17 @@ def method_config(**entry: Any) -> dict[str, Any]:
         ),
         (method_config(maxResponseMessageBytes=1.5), "expected a whole number"),
         (method_config(maxResponseMessageBytes="nan"), "expected a whole number"),
-        (method_config(hedgingPolicy={}), "hedgingPolicy: is not taken here"),
+        (method_config(hedgingPolicy={}), "hedgingPolicy.maxAttempts: expected a number"),
+        (method_config(hedgingPolicy={"maxAttempts": 1}), "maxAttempts: expected a whole number"),
+        (method_config(hedgingPolicy={**HEDGING, "hedgingDelay": 1}), "Delay: expected a duration"),
+        (
+            method_config(hedgingPolicy={**HEDGING, "nonFatalStatusCodes": ["OK"]}),
+            r"nonFatalStatusCodes\[0\]: expected one of CANCELLED",
+        ),
+        (
+            method_config(hedgingPolicy=HEDGING, retryPolicy=RETRY),
+            r"methodConfig\[0\]\.hedgingPolicy: expected retryPolicy or hedgingPolicy, not both",
+        ),
         (method_config(retryPolicy={**RETRY, "maxAttempts": 1}), "retryPolicy.maxAttempts"),
         (method_config(retryPolicy={**RETRY, "maxBackoff": "0s"}), "maxBackoff: expected"),
         (method_config(retryPolicy={**RETRY, "backoffMultiplier": None}), "backoffMultiplier"),

@@ -24,8 +24,11 @@ def config(*splits: dict[str, Any]) -> Config:
         ({"to": [{"upstream": "main", "weight": -1}]}, "greater than or equal to 0"),
         ({"to": [BOTH[0], BOTH[0]]}, "to[1].upstream: main is there twice"),
         ({"to": [{"upstream": "canari"}]}, "splits[0].to[0].upstream: there is no upstream canari"),
-        ({"match": [{}]}, "expected either header or cookie"),
-        ({"match": [{"header": "a", "cookie": "b"}]}, "expected either header or cookie"),
+        ({"match": [{}]}, "expected one of header, cookie, principal or claim"),
+        (
+            {"match": [{"header": "a", "cookie": "b"}]},
+            "expected one of header, cookie, principal or claim",
+        ),
         ({"match": [{"header": "a b"}]}, "expected the name of a header or a cookie"),
         ({"match": [{"header": "a", "value": "b", "prefix": "c"}]}, "either value or prefix"),
         ({"sticky": {"by": "header"}}, "such as x-tenant"),

@@ -107,6 +107,27 @@ def test_conditions_on_the_request(
     assert arms(handler(split({"canary": 1}, match=match)), [call(headers)]) == [arm]
 
 
+@pytest.mark.parametrize(
+    ("match", "name", "arm"),
+    [
+        ({"principal": True}, "ada", "canary"),
+        ({"principal": True}, "", "owner"),
+        ({"principal": True, "prefix": "test-"}, "test-7", "canary"),
+        ({"principal": True, "value": "ada"}, "adam", "owner"),
+        ({"claim": "team", "value": "blue"}, "ada", "canary"),
+        ({"claim": "team", "value": "red"}, "ada", "owner"),
+        ({"claim": "other"}, "ada", "owner"),
+        ({"claim": "team"}, "", "owner"),
+    ],
+)
+def test_conditions_on_the_caller(match: dict[str, Any], name: str, arm: str) -> None:
+    headers = {"principal": "ada", "team": "blue", "claim": "blue"}  # these decide nothing
+    one = call(headers)
+    if name:
+        one.principal = Principal(name, claims={"team": "blue"})
+    assert arms(handler(split({"canary": 1}, match=[match])), [one]) == [arm]
+
+
 def test_the_first_split_that_fits_decides() -> None:
     testers = split({"test": 1}, name="testers", match=[{"header": "x-test"}])
     handle = handler(testers, split({"main": 1}))

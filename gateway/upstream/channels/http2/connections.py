@@ -31,8 +31,15 @@ _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5
 class Pending:
     """The number of calls that wait for connections, to all endpoints of an upstream together."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Callable[[str, str], None] | None = None) -> None:
+        """Takes what is told about a call for which there are too many: the limit, and a text."""
         self.count = 0
+        self._refused = refused
+
+    def refuse(self, limit: str, text: str) -> None:
+        """Reports a call that is not taken."""
+        if self._refused is not None:
+            self._refused(limit, text)
 
 
 class Connections:
@@ -123,7 +130,8 @@ class Connections:
     def _admit(self) -> None:
         """Counts one more call that waits; raises if too many do."""
         if self._pending.count >= self._upstream.max_pending:
-            self._warn_full()
+            text = f"is too slow: {self._pending.count} calls wait (max_pending)"
+            self._pending.refuse("max_pending", text)
             raise overloaded(self._name, f'too many calls wait for upstream "{self._name}"')
         self._pending.count += 1
 
@@ -280,10 +288,6 @@ class Connections:
         self.failure = reason
         self._retry_at_s = self._loop.time() + (0.0 if at_once else delay_s * jitter)
         self._warn("gateway.upstream.down", f"is unavailable: {self._address}: {reason}")
-
-    def _warn_full(self) -> None:
-        most = self._upstream.max_pending
-        self._warn("gateway.upstream.full", f"is too slow: {most} calls wait (max_pending)")
 
     def _warn(self, event: str, text: str) -> None:
         """Logs a warning, but the same one at most once in `_WARN_AGAIN_S`."""
