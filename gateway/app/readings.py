@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
-from gateway.endpoints.admin.certificates import expires_at_s, own_certificates
+from gateway.endpoints.admin.certificates import Ends, own_certificates
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.metrics.definitions import (
     CACHE_BYTES,
@@ -53,7 +52,7 @@ class PartsReadings:
         self._current = current
         self._tls_reloads = tls_reloads
         self._stores = stores
-        self._ends: dict[Path, tuple[object, float | None]] = {}
+        self._ends = Ends()
 
     def __call__(self) -> Iterator[Reading]:
         """Yields the readings as they are now."""
@@ -75,22 +74,6 @@ class PartsReadings:
             yield CERTIFICATE_RELOADS, ("applied",), applied
             yield CERTIFICATE_RELOADS, ("refused",), refused
         for file in own_certificates(current.config):
-            end_s = self._end_s(file)
+            end_s = self._ends.of(file)
             if end_s is not None:
                 yield CERTIFICATE_EXPIRES, (str(file),), end_s
-
-    def _end_s(self, file: Path) -> float | None:
-        """Returns the end of the certificate of a file, which is read when it has changed."""
-        try:
-            found = file.stat()
-        except OSError:
-            return None
-        state = found.st_ino, found.st_size, found.st_mtime_ns
-        seen, end_s = self._ends.get(file, (None, None))
-        if seen != state:
-            try:
-                end_s = expires_at_s(file)
-            except (OSError, ValueError):
-                end_s = None
-            self._ends[file] = state, end_s
-        return end_s

@@ -76,7 +76,7 @@ async def serve(
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
-        opening = operated(config, logs.levels, is_worker=is_worker, sockets=admin_sockets)
+        opening = operated(config, logs, is_worker=is_worker, sockets=admin_sockets)
         with logs.speaking_for_program(), levels_by_signal(logs.levels):
             since_s, assignment = time.monotonic(), None if link is None else link.assignment
             _announce_start(assignment)
