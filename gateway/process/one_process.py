@@ -37,6 +37,7 @@ class OneProcess:
         self.config = config
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
+        self.generation = 1
         self.exposition: Exposition | None = None
         self.is_draining = False
         self._is_ending = False

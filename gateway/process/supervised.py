@@ -96,6 +96,7 @@ class Supervised:
         self.exposition = exposition
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
+        self.generation = 1
         self.is_draining = False
         self.levels = Levels(config.log.level)
         """The level that the workers have, as far as the supervisor has told them."""
@@ -120,6 +121,7 @@ class Supervised:
     def reloaded(self, config: Config, table: Sequence[tuple[str, str, str]]) -> None:
         """Notes the settings that the workers use from now on, and their routes."""
         self.config = config
+        self.generation += 1
         self.levels.set(config.log.level)
         self.serves(self.url, table)
 

@@ -103,6 +103,7 @@ class _Shown:
                 "reason": operations.why_not_ready() or None,
                 "draining": operations.is_draining,
                 "routes": len(operations.routes),
+                "generation": operations.generation,
                 "log_level": operations.level,
                 "workers": {
                     "configured": len(workers),
