@@ -1,16 +1,13 @@
 """The changes of a reload that break REST clients: what `gateway diff` finds, as lines."""
 
-from collections.abc import Iterator
 from typing import Any, Final
-
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
 from gateway.openapi.changes.documents import compare_documents
 from gateway.openapi.document import build_document
 from gateway.schema.places import elements_of
+from gateway.schema.used_files import used_files
 
 Described = tuple[Config, OpenSite]
 """Settings, and the site that was composed of them."""
@@ -30,7 +27,7 @@ def api_changes(before: Described, after: Described) -> list[str]:
     if most > _MOST_BINDINGS:
         told = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
         return [f"! warning not-compared: {told} for changes that break clients: use gateway diff"]
-    elements = tuple(elements_of(_files(opened)) for _, opened in (before, after))
+    elements = tuple(elements_of(used_files(opened.schema)) for _, opened in (before, after))
     found = compare_documents(_document(*before), _document(*after), (elements[0], elements[1]))
     return [
         f"! {one.level} {one.rule}: {one.text}: {one.why}"
@@ -42,19 +39,3 @@ def api_changes(before: Described, after: Described) -> list[str]:
 def _document(config: Config, opened: OpenSite) -> dict[str, Any]:
     bindings, policies = opened.transcoder.bindings, opened.site.policies or {}
     return build_document(config, opened.schema, bindings, policies)
-
-
-def _files(opened: OpenSite) -> Iterator[FileDescriptorProto]:
-    """Yields the files of the messages of all methods, and those that they import."""
-    methods = opened.schema.methods.values()
-    waiting = [one.file for method in methods for one in (method.input, method.output)]
-    seen: set[str] = set()
-    while waiting:
-        file: FileDescriptor = waiting.pop()
-        if file.name in seen:
-            continue
-        seen.add(file.name)
-        waiting += file.dependencies
-        proto = FileDescriptorProto()
-        file.CopyToProto(proto)
-        yield proto
