@@ -61,6 +61,22 @@ async def test_changes_are_recorded_with_their_author(tmp_path: Path, workers: i
 
 
 @both
+async def test_a_log_level_for_a_time_falls_back(tmp_path: Path, workers: int) -> None:
+    admin = tmp_path / "admin.sock"
+    async with served(tmp_path, workers, settings={"ADMIN__LISTEN": f"unix:{admin}"}):
+        for wrong in ('"1"', "0", "true", "1e9"):
+            body = f'{{"level": "debug", "for_s": {wrong}}}'
+            assert (await ask(admin, "/log/level", "PUT", JSON, body=body))[0] == 400
+        body = '{"level": "debug", "for_s": 0.5}'
+        assert (await ask(admin, "/log/level", "PUT", JSON, body=body))[0] == 200
+
+        async def level() -> Any:
+            return json.loads((await ask(admin, "/log/level"))[1])["level"]
+
+        assert await first(level, lambda found: found == "info", within_s=20) == "info"
+
+
+@both
 async def test_guesses_of_the_token_are_recorded_once_a_minute(
     tmp_path: Path, workers: int
 ) -> None:
