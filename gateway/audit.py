@@ -16,7 +16,7 @@ class Audit(Protocol):
     """Records events; their fields must not contain secrets.
 
     Events: token.issued, token.refreshed, token.revoked, token.reuse, key.created, key.rotated,
-    key.revoked, login.failed, policy.refused.
+    key.revoked, login.failed, policy.refused, admin.changed, admin.refused.
     """
 
     def record(self, event: str, /, **fields: str) -> None:

@@ -28,6 +28,15 @@ def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     return content
 
 
+def state_of(path: Path) -> object:
+    """Returns a value that changes when a file is written or replaced; None if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def load_certificate_chain(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
     """Loads a certificate chain and its key, both PEM, for one side of TLS.
 

@@ -95,6 +95,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                         f"sum(http_server_active_requests{{{OF_JOB}}})",
                         "with a request in progress",
                     ),
+                    (f"sum(gateway_websockets_open{{{OF_JOB}}})", "WebSockets"),
                 ],
             ),
         ),
@@ -201,6 +202,16 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 ],
             ),
             (
+                "Upstreams that take calls",
+                "short",
+                [
+                    (
+                        f"min by (gateway_upstream) (gateway_upstream_up{{{_OF_UPSTREAM}}})",
+                        "{{gateway_upstream}}",
+                    )
+                ],
+            ),
+            (
                 "Endpoints by state, in all workers together",
                 "short",
                 [
@@ -263,6 +274,16 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Refused by filters",
                 "reqps",
                 [(_rate("gateway_filter_refused_total", OF_JOB, "rule"), "{{rule}}")],
+            ),
+            (
+                "Credentials and logins refused",
+                "ops",
+                [
+                    (
+                        _rate("gateway_auth_failures_total", OF_JOB, "kind, reason"),
+                        "{{kind}}: {{reason}}",
+                    )
+                ],
             ),
             (
                 "Audit trail",
@@ -330,17 +351,22 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
         "Processes",
         (
             (
-                "CPU",
+                "CPU of workers",
                 "short",
-                [(_rate("process_cpu_seconds_total", OF_JOB, "instance"), "{{instance}}")],
+                [
+                    (
+                        _rate("process_cpu_seconds_total", OF_JOB, "instance, worker"),
+                        "{{instance}} {{worker}}",
+                    )
+                ],
             ),
             (
-                "Memory",
+                "Memory of workers",
                 "bytes",
                 [
                     (
-                        f"sum by (instance) (process_resident_memory_bytes{{{OF_JOB}}})",
-                        "{{instance}}",
+                        f"sum by (instance, worker) (process_resident_memory_bytes{{{OF_JOB}}})",
+                        "{{instance}} {{worker}}",
                     )
                 ],
             ),
@@ -358,6 +384,11 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Versions",
                 "short",
                 [(f"sum by (version) (gateway_build_info{{{OF_JOB}}})", "{{version}}")],
+            ),
+            (
+                "Nodes by schema",
+                "short",
+                [(f"sum by (hash) (gateway_schema_info{{{OF_JOB}}})", "{{hash}}")],
             ),
         ),
     ),

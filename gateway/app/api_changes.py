@@ -1,16 +1,16 @@
 """The changes of a reload that break REST clients: what `gateway diff` finds, as lines."""
 
-from collections.abc import Iterator
 from typing import Any, Final
-
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
 from gateway.openapi.changes.documents import compare_documents
+from gateway.openapi.changes.findings import Finding
 from gateway.openapi.document import build_document
-from gateway.schema.places import elements_of
+from gateway.schema.places import Elements, elements_of
+from gateway.schema.sources import DescriptorFiles
+from gateway.schema.used_files import used_files
+from gateway.status import StartUpError
 
 Described = tuple[Config, OpenSite]
 """Settings, and the site that was composed of them."""
@@ -21,8 +21,10 @@ requests are answered more slowly."""
 
 
 def api_changes(before: Described, after: Described) -> list[str]:
-    """Returns a line for each change that breaks clients, or may surprise them: `! breaking RULE: `
-    and `! warning RULE: `, then the change, and why it has this level. The worst come first.
+    """Returns a line for each change that breaks clients, or may surprise them, the worst first.
+
+    It has `! breaking RULE: ` or `! warning RULE: `, the place in a .proto file if it is known, the
+    change, and why it has this level.
 
     Two OpenAPI documents are built and compared, so call it in a thread.
     """
@@ -30,31 +32,64 @@ def api_changes(before: Described, after: Described) -> list[str]:
     if most > _MOST_BINDINGS:
         told = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
         return [f"! warning not-compared: {told} for changes that break clients: use gateway diff"]
-    elements = tuple(elements_of(_files(opened)) for _, opened in (before, after))
-    found = compare_documents(_document(*before), _document(*after), (elements[0], elements[1]))
-    return [
-        f"! {one.level} {one.rule}: {one.text}: {one.why}"
-        for one in found
+    old, new = (elements_of(used_files(opened.schema)) for _, opened in (before, after))
+    found = [
+        one
+        for one in compare_documents(_document(*before), _document(*after), (old, new))
         if one.level != "compatible"
     ]
+    places = _Places(old, new, before[1], after[0]) if found else None
+    return [
+        f"! {one.level} {one.rule}: {_with_colon(places, one)}{one.text}: {one.why}"
+        for one in found
+    ]
+
+
+def _with_colon(places: "_Places | None", finding: Finding) -> str:
+    place = "" if places is None else places.of(finding.element)
+    return f"{place}: " if place else ""
+
+
+class _Places:
+    """The places of elements in .proto files, with lines where they are known.
+
+    The schema in force keeps no lines but those of methods. The files of the new one are read
+    again.
+    """
+
+    def __init__(self, old: Elements, new: Elements, before: OpenSite, after: Config) -> None:
+        self._old, self._new = old, new
+        self._methods = before.schema.methods
+        self._read = _read_again(after)
+
+    def of(self, element: str) -> str:
+        """Returns the place of an element; empty if it has none."""
+        found = self._read.get(element) or self._new.get(element)
+        if found is not None:
+            return found.place
+        if element in self._methods:
+            return f"{self._methods[element].source}, before"
+        # A field or a value that is gone: the place of its message or enum, if that is still there.
+        found = self._read.get(element.rpartition(".")[0])
+        if found is not None:
+            return found.place
+        found = self._old.get(element)
+        return "" if found is None else f"{found.place}, before"
+
+
+def _read_again(config: Config) -> Elements:
+    """Returns the elements of the files that settings name; none if they cannot be read now."""
+    files = DescriptorFiles()
+    try:
+        for path in config.descriptors:
+            files.add_set(path)
+        for module in config.modules:
+            files.add_module(module)
+        return elements_of(files.complete().file)
+    except StartUpError:
+        return {}
 
 
 def _document(config: Config, opened: OpenSite) -> dict[str, Any]:
     bindings, policies = opened.transcoder.bindings, opened.site.policies or {}
     return build_document(config, opened.schema, bindings, policies)
-
-
-def _files(opened: OpenSite) -> Iterator[FileDescriptorProto]:
-    """Yields the files of the messages of all methods, and those that they import."""
-    methods = opened.schema.methods.values()
-    waiting = [one.file for method in methods for one in (method.input, method.output)]
-    seen: set[str] = set()
-    while waiting:
-        file: FileDescriptor = waiting.pop()
-        if file.name in seen:
-            continue
-        seen.add(file.name)
-        waiting += file.dependencies
-        proto = FileDescriptorProto()
-        file.CopyToProto(proto)
-        yield proto

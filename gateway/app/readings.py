@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
-from gateway.endpoints.admin.certificates import expires_at_s, own_certificates
+from gateway.endpoints.admin.certificates import Ends, own_certificates
+from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.metrics.definitions import (
     CACHE_BYTES,
@@ -16,11 +16,16 @@ from gateway.telemetry.metrics.definitions import (
     CERTIFICATE_RELOADS,
     GENERATION,
     IN_FLIGHT,
+    SCHEMA,
     STORE_UP,
     UPSTREAM_OPEN,
     UPSTREAM_PANIC,
+    UPSTREAM_UP,
 )
 from gateway.telemetry.metrics.sampling import Reading
+
+_USABLE: Final = ("idle", "connecting", "ready")
+"""The states of endpoints that take calls."""
 
 
 class Current(Protocol):
@@ -55,7 +60,8 @@ class PartsReadings:
         self._current = current
         self._tls_reloads = tls_reloads
         self._stores = stores
-        self._ends: dict[Path, tuple[object, float | None]] = {}
+        self._ends = Ends()
+        self._hash: tuple[object, str] = (None, "")
 
     def __call__(self) -> Iterator[Reading]:
         """Yields the readings as they are now."""
@@ -63,15 +69,19 @@ class PartsReadings:
         yield GENERATION, (), current.number
         for purpose, is_available in self._stores.available().items():
             yield STORE_UP, (purpose,), float(is_available)
+        yield SCHEMA, (self._schema_hash(current),), 1.0
         in_flight: Counter[str] = Counter()
+        usable: Counter[str] = Counter()
         for name, endpoint in current.opened.pool.endpoints():
             in_flight[name] += endpoint.in_flight
+            usable[name] += endpoint.state in _USABLE
         for name, count in in_flight.items():
             yield IN_FLIGHT, (name,), count
         for name, limit, is_refusing in current.opened.pool.limits():
             yield UPSTREAM_OPEN, (name, limit), float(is_refusing)
         for name, panics in current.opened.pool.panics().items():
             yield UPSTREAM_PANIC, (name,), float(panics)
+            yield UPSTREAM_UP, (name,), float(usable[name] > 0)
         cache = current.opened.cache
         if cache is not None:
             yield CACHE_ENTRIES, (), len(cache.memory)
@@ -81,22 +91,13 @@ class PartsReadings:
             yield CERTIFICATE_RELOADS, ("applied",), applied
             yield CERTIFICATE_RELOADS, ("refused",), refused
         for file in own_certificates(current.config):
-            end_s = self._end_s(file)
+            end_s = self._ends.of(file)
             if end_s is not None:
                 yield CERTIFICATE_EXPIRES, (str(file),), end_s
 
-    def _end_s(self, file: Path) -> float | None:
-        """Returns the end of the certificate of a file, which is read when it has changed."""
-        try:
-            found = file.stat()
-        except OSError:
-            return None
-        state = found.st_ino, found.st_size, found.st_mtime_ns
-        seen, end_s = self._ends.get(file, (None, None))
-        if seen != state:
-            try:
-                end_s = expires_at_s(file)
-            except (OSError, ValueError):
-                end_s = None
-            self._ends[file] = state, end_s
-        return end_s
+    def _schema_hash(self, current: Current) -> str:
+        """Returns the hash of the schema in force, which is computed once for each schema."""
+        schema = current.opened.schema
+        if self._hash[0] is not schema:
+            self._hash = schema, schema_hash(schema)
+        return self._hash[1]

@@ -25,6 +25,11 @@ class Authenticator(Protocol):
     """Maps credentials of one kind to principals."""
 
     @property
+    def kind(self) -> str:
+        """The kind of credential, for the metrics and the audit trail."""
+        ...
+
+    @property
     def challenge(self) -> Challenge:
         """The challenge that asks clients for this kind of credential."""
         ...

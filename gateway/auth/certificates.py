@@ -19,6 +19,7 @@ _CHALLENGE = Challenge("ClientCertificate", "a client certificate")
 class CertificateAuthenticator:
     """Maps client certificates to principals."""
 
+    kind = "certificate"
     challenge = _CHALLENGE
 
     def __init__(self, options: CertificateOptions, clock: Callable[[], float] = time.time) -> None:

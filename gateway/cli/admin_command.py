@@ -1,7 +1,7 @@
 """Shared parts of the commands that speak to the admin listener: their flags, and one request."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -16,15 +16,32 @@ AdminFlag = Annotated[
 ]
 
 
+class Ask(Protocol):
+    """Asks an admin listener; ends the program with a message if it does not answer, or refuses."""
+
+    def __call__(self, path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
+        """Returns the answer; see `ask_json`."""
+        ...
+
+
+def asking(config: Path | None, admin: str | None) -> Ask:
+    """Returns the function that asks the admin listener which the flags name.
+
+    The settings are read only here.
+    """
+    listen, token = admin_place(config, admin)
+
+    def ask(path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
+        try:
+            return ask_json(listen, path, token=token, method=method, body=body)
+        except AdminError as error:
+            fail(str(error))
+
+    return ask
+
+
 def ask_or_fail(
     config: Path | None, admin: str | None, path: str, *, method: str = "GET", body: str = ""
 ) -> dict[str, Any]:
-    """Asks the admin listener that the flags name; see `ask_json`.
-
-    Ends the program with a message if nothing answers, or the answer is a refusal.
-    """
-    listen, token = admin_place(config, admin)
-    try:
-        return ask_json(listen, path, token=token, method=method, body=body)
-    except AdminError as error:
-        fail(str(error))
+    """Asks the admin listener that the flags name, once; see `Ask`."""
+    return asking(config, admin)(path, method=method, body=body)

@@ -9,7 +9,11 @@ from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail
 from gateway.cli.messages import say
 from gateway.cli.tables import print_table
 
-_MEMBERS = ("name", "pid", "state", "version", "uptime_s", "workers", "config", "routes")
+_MEMBERS = (
+    *("name", "pid", "state", "version", "uptime_s", "workers", "generation", "config", "routes"),
+)
+_LONG_S = 60.0
+"""The time after which nodes that differ are no rollout any more."""
 
 
 def nodes_command(
@@ -27,9 +31,11 @@ def nodes_command(
     print_table((*_MEMBERS, "last seen"), rows)
     if not found["is_shared"]:
         say("note: no store is in Redis, so only this node is known")
+    for_s = found.get("differ_for_s", 0.0)
+    kind = "warning" if for_s > _LONG_S else "note"
     for member, by_value in found.get("differences", {}).items():
         values = "; ".join(f"{value}: {', '.join(ids)}" for value, ids in by_value.items())
-        say(f"warning: the nodes differ in {member}: {values}")
+        say(f"{kind}: the nodes differ in {member}, for {for_s:.0f} s: {values}")
 
 
 def _row(node: dict[str, Any], this: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail
+from gateway.cli.admin_command import AdminFlag, ConfigFlag, ask_or_fail, asking
 from gateway.cli.health import check_health
 from gateway.cli.messages import fail, say, visible
 
@@ -28,14 +28,17 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the state of the running gateway and of its workers."""
-    status = ask_or_fail(config, admin, "/status")
-    workers = ask_or_fail(config, admin, "/workers")["workers"]
+    ask = asking(config, admin)
+    status, workers = ask("/status"), ask("/workers")["workers"]
     if as_json:
         typer.echo(json.dumps(status | {"workers": workers}, indent=2))
         return
     ready = "ready" if status["ready"] else f"not ready: {status['reason']}"
     typer.echo(f"{ready}; version {status['version']}, pid {status['pid']}")
-    typer.echo(f"serves {status['routes']} routes on {status['listen'] or 'no port yet'}")
+    typer.echo(
+        f"serves {status['routes']} routes on {status['listen'] or 'no port yet'}, "
+        f"generation {status['generation']} of the settings"
+    )
     typer.echo(
         f"{status['connections']} connections, {status['requests_in_progress']} requests in "
         f"progress; log level {status['log_level']}"

@@ -10,7 +10,7 @@ from gateway.config.sections import Section, Words
 
 
 class AdminTls(Section):
-    """TLS of the admin listener; its files are read at the start."""
+    """TLS of the admin listener; its files are read again when they change."""
 
     cert_file: Path
     """The certificate of the admin listener and its intermediate certificates, as PEM."""

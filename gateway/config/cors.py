@@ -55,8 +55,11 @@ class CorsOptions(Section):
         "Retry-After",
         "RateLimit",
         "RateLimit-Policy",
+        "ETag",
+        "Link",
+        "Operation-Location",
     )
-    """Response headers that pages may read."""
+    """Response headers that pages may read; by default those that the gateway itself sends."""
     max_age_s: Annotated[int, Field(ge=0, le=86400)] = 600
     """Seconds for which browsers may cache the answer to a preflight request."""
     private_network: bool = False

@@ -33,7 +33,7 @@ class Authenticate:
     def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
         # Bound once: the look-ups would be most of the cost of a call here.
         self._recalls = tuple(one.recall for one in authenticators)
-        self._authenticators = tuple(one.authenticate for one in authenticators)
+        self._authenticators = tuple((one.authenticate, one.kind) for one in authenticators)
         headers = {"Authorization", *(one.challenge.header for one in authenticators)}
         # Empty if a credential can come without a header: then every call is checked.
         self._headers = () if "" in headers else tuple(istr(name) for name in sorted(headers))
@@ -75,14 +75,15 @@ class Authenticate:
             StatusError: UNAUTHENTICATED for an invalid credential; UNAVAILABLE while it cannot be
                 checked.
         """
+        kind = ""
         try:
-            for authenticate in self._authenticators:
+            for authenticate, kind in self._authenticators:  # noqa: B007 - of the one that refuses
                 principal = await authenticate(call)
                 if principal is not None:
                     return principal
         except StatusError as error:
             if error.code is Code.UNAUTHENTICATED:
-                self._note(call, error)
+                self._note(call, error, kind)
             raise
         self._refuse_other_kinds(call)
         return None
@@ -91,13 +92,12 @@ class Authenticate:
         shown = call.headers.get("Authorization")
         if shown is not None:
             error = unauthenticated(_why_not_accepted(shown))
-            self._note(call, error)
+            self._note(call, error, "other")
             raise error
 
-    def _note(self, call: Call, error: StatusError) -> None:
-        self._audit.record(
-            "login.failed", peer=call.peer, rpc=call.method.path[1:], reason=error.message
-        )
+    def _note(self, call: Call, error: StatusError, kind: str) -> None:
+        rpc = call.method.path[1:]
+        self._audit.record("login.failed", peer=call.peer, rpc=rpc, kind=kind, reason=error.message)
 
 
 def _why_not_accepted(shown: str) -> str:

@@ -90,10 +90,13 @@ class Listener:
         """The open connections (`HttpProtocol`)."""
         return self.port.connections
 
-    def load(self) -> tuple[int, int]:
-        """Returns the number of open connections, and of those with a request in progress."""
+    def load(self) -> tuple[int, int, int]:
+        """Returns the number of open connections, of those with a request in progress, and of
+        those that are WebSockets."""
         connections = self.port.connections
-        return len(connections), sum(one.is_busy for one in connections)
+        busy = sum(one.is_busy for one in connections)
+        upgraded = sum(one.is_upgraded for one in connections)
+        return len(connections), busy, upgraded
 
     def tls_reloads(self) -> tuple[int, int]:
         """Returns how many changes of the TLS files were put into use, and how many refused."""

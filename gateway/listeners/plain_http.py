@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Final
@@ -19,6 +19,7 @@ from gateway.config.grammar import is_token
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response, origin_form
+from gateway.listeners.callers import Caller, caller_of
 from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
@@ -35,6 +36,8 @@ Admit = Callable[[Request], None]
 """Raises `StatusError` for a request that must not be answered."""
 Fail = Callable[[StatusError], Response]
 """Renders a failure."""
+Answered = Callable[[Request, Caller, Response], None]
+"""Takes each request that was read, with its caller and the response; must not wait or raise."""
 
 
 class SmallBody:
@@ -62,12 +65,52 @@ class SmallBody:
         yield self._data
 
 
-class _Server:
-    def __init__(self, registry: EndpointRegistry, admit: Admit, fail: Fail) -> None:
+class PlainServer:
+    """The servers of some sockets; each answers from the same endpoints."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        registry: EndpointRegistry,
+        admit: Admit,
+        fail: Fail,
+        answered: Answered | None,
+    ) -> None:
+        self.admit = admit
+        """The check of each request; may be replaced."""
+        self._sockets = sockets
         self._registry = registry
-        self._admit = admit
         self._fail = fail
+        self._answered = answered
         self._open = 0
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self, tls: ssl.SSLContext | None) -> None:
+        """Accepts connections with these certificates from now on; open connections keep theirs.
+
+        A client has ten seconds for its TLS handshake.
+        """
+        handshake_s = None if tls is None else _REQUEST_S
+        before, self._servers = self._servers, []
+        for one in self._sockets:
+            # A server closes its socket at its end, so each gets a duplicate.
+            opened = await asyncio.start_server(
+                self.serve,
+                sock=one.dup(),
+                limit=_MAX_HEAD_BYTES,
+                ssl=tls,
+                ssl_handshake_timeout=handshake_s,
+            )
+            self._servers.append(opened)
+        for server in before:
+            server.close()
+
+    def close(self) -> None:
+        """Accepts no more connections, and closes the sockets."""
+        for server in self._servers:
+            server.close()
+        for one in self._sockets:
+            one.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection; bounded in time and in number."""
@@ -87,7 +130,7 @@ class _Server:
             async with asyncio.timeout(_REQUEST_S):
                 request = await _read_request(reader)
             is_head = request.method == "HEAD"
-            self._admit(request)
+            self.admit(request)
             if request.path in self._registry.by_path:
                 async with asyncio.timeout(_ANSWER_S):
                     response = await self._registry.answer(request)
@@ -101,6 +144,8 @@ class _Server:
                 raise  # the client sent no whole request
             logger.exception("an admin request failed")
             response = self._fail(StatusError(Code.INTERNAL, "internal error"))
+        if request is not None and self._answered is not None:
+            self._answered(request, caller_of(writer), response)
         async with asyncio.timeout(_REQUEST_S):
             writer.write(_bytes_of(response, is_head=is_head))
             await writer.drain()
@@ -108,34 +153,24 @@ class _Server:
 
 @asynccontextmanager
 async def serve_endpoints(
-    sockets: list[socket.socket],
+    sockets: Sequence[socket.socket],
     registry: EndpointRegistry,
     admit: Admit,
     fail: Fail,
     *,
     tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[None]:
+    answered: Answered | None = None,
+) -> AsyncIterator[PlainServer]:
     """Serves endpoints on listening sockets while the block runs, and closes them at its end.
 
-    With `tls`, connections are secured; a client has ten seconds for its handshake.
+    With `tls`, connections are secured; `answered` is called before each response is sent.
     """
-    server = _Server(registry, admit, fail)
-    handshake_s = None if tls is None else _REQUEST_S
-    servers = [
-        await asyncio.start_server(
-            server.serve,
-            sock=one,
-            limit=_MAX_HEAD_BYTES,
-            ssl=tls,
-            ssl_handshake_timeout=handshake_s,
-        )
-        for one in sockets
-    ]
+    server = PlainServer(sockets, registry, admit, fail, answered)
     try:
-        yield
+        await server.open(tls)
+        yield server
     finally:
-        for each in servers:
-            each.close()
+        server.close()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request:

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.call import Certificate
 from gateway.config.limits import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
-from gateway.files import load_certificate_chain, read_file
+from gateway.files import load_certificate_chain, read_file, state_of
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import StartUpError
 
@@ -72,7 +72,7 @@ class TlsContexts:
         return True
 
     def _state(self) -> list[object]:
-        return [_state_of(path) for _, path in _files(self._options)]
+        return [state_of(path) for _, path in _files(self._options)]
 
 
 def server_context(options: TlsServer) -> ssl.SSLContext:
@@ -115,15 +115,6 @@ def _check_readable(setting: str, path: Path) -> None:
         read_file(path)
     except OSError as error:
         raise TlsError(f"tls.{setting}: {path}: cannot be read: {error.strerror}") from None
-
-
-def _state_of(path: Path) -> object:
-    """Returns a value that changes when a file is written or replaced; None if it is missing."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class TlsProtocol(HttpProtocol):

@@ -1,7 +1,7 @@
 """The nodes that share a Redis: this one tells of itself there, and operators see all.
 
-Each gateway with an admin listener writes a heartbeat (edge rule O74). Nothing depends on it: no
-node is elected, and no configuration is handed on.
+Each gateway with an admin listener writes a heartbeat. Nothing depends on it: no node is elected,
+and no configuration is handed on.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _JITTER: Final = 0.2
 _LOOK_S: Final = 0.5
 """A change of this node is told after so long at most."""
 _COMPARED: Final = ("version", "config", "routes")
-"""The members that should be equal in all nodes."""
+"""The members that should be equal in all nodes. The generation is not: it counts since a start."""
 
 
 class Nodes:
@@ -44,6 +44,9 @@ class Nodes:
         self._operations = operations
         self._id = f"{socket.gethostname()[:64]}-{secrets.token_hex(4)}"
         self._since_s = time.monotonic()
+        self._compared: list[object] = []
+        self._changed_s = self._since_s
+        """The time of the last change of what is compared."""
         self._url: str | None = None
         self._store: Store | None = None
 
@@ -78,14 +81,15 @@ class Nodes:
                 nodes.append(node | {"last_seen_s": round(one.age_s, 1)})
         nodes.sort(key=lambda node: (str(node.get("name")), str(node["id"])))
         found = {"is_shared": True, "this": self._id, "nodes": nodes}
-        return json_response(found | {"differences": differences(nodes)})
+        shown = {"differences": differences(nodes), "differ_for_s": differ_for_s(nodes)}
+        return json_response(found | shown)
 
     async def _beat_on(self) -> None:
         """Sends a heartbeat regularly, and soon after a change of this node."""
         due_s, told = 0.0, None
         while True:
             operations = self._operations
-            state = (operations.why_not_ready(), id(operations.config), id(operations.routes))
+            state = (operations.why_not_ready(), operations.generation)
             if time.monotonic() >= due_s or state != told:
                 due_s = time.monotonic() + _BEAT_S * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
                 told = state
@@ -115,13 +119,14 @@ class Nodes:
         operations = self._operations
         workers = await operations.workers()
         routes = [(one.http_method, one.path, one.method) for one in operations.routes]
-        return {
+        own: dict[str, Any] = {
             "id": self._id,
             "name": socket.gethostname(),
             "pid": os.getpid(),
             "version": version("grpc-rest-gateway"),
             "uptime_s": round(time.monotonic() - self._since_s, 1),
             "state": operations.why_not_ready() or "ready",
+            "generation": operations.generation,
             "listen": operations.url or None,
             "workers": sum(one.state == "serving" for one in workers),
             # Of the settings as operators see them: a hash of a secret would help to guess it.
@@ -129,6 +134,10 @@ class Nodes:
             "routes": _hash(routes),
             "last_seen_s": 0.0,
         }
+        compared = [own[member] for member in _COMPARED]
+        if compared != self._compared:
+            self._compared, self._changed_s = compared, time.monotonic()
+        return own | {"unchanged_s": round(time.monotonic() - self._changed_s, 1)}
 
 
 def differences(nodes: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
@@ -141,6 +150,20 @@ def differences(nodes: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[str
         if len(by_value) > 1:
             found[member] = by_value
     return found
+
+
+def differ_for_s(nodes: Sequence[dict[str, Any]]) -> float:
+    """Returns the seconds for which nodes have differed at least; 0 if they do not differ.
+
+    That is the time since the last change of any of them.
+    """
+    if not differences(nodes):
+        return 0.0
+    ages = [one.get(name) for one in nodes for name in ("unchanged_s", "last_seen_s")]
+    if not all(isinstance(age, int | float) for age in ages):
+        return 0.0  # one is of another version, which does not tell
+    since_s = min(float(one["unchanged_s"]) + float(one["last_seen_s"]) for one in nodes)
+    return round(since_s, 1)
 
 
 def _shared_url(config: Config) -> str | None:

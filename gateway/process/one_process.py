@@ -24,6 +24,7 @@ from gateway.status import StartUpError
 from gateway.telemetry.event import about
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.exposition import Exposition
 
 logger = logging.getLogger("gateway")
@@ -36,6 +37,7 @@ class OneProcess:
         self.config = config
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
+        self.generation = 1
         self.exposition: Exposition | None = None
         self.is_draining = False
         self._is_ending = False
@@ -170,7 +172,7 @@ def log_level(levels: Levels) -> None:
 
 @asynccontextmanager
 async def operated(
-    config: Config, levels: Levels, *, is_worker: bool, sockets: list[socket] | None = None
+    config: Config, logs: Logs, *, is_worker: bool, sockets: list[socket] | None = None
 ) -> AsyncIterator[OneProcess]:
     """Serves the admin listener of this process while the block runs; a worker has none.
 
@@ -179,9 +181,10 @@ async def operated(
     Raises:
         StartUpError: the admin listener cannot be opened.
     """
-    operations = OneProcess(config, levels)
+    operations = OneProcess(config, logs.levels)
     if is_worker or config.admin.listen is None:
         yield operations
         return
-    async with AdminListener(config, config.admin.listen, sockets).serve(operations):
+    listener = AdminListener(config, config.admin.listen, sockets)
+    async with listener.serve(operations, logs.audit):
         yield operations

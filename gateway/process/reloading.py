@@ -160,6 +160,7 @@ class Reloader:
         await self._gateway.generations.swap(prepared)
         operations = self._operations
         operations.config, operations.routes = self._gateway.config, self.routes()
+        operations.generation = prepared.number
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
         if logs_changes:  # of several workers one counts

@@ -17,6 +17,7 @@ from gateway.endpoints.admin.operations import Details, ReloadReport
 from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, keep_freed_memory
+from gateway.process.loop_watch import watch_loop
 from gateway.process.one_process import OneProcess, operated
 from gateway.process.orders import CUT, Assignment, Told
 from gateway.process.reloading import Reloader
@@ -76,7 +77,7 @@ async def serve(
     keep_freed_memory()
     raise_file_limit()
     async with open_logs(config.log) as logs:
-        opening = operated(config, logs.levels, is_worker=is_worker, sockets=admin_sockets)
+        opening = operated(config, logs, is_worker=is_worker, sockets=admin_sockets)
         with logs.speaking_for_program(), levels_by_signal(logs.levels):
             since_s, assignment = time.monotonic(), None if link is None else link.assignment
             _announce_start(assignment)
@@ -123,7 +124,7 @@ def _background(manager: ServiceManager) -> list[asyncio.Task[None]]:
             manager.alive()
             await asyncio.sleep(every_s)
 
-    found = [asyncio.create_task(give_back_memory())]
+    found = [asyncio.create_task(give_back_memory()), asyncio.create_task(watch_loop())]
     if manager.alive_every_s is not None:
         # The loop itself says it, so a loop that hangs is silent.
         found.append(asyncio.create_task(say_alive(manager.alive_every_s / 2)))

@@ -37,6 +37,7 @@ from gateway.process.pulse import LATE_S
 from gateway.status import StartUpError
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
@@ -95,6 +96,7 @@ class Supervised:
         self.exposition = exposition
         self.url = ""
         self.routes: Sequence[RouteRow] = ()
+        self.generation = 1
         self.is_draining = False
         self.levels = Levels(config.log.level)
         """The level that the workers have, as far as the supervisor has told them."""
@@ -119,6 +121,7 @@ class Supervised:
     def reloaded(self, config: Config, table: Sequence[tuple[str, str, str]]) -> None:
         """Notes the settings that the workers use from now on, and their routes."""
         self.config = config
+        self.generation += 1
         self.levels.set(config.log.level)
         self.serves(self.url, table)
 
@@ -306,9 +309,12 @@ class AdminThread:
         """Opens the admin listener, and starts the thread; `sockets` see `AdminListener`.
 
         Raises:
-            StartUpError: the listener cannot be opened.
+            StartUpError: the listener or the audit trail cannot be opened.
         """
         listener = AdminListener(config, listen, sockets)
+        # Only the audit trail: the other logs belong to the workers.
+        trail = config.log.model_copy(update={"access": "off", "events": "off"})
+        self._logs = Logs(trail)
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(
@@ -324,7 +330,8 @@ class AdminThread:
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join(timeout=1)
+        self._logs.close()
 
     async def _serve(self, listener: AdminListener, operations: Supervised) -> None:
-        async with listener.serve(operations):
+        async with listener.serve(operations, self._logs.audit):
             await self._stopped.wait()

@@ -385,4 +385,4 @@ class Supervisor:
 def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> MetricFiles:
     """Returns the file of a worker, and all files if it may be asked for the metrics of all."""
     own = cells[number - 1]
-    return MetricFiles(own, tuple(cells) if config.metrics.public else (own,))
+    return MetricFiles(own, tuple(cells) if config.metrics.public else (own,), number)

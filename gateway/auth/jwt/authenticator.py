@@ -143,6 +143,7 @@ class Issuer:
 class JwtAuthenticator:
     """Maps the JWTs of trusted issuers to principals."""
 
+    kind = "jwt"
     challenge = BEARER
 
     def __init__(

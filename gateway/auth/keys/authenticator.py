@@ -23,6 +23,8 @@ _REFUSED = "the API key is unknown, has expired, was revoked, or may not be used
 class KeyAuthenticator:
     """Maps API keys to the principals that own them."""
 
+    kind = "api_key"
+
     def __init__(
         self,
         keys: ApiKeys,

@@ -28,6 +28,7 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 class TokenAuthenticator:
     """Maps tokens that the gateway issued to principals."""
 
+    kind = "token"
     challenge = BEARER
 
     def __init__(self, tokens: Tokens) -> None:

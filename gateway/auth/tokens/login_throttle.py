@@ -138,7 +138,9 @@ class LoginAttempt:
 
     async def fail(self, name: str, reason: str) -> None:
         """Counts and records that the login as `name` failed."""
-        self._audit.record("login.failed", principal=name, peer=self._peer, reason=reason)
+        self._audit.record(
+            "login.failed", principal=name, peer=self._peer, kind="login", reason=reason
+        )
         self.failed.update(self._limits[name])
 
 

@@ -1,11 +1,12 @@
 """Examines the addresses of the gateway: its ports, and the admin listener of one that runs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from typing import Any, Final
 
 from gateway.cli.admin_client import AdminError, ask_json, credentials
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
+from gateway.cli.doctor.socket_units import socket_unit
 from gateway.config.admin_place import AdminPlace, place_of
 from gateway.config.model import Config
 from gateway.listeners.sockets import ListenError, is_free
@@ -13,8 +14,11 @@ from gateway.listeners.sockets import ListenError, is_free
 _UNIX: Final = "unix:"
 
 
-def examine_addresses(config: Config) -> Iterator[Finding]:
-    """Yields the findings about the admin listener and the ports; it connects to no other host."""
+def examine_addresses(config: Config, given: Collection[str] = ()) -> Iterator[Finding]:
+    """Yields the findings about the admin listener and the ports; it connects to no other host.
+
+    `given` has the settings for whose addresses this process was given sockets.
+    """
     running: dict[str, Any] | None = None
     if config.admin.listen is None:
         yield warn(
@@ -25,9 +29,10 @@ def examine_addresses(config: Config) -> Iterator[Finding]:
     else:
         running, finding = _admin(config.admin.listen, place_of(config.admin))
         yield finding
-    yield _port("listen", config.listen, running)
-    if config.admin.listen is not None:
-        yield _port("admin.listen", config.admin.listen, running)
+    for setting, listen in (("listen", config.listen), ("admin.listen", config.admin.listen)):
+        if listen is not None:
+            is_given = setting in given
+            yield _given(setting, listen) if is_given else _port(setting, listen, running)
 
 
 def _admin(listen: str, place: AdminPlace) -> tuple[dict[str, Any] | None, Finding]:
@@ -60,11 +65,21 @@ def _port(setting: str, listen: str, running: dict[str, Any] | None) -> Finding:
     ours = running is not None and (setting == "admin.listen" or _serves(running, listen))
     if ours:
         return ok(setting, f"{listen} is used by the gateway that runs")
+    unit = socket_unit(listen)
+    if unit and not unit.startswith("gateway"):
+        advice = "if that is not for this gateway, choose another address"
+        return warn(setting, f"{listen} is held by the service manager ({unit})", advice)
+    if unit:
+        return ok(setting, f"{listen} is held by the service manager for the gateway ({unit})")
     return fail(
         setting,
         f"{listen} is used by another program",
         "end that program, or choose another address (see `ss -ltnp`)",
     )
+
+
+def _given(setting: str, listen: str) -> Finding:
+    return ok(setting, f"{listen} is a socket that the service manager has opened")
 
 
 def _serves(running: dict[str, Any], listen: str) -> bool:

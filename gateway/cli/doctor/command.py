@@ -15,6 +15,8 @@ from gateway.cli.doctor.examination import examine
 from gateway.cli.doctor.finding import Finding, Health, fail
 from gateway.cli.messages import say, visible
 from gateway.config.loader import ConfigError, load_config
+from gateway.listeners.sockets import ListenError
+from gateway.process.given_sockets import take_given
 
 
 def doctor_command(
@@ -22,7 +24,7 @@ def doctor_command(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Examine this installation and all that it needs; exit code 1 if something fails."""
+    """Examine this installation and all that it needs; exit code 1 with warnings, 2 with faults."""
     findings = _findings(config)
     counted = Counter(one.state for one in findings)
     if as_json:
@@ -33,17 +35,19 @@ def doctor_command(
         for one in findings:
             typer.echo(_line(one))
         typer.echo(", ".join(f"{counted[state]} {state.value}" for state in Health))
-    if counted[Health.FAIL]:
-        raise typer.Exit(1)
+    if counted[Health.FAIL] or counted[Health.WARN]:
+        raise typer.Exit(2 if counted[Health.FAIL] else 1)
 
 
 def _findings(file: Path | None) -> Sequence[Finding]:
     try:
-        config = load_config(file, os.environ, {}, say)
-    except ConfigError as error:
+        given = take_given(dict(os.environ))
+        config = given.applied_to(load_config(file, os.environ, {}, say))
+    except (ConfigError, ListenError) as error:
         lines = str(error).splitlines()
         return [fail("settings", line, "correct it; nothing else was examined") for line in lines]
-    return examine(config)
+    settings = {"listen": given.public, "admin.listen": given.admin}
+    return examine(config, [setting for setting, sockets in settings.items() if sockets])
 
 
 def _line(finding: Finding) -> str:

@@ -1,6 +1,6 @@
 """All examinations, in the order of the report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.cli.doctor.addresses import examine_addresses
 from gateway.cli.doctor.finding import Finding
@@ -11,11 +11,14 @@ from gateway.config.model import Config
 from gateway.process.serve import run
 
 
-def examine(config: Config) -> Sequence[Finding]:
-    """Returns all findings; takes about ten seconds at most, and changes nothing."""
+def examine(config: Config, given: Collection[str] = ()) -> Sequence[Finding]:
+    """Returns all findings; takes about ten seconds at most, and changes nothing.
+
+    `given` has the settings for whose addresses this process was given sockets.
+    """
     return [
         *run(examine_reached(config)),
-        *examine_addresses(config),
+        *examine_addresses(config, given),
         *examine_secrets(config),
         *examine_machine(config),
     ]

@@ -97,7 +97,13 @@ async def _store(setting: str, url: str) -> list[Finding]:
         text = f"the store is unavailable: {error or 'no answer in time'}"
         return [fail(setting, text, _ADVICE_STORE)]
     took_s = time.monotonic() - begun_s
+    more: list[Finding] = []
+    if not url.startswith("postgres"):
+        # Only now: the driver may not be installed.
+        from gateway.cli.doctor.redis import examine_redis  # noqa: PLC0415
+
+        more = await examine_redis(setting, url, _WITHIN_S / 4)
     text = f"the store answers, connected and asked within {1000 * took_s:.0f} ms"
     if took_s > _SLOW_STORE_S:
-        return [warn(setting, text, "put it nearer: requests with credentials wait for it")]
-    return [ok(setting, text)]
+        return [warn(setting, text, "put it nearer: requests with credentials wait for it"), *more]
+    return [ok(setting, text), *more]

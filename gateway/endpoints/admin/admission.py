@@ -1,13 +1,15 @@
 """The checks that every connection and request to the admin listener must pass."""
 
 import hmac
+import logging
 import ssl
 from collections.abc import Callable, Container
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 from gateway.config.admin import AdminOptions, AdminTls
-from gateway.files import load_certificate_chain, read_file
+from gateway.files import load_certificate_chain, read_file, state_of
 from gateway.http.messages import Request
 from gateway.status import Code, StartUpError, StatusError
 
@@ -18,6 +20,52 @@ _BEARER: Final = "bearer "
 
 Admission = Callable[[Request], None]
 """Raises `StatusError` for a request that must not be answered."""
+
+logger = logging.getLogger("gateway")
+
+
+class Access:
+    """The checks of connections and requests, read again when their files have changed."""
+
+    def __init__(self, options: AdminOptions, without_token: Container[str]) -> None:
+        """Reads the files; `without_token` see `admission`.
+
+        Raises:
+            StartUpError: a file is invalid or cannot be read.
+        """
+        self._options = options
+        self._without_token = without_token
+        self._seen = self._state()
+        self.tls, self.admit = self._read()
+
+    def renewed(self) -> bool:
+        """Replaces `tls` and `admit` if files have changed and are valid; True if it did."""
+        seen = self._state()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            self.tls, self.admit = self._read()
+        except StartUpError as error:
+            # The two files of a certificate are not replaced at once: the next look may succeed.
+            logger.warning("the admin listener keeps its certificates and token: %s", error)
+            return False
+        logger.info("the admin listener has new certificates or a new token")
+        return True
+
+    def _read(self) -> tuple[ssl.SSLContext | None, Admission]:
+        return tls_context(self._options.tls), admission(self._options, self._without_token)
+
+    def _state(self) -> list[object]:
+        return [state_of(file) for file in _files(self._options)]
+
+
+def _files(options: AdminOptions) -> list[Path]:
+    """Returns the files of which a connection or a request needs something."""
+    tls = options.tls
+    files = [options.token_file]
+    files += [] if tls is None else [tls.cert_file, tls.key_file, tls.client_ca_file]
+    return [file for file in files if file is not None]
 
 
 def admission(options: AdminOptions, without_token: Container[str] = frozenset()) -> Admission:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.config.model import Config
 from gateway.endpoints.admin.certificate_fields import certificate_fields
-from gateway.files import read_file
+from gateway.files import read_file, state_of
 
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----")
 _MOST_IN_A_FILE: Final = 20
@@ -41,13 +41,29 @@ def own_certificates(config: Config) -> Iterator[Path]:
             yield file
 
 
-def expires_at_s(file: Path) -> float:
-    """Returns the time, in seconds since 1970, at which the first certificate of a file ends.
+class Ends:
+    """The ends of certificates; a file is read when it has changed."""
 
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it has something else than certificates as PEM.
-    """
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[object, float | None]] = {}
+
+    def of(self, file: Path) -> float | None:
+        """Returns the time, in seconds since 1970, at which the first certificate of a file ends.
+
+        None if it cannot be read, or has no certificate as PEM.
+        """
+        state = state_of(file)
+        seen, end_s = self._known.get(file, (None, None))
+        if seen != state:
+            try:
+                end_s = _expires_at_s(file)
+            except (OSError, ValueError):
+                end_s = None
+            self._known[file] = state, end_s
+        return end_s
+
+
+def _expires_at_s(file: Path) -> float:
     found = _PEM.findall(read_file(file))[:_MOST_IN_A_FILE]
     if not found:
         raise ValueError
@@ -60,6 +76,10 @@ def _files(config: Config) -> Iterator[tuple[str, Path]]:
         yield "tls.cert_file", config.tls.cert_file
         if config.tls.client_ca_file is not None:
             yield "tls.client_ca_file", config.tls.client_ca_file
+    if config.admin.tls is not None:
+        yield "admin.tls.cert_file", config.admin.tls.cert_file
+        if config.admin.tls.client_ca_file is not None:
+            yield "admin.tls.client_ca_file", config.admin.tls.client_ca_file
     for name, upstream in config.upstreams.items():
         if upstream.tls is None:
             continue

@@ -21,6 +21,8 @@ from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
 _JSON: Final = "application/json"
+_LONGEST_LEVEL_S: Final = 86_400
+"""The longest time for a log level: whoever wants it for longer sets it in the settings."""
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
 
@@ -87,6 +89,8 @@ class _Shown:
         self._operations = operations
         self._traffic = Traffic(lambda: operations.exposition)
         self._since_s = time.monotonic()
+        self._fall_back: asyncio.TimerHandle | None = None
+        """Sets the log level that was in force before one for a limited time."""
 
     async def status(self, request: Request) -> Response:
         """Returns the state of the whole gateway."""
@@ -103,6 +107,7 @@ class _Shown:
                 "reason": operations.why_not_ready() or None,
                 "draining": operations.is_draining,
                 "routes": len(operations.routes),
+                "generation": operations.generation,
                 "log_level": operations.level,
                 "workers": {
                     "configured": len(workers),
@@ -162,17 +167,25 @@ class _Shown:
         return json_response({"level": self._operations.level})
 
     async def set_level(self, request: Request) -> Response:
-        """Changes the log level to the one in the body: `{"level": "debug"}`."""
-        wanted = await json_object(request)
-        try:
-            level = LogLevel(str(wanted.get("level")))
-        except ValueError:
-            choices = ", ".join(LogLevel)
-            raise invalid_argument("level", f"expected one of {choices}") from None
-        if len(wanted) > 1:
-            raise invalid_argument("", 'expected only {"level": ...}')
+        """Changes the log level to the one in the body: `{"level": "debug", "for_s": 600}`.
+
+        With `for_s`, the level before it comes back after these seconds, unless it has changed.
+        """
+        level, for_s = _level(await json_object(request))
+        before = self._operations.level
+        if self._fall_back is not None:
+            self._fall_back.cancel()
+            self._fall_back = None
         self._operations.set_level(level)
-        return json_response({"level": level})
+        if for_s is None:
+            return json_response({"level": level})
+
+        def fall_back() -> None:
+            if self._operations.level is level:
+                self._operations.set_level(before)
+
+        self._fall_back = asyncio.get_running_loop().call_later(for_s, fall_back)
+        return json_response({"level": level, "for_s": for_s})
 
     async def purge(self, request: Request) -> Response:
         """Drops the stored replies that the body selects: `{"tag": "book:1", "soft": true}`."""
@@ -210,6 +223,26 @@ class _Shown:
         del request
         self._operations.set_draining(is_draining=False)
         return json_response({"draining": self._operations.is_draining})
+
+
+def _level(wanted: dict[str, Any]) -> tuple[LogLevel, float | None]:
+    """Reads a log level, and the seconds for which it holds; None for no limit.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, if it is anything else.
+    """
+    try:
+        level = LogLevel(str(wanted.pop("level", None)))
+    except ValueError:
+        choices = ", ".join(LogLevel)
+        raise invalid_argument("level", f"expected one of {choices}") from None
+    for_s = wanted.pop("for_s", None)
+    if wanted:
+        raise invalid_argument("", 'expected only {"level": ..., "for_s": ...}')
+    is_number = isinstance(for_s, int | float) and not isinstance(for_s, bool)
+    if for_s is not None and not (is_number and 0 < for_s <= _LONGEST_LEVEL_S):
+        raise invalid_argument("for_s", f"expected seconds, up to {_LONGEST_LEVEL_S}")
+    return level, for_s
 
 
 def _purge(wanted: dict[str, Any]) -> Purge:

@@ -117,6 +117,8 @@ class Operations(Protocol):
     url: str
     """The public URL; empty before it serves."""
     routes: Sequence[RouteRow]
+    generation: int
+    """The number of the settings in force since the start, from 1."""
     exposition: Exposition | None
     """The text of the metrics; None if they are off, or before the gateway serves."""
     is_draining: bool

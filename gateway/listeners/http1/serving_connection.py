@@ -36,6 +36,11 @@ class ServingConnection(PacedConnection):
         return self._is_serving or unsent
 
     @property
+    def is_upgraded(self) -> bool:
+        """True if another protocol has taken over: a WebSocket."""
+        return self._upgrade is not None
+
+    @property
     def _is_serving(self) -> bool:
         return self._task is not None and self._waiter is None
 

@@ -19,7 +19,7 @@ from gateway.telemetry.record import Record
 
 SCOPE = "gateway.audit"
 
-_FAILURES = frozenset({"token.reuse", "login.failed", "policy.refused"})
+_FAILURES = frozenset({"token.reuse", "login.failed", "policy.refused", "admin.refused"})
 _NAMES = {
     "principal": "enduser.id",
     "client": "gateway.client.id",

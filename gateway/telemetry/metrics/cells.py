@@ -141,6 +141,8 @@ class MetricFiles:
 
     own: CellFile
     shown: tuple[CellFile, ...]
+    worker: int = 1
+    """The number of the worker that this process is."""
 
 
 def _new_file() -> int:

@@ -137,6 +137,12 @@ AUDIT_EVENTS: Final = Metric(
     "Records of the audit trail: tokens and keys issued and revoked, failed logins, refusals",
     ("event",),
 )
+AUTH_FAILURES: Final = Metric(
+    "gateway_auth_failures",
+    Kind.COUNTER,
+    "Credentials and logins that were refused; other is a credential of a kind that is not taken",
+    ("reason", "kind"),
+)
 CACHE_REQUESTS: Final = Metric(
     "gateway_cache_requests",
     Kind.COUNTER,
@@ -169,6 +175,16 @@ CACHE_BYTES: Final = Metric(
 )
 CONNECTIONS: Final = Metric(
     "gateway_connections", Kind.GAUGE, "Open connections of clients, once a second"
+)
+WEBSOCKETS: Final = Metric(
+    "gateway_websockets_open", Kind.GAUGE, "Connections that are WebSockets, once a second"
+)
+UPSTREAM_UP: Final = Metric(
+    "gateway_upstream_up",
+    Kind.GAUGE,
+    "1 while any endpoint of an upstream takes calls, 0 if none does for any worker, once a second",
+    ("gateway_upstream",),
+    merge=Merge.LEAST,
 )
 ENDPOINTS: Final = Metric(
     "gateway_upstream_endpoints",
@@ -234,6 +250,13 @@ GENERATION: Final = Metric(
     "gateway_config_generation",
     Kind.GAUGE,
     "Number of the settings in force since the start, from 1",
+    merge=Merge.GREATEST,
+)
+SCHEMA: Final = Metric(
+    "gateway_schema_info",
+    Kind.GAUGE,
+    "1, with a hash of the descriptors in force, which is the same on nodes with the same schema",
+    ("hash",),
     merge=Merge.GREATEST,
 )
 _OF_A_CALL: Final = ("grpc_method", "grpc_target")
@@ -316,15 +339,15 @@ IDEMPOTENT: Final = Metric(
 CPU: Final = Metric(
     "process_cpu_seconds",
     Kind.COUNTER,
-    "User and system time of all serving processes",
-    (),
+    "User and system time of each serving process",
+    ("worker",),
     "seconds",
 )
 MEMORY: Final = Metric(
     "process_resident_memory_bytes",
     Kind.GAUGE,
-    "Resident memory of all serving processes, once a second",
-    (),
+    "Resident memory of each serving process, once a second",
+    ("worker",),
     "bytes",
 )
 
@@ -336,6 +359,7 @@ METRICS: Final = (
         SPLIT_CALLS,
         FILTERED,
         AUDIT_EVENTS,
+        AUTH_FAILURES,
         CACHE_REQUESTS,
         CACHE_CHANGES,
         CACHE_EVICTIONS,
@@ -343,7 +367,9 @@ METRICS: Final = (
         CACHE_ENTRIES,
         CACHE_BYTES,
         CONNECTIONS,
+        WEBSOCKETS,
         ENDPOINTS,
+        UPSTREAM_UP,
         LOOP_LAG,
         LOST_LINES,
         LOST_TRACES,
@@ -354,6 +380,7 @@ METRICS: Final = (
         CERTIFICATE_RELOADS,
         RELOADS,
         GENERATION,
+        SCHEMA,
         CALL_RETRIES,
         CALL_TRANSPARENT_RETRIES,
         CALL_HEDGES,

@@ -270,6 +270,7 @@ def _facts() -> Mapping[str, Mapping[str, str]]:
             "version": release,
             "python": platform.python_version(),
             "compiled": "false" if is_python else "true",
+            "loop": "asyncio" if find_spec("uvloop") is None else "uvloop",
         },
         "target_info": {"service_name": "grpc-rest-gateway", "service_version": release},
     }

@@ -9,6 +9,7 @@ from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.definitions import (
     AUDIT_EVENTS,
+    AUTH_FAILURES,
     CACHE_CHANGES,
     CACHE_EVICTIONS,
     CACHE_REQUESTS,
@@ -44,6 +45,8 @@ class Metrics:
         file = files.own
         self._metrics = with_buckets(options.buckets)
         self.writer = CellWriter(file)
+        self.worker = str(files.worker)
+        """The number of this worker, from 1, as the value of a label."""
         self.requests = RequestMetrics(self.writer, self._metrics, scheme)
         """The observer of ended requests."""
         self.exposition = Exposition(options, files.shown)
@@ -116,8 +119,12 @@ class _CountingAudit:
     def __init__(self, audit: Audit, metrics: Metrics) -> None:
         self._audit = audit
         self._count = metrics.by_value(AUDIT_EVENTS)
+        self._count_failure = metrics.by_values(AUTH_FAILURES)
 
     def record(self, event: str, /, **fields: str) -> None:
         """Records and counts an event."""
         self._count(event)
+        if event == "login.failed":
+            # Reasons are texts of the code: they quote settings, and nothing of the client.
+            self._count_failure((fields.get("reason", ""), fields.get("kind", "")))
         self._audit.record(event, **fields)

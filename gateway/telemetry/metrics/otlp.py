@@ -37,6 +37,7 @@ _ATTRIBUTES: Final = {
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
+    "worker": "gateway.worker.number",
 }
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
 _CUMULATIVE: Final = 2

@@ -15,6 +15,7 @@ from gateway.telemetry.metrics.definitions import (
     ENDPOINTS,
     LOOP_LAG,
     MEMORY,
+    WEBSOCKETS,
     Kind,
     Metric,
 )
@@ -25,8 +26,9 @@ _TICKS: Final = 4
 """The number of timers after which all is sampled, which is once a second."""
 _STATM: Final = Path("/proc/self/statm")
 
-Load = Callable[[], tuple[int, int]]
-"""Returns the number of open connections, and of those with a request in progress."""
+Load = Callable[[], tuple[int, int, int]]
+"""Returns the number of open connections, of those with a request in progress, and of those that
+are WebSockets."""
 Census = Callable[[], Mapping[tuple[str, str], int]]
 """Returns the number of endpoints of each upstream in each state that any of them has."""
 Reading = tuple[Metric, tuple[str, ...], float]
@@ -66,10 +68,12 @@ class Sampler:
         self._lag_at = writer.child(lag, ())
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
-        self._memory_at = writer.child(MEMORY, ())
-        totals = [(CPU, _used_s), *losses.items()]
-        self._totals = [(writer.child(metric, ()), total) for metric, total in totals]
-        self._added = [0.0 for _ in totals]
+        self._websockets_at = writer.child(WEBSOCKETS, ())
+        worker = (metrics.worker,)
+        self._memory_at = writer.child(MEMORY, worker)
+        self._totals = [(writer.child(CPU, worker), _used_s)]
+        self._totals += [(writer.child(metric, ()), total) for metric, total in losses.items()]
+        self._added = [0.0 for _ in self._totals]
         self._loop = asyncio.get_running_loop()
         self._ticks = 0
         self._sample()
@@ -91,7 +95,8 @@ class Sampler:
         self._timer = self._loop.call_later(_EVERY_S, self._tick)
 
     def _sample(self) -> None:
-        connections, active = self._load()
+        connections, active, websockets = self._load()
+        self._writer.set(self._websockets_at, websockets)
         self._writer.set(self._connections_at, connections)
         self._writer.set(self._active_at, active)
         self._writer.set(self._memory_at, _resident_bytes())

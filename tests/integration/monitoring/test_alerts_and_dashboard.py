@@ -24,7 +24,7 @@ _SUFFIXES = {
     Kind.GAUGE: [""],
     Kind.HISTOGRAM: ["_bucket", "_sum", "_count"],
 }
-_FACTS = {"gateway_build_info": {"version", "python", "compiled"}}
+_FACTS = {"gateway_build_info": {"version", "python", "compiled", "loop"}}
 _OF_PROMETHEUS = {"job", "instance", "le"}
 _WORDS = {
     *("absent", "and", "by", "histogram_quantile", "increase", "label_values", "or", "rate", "sum"),

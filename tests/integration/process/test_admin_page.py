@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
-TABLES = ["routes", "upstreams", "endpoints", "failures", "workers", "certificates"]
+TABLES = ["routes", "upstreams", "endpoints", "failures", "workers", "nodes", "certificates"]
 HOSTILE = "<img src=x onerror=document.body.dataset.hacked=1>"
 
 
@@ -145,12 +145,13 @@ async def test_the_keyboard_sorts_and_pauses(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, url), open_page(url) as page:
         await page.until("document.body?.dataset.ready")
         seen = []
-        for _ in range(9):
+        for _ in range(10):
             await press(page, "Tab", 9)
             seen.append(await page.run(focused))
         assert seen[0] == "Skip to the figures"
-        assert seen[1:8] == [
-            *("Routes", "Upstreams", "Endpoints", "Failures", "Workers", "Certificates"),
+        assert seen[1:9] == [
+            *("Routes", "Upstreams", "Endpoints", "Failures", "Workers"),
+            *("Nodes", "Certificates"),
             "Pause",
         ]
         await press(page, "Tab", 9)

@@ -12,6 +12,7 @@ import trustme
 from gateway.config.admin import AdminOptions
 from tests.integration.process.test_drain import served
 from tests.support.command_line import run
+from tests.support.polling import first
 from tests.support.redis_server import free_port
 from tests.support.tls import Files
 
@@ -79,6 +80,41 @@ async def test_only_operators_with_a_certificate_reach_it(tmp_path: Path, worker
         assert refused.returncode == 1
         assert f"127.0.0.1:{port}" in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
+async def test_new_certificates_and_tokens_are_used_without_a_restart(
+    tmp_path: Path, workers: int
+) -> None:
+    files, port = Files(tmp_path), free_port()
+    cert, key = written(tmp_path / "ada", files.clients)
+    file = tmp_path / "settings.yaml"
+    admin = {"listen": f"127.0.0.1:{port}", "tls": files.trusting()}
+    file.write_text(json.dumps({"admin": admin}))
+
+    told = {"LOG__EVENTS": "stderr"}
+    async with served(tmp_path, workers, "--config", str(file), settings=told) as gateway:
+        before = files.context()
+        before.load_cert_chain(cert, key)
+        assert await status_of(port, before) == 200
+
+        other, operators = trustme.CA(), trustme.CA()
+        after = files.context(ca=other)
+        after.load_cert_chain(*written(tmp_path / "bob", operators))
+        files.cert.write_bytes(b"half of a certificate")
+        await gateway.until("keeps its certificates and token: admin.tls.cert_file")
+        assert await status_of(port, before) == 200
+
+        operators.cert_pem.write_to_path(files.client_ca)
+        files.issue(other)
+
+        async def answer() -> int:
+            return await status_of(port, after)
+
+        await first(answer, lambda status: status == 200, within_s=20)
+        assert await status_of(port, before) == 0  # the authority of Ada is trusted no more
 
 
 def test_an_open_address_needs_a_token_or_certificates(tmp_path: Path) -> None:

@@ -90,14 +90,20 @@ async def test_a_reload_changes_the_routes_and_says_which(tmp_path: Path, worker
         assert [await status_of(gateway, "/v1/echo/a") for _ in range(8)] == [200] * 8
 
 
+def place_of(text: str) -> int:
+    """The line of the echo service's file that begins so."""
+    lines = Path("protos/echo/v1/echo.proto").read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.startswith(text))
+
+
 @both
 async def test_a_reload_names_what_breaks_clients_and_refuses_it_where_that_is_set(
     tmp_path: Path, workers: int
 ) -> None:
     place = Reloadable(tmp_path)
     breaking = (
-        "! breaking path-removed: GET /v1/echo/{text}: removed: requests to it are answered with "
-        "404 or 405"
+        f"! breaking path-removed: echo/v1/echo.proto:{place_of('  rpc Echo(')}: "
+        "GET /v1/echo/{text}: removed: requests to it are answered with 404 or 405"
     )
     async with served(tmp_path, workers, *place.flags, settings=place.environment) as gateway:
         await place.all_serve(workers)

@@ -66,6 +66,17 @@ async def test_what_breaks_clients_comes_first_and_what_is_compatible_is_left_ou
         "! warning response-enum-value-added",
     ]
     assert "shop.v1.Thing" in found[0]
+    line = PROTO.splitlines().index(next(x for x in PROTO.splitlines() if "message Thing" in x)) + 1
+    assert found[0].startswith(f"! breaking response-property-renamed: shop.proto:{line}: ")
+
+
+async def test_what_is_gone_has_its_place_before(opened: Open) -> None:
+    kept = [line for line in PROTO.splitlines() if "rpc List" not in line]
+    found = api_changes.api_changes(await opened(PROTO), await opened("\n".join(kept)))
+    line = next(n for n, text in enumerate(PROTO.splitlines(), 1) if "rpc List" in text)
+    assert found[0].startswith(
+        f"! breaking path-removed: shop.proto:{line}, before: GET /v1/things: removed: "
+    )
 
 
 async def test_settings_count_too(opened: Open) -> None:

@@ -21,6 +21,7 @@ OK = Reply(b"ok")
 class Scripted:
     """Answers with the next of what it was given, and with the last for ever after."""
 
+    kind = "scripted"
     challenge = Challenge("Scripted", "nothing that is a header")
 
     def __init__(self, *answers: Principal | StatusError | None) -> None:
@@ -67,7 +68,8 @@ async def test_a_bad_credential_is_refused_even_before_one_that_is_good(upstream
     with pytest.raises(StatusError, match="expired"):
         await guard(call(), upstream)
     assert upstream.calls == []
-    fields = {"peer": "10.0.0.1", "rpc": "front.v1.Front/GetItem", "reason": "it has expired"}
+    fields = {"peer": "10.0.0.1", "rpc": "front.v1.Front/GetItem", "kind": "scripted"}
+    fields["reason"] = "it has expired"
     assert audit_log.events == [("login.failed", fields)]
 
 

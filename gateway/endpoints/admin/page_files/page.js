@@ -7,6 +7,7 @@ const EVERY_MS = 2000;
 const WINDOW_S = 60;
 const CERTIFICATES_EVERY_MS = 60000;
 const SOON_DAYS = 14;
+const DIFFERENT_S = 60; // nodes that differ for longer are no rollout any more
 
 const find = (id) => document.getElementById(id);
 const number = (value, digits = 0) =>
@@ -92,6 +93,20 @@ const TABLES = {
       count("failures in a row", (row) => row.failures, number, isBad),
       count("connections", (row) => row.connections),
       count("requests in progress", (row) => row.requests_in_progress),
+    ],
+    sort: [0, 1],
+  },
+  nodes: {
+    caption: "Nodes that share a Redis",
+    columns: [
+      column("name", (row) => row.name),
+      column("state", (row) => row.state, String, (value) => (value === "ready" ? "good" : "bad")),
+      column("version", (row) => row.version),
+      count("generation", (row) => row.generation),
+      column("settings", (row) => row.config),
+      column("routes", (row) => row.routes),
+      count("running for", (row) => row.uptime_s, age),
+      count("last seen before", (row) => row.last_seen_s, age),
     ],
     sort: [0, 1],
   },
@@ -286,7 +301,24 @@ function showState(status) {
   const { serving, configured } = status.workers;
   find("about").textContent =
     `version ${status.version}, ${status.listen ?? "not listening"}, up for ${age(status.uptime_s)}, ` +
-    `${serving} of ${configured} workers serve ${status.routes} routes, log level ${status.log_level}`;
+    `${serving} of ${configured} workers serve ${status.routes} routes, ` +
+    `generation ${status.generation} of the settings, log level ${status.log_level}`;
+}
+
+async function showNodes() {
+  let found;
+  try {
+    found = await ask("nodes");
+  } catch (error) {
+    if (error instanceof Unauthorized) throw error;
+    find("warning").textContent = "the nodes that share the store are not known: it does not answer";
+    return;
+  }
+  fill("nodes", found.nodes);
+  const names = Object.keys(found.differences ?? {});
+  const isLong = (found.differ_for_s ?? 0) > DIFFERENT_S;
+  const text = isLong ? `the nodes differ in ${names.join(", ")} for ${age(found.differ_for_s)}` : "";
+  if (find("warning").textContent !== text) find("warning").textContent = text;
 }
 
 let certificatesDue = 0;
@@ -307,6 +339,7 @@ async function refresh() {
   fill("endpoints", upstreams.upstreams.flatMap((each) => each.endpoints.map((one) => endpointRow(each.name, one))));
   fill("failures", failures.failures);
   fill("workers", workers.workers);
+  await showNodes();
   await showCertificates();
   find("token-form").hidden = true;
   document.body.dataset.ready = "true";

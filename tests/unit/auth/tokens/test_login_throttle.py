@@ -216,6 +216,7 @@ async def test_every_failure_is_written_down(attempts: LoginThrottle, audit_log:
             {
                 "principal": '"}\n{"event": "token.issued',
                 "peer": "10.0.0.1",
+                "kind": "login",
                 "reason": "invalid_client",
             },
         )

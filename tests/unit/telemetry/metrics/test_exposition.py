@@ -281,10 +281,12 @@ def test_wrong_buckets_are_refused(buckets: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda one: one.name)
 def test_names_follow_the_rules(metric: object) -> None:
-    from gateway.telemetry.metrics.definitions import Metric
+    from gateway.telemetry.metrics.definitions import Merge, Metric
 
     assert isinstance(metric, Metric)
     assert re.fullmatch(r"[a-z][a-z_]*", metric.name)
-    assert not metric.name.endswith(("_total", "_created", "_count", "_sum", "_bucket", "_info"))
+    assert not metric.name.endswith(("_total", "_created", "_count", "_sum", "_bucket"))
+    # Its value is 1, so nothing may add it up over workers.
+    assert not metric.name.endswith("_info") or metric.merge is Merge.GREATEST
     assert not metric.unit or metric.name.endswith(f"_{metric.unit}")
     assert not metric.help.endswith(".")

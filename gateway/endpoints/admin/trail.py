@@ -1,0 +1,56 @@
+"""Records in the audit trail what operators change, and whoever is refused."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.audit import Audit, RecordThrottle
+from gateway.http.messages import Request, Response
+
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_QUESTIONS: Final = ("/requests",)
+"""Paths that answer POST, and change nothing."""
+_REFUSALS: Final = (401, 403, 421)
+_LONGEST_CHANGE: Final = 500
+_SILENCE_S: Final = 60.0
+
+
+class Caller(Protocol):
+    """The program that sent a request."""
+
+    @property
+    def address(self) -> str:
+        """The IP address; empty on a unix socket."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The name in its certificate, or the user of its process; may be empty."""
+        ...
+
+
+class AdminTrail:
+    """Writes a line for each change, and one a minute for each caller that is refused."""
+
+    def __init__(self, audit: Audit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._audit = audit
+        self._throttle = RecordThrottle(clock)
+
+    def __call__(self, request: Request, caller: Caller, response: Response) -> None:
+        """Records a request that was answered, if that is worth a line."""
+        is_question = request.method in _SAFE or request.path in _QUESTIONS
+        fields = {
+            "principal": caller.name,
+            "peer": caller.address,
+            "action": f"{request.method} {request.path}"[:_LONGEST_CHANGE],
+            "status": str(response.status),
+        }
+        if response.status < 400:
+            if not is_question:
+                text = b"" if request.body is None else request.body.read_now()
+                change = text[:_LONGEST_CHANGE].decode("utf-8", "replace")
+                self._audit.record("admin.changed", **fields, change=change)
+        elif (not is_question or response.status in _REFUSALS) and self._throttle.admits(
+            (caller, response.status), _SILENCE_S
+        ):
+            self._audit.record("admin.refused", **fields)

@@ -1,0 +1,57 @@
+"""Metrics of refused credentials, WebSockets, upstreams, the schema and the process."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.integration.http.test_metrics_of_parts import of, shown
+from tests.support.counting_backend import caching_gateway
+from tests.support.http import connected, echo_gateway
+from tests.support.redis_server import free_port
+from tests.support.streaming import open_stage
+from tests.support.websocket import opened
+
+
+async def test_refused_credentials_are_counted_by_kind_and_reason(tmp_path: Path) -> None:
+    auth = {"store": f"sqlite:///{tmp_path}/keys.db", "anonymous": True}
+    async with caching_gateway(tmp_path, auth=auth) as shop, connected(shop.gateway) as client:
+        key = await shop.key_of("ada")
+        assert (await shop.get("/v1/items/a", key)).status == 200
+        assert of(shop.gateway, "gateway_auth_failures_total") == {}
+        for header in ("X-API-Key: guessed", "X-API-Key: again", "Authorization: Basic YTpi"):
+            assert (await client.get("/v1/items/a", header)).status == 401
+        found = of(shop.gateway, "gateway_auth_failures_total")
+        assert {kind: count for (_, kind), count in found.items()} == {"api_key": 2, "other": 1}
+        assert all("guessed" not in reason and "YTpi" not in reason for reason, _ in found)
+
+
+async def test_open_websockets_are_counted() -> None:
+    async with open_stage() as stage:
+        gateway = stage.gateway
+        await shown(gateway, "gateway_websockets_open", {(): 0})
+        async with opened(stage, "/v1/t/both"), opened(stage, "/v1/t/both"):
+            await shown(gateway, "gateway_websockets_open", {(): 2})
+        await shown(gateway, "gateway_websockets_open", {(): 0})
+
+
+async def test_an_upstream_is_up_until_none_of_its_endpoints_takes_calls(tmp_path: Path) -> None:
+    async with caching_gateway(tmp_path) as shop:
+        assert (await shop.get("/v1/items/a")).status == 200
+        await shown(shop.gateway, "gateway_upstream_up", {("shop",): 1})
+    nobody: dict[str, Any] = {"target": f"127.0.0.1:{free_port()}"}
+    async with caching_gateway(tmp_path, upstream=nobody) as shop:
+        assert (await shop.get("/v1/items/a")).status == 503
+        await shown(shop.gateway, "gateway_upstream_up", {("shop",): 0})
+
+
+async def test_the_hash_of_the_schema_is_that_of_every_node_with_it(tmp_path: Path) -> None:
+    async with echo_gateway() as one, echo_gateway() as other, caching_gateway(tmp_path) as shop:
+        (found,), (same,), (another,) = (
+            of(gateway, "gateway_schema_info") for gateway in (one, other, shop.gateway)
+        )
+        assert found == same != another
+
+
+async def test_the_process_is_the_worker_that_it_is() -> None:
+    async with echo_gateway() as gateway:
+        assert of(gateway, "process_cpu_seconds_total").keys() == {("1",)}
+        assert of(gateway, "process_resident_memory_bytes").keys() == {("1",)}
