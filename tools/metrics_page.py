@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from gateway.telemetry.metrics.definitions import METRICS, Kind, Metric
+from gateway.telemetry.metrics.definitions import METRICS
+from gateway.telemetry.metrics.metric import Kind, Metric
 
 PAGE = Path("docs/metrics.md")
 _BEGIN = "<!-- metrics -->\n"

@@ -22,8 +22,9 @@ from gateway.schema.catalog import Schema
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS, Metric
+from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.push import open_push
 from gateway.telemetry.metrics.sampling import Sampler

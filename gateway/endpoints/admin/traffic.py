@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gateway.telemetry.metrics.definitions import CALL_DURATION, REQUEST_DURATION, Slot
+from gateway.telemetry.metrics.definitions import CALL_DURATION, REQUEST_DURATION
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metric import Slot
 
 _FRESH_S: Final = 1.0
 """A result is sent again for a second, however many ask."""

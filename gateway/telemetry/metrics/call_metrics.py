@@ -3,7 +3,7 @@
 from typing import Final
 
 from gateway.status import Code
-from gateway.telemetry.metrics.definitions import Metric
+from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.writing import CellWriter
 
 _SYSTEM: Final = "grpc"

@@ -17,7 +17,8 @@ from typing import Final
 
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import Kind, Merge, Metric, Slot, with_buckets
+from gateway.telemetry.metrics.definitions import with_buckets
+from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
 from gateway.telemetry.metrics.otlp import export_request
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"

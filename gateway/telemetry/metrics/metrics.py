@@ -17,10 +17,10 @@ from gateway.telemetry.metrics.definitions import (
     CALL_DURATION,
     GAUGES,
     WORKER_RESTARTS,
-    Metric,
     with_buckets,
 )
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
 from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics

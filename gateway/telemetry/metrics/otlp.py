@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.telemetry.metrics.definitions import Kind, Merge, Metric, Slot
+from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
 from gateway.telemetry.traces.otlp import Value, attributes
 from gateway.transcoding.wire import length_delimited, tag, varint
 

@@ -10,8 +10,8 @@ from gateway.telemetry.metrics.definitions import (
     CALL_TRANSPARENT_RETRIES,
     RETRIES,
     RETRIES_REFUSED,
-    Metric,
 )
+from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.writing import CellWriter
 
 

@@ -10,9 +10,8 @@ from gateway.telemetry.metrics.definitions import (
     REQUEST_SIZE,
     RESPONSE_SIZE,
     SPLIT_CALLS,
-    Metric,
-    Slot,
 )
+from gateway.telemetry.metrics.metric import Metric, Slot
 from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
 from gateway.telemetry.record import Record
 from gateway.trace_context import SAMPLED, read_traceparent

@@ -16,9 +16,8 @@ from gateway.telemetry.metrics.definitions import (
     LOOP_LAG,
     MEMORY,
     WEBSOCKETS,
-    Kind,
-    Metric,
 )
+from gateway.telemetry.metrics.metric import Kind, Metric
 from gateway.telemetry.metrics.metrics import Metrics
 
 _EVERY_S: Final = 0.25

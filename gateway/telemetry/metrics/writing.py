@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import Metric, Slot
+from gateway.telemetry.metrics.metric import Metric, Slot
 
 _SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS

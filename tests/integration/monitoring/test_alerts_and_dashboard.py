@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.telemetry.metrics.definitions import METRICS, Kind
+from gateway.telemetry.metrics.definitions import METRICS
+from gateway.telemetry.metrics.metric import Kind
 from tools import dashboard
 
 ROOT = Path(__file__).parents[3]

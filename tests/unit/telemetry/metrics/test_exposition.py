@@ -281,7 +281,7 @@ def test_wrong_buckets_are_refused(buckets: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda one: one.name)
 def test_names_follow_the_rules(metric: object) -> None:
-    from gateway.telemetry.metrics.definitions import Merge, Metric
+    from gateway.telemetry.metrics.metric import Merge, Metric
 
     assert isinstance(metric, Metric)
     assert re.fullmatch(r"[a-z][a-z_]*", metric.name)

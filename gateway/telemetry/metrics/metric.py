@@ -1,0 +1,63 @@
+"""A metric: its kind, its labels, and the order of its values in memory."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """The type of a metric, as the text forms of Prometheus name it."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Merge(StrEnum):
+    """The value of a gauge of several processes."""
+
+    SUM = "sum"
+    LEAST = "least"
+    GREATEST = "greatest"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. A child is the metric with one value for each of its labels."""
+
+    name: str
+    """Without `_total`, which the samples of a counter have."""
+    kind: Kind
+    help: str
+    """One sentence without a full stop."""
+    labels: tuple[str, ...] = ()
+    """The first one is the one that can take many values."""
+    unit: str = ""
+    """The unit that the name ends with; empty if it has none."""
+    edges: tuple[float, ...] = ()
+    """The upper bounds of the buckets of a histogram, without infinity."""
+    merge: Merge = Merge.SUM
+    """The value of a gauge that several processes set; those that have ended do not count."""
+
+    @property
+    def slots(self) -> int:
+        """The number of cells of a child; see `Slot` for their order."""
+        if self.kind is not Kind.HISTOGRAM:
+            return Slot.VALUE + 1
+        return Slot.BUCKETS + len(self.edges) + 1 + EXEMPLAR_SLOTS
+
+
+class Slot:
+    """The cells of a child: creation time, value or sum, and for histograms buckets and exemplar.
+
+    A bucket counts the values of its own range, not those of the buckets below it. After the
+    buckets come the value of the exemplar, its time, 16 bytes of trace id and 8 of span id.
+    """
+
+    CREATED: Final = 0
+    VALUE: Final = 1
+    SUM: Final = 1
+    BUCKETS: Final = 2
+
+
+EXEMPLAR_SLOTS: Final = 5
