@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import guards, publishing, pure, report, schema_load, validation
+from benchmarks import balancing, guards, publishing, pure, report, schema_load, validation
 from benchmarks.building import MissingError
 from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
@@ -39,7 +39,11 @@ def main() -> int:
     added = _guards(effort.rounds) if whole else {}
     if added:
         console.print(guards.table(added))
-    _save(results, added, began, publish=options.publish)
+    report.save(results, added, began)  # the rest takes minutes, too
+    choices = balancing.run() if whole else None
+    for table in balancing.tables(choices) if choices else ():
+        console.print(table)
+    _save(results, added, choices, began, publish=options.publish)
     return 0
 
 
@@ -63,13 +67,18 @@ def _guards(rounds: int) -> dict[str, float]:
 
 
 def _save(
-    results: Results, added: Mapping[str, float], began: report.Moment, *, publish: bool
+    results: Results,
+    added: Mapping[str, float],
+    choices: balancing.Choices | None,
+    began: report.Moment,
+    *,
+    publish: bool,
 ) -> None:
-    files = report.save(results, added, began)
+    files = report.save(results, added, began, choices)
     for file in files:
         print(f"saved as {file.relative_to(HERE.parent)}")
     if publish:
-        publishing.publish(results, added, files, began)
+        publishing.publish(results, added, files, began, choices=choices)
         print(f"published in {publishing.PAGE.relative_to(HERE.parent)}")
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.balancing import IN_TURNS, MOST, Choices, cost_rows
 from benchmarks.end_to_end import Results
 from benchmarks.peers import GRPCIO, OURS, PYTHON
 from benchmarks.report import Moment, figure, ratio
@@ -52,6 +53,8 @@ def publish(
     files: Iterable[Path],
     began: Moment,
     page: Path = PAGE,
+    *,
+    choices: Choices | None = None,
 ) -> None:
     """Copies the files next to the page, and replaces the page's tables."""
     for file in files:
@@ -68,7 +71,32 @@ def publish(
     if guards:
         added = [(name, f"{cost:.1f}") for name, cost in guards.items()]
         sections += ["What guards add to a small GET:", markdown(("", "CPU µs"), added)]
+    if choices is not None:
+        sections += _of_balancing(choices)
     write_between("figures", "\n\n".join(sections), page)
+
+
+def _of_balancing(choices: Choices) -> list[str]:
+    sections = []
+    if choices.instructions:
+        rows = [(*row, f"≤ {MOST}" if row[0] == IN_TURNS else "") for row in cost_rows(choices)]
+        table = markdown(("", "instructions", "to one", "wanted"), rows)
+        sections += ["Instructions of a small GET by the number of endpoints:", table]
+    if choices.latencies_ms:
+        gateways = (OURS, _ENVOY)
+        latencies = [
+            (policy, *(_both(by_gateway.get(name)) for name in gateways))
+            for policy, by_gateway in choices.latencies_ms.items()
+        ]
+        sections += [
+            "One of five endpoints is ten times slower: p50 / p99 in ms:",
+            markdown(("", *(_NAMES[name] for name in gateways)), latencies),
+        ]
+    return sections
+
+
+def _both(figures: tuple[float, float] | None) -> str:
+    return "" if figures is None else " / ".join(map(figure, figures))
 
 
 def costs(results: Results) -> Rows:

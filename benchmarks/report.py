@@ -13,6 +13,7 @@ from timeit import repeat
 
 from rich.table import Table
 
+from benchmarks.balancing import Choices
 from benchmarks.building import OUT
 from benchmarks.chart import draw
 from benchmarks.end_to_end import Results
@@ -105,7 +106,12 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def save(results: Results, guards: Mapping[str, float], began: Moment) -> list[Path]:
+def save(
+    results: Results,
+    guards: Mapping[str, float],
+    began: Moment,
+    choices: Choices | None = None,
+) -> list[Path]:
     """Writes the JSON and the chart; `guards` are the microseconds that each guard adds."""
     document = {
         "measured": began.at.isoformat(timespec="minutes"),
@@ -123,6 +129,8 @@ def save(results: Results, guards: Mapping[str, float], began: Moment) -> list[P
         },
         "guards": _rounded(guards),
     }
+    if choices is not None:
+        document["balancing"] = asdict(choices)
     files = [OUT / "benchmark.json", OUT / "benchmark.svg"]
     files[0].write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     costs = _headlines(results)

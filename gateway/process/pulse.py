@@ -9,9 +9,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
-BEAT_S: Final = 0.5
+BEAT_S: Final = 0.25
 """The interval of the heartbeats, in seconds."""
-LATE_S: Final = 1.5
+LATE_S: Final = 1.0
 """Seconds without a heartbeat after which other workers accept a worker's connections."""
 
 _BEAT: Final = b"\0"
@@ -59,6 +59,10 @@ class HeartbeatReader:
             self._stack += data.replace(_BEAT, b"")[:room]
         self.is_over = not data
         return bool(data)
+
+    def forgive(self, delay_s: float, now_s: float) -> None:
+        """Does not count the last `delay_s` seconds as silence: the reader itself did not run."""
+        self.last_heard_s = min(now_s, self.last_heard_s + delay_s)
 
     def close(self, now_s: float) -> None:
         """Reads the rest and closes the pipe, after the worker has ended."""

@@ -28,7 +28,6 @@ from gateway.process.announcements import are_in_log
 from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox, heard_signals
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
-from gateway.process.pulse import LATE_S
 from gateway.process.service_manager import ServiceManager
 from gateway.process.worker import Worker, hand_on_changes, neighbours_of, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
@@ -222,6 +221,8 @@ class Supervisor:
         """Waits for a report or the end of a worker, for a signal, or for the next task."""
         due_s = [now_s + _CHECK_EVERY_S]
         due_s += [worker.due_s for worker in wanted if worker.process is None]
+        hang_s = self._config.supervisor.hang_s
+        due_s += [worker.next_check_s(now_s, hang_s) for worker in self._workers]
         waited: list[Connection | socket.socket | int] = [self._heard, self._inbox.heard]
         for worker in self._workers:
             if worker.process is not None:
@@ -278,11 +279,13 @@ class Supervisor:
 
     def _check_workers(self, now_s: float) -> None:
         """Ends workers that hang, and lets neighbours accept for those that do not answer."""
-        if now_s - self._checked_s > LATE_S:
-            # This process itself was delayed, and has not read the heartbeats that arrived.
+        # While this process itself was delayed, it read no heartbeats; nor could workers send any,
+        # if all were frozen together.
+        delay_s = now_s - self._checked_s - _CHECK_EVERY_S
+        if delay_s > 0:
             for worker in self._workers:
                 if worker.pulse is not None:
-                    worker.pulse.last_heard_s = now_s
+                    worker.pulse.forgive(delay_s, now_s)
         self._checked_s = now_s
         options = self._config.supervisor
         for worker in self._workers:

@@ -205,6 +205,14 @@ class Worker:
         pulse = self.pulse
         return math.inf if pulse is None else now_s - pulse.last_heard_s
 
+    def next_check_s(self, now_s: float, hang_s: float) -> float:
+        """Returns the next time at which its silence matters, if it lasts; or infinity."""
+        if self.pulse is None:
+            return math.inf
+        heard_s = self.pulse.last_heard_s
+        times_s = (heard_s + LATE_S, heard_s + hang_s, self.killed_s or math.inf)
+        return min([time_s for time_s in times_s if time_s > now_s], default=math.inf)
+
     def tell(self, order: Tell | SetLevel | SetReady | Question | Changed | ReloadOrder) -> None:
         """Sends an order that changes nothing in the life of the process, if it serves."""
         if self.reports is not None and self.has_started:

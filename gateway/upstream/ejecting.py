@@ -196,7 +196,10 @@ class WatchedChannel(Around):
                 self._ejector.failed(self._tally, error, timeout_s)
             raise
         if reply.messages is None:
-            self._ejector.succeeded(self._tally)
+            # As `Outliers.succeeded`, without its cost: nearly every call ends here.
+            tally = self._tally
+            tally.successes += 1
+            tally.in_a_row = 0
         else:
             reply.messages = WatchedMessages(reply.messages, partial(self._stream_ended, timeout_s))
         return reply

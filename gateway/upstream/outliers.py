@@ -26,7 +26,8 @@ class Tally:
         self.successes = 0
         self.failures = 0
         self.in_a_row = 0
-        """The failures since the last success."""
+        """The failures since the last success; an ejection does not end the row, so that the first
+        failure after it leads to the next one."""
         self.multiplier = 0
         """The ejections, less one for each later sweep without one."""
         self.ejected_at_s: float | None = None
@@ -110,9 +111,8 @@ class Outliers:
 
     def restore(self, tally: Tally) -> None:
         """Ends an ejection, and forgets the calls that led to it."""
-        tally.ejected_at_s = None
-        tally.reason = ""
-        tally.successes = tally.failures = tally.in_a_row = 0
+        self._end(tally)
+        tally.in_a_row = 0
 
     def ends_at_s(self, tally: Tally) -> float:
         """The time after which the first sweep restores an ejected endpoint."""
@@ -128,8 +128,14 @@ class Outliers:
             return False
         if now_s <= self.ends_at_s(tally):
             return False
-        self.restore(tally)
+        self._end(tally)
         return True
+
+    @staticmethod
+    def _end(tally: Tally) -> None:
+        tally.ejected_at_s = None
+        tally.reason = ""
+        tally.successes = tally.failures = 0
 
     def _by_success_rate(
         self, rule: SuccessRateEjection, counted: list[Counted], now_s: float
@@ -188,6 +194,5 @@ class Outliers:
     def _eject(self, tally: Tally, method: str, reason: str, now_s: float) -> Ejection:
         tally.ejected_at_s = now_s
         tally.multiplier += 1
-        tally.in_a_row = 0
         tally.reason = reason
         return Ejection(tally, method)

@@ -56,13 +56,14 @@ class Retrying:
         """Seconds until the next attempt after `error`; None if there is none.
 
         `attempts` have been made, and `pushed` of them were timed by the back end: its pushback
-        starts the back-off anew (A6). No pause after a lost connection, which is seen at once.
+        starts the back-off anew (A6). No pause after a lost connection, which is seen at once, nor
+        after a late attempt, which has taken longer than a pause.
         """
         if attempts >= self._policy.max_attempts:
             return None
         if self.throttle is not None and not self.throttle.allows:
             return None
-        if isinstance(error, ConnectionLost):
+        if isinstance(error, ConnectionLost | LateAttempt):
             return 0.0
         pushback = error.pushback_ms if isinstance(error, BackendError) else None
         if pushback is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import publishing
+from benchmarks.balancing import Choices
 from benchmarks.end_to_end import Results
 from benchmarks.peers import GRPCIO, OURS, PYTHON
 from benchmarks.scenarios import SMALL_GET
@@ -76,12 +77,18 @@ def test_a_page_without_marks_is_left_alone(page: Path) -> None:
 def test_the_files_are_put_beside_the_page(results: Results, page: Path, tmp_path: Path) -> None:
     chart = tmp_path / "chart.svg"
     chart.write_text("<svg/>")
-    publishing.publish(results, {"token": 2.34}, [chart], THEN, page)
+    choices = Choices(
+        {"one endpoint": 1000, "three, round_robin": 1010},
+        {"least_request": {OURS: (21.04, 225.0)}},
+    )
+    publishing.publish(results, {"token": 2.34}, [chart], THEN, page, choices=choices)
     assert (page.parent / "chart.svg").read_text() == "<svg/>"
     text = page.read_text()
     assert "2026-01-02, " in text
     assert "load average before the run 0.2." in text
     assert "| token | 2.3 |" in text
+    assert "| three, round_robin | 1,010 | 1.010 | ≤ 1.03 |" in text
+    assert "| least_request | 21.0 / 225 |  |" in text
     assert text.endswith("\n\nthe rest\n")
 
 

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.balancing import Choices
 from benchmarks.chart import draw
 from benchmarks.end_to_end import Results, Sample
 from benchmarks.peers import GRPCIO, OURS
@@ -67,11 +68,13 @@ def test_what_was_not_measured_is_null_in_the_file(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "OUT", tmp_path)
-    data, _ = report.save(results, {"token": 2.345}, THEN)
+    choices = Choices({"one endpoint": 1000}, {"least_request": {OURS: (21.0, 225.0)}})
+    data, _ = report.save(results, {"token": 2.345}, THEN, choices)
     document = json.loads(data.read_text(), parse_constant=pytest.fail)
     assert document["results"]["small GET"]["slow <&>"]["cpu_us"] is None
     assert document["results"]["small GET"][OURS]["cpu_us"] == 100
     assert document["guards"] == {"token": 2.35}
+    assert document["balancing"]["latencies_ms"] == {"least_request": {OURS: [21.0, 225.0]}}
     assert document["measured"] == "2026-01-02T03:04+00:00"
     assert document["load_before"] == 0.25
 

@@ -22,6 +22,7 @@ from tests.integration.process.test_workers import (
     running,
     supervised,
 )
+from tests.support.polling import until
 from tests.support.tls import Files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -40,6 +41,11 @@ def events(place: Path, name: str) -> list[dict[str, str]]:
     """The events of this name."""
     lines = (place / "events.log").read_text().splitlines()
     return [told for told in map(json.loads, lines) if told["event.name"] == name]
+
+
+def is_stopped(pid: int) -> bool:
+    """True if a signal has stopped the process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 async def slowest_of(gateway: Supervised, count: int) -> float:
@@ -98,6 +104,24 @@ async def test_only_what_a_killed_worker_had_in_hand_is_lost(tmp_path: Path) -> 
     print(f"slowest before {usual_s:.3f} s, after {slowest_s:.3f} s; {len(lost)} lost")
     assert all(at_s <= killed_s for at_s in lost)
     assert slowest_s < 0.25 + 2 * usual_s
+
+
+async def test_who_comes_while_a_worker_is_frozen_is_answered_before_it_is_replaced(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("supervisor: {hang_s: 60}\n")
+    async with running(tmp_path, "--config", str(file)) as gateway:
+        await gateway.answering(2)
+        victim = min(gateway.workers)
+        os.kill(victim, signal.SIGSTOP)
+        await until(lambda: is_stopped(victim))
+        # The kernel puts about half of these connections into its queue.
+        answers = await asyncio.gather(*(gateway.ask() for _ in range(40)))
+        assert [status for status, _ in answers] == [200] * 40
+        assert len({name for _, name in answers}) == 1
+        assert is_stopped(victim), "so all were answered before it was replaced"
+        assert "did not respond" not in gateway.said
 
 
 async def test_a_worker_that_hangs_is_helped_out_and_replaced(tmp_path: Path) -> None:

@@ -50,6 +50,23 @@ async def test_calls_avoid_a_server_that_fails_and_return_when_it_is_well(
     assert "gets no calls for 0.3 s: 5 failures in a row" in caplog.text
 
 
+async def test_a_server_that_still_fails_is_left_out_after_its_first_call() -> None:
+    async with balanced(3, outlier=QUICK) as ((bad, *_), channel):
+        bad.fails_with = grpc.StatusCode.UNAVAILABLE
+        assert await failures_until_ejected(channel, bad.target) == 5
+        await until(lambda: states(channel)[bad.target][0] == "ready")
+        assert await failures_until_ejected(channel, bad.target) == 1
+
+
+async def failures_until_ejected(channel: Channel, target: str) -> int:
+    """Calls one after another until a server is left out; the number of those that failed."""
+    failures = 0
+    async with asyncio.timeout(20):
+        while states(channel)[target][0] != "ejected":
+            failures += (await many(channel, 1)).count(Code.UNAVAILABLE)
+    return failures
+
+
 async def test_sweeps_compare_the_servers() -> None:
     rule = {"minimum_hosts": 3, "request_volume": 5}
     outlier = {**QUICK, "consecutive": None, "failure_percentage_ejection": rule}

@@ -1,13 +1,21 @@
 """What the supervisor decides; what it does is seen with real processes."""
 
+import math
 import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from multiprocessing import Pipe
 
 import pytest
 
 from gateway.config.model import Config
-from gateway.process.supervisor import Worker, restart_delay_s, serve_workers
+from gateway.process.orders import StandIn
+from gateway.process.pulse import LATE_S, HeartbeatReader
+from gateway.process.supervisor import Supervisor, Worker, restart_delay_s, serve_workers
 from gateway.process.worker_count import worker_count
 from gateway.status import StartUpError
 
@@ -78,6 +86,70 @@ def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
     with pytest.raises(StartUpError, match=r"auth\.store: workers cannot share memory:"):
         serve_workers(config, lambda _line: None)
+
+
+class Pair:
+    """A supervisor whose two workers serve; it learns the time from the tests."""
+
+    def __init__(self, held: ExitStack) -> None:
+        heard, other = socket.socketpair()
+        held.enter_context(heard)
+        held.enter_context(other)
+        sockets = [[held.enter_context(socket.socket())] for _ in range(2)]
+        config = Config.model_validate({"workers": 2, "metrics": {"enabled": False}})
+        self.supervisor = Supervisor(config, sockets, heard, print)
+        held.callback(self.supervisor._inbox.close)
+        self.began_s = time.monotonic()
+        self.workers = self.supervisor._workers
+        self.orders = []
+        for worker in self.workers:
+            reports, orders = map(held.enter_context, map(closing, Pipe()))
+            pulse, _ = map(held.enter_context, map(closing, Pipe(duplex=False)))
+            worker.reports, worker.pulse = reports, HeartbeatReader(pulse, self.began_s)
+            worker.is_serving = worker.has_started = worker.has_served = True
+            self.orders.append(orders)
+
+    def pass_at(self, after_s: float, *beating: int) -> list[object]:
+        """What the workers are told in a pass at this time, in which these have sent heartbeats."""
+        now_s = self.began_s + after_s
+        for number in beating:
+            pulse = self.workers[number - 1].pulse
+            assert pulse is not None
+            pulse.last_heard_s = now_s
+        self.supervisor._check_workers(now_s)
+        return [orders.recv() for orders in self.orders if orders.poll()]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with ExitStack() as held:
+        yield Pair(held)
+
+
+def test_a_neighbour_accepts_for_a_worker_from_the_moment_it_is_late(pair: Pair) -> None:
+    for tenths in range(1, 10):
+        assert pair.pass_at(tenths / 10, 2) == []
+    assert pair.pass_at(LATE_S, 2) == [StandIn(frozenset({1}))]
+    assert pair.pass_at(LATE_S + 0.1, 1, 2) == [StandIn(frozenset())]
+
+
+def test_the_supervisor_wakes_when_a_worker_is_late_and_when_it_hangs(pair: Pair) -> None:
+    silent, _ = pair.workers
+    began_s = pair.began_s
+    assert silent.next_check_s(began_s, 10.0) == began_s + LATE_S
+    assert silent.next_check_s(began_s + LATE_S, 10.0) == began_s + 10.0
+    assert silent.next_check_s(began_s + 10.0, 10.0) == math.inf, "it is being ended"
+    silent.killed_s = began_s + 12.0
+    assert silent.next_check_s(began_s + 10.0, 10.0) == began_s + 12.0
+    assert Worker(1, []).next_check_s(began_s, 10.0) == math.inf, "there is no process"
+
+
+def test_only_the_time_in_which_the_supervisor_did_not_run_is_no_silence(pair: Pair) -> None:
+    assert pair.pass_at(0.2, 2) == []
+    # The next was due half a second later: this one is delayed by 1.7 s.
+    assert pair.pass_at(2.4, 2) == []
+    assert pair.pass_at(1.7 + LATE_S - 0.1, 2) == []
+    assert pair.pass_at(1.7 + LATE_S + 0.1, 2) == [StandIn(frozenset({1}))], "not a second later"
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Outlier detection with a clock of its own, against the figures of gRFC A50."""
 
-from collections import Counter
+from collections import Counter, deque
 from random import Random
 from typing import Any
 
@@ -201,3 +201,51 @@ def test_an_ejected_endpoint_is_not_ejected_again_for_calls_from_before() -> Non
     assert outliers.failed(tally, 0.0) is not None
     assert outliers.failed(tally, 1.0) is None
     assert tally.multiplier == 1
+
+
+def late_calls(tally: Tally, outliers: Outliers, until_s: float) -> list[int]:
+    """The calls to a slow endpoint, one of five that take turns, until each of its ejections.
+
+    60 calls a second, of which each fails that the slow one has not answered after 0.1 s.
+    """
+    failing: deque[float] = deque()
+    counts, count = [], 0
+    sweep_s = 7.0
+    for number in range(int(until_s * 60)):
+        now_s = number / 60
+        while failing and failing[0] <= now_s:
+            if outliers.failed(tally, failing.popleft()) is not None:
+                counts.append(count)
+                count = 0
+        if sweep_s <= now_s:
+            outliers.sweep(sweep_s)
+            sweep_s += 10
+        if number % 5 == 0 and tally.ejected_at_s is None:
+            failing.append(now_s + 0.1)
+            count += 1
+    return counts
+
+
+def test_an_endpoint_that_stays_slow_delays_few_calls_when_it_gets_some_again() -> None:
+    outliers, (tally, *_) = detector(5, max_ejection_percent=20)
+    # Five fail before the first ejection, and later one; in 0.1 s, one more has begun.
+    assert late_calls(tally, outliers, 300) == [6, 2, 2, 2]
+    assert tally.reason == "11 failures in a row"
+
+
+def test_one_success_after_an_ejection_ends_the_row() -> None:
+    outliers, (tally, _) = detector(2)
+    for _ in range(5):
+        outliers.failed(tally, 0.0)
+    assert outliers.sweep(31.0)[1] == [tally]
+    outliers.succeeded(tally)
+    assert [outliers.failed(tally, 32.0) for _ in range(4)] == [None] * 4
+    assert outliers.failed(tally, 32.0) is not None
+
+
+def test_a_passed_health_check_ends_the_row() -> None:
+    outliers, (tally, _) = detector(2)
+    for _ in range(5):
+        outliers.failed(tally, 0.0)
+    outliers.restore(tally)
+    assert [outliers.failed(tally, 1.0) for _ in range(4)] == [None] * 4

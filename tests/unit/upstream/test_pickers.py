@@ -1,7 +1,9 @@
 """The choice of an endpoint: shares and order, with a seeded random source."""
 
+import heapq
 import itertools
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -67,6 +69,37 @@ def test_least_request_leaves_a_slow_endpoint_alone() -> None:
     slow.in_flight = 5
     picker = policy_of(Balance.LEAST_REQUEST, Random(1))([slow, fast])
     assert set(picks(picker, 100)) == {1}
+
+
+def share_of_the_slow(pick: Callable[[Sequence[Server]], int]) -> float:
+    """The share of the calls that goes to one of five endpoints, which takes 200 ms instead of 20;
+    60 calls a second."""
+    all_servers = servers(1, 1, 1, 1, 1)
+    ending: list[tuple[float, int]] = []
+    counts: Counter[int] = Counter()
+    for number in range(20_000):
+        now_s = number / 60
+        while ending and ending[0][0] <= now_s:
+            all_servers[heapq.heappop(ending)[1]].in_flight -= 1
+        index = pick(all_servers)
+        all_servers[index].in_flight += 1
+        heapq.heappush(ending, (now_s + (0.02 if index else 0.2), index))
+        counts[index] += 1
+    return counts[0] / counts.total()
+
+
+def test_least_request_gives_a_slow_endpoint_no_more_than_envoy_does() -> None:
+    random = Random(1)
+    make = policy_of(Balance.LEAST_REQUEST, random)
+
+    def envoys(found: Sequence[Server]) -> int:
+        """Of two drawn with replacement, the one with fewer calls; of equal ones, the first."""
+        one, other = random.randrange(len(found)), random.randrange(len(found))
+        return other if found[other].in_flight < found[one].in_flight else one
+
+    ours, theirs = share_of_the_slow(lambda found: make(found).pick()), share_of_the_slow(envoys)
+    assert ours < theirs < 0.12, "of the calls in turns, 0.2"
+    assert ours > 0.01, "so the 99th percentile stays that of the slow one"
 
 
 def test_least_request_without_load_chooses_all() -> None:

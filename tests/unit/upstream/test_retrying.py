@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gateway.config.retries import RetryPolicy
 from gateway.config.upstreams import Upstream
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import connection_lost
+from gateway.upstream.channels.failures import LateAttempt, connection_lost
 from gateway.upstream.channels.status_details import BackendError, backend_error
 from gateway.upstream.retrying import Retrying
 from gateway.upstream.throttle import Throttle
@@ -40,6 +40,12 @@ def test_pauses_grow_up_to_the_longest_and_vary_by_a_fifth() -> None:
         assert 0.8 * expected_s <= min(pauses) < 0.85 * expected_s
         assert 1.15 * expected_s < max(pauses) <= 1.2 * expected_s
     assert retrying.pause_s(error, 5, 0) is None
+
+
+@pytest.mark.parametrize("error", [connection_lost("library"), LateAttempt()])
+def test_no_pause_follows_what_took_time_already_or_is_seen_at_once(error: StatusError) -> None:
+    retrying = policy(max_attempts=3, initial_backoff_s=1, max_backoff_s=9)
+    assert [retrying.pause_s(error, attempts, 0) for attempts in (1, 2, 3)] == [0.0, 0.0, None]
 
 
 @pytest.mark.parametrize(
