@@ -34,23 +34,29 @@ from rich.table import Table
 
 from benchmarks import recorded
 from benchmarks.building import OUT, MissingError, compiled
-from benchmarks.peers import backend, python_gateway, running
+from benchmarks.peers import GUARD, backend, python_gateway, running
 from benchmarks.requests import BROWSER, Request, requests
 from benchmarks.sample import HERE
-from benchmarks.scenarios import NOT_FOUND, POST, SMALL_GET
+from benchmarks.scenarios import MISSING, NOT_FOUND, POST, REFUSED, SMALL_GET, WRONG_FIELDS
 
 _FORMS = {
     "same": SMALL_GET,
     "hit": SMALL_GET,
     "varied": SMALL_GET,
     "404": NOT_FOUND,
+    "missing": MISSING,
+    "400": WRONG_FIELDS,
+    "401": REFUSED,
     "post": POST,
 }
 FORMS = tuple(_FORMS)
 """Same: one request again and again; hit: the same, answered from the cache. The others differ in
-path, trace and request id."""
+path, trace and request id; missing: a 404 that the back end states."""
 _REPEATED = ("same", "hit")
-_CACHED = {"policies": [{"selector": "bench.v1.Bench.GetItem", "cache": {"ttl_s": 3600}}]}
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "hit": {"policies": [{"selector": "bench.v1.Bench.GetItem", "cache": {"ttl_s": 3600}}]},
+    "401": GUARD,
+}
 _REQUESTS = 320
 _RECORDED_CONNECTIONS = 32
 _START_S = 300  # under callgrind, all takes many times as long
@@ -78,7 +84,7 @@ def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstrea
         first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
         if others:
             upstream |= {"targets": [{"address": one} for one in (first, *others)]}
-        command, port = python_gateway(first, _CACHED if form == "hit" else None, **upstream)
+        command, port = python_gateway(first, _SETTINGS.get(form), **upstream)
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]
@@ -89,16 +95,16 @@ def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstrea
             _connected(port, connections) as clients,
         ):
             made, rounds = requests_of(form), max(_REQUESTS // connections, 1)
-            status = 404 if form == "404" else 200
+            status = _FORMS[form].status
             _send(clients, made, status, rounds)
-            _control(pid, "instrumentation", "on")
+            control(pid, "instrumentation", "on")
             _send(clients, made, status, rounds)  # callgrind translates the code anew
-            _control(pid, "zero")
+            control(pid, "zero")
             _send(clients, made, status, rounds)
-            _control(pid, "dump")
+            control(pid, "dump")
             _send(clients, made, status, 2 * rounds)
-            _control(pid, "dump")
-        once, twice = (_total(counts.with_name(f"{counts.name}.{number}")) for number in (1, 2))
+            control(pid, "dump")
+        once, twice = (total(counts.with_name(f"{counts.name}.{number}")) for number in (1, 2))
         return (twice - once) // (rounds * connections)
 
 
@@ -127,14 +133,24 @@ def _send(
     time.sleep(1)  # until the lines of the log are written
 
 
-def _control(pid: int, *words: str) -> None:
+def control(pid: int, *words: str) -> None:
+    """Tells a process under callgrind what to do.
+
+    Raises:
+        MissingError: it does not listen.
+    """
     command = ["vgdb", f"--pid={pid}", *words]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise MissingError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-200:]}")
 
 
-def _total(counts: Path) -> int:
+def total(counts: Path) -> int:
+    """The instructions in a file of counts.
+
+    Raises:
+        MissingError: the file has no total.
+    """
     found = _TOTAL.search(counts.read_text())
     if found is None:
         raise MissingError(f"{counts} has no total")

@@ -31,7 +31,8 @@ DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
 PYTHON = f"{OURS}, as Python"
 GRPCIO = f"{OURS}, channel: grpcio"
-_GUARD = {"auth": {"store": "memory:", "anonymous": False}}
+GUARD = {"auth": {"store": "memory:", "anonymous": False}}
+"""Settings with which a request without a credential is refused."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ _ENVOY_GUARD = {
 }
 _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (OURS, frozenset(Setup) - {Setup.GUARDED}, gateway),
-    (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=_GUARD)),
+    (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=GUARD)),
     (PYTHON, frozenset({Setup.PLAIN, Setup.LINES}), _beside_machine_code),
     (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
     ("grpc-gateway", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _grpc_gateway),

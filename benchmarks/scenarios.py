@@ -119,6 +119,11 @@ LIST_10_000 = Scenario(
     "list of 10,000", "/v1/items?count=10000&tag={item}", items=10_000, connections=2, slow=True
 )
 NOT_FOUND = Scenario("404", "/v1/nowhere/{item}", status=404)
+WRONG_FIELDS = Scenario(
+    "400, two wrong fields", "/v1/items?count={item}x&count=y{shelf}", status=400
+)
+MISSING = Scenario("404 of the back end", "/v1/shelves/{shelf}/items/missing-{item}", status=404)
+REFUSED = Scenario("401 refused", SMALL_GET.target, status=401, setup=Setup.GUARDED)
 LINES = _stream(Setup.LINES, "application/x-ndjson")
 HEADLINES = (SMALL_GET, POST, LIST_100, LIST_10_000, LINES)
 """The scenarios of the chart."""
@@ -140,7 +145,7 @@ SCENARIOS = (
     _upload("1 MB up", "/v1/blobs/{item}"),
     _upload("1 MB up, streamed", "/v1/blobs:upload"),
     NOT_FOUND,
-    Scenario("400, two wrong fields", "/v1/items?count={item}x&count=y{shelf}", status=400),
-    Scenario("404 of the back end", "/v1/shelves/{shelf}/items/missing-{item}", status=404),
-    Scenario("401 refused", SMALL_GET.target, status=401, setup=Setup.GUARDED),
+    WRONG_FIELDS,
+    MISSING,
+    REFUSED,
 )

@@ -15,7 +15,7 @@ from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response
-from gateway.status import Code, ErrorShape, StatusError
+from gateway.status import Code, ErrorShape, StatusError, UnreadableReplyError
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encode
@@ -25,6 +25,8 @@ logger = logging.getLogger("gateway")
 
 _BY_ACCEPT: Final = ("Vary", "Accept")
 _BY_CODING: Final = ("Vary", "Accept-Encoding")
+# A constant, because looking up an enum member takes as long as a small function call.
+_RETRYABLE: Final = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
 _BY_BOTH: Final = ("Vary", "Accept, Accept-Encoding")
 
 
@@ -73,7 +75,8 @@ class Rendering:
 
         Never raises: if an error cannot be rendered, only its code and its status are kept.
         """
-        log_unreadable(error)
+        if isinstance(error, UnreadableReplyError):
+            log_unreadable(error)
         try:
             return self._failure(error, accept)
         except Exception:
@@ -122,7 +125,8 @@ class Rendering:
     def describe_failure(self, request: Request, response: Response) -> None:
         """Adds the entity tag and Vary to an error response."""
         if response.status != 204:
-            tag_representation(response, request.fields, is_raw=False)
+            if response.headers:
+                tag_representation(response, request.fields, is_raw=False)
             response.headers.append(self._varies)
 
 
@@ -154,7 +158,7 @@ def _has(headers: Headers, name: str) -> bool:
 
 def _retry_after_s(error: StatusError) -> int | None:
     """Returns the whole seconds of a RetryInfo detail, rounded up."""
-    if error.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
+    if not error.details or error.code not in _RETRYABLE:
         return None
     for detail in error.details:
         if detail.Is(RetryInfo.DESCRIPTOR):

@@ -31,7 +31,9 @@ class Outgoing:
         """The most streams that the peer allows at once; 0 before its first settings."""
         self.draining = False
         """True if no call may start here any more."""
-        self.output = [frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)]
+        self.output: list[bytes | memoryview] = [
+            frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)
+        ]
         """The bytes to send, in order; `take_output` hands them out."""
         self.has_more = False
         """True if whole frames may remain, because the allowed work was done."""
@@ -195,7 +197,7 @@ class Outgoing:
             self._send_window -= len(piece)
             if self._flood_guard.idle_frames:
                 self._flood_guard.note_useful()
-            self.output += (frames.head(len(piece), frames.DATA, flags, stream.id), bytes(piece))
+            self.output += (frames.head(len(piece), frames.DATA, flags, stream.id), piece)
         stream.pending = pending
         if pending is None:
             stream.listener.on_writable()

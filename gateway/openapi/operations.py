@@ -6,7 +6,8 @@ The proto states it in `google.longrunning.operation_info`; a client sees only a
 
 from typing import Any, Final
 
-from google.longrunning import operations_pb2
+# `operations_pb2` has the same types, and loads grpcio, which takes 8 MB, with them.
+from google.longrunning import operations_proto_pb2
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
@@ -14,7 +15,7 @@ from gateway.openapi.schemas import Schemas, Use
 from gateway.schema.catalog import Method
 from gateway.schema.resources import begins_operation
 
-_INFO: Final[Any] = operations_pb2.operation_info
+_INFO: Final[Any] = operations_proto_pb2.operation_info
 _LOCATION: Final = "The path that shows the operation."
 
 

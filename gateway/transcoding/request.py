@@ -12,7 +12,7 @@ from gateway.status import invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
-from gateway.transcoding.http_body import is_http_body, write_http_body
+from gateway.transcoding.http_body import http_body_start, is_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
 from gateway.transcoding.media import (
@@ -29,7 +29,7 @@ from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.unwanted_fields import Remove, remover
 from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
-from gateway.transcoding.wire import length_delimited
+from gateway.transcoding.wire import length_prefix
 
 BodyReader = Callable[[bytes, str | None], bytes]
 """Converts a body with its Content-Type to wire bytes of the request message."""
@@ -84,11 +84,12 @@ class RequestDecoder:
             wire = b"".join(self._encode_captures(captures))
             return self._bind(query) + wire if query else wire
         if self._read is None:
-            if self.takes_url_encoded(content_type):
-                return self.decode_url(captures, _joined(query, body))
-            if self._ignores_excess_body:
-                return self.decode_url(captures, query)
-            raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
+            return self._decode_excess(captures, query, content_type, body)
+        if self._is_plain and self._is_raw(content_type):
+            # Joined in one go: the body may be large, and is copied once.
+            start = self._raw_start(content_type or "", len(body))
+            path = self._encode_captures(captures)
+            return b"".join((start, body, self._bind(query), *path))
         json: bytes | None = body
         if content_type is None or is_json(content_type):
             wire = self._read(body, content_type)
@@ -109,6 +110,29 @@ class RequestDecoder:
         if self._is_plain:
             return b"".join((wire, self._bind(query), *path))
         return b"".join((*self._around(json, wire, query), *path))
+
+    def _decode_excess(
+        self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
+    ) -> bytes:
+        """Decodes a request whose body has no place in the message."""
+        if self.takes_url_encoded(content_type):
+            return self.decode_url(captures, _joined(query, body))
+        if self._ignores_excess_body:
+            return self.decode_url(captures, query)
+        raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
+
+    def _is_raw(self, content_type: str | None) -> bool:
+        """True if a body of this media type is taken as it is."""
+        if self.form is not None and content_type is not None and is_form(content_type):
+            return False
+        return self.takes_raw_body
+
+    def _raw_start(self, content_type: str, size: int) -> bytes:
+        """Encodes what comes before the bytes of a raw body: see `raw_writer`."""
+        start, body = http_body_start(content_type, size), self.binding.body
+        if not isinstance(body, FieldDescriptor):
+            return start
+        return length_prefix(body.number, len(start) + size) + start
 
     def _around(self, json: bytes | None, wire: bytes, query: str) -> tuple[bytes, bytes, bytes]:
         """Returns the wire bytes of a body between those that the query sets, with its mask."""
@@ -158,13 +182,7 @@ class RequestDecoder:
 
     def raw_writer(self) -> Callable[[str, bytes], bytes]:
         """Makes the writer of a piece of a raw body, with its media type, to the body's field."""
-        body = self.binding.body
-        if not isinstance(body, FieldDescriptor):
-            return write_http_body
-        number = body.number
-        return lambda content_type, data: length_delimited(
-            number, write_http_body(content_type, data)
-        )
+        return lambda content_type, data: self._raw_start(content_type, len(data)) + data
 
     def message_reader(
         self, captures: Sequence[str], *, protobuf: bool

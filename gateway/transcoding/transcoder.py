@@ -5,11 +5,8 @@ message (`stream_decoder`: the messages of a stream), `encoder` makes the encode
 `encode_error` makes the payload of a failure.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from json import JSONEncoder
-from json.encoder import encode_basestring
 from typing import Final
 
 from gateway.config.json import Excess, Unacceptable
@@ -22,10 +19,10 @@ from gateway.status import (
     ErrorShape,
     StartUpError,
     StatusError,
-    error_document,
     status_bytes,
 )
 from gateway.transcoding.binding import Binding, Diagnostic, RouteMatch, Severity, plan_routes
+from gateway.transcoding.failures import FailureWriter, safely
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
@@ -56,15 +53,10 @@ from gateway.transcoding.streams.framing import (
 )
 from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_parameters
 
-logger = logging.getLogger("gateway.transcoding")
-
 FIELD_MASK: Final = "X-Goog-FieldMask"
 """The header that counts as the system parameter `$fields`."""
 _MOST_FORMS: Final = 256
 """The number of encoders in other forms that are kept."""
-_AIP193: Final = ErrorShape.AIP193
-# By number, because the name of a member of an enum is computed by Python code.
-_CODE_NAMES: Final = [code.name for code in Code]
 
 
 class RulesError(StartUpError):
@@ -100,6 +92,7 @@ class Transcoder:
         """The bindings that are served; of several on one route, only the one that serves it."""
         self.warnings = warnings
         self.match = router.match
+        self.find = router.find
         self.matches = router.matches
         self.allowed_methods = router.allowed_methods
         self.router = router
@@ -116,16 +109,14 @@ class Transcoder:
         """True if some bodies are read as query parameters; see `reads_as_query`."""
         self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
-        self._emits_unset = config.json_.emit_unset
         self._plans: dict[Binding, _Plan] = {}
         self.has_system_parameters = config.resources.system_parameters
         """True if requests may have system parameters."""
         self._other_forms: dict[tuple[Binding, JsonForm], Encode] = {}
-        indent, separators = (2, (",", ": ")) if config.json_.pretty else (None, (",", ":"))
-        self._is_compact = indent is None
-        # Reuse one encoder: json.dumps would make one for each failure, half of its time.
-        encoder = JSONEncoder(ensure_ascii=False, indent=indent, separators=separators)
-        self._write = encoder.encode
+        self._failures = FailureWriter(
+            codec, pretty=config.json_.pretty, emits_unset=config.json_.emit_unset
+        )
+        self._failure_type = ERROR_MEDIA_TYPE[config.errors]
 
     def match_posted_form(self, path: str, content_type: str | None) -> RouteMatch | None:
         """Finds the GET route of a form that was sent by POST, by `query.form_bodies`, or None."""
@@ -276,30 +267,12 @@ class Transcoder:
         """
         chosen = JSON if accept is None else preferred(accept)
         if chosen in PROTOBUF_TYPES:
-            return Payload(_safely(error, status_bytes), chosen)
-        text = self._failure_text(error, self._shape)
-        return Payload(text, ERROR_MEDIA_TYPE[self._shape])
+            return Payload(safely(error, status_bytes), chosen)
+        return Payload(self._failures.text(error, self._shape), self._failure_type)
 
     def encode_status(self, error: StatusError) -> bytes:
         """Encodes the last message of a WebSocket: a google.rpc.Status in the member `@status`."""
-        return b'{"@status":%b}' % self._failure_text(error, ErrorShape.STATUS)
-
-    def _failure_text(self, error: StatusError, shape: ErrorShape) -> bytes:
-        """Writes the JSON of a failure; never raises."""
-
-        def write(failure: StatusError) -> bytes:
-            if shape is _AIP193 and self._is_compact and not failure.details:
-                text = _aip193_text(failure)
-            else:
-                details = self._codec.details_to_json(failure.details)
-                document = error_document(shape, failure, details)
-                if not (details or self._emits_unset):
-                    document.pop("details", None)
-                text = self._write(document)
-            # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
-            return text.encode("utf-8", "replace")
-
-        return _safely(error, write)
+        return b'{"@status":%b}' % self._failures.text(error, ErrorShape.STATUS)
 
     def explain_match(self, http_method: str, path: str) -> list[tuple[Binding, str]]:
         """Returns for each binding `matches`, or the reason why it does not match."""
@@ -343,12 +316,6 @@ class Transcoder:
         return plan
 
 
-def _aip193_text(error: StatusError) -> str:
-    """Returns what `error_document` of a failure without details is as JSON: the usual case."""
-    message, status = encode_basestring(error.message), _CODE_NAMES[error.code]
-    return f'{{"error":{{"code":{error.http_status},"message":{message},"status":"{status}"}}}}'
-
-
 def _wrapped(encode: Encode) -> Encode:
     """Makes an encoder that writes `{"result": message}`; failures have `error` there."""
 
@@ -357,21 +324,6 @@ def _wrapped(encode: Encode) -> Encode:
         return Payload(b'{"result":%b}' % payload.body, payload.content_type)
 
     return encode_wrapped
-
-
-def _safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
-    """Writes a failure with `write`; if that fails, only its code and HTTP status.
-
-    The client must get a response even if the details cannot be written.
-    """
-    try:
-        return write(error)
-    except Exception:
-        logger.exception("the details of a failure cannot be written")
-    plain = StatusError(
-        error.code, "the details of this failure cannot be written", http_status=error.http_status
-    )
-    return write(plain)
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:

@@ -65,7 +65,12 @@ def tag(number: int, wire_type: int) -> bytes:
 
 def length_delimited(number: int, payload: bytes) -> bytes:
     """Encodes a string, bytes or message field."""
-    return tag(number, LENGTH) + varint(len(payload)) + payload
+    return length_prefix(number, len(payload)) + payload
+
+
+def length_prefix(number: int, size: int) -> bytes:
+    """Encodes all of a string, bytes or message field but its payload of this size."""
+    return tag(number, LENGTH) + varint(size)
 
 
 def time_message(parts: tuple[int, int]) -> bytes:

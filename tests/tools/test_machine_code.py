@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.status import Code, StatusError
 from tools.machine_code import ROOT, modules
 
 WAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
@@ -101,3 +102,9 @@ def test_no_class_that_stays_python_is_made_of_a_compiled_one() -> None:
         if native.intersection(bases)
     }
     assert found == set()
+
+
+def test_the_base_of_compiled_errors_shows_no_slots() -> None:
+    # mypyc refuses, when the module is loaded, a derived class that inherits the name.
+    assert not hasattr(StatusError, "__slots__")
+    assert not vars(StatusError(Code.OK, ""))

@@ -18,6 +18,7 @@ from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
+from gateway.transcoding.routing.differences import no_match
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
@@ -57,7 +58,7 @@ class RestDialect:
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
-            return self._transcoder.match(request.method, request.path)
+            match = self._transcoder.find(request.method, request.path)
         except StatusError as error:
             if request.method == "OPTIONS" and error.http_status == 405:
                 raise options_answer(self._transcoder.allowed_methods(request.path)) from None
@@ -66,9 +67,18 @@ class RestDialect:
                 match = self._transcoder.match_posted_form(request.path, form_type)
                 if match is not None:
                     return match
-            if self._masks.mask(request.path, None) != request.path:
+            if self._hides(request.path):
                 raise _without_path(error) from None
             raise
+        if match is None:
+            missed = no_match(request.method, request.path)
+            raise _without_path(missed) if self._hides(request.path) else missed
+        return match
+
+    def _hides(self, path: str) -> bool:
+        """True if a path that no binding serves may contain a secret."""
+        masks = self._masks
+        return masks.hides_anything and masks.mask(path, None) != path
 
     async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response to a call; see `Dialect.answer`."""

@@ -8,7 +8,7 @@ A codec for another format has the same four methods: `reader`, `field_reader`, 
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -27,6 +27,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2
 
 from gateway.config.json import EnumCase, JsonOptions, Unknown
+from gateway.status import StatusError
 from gateway.transcoding.json.native import native_module
 from gateway.transcoding.json.reading.native import NativeReaders
 from gateway.transcoding.json.reading.plans import Plans
@@ -50,6 +51,10 @@ _ALWAYS_KNOWN = {
 """Types that an Any may hold even if the schema lacks them, such as error details (AIP-193)."""
 
 
+_USUAL_DETAILS = frozenset(
+    f"type.googleapis.com/{message.full_name}"
+    for message in error_details_pb2.DESCRIPTOR.message_types_by_name.values()
+)
 _MAX_DETAILS_BYTES = 1 << 20
 """The limit for the JSON of all details of one error."""
 _MOST_DETAILS = 1000
@@ -141,6 +146,27 @@ class Codec:
             documents.append(document)
             left -= size
         return documents
+
+    def plain_details(self, details: Sequence[any_pb2.Any]) -> str | None:
+        """Returns `details_to_json` as text, if that is certainly the text of the writer.
+
+        It is for the details of google/rpc/error_details.proto, which have no floats, if there is
+        nothing to escape in their texts. For all others None.
+        """
+        texts: list[str] = []
+        left = _MAX_DETAILS_BYTES
+        for detail in details:
+            if detail.type_url not in _USUAL_DETAILS or len(texts) == _MOST_DETAILS:
+                return None
+            try:
+                text = self._any(detail.SerializeToString())
+            except StatusError:
+                return None
+            left -= len(text)
+            if left < 0 or b"\\" in text or not text.isascii():
+                return None
+            texts.append(text.decode("ascii"))
+        return ",".join(texts)
 
     def any_to_json(self, type_url: str, value: bytes) -> dict[str, Any]:
         """Converts an Any to a JSON object; never fails.

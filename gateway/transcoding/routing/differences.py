@@ -10,7 +10,7 @@ from gateway.transcoding.routing.template import Literal, Template
 _SHOWN_LENGTH: Final = 200
 
 
-def no_match(http_method: str, path: str, allowed: Sequence[str]) -> StatusError:
+def no_match(http_method: str, path: str, allowed: Sequence[str] = ()) -> StatusError:
     """The 404 of a request, or the 405 if its path allows other HTTP methods."""
     request = f"{_shown(http_method)} {_shown(path)}"
     if not allowed:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from gateway.status import StatusError
-from gateway.transcoding.routing.captures import Captures, Decode, compile_captures, plain_captures
+from gateway.transcoding.routing.captures import Decode, compile_captures
 from gateway.transcoding.routing.differences import no_match, path_difference
 from gateway.transcoding.routing.percent import (
     decode,
@@ -27,7 +27,15 @@ from gateway.transcoding.routing.percent import (
     decode_segments,
     with_slashes,
 )
-from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Template
+from gateway.transcoding.routing.template import Segment, Template
+from gateway.transcoding.routing.trie import (
+    Entry,
+    Methods,
+    Node,
+    descend,
+    grow_leaf,
+    leads_nowhere,
+)
 
 T = TypeVar("T")
 ANY_METHOD: Final = "*"
@@ -62,45 +70,8 @@ class Conflict(Generic[T]):
         """True if `first` serves the route because its tier is earlier."""
 
 
-class _Entry(Generic[T]):
-    """A route: its target, and the readers of its variables."""
-
-    __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
-
-    def __init__(
-        self, template: Template, target: T, http_method: str, captures: Captures, tier: int
-    ) -> None:
-        self.template = template
-        self.target = target
-        self.http_method = http_method
-        self.tier = tier
-        self.order = (_literal_places(template), tier)
-        """Sorts before the order of the search: a smaller value comes first."""
-        self.captures = captures
-        self.plain = plain_captures(template) or self.captures
-        """The same as `captures`, for paths without escapes that were found without a `**`."""
-
-
-_Methods = dict[str, _Entry[T]]
-"""The routes of one path, by HTTP method."""
-
-_Leaf = tuple[_Methods[T], list[str]]
+_Leaf = tuple[Methods[T], list[str]]
 """The routes that a path reaches, and the raw segments from which their variables are read."""
-
-
-class _Node(Generic[T]):
-    """A node of the trie: its children by segment, and the routes that end here."""
-
-    __slots__ = ("deep", "leaves", "literals", "tails", "wildcard")
-
-    def __init__(self) -> None:
-        self.literals: dict[str, _Node[T]] = {}
-        self.wildcard: _Node[T] | None = None
-        self.deep: _Node[T] | None = None
-        self.tails: tuple[int, ...] = ()
-        """On the node after a `**`: the possible numbers of segments after it, fewest first."""
-        self.leaves: dict[str, _Methods[T]] = {}
-        """By verb; "" means no verb."""
 
 
 class RouterBuilder(Generic[T]):
@@ -116,7 +87,7 @@ class RouterBuilder(Generic[T]):
         self._last_wins = last_wins
         self._decode_many = decode_many
         # The key has no variables: their names do not make two routes different.
-        self._claims: dict[tuple[str, tuple[Segment, ...], str], list[_Entry[T]]] = {}
+        self._claims: dict[tuple[str, tuple[Segment, ...], str], list[Entry[T]]] = {}
 
     def add(
         self,
@@ -129,7 +100,7 @@ class RouterBuilder(Generic[T]):
     ) -> None:
         """Adds a target on a route; several targets on the same route are conflicts."""
         captures = compile_captures(template, self._decode_many, fully_decode=fully_decode)
-        entry = _Entry(template, target, http_method, captures, tier)
+        entry = Entry(template, target, http_method, captures, tier)
         self._claims.setdefault((http_method, template.segments, template.verb), []).append(entry)
 
     @property
@@ -151,7 +122,7 @@ class RouterBuilder(Generic[T]):
             ]
         return found
 
-    def _winner(self, claims: Sequence[_Entry[T]]) -> _Entry[T]:
+    def _winner(self, claims: Sequence[Entry[T]]) -> Entry[T]:
         tier = min([entry.tier for entry in claims])
         best = [entry for entry in claims if entry.tier == tier]
         return best[-1] if self._last_wins else best[0]
@@ -170,8 +141,8 @@ class RouterBuilder(Generic[T]):
         `keeps_verbs`, a verb that some route has is never data; with `every_verb`, none is.
         """
         entries = [self._winner(claims) for claims in self._claims.values()]
-        root: _Node[T] = _Node()
-        leaves = [_grow_leaf(root, entry.template) for entry in entries]
+        root: Node[T] = Node()
+        leaves = [grow_leaf(root, entry.template) for entry in entries]
         for methods, entry in zip(leaves, entries, strict=True):
             methods[entry.http_method] = entry
         for methods in leaves:
@@ -193,8 +164,8 @@ class Router(Generic[T]):
 
     def __init__(
         self,
-        root: _Node[T],
-        entries: Sequence[_Entry[T]],
+        root: Node[T],
+        entries: Sequence[Entry[T]],
         *,
         allow_nul: bool,
         splits_escaped: bool,
@@ -210,13 +181,13 @@ class Router(Generic[T]):
         self._keeps_verbs = keeps_verbs or every_verb
         self._every_verb = every_verb
         # Add a node for the empty first segment of a path, to avoid slicing it off.
-        self._start: _Node[T] = _Node()
+        self._start: Node[T] = Node()
         self._start.literals[""] = root
         self._has_tiers = len({entry.tier for entry in entries}) > 1
         # With tiers, the first match of the fast search below may not be the right one; nor may it
         # if an unknown verb is no data.
         is_fast = not (self._has_tiers or every_verb)
-        self._plain_start: _Node[T] = self._start if is_fast else _Node()
+        self._plain_start: Node[T] = self._start if is_fast else Node()
 
     def match(self, http_method: str, path: str) -> Match[T]:
         """Finds the most specific target for `http_method` on `path`.
@@ -225,6 +196,19 @@ class Router(Generic[T]):
             StatusError: NOT_FOUND; or UNIMPLEMENTED with HTTP status 405 and an `Allow` header
                 if only the HTTP method is wrong; or INVALID_ARGUMENT for a path that cannot be
                 decoded.
+        """
+        match = self.find(http_method, path)
+        if match is None:
+            raise no_match(http_method, path)
+        return match
+
+    def find(self, http_method: str, path: str) -> Match[T] | None:
+        """Does the work of `match`; returns None for most paths that no template fits.
+
+        A refusal costs half as much if it is raised only where it is handled.
+
+        Raises:
+            StatusError: as `match`.
         """
         # Serve the usual path, plain and with one way through the trie, without checks and search.
         if "%" not in path and "/." not in path and "//" not in path and path.isascii():
@@ -246,6 +230,8 @@ class Router(Generic[T]):
                     entry = methods.get(http_method) or methods.get(ANY_METHOD)
                     if entry is not None:
                         return Match(entry.target, entry.plain(segments))
+            if not verb and leads_nowhere(self._start, segments) and "\0" not in path:
+                return None
         return self._search(http_method, path)
 
     def allowed_methods(self, path: str) -> tuple[str, ...]:
@@ -286,7 +272,7 @@ class Router(Generic[T]):
         winner = next(filter(None, serving), None)
         fitting = {entry for methods in leaves for entry in methods.values()}
 
-        def reason(entry: _Entry[T]) -> str:
+        def reason(entry: Entry[T]) -> str:
             if entry is winner:
                 return "matches"
             if entry not in fitting:
@@ -298,8 +284,8 @@ class Router(Generic[T]):
         return [(entry.target, reason(entry)) for entry in self._entries]
 
     def _search(self, http_method: str, path: str) -> Match[T]:
-        missed: list[_Methods[T]] = []
-        found: tuple[_Entry[T], list[str]] | None = None
+        missed: list[Methods[T]] = []
+        found: tuple[Entry[T], list[str]] | None = None
         for methods, segments in self._leaves(path):
             entry = methods.get(http_method) or methods.get(ANY_METHOD)
             if entry is None:
@@ -338,61 +324,15 @@ class Router(Generic[T]):
             raw = texts = [""]
         if "" in texts[1:]:
             return []
-        nodes = _descend(self._start, texts)
+        nodes = descend(self._start, texts)
         return [(node.leaves[verb], raw) for node in nodes if verb in node.leaves]
 
 
-def _literal_places(template: Template) -> str:
-    """A sort key for the places of literals before any `**`: further left is smaller."""
-    places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]
-    return "".join(places).rstrip("1") + "2"
-
-
-def _comes_before(entry: _Entry[T], found: _Entry[T]) -> bool:
+def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:
     """True if `entry` has precedence over `found`, which the search reached earlier."""
     return entry.template.verb == found.template.verb and entry.order < found.order
 
 
-def _grow_leaf(root: _Node[T], template: Template) -> _Methods[T]:
-    """Returns the leaf of `template` in the trie under `root`; creates it if necessary."""
-    node = root
-    for position, segment in enumerate(template.segments):
-        if isinstance(segment, Literal):
-            child = node.literals.get(segment.text)
-            if child is None:
-                child = node.literals[segment.text] = _Node()
-            node = child
-        elif isinstance(segment, DeepWildcard):
-            node.deep = node.deep or _Node()
-            node = node.deep
-            node.tails = tuple(sorted({*node.tails, len(template.segments) - position - 1}))
-        else:
-            node.wildcard = node.wildcard or _Node()
-            node = node.wildcard
-    return node.leaves.setdefault(template.verb, {})
-
-
-def _descend(start: _Node[T], texts: list[str]) -> list[_Node[T]]:
-    """Returns every node that `texts` leads to, the most specific first."""
-    found: list[_Node[T]] = []
-    stack = [(start, 0)]
-    while stack:
-        node, at = stack.pop()
-        if at == len(texts):
-            found.append(node)
-        # Push the most specific child last: it is searched first.
-        if node.deep is not None:
-            ends = [len(texts) - tail for tail in node.deep.tails]
-            stack += [(node.deep, end) for end in ends if end >= at]
-        if at < len(texts):
-            if node.wildcard is not None:
-                stack.append((node.wildcard, at + 1))
-            child = node.literals.get(texts[at])
-            if child is not None:
-                stack.append((child, at + 1))
-    return found
-
-
-def _allowed(leaves: Sequence[_Methods[T]]) -> tuple[str, ...]:
+def _allowed(leaves: Sequence[Methods[T]]) -> tuple[str, ...]:
     allowed = {http_method for methods in leaves for http_method in methods}
     return tuple(sorted({*allowed, "OPTIONS"})) if allowed else ()

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import any_pb2
 from google.rpc.status_pb2 import Status
 
 from gateway.config.model import Config
 from gateway.schema.catalog import build_schema
-from gateway.status import Code, StatusError
+from gateway.status import Code, FieldViolation, StatusError, invalid_fields
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import NDJSON
@@ -197,6 +198,35 @@ def test_a_failure_without_details_is_json_like_any_other(message: str, *, prett
     indent = 2 if pretty else None
     expected = json.dumps(document, ensure_ascii=False, indent=indent, separators=separators)
     assert made == expected.encode()
+
+
+@pytest.mark.parametrize(
+    "violations",
+    [
+        [FieldViolation("count", "expected a number, got 'x'")],
+        [FieldViolation("a.b", "must be set", "REQUIRED"), FieldViolation("", "is too long")],
+        [FieldViolation("a", 'got "x"\n'), FieldViolation("b", "plain")],
+        [FieldViolation("é", "😀\u2028\x7f")],
+        [FieldViolation("a", "\\u0041")],
+        [],
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, {"emit_unset": True}, {"proto_names": True}])
+def test_details_that_need_no_rewriting_are_written_as_all_others_are(
+    violations: list[FieldViolation], settings: dict[str, Any]
+) -> None:
+    made = transcoder(json=settings)
+    error = invalid_fields(violations)
+    body = made.encode_error(error).body
+    # The same details beside one that must be rewritten.
+    other = any_pb2.Any(type_url="type.googleapis.com/google.rpc.Unknown", value=b"x")
+    error.details = [*error.details, other]
+    (first, last) = json.loads(made.encode_error(error).body)["error"]["details"]
+    assert last["@type"] == other.type_url
+    document = json.loads(body)
+    assert document["error"]["details"] == [first]
+    expected = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    assert body == expected.encode()
 
 
 def test_a_failure_is_a_status_message_for_a_client_of_protobuf(shelves: Transcoder) -> None:

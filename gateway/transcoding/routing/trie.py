@@ -1,0 +1,114 @@
+"""The trie that a router searches: a node for each segment, and the routes that end there."""
+
+from typing import Generic, TypeVar
+
+from gateway.transcoding.routing.captures import Captures, plain_captures
+from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
+
+T = TypeVar("T")
+
+
+class Entry(Generic[T]):
+    """A route: its target, and the readers of its variables."""
+
+    __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
+
+    def __init__(
+        self, template: Template, target: T, http_method: str, captures: Captures, tier: int
+    ) -> None:
+        self.template = template
+        self.target = target
+        self.http_method = http_method
+        self.tier = tier
+        self.order = (_literal_places(template), tier)
+        """Sorts before the order of the search: a smaller value comes first."""
+        self.captures = captures
+        self.plain = plain_captures(template) or self.captures
+        """The same as `captures`, for paths without escapes that were found without a `**`."""
+
+
+Methods = dict[str, Entry[T]]
+"""The routes of one path, by HTTP method."""
+
+
+class Node(Generic[T]):
+    """A node of the trie: its children by segment, and the routes that end here."""
+
+    __slots__ = ("deep", "leaves", "literals", "tails", "wildcard")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, Node[T]] = {}
+        self.wildcard: Node[T] | None = None
+        self.deep: Node[T] | None = None
+        self.tails: tuple[int, ...] = ()
+        """On the node after a `**`: the possible numbers of segments after it, fewest first."""
+        self.leaves: dict[str, Methods[T]] = {}
+        """By verb; "" means no verb."""
+
+
+def grow_leaf(root: Node[T], template: Template) -> Methods[T]:
+    """Returns the leaf of `template` in the trie under `root`; creates it if necessary."""
+    node = root
+    for position, segment in enumerate(template.segments):
+        if isinstance(segment, Literal):
+            child = node.literals.get(segment.text)
+            if child is None:
+                child = node.literals[segment.text] = Node()
+            node = child
+        elif isinstance(segment, DeepWildcard):
+            node.deep = node.deep or Node()
+            node = node.deep
+            node.tails = tuple(sorted({*node.tails, len(template.segments) - position - 1}))
+        else:
+            node.wildcard = node.wildcard or Node()
+            node = node.wildcard
+    return node.leaves.setdefault(template.verb, {})
+
+
+def descend(start: Node[T], texts: list[str]) -> list[Node[T]]:
+    """Returns every node that `texts` leads to, the most specific first."""
+    found: list[Node[T]] = []
+    stack = [(start, 0)]
+    while stack:
+        node, at = stack.pop()
+        if at == len(texts):
+            found.append(node)
+        # Push the most specific child last: it is searched first.
+        if node.deep is not None:
+            ends = [len(texts) - tail for tail in node.deep.tails]
+            stack += [(node.deep, end) for end in ends if end >= at]
+        if at < len(texts):
+            if node.wildcard is not None:
+                stack.append((node.wildcard, at + 1))
+            child = node.literals.get(texts[at])
+            if child is not None:
+                stack.append((child, at + 1))
+    return found
+
+
+def leads_nowhere(start: Node[T], segments: list[str]) -> bool:
+    """True if it is certain that no template fits these segments, which need no decoding.
+
+    Follows the only way through the trie. Where there are two, only a search can tell.
+    """
+    if segments[0] or not segments[-1] or ":" in segments[-1]:
+        return False
+    node = start
+    for segment in segments:
+        if node.deep is not None:
+            return False
+        child = node.literals.get(segment)
+        if child is None:
+            child = node.wildcard
+            if child is None:
+                return True
+        elif node.wildcard is not None:
+            return False
+        node = child
+    return node.deep is None and not node.leaves
+
+
+def _literal_places(template: Template) -> str:
+    """A sort key for the places of literals before any `**`: further left is smaller."""
+    places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]
+    return "".join(places).rstrip("1") + "2"
