@@ -34,6 +34,7 @@ from rich.table import Table
 
 from benchmarks import recorded
 from benchmarks.building import OUT, MissingError, compiled
+from benchmarks.hits import CACHED
 from benchmarks.peers import backend, python_gateway, running
 from benchmarks.requests import BROWSER, Request, requests
 from benchmarks.sample import HERE
@@ -50,7 +51,6 @@ FORMS = tuple(_FORMS)
 """Same: one request again and again; hit: the same, answered from the cache. The others differ in
 path, trace and request id."""
 _REPEATED = ("same", "hit")
-_CACHED = {"policies": [{"selector": "bench.v1.Bench.GetItem", "cache": {"ttl_s": 3600}}]}
 _REQUESTS = 320
 _RECORDED_CONNECTIONS = 32
 _START_S = 300  # under callgrind, all takes many times as long
@@ -78,7 +78,7 @@ def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstrea
         first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
         if others:
             upstream |= {"targets": [{"address": one} for one in (first, *others)]}
-        command, port = python_gateway(first, _CACHED if form == "hit" else None, **upstream)
+        command, port = python_gateway(first, CACHED if form == "hit" else None, **upstream)
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]
