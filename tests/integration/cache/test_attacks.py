@@ -297,7 +297,9 @@ async def test_a_known_reply_is_dropped_by_a_change(gateway: CachingGateway) -> 
 async def test_spellings_of_one_call_take_no_memory_of_others(gateway: CachingGateway) -> None:
     hot = await hits(gateway, "/v1/items/hot")
     for number in range(200):
-        await gateway.get(f"/v1/items/a?size={'0' * number}1")
+        bits = zip("abcdefgh", f"{number:08b}", strict=True)
+        name = "".join(f"%{ord(one):x}" if bit == "1" else one for one, bit in bits)
+        assert (await gateway.get(f"/v1/items/{name}")).status == 200
     memory = gateway.cache.memory
     assert len(memory) == 2
     assert memory.size_bytes < 20_000
