@@ -1,8 +1,9 @@
 """Measures what a stored reply costs beside a small GET that goes to the back end.
 
 `python -m benchmarks.hits [ROUNDS]`. All run on one core and are loaded in turns of a second, so
-that a busy machine slows all of them alike. NGINX (`proxy_cache`, before this gateway) and Envoy
-(its cache filter, before its transcoder) take part where they are installed.
+that a busy machine slows all of them alike. NGINX (`proxy_cache`, before this gateway) takes part
+where it is installed. Envoy does not: its cache filter fetches without the filters behind it, so
+without the transcoder.
 """
 
 import sys
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.building import MissingError
 from benchmarks.load import ask, cpu_s, need_wrk, saturate
-from benchmarks.peers import Start, backend, envoy_gateway, gateway, nginx_cache, running
+from benchmarks.peers import Start, backend, gateway, nginx_cache, running
 from benchmarks.scenarios import SMALL_GET
 
 CACHED: Mapping[str, Any] = {
@@ -26,8 +27,8 @@ CACHED: Mapping[str, Any] = {
 }
 FORWARDED = "small GET, to the back end"
 HIT = "small GET, stored"
+_NGINX = "NGINX, proxy_cache"
 _TURNS_A_ROUND = 5
-_FRESH = ("Cache-Control", "max-age=3600")
 # Clients differ in their headers, but ask for one thing: all answers but the first are stored.
 _ONE = replace(SMALL_GET, target="/v1/shelves/7/items/42")
 
@@ -61,15 +62,10 @@ def run(rounds: int) -> dict[str, float]:
 def _contestants(address: str, held: ExitStack) -> Sequence[Contestant]:
     plain = _started(FORWARDED, partial(gateway, address), held)
     found = [plain, _started(HIT, partial(gateway, address, CACHED), held)]
-    others: Sequence[tuple[str, Callable[[], Start]]] = (
-        ("NGINX, proxy_cache", partial(nginx_cache, plain.port)),
-        ("Envoy, cache filter", partial(envoy_gateway, address, change=_with_cache)),
-    )
-    for name, start in others:
-        try:
-            found.append(_started(name, start, held))
-        except (MissingError, OSError) as missing:
-            print(f"left out: {name}: {missing}", file=sys.stderr)
+    try:
+        found.append(_started(_NGINX, partial(nginx_cache, plain.port), held))
+    except (MissingError, OSError) as missing:
+        print(f"left out: {_NGINX}: {missing}", file=sys.stderr)
     return found
 
 
@@ -82,31 +78,6 @@ def _started(name: str, start: Callable[[], Start], held: ExitStack) -> Contesta
             raise MissingError(f"{name} {objection}")
     saturate(port, _ONE, 1)  # to warm up
     return Contestant(name, pid, port)
-
-
-def _with_cache(settings: dict[str, Any]) -> None:
-    """Puts Envoy's cache before its transcoder, which states how long a reply is fresh."""
-    (listener,) = settings["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    kind = "type.googleapis.com/envoy.extensions.filters.http.cache.v3.CacheConfig"
-    store = "type.googleapis.com/envoy.extensions.http.cache.simple_http_cache.v3"
-    typed = {"@type": f"{store}.SimpleHttpCacheConfig"}
-    cache = {
-        "@type": kind,
-        "typed_config": typed,
-        # The clients of the benchmark send no-cache, as browsers do that reload.
-        "ignore_request_cache_control_header": True,
-    }
-    manager["http_filters"].insert(0, {"name": "envoy.filters.http.cache", "typed_config": cache})
-    mutation = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
-    name, value = _FRESH
-    append = {
-        "header": {"key": name, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    }
-    fresh = {"@type": mutation, "mutations": {"response_mutations": [{"append": append}]}}
-    filters = manager["http_filters"]
-    filters.insert(1, {"name": "envoy.filters.http.header_mutation", "typed_config": fresh})
 
 
 def table(costs: Mapping[str, float]) -> Table:

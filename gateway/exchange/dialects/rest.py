@@ -1,5 +1,6 @@
 """The REST dialect: calls methods by their HTTP rules (google/api/http.proto)."""
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
@@ -84,17 +85,19 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
+        is_large = len(reply.message) >= LARGE_BYTES
+        if reply.forms is None and not (is_large or self._tagged or self._judges_etags):
+            return self._rendering.reply(reply, encode)  # the usual case
         is_judged = request.method in _READS and self._is_judged(method, reply)
         # A POST has no tag, so its response is not like that to a GET.
         forms = reply.forms if request.method in _READS else None
         response = None if forms is None else self._rendering.kept(forms, reply, encode)
         if response is None:
-            is_large = len(reply.message) >= LARGE_BYTES
             in_thread = is_large and (is_judged or not self._transcoder.answers_raw(match))
-            render = partial(self._rendering.reply, reply, encode)
-            response = await run_in_thread(render) if in_thread else render()
+            render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
             if is_judged and method in self._tagged:
-                add_tag(response)
+                render = partial(_tagged, render)
+            response = await run_in_thread(render) if in_thread else render()
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
         if is_judged and request.fields.may_be_conditional:
@@ -105,6 +108,13 @@ class RestDialect:
         """True if the conditions of a GET or HEAD are evaluated against the response."""
         has_tag = self._judges_etags and any(name == "etag" for name, _ in reply.metadata)
         return has_tag or method in self._tagged
+
+
+def _tagged(render: Callable[[], Response]) -> Response:
+    """Adds an entity tag, in the thread that renders: it takes a pass over the body."""
+    response = render()
+    add_tag(response)
+    return response
 
 
 def _without_path(error: StatusError) -> StatusError:
