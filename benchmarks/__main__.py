@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import balancing, guards, publishing, pure, report, schema_load, validation
+from benchmarks import balancing, guards, hits, publishing, pure, report, schema_load, validation
 from benchmarks.building import MissingError
 from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
@@ -39,6 +39,9 @@ def main() -> int:
     added = _guards(effort.rounds) if whole else {}
     if added:
         console.print(guards.table(added))
+    stored = _hits(effort.rounds) if whole else {}
+    if stored:
+        console.print(hits.table(stored))
     report.save(results, added, began)  # the rest takes minutes, too
     choices = balancing.run() if whole else None
     for table in balancing.tables(choices) if choices else ():
@@ -63,6 +66,14 @@ def _guards(rounds: int) -> dict[str, float]:
         return guards.run(rounds)
     except MissingError as missing:
         print(f"left out: the cost of guards: {missing}", file=sys.stderr)
+        return {}
+
+
+def _hits(rounds: int) -> dict[str, float]:
+    try:
+        return hits.run(rounds)
+    except MissingError as missing:
+        print(f"left out: the cost of stored replies: {missing}", file=sys.stderr)
         return {}
 
 

@@ -34,6 +34,7 @@ from rich.table import Table
 
 from benchmarks import recorded
 from benchmarks.building import OUT, MissingError, compiled
+from benchmarks.hits import CACHED
 from benchmarks.peers import GUARD, backend, python_gateway, running
 from benchmarks.requests import BROWSER, Request, requests
 from benchmarks.sample import HERE
@@ -53,10 +54,7 @@ FORMS = tuple(_FORMS)
 """Same: one request again and again; hit: the same, answered from the cache. The others differ in
 path, trace and request id; missing: a 404 that the back end states."""
 _REPEATED = ("same", "hit")
-_SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "hit": {"policies": [{"selector": "bench.v1.Bench.GetItem", "cache": {"ttl_s": 3600}}]},
-    "401": GUARD,
-}
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {"hit": CACHED, "401": GUARD}
 _REQUESTS = 320
 _RECORDED_CONNECTIONS = 32
 _START_S = 300  # under callgrind, all takes many times as long

@@ -1,6 +1,7 @@
 """Starts the gateways under test and their back end, and ends each by its pid."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -165,6 +166,22 @@ def envoy_gateway(
         "error",
         "--use-dynamic-base-id",
     ], port
+
+
+def nginx_cache(origin_port: int) -> Start:
+    """NGINX with one worker and `proxy_cache`, before a gateway on another port.
+
+    Raises:
+        MissingError: there is no NGINX.
+    """
+    if shutil.which("nginx") is None:
+        raise MissingError("apt-get install nginx-light")
+    port = free_port()
+    config = OUT / "nginx.conf"
+    config.write_text((HERE / "nginx.conf").read_text() % {
+        "port": port, "origin_port": origin_port, "out": OUT,
+    })  # fmt: skip
+    return ["nginx", "-c", str(config), "-e", str(OUT / "nginx.log")], port
 
 
 def _plain_python(backend: str) -> Start:

@@ -15,6 +15,8 @@ from gateway.transcoding import metadata as metadata_rules
 
 Metadata = metadata_rules.Metadata
 """gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
+RequestLine = tuple[str, str, str]
+"""The HTTP method, the raw path and the raw query of a request."""
 
 
 class Deadline:
@@ -83,6 +85,10 @@ class MessageSource(Protocol):
         """
         ...
 
+    def line(self) -> RequestLine | None:
+        """The request line, if it alone decides the message; None if more does."""
+        ...
+
 
 class CallHead:
     """The head of the request that opened a call, from which the rest is made on demand.
@@ -109,6 +115,10 @@ class CallHead:
     def query(self) -> str:
         """Returns the raw query of the request, without `?`."""
         raise NotImplementedError
+
+    def is_plain(self) -> bool:
+        """True if it certainly has no condition and no Authorization."""
+        return False
 
 
 class Call:
@@ -203,7 +213,8 @@ class Call:
     @property
     def unread_metadata(self) -> CallHead | None:
         """The encoded metadata to send; None if `metadata` has been read, and may be changed."""
-        return self._head if self._metadata is None else None
+        head = self._head
+        return head if self._metadata is None and head is not None and head.block else None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -216,6 +227,11 @@ class Call:
     def headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
+
+    @property
+    def is_plain(self) -> bool:
+        """True if it certainly has no condition and no Authorization, without a look at headers."""
+        return self._headers is None and self._head is not None and self._head.is_plain()
 
     @property
     def target(self) -> tuple[str, str]:
@@ -241,6 +257,15 @@ class Call:
         if self._message is None and self._source is not None:
             self._message = self._source.take()
         return self._message
+
+    @property
+    def deciding_line(self) -> RequestLine | None:
+        """The request line that alone decides the message; None if the message is at hand.
+
+        A stage may have changed a message that is at hand.
+        """
+        source = self._source
+        return None if source is None or self._message is not None else source.line()
 
     @property
     def decoded(self) -> bytes:
@@ -276,6 +301,23 @@ class Call:
         return self._ended
 
 
+class Forms:
+    """The forms of one stored reply, by the encoders that made them: each is made once."""
+
+    __slots__ = ("made",)
+
+    def __init__(self) -> None:
+        self.made: dict[object, object] = {}
+
+    def keep(self, encode: object, form: object, size_bytes: int) -> None:
+        """Keeps a form, if there is room for it."""
+        raise NotImplementedError
+
+    def grow(self, size_bytes: int) -> bool:
+        """Counts what a kept form takes besides; False if there is no room for it."""
+        raise NotImplementedError
+
+
 class Reply:
     """The back end's reply: one message, or an async generator of messages.
 
@@ -283,7 +325,7 @@ class Reply:
     messages, has arrived. A failed call raises a `StatusError`, directly or from the generator.
     """
 
-    __slots__ = ("attempts", "message", "messages", "metadata", "share", "trailers")
+    __slots__ = ("attempts", "forms", "message", "messages", "metadata", "share", "trailers")
 
     def __init__(
         self,
@@ -301,6 +343,8 @@ class Reply:
         """The number of attempts of the call, and the endpoint that answered; None for one."""
         self.share: object = None
         """An object of the channel, kept while this reply is in memory; None for small ones."""
+        self.forms: Forms | None = None
+        """The forms of a stored reply, each for equal parts only; None if it is not stored."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

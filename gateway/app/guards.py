@@ -80,18 +80,12 @@ class Guards:
         if not cached:
             stages += concurrency
         stages += [one.interceptor for one in self.custom if one.stands_before(method)]
-        # After all stages that may reject a call: the body of a rejected call is not read.
-        stages.append(decode)
         resources = self.resources.get(method, NO_STAGES)
-        # Before the checks of the message, which they complete. Around stored replies and repeated
-        # ones, which have no headers of these conventions.
-        stages += resources.around
-        if method in self.checks:
-            stages.append(self.checks[method])
-        if self.keys is not None and policy.idempotency is not None and takes_keys(method):
-            # After the message, which a key belongs to, and its checks. Before the cache: a replay
-            # changes nothing.
-            stages.append(IdempotentCalls(self.keys, method, policy.idempotency))
+        decoded = self._of_message(method, resources)
+        if decoded or not cached:
+            # After all stages that may reject a call: the body of a rejected call is not read. The
+            # cache decodes for itself, and not at all if it knows the reply to the request line.
+            stages += [decode, *decoded]
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
@@ -113,6 +107,20 @@ class Guards:
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))
+        return stages
+
+    def _of_message(self, method: Method, resources: ResourceStages) -> list[Interceptor]:
+        """The stages that need the message of a call, before any that answers it."""
+        # Before the checks of the message, which they complete. Around stored replies and repeated
+        # ones, which have no headers of these conventions.
+        stages = [*resources.around]
+        if method in self.checks:
+            stages.append(self.checks[method])
+        keyed = self.policies[method].idempotency
+        if self.keys is not None and keyed is not None and takes_keys(method):
+            # After the message, which a key belongs to, and its checks. Before the cache: a replay
+            # changes nothing.
+            stages.append(IdempotentCalls(self.keys, method, keyed))
         return stages
 
     def _of_caller(self, method: Method) -> list[Interceptor]:

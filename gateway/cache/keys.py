@@ -70,19 +70,25 @@ class KeyMaker:
             owner = principal.name
             parts += _identity(principal)
         parts.append(b"")  # ends the identity, whose number of parts varies
+        kept = self.varying(metadata)
+        for name in self._vary:
+            values = [value for key, value in kept if key == name]
+            parts.append(b"%d" % len(values))  # absent is not empty (RFC 9111 section 4.1)
+            parts += [v if isinstance(v, bytes) else v.encode() for v in values]
+        digest = hashlib.blake2b(self._start, digest_size=20, key=self._secret)
+        digest.update(_framed(parts))
+        return KeyedCall(digest.digest(), canonical, kept, owner)
+
+    def varying(self, metadata: Metadata) -> Metadata:
+        """Returns the metadata that the key contains, each value spelled in one way."""
         kept: Metadata = []
         for name in self._vary:
             values = [_normal(name, value) for key, value in metadata if key == name]
             if name.endswith("-bin"):
                 kept += [(name, value) for value in values]
             elif values:
-                values = [", ".join(str(value) for value in values)]
-                kept.append((name, values[0]))
-            parts.append(b"%d" % len(values))  # absent is not empty (RFC 9111 section 4.1)
-            parts += [v if isinstance(v, bytes) else v.encode() for v in values]
-        digest = hashlib.blake2b(self._start, digest_size=20, key=self._secret)
-        digest.update(_framed(parts))
-        return KeyedCall(digest.digest(), canonical, kept, owner)
+                kept.append((name, ", ".join([str(value) for value in values])))
+        return kept
 
 
 def _fingerprint(method: Method, rule: CacheRule) -> bytes:

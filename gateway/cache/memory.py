@@ -13,7 +13,7 @@ from typing import Final
 from gateway.cache.freshness import Times
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import Purge, PurgeBy
-from gateway.call import Metadata
+from gateway.call import Forms, Metadata, Principal, RequestLine
 from gateway.config.cache import CacheOptions
 from gateway.status import StatusError, status_bytes
 
@@ -23,6 +23,41 @@ _FIELD_BYTES: Final = 120
 _SMALL_PART: Final = 0.1
 _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
+_MOST_LINES: Final = 4
+_LONGEST_LINE: Final = 2048
+
+Asked = tuple[str, RequestLine, str, tuple[tuple[str, str | bytes], ...]]
+"""A call that is not decoded: the RPC, the request line, the caller's name, the keyed metadata."""
+_MOST_FORMS: Final = 4
+
+
+class KeptForms(Forms):
+    """The forms of one entry, counted in its size."""
+
+    __slots__ = ("_entry", "_memory", "size_bytes")
+
+    def __init__(self, entry: "Entry", memory: "MemoryCache") -> None:
+        super().__init__()
+        self._entry = entry
+        self._memory = memory
+        self.size_bytes = 0
+
+    def keep(self, encode: object, form: object, size_bytes: int) -> None:
+        """Keeps a form, unless it is too large or the entry is not stored; too many are dropped."""
+        if len(self.made) >= _MOST_FORMS:
+            self.made.clear()
+            self.grow(-self.size_bytes)
+        if self.grow(size_bytes):
+            self.made[encode] = form
+
+    def grow(self, size_bytes: int) -> bool:
+        """Counts what a form takes; False if that is too much, or the entry is not stored."""
+        entry, memory = self._entry, self._memory
+        if entry.forms is not self or size_bytes > memory.most_form_bytes:
+            return False
+        self.size_bytes += size_bytes
+        memory.grow(entry, size_bytes)
+        return True
 
 
 class Entry:
@@ -30,12 +65,16 @@ class Entry:
 
     __slots__ = (
         "confirmed_s",
+        "date",
         "error",
+        "forms",
         "is_in_main",
         "key",
+        "lines",
         "message",
         "metadata",
         "method",
+        "nearer",
         "number",
         "owner",
         "paths",
@@ -73,6 +112,14 @@ class Entry:
         self.error = error
         self.uses = 0
         self.is_in_main = False
+        self.forms: KeptForms | None = None
+        """The responses that were made of it; None if it is not stored."""
+        self.date = "".join(_values(metadata, "date")[:1])
+        """The Date of the reply; empty if it is not known."""
+        self.nearer = "".join([f"{one}, " for one in _values(metadata, "cache-status")])
+        """The Cache-Status of caches that are nearer to the back end, and a comma after it."""
+        self.lines: list[Asked] = []
+        """The calls that find it before they are decoded, the latest at the end."""
         self.confirmed_s = 0.0
         """The time at which the store that several gateways share was last asked for it."""
         self.number: int | None = None
@@ -86,20 +133,14 @@ class Entry:
             + (0 if error is None else len(status_bytes(error)))
         )
 
-    @property
-    def date(self) -> str:
-        """The Date of the reply; empty if it is not known."""
-        for name, value in self.metadata:
-            if name == "date" and isinstance(value, str):
-                return value
-        return ""
-
 
 class MemoryCache:
     """The stored replies of one worker, never more than `memory_bytes`."""
 
     def __init__(self, options: CacheOptions) -> None:
         self._most_bytes = options.memory_bytes
+        self.most_form_bytes = options.max_entry_bytes
+        """The size of a form that is too large to be kept is more than that."""
         self._share_bytes = int(options.memory_bytes * options.principal_share)
         self._entries: dict[bytes, Entry] = {}
         self._small: OrderedDict[bytes, Entry] = OrderedDict()
@@ -109,6 +150,7 @@ class MemoryCache:
         self._owned_bytes: dict[str, int] = {}
         self._by_path = KeyIndex()
         self._by_tag = KeyIndex()
+        self._by_line: dict[Asked, tuple[Entry, Principal | None]] = {}
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
@@ -130,6 +172,41 @@ class MemoryCache:
             entry.uses += 1
         return entry
 
+    def recall(self, asked: Asked, principal: Principal | None, now_s: float) -> Entry | None:
+        """Returns the fresh entry that an equal call has got, as `get` does; None without one.
+
+        Equal are calls with the same RPC, request line and metadata, of an equal principal.
+        """
+        known = self._by_line.get(asked)
+        if known is None or (known[1] is not principal and known[1] != principal):
+            return None
+        entry = known[0]
+        if now_s > entry.times.fresh_until_s:
+            return None
+        if entry.uses < _MOST_USES:
+            entry.uses += 1
+        return entry
+
+    def note(self, entry: Entry, asked: Asked, principal: Principal | None) -> None:
+        """Notes that a call gets an entry, for `recall`. Of each entry, the last few are known."""
+        size_bytes = _line_bytes(asked)
+        if size_bytes > _LONGEST_LINE or self._entries.get(entry.key) is not entry:
+            return
+        known = self._by_line.get(asked)
+        if known is not None:
+            self._forget(known[0], asked)
+        elif len(entry.lines) >= _MOST_LINES:
+            self._forget(entry, entry.lines[0])
+        entry.lines.append(asked)
+        self._by_line[asked] = entry, principal
+        self.grow(entry, size_bytes)
+
+    def grow(self, entry: Entry, added_bytes: int) -> None:
+        """Counts what is kept with a stored entry, and makes room for it: also by its removal."""
+        entry.size_bytes += added_bytes
+        self._count(entry, added_bytes)
+        self._fit(entry.owner, 0)
+
     def has_path(self, entry: Entry, path: str) -> bool:
         """Notes that an entry is also reached by `path`; False if it has too many paths.
 
@@ -141,9 +218,7 @@ class MemoryCache:
             return False
         entry.paths.add(path)
         self._by_path.add(path, entry.key)
-        added = _FIELD_BYTES + len(path)
-        entry.size_bytes += added
-        self._count(entry, added)
+        self.grow(entry, _FIELD_BYTES + len(path))
         return True
 
     def put(self, entry: Entry) -> bool:
@@ -158,11 +233,7 @@ class MemoryCache:
         share_bytes = self._share_bytes if entry.owner else self._most_bytes
         if entry.size_bytes > share_bytes:
             return False
-        if entry.owner:
-            while self._owned_bytes.get(entry.owner, 0) + entry.size_bytes > share_bytes:
-                self._make_room(next(iter(self._owned[entry.owner].values())))
-        while self.size_bytes + entry.size_bytes > self._most_bytes:
-            self._evict()
+        self._fit(entry.owner, entry.size_bytes)
         self._add(entry)
         return True
 
@@ -215,18 +286,39 @@ class MemoryCache:
         if entry.owner:
             self._owned.setdefault(entry.owner, OrderedDict())[entry.key] = entry
         self._count(entry, entry.size_bytes)
+        entry.forms = KeptForms(entry, self)
 
     def _remove(self, entry: Entry) -> None:
+        for asked in tuple(entry.lines):
+            self._forget(entry, asked)
         del self._entries[entry.key]
         del (self._main if entry.is_in_main else self._small)[entry.key]
         self._by_path.discard(entry.paths, entry.key)
         self._by_tag.discard(entry.tags, entry.key)
         self._count(entry, -entry.size_bytes)
+        if entry.forms is not None:
+            entry.size_bytes -= entry.forms.size_bytes
+            entry.forms = None  # it refers to the entry
         if entry.owner:
             owned = self._owned[entry.owner]
             del owned[entry.key]
             if not owned:
                 del self._owned[entry.owner], self._owned_bytes[entry.owner]
+
+    def _forget(self, entry: Entry, asked: Asked) -> None:
+        entry.lines.remove(asked)
+        del self._by_line[asked]
+        size_bytes = _line_bytes(asked)
+        entry.size_bytes -= size_bytes
+        self._count(entry, -size_bytes)
+
+    def _fit(self, owner: str, more_bytes: int) -> None:
+        """Makes room for so many bytes: in the share of their owner, and in all."""
+        if owner:
+            while self._owned_bytes.get(owner, 0) + more_bytes > self._share_bytes:
+                self._make_room(next(iter(self._owned[owner].values())))
+        while self.size_bytes + more_bytes > self._most_bytes:
+            self._evict()
 
     def _count(self, entry: Entry, added_bytes: int) -> None:
         self.size_bytes += added_bytes
@@ -264,3 +356,13 @@ class MemoryCache:
         self._small_bytes -= entry.size_bytes
         entry.is_in_main, entry.uses = True, 0
         self._main[entry.key] = entry
+
+
+def _values(metadata: Metadata, name: str) -> list[str]:
+    return [value for key, value in metadata if key == name and isinstance(value, str)]
+
+
+def _line_bytes(asked: Asked) -> int:
+    """Returns the memory that a call takes which is known before it is decoded."""
+    texts = (*asked[1], asked[2], *[text for one in asked[3] for text in one])
+    return _OVERHEAD_BYTES + sum([len(text) for text in texts])

@@ -68,6 +68,10 @@ class RequestHead(CallHead):
         """Returns the HTTP method and the raw path of the request."""
         return self._method, self._path
 
+    def is_plain(self) -> bool:
+        """True if it certainly has no condition and no Authorization."""
+        return self._fields.is_plain
+
     def query(self) -> str:
         """Returns the raw query of the request."""
         return self._query
@@ -87,10 +91,12 @@ class CallFactory:
         certificate_of: CertificateOf | None,
         framings: Sequence[Framing],
         traces: RequestTraces | None = None,
+        stored: AbstractSet[Method] = frozenset(),
     ) -> None:
         """Takes the metadata rules for clients (`rules`) and for trusted proxies.
 
         With `traces`, the rules must let no trace of a client pass, because each call gets its own.
+        Calls of the `stored` methods seldom leave, so their metadata is not encoded.
         `certificate_of` returns the client certificate of a request; None where certificates are
         not used.
         """
@@ -103,6 +109,7 @@ class CallFactory:
         self._deadlines = deadlines
         self._certificate_of = certificate_of
         self._framings = framings
+        self._stored = frozenset(stored)
         self._traces = traces
 
     def open(
@@ -130,12 +137,13 @@ class CallFactory:
         # Only requests of one connection share header fields, so they also share the peer.
         is_trusted = self._forwarding.trusts(request.peer)
         rules = self._rules_of_proxies if is_trusted else self._rules
-        block = b"" if is_trusted else self._block(request, rules)
+        seldom_leaves = method in self._stored and not fields.is_conditional
+        block = b"" if is_trusted or seldom_leaves else self._block(request, rules)
         call = Call(
             method,
             source=source,
             messages=messages,
-            metadata=None if block else self._metadata(request, method, rules),
+            metadata=None if block or seldom_leaves else self._metadata(request, method, rules),
             head=RequestHead(request, rules, self._forwarding, block),
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,

@@ -9,12 +9,12 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.call import Metadata, Reply
+from gateway.call import Forms, Metadata, Reply
 from gateway.config.model import Config
 from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
-from gateway.http.messages import Headers, Request, Response
+from gateway.http.messages import Headers, Request, Response, ResponseForm
 from gateway.status import Code, ErrorShape, StatusError, UnreadableReplyError
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
@@ -63,6 +63,16 @@ class Rendering:
             response.trailers = self._rules.to_trailers(reply.trailers)
         return response
 
+    def kept(self, forms: Forms, reply: Reply, encode: Encode) -> Response | None:
+        """Returns a response like one that was made of an equal reply; None without one."""
+        form = forms.made.get(encode)
+        return form.response() if isinstance(form, ResponseForm) and form.is_of(reply) else None
+
+    def keep(self, forms: Forms, reply: Reply, encode: Encode, response: Response) -> None:
+        """Keeps a response for equal replies, before anything of its request is added."""
+        form = ResponseForm(forms, reply, response)
+        forms.keep(encode, form, form.size_bytes)
+
     def head(self, metadata: Metadata, content_type: str) -> Response:
         """Returns the response to a reply, without its body or its stream."""
         if not metadata:  # the usual case
@@ -110,6 +120,17 @@ class Rendering:
 
     def describe(self, request: Request, match: RouteMatch | None, response: Response) -> None:
         """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None."""
+        form = response.form
+        if form is not None:  # all of it depends on the form and its coding
+            is_gzip = form.gzipped != b"" and response.body is form.gzipped
+            known = form.described.get(is_gzip)
+            if known is None:
+                response.form = None
+                self.describe(request, match, response)
+                form.described[is_gzip] = response.headers.copy()
+            else:
+                response.headers = known.copy()
+            return
         is_raw = match is None or self._transcoder.answers_raw(match)
         if response.headers:  # without headers there is no entity tag; this is the usual case
             tag_representation(response, request.fields, is_raw=is_raw)

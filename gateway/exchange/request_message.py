@@ -1,10 +1,14 @@
 """Decodes the single request message of a call from the request's body and its URL."""
 
+from typing import Final
+
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.transcoder import Transcoder
+
+_READS: Final = ("GET", "HEAD")
 
 
 class RequestMessage:
@@ -46,6 +50,15 @@ class RequestMessage:
         if self._transcoder.takes_raw(self._match):  # raw bytes are only copied
             return self._decode(data)
         return await transcode(self._decode, data)
+
+    def line(self) -> tuple[str, str, str] | None:
+        """Returns the request line of a GET or HEAD without a body; None for other requests."""
+        request = self._request
+        if request.method not in _READS or request.body is not None:
+            return None
+        if request.fields.content_type is not None:
+            return None
+        return request.method, request.path, request.query
 
     def _refuse_excess_body(self) -> None:
         transcoder, request = self._transcoder, self._request

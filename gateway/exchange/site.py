@@ -51,10 +51,7 @@ class Site:
         deadlines: Deadlines | None = None,
         starter: TraceStarter | None = None,
     ) -> None:
-        """Creates `forwarding` and `deadlines` from `config` unless they are given.
-
-        With `starter`, requests have traces.
-        """
+        """Creates `forwarding` and `deadlines` unless given; with `starter`, there are traces."""
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         masks = _masks(transcoder, policies or {})
         traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
@@ -68,13 +65,13 @@ class Site:
             certificate_of=certificates_of(config.auth, forwarding),
             framings=offered_framings(config.streams),
             traces=traces,
+            stored={one for one, policy in (policies or {}).items() if policy.cache is not None},
         )
         rendering = Rendering(transcoder, rules, config)
         self.rendering = rendering
         self.transcoder = transcoder
         self.policies = policies
-        self.limits = config.limits
-        self.compression = config.compression
+        self.limits, self.compression = config.limits, config.compression
         self.checks = tuple(ring.checks)
         self.hooks = tuple(ring.hooks)
         self.endpoints = endpoints or EndpointRegistry()

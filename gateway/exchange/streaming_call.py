@@ -164,6 +164,9 @@ class _ObservedSource:
         self._on_admitted()
         return message
 
+    def line(self) -> None:
+        """Returns None: the message is not read from the request line alone."""
+
 
 async def _answer(calls: CallFactory, call: Call) -> Reply:
     return await calls.chains[call.method](call)

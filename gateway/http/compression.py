@@ -55,10 +55,18 @@ async def compress(
         return
     if any(name.lower() == "content-encoding" for name, _ in response.headers):
         return  # the body is encoded already
-    if len(response.body) > _IN_THREAD_BYTES:
+    form = response.form
+    if form is not None and form.gzipped:
+        compressed = form.gzipped
+    elif len(response.body) > _IN_THREAD_BYTES:
         compressed = await asyncio.to_thread(gzipped, response.body, options.level)
     else:
         compressed = gzipped(response.body, options.level)
+    if form is not None:
+        if form.gzipped or form.keep_gzipped(compressed):
+            compressed = form.gzipped
+        else:
+            response.form = None
     response.body = compressed
     response.headers.append(("Content-Encoding", "gzip"))
 

@@ -45,6 +45,11 @@ REQUEST_ID: Final = 1 << 6
 TRACEPARENT: Final = 1 << 7
 TIMEOUT: Final = 1 << 8
 CONDITION: Final = 1 << 9
+SINCE: Final = 1 << 10
+"""A condition with a date, of which there are two."""
+AUTHORIZATION: Final = 1 << 16
+_CONDITIONS: Final = CONDITION | SINCE
+_ALL: Final = (1 << 20) - 1
 
 
 class HeaderName:
@@ -153,6 +158,7 @@ class HeadForm:
         fields.host = common.host
         fields.is_conditional = common.is_conditional
         fields.request_id = common.request_id
+        fields.roles = common.roles
         fields.timeout = common.timeout
         fields.traceparent = common.traceparent
         fields.user_agent = common.user_agent
@@ -216,6 +222,7 @@ class HeaderFields:
         "lines",
         "metadata",
         "request_id",
+        "roles",
         "timeout",
         "traceparent",
         "user_agent",
@@ -249,6 +256,8 @@ class HeaderFields:
         """True if there are conditions with entity tags."""
         self.is_encoded = False
         self.request_id: str | None = None
+        self.roles = _ALL if lines is None else 0
+        """The roles of the names in them; all of them for fields from the parser."""
         self.timeout: str | None = None
         self.traceparent = ""
         self.user_agent = ""
@@ -267,7 +276,18 @@ class HeaderFields:
         if lines is not None:
             for line in lines:
                 if line.name.role:
+                    self.roles |= line.name.role
                     self._take(line.name.role, line.text)
+
+    @property
+    def may_be_conditional(self) -> bool:
+        """False if no condition is among them (RFC 9110 section 13.1)."""
+        return bool(self.roles & _CONDITIONS)
+
+    @property
+    def is_plain(self) -> bool:
+        """True if neither a condition nor Authorization is among them, as far as it is known."""
+        return not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
     def by_name(self) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
-from gateway.call import Certificate, Principal
+from gateway.call import Certificate, Forms, Principal, Reply
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
 from gateway.status import Code, StatusError
@@ -13,6 +13,8 @@ from gateway.trace_context import Trace
 Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK
+_FORM_BYTES: Final = 2000
+"""The memory of a form besides its texts, roughly."""
 
 
 class Body(Protocol):
@@ -189,6 +191,63 @@ class Request:
         return self.fields.by_name
 
 
+class ResponseForm:
+    """A response to a stored reply, from which equal responses are made.
+
+    It is that of the message and its representation, before anything of a request is added.
+    """
+
+    __slots__ = ("_forms", "_names", "_reply", "_response", "described", "gzipped")
+
+    def __init__(self, forms: Forms, reply: Reply, response: "Response") -> None:
+        """Takes the reply and the response that was made of it, which may be changed later."""
+        self._forms = forms
+        self._reply = Reply(
+            reply.message, metadata=reply.metadata.copy(), trailers=reply.trailers.copy()
+        )
+        self._response = _copy(response)
+        self._names: frozenset[str] = frozenset()
+        self.gzipped = b""
+        """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
+        self.described: dict[bool, Headers] = {}
+        """The headers with entity tag and Vary, for the body in gzip and as it is."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that it takes."""
+        kept = self._response
+        fields = [*kept.headers, *(kept.trailers or ())]
+        return _FORM_BYTES + len(kept.body) + sum([len(n) + len(v) for n, v in fields])
+
+    def is_of(self, reply: Reply) -> bool:
+        """True if a reply is the one it was made of: an interceptor may have changed it."""
+        made_of = self._reply
+        return (
+            made_of.message is reply.message
+            and made_of.metadata == reply.metadata
+            and made_of.trailers == reply.trailers
+        )
+
+    def has_none_of(self, own: Headers) -> bool:
+        """True if none of its headers, as they were described, has one of these names."""
+        if not self._names:
+            headers = self.described.get(False) or self.described.get(True) or []
+            self._names = frozenset([name.lower() for name, _ in headers] + ["content-encoding"])
+        return self._names.isdisjoint([name.lower() for name, _ in own])
+
+    def response(self) -> "Response":
+        """Returns an equal response, which may be changed."""
+        made = _copy(self._response)
+        made.form = self
+        return made
+
+    def keep_gzipped(self, body: bytes) -> bool:
+        """Keeps the body in gzip; False if there is no room for it."""
+        if self._forms.grow(len(body)):
+            self.gzipped = body
+        return bool(self.gzipped)
+
+
 class Response:
     """A response: status, headers and body; also the code of the ended call, for the log.
 
@@ -202,6 +261,7 @@ class Response:
         "content_type",
         "date",
         "fixed",
+        "form",
         "headers",
         "status",
         "stream",
@@ -229,6 +289,8 @@ class Response:
         """The value of Date; if empty, the present."""
         self.fixed = ""
         """Header lines that many responses share, prepared once."""
+        self.form: ResponseForm | None = None
+        """The form it was made of; None if it was made of a reply that is not stored."""
         self.stream: BodyStream | None = None
         self.upgrade: Takeover | None = None
         """The protocol that takes over the connection, if the response opens a WebSocket."""
@@ -239,6 +301,13 @@ class Response:
         Cookies are added to those of a back end: each has a field of its own (RFC 6265 section 3).
         Date becomes that of the response, which has only one (RFC 9110 section 6.6.1).
         """
+        if self.form is not None and not self.trailers and self.form.has_none_of(own):
+            for field in own:
+                if field[0] != "Date":
+                    self.headers.append(field)
+                elif not self.date:
+                    self.date = field[1]
+            return
         for name, value in own:
             if name == "Date":
                 self.date = value
@@ -250,6 +319,12 @@ class Response:
             if self.trailers:
                 self.trailers = [one for one in self.trailers if one[0].lower() not in names]
         self.headers += own
+
+
+def _copy(response: Response) -> Response:
+    trailers = None if response.trailers is None else response.trailers.copy()
+    headers, kind = response.headers.copy(), response.content_type
+    return Response(response.status, headers, response.body, kind, trailers=trailers)
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -70,12 +70,14 @@ class RulesError(StartUpError):
 class _Plan:
     """The compiled parts of one binding, made for its first request."""
 
-    __slots__ = ("answers_raw", "decoder", "encode")
+    __slots__ = ("answers_raw", "decoder", "encode", "in_protobuf")
 
     def __init__(self, decoder: RequestDecoder, encode: Encode, *, answers_raw: bool) -> None:
         self.decoder = decoder
         self.encode = encode
         self.answers_raw = answers_raw
+        self.in_protobuf: dict[str, Encode] = {}
+        """The encoders of the media types of protobuf."""
 
 
 class Transcoder:
@@ -155,7 +157,10 @@ class Transcoder:
         if chosen is None:
             raise not_acceptable(accept or "")
         if chosen != JSON:
-            return protobuf_encoder(match.target, chosen)
+            known = plan.in_protobuf.get(chosen)
+            return known or plan.in_protobuf.setdefault(
+                chosen, protobuf_encoder(match.target, chosen)
+            )
         return plan.encode if form is None else self._encoder_of(match.target, form)
 
     def framing(

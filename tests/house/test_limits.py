@@ -43,6 +43,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
     },
     "the size of a piece or a batch: it changes speed, not behaviour": {
         "cache/memory.py": "_OVERHEAD_BYTES _FIELD_BYTES _MOST_USES",
+        "http/messages.py": "_FORM_BYTES",
         "interceptors/cache/shared.py": "_IN_THREAD_BYTES",
         "stores/redis/replies.py": "_OVERHEAD_BYTES",
         "embedding/aiohttp_application.py": "_PIECE_BYTES",

@@ -96,40 +96,36 @@ class RestDialect:
         request.open_call = call
         reply = await self._chains[method](call)
         request.attempts = reply.attempts
-        if (self._tagged or self._judges_etags) and self._is_judged(request, method, reply):
-            make = partial(self._rendering.reply, reply, encode)
-            is_large = len(reply.message) >= LARGE_BYTES
-            return await self._tagged_response(request, match, make, is_large=is_large)
-        if len(reply.message) < LARGE_BYTES or self._transcoder.answers_raw(match):
-            return self._rendering.reply(reply, encode)
-        return await run_in_thread(partial(self._rendering.reply, reply, encode))
+        is_large = len(reply.message) >= LARGE_BYTES
+        if reply.forms is None and not (is_large or self._tagged or self._judges_etags):
+            return self._rendering.reply(reply, encode)  # the usual case
+        is_judged = request.method in _READS and self._is_judged(method, reply)
+        # A POST has no tag, so its response is not like that to a GET.
+        forms = reply.forms if request.method in _READS else None
+        response = None if forms is None else self._rendering.kept(forms, reply, encode)
+        if response is None:
+            in_thread = is_large and (is_judged or not self._transcoder.answers_raw(match))
+            render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
+            if is_judged and method in self._tagged:
+                render = partial(_tagged, render)
+            response = await run_in_thread(render) if in_thread else render()
+            if forms is not None:
+                self._rendering.keep(forms, reply, encode, response)
+        if is_judged and request.fields.may_be_conditional:
+            return under_conditions(request, response, is_raw=self._transcoder.answers_raw(match))
+        return response
 
-    def _is_judged(self, request: Request, method: Method, reply: Reply) -> bool:
-        """True if the conditions of a request are evaluated against the response."""
-        if request.method not in _READS:
-            return False
+    def _is_judged(self, method: Method, reply: Reply) -> bool:
+        """True if the conditions of a GET or HEAD are evaluated against the response."""
         has_tag = self._judges_etags and any(name == "etag" for name, _ in reply.metadata)
         return has_tag or method in self._tagged
 
-    async def _tagged_response(
-        self,
-        request: Request,
-        match: RouteMatch,
-        make: Callable[[], Response],
-        *,
-        is_large: bool,
-    ) -> Response:
-        """Returns the response to a GET or HEAD, with an entity tag, or 304."""
 
-        def tagged() -> Response:
-            response = make()
-            if match.target.method in self._tagged:
-                add_tag(response)
-            return response
-
-        response = await run_in_thread(tagged) if is_large else tagged()
-        is_raw = self._transcoder.answers_raw(match)
-        return under_conditions(request, response, is_raw=is_raw)
+def _tagged(render: Callable[[], Response]) -> Response:
+    """Adds an entity tag, in the thread that renders: it takes a pass over the body."""
+    response = render()
+    add_tag(response)
+    return response
 
 
 def _without_path(error: StatusError) -> StatusError:

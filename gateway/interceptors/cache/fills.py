@@ -371,3 +371,20 @@ def _is_purged(fill: Fill, purge: Purge) -> bool:
             return fill.storage.method == purge.value
         case _:
             return purge.by is PurgeBy.ALL
+
+
+def negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
+    """Returns the rule for each failure that is stored; a stale failure is never sent."""
+    if rule.negative is None:
+        return {}
+    times = {
+        Code.NOT_FOUND: rule.negative.not_found_s,
+        Code.UNIMPLEMENTED: rule.negative.unimplemented_s,
+        Code.OUT_OF_RANGE: rule.negative.out_of_range_s,
+    }
+    never = {"swr_s": None, "sie_s": None}
+    return {
+        code: rule.model_copy(update=never | {"ttl_s": ttl_s})
+        for code, ttl_s in times.items()
+        if ttl_s is not None
+    }

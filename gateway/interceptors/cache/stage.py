@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from multidict import istr
+
 from gateway.cache.confirmation import conditions
 from gateway.cache.directives import Directives, parse_directives, seconds
 from gateway.cache.keys import KeyedCall, KeyMaker
-from gateway.cache.memory import Entry
+from gateway.cache.memory import Asked, Entry
 from gateway.cache.paths import normal_path
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
 from gateway.config.cache import CacheRule, CacheScope
-from gateway.interceptors.cache.fills import CallCache, Fill, Storage
+from gateway.interceptors.cache.fills import CallCache, Fill, Storage, negative_rules
 from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
@@ -34,7 +36,11 @@ _SERVER_FAILURES: Final = frozenset(
 # A failure that all who wait for a call get: it does not depend on who asked.
 _SHARED_FAILURES: Final = _SERVER_FAILURES | {Code.NOT_FOUND}
 _MOST_TURNS: Final = 2
-_CONDITIONS: Final = ("If-Match", "If-Unmodified-Since")
+# An `istr` is already case-folded, so a look-up does not fold the name again.
+_AUTHORIZATION: Final = istr("Authorization")
+_CACHE_CONTROL: Final = istr("Cache-Control")
+_IF_MATCH: Final = istr("If-Match")
+_IF_UNMODIFIED_SINCE: Final = istr("If-Unmodified-Since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class _Lookup:
     """True for GET and HEAD, whose responses have an age (RFC 9110 section 9.3.3)."""
     wanted: Directives
     """The Cache-Control of the request."""
+    asked: Asked | None = None
+    """The call before it was decoded, if that decides its key."""
     number: int | None = None
     """The number of the last change in the store that several gateways share, if it answered."""
     stale: Entry | None = None
@@ -69,7 +77,7 @@ class CachedCalls:
         self._method = method
         self._rule = rule
         tags = TagMaker(method, "cache.tags", rule.tags)
-        self._storage = Storage(method.full_name, rule, tags, _negative_rules(rule))
+        self._storage = Storage(method.full_name, rule, tags, negative_rules(rule))
         self._keys = KeyMaker(method, rule, for_store=cache.shared is not None)
         self._timeout_s = timeout_s
         self._is_shared = rule.scope is CacheScope.SHARED
@@ -83,8 +91,61 @@ class CachedCalls:
             StatusError: UNAVAILABLE with HTTP status 504 if only a stored reply is wanted and there
                 is none (RFC 9111 section 5.2.1.7); and what the back end fails with.
         """
-        headers = call.headers
-        stated = headers.get("Cache-Control")
+        asked = self._asked(call)
+        if asked is not None:
+            reply = self._known(call, asked)
+            if reply is not None:
+                return reply
+        if call.message_at_hand() is None:
+            return self._read(call, proceed, asked)
+        return self._look_up(call, proceed, asked)
+
+    async def _read(self, call: Call, proceed: Handler, asked: Asked | None) -> Reply:
+        await call.message()
+        return await self._look_up(call, proceed, asked)
+
+    def _asked(self, call: Call) -> Asked | None:
+        """Returns what decides the key of a call that is not decoded; None if more does."""
+        line = call.deciding_line
+        if line is None or not self._may_answer(call):
+            return None
+        metadata = self._keys.varying(call.metadata) if self._rule.vary else []
+        principal = None if self._is_shared else call.principal
+        name = "" if principal is None else principal.name
+        return self._method.path, line, name, tuple(metadata)
+
+    def _known(self, call: Call, asked: Asked) -> Awaitable[Reply] | None:
+        """Answers with the fresh reply that an equal call has got; None if it is not known."""
+        if self._rule.request_control and _CACHE_CONTROL in call.headers:
+            return None
+        now_s = _now_s()
+        principal = None if self._is_shared else call.principal
+        entry = self._cache.memory.recall(asked, principal, now_s)
+        if entry is None or entry.error is not None:
+            return None
+        shared = self._cache.shared
+        if shared is not None and not shared.is_recent(entry, normal_path(asked[1][1]), now_s):
+            return None
+        return self._fresh(call, entry, now_s)
+
+    async def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
+        """Answers a GET or HEAD as `_reply` does with a fresh reply, in the fewest steps."""
+        headers, cache = call.response_headers, self._cache
+        headers.append(("Age", str(max(0, int(now_s - entry.times.born_s)))))
+        if entry.date:
+            headers.append(("Date", entry.date))
+        call.cache_result = "hit"
+        if cache.count is not None:
+            cache.count((self._method.path[1:], "hit"))
+        if cache.options.status:
+            ttl_s = int(entry.times.fresh_until_s - now_s)
+            headers.append(("Cache-Status", f"{entry.nearer}gateway; hit; ttl={ttl_s}"))
+        reply = Reply(entry.message, metadata=[*entry.metadata], trailers=[*entry.trailers])
+        reply.forms = entry.forms
+        return reply
+
+    def _look_up(self, call: Call, proceed: Handler, asked: Asked | None) -> Awaitable[Reply]:
+        stated = call.headers.get(_CACHE_CONTROL)
         wanted = _NOTHING if stated is None else parse_directives((stated,))
         keyed = self._keyed(call)
         if keyed is None:
@@ -92,7 +153,7 @@ class CachedCalls:
         http_method, raw_path = call.target
         path = normal_path(raw_path)
         is_read = http_method in ("GET", "HEAD")
-        look = _Lookup(call, proceed, keyed, path, is_read, wanted)
+        look = _Lookup(call, proceed, keyed, path, is_read, wanted, asked)
         now_s = _now_s()
         entry = self._cache.memory.get(keyed.key, now_s)
         shared = self._cache.shared
@@ -130,7 +191,10 @@ class CachedCalls:
                     *(keyed, path, self._storage, partial(self._start, stale), entry.number),
                     stale=entry,
                 )
-            return self._hit(look, entry, now_s)
+            elif look.asked is not None:
+                principal = None if self._is_shared else call.principal
+                self._cache.memory.note(entry, look.asked, principal)
+            return self._hit(call, entry, now_s, reads=look.reads)
         if "no-store" in wanted:
             return self._pass(call, proceed, "request", wanted)
         if "only-if-cached" in wanted or self._cache.is_uncacheable(keyed.key):
@@ -143,17 +207,22 @@ class CachedCalls:
 
     def _keyed(self, call: Call) -> KeyedCall | None:
         """Returns the key of a call; None if the cache must not answer it."""
-        principal = call.principal
-        headers = call.headers
-        if principal is not None:
-            if not self._admits_principals:
-                return None
-        elif not self._reads_authorization and "Authorization" in headers:
-            return None  # RFC 9111 section 3.5: the back end may know who calls
-        if any(name in headers for name in _CONDITIONS):
-            return None  # the back end evaluates these (RFC 9111 section 4.3.2)
+        if not self._may_answer(call):
+            return None
         metadata = call.metadata if self._rule.vary else []
-        return self._keys.keyed(call.decoded, principal, metadata)
+        return self._keys.keyed(call.decoded, call.principal, metadata)
+
+    def _may_answer(self, call: Call) -> bool:
+        """True if the cache may answer a call, whatever is stored."""
+        if call.principal is not None and not self._admits_principals:
+            return False
+        if call.is_plain:
+            return True
+        headers = call.headers
+        if call.principal is None and not self._reads_authorization and _AUTHORIZATION in headers:
+            return False  # RFC 9111 section 3.5: the back end may know who calls
+        # The back end evaluates these (RFC 9111 section 4.3.2).
+        return _IF_MATCH not in headers and _IF_UNMODIFIED_SINCE not in headers
 
     def _may_send(self, entry: Entry, wanted: Directives, now_s: float) -> bool:
         times = entry.times
@@ -167,8 +236,8 @@ class CachedCalls:
                 return False
         return now_s <= max(times.fresh_until_s, times.swr_until_s)
 
-    async def _hit(self, look: _Lookup, entry: Entry, now_s: float, note: str = "hit") -> Reply:
-        return self._reply(look, entry, now_s, note)
+    async def _hit(self, call: Call, entry: Entry, now_s: float, *, reads: bool = True) -> Reply:
+        return self._reply(call, entry, now_s, "hit", reads=reads)
 
     async def _pass(self, call: Call, proceed: Handler, why: str, wanted: Directives) -> Reply:
         """Forwards a call as it is, and stores nothing."""
@@ -218,7 +287,7 @@ class CachedCalls:
         if fill.entry is not None:
             # To the first caller it is as old as the back end says: it has not been stored.
             now_s = fill.started_s if leads else _now_s()
-            return self._reply(look, fill.entry, now_s, note)
+            return self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
         error = fill.error
         if error is None:
             if leads and fill.reply is not None:
@@ -231,7 +300,7 @@ class CachedCalls:
                 now_s = _now_s()
                 stale = self._cache.memory.get(look.keyed.key, now_s)
                 if stale is not None and now_s <= stale.times.sie_until_s:
-                    return self._reply(look, stale, now_s, "hit")
+                    return self._reply(look.call, stale, now_s, "hit", reads=look.reads)
             if not leads and not _is_for_all(error):
                 return None
         if fill.is_stored:
@@ -255,7 +324,7 @@ class CachedCalls:
             own.principal = call.principal
         return own, look.proceed
 
-    def _reply(self, look: _Lookup, entry: Entry, now_s: float, note: str) -> Reply:
+    def _reply(self, call: Call, entry: Entry, now_s: float, note: str, *, reads: bool) -> Reply:
         """Makes a reply of an entry, with copies of its lists: later stages may change them.
 
         Raises:
@@ -265,15 +334,17 @@ class CachedCalls:
         if note == "hit":
             note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
         age_s = int(max(0.0, now_s - entry.times.born_s))
-        if look.reads and (age_s or note.startswith("hit")):
-            look.call.response_headers.append(("Age", str(age_s)))
+        if reads and (age_s or note.startswith("hit")):
+            call.response_headers.append(("Age", str(age_s)))
         date = entry.date
         if date:  # RFC 9110 section 6.6.1: it is that of the message, not of its transfer
-            look.call.response_headers.append(("Date", date))
-        self._state(look.call, metadata, note)
+            call.response_headers.append(("Date", date))
+        self._state(call, metadata, note)
         if entry.error is not None:
             raise _copy(entry.error)
-        return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+        reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+        reply.forms = entry.forms
+        return reply
 
     def _state(self, call: Call, metadata: Metadata, note: str) -> None:
         """Adds Cache-Status, behind those of caches that are nearer to the back end; counts it."""
@@ -294,23 +365,6 @@ def _result(note: str) -> str:
     if "fwd-status=304" in note:
         return "revalidated"
     return "bypass" if note in ("fwd=bypass", "fwd=request") else "miss"
-
-
-def _negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
-    """Returns the rule for each failure that is stored; a stale failure is never sent."""
-    if rule.negative is None:
-        return {}
-    times = {
-        Code.NOT_FOUND: rule.negative.not_found_s,
-        Code.UNIMPLEMENTED: rule.negative.unimplemented_s,
-        Code.OUT_OF_RANGE: rule.negative.out_of_range_s,
-    }
-    never = {"swr_s": None, "sie_s": None}
-    return {
-        code: rule.model_copy(update=never | {"ttl_s": ttl_s})
-        for code, ttl_s in times.items()
-        if ttl_s is not None
-    }
 
 
 def _copy(error: StatusError) -> StatusError:

@@ -38,7 +38,7 @@ _FOR_THE_PARSER: Final = re.compile(
     r"content-encoding|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-connection"
     r"|sec-websocket-.*|.*-bin"
 )
-_CONNECTION: Final = 1 << 10
+_CONNECTION: Final = 1 << 17
 _ROLES: Final = {
     "host": header_fields.HOST,
     "accept": header_fields.ACCEPT,
@@ -58,7 +58,9 @@ _ROLES: Final = {
     "etag": 1 << 13,
     "max-forwards": 1 << 14,
     "server": 1 << 15,
-    "authorization": 1 << 16,
+    "authorization": header_fields.AUTHORIZATION,
+    "if-modified-since": header_fields.SINCE,
+    "if-unmodified-since": header_fields.SINCE,
 }
 _UNIQUE: Final = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})
 """Fields that differ in each request."""

@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from gateway.auth.keys.api_keys import KeyRequest
 from gateway.cache.freshness import Times
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.config.cache import CacheOptions
+from gateway.config.model import Config
 from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway
-from tests.support.polling import until
+from tests.support.polling import first, until
 
 EVIL = [
     "X-Forwarded-Host: evil.example",
@@ -183,3 +185,135 @@ def test_one_principal_does_not_take_the_room_of_others() -> None:
     assert None not in kept
     assert memory.size_bytes <= 100_000
     assert not memory.put(entry("huge", "eve", 30_000))
+
+
+async def hits(gateway: CachingGateway, target: str, *headers: str) -> bytes:
+    """The body of an answer from what is stored; the third request is known by its line."""
+    for _ in range(2):
+        await gateway.get(target, *headers)
+    answer = await gateway.get(target, *headers)
+    assert (answer.header("Cache-Status") or "").startswith("gateway; hit; ttl=")
+    return answer.body
+
+
+@pytest.mark.parametrize("header", EVIL)
+async def test_no_header_reaches_those_whose_request_line_is_known(
+    gateway: CachingGateway, header: str
+) -> None:
+    plain = await hits(gateway, "/v1/items/a")
+    evil = await gateway.get("/v1/items/a", header)
+    assert evil.status == (304 if header == "If-None-Match: *" else 200)
+    assert b"evil" not in evil.body
+    again = await gateway.get("/v1/items/a")
+    assert (again.status, again.body) == (200, plain)
+    assert gateway.backend.calls["GetItem"] == 1
+
+
+async def test_a_known_request_line_gives_each_caller_their_own(guarded: CachingGateway) -> None:
+    ada, bob = await guarded.key_of("ada", "read"), await guarded.key_of("bob", "read")
+    few, none = await guarded.key_of("ada"), await guarded.key_of("eve")
+    assert b"for ada" in await hits(guarded, "/v1/me", ada)
+    assert b"for bob" in (await guarded.get("/v1/me", bob)).body
+    assert b"for bob" in await hits(guarded, "/v1/me", bob)
+    assert b"for ada" in await hits(guarded, "/v1/me", ada)
+    refused = [(await guarded.get("/v1/me", key)).status for key in (few, none, "X-Nothing: 1")]
+    assert refused == [403, 403, 401]
+    assert guarded.backend.calls == {"GetMe": 2}
+
+
+async def test_one_name_with_other_scopes_is_not_known(guarded: CachingGateway) -> None:
+    few, many = await guarded.key_of("ada", "read"), await guarded.key_of("ada", "read", "write")
+    known = await hits(guarded, "/v1/me", few)
+    assert await hits(guarded, "/v1/me", many) != known
+    assert await hits(guarded, "/v1/me", few) == known
+    assert guarded.backend.calls["GetMe"] == 2
+
+
+async def test_a_revoked_key_gets_nothing_that_is_known(guarded: CachingGateway) -> None:
+    assert guarded.keys is not None
+    made = await guarded.keys.create(KeyRequest("ada", frozenset({"read"})))
+    await hits(guarded, "/v1/me", f"X-API-Key: {made.secret}")
+    await guarded.keys.revoke(made.record.id)
+
+    async def status() -> int:
+        return (await guarded.get("/v1/me", f"X-API-Key: {made.secret}")).status
+
+    await first(status, lambda found: found == 401)
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/items/a?pageView=x", "/v1/items/a?size=1", "/v1/items/b", "/v1/items/a%20"]
+)
+async def test_a_known_request_line_answers_no_other(gateway: CachingGateway, target: str) -> None:
+    known = await hits(gateway, "/v1/items/a")
+    assert (await gateway.get(target)).body != known
+    assert gateway.backend.calls["GetItem"] == 2
+
+
+@pytest.mark.parametrize("target", ["/v1/items/a?unknown=1", "/v1/items/a?size=x"])
+async def test_what_is_wrong_is_refused_beside_what_is_known(
+    gateway: CachingGateway, target: str
+) -> None:
+    await hits(gateway, "/v1/items/a")
+    assert [(await gateway.get(target)).status for _ in range(3)] == [400] * 3
+
+
+async def test_what_varies_belongs_to_what_is_known(open_cache: OpenCache) -> None:
+    rule = {"selector": "shop.v1.Shop.GetItem", "cache": {"vary": ["accept-language"]}}
+    gateway = await open_cache(policies=[rule])
+    languages = ["Accept-Language: de", "Accept-Language: en", "X-None: 1", "Accept-Language: de"]
+    bodies = [await hits(gateway, "/v1/items/a", one) for one in languages]
+    assert bodies[0] == bodies[3]
+    assert len(set(bodies)) == 3
+    assert gateway.backend.calls["GetItem"] == 3
+
+
+async def test_each_representation_is_its_own(gateway: CachingGateway) -> None:
+    gateway.backend.size = 3000
+    seen = []
+    for _ in range(4):
+        for headers in (
+            (),
+            ("Accept-Encoding: gzip",),
+            ("Accept: application/x-protobuf",),
+            ("Accept: application/protobuf", "Accept-Encoding: gzip"),
+        ):
+            answer = await gateway.get("/v1/items/a", *headers)
+            names = ("Content-Type", "Content-Encoding", "ETag", "Vary")
+            seen.append((answer.body, *[answer.header(name) for name in names]))
+    assert seen[4:] == seen[:4] * 3
+    assert len({one[3] for one in seen}) == 4
+    assert gateway.backend.calls["GetItem"] == 1
+
+
+async def test_a_known_reply_is_dropped_by_a_change(gateway: CachingGateway) -> None:
+    before = await hits(gateway, "/v1/items/a?pageView=x")
+    await gateway.send("PATCH", "/v1/items/a")
+    after = await gateway.get("/v1/items/a?pageView=x")
+    assert after.header("Cache-Status") == "gateway; fwd=uri-miss; stored"
+    assert after.body != before
+
+
+async def test_spellings_of_one_call_take_no_memory_of_others(gateway: CachingGateway) -> None:
+    hot = await hits(gateway, "/v1/items/hot")
+    for number in range(200):
+        bits = zip("abcdefgh", f"{number:08b}", strict=True)
+        name = "".join(f"%{ord(one):x}" if bit == "1" else one for one, bit in bits)
+        assert (await gateway.get(f"/v1/items/{name}")).status == 200
+    memory = gateway.cache.memory
+    assert len(memory) == 2
+    assert memory.size_bytes < 20_000
+    assert gateway.backend.calls["GetItem"] == 2
+    assert await hits(gateway, "/v1/items/hot") == hot
+
+
+async def test_a_reload_leaves_no_rendering_of_before(open_cache: OpenCache) -> None:
+    gateway = await open_cache()
+    plain = await hits(gateway, "/v1/items/a")
+    generations = gateway.gateway.generations
+    settings = generations.current.config.model_dump(by_alias=True, exclude_unset=True)
+    changed = Config.model_validate(settings | {"json": {"pretty": True}})
+    await generations.swap(await generations.prepare(changed))
+    pretty = await hits(gateway, "/v1/items/a")
+    assert b"\n" in pretty
+    assert b"\n" not in plain

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry, MemoryCache
+from gateway.cache.memory import Asked, Entry, MemoryCache
 from gateway.cache.paths import changed_paths, normal_path
-from gateway.call import Metadata
+from gateway.call import Metadata, Principal
 from gateway.config.cache import CacheOptions
 
 
@@ -72,9 +72,39 @@ def test_replies_of_a_zipf_trace_are_found_as_often_as_least_recently_used_would
     assert hit_rate(cache(250), names) > lru_hits / len(names)
 
 
+def asked(path: str, name: str = "") -> Asked:
+    return "/s/M", ("GET", path, ""), name, ()
+
+
+def test_a_line_is_known_to_equal_callers_while_the_reply_is_fresh() -> None:
+    memory = cache(10)
+    stored = entry("0001")
+    memory.put(stored)
+    ada = Principal("ada", frozenset({"read"}))
+    memory.note(stored, asked("/a", "ada"), ada)
+    assert memory.recall(asked("/a", "ada"), Principal("ada", frozenset({"read"})), 1.0) is stored
+    others = [None, Principal("ada"), Principal("ada", frozenset({"read", "write"}))]
+    assert [memory.recall(asked("/a", "ada"), one, 1.0) for one in others] == [None] * 3
+    assert memory.recall(asked("/a"), None, 1.0) is None
+    late_s = stored.times.fresh_until_s + 1.0
+    assert memory.recall(asked("/a", "ada"), ada, late_s) is None
+    memory.drop(["/0001"])
+    assert memory.recall(asked("/a", "ada"), ada, 1.0) is None
+
+
+def test_the_last_lines_of_a_reply_are_known_and_no_long_one() -> None:
+    memory = cache(10)
+    stored = entry("0001")
+    memory.put(stored)
+    lines = [asked(f"/{number}") for number in range(6)]
+    for line in [*lines, asked("/" + "x" * 2048)]:
+        memory.note(stored, line, None)
+    assert stored.lines == lines[2:]
+
+
 _STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["put", "get", "drop", "path"]),
+        st.sampled_from(["put", "get", "drop", "path", "line", "form", "again"]),
         st.integers(0, 30),
         st.sampled_from(["", "ada", "bob"]),
         st.integers(0, 3 * SIZE),
@@ -96,6 +126,13 @@ def test_the_books_are_right_after_whatever_happens(steps: list[tuple[str, int, 
             assert memory.get(name.encode(), 1.0) is None
         elif kind == "path" and found is not None:
             memory.has_path(found, f"/other{size % 12}")
+        elif kind == "line" and found is not None:
+            memory.note(found, asked(f"/line{size % 40}"), None)
+        elif kind == "form" and found is not None and found.forms is not None:
+            found.forms.keep(object(), object(), size)
+        elif kind == "again" and found is not None:
+            memory.discard(found.key)
+            memory.put(found)
         entries = list(memory._entries.values())
         assert memory.size_bytes == sum(one.size_bytes for one in entries)
         small = [one for one in entries if not one.is_in_main]
@@ -106,6 +143,9 @@ def test_the_books_are_right_after_whatever_happens(steps: list[tuple[str, int, 
             owned = sum(one.size_bytes for one in entries if one.owner == who)
             assert memory._owned_bytes.get(who, 0) == owned
         assert len(memory._by_path) == len({path for one in entries for path in one.paths})
+        lines = {line: one for one in entries for line in one.lines}
+        assert {line: known[0] for line, known in memory._by_line.items()} == lines
+        assert memory.size_bytes <= 10 * SIZE
 
 
 def test_an_entry_of_too_many_paths_is_not_sent() -> None:

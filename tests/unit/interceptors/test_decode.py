@@ -40,6 +40,9 @@ class Late:
             raise self.error
         return b"late"
 
+    def line(self) -> None:
+        """Not decided by the request line."""
+
 
 class Whole:
     """A message that is there."""
@@ -49,6 +52,9 @@ class Whole:
 
     async def read(self) -> bytes:
         raise AssertionError("it is there already")
+
+    def line(self) -> None:
+        """Not decided by the request line."""
 
 
 def sending(channel: Channel, clock: Clock) -> Handler:
