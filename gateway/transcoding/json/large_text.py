@@ -64,6 +64,8 @@ class LargeText:
         # parses a window, so time would not be in step with the size.
         self._nodes_from = 0
         self._nodes_to = 0
+        self._run_from = 0
+        """No run is looked for before this offset: a window is tried once."""
         self._ends: dict[int, int] = {}
         """The end of each node that is not small, so that none is parsed twice to find it."""
 
@@ -128,6 +130,30 @@ class LargeText:
             else:
                 size *= 2
                 self._decode(at, size)
+
+    def run(self, at: int, opening: str, closing: str) -> tuple[object, int]:
+        """Parses as many members or items as a window has at once; returns them and their end.
+
+        The end is -1 if they are to be parsed one by one: the last comma is inside of one.
+        """
+        if at < self._run_from:
+            return None, _NONE
+        self._decode(at, self._size)
+        self._run_from = self._stop
+        last = self._window.rfind("},") + 1 if self.byte(at) == _OBJECT else 0
+        cut = last or self._window.rfind(",")
+        if cut <= 0:
+            return None, _NONE
+        text = f"{opening}{self._window[:cut]}{closing}"
+        try:
+            found, end = self._scan(text, 0)
+        except (StopIteration, ValueError):
+            return None, _NONE
+        if end != len(text):
+            return None, _NONE
+        end = self._offset(cut)
+        self._run_from = end
+        return found, end
 
     def tree(self, at: int) -> object:
         """Parses a small value, which is no node then."""
@@ -286,10 +312,15 @@ class LargeArray(Node):
         """Yields the items."""
         at = self.first(_ARRAY_END)
         while at != _NONE:
-            item, end = self._text.value(at)
-            yield item
-            if isinstance(item, Node):
-                end = item.end()
+            items, end = self._text.run(at, "[", "]")
+            if isinstance(items, list):
+                for item in items:
+                    yield item
+            else:
+                item, end = self._text.value(at)
+                yield item
+                if isinstance(item, Node):
+                    end = item.end()
             at = self.next(end, _ARRAY_END)
 
     def passed(self) -> int:
@@ -314,6 +345,13 @@ class LargeObject(Node):
         text = self._text
         at = self.first(_OBJECT_END)
         while at != _NONE:
+            members, end = text.run(at, "{", "}")
+            if isinstance(members, tuple):
+                for member in members:
+                    if member[0] != self._hidden:
+                        yield member
+                at = self.next(end, _OBJECT_END)
+                continue
             if text.byte(at) != _QUOTE:
                 raise text.fault(at)
             name, end = text.value(at)
