@@ -17,7 +17,7 @@ from typing import Final
 from gateway.transcoding.json.native import VARIABLE
 from tests.support import rich
 
-SIZE = (int(sys.argv[2]) if sys.argv[2:] else 2) << 20
+SIZE = (int(sys.argv[2]) if sys.argv[2:] else 4) << 20
 TIMES = 3
 SLACK = 2 << 20  # what an allocator keeps, whatever it is asked for
 _SELF = Path("/proc/self")
