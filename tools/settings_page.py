@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from gateway.config.descriptions import describe_settings
 from gateway.config.model import Config
 
 PAGE = Path("docs/configuration.md")
@@ -55,6 +56,7 @@ start, and the message states the most similar name.
 
 def page() -> str:
     """The text of the whole page."""
+    describe_settings()
     return HEAD + "\n".join(_lines(Config, "Top level", "")) + "\n"
 
 

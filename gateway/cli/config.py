@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.messages import say
+from gateway.config.descriptions import describe_settings
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 
@@ -19,6 +20,7 @@ def config_command(
 ) -> None:
     """Print the settings in force, or the JSON Schema of all settings."""
     if schema:
+        describe_settings()
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
         return
     text = load_config(config, os.environ, {}, say).model_dump_json(indent=2, by_alias=True)

@@ -1,6 +1,7 @@
 """All settings, with their defaults.
 
-`Config.model_json_schema()` is the schema for editors, with the texts below as descriptions.
+`Config.model_json_schema()` is the schema for editors; the texts below are its descriptions
+after `describe_settings`.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -39,10 +39,23 @@ def _network(text: str) -> str:
 Network = Annotated[str, AfterValidator(_network), Words("an IP address or network", "10.0.0.0/8")]
 
 
+_defined: list["type[Section]"] = []
+
+
 class Section(BaseModel):
     """A part of the configuration: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Keeps the class, for `sections`."""
+        _defined.append(cls)
+
+
+def sections() -> list[type[Section]]:
+    """Returns the sections in the order of their definitions."""
+    return _defined
 
 
 class LayeredRule(Section):

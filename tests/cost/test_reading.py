@@ -157,16 +157,22 @@ def test_depth_of_long_runs_is_found() -> None:
     assert deeper_than(b'"[[[",' * 50_000 + b"[" * 101, 100)
 
 
-@pytest.mark.parametrize("measure", ["footprint", "native_footprint"])
-def test_a_whole_process_stays_small(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "measure", [["footprint"], ["codec_footprint", "python"], ["codec_footprint", "native"]]
+)
+def test_a_whole_process_stays_small(measure: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    if measure == "native_footprint" and (native_module() is None or sys.platform != "linux"):
-        pytest.skip("the native codec is not built (make native), or this is not Linux")
+    if len(measure) > 1 and sys.platform != "linux":
+        pytest.skip("the growth of memory is measured on Linux only")
+    if measure[-1] == "native" and native_module() is None:
+        pytest.skip("the native codec is not built (make native)")
+    module, *arguments = measure
     child = subprocess.run(
-        [sys.executable, "-m", f"tests.support.{measure}"],
+        [sys.executable, "-m", f"tests.support.{module}", *arguments],
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=200,
     )
     assert (child.returncode, child.stdout) == (0, ""), child.stdout + child.stderr[-2000:]

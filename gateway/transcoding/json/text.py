@@ -26,7 +26,7 @@ _SAMPLE: Final = 8192
 _MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _ESCAPES: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
 )
 
 
@@ -47,19 +47,17 @@ def parse(body: bytes, *, depth: int) -> object:
     start = 0
     if text[:1].isspace():
         start = _end_of_space(text, 0)
-    # Most texts have no minus zero, which `int` would lose.
-    scan = _SCAN_EXACTLY if "-0" in text and _MINUS_ZERO.search(text) else _SCAN
     try:
-        tree, end = _scanned(scan, text, start)
+        tree, end = _scanned(scanner_of(text), text, start)
     except ValueError:  # an integer has more digits than `int` takes
         tree, end = _scanned(_SCAN_EXACTLY, text, start)
     if end != len(text):
         end = _end_of_space(text, end)
         if end != len(text):
             raise _syntax_error(text, end)
-    # One character is found many times faster than three.
-    if "\\" in text and ("\\ud" in text or "\\uD" in text):
-        _refuse_lone_surrogates(text)
+    lone = lone_surrogate(body)
+    if lone >= 0:
+        raise _syntax_error(text, len(body[:lone].decode()), "half of a surrogate pair at ")
     return tree
 
 
@@ -132,15 +130,23 @@ def _outside_strings(signs: bytes) -> bytes:
     return bytes(found)
 
 
-def _refuse_lone_surrogates(text: str) -> None:
-    for escape in _ESCAPES.finditer(text):
-        if escape["lone"]:
-            raise _syntax_error(text, escape.start(), "half of a surrogate pair at ")
+def lone_surrogate(body: bytes) -> int:
+    """Returns the offset of an escape that is half of a surrogate pair; -1 if there is none."""
+    # One character is found many times faster than three.
+    if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
+        for escape in _ESCAPES.finditer(body):
+            if escape["lone"]:
+                return escape.start()
+    return -1
 
 
 def _syntax_error(text: str, position: int, what: str = "") -> StatusError:
-    line = text.count("\n", 0, position) + 1
     column = position - text.rfind("\n", 0, position)
+    return syntax_error(text.count("\n", 0, position) + 1, column, what)
+
+
+def syntax_error(line: int, column: int, what: str = "") -> StatusError:
+    """Makes the error of a body that is not JSON, for `what` at this place."""
     return invalid_argument("", f"the body is not valid JSON: {what}line {line} column {column}")
 
 
@@ -169,3 +175,14 @@ def _scanner(parse_int: Callable[[str], object]) -> Scan:
 _SCAN_EXACTLY: Final = _scanner(_integer)
 # `int` refuses more digits than this, unless it is told to take all, in quadratic time.
 _SCAN: Final = _scanner(int) if 0 < sys.get_int_max_str_digits() <= 4300 else _SCAN_EXACTLY
+
+
+def scanner_of(text: str) -> Scan:
+    """Returns the parser of values in a text. It raises ValueError for integers of many digits."""
+    # Most texts have no minus zero, which `int` would lose.
+    return _SCAN_EXACTLY if "-0" in text and _MINUS_ZERO.search(text) else _SCAN
+
+
+def exact_scanner() -> Scan:
+    """Returns the parser that takes integers of any number of digits, and is slower."""
+    return _SCAN_EXACTLY

@@ -1,8 +1,9 @@
 """The reader of a google.protobuf.Any, whose JSON is that of the message in it, with its type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from gateway.transcoding.json.large_text import LargeObject
 from gateway.transcoding.json.reading.base import Plan
 from gateway.transcoding.json.reading.failures import Failures, member_step
 from gateway.transcoding.json.reading.messages import MessagePlan, too_deep
@@ -30,13 +31,18 @@ class AnyPlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the type's URL and the wire bytes of the message."""
-        if type(tree) is not tuple:
+        pairs: Iterable[tuple[str, object]]
+        if isinstance(tree, LargeObject):
+            pairs = tree.if_large()  # its type may come last
+        elif type(tree) is tuple:
+            pairs = tree
+            failures.passed(len(tree))
+        else:
             return failures.expected("an object with @type", tree)
-        if not tree:
+        if pairs == ():
             return 0
         if depth > MAX_DEPTH:
             raise too_deep()
-        pairs: tuple[tuple[str, object], ...] = tree
         url = _only(_TYPE, pairs, failures)
         kind = url.rpartition("/")[2] if type(url) is str and "/" in url else ""
         plan = self.find(kind) if kind else None
@@ -50,8 +56,7 @@ class AnyPlan(Plan):
         at = len(out)
         out += (_VALUE, b"")
         if isinstance(plan, MessagePlan):
-            rest = tuple([pair for pair in pairs if pair[0] != _TYPE])
-            written = plan.write_members(rest, out, depth + 1, failures)
+            written = plan.write_members(_without_type(pairs), out, depth + 1, failures)
         else:
             written = self._write_content(plan, pairs, out, depth, failures)
             if written < 0:
@@ -66,7 +71,7 @@ class AnyPlan(Plan):
     def _write_content(
         self,
         plan: Plan,
-        pairs: tuple[tuple[str, object], ...],
+        pairs: Iterable[tuple[str, object]],
         out: list[bytes],
         depth: int,
         failures: Failures,
@@ -87,7 +92,14 @@ class AnyPlan(Plan):
         return written
 
 
-def _only(name: str, pairs: tuple[tuple[str, object], ...], failures: Failures) -> object:
+def _without_type(pairs: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+    """Returns the members of the message in an Any."""
+    if isinstance(pairs, LargeObject):
+        return pairs.without(_TYPE)
+    return tuple([pair for pair in pairs if pair[0] != _TYPE])
+
+
+def _only(name: str, pairs: Iterable[tuple[str, object]], failures: Failures) -> object:
     """Returns the value of a member, or None; adds a failure if the member is there twice."""
     values = [item for key, item in pairs if key == name]
     if len(values) > 1:

@@ -58,6 +58,12 @@ class Failures:
         for _, path in self._found[first:]:
             path.append(step)
 
+    def forget(self, first: int) -> None:
+        """Takes back all failures from the one with index `first`."""
+        del self._found[first:]
+        self.count = first
+        self.is_full = False
+
     def error(self) -> StatusError:
         """Makes the error that names every invalid value."""
         return invalid_fields(
@@ -86,4 +92,8 @@ def kind_of(tree: object) -> str:
         return "an array"
     if type(tree) is int or type(tree) is Number:
         return shown(str(tree))[1:-1]
-    return shown(tree) if isinstance(tree, str) else json.dumps(tree)
+    if isinstance(tree, str):
+        return shown(tree)
+    if tree is None or isinstance(tree, bool):
+        return json.dumps(tree)
+    return str(tree)  # an object or array of a large text

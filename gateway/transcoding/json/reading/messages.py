@@ -5,12 +5,15 @@ do, so that their number is that of the types.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Final
 
 from gateway.status import StatusError, invalid_argument
+from gateway.transcoding.json.large_text import LargeArray, LargeObject
 from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
+from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.wire import MAX_DEPTH, varint
 
 MANY: Final = 4096
@@ -52,13 +55,16 @@ class MessagePlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the members of an object."""
-        if type(tree) is not tuple:
-            return failures.expected("an object", tree)
-        return self.write_members(tree, out, depth, failures)
+        if type(tree) is tuple:
+            failures.passed(len(tree))
+            return self.write_members(tree, out, depth, failures)
+        if isinstance(tree, LargeObject):
+            return self.write_members(tree, out, depth, failures)
+        return failures.expected("an object", tree)
 
     def write_members(
         self,
-        pairs: tuple[tuple[str, object], ...],
+        pairs: Iterable[tuple[str, object]],
         out: list[bytes],
         depth: int,
         failures: Failures,
@@ -70,7 +76,6 @@ class MessagePlan(Plan):
         if members is None:
             members = self._members = self._find_members()
         size = seen = chosen = 0
-        failures.passed(len(pairs))
         failed = failures.count
         for key, item in pairs:
             member = members.get(key)
@@ -96,7 +101,7 @@ class MessagePlan(Plan):
         return size
 
     def _refuse_choice(
-        self, member: Member, pairs: tuple[tuple[str, object], ...], failures: Failures
+        self, member: Member, pairs: Iterable[tuple[str, object]], failures: Failures
     ) -> None:
         """Adds a failure that names the member of the oneof that came first."""
         members = self._members or {}
@@ -159,7 +164,7 @@ class ListValue(Value):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the items of an array."""
-        if type(tree) is not list:
+        if not (type(tree) is list or isinstance(tree, LargeArray)):
             return failures.expected("an array", tree)
         start = len(out)
         if not self.head:
@@ -175,7 +180,7 @@ class ListValue(Value):
         return len(self.head) + len(prefix) + size
 
     def _write_items(
-        self, items: list[object], out: list[bytes], depth: int, failures: Failures
+        self, items: Iterable[object], out: list[bytes], depth: int, failures: Failures
     ) -> int:
         value, size = self.item, 0
         failed = failures.count
@@ -202,12 +207,25 @@ class MapValue(Value):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the members of an object; each key may be there once, in whatever spelling."""
-        if type(tree) is not tuple:
-            return failures.expected("an object", tree)
-        if depth >= MAX_DEPTH and tree:
-            raise too_deep()
-        pairs: tuple[tuple[str, object], ...] = tree
-        seen: set[bytes] = set()
+        if type(tree) is tuple:
+            if depth >= MAX_DEPTH and tree:
+                raise too_deep()
+            return self._write_entries(tree, out, depth, failures, Keys())
+        if isinstance(tree, LargeObject):
+            if depth >= MAX_DEPTH:
+                raise too_deep()
+            write = partial(self._write_entries, tree, out, depth, failures)
+            return with_few_keys(write, out, failures)
+        return failures.expected("an object", tree)
+
+    def _write_entries(
+        self,
+        pairs: Iterable[tuple[str, object]],
+        out: list[bytes],
+        depth: int,
+        failures: Failures,
+        keys: Keys,
+    ) -> int:
         size = 0
         failed = failures.count
         start = len(out)
@@ -216,11 +234,9 @@ class MapValue(Value):
             out.append(self.head)
             out.append(b"")
             entry = self.key.write(key, out, depth + 1, failures)
-            if entry:
-                spelled = out[len(out) - 1]  # the last piece of a key is its value
-                if spelled in seen:
-                    failures.add("set twice")
-                seen.add(spelled)
+            # The last piece of a key is its value.
+            if entry and keys.is_twice(out[len(out) - 1]):
+                failures.add("set twice")
             written = self.value.write(item, out, depth + 1, failures)
             if written:
                 prefix = varint(entry + written)
@@ -248,3 +264,19 @@ def join_from(start: int, out: list[bytes]) -> int:
     out.append(joined)
     time.sleep(0)  # lets other threads run, as `Failures.passed`
     return start + 1
+
+
+def with_few_keys(write: Callable[[Keys], int], out: list[bytes], failures: Failures) -> int:
+    """Writes an object of any number of keys, and once more if two may be alike.
+
+    `write` appends to `out` and `failures`, and returns a size.
+    """
+    start, failed = len(out), failures.count
+    keys = Keys(bounded=True)
+    size = write(keys)
+    suspects = keys.suspects()
+    if not suspects:
+        return size
+    del out[start:]
+    failures.forget(failed)
+    return write(Keys(bounded=True, suspects=suspects))

@@ -4,16 +4,19 @@ The forms are those of protobuf.dev, "ProtoJSON Format", and of the types' own .
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor
 
 from gateway.transcoding.field_masks import MAX_CHARACTERS, read_mask
+from gateway.transcoding.json.large_text import LargeArray, LargeObject
 from gateway.transcoding.json.message_fields import WRAPPERS
 from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, member_step
-from gateway.transcoding.json.reading.messages import MANY, join_from, too_deep
+from gateway.transcoding.json.reading.keys import Keys
+from gateway.transcoding.json.reading.messages import MANY, join_from, too_deep, with_few_keys
 from gateway.transcoding.text_forms import in_range, parse_duration, parse_timestamp
 from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, time_message, varint
 
@@ -101,9 +104,9 @@ class StructPlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the members."""
-        if type(tree) is not tuple:
-            return failures.expected("an object", tree)
-        return _write_struct(tree, out, depth, failures)
+        if type(tree) is tuple or isinstance(tree, LargeObject):
+            return _write_struct(tree, out, depth, failures)
+        return failures.expected("an object", tree)
 
 
 class ArrayPlan(Plan):
@@ -111,9 +114,9 @@ class ArrayPlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the items."""
-        if type(tree) is not list:
-            return failures.expected("an array", tree)
-        return _write_array(tree, out, depth, failures)
+        if type(tree) is list or isinstance(tree, LargeArray):
+            return _write_array(tree, out, depth, failures)
+        return failures.expected("an array", tree)
 
 
 def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -126,12 +129,12 @@ def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures)
         out.append(prefix)
         out.append(payload)
         return 1 + len(prefix) + len(payload)
-    if isinstance(tree, tuple | list):
-        is_struct = isinstance(tree, tuple)
+    if isinstance(tree, tuple | list | LargeObject | LargeArray):
+        is_struct = isinstance(tree, tuple | LargeObject)
         out.append(_STRUCT if is_struct else _LIST)
         at = len(out)
         out.append(b"")
-        if isinstance(tree, tuple):
+        if isinstance(tree, tuple | LargeObject):
             size = _write_struct(tree, out, depth + 1, failures)
         else:
             size = _write_array(tree, out, depth + 1, failures)
@@ -161,18 +164,28 @@ def _write_number(tree: object, out: list[bytes], failures: Failures) -> int:
 
 
 def _write_struct(
-    pairs: tuple[tuple[str, object], ...], out: list[bytes], depth: int, failures: Failures
+    pairs: Iterable[tuple[str, object]], out: list[bytes], depth: int, failures: Failures
 ) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
+    if isinstance(pairs, LargeObject):
+        return with_few_keys(partial(_write_pairs, pairs, out, depth, failures), out, failures)
+    return _write_pairs(pairs, out, depth, failures, Keys())
+
+
+def _write_pairs(
+    pairs: Iterable[tuple[str, object]],
+    out: list[bytes],
+    depth: int,
+    failures: Failures,
+    keys: Keys,
+) -> int:
     size = 0
     failed = failures.count
-    seen: set[str] = set()
     start = len(out)
     for key, item in pairs:
-        if key in seen:
+        if keys.is_twice(key):
             failures.add("set twice")
-        seen.add(key)
         name = key.encode()
         out.append(_FIRST)
         at = len(out)
@@ -192,7 +205,7 @@ def _write_struct(
     return size
 
 
-def _write_array(items: list[object], out: list[bytes], depth: int, failures: Failures) -> int:
+def _write_array(items: Iterable[object], out: list[bytes], depth: int, failures: Failures) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
     size = 0

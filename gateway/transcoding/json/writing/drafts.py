@@ -10,11 +10,17 @@ import time
 from typing import Final
 
 from gateway.status import UnreadableReplyError
+from gateway.transcoding.json.hashes import Hashes, short_hash
 from gateway.transcoding.wire import END_GROUP, MAX_DEPTH, MalformedError
 from gateway.transcoding.wire_reading import read_tag, skip
 
 _JOINED: Final = 1024
 """The number of texts that are joined at once: each small text takes fifty bytes more."""
+_MANY: Final = 512
+"""The number of entries that are kept by their keys, and of others that are joined at once."""
+_BETWEEN: Final = "\x00"
+_COLON: Final = "\x01"
+"""Characters that no JSON text has, for a comma and a colon until all entries are known."""
 FEW_TAGS: Final = 128
 """Tags below this, of field numbers up to 15, are one byte, and found in a list."""
 
@@ -75,23 +81,80 @@ class Items(Part):
 
 
 class Entries(Part):
-    """The entries of a map."""
+    """The entries of a map.
+
+    The first ones are kept by their keys, which takes two hundred bytes each. The texts of others
+    are joined, with a hash of each key: where two are alike, the keys are compared in the end.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[str, str] = {}
+        self._first: dict[str, str] = {}
+        self._others: list[str] = []
+        self._joined: list[str] = []
+        self._hashes: Hashes | None = None
 
     def put(self, key: str, value: str) -> None:
         """Sets the value of a key, which is a JSON string; the last one counts."""
-        entries = self._entries
-        entries[key] = f"{key}:{value}"
-        if not len(entries) % _JOINED:
-            time.sleep(0)  # other threads wait for the interpreter lock
+        first = self._first
+        if len(first) < _MANY or key in first:
+            first[key] = f"{key}:{value}"
+            return
+        if self._hashes is None:
+            self._hashes = Hashes()
+        self._hashes.add(key)
+        others = self._others
+        others.append(f"{key}{_COLON}{value}")
+        if len(others) >= _MANY:
+            self._join()
+
+    def _join(self) -> None:
+        self._joined.append(_BETWEEN.join(self._others))
+        self._others = []
+        time.sleep(0)  # other threads wait for the interpreter lock
 
     def text(self) -> str:
         """Returns the object; empty if it has no members."""
-        text = ",".join(list(self._entries.values()))
-        self._entries = {}
-        return f"{{{text}}}" if text else ""
+        if not self._first:
+            return ""
+        first = ",".join(list(self._first.values()))
+        self._first = {}
+        if self._hashes is None:
+            return f"{{{first}}}"
+        self._join()
+        repeated = self._hashes.repeated()
+        self._hashes = None
+        joined = self._joined
+        self._joined = []
+        if repeated:
+            _keep_last(joined, repeated)
+        for index, text in enumerate(joined):
+            joined[index] = text.replace(_BETWEEN, ",").replace(_COLON, ":")
+        texts = ["{" + first, *[text for text in joined if text]]
+        texts[-1] += "}"
+        joined.clear()
+        return ",".join(texts)
+
+
+def _keep_last(joined: list[str], repeated: set[int]) -> None:
+    """Leaves one entry of each key, with the last value in the place of the first.
+
+    Only keys with a hash in `repeated` can be there twice.
+    """
+    last: dict[str, str] = {}
+    for text in joined:
+        for entry in text.split(_BETWEEN):
+            key = entry.partition(_COLON)[0]
+            if short_hash(key) in repeated:
+                last[key] = entry
+    for index, text in enumerate(joined):
+        entries: list[str] = []
+        for entry in text.split(_BETWEEN):
+            key = entry.partition(_COLON)[0]
+            if short_hash(key) not in repeated:
+                entries.append(entry)
+            elif key in last:
+                entries.append(last.pop(key))
+        joined[index] = _BETWEEN.join(entries)
 
 
 class Field:

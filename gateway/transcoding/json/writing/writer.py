@@ -42,8 +42,7 @@ class JsonWriter:
 
         def write(wire: bytes) -> bytes:
             try:
-                draft = _read(plan, wire)
-                text = draft.text()
+                text = _read(plan, wire).text()  # the draft and its texts are freed
             except UnprintableError as error:
                 raise refusal(plan.name, str(error)) from None
             return indented(text) if pretty else text.encode()

@@ -1,0 +1,113 @@
+"""Measures how far the memory of a process grows while a codec converts a message.
+
+`python -m tests.support.codec_footprint python|native` prints a line for each message, in one
+direction, for which it grows by more than three times the larger of message and JSON, and
+two megabytes; with a number behind it, a line for each, of so many megabytes. Linux only.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from gateway.transcoding.json.native import VARIABLE
+from tests.support import rich
+
+SIZE = (int(sys.argv[2]) if sys.argv[2:] else 4) << 20
+TIMES = 3
+SLACK = 2 << 20  # what an allocator keeps, whatever it is asked for
+_SELF = Path("/proc/self")
+
+
+def _entries(name: bytes, value: bytes) -> bytes:
+    count = SIZE // (len(value) + 10)
+    return b'{"%b":{%b}}' % (name, b",".join(b'"%d":%b' % (key, value) for key in range(count)))
+
+
+def _items(name: bytes, value: bytes) -> bytes:
+    return b'{"%b":[%b]}' % (name, b",".join([value] * (SIZE // (len(value) + 1))))
+
+
+BODIES: Final[dict[str, Callable[[], bytes]]] = {
+    "map of strings": lambda: _entries(b"labels", b'""'),
+    "map of messages": lambda: _entries(b"byYear", b"{}"),
+    "map of numbers": lambda: _entries(b"counts", b"1"),
+    "Struct": lambda: _entries(b"extra", b"0"),
+    "Values": lambda: _items(b"values", b'{"a":1}'),
+    "strings": lambda: _items(b"tags", b'"ab"'),
+    "messages": lambda: _items(b"coAuthors", b'{"name":"A"}'),
+    "numbers": lambda: _items(b"weights", b"1.5"),
+    "ListValue": lambda: _items(b"list", b"1"),
+    "Anys": lambda: _entries(b"parts", b'{"any":{"@type":"x/rich.Plain"}}'),
+    "control characters": lambda: b'{"title":"%b"}' % (b"\\u0001" * (SIZE // 6)),
+    "text": lambda: b'{"title":"%b"}' % (b"x" * SIZE),
+    "text in quotes": lambda: b'{"title":"%b"}' % (b'\\"x' * (SIZE // 3)),
+    "Cyrillic text": lambda: b'{"title":"%b"}' % ("\u0416" * (SIZE // 2)).encode(),
+    "bytes": lambda: b'{"data":"%b"}' % (b"QUJD" * (SIZE // 4)),
+}
+"""JSON of many small values, each kind of which takes memory of its own beside the text; and of one
+large text."""
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Runs something in a process of its own, whose allocator has no memory to spare."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is told to the parent
+            sys.stderr.write(f"{error!r}\n")
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("a child failed")
+
+
+def write_body(make: Callable[[], bytes], file: Path) -> None:
+    """Makes a body."""
+    file.write_bytes(make())
+
+
+def convert(transform: Callable[[bytes], bytes], source: Path, target: Path) -> None:
+    """Converts a file; writes the result, and beside it the growth of the memory at its peak."""
+    message = source.read_bytes()
+    Path(_SELF, "clear_refs").write_text("5")  # the peak is now what is resident (proc(5))
+    before = _peak()
+    result = transform(message)
+    target.with_suffix(".grown").write_text(str(_peak() - before))
+    target.write_bytes(result)
+
+
+def _peak() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(_SELF, "status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def main() -> None:
+    """Converts each body to a message, and back."""
+    os.environ[VARIABLE] = sys.argv[1]
+    is_wordy = bool(sys.argv[2:])
+    book = rich.message("rich.Book")
+    read, write = rich.codec().reader(book), rich.codec().writer(book)
+    write(read(b"{}"))
+    with TemporaryDirectory() as folder:
+        body, wire, text = (Path(folder, name) for name in ("body", "wire", "text"))
+        for name, make in BODIES.items():
+            in_child(partial(write_body, make, body))
+            in_child(lambda: convert(read, body, wire))
+            in_child(lambda: convert(write, wire, text))
+            larger = max(file.stat().st_size for file in (body, wire, text))
+            for direction, file in (("in", wire), ("out", text)):
+                cost = int(file.with_suffix(".grown").read_text())
+                if is_wordy or cost > TIMES * larger + SLACK:
+                    sys.stdout.write(f"{name} {direction}: {cost / larger:.1f} times\n")
+                    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
