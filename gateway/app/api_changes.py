@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
 from gateway.openapi.changes.documents import compare_documents
 from gateway.openapi.document import build_document
+from gateway.schema.catalog import files_of
 from gateway.schema.places import elements_of
 
 Described = tuple[Config, OpenSite]
@@ -45,16 +45,8 @@ def _document(config: Config, opened: OpenSite) -> dict[str, Any]:
 
 
 def _files(opened: OpenSite) -> Iterator[FileDescriptorProto]:
-    """Yields the files of the messages of all methods, and those that they import."""
-    methods = opened.schema.methods.values()
-    waiting = [one.file for method in methods for one in (method.input, method.output)]
-    seen: set[str] = set()
-    while waiting:
-        file: FileDescriptor = waiting.pop()
-        if file.name in seen:
-            continue
-        seen.add(file.name)
-        waiting += file.dependencies
+    """Yields the files of all methods."""
+    for file in files_of(opened.schema.methods.values()):
         proto = FileDescriptorProto()
         file.CopyToProto(proto)
         yield proto

@@ -7,7 +7,7 @@ A type that is only received has its plain name, as one that is only sent.
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import (
     Descriptor,
@@ -135,6 +135,18 @@ class Schemas:
             part["$ref"] = f"#/components/schemas/{names[key]}"
         by_name = {names[key]: part for key, part in self._built.items()}
         return dict(sorted(by_name.items()))
+
+    def release(self) -> None:
+        """Gives up what is kept to make more schemas, one by one."""
+        kept: tuple[dict[Any, Any], ...] = (
+            *(self._built, self._fields_of),
+            *self._properties.values(),
+        )
+        for one in kept:
+            while one:
+                one.popitem()
+        while self._references:
+            self._references.pop()
 
     def _single(
         self,
