@@ -34,8 +34,7 @@ _SINGLE_S: Final = 120.0
 
 def write_documents(folder: Path, place: Path) -> list[Path]:
     """Writes the document of each package to a file with its name; the smallest is the first."""
-    files, _ = compile_protos(folder)
-    schema = build_schema(files, comments=True)
+    schema = build_schema(compile_protos(folder)[0], comments=True)
     config = Config()
     policies = effective_policies(schema, config.policies)
     packages: defaultdict[str, list[Binding]] = defaultdict(list)
