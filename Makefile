@@ -17,7 +17,7 @@ COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
   integration/docs/test_oasdiff.py integration/docs/test_other_tools.py)
 
-.PHONY: help run try protos check format test test-quick test-compiled native wheel instructions bench bench-quick corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled native wheel instructions bench bench-quick corpus lint-corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -76,6 +76,9 @@ bench-quick: $(READY) ## measure only the small GET, in less than two minutes
 
 corpus: $(READY) ## send a request to every HTTP rule of a large published API set (for your own: FOLDER=my/sets)
 	$(BIN)/python -m tools.corpus $(FOLDER)
+
+lint-corpus: $(READY) ## lint the OpenAPI documents of that set, package by package (LINTER=redocly for one linter; needs npm)
+	$(BIN)/python -m tools.openapi_corpus $(FOLDER) $(addprefix --only=,$(LINTER))
 
 pin: $(READY) ## resolve requirements.txt again from pyproject.toml
 	$(BIN)/pip install --quiet uv

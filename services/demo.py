@@ -45,6 +45,11 @@ Read and write:
   curl -X PATCH --json '{{"title": "Emma (1815)"}}' {url}/v1/shelves/fiction/books/emma
   curl '{url}/v1/echo/hello?number=7&words=a&words=b'
 
+Rules of values, in the protos: each that is broken is named by its JSON path (400):
+
+  curl -i --json '{{"authors": ["Jane Austen", ""], "pageCount": -1}}' \\
+    {url}/v1/shelves/fiction/books
+
 Streams: JSON lines, server-sent events (Ctrl-C ends them), an array up, both ways at once:
 
   curl -N '{url}/v1/echo/tick:repeat?count=5&interval=1s'
@@ -123,6 +128,7 @@ async def run() -> None:
             "auth": {"store": store, "tokens": {"auth_upstream": "auth"}},
             # The library's protos say who may call what; the echo's leave it to us.
             "policies": [{"selector": "echo.v1.*", "anonymous": True}],
+            "validation": "protovalidate+field_behavior",
             "openapi": {"enabled": True, "title": "The sample library"},
             "docs": {"enabled": installed_assets() is not None},
         }

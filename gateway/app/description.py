@@ -15,6 +15,7 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Endpoints, Request
 from gateway.interceptors.authenticate import Authenticate
 from gateway.openapi.info import title
+from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method, Schema, Source
 from gateway.transcoding.transcoder import Transcoder
@@ -44,7 +45,8 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
     """
     if not config.openapi.enabled:
         return {}
-    bindings = transcoder.bindings
+    visibility = Visibility(config.openapi.visibility)
+    bindings = [one for one in transcoder.bindings if visibility.shows(one.method.options)]
     is_filtered = config.openapi.filter and not auth.is_open
 
     def is_shown(method: Method, rights: Rights) -> bool:

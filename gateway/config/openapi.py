@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from gateway.config.sections import Section, Words
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-_~]+(?:\.[A-Za-z0-9\-_~]+)*)+")
+_WEB = re.compile(r"https?://[^\s/]\S*")
 _SERVER = re.compile(r"(?:https?://[^\s?#{}]+|/[^\s?#{}]*)")
 
 
@@ -36,6 +37,44 @@ class OpenApiVersion(StrEnum):
     V3_2 = "3.2"
 
 
+def _web(text: str) -> str:
+    if not _WEB.fullmatch(text):
+        raise ValueError("expected a URL such as https://example.com/terms")
+    return text
+
+
+WebUrl = Annotated[str, AfterValidator(_web), Words("a URL", "https://example.com/terms")]
+
+
+class Contact(Section):
+    """The people to ask about the API."""
+
+    name: str | None = None
+    """Their name."""
+    url: WebUrl | None = None
+    """Their page."""
+    email: str | None = None
+    """Their address for mail."""
+
+
+class License(Section):
+    """The license of the API."""
+
+    name: str
+    """Its name."""
+    url: WebUrl | None = None
+    """Its text."""
+
+
+class ExternalDocs(Section):
+    """More documentation of the API."""
+
+    url: WebUrl
+    """Its URL."""
+    description: str = ""
+    """A sentence about it."""
+
+
 class OpenApiOptions(Section):
     """The OpenAPI document of the API."""
 
@@ -55,6 +94,17 @@ class OpenApiOptions(Section):
     """A text about the whole API, in CommonMark."""
     servers: tuple[ServerUrl, ...] = ("/",)
     """The base URLs of the API for its users; `/` is the server that the document came from."""
+    contact: Contact | None = None
+    """The people to ask about the API: `name`, `url`, `email`."""
+    license: License | None = None
+    """The license of the API: `name` and, if it has one, `url`."""
+    terms: WebUrl | None = None
+    """The URL of the terms of service."""
+    external_docs: ExternalDocs | None = None
+    """More documentation: `url` and, if wanted, `description`."""
+    visibility: tuple[str, ...] = ()
+    """The labels of `google.api.visibility` whose methods, fields and values the document shows;
+    those with other labels are served, but not described."""
 
 
 class DocsOptions(Section):

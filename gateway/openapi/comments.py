@@ -1,7 +1,6 @@
 """Comments of .proto files as texts of the document."""
 
 import re
-from collections.abc import Mapping
 
 Json = dict[str, object]
 """A part of the document."""
@@ -37,8 +36,13 @@ def clean(comment: str) -> str:
 class Texts:
     """The texts of elements, by their full names in the protos."""
 
-    def __init__(self, comments: Mapping[str, str]) -> None:
+    def __init__(self, comments: dict[str, str]) -> None:
         self._comments = comments
+
+    def release(self) -> None:
+        """Gives up the comments, one by one."""
+        while self._comments:
+            self._comments.popitem()
 
     def of(self, full_name: str) -> str:
         """The comment of an element; empty if it has none."""

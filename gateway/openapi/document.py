@@ -24,8 +24,9 @@ from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
 from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
+from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
-from gateway.schema.catalog import Method, Schema
+from gateway.schema.catalog import Method, Schema, files_of
 from gateway.transcoding.binding import Binding
 
 _VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
@@ -42,7 +43,10 @@ def build_document(
     policies: Mapping[Method, MethodPolicy],
 ) -> Json:
     """Builds the document of `bindings`, in their order."""
-    return _Document(config, schema, bindings, policies).build()
+    document = _Document(config, schema, bindings, policies)
+    built = document.build()
+    document.release()
+    return built
 
 
 class _Document:
@@ -56,14 +60,16 @@ class _Document:
         policies: Mapping[Method, MethodPolicy],
     ) -> None:
         self._config = config
-        self._bindings = bindings
-        self._methods = list(dict.fromkeys([binding.method for binding in bindings]))
+        visibility = Visibility(config.openapi.visibility)
+        self._bindings = [one for one in bindings if visibility.shows(one.method.options)]
+        self._methods = list(dict.fromkeys([binding.method for binding in self._bindings]))
         self._policies = policies
-        self._texts = Texts(schema.comments.read())
+        self._texts = Texts(schema.comments.read(file.name for file in files_of(self._methods)))
         rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
-        self._schemas = Schemas(config.json_, self._texts, rules)
+        self._schemas = Schemas(config.json_, self._texts, rules, visibility)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
         self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)
+        self._accepts = config.resources.accepts_operations
         self._others = "additionalOperations" if has_items else "x-operations"
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
@@ -94,7 +100,7 @@ class _Document:
         }
         if self._security.schemes:
             components["securitySchemes"] = self._security.schemes
-        return {
+        found: Json = {
             "openapi": _VERSIONS[options.version],
             "info": info(options, self._methods),
             "servers": [{"url": url} for url in options.servers],
@@ -103,6 +109,17 @@ class _Document:
             "paths": self._paths,
             "components": components,
         }
+        if options.external_docs is not None:
+            found["externalDocs"] = options.external_docs.model_dump(exclude_defaults=True)
+        return found
+
+    def release(self) -> None:
+        """Gives up what the document was made of, bit by bit.
+
+        At once it would keep other threads waiting for a tenth of a second in a large API.
+        """
+        self._texts.release()
+        self._schemas.release()
 
     def _add(self, binding: Binding, http_method: str, *, serves_rest: bool = False) -> None:
         """Adds the operation of a binding to its path."""
@@ -145,8 +162,7 @@ class _Document:
         )
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
-        accepted = self._config.resources.accepts_operations
-        describe_operation(operation, method, self._schemas, accepted=accepted)
+        describe_operation(operation, method, self._schemas, accepted=self._accepts)
         if self._security.schemes:
             operation["security"] = self._security.requirements(policy)
         return operation | self._extensions(method, policy)

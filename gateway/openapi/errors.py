@@ -88,15 +88,34 @@ _STATUSES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_RETRY: Final = {"Retry-After": "The seconds after which to try again."}
+_HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "401": {"WWW-Authenticate": "The kinds of credentials that are accepted (RFC 9110)."},
+    "429": _RETRY
+    | {
+        "RateLimit": "What is left of the limit that is nearest, if the settings show it.",
+        "RateLimit-Policy": "The limits that apply, if the settings show them.",
+    },
+    "503": _RETRY,
+}
+
+
 def error_responses(shape: ErrorShape, statuses: Collection[str]) -> dict[str, Json]:
     """The responses of failures with these statuses, by the names to which `failures` refers."""
     schema: Json = {"$ref": f"#/components/schemas/{ERROR}"}
     content: Json = {ERROR_MEDIA_TYPE[shape]: {"schema": schema}}
     return {
-        name: {"description": text, "content": content}
+        name: {"description": text, **_headers(status), "content": content}
         for status, (name, text) in _STATUSES.items()
         if status in statuses
     }
+
+
+def _headers(status: str) -> Json:
+    """The header fields of a failure, none of which is in every response."""
+    headers = _HEADERS.get(status, {})
+    stated = {name: {"description": text, "schema": _STRING} for name, text in headers.items()}
+    return {"headers": stated} if stated else {}
 
 
 @cache

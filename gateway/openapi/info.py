@@ -22,6 +22,11 @@ def info(options: OpenApiOptions, methods: Sequence[Method]) -> Json:
     }
     if options.description:
         part["description"] = options.description
+    if options.terms is not None:
+        part["termsOfService"] = options.terms
+    for name, stated in (("contact", options.contact), ("license", options.license)):
+        if stated is not None:
+            part[name] = stated.model_dump(exclude_none=True)
     return part
 
 

@@ -90,7 +90,7 @@ class Parameters:
         self, binding: Binding, message: Descriptor, above: tuple[FieldDescriptor, ...]
     ) -> Iterator[tuple[FieldPath, Json]]:
         """Yields the fields that a query can set, each with its schema."""
-        for field in message.fields:
+        for field in self.schemas.fields(message):
             path = FieldPath((*above, field))
             if not above and binding.body is not None and field == binding.body:
                 continue

@@ -7,7 +7,7 @@ A type that is only received has its plain name, as one that is only sent.
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import (
     Descriptor,
@@ -22,6 +22,7 @@ from gateway.openapi.comments import Json, Texts
 from gateway.openapi.examples import add_example, add_message_example
 from gateway.openapi.rules import NO_RULES, Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
+from gateway.openapi.visibility import Visibility
 from gateway.schema.field_behavior import behavior
 
 _NO_FIELDS: frozenset[int] = frozenset()
@@ -60,8 +61,11 @@ class _Property(NamedTuple):
 class Schemas:
     """Makes schemas on demand, and names them at the end."""
 
-    def __init__(self, options: JsonOptions, texts: Texts, rules: Rules) -> None:
+    def __init__(
+        self, options: JsonOptions, texts: Texts, rules: Rules, visibility: Visibility
+    ) -> None:
         self._options = options
+        self._visibility = visibility
         self.rules = rules
         """The rules that requests are checked against."""
         self._texts = texts
@@ -136,6 +140,18 @@ class Schemas:
         by_name = {names[key]: part for key, part in self._built.items()}
         return dict(sorted(by_name.items()))
 
+    def release(self) -> None:
+        """Gives up what is kept to make more schemas, one by one."""
+        kept: tuple[dict[Any, Any], ...] = (
+            *(self._built, self._fields_of),
+            *self._properties.values(),
+        )
+        for one in kept:
+            while one:
+                one.popitem()
+        while self._references:
+            self._references.pop()
+
     def _single(
         self,
         field: FieldDescriptor,
@@ -162,10 +178,11 @@ class Schemas:
         return self._refer(key)
 
     def _enum_schema(self, enum: EnumDescriptor) -> Json:
-        names = [value.name for value in enum.values]
+        values = self._visibility.values(enum)
+        names = [value.name for value in values]
         part: Json
         if self._options.enums_as_numbers:
-            numbers = dict.fromkeys(value.number for value in enum.values)
+            numbers = dict.fromkeys(value.number for value in values)
             varnames = [enum.values_by_number[number].name for number in numbers]
             part = {"type": "integer", "enum": list(numbers), "x-enum-varnames": varnames}
         else:
@@ -182,7 +199,7 @@ class Schemas:
         properties: Json = {}
         required: list[str] = []
         inner_use = min(key.use, Use.REQUEST)
-        for field in self._fields(message):
+        for field in self.fields(message):
             if key.without and field.number in key.without:
                 continue
             found = self._property(field, inner_use)
@@ -208,11 +225,11 @@ class Schemas:
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
 
-    def _fields(self, message: Descriptor) -> Sequence[FieldDescriptor]:
-        """The fields of a message; kept, because the library makes each list anew."""
+    def fields(self, message: Descriptor) -> Sequence[FieldDescriptor]:
+        """The fields of a message that are shown; kept, because each list is made anew."""
         found = self._fields_of.get(message)
         if found is None:
-            found = self._fields_of[message] = list(message.fields)
+            found = self._fields_of[message] = self._visibility.fields(message)
         return found
 
     def _property(self, field: FieldDescriptor, use: Use) -> _Property:
@@ -247,8 +264,10 @@ class Schemas:
     def _choices(self, message: Descriptor, use: Use) -> list[str]:
         """A sentence for each oneof; that of a proto3 `optional` is no choice."""
 
+        shown = set(self.fields(message)) if message.oneofs else set()
+
         def told(oneof: OneofDescriptor) -> str:
-            names = ", ".join(f"`{self.name(field)}`" for field in oneof.fields)
+            names = ", ".join(f"`{self.name(field)}`" for field in oneof.fields if field in shown)
             needs_one = use is not Use.REPLY and self.rules.needs_one(oneof)
             return f"{'Exactly' if needs_one else 'At most'} one of {names} is set."
 

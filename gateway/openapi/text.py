@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 _PLAIN = re.compile(r"[$A-Za-z/][A-Za-z0-9_./{}*+\-]*(?: [A-Za-z0-9_./(`][A-Za-z0-9_./()`,\-]*)*")
@@ -38,10 +39,7 @@ _PIECES_DEPTH: Final = 3
 
 def _members(part: dict[str, object], depth: int) -> Iterator[bytes]:
     comma = "{"
-    items = list(reversed(part.items()))
-    part.clear()
-    while items:
-        key, value = items.pop()
+    for key, value in _taken_from(part):
         name = f"{comma}{_encode(key)}:"
         if depth > 1 and isinstance(value, dict) and value:
             yield name.encode()
@@ -52,38 +50,72 @@ def _members(part: dict[str, object], depth: int) -> Iterator[bytes]:
     yield b"}" if comma == "," else b"{}"
 
 
+def _taken_from(part: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """Yields the members of an object, which is empty from then on."""
+    items = list(reversed(part.items()))
+    part.clear()
+    while items:
+        yield items.pop()
+
+
 def to_yaml(document: object) -> str:
     """Writes YAML 1.2 that a reader of YAML 1.1 understands too.
 
     A library's writer takes minutes for a large API.
     """
-    return "".join(_lines(document, 0)).lstrip("\n") + "\n"
+    lines: list[str] = []
+    _write(document, "\n", lines.append)
+    return "".join(lines).lstrip("\n") + "\n"
 
 
-def _lines(value: Any, depth: int) -> Iterator[str]:
-    """Yields a value that stands after `key:` or `-`, with the blank or line feed before it."""
-    indent = "  " * depth
+def yaml_pieces(document: dict[str, object]) -> Iterator[bytes]:
+    """Yields the bytes of `to_yaml` in pieces, and takes the document apart as `compact_json`."""
+    if document:
+        pieces = _yaml_members(document, "\n", _PIECES_DEPTH)
+        yield next(pieces).removeprefix(b"\n")
+        yield from pieces
+        yield b"\n"
+    else:
+        yield to_yaml(document).encode()
+
+
+def _yaml_members(part: dict[str, object], line: str, depth: int) -> Iterator[bytes]:
+    for key, value in _taken_from(part):
+        name = f"{line}{_key(key)}:"
+        if depth > 1 and isinstance(value, dict) and value:
+            yield name.encode()
+            yield from _yaml_members(value, f"{line}  ", depth - 1)
+        else:
+            lines = [name]
+            _write(value, f"{line}  ", lines.append)
+            yield "".join(lines).encode()
+
+
+def _write(value: Any, line: str, add: Callable[[str], None]) -> None:
+    """Writes a value that stands after `key:` or `-`; `line` is a line feed and the indentation."""
     if isinstance(value, dict) and value:
+        inner_line = f"{line}  "
         for key, inner in value.items():
-            yield f"\n{indent}{_scalar(key)}:"
-            yield from _lines(inner, depth + 1)
+            add(f"{line}{_key(key)}:")
+            _write(inner, inner_line, add)
     elif isinstance(value, list | tuple) and value:
         for inner in value:
             # The first line of an item stands beside its hyphen, as wide as an indentation.
-            item = "".join(_lines(inner, depth + 1))
-            yield f"\n{indent}- {item.lstrip()}"
+            item: list[str] = []
+            _write(inner, f"{line}  ", item.append)
+            add(f"{line}- {''.join(item).lstrip()}")
     elif isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
-        yield from _block(value, indent)
+        _write_block(value, line, add)
     else:
-        yield f" {_scalar(value)}"
+        add(f" {_scalar(value)}")
 
 
-def _block(text: str, indent: str) -> Iterator[str]:
+def _write_block(text: str, line: str, add: Callable[[str], None]) -> None:
     body = text.rstrip("\n")
     ending = len(text) - len(body)
-    yield " |" + ("-" if ending == 0 else "" if ending == 1 else "+")
-    for line in text.removesuffix("\n").split("\n"):
-        yield f"\n{indent}{line}" if line else "\n"
+    add(" |" + ("-" if ending == 0 else "" if ending == 1 else "+"))
+    for one in text.removesuffix("\n").split("\n"):
+        add(f"{line}{one}" if one else "\n")
 
 
 def _scalar(value: object) -> str:
@@ -92,3 +124,7 @@ def _scalar(value: object) -> str:
     # JSON is YAML, except for the characters that YAML cannot print.
     text = json.dumps(value, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+# Few names are most of the keys of a document.
+_key = lru_cache(maxsize=4096)(_scalar)

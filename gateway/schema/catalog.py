@@ -1,10 +1,10 @@
 """The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.api import annotations_pb2, http_pb2
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
@@ -170,6 +170,19 @@ class Schema:
     def services(self) -> tuple[str, ...]:
         """The full names of the services with methods, in order."""
         return tuple(dict.fromkeys([method.service for method in self.methods.values()]))
+
+
+def files_of(methods: Iterable[Method]) -> Iterator[FileDescriptor]:
+    """Yields the files of the services of these methods, and all that they import, each once."""
+    services = {one.service: one.input.file.pool for one in methods}
+    waiting = [pool.FindServiceByName(name).file for name, pool in services.items()]
+    seen: set[str] = set()
+    while waiting:
+        file = waiting.pop()
+        if file.name not in seen:
+            seen.add(file.name)
+            waiting += file.dependencies
+            yield file
 
 
 RuleOverrides = Mapping[str, tuple[HttpRule, ...]]

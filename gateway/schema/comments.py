@@ -4,9 +4,9 @@ Descriptor pools drop source information, so comments are collected from the des
 are kept compressed: those of a large API set take tens of megabytes as text.
 """
 
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -26,18 +26,30 @@ _METHODS = 2
 class Comments:
     """The leading comments of a descriptor set, or its trailing ones where none lead."""
 
-    def __init__(self, of_files: Iterable[Mapping[str, str]] = ()) -> None:
-        # Each file alone: what is unpacked at once stays small, and so does the time of it.
-        self._packed = [zlib.compress(json.dumps(one).encode(), 1) for one in of_files if one]
+    def __init__(self, of_files: Iterable[tuple[str, Mapping[str, str]]] = ()) -> None:
+        # Each file alone: few files are read for a part of a large API, and what is unpacked at
+        # once stays small, and so does the time of it.
+        self._packed = {file: _pack(texts) for file, texts in of_files if texts}
 
-    def read(self) -> Mapping[str, str]:
-        """Returns the comments by full name, without slashes; a value of an enum has the name of
-        its enum before its own.
+    def read(self, files: Iterable[str]) -> dict[str, str]:
+        """Returns the comments of these files by full name, without slashes; a value of an enum
+        has the name of its enum before its own.
         """
         found: dict[str, str] = {}
-        for packed in self._packed:
-            found |= json.loads(zlib.decompress(packed))
+        for file in files:
+            packed = self._packed.get(file)
+            if packed is not None:
+                parts = zlib.decompress(packed).decode().split(_BETWEEN)
+                found |= zip(parts[::2], parts[1::2], strict=True)
         return found
+
+
+_BETWEEN: Final = "\0"
+
+
+def _pack(texts: Mapping[str, str]) -> bytes:
+    parts = [part for name, text in texts.items() for part in (name, text.replace(_BETWEEN, ""))]
+    return zlib.compress(_BETWEEN.join(parts).encode(), 1)
 
 
 NO_COMMENTS = Comments()
@@ -45,7 +57,7 @@ NO_COMMENTS = Comments()
 
 def collect_comments(files: Iterable[FileDescriptorProto]) -> Comments:
     """Collects the comments of all elements; files without source information have none."""
-    return Comments(map(_comments_of, files))
+    return Comments((file.name, _comments_of(file)) for file in files)
 
 
 def _comments_of(file: FileDescriptorProto) -> Mapping[str, str]:

@@ -4,25 +4,16 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
-from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from gateway.schema.catalog import Schema
+from gateway.schema.catalog import Schema, files_of
 
 _DIGITS: Final = 16
 
 
 def used_files(schema: Schema) -> Iterator[FileDescriptorProto]:
-    """Yields the files of the messages of all methods, and those that they import."""
-    methods = schema.methods.values()
-    waiting = [one.file for method in methods for one in (method.input, method.output)]
-    seen: set[str] = set()
-    while waiting:
-        file: FileDescriptor = waiting.pop()
-        if file.name in seen:
-            continue
-        seen.add(file.name)
-        waiting += file.dependencies
+    """Yields the files of the services of all methods, and all that they import."""
+    for file in files_of(schema.methods.values()):
         proto = FileDescriptorProto()
         file.CopyToProto(proto)
         yield proto

@@ -4,12 +4,13 @@ import gc
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from io import BytesIO
 from threading import Lock
 from typing import Final, NamedTuple
 
 from gateway.endpoints.docs.content import Content
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
-from gateway.openapi.text import compact_json, to_yaml
+from gateway.openapi.text import compact_json, yaml_pieces
 from gateway.transcoding.payload import JSON
 
 YAML = "application/yaml"
@@ -47,11 +48,11 @@ def document_endpoints(
 
     def as_json(rights: Rights) -> bytes:
         with _without_collections():
-            return b"".join(compact_json(build(rights)))
+            return _joined(compact_json(build(rights)))
 
     def as_yaml(rights: Rights) -> bytes:
         with _without_collections():
-            return to_yaml(build(rights)).encode()
+            return _joined(yaml_pieces(build(rights)))
 
     def endpoint(form: Callable[[Rights], bytes], media_type: str) -> Endpoint:
         if readers is None:
@@ -69,6 +70,14 @@ def document_endpoints(
         f"{path}.json": {"GET": endpoint(as_json, JSON)},
         f"{path}.yaml": {"GET": endpoint(as_yaml, YAML)},
     }
+
+
+def _joined(pieces: Iterator[bytes]) -> bytes:
+    """Joins pieces one by one: to copy all of a large document at once would hold other threads."""
+    joined = BytesIO()
+    for piece in pieces:
+        joined.write(piece)
+    return joined.getvalue()
 
 
 class ContentByRights:

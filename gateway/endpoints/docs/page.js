@@ -36,10 +36,37 @@ function withSlashes(url, method, wildcards) {
   return url;
 }
 
+// The header fields with the credentials that the user has entered.
+function credentials(authorized) {
+  const headers = {};
+  for (const { schema, value, token } of Object.values(authorized?.toJS() ?? {})) {
+    const bearer = token?.access_token ?? (schema.type === "http" ? value : undefined);
+    if (bearer) headers.Authorization = `Bearer ${bearer}`;
+    else if (schema.type === "apiKey" && schema.in === "header") headers[schema.name] = value;
+  }
+  return headers;
+}
+
+// With `openapi.filter`, another caller has another document: it is fetched again when credentials
+// are entered or removed. If they are not valid, the page stays as it is.
+async function reload({ authSelectors, specActions, specSelectors }) {
+  const headers = credentials(authSelectors.authorized());
+  const answer = await fetch(source, { headers });
+  const text = await answer.text();
+  if (answer.ok && text !== specSelectors.specStr()) specActions.updateSpec(text);
+}
+
+const thenReload = (action, system) => (...given) => {
+  const result = action(...given);
+  reload(system);
+  return result;
+};
+
 const api = document.getElementById("api");
+const source = new URL(api.dataset.document, document.baseURI).href;
 let wildcards = [];
 const ui = SwaggerUIBundle({
-  url: new URL(api.dataset.document, document.baseURI).href,
+  url: source,
   domNode: api,
   deepLinking: true,
   displayRequestDuration: true,
@@ -47,6 +74,15 @@ const ui = SwaggerUIBundle({
   persistAuthorization: false,
   queryConfigEnabled: false,
   validatorUrl: null,
+  plugins: [
+    {
+      statePlugins: {
+        auth: {
+          wrapActions: { authorize: thenReload, authorizeOauth2: thenReload, logout: thenReload },
+        },
+      },
+    },
+  ],
   onComplete: () => {
     wildcards = wildcardPaths(ui.specSelectors.specJson().toJS());
     document.body.dataset.ready = "true";

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gen.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from gatewayapi.v1 import openapi_pb2 as gatewayapi_dot_v1_dot_openapi__pb2
 from gatewayapi.v1 import policy_pb2 as gatewayapi_dot_v1_dot_policy__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
@@ -36,7 +37,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18library/v1/library.proto\x12\nlibrary.v1\x1a\x1bgatewayapi/v1/openapi.proto\x1a\x1agatewayapi/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\x9e\x01\n\x05Shelf\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x08\xea\xa1\x19\x0fshelves/fiction\x12\x1e\n\x05theme\x18\x02 \x01(\tB\x0f\xe2\x41\x01\x02\xea\xa1\x19\x07\x46iction\x12\x1d\n\nbook_count\x18\x03 \x01(\x05\x42\t\xe2\x41\x01\x03\xea\xa1\x19\x01\x32:/\xea\x41,\n\x19library.example.com/Shelf\x12\x0fshelves/{shelf}\"\xda\x0c\n\x04\x42ook\x12\x33\n\x04name\x18\x01 \x01(\tB%\xe2\x41\x01\x08\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12\x1e\n\x05title\x18\x02 \x01(\tB\x0f\xe2\x41\x01\x02\xea\xa1\x19\x07Solaris\x12\'\n\x07\x61uthors\x18\x03 \x03(\tB\x16\xea\xa1\x19\x12[\"Stanis\xc5\x82\x61w Lem\"]\x12-\n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.GenreB\x0b\xea\xa1\x19\x07\x46ICTION\x12\x1f\n\x04isbn\x18\x05 \x01(\x03\x42\x11\xea\xa1\x19\r9780156027601\x12\x1b\n\npage_count\x18\x06 \x01(\x05\x42\x07\xea\xa1\x19\x03\x32\x30\x34\x12\x17\n\x06rating\x18\x07 \x01(\x01\x42\x07\xea\xa1\x19\x03\x34.5\x12G\n\x06labels\x18\x08 \x03(\x0b\x32\x1c.library.v1.Book.LabelsEntryB\x19\xea\xa1\x19\x15{\"condition\": \"worn\"}\x12J\n\x0cpublish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x18\xea\xa1\x19\x14\x31\x39\x36\x31-01-01T00:00:00Z\x12;\n\x08subtitle\x18\n \x01(\x0b\x32\x1c.google.protobuf.StringValueB\x0b\xea\xa1\x19\x07\x41 novel\x12\x33\n\x07\x65\x64ition\x18\x0b \x01(\x0b\x32\x1b.google.protobuf.Int32ValueB\x05\xea\xa1\x19\x01\x31\x12\x1d\n\x08language\x18\x0c \x01(\tB\x06\xea\xa1\x19\x02plH\x01\x88\x01\x01\x12(\n\x08purchase\x18\r \x01(\x0b\x32\x14.library.v1.PurchaseH\x00\x12(\n\x08\x64onation\x18\x0e \x01(\x0b\x32\x14.library.v1.DonationH\x00\x12/\n\ndimensions\x18\x0f \x01(\x0b\x32\x1b.library.v1.Book.Dimensions\x12?\n\x07\x66ormats\x18\x10 \x03(\x0e\x32\x12.library.v1.FormatB\x1a\xea\xa1\x19\x16[\"PAPERBACK\", \"EBOOK\"]\x12<\n\x0bloan_period\x18\x11 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xea\xa1\x19\x08\x32\x34\x31\x39\x32\x30\x30s\x12\x18\n\x06tag_id\x18\x12 \x01(\x0c\x42\x08\xea\xa1\x19\x04\x42\x41\x46\x66\x12\x16\n\x04\x65tag\x18\x13 \x01(\tB\x08\xea\xa1\x19\x04\x31\x66\x30\x61\x12M\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x1c\xe2\x41\x01\x03\xea\xa1\x19\x14\x32\x30\x32\x36-01-05T09:30:00Z\x12M\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x1c\xe2\x41\x01\x03\xea\xa1\x19\x14\x32\x30\x32\x36-02-01T16:00:00Z\x1a\x63\n\nDimensions\x12\x19\n\x08width_mm\x18\x01 \x01(\x01\x42\x07\xea\xa1\x19\x03\x31\x33\x30\x12\x1a\n\theight_mm\x18\x02 \x01(\x01\x42\x07\xea\xa1\x19\x03\x31\x39\x38\x12\x1e\n\x0cthickness_mm\x18\x03 \x01(\x01\x42\x08\xea\xa1\x19\x04\x31\x34.5\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:\xa3\x03\xea\x41\x38\n\x18library.example.com/Book\x12\x1cshelves/{shelf}/books/{book}\xea\xa1\x19\xe3\x02{\"title\": \"Solaris\", \"authors\": [\"Stanis\xc5\x82\x61w Lem\"], \"genre\": \"FICTION\", \"isbn\": \"9780156027601\", \"pageCount\": 204, \"rating\": 4.5, \"labels\": {\"condition\": \"worn\"}, \"publishTime\": \"1961-01-01T00:00:00Z\", \"edition\": 1, \"language\": \"pl\", \"purchase\": {\"vendor\": \"Antykwariat\", \"priceCents\": \"1250\"}, \"formats\": [\"PAPERBACK\", \"EBOOK\"], \"loanPeriod\": \"2419200s\"}B\r\n\x0b\x61\x63quisitionB\x0b\n\t_language\"J\n\x08Purchase\x12\x1f\n\x06vendor\x18\x01 \x01(\tB\x0f\xea\xa1\x19\x0b\x41ntykwariat\x12\x1d\n\x0bprice_cents\x18\x02 \x01(\x03\x42\x08\xea\xa1\x19\x04\x31\x32\x35\x30\"9\n\x08\x44onation\x12-\n\x05\x64onor\x18\x01 \x01(\tB\x1e\xea\xa1\x19\x1aThe Friends of the Library\";\n\x12ListShelvesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListShelvesResponse\x12\"\n\x07shelves\x18\x01 \x03(\x0b\x32\x11.library.v1.Shelf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x0fGetShelfRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\"N\n\x12\x43reateShelfRequest\x12&\n\x05shelf\x18\x01 \x01(\x0b\x32\x11.library.v1.ShelfB\x04\xe2\x41\x01\x02\x12\x10\n\x08shelf_id\x18\x02 \x01(\t\"h\n\x12\x44\x65leteShelfRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\xa6\x01\n\x13MergeShelvesRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\x12J\n\x0bother_shelf\x18\x02 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/science\"\x87\x03\n\x10ListBooksRequest\x12@\n\x06parent\x18\x01 \x01(\tB0\xfa\x41\x1a\x12\x18library.example.com/Book\xea\xa1\x19\x0fshelves/fiction\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x0f\n\x07\x61uthors\x18\x05 \x03(\t\x12\x39\n\tpublished\x18\x06 \x01(\x0b\x32&.library.v1.ListBooksRequest.TimeRange\x12\x17\n\nmin_rating\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08order_by\x18\x08 \x01(\t\x1a\x62\n\tTimeRange\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_min_rating\"a\n\x11ListBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"b\n\x0eGetBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"\x90\x01\n\x11\x43reateBookRequest\x12\x44\n\x06parent\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\xea\xa1\x19\x0fshelves/fiction\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"j\n\x11UpdateBookRequest\x12$\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"s\n\x11\x44\x65leteBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xaf\x01\n\x0fMoveBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12J\n\x0bother_shelf\x18\x02 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/science\"m\n\x14\x42\x61tchGetBooksRequest\x12U\n\x05names\x18\x01 \x03(\tBF\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19![\"shelves/fiction/books/solaris\"]\"8\n\x15\x42\x61tchGetBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\"c\n\x0fGetCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"e\n\x11\x43heckCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"\x8e\x01\n\x0fSetCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12)\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"O\n\x05\x43over\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\"l\n\x11WatchBooksRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\x12\x12\n\nmax_events\x18\x03 \x01(\x05\"\xd2\x01\n\tBookEvent\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.library.v1.BookEvent.Kind\x12\x1e\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.Book\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45XISTING\x10\x01\x12\x0b\n\x07\x43REATED\x10\x02\x12\x0b\n\x07UPDATED\x10\x03\x12\x0b\n\x07\x44\x45LETED\x10\x04\"z\n\x12ImportBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"8\n\x13ImportBooksResponse\x12\x12\n\nbook_count\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\"[\n\x0e\x44iscussRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"`\n\x06Remark\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x14\x44ownloadCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x13\n\x0bpiece_bytes\x18\x02 \x01(\x05\"f\n\x12UploadCoverRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12#\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody*Q\n\x05Genre\x12\x15\n\x11GENRE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ICTION\x10\x01\x12\x0b\n\x07SCIENCE\x10\x02\x12\x0b\n\x07HISTORY\x10\x03\x12\n\n\x06POETRY\x10\x04*T\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tHARDCOVER\x10\x01\x12\r\n\tPAPERBACK\x10\x02\x12\t\n\x05\x45\x42OOK\x10\x03\x12\t\n\x05\x41UDIO\x10\x04\x32\xe6\x12\n\x0eLibraryService\x12\x63\n\x0bListShelves\x12\x1e.library.v1.ListShelvesRequest\x1a\x1f.library.v1.ListShelvesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/shelves\x12_\n\x08GetShelf\x12\x1b.library.v1.GetShelfRequest\x1a\x11.library.v1.Shelf\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=shelves/*}\x12m\n\x0b\x43reateShelf\x12\x1e.library.v1.CreateShelfRequest\x1a\x11.library.v1.Shelf\"+\xda\x41\x0eshelf,shelf_id\x82\xd3\xe4\x93\x02\x14\"\x0b/v1/shelves:\x05shelf\x12\x85\x01\n\x0b\x44\x65leteShelf\x12\x1e.library.v1.DeleteShelfRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x17\x12\r\x12\x0b\x62ooks.write\x1a\x06\x08\x1e\x12\x02\x08<\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=shelves/*}\x12i\n\x0cMergeShelves\x12\x1f.library.v1.MergeShelvesRequest\x1a\x11.library.v1.Shelf\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=shelves/*}:merge:\x01*\x12\x84\x01\n\tListBooks\x12\x1c.library.v1.ListBooksRequest\x1a\x1d.library.v1.ListBooksResponse\":\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12\x1c/v1/{parent=shelves/*}/booksZ\x0b\x12\t/v1/books\x12\x64\n\x07GetBook\x12\x1a.library.v1.GetBookRequest\x1a\x10.library.v1.Book\"+\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=shelves/*/books/*}\x12\x7f\n\nCreateBook\x12\x1d.library.v1.CreateBookRequest\x1a\x10.library.v1.Book\"@\xda\x41\x13parent,book,book_id\x82\xd3\xe4\x93\x02$\"\x1c/v1/{parent=shelves/*}/books:\x04\x62ook\x12\x81\x01\n\nUpdateBook\x12\x1d.library.v1.UpdateBookRequest\x1a\x10.library.v1.Book\"B\xda\x41\x10\x62ook,update_mask\x82\xd3\xe4\x93\x02)2!/v1/{book.name=shelves/*/books/*}:\x04\x62ook\x12\x83\x01\n\nDeleteBook\x12\x1d.library.v1.DeleteBookRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x0f\x12\r\x12\x0b\x62ooks.write\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=shelves/*/books/*}\x12g\n\x08MoveBook\x12\x1b.library.v1.MoveBookRequest\x1a\x10.library.v1.Book\",\x82\xd3\xe4\x93\x02&\"!/v1/{name=shelves/*/books/*}:move:\x01*\x12w\n\rBatchGetBooks\x12 .library.v1.BatchGetBooksRequest\x1a!.library.v1.BatchGetBooksResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x12/v1/books:batchGetb\x05\x62ooks\x12i\n\x08GetCover\x12\x1b.library.v1.GetCoverRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=shelves/*/books/*}/cover\x12w\n\nCheckCover\x12\x1d.library.v1.CheckCoverRequest\x1a\x16.google.protobuf.Empty\"2\x82\xd3\xe4\x93\x02,B*\n\x04HEAD\x12\"/v1/{name=shelves/*/books/*}/cover\x12m\n\x08SetCover\x12\x1b.library.v1.SetCoverRequest\x1a\x11.library.v1.Cover\"1\x82\xd3\xe4\x93\x02+\x1a\"/v1/{name=shelves/*/books/*}/cover:\x05\x63over\x12p\n\nWatchBooks\x12\x1d.library.v1.WatchBooksRequest\x1a\x15.library.v1.BookEvent\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=shelves/*}/books:watch0\x01\x12\x80\x01\n\x0bImportBooks\x12\x1e.library.v1.ImportBooksRequest\x1a\x1f.library.v1.ImportBooksResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/{parent=shelves/*}/books:import:\x01*(\x01\x12n\n\x07\x44iscuss\x12\x1a.library.v1.DiscussRequest\x1a\x12.library.v1.Remark\"/\x82\xd3\xe4\x93\x02)\"$/v1/{name=shelves/*/books/*}:discuss:\x01*(\x01\x30\x01\x12~\n\rDownloadCover\x12 .library.v1.DownloadCoverRequest\x1a\x14.google.api.HttpBody\"3\x82\xd3\xe4\x93\x02-\x12+/v1/{name=shelves/*/books/*}/cover:download0\x01\x12|\n\x0bUploadCover\x12\x1e.library.v1.UploadCoverRequest\x1a\x11.library.v1.Cover\"8\x82\xd3\xe4\x93\x02\x32\")/v1/{name=shelves/*/books/*}/cover:upload:\x05\x63over(\x01\x1a\x1c\xca\x41\x13library.example.com\xe2\xa1\x19\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18library/v1/library.proto\x12\nlibrary.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bgatewayapi/v1/openapi.proto\x1a\x1agatewayapi/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\xa5\x01\n\x05Shelf\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x08\xea\xa1\x19\x0fshelves/fiction\x12%\n\x05theme\x18\x02 \x01(\tB\x16\xe2\x41\x01\x02\xbaH\x04r\x02\x18P\xea\xa1\x19\x07\x46iction\x12\x1d\n\nbook_count\x18\x03 \x01(\x05\x42\t\xe2\x41\x01\x03\xea\xa1\x19\x01\x32:/\xea\x41,\n\x19library.example.com/Shelf\x12\x0fshelves/{shelf}\"\xa4\r\n\x04\x42ook\x12\x33\n\x04name\x18\x01 \x01(\tB%\xe2\x41\x01\x08\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12&\n\x05title\x18\x02 \x01(\tB\x17\xe2\x41\x01\x02\xbaH\x05r\x03\x18\xac\x02\xea\xa1\x19\x07Solaris\x12\x38\n\x07\x61uthors\x18\x03 \x03(\tB\'\xbaH\x0e\x92\x01\x0b\x10\x32\"\x07r\x05\x10\x01\x18\xc8\x01\xea\xa1\x19\x12[\"Stanis\xc5\x82\x61w Lem\"]\x12-\n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.GenreB\x0b\xea\xa1\x19\x07\x46ICTION\x12.\n\x04isbn\x18\x05 \x01(\x03\x42 \xbaH\x0c\"\n\x18\xff\xbf\xca\xf3\x84\xa3\x02(\x00\xea\xa1\x19\r9780156027601\x12&\n\npage_count\x18\x06 \x01(\x05\x42\x12\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\xea\xa1\x19\x03\x32\x30\x34\x12.\n\x06rating\x18\x07 \x01(\x01\x42\x1e\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x14@)\x00\x00\x00\x00\x00\x00\x00\x00\xea\xa1\x19\x03\x34.5\x12G\n\x06labels\x18\x08 \x03(\x0b\x32\x1c.library.v1.Book.LabelsEntryB\x19\xea\xa1\x19\x15{\"condition\": \"worn\"}\x12J\n\x0cpublish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x18\xea\xa1\x19\x14\x31\x39\x36\x31-01-01T00:00:00Z\x12;\n\x08subtitle\x18\n \x01(\x0b\x32\x1c.google.protobuf.StringValueB\x0b\xea\xa1\x19\x07\x41 novel\x12\x33\n\x07\x65\x64ition\x18\x0b \x01(\x0b\x32\x1b.google.protobuf.Int32ValueB\x05\xea\xa1\x19\x01\x31\x12\x1d\n\x08language\x18\x0c \x01(\tB\x06\xea\xa1\x19\x02plH\x01\x88\x01\x01\x12(\n\x08purchase\x18\r \x01(\x0b\x32\x14.library.v1.PurchaseH\x00\x12(\n\x08\x64onation\x18\x0e \x01(\x0b\x32\x14.library.v1.DonationH\x00\x12/\n\ndimensions\x18\x0f \x01(\x0b\x32\x1b.library.v1.Book.Dimensions\x12?\n\x07\x66ormats\x18\x10 \x03(\x0e\x32\x12.library.v1.FormatB\x1a\xea\xa1\x19\x16[\"PAPERBACK\", \"EBOOK\"]\x12<\n\x0bloan_period\x18\x11 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xea\xa1\x19\x08\x32\x34\x31\x39\x32\x30\x30s\x12\x18\n\x06tag_id\x18\x12 \x01(\x0c\x42\x08\xea\xa1\x19\x04\x42\x41\x46\x66\x12\x16\n\x04\x65tag\x18\x13 \x01(\tB\x08\xea\xa1\x19\x04\x31\x66\x30\x61\x12M\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x1c\xe2\x41\x01\x03\xea\xa1\x19\x14\x32\x30\x32\x36-01-05T09:30:00Z\x12M\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x1c\xe2\x41\x01\x03\xea\xa1\x19\x14\x32\x30\x32\x36-02-01T16:00:00Z\x1a\x63\n\nDimensions\x12\x19\n\x08width_mm\x18\x01 \x01(\x01\x42\x07\xea\xa1\x19\x03\x31\x33\x30\x12\x1a\n\theight_mm\x18\x02 \x01(\x01\x42\x07\xea\xa1\x19\x03\x31\x39\x38\x12\x1e\n\x0cthickness_mm\x18\x03 \x01(\x01\x42\x08\xea\xa1\x19\x04\x31\x34.5\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:\xa3\x03\xea\x41\x38\n\x18library.example.com/Book\x12\x1cshelves/{shelf}/books/{book}\xea\xa1\x19\xe3\x02{\"title\": \"Solaris\", \"authors\": [\"Stanis\xc5\x82\x61w Lem\"], \"genre\": \"FICTION\", \"isbn\": \"9780156027601\", \"pageCount\": 204, \"rating\": 4.5, \"labels\": {\"condition\": \"worn\"}, \"publishTime\": \"1961-01-01T00:00:00Z\", \"edition\": 1, \"language\": \"pl\", \"purchase\": {\"vendor\": \"Antykwariat\", \"priceCents\": \"1250\"}, \"formats\": [\"PAPERBACK\", \"EBOOK\"], \"loanPeriod\": \"2419200s\"}B\r\n\x0b\x61\x63quisitionB\x0b\n\t_language\"J\n\x08Purchase\x12\x1f\n\x06vendor\x18\x01 \x01(\tB\x0f\xea\xa1\x19\x0b\x41ntykwariat\x12\x1d\n\x0bprice_cents\x18\x02 \x01(\x03\x42\x08\xea\xa1\x19\x04\x31\x32\x35\x30\"9\n\x08\x44onation\x12-\n\x05\x64onor\x18\x01 \x01(\tB\x1e\xea\xa1\x19\x1aThe Friends of the Library\";\n\x12ListShelvesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListShelvesResponse\x12\"\n\x07shelves\x18\x01 \x03(\x0b\x32\x11.library.v1.Shelf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x0fGetShelfRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\"W\n\x12\x43reateShelfRequest\x12&\n\x05shelf\x18\x01 \x01(\x0b\x32\x11.library.v1.ShelfB\x04\xe2\x41\x01\x02\x12\x19\n\x08shelf_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\"h\n\x12\x44\x65leteShelfRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\xa6\x01\n\x13MergeShelvesRequest\x12\x43\n\x04name\x18\x01 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/fiction\x12J\n\x0bother_shelf\x18\x02 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/science\"\x9a\x03\n\x10ListBooksRequest\x12@\n\x06parent\x18\x01 \x01(\tB0\xfa\x41\x1a\x12\x18library.example.com/Book\xea\xa1\x19\x0fshelves/fiction\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x05genre\x18\x04 \x01(\x0e\x32\x11.library.v1.Genre\x12\x19\n\x07\x61uthors\x18\x05 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x32\x12\x39\n\tpublished\x18\x06 \x01(\x0b\x32&.library.v1.ListBooksRequest.TimeRange\x12\x17\n\nmin_rating\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08order_by\x18\x08 \x01(\t\x1a\x62\n\tTimeRange\x12)\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_min_rating\"a\n\x11ListBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"b\n\x0eGetBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"\x99\x01\n\x11\x43reateBookRequest\x12\x44\n\x06parent\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\xea\xa1\x19\x0fshelves/fiction\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x18\n\x07\x62ook_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\"j\n\x11UpdateBookRequest\x12$\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"s\n\x11\x44\x65leteBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xaf\x01\n\x0fMoveBookRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12J\n\x0bother_shelf\x18\x02 \x01(\tB5\xe2\x41\x01\x02\xfa\x41\x1b\n\x19library.example.com/Shelf\xea\xa1\x19\x0fshelves/science\"m\n\x14\x42\x61tchGetBooksRequest\x12U\n\x05names\x18\x01 \x03(\tBF\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19![\"shelves/fiction/books/solaris\"]\"8\n\x15\x42\x61tchGetBooksResponse\x12\x1f\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x10.library.v1.Book\"c\n\x0fGetCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"e\n\x11\x43heckCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\"\x8e\x01\n\x0fSetCoverRequest\x12P\n\x04name\x18\x01 \x01(\tBB\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\xea\xa1\x19\x1dshelves/fiction/books/solaris\x12)\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"O\n\x05\x43over\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\"l\n\x11WatchBooksRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18library.example.com/Book\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\x12\x12\n\nmax_events\x18\x03 \x01(\x05\"\xd2\x01\n\tBookEvent\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.library.v1.BookEvent.Kind\x12\x1e\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.Book\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45XISTING\x10\x01\x12\x0b\n\x07\x43REATED\x10\x02\x12\x0b\n\x07UPDATED\x10\x03\x12\x0b\n\x07\x44\x45LETED\x10\x04\"z\n\x12ImportBooksRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\x12\x18library.example.com/Book\x12$\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x10.library.v1.BookB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\t\"8\n\x13ImportBooksResponse\x12\x12\n\nbook_count\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\"[\n\x0e\x44iscussRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"`\n\x06Remark\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x14\x44ownloadCoverRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18library.example.com/Book\x12\x13\n\x0bpiece_bytes\x18\x02 \x01(\x05\"f\n\x12UploadCoverRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xfa\x41\x1a\n\x18library.example.com/Book\x12#\n\x05\x63over\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody*Q\n\x05Genre\x12\x15\n\x11GENRE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ICTION\x10\x01\x12\x0b\n\x07SCIENCE\x10\x02\x12\x0b\n\x07HISTORY\x10\x03\x12\n\n\x06POETRY\x10\x04*T\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tHARDCOVER\x10\x01\x12\r\n\tPAPERBACK\x10\x02\x12\t\n\x05\x45\x42OOK\x10\x03\x12\t\n\x05\x41UDIO\x10\x04\x32\xe6\x12\n\x0eLibraryService\x12\x63\n\x0bListShelves\x12\x1e.library.v1.ListShelvesRequest\x1a\x1f.library.v1.ListShelvesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/shelves\x12_\n\x08GetShelf\x12\x1b.library.v1.GetShelfRequest\x1a\x11.library.v1.Shelf\"#\xda\x41\x04name\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=shelves/*}\x12m\n\x0b\x43reateShelf\x12\x1e.library.v1.CreateShelfRequest\x1a\x11.library.v1.Shelf\"+\xda\x41\x0eshelf,shelf_id\x82\xd3\xe4\x93\x02\x14\"\x0b/v1/shelves:\x05shelf\x12\x85\x01\n\x0b\x44\x65leteShelf\x12\x1e.library.v1.DeleteShelfRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x17\x12\r\x12\x0b\x62ooks.write\x1a\x06\x08\x1e\x12\x02\x08<\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=shelves/*}\x12i\n\x0cMergeShelves\x12\x1f.library.v1.MergeShelvesRequest\x1a\x11.library.v1.Shelf\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=shelves/*}:merge:\x01*\x12\x84\x01\n\tListBooks\x12\x1c.library.v1.ListBooksRequest\x1a\x1d.library.v1.ListBooksResponse\":\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12\x1c/v1/{parent=shelves/*}/booksZ\x0b\x12\t/v1/books\x12\x64\n\x07GetBook\x12\x1a.library.v1.GetBookRequest\x1a\x10.library.v1.Book\"+\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=shelves/*/books/*}\x12\x7f\n\nCreateBook\x12\x1d.library.v1.CreateBookRequest\x1a\x10.library.v1.Book\"@\xda\x41\x13parent,book,book_id\x82\xd3\xe4\x93\x02$\"\x1c/v1/{parent=shelves/*}/books:\x04\x62ook\x12\x81\x01\n\nUpdateBook\x12\x1d.library.v1.UpdateBookRequest\x1a\x10.library.v1.Book\"B\xda\x41\x10\x62ook,update_mask\x82\xd3\xe4\x93\x02)2!/v1/{book.name=shelves/*/books/*}:\x04\x62ook\x12\x83\x01\n\nDeleteBook\x12\x1d.library.v1.DeleteBookRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\xe2\xa1\x19\x0f\x12\r\x12\x0b\x62ooks.write\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=shelves/*/books/*}\x12g\n\x08MoveBook\x12\x1b.library.v1.MoveBookRequest\x1a\x10.library.v1.Book\",\x82\xd3\xe4\x93\x02&\"!/v1/{name=shelves/*/books/*}:move:\x01*\x12w\n\rBatchGetBooks\x12 .library.v1.BatchGetBooksRequest\x1a!.library.v1.BatchGetBooksResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x12/v1/books:batchGetb\x05\x62ooks\x12i\n\x08GetCover\x12\x1b.library.v1.GetCoverRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=shelves/*/books/*}/cover\x12w\n\nCheckCover\x12\x1d.library.v1.CheckCoverRequest\x1a\x16.google.protobuf.Empty\"2\x82\xd3\xe4\x93\x02,B*\n\x04HEAD\x12\"/v1/{name=shelves/*/books/*}/cover\x12m\n\x08SetCover\x12\x1b.library.v1.SetCoverRequest\x1a\x11.library.v1.Cover\"1\x82\xd3\xe4\x93\x02+\x1a\"/v1/{name=shelves/*/books/*}/cover:\x05\x63over\x12p\n\nWatchBooks\x12\x1d.library.v1.WatchBooksRequest\x1a\x15.library.v1.BookEvent\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=shelves/*}/books:watch0\x01\x12\x80\x01\n\x0bImportBooks\x12\x1e.library.v1.ImportBooksRequest\x1a\x1f.library.v1.ImportBooksResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/{parent=shelves/*}/books:import:\x01*(\x01\x12n\n\x07\x44iscuss\x12\x1a.library.v1.DiscussRequest\x1a\x12.library.v1.Remark\"/\x82\xd3\xe4\x93\x02)\"$/v1/{name=shelves/*/books/*}:discuss:\x01*(\x01\x30\x01\x12~\n\rDownloadCover\x12 .library.v1.DownloadCoverRequest\x1a\x14.google.api.HttpBody\"3\x82\xd3\xe4\x93\x02-\x12+/v1/{name=shelves/*/books/*}/cover:download0\x01\x12|\n\x0bUploadCover\x12\x1e.library.v1.UploadCoverRequest\x1a\x11.library.v1.Cover\"8\x82\xd3\xe4\x93\x02\x32\")/v1/{name=shelves/*/books/*}/cover:upload:\x05\x63over(\x01\x1a\x1c\xca\x41\x13library.example.com\xe2\xa1\x19\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +47,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHELF'].fields_by_name['name']._loaded_options = None
   _globals['_SHELF'].fields_by_name['name']._serialized_options = b'\342A\001\010\352\241\031\017shelves/fiction'
   _globals['_SHELF'].fields_by_name['theme']._loaded_options = None
-  _globals['_SHELF'].fields_by_name['theme']._serialized_options = b'\342A\001\002\352\241\031\007Fiction'
+  _globals['_SHELF'].fields_by_name['theme']._serialized_options = b'\342A\001\002\272H\004r\002\030P\352\241\031\007Fiction'
   _globals['_SHELF'].fields_by_name['book_count']._loaded_options = None
   _globals['_SHELF'].fields_by_name['book_count']._serialized_options = b'\342A\001\003\352\241\031\0012'
   _globals['_SHELF']._loaded_options = None
@@ -62,17 +63,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOK'].fields_by_name['name']._loaded_options = None
   _globals['_BOOK'].fields_by_name['name']._serialized_options = b'\342A\001\010\352\241\031\035shelves/fiction/books/solaris'
   _globals['_BOOK'].fields_by_name['title']._loaded_options = None
-  _globals['_BOOK'].fields_by_name['title']._serialized_options = b'\342A\001\002\352\241\031\007Solaris'
+  _globals['_BOOK'].fields_by_name['title']._serialized_options = b'\342A\001\002\272H\005r\003\030\254\002\352\241\031\007Solaris'
   _globals['_BOOK'].fields_by_name['authors']._loaded_options = None
-  _globals['_BOOK'].fields_by_name['authors']._serialized_options = b'\352\241\031\022[\"Stanis\305\202aw Lem\"]'
+  _globals['_BOOK'].fields_by_name['authors']._serialized_options = b'\272H\016\222\001\013\0202\"\007r\005\020\001\030\310\001\352\241\031\022[\"Stanis\305\202aw Lem\"]'
   _globals['_BOOK'].fields_by_name['genre']._loaded_options = None
   _globals['_BOOK'].fields_by_name['genre']._serialized_options = b'\352\241\031\007FICTION'
   _globals['_BOOK'].fields_by_name['isbn']._loaded_options = None
-  _globals['_BOOK'].fields_by_name['isbn']._serialized_options = b'\352\241\031\r9780156027601'
+  _globals['_BOOK'].fields_by_name['isbn']._serialized_options = b'\272H\014\"\n\030\377\277\312\363\204\243\002(\000\352\241\031\r9780156027601'
   _globals['_BOOK'].fields_by_name['page_count']._loaded_options = None
-  _globals['_BOOK'].fields_by_name['page_count']._serialized_options = b'\352\241\031\003204'
+  _globals['_BOOK'].fields_by_name['page_count']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000\352\241\031\003204'
   _globals['_BOOK'].fields_by_name['rating']._loaded_options = None
-  _globals['_BOOK'].fields_by_name['rating']._serialized_options = b'\352\241\031\0034.5'
+  _globals['_BOOK'].fields_by_name['rating']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\024@)\000\000\000\000\000\000\000\000\352\241\031\0034.5'
   _globals['_BOOK'].fields_by_name['labels']._loaded_options = None
   _globals['_BOOK'].fields_by_name['labels']._serialized_options = b'\352\241\031\025{\"condition\": \"worn\"}'
   _globals['_BOOK'].fields_by_name['publish_time']._loaded_options = None
@@ -107,6 +108,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSHELFREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\033\n\031library.example.com/Shelf\352\241\031\017shelves/fiction'
   _globals['_CREATESHELFREQUEST'].fields_by_name['shelf']._loaded_options = None
   _globals['_CREATESHELFREQUEST'].fields_by_name['shelf']._serialized_options = b'\342A\001\002'
+  _globals['_CREATESHELFREQUEST'].fields_by_name['shelf_id']._loaded_options = None
+  _globals['_CREATESHELFREQUEST'].fields_by_name['shelf_id']._serialized_options = b'\272H\004r\002\030?'
   _globals['_DELETESHELFREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETESHELFREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\033\n\031library.example.com/Shelf\352\241\031\017shelves/fiction'
   _globals['_MERGESHELVESREQUEST'].fields_by_name['name']._loaded_options = None
@@ -115,12 +118,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MERGESHELVESREQUEST'].fields_by_name['other_shelf']._serialized_options = b'\342A\001\002\372A\033\n\031library.example.com/Shelf\352\241\031\017shelves/science'
   _globals['_LISTBOOKSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTBOOKSREQUEST'].fields_by_name['parent']._serialized_options = b'\372A\032\022\030library.example.com/Book\352\241\031\017shelves/fiction'
+  _globals['_LISTBOOKSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTBOOKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTBOOKSREQUEST'].fields_by_name['authors']._loaded_options = None
+  _globals['_LISTBOOKSREQUEST'].fields_by_name['authors']._serialized_options = b'\272H\005\222\001\002\0202'
   _globals['_GETBOOKREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETBOOKREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030library.example.com/Book\352\241\031\035shelves/fiction/books/solaris'
   _globals['_CREATEBOOKREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEBOOKREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\032\022\030library.example.com/Book\352\241\031\017shelves/fiction'
   _globals['_CREATEBOOKREQUEST'].fields_by_name['book']._loaded_options = None
   _globals['_CREATEBOOKREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEBOOKREQUEST'].fields_by_name['book_id']._loaded_options = None
+  _globals['_CREATEBOOKREQUEST'].fields_by_name['book_id']._serialized_options = b'\272H\004r\002\030?'
   _globals['_UPDATEBOOKREQUEST'].fields_by_name['book']._loaded_options = None
   _globals['_UPDATEBOOKREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002'
   _globals['_DELETEBOOKREQUEST'].fields_by_name['name']._loaded_options = None
@@ -193,80 +202,80 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYSERVICE'].methods_by_name['DownloadCover']._serialized_options = b'\202\323\344\223\002-\022+/v1/{name=shelves/*/books/*}/cover:download'
   _globals['_LIBRARYSERVICE'].methods_by_name['UploadCover']._loaded_options = None
   _globals['_LIBRARYSERVICE'].methods_by_name['UploadCover']._serialized_options = b'\202\323\344\223\0022\")/v1/{name=shelves/*/books/*}/cover:upload:\005cover'
-  _globals['_GENRE']._serialized_start=5548
-  _globals['_GENRE']._serialized_end=5629
-  _globals['_FORMAT']._serialized_start=5631
-  _globals['_FORMAT']._serialized_end=5715
-  _globals['_SHELF']._serialized_start=400
-  _globals['_SHELF']._serialized_end=558
-  _globals['_BOOK']._serialized_start=561
-  _globals['_BOOK']._serialized_end=2187
-  _globals['_BOOK_DIMENSIONS']._serialized_start=1591
-  _globals['_BOOK_DIMENSIONS']._serialized_end=1690
-  _globals['_BOOK_LABELSENTRY']._serialized_start=1692
-  _globals['_BOOK_LABELSENTRY']._serialized_end=1737
-  _globals['_PURCHASE']._serialized_start=2189
-  _globals['_PURCHASE']._serialized_end=2263
-  _globals['_DONATION']._serialized_start=2265
-  _globals['_DONATION']._serialized_end=2322
-  _globals['_LISTSHELVESREQUEST']._serialized_start=2324
-  _globals['_LISTSHELVESREQUEST']._serialized_end=2383
-  _globals['_LISTSHELVESRESPONSE']._serialized_start=2385
-  _globals['_LISTSHELVESRESPONSE']._serialized_end=2467
-  _globals['_GETSHELFREQUEST']._serialized_start=2469
-  _globals['_GETSHELFREQUEST']._serialized_end=2555
-  _globals['_CREATESHELFREQUEST']._serialized_start=2557
-  _globals['_CREATESHELFREQUEST']._serialized_end=2635
-  _globals['_DELETESHELFREQUEST']._serialized_start=2637
-  _globals['_DELETESHELFREQUEST']._serialized_end=2741
-  _globals['_MERGESHELVESREQUEST']._serialized_start=2744
-  _globals['_MERGESHELVESREQUEST']._serialized_end=2910
-  _globals['_LISTBOOKSREQUEST']._serialized_start=2913
-  _globals['_LISTBOOKSREQUEST']._serialized_end=3304
-  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_start=3191
-  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_end=3289
-  _globals['_LISTBOOKSRESPONSE']._serialized_start=3306
-  _globals['_LISTBOOKSRESPONSE']._serialized_end=3403
-  _globals['_GETBOOKREQUEST']._serialized_start=3405
-  _globals['_GETBOOKREQUEST']._serialized_end=3503
-  _globals['_CREATEBOOKREQUEST']._serialized_start=3506
-  _globals['_CREATEBOOKREQUEST']._serialized_end=3650
-  _globals['_UPDATEBOOKREQUEST']._serialized_start=3652
-  _globals['_UPDATEBOOKREQUEST']._serialized_end=3758
-  _globals['_DELETEBOOKREQUEST']._serialized_start=3760
-  _globals['_DELETEBOOKREQUEST']._serialized_end=3875
-  _globals['_MOVEBOOKREQUEST']._serialized_start=3878
-  _globals['_MOVEBOOKREQUEST']._serialized_end=4053
-  _globals['_BATCHGETBOOKSREQUEST']._serialized_start=4055
-  _globals['_BATCHGETBOOKSREQUEST']._serialized_end=4164
-  _globals['_BATCHGETBOOKSRESPONSE']._serialized_start=4166
-  _globals['_BATCHGETBOOKSRESPONSE']._serialized_end=4222
-  _globals['_GETCOVERREQUEST']._serialized_start=4224
-  _globals['_GETCOVERREQUEST']._serialized_end=4323
-  _globals['_CHECKCOVERREQUEST']._serialized_start=4325
-  _globals['_CHECKCOVERREQUEST']._serialized_end=4426
-  _globals['_SETCOVERREQUEST']._serialized_start=4429
-  _globals['_SETCOVERREQUEST']._serialized_end=4571
-  _globals['_COVER']._serialized_start=4573
-  _globals['_COVER']._serialized_end=4652
-  _globals['_WATCHBOOKSREQUEST']._serialized_start=4654
-  _globals['_WATCHBOOKSREQUEST']._serialized_end=4762
-  _globals['_BOOKEVENT']._serialized_start=4765
-  _globals['_BOOKEVENT']._serialized_end=4975
-  _globals['_BOOKEVENT_KIND']._serialized_start=4894
-  _globals['_BOOKEVENT_KIND']._serialized_end=4975
-  _globals['_IMPORTBOOKSREQUEST']._serialized_start=4977
-  _globals['_IMPORTBOOKSREQUEST']._serialized_end=5099
-  _globals['_IMPORTBOOKSRESPONSE']._serialized_start=5101
-  _globals['_IMPORTBOOKSRESPONSE']._serialized_end=5157
-  _globals['_DISCUSSREQUEST']._serialized_start=5159
-  _globals['_DISCUSSREQUEST']._serialized_end=5250
-  _globals['_REMARK']._serialized_start=5252
-  _globals['_REMARK']._serialized_end=5348
-  _globals['_DOWNLOADCOVERREQUEST']._serialized_start=5350
-  _globals['_DOWNLOADCOVERREQUEST']._serialized_end=5442
-  _globals['_UPLOADCOVERREQUEST']._serialized_start=5444
-  _globals['_UPLOADCOVERREQUEST']._serialized_end=5546
-  _globals['_LIBRARYSERVICE']._serialized_start=5718
-  _globals['_LIBRARYSERVICE']._serialized_end=8124
+  _globals['_GENRE']._serialized_start=5695
+  _globals['_GENRE']._serialized_end=5776
+  _globals['_FORMAT']._serialized_start=5778
+  _globals['_FORMAT']._serialized_end=5862
+  _globals['_SHELF']._serialized_start=429
+  _globals['_SHELF']._serialized_end=594
+  _globals['_BOOK']._serialized_start=597
+  _globals['_BOOK']._serialized_end=2297
+  _globals['_BOOK_DIMENSIONS']._serialized_start=1701
+  _globals['_BOOK_DIMENSIONS']._serialized_end=1800
+  _globals['_BOOK_LABELSENTRY']._serialized_start=1802
+  _globals['_BOOK_LABELSENTRY']._serialized_end=1847
+  _globals['_PURCHASE']._serialized_start=2299
+  _globals['_PURCHASE']._serialized_end=2373
+  _globals['_DONATION']._serialized_start=2375
+  _globals['_DONATION']._serialized_end=2432
+  _globals['_LISTSHELVESREQUEST']._serialized_start=2434
+  _globals['_LISTSHELVESREQUEST']._serialized_end=2493
+  _globals['_LISTSHELVESRESPONSE']._serialized_start=2495
+  _globals['_LISTSHELVESRESPONSE']._serialized_end=2577
+  _globals['_GETSHELFREQUEST']._serialized_start=2579
+  _globals['_GETSHELFREQUEST']._serialized_end=2665
+  _globals['_CREATESHELFREQUEST']._serialized_start=2667
+  _globals['_CREATESHELFREQUEST']._serialized_end=2754
+  _globals['_DELETESHELFREQUEST']._serialized_start=2756
+  _globals['_DELETESHELFREQUEST']._serialized_end=2860
+  _globals['_MERGESHELVESREQUEST']._serialized_start=2863
+  _globals['_MERGESHELVESREQUEST']._serialized_end=3029
+  _globals['_LISTBOOKSREQUEST']._serialized_start=3032
+  _globals['_LISTBOOKSREQUEST']._serialized_end=3442
+  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_start=3329
+  _globals['_LISTBOOKSREQUEST_TIMERANGE']._serialized_end=3427
+  _globals['_LISTBOOKSRESPONSE']._serialized_start=3444
+  _globals['_LISTBOOKSRESPONSE']._serialized_end=3541
+  _globals['_GETBOOKREQUEST']._serialized_start=3543
+  _globals['_GETBOOKREQUEST']._serialized_end=3641
+  _globals['_CREATEBOOKREQUEST']._serialized_start=3644
+  _globals['_CREATEBOOKREQUEST']._serialized_end=3797
+  _globals['_UPDATEBOOKREQUEST']._serialized_start=3799
+  _globals['_UPDATEBOOKREQUEST']._serialized_end=3905
+  _globals['_DELETEBOOKREQUEST']._serialized_start=3907
+  _globals['_DELETEBOOKREQUEST']._serialized_end=4022
+  _globals['_MOVEBOOKREQUEST']._serialized_start=4025
+  _globals['_MOVEBOOKREQUEST']._serialized_end=4200
+  _globals['_BATCHGETBOOKSREQUEST']._serialized_start=4202
+  _globals['_BATCHGETBOOKSREQUEST']._serialized_end=4311
+  _globals['_BATCHGETBOOKSRESPONSE']._serialized_start=4313
+  _globals['_BATCHGETBOOKSRESPONSE']._serialized_end=4369
+  _globals['_GETCOVERREQUEST']._serialized_start=4371
+  _globals['_GETCOVERREQUEST']._serialized_end=4470
+  _globals['_CHECKCOVERREQUEST']._serialized_start=4472
+  _globals['_CHECKCOVERREQUEST']._serialized_end=4573
+  _globals['_SETCOVERREQUEST']._serialized_start=4576
+  _globals['_SETCOVERREQUEST']._serialized_end=4718
+  _globals['_COVER']._serialized_start=4720
+  _globals['_COVER']._serialized_end=4799
+  _globals['_WATCHBOOKSREQUEST']._serialized_start=4801
+  _globals['_WATCHBOOKSREQUEST']._serialized_end=4909
+  _globals['_BOOKEVENT']._serialized_start=4912
+  _globals['_BOOKEVENT']._serialized_end=5122
+  _globals['_BOOKEVENT_KIND']._serialized_start=5041
+  _globals['_BOOKEVENT_KIND']._serialized_end=5122
+  _globals['_IMPORTBOOKSREQUEST']._serialized_start=5124
+  _globals['_IMPORTBOOKSREQUEST']._serialized_end=5246
+  _globals['_IMPORTBOOKSRESPONSE']._serialized_start=5248
+  _globals['_IMPORTBOOKSRESPONSE']._serialized_end=5304
+  _globals['_DISCUSSREQUEST']._serialized_start=5306
+  _globals['_DISCUSSREQUEST']._serialized_end=5397
+  _globals['_REMARK']._serialized_start=5399
+  _globals['_REMARK']._serialized_end=5495
+  _globals['_DOWNLOADCOVERREQUEST']._serialized_start=5497
+  _globals['_DOWNLOADCOVERREQUEST']._serialized_end=5589
+  _globals['_UPLOADCOVERREQUEST']._serialized_start=5591
+  _globals['_UPLOADCOVERREQUEST']._serialized_end=5693
+  _globals['_LIBRARYSERVICE']._serialized_start=5865
+  _globals['_LIBRARYSERVICE']._serialized_end=8271
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from gen.buf.validate import validate_pb2 as _validate_pb2
 from gatewayapi.v1 import openapi_pb2 as _openapi_pb2
 from gatewayapi.v1 import policy_pb2 as _policy_pb2
 from google.api import annotations_pb2 as _annotations_pb2

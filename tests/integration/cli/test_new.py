@@ -36,6 +36,7 @@ def test_the_tests_of_a_new_project_pass(tmp_path: Path, monkeypatch: pytest.Mon
     assert "Activate the virtual environment of the gateway" in refused.stdout
     assert "No module named" not in refused.stderr
     monkeypatch.chdir(folder)
+    assert "/v1/items" in run("openapi").stdout
     assert "3 routes of 3 methods: 0 errors" in run("check").stdout
 
 

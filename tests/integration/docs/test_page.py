@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.app.gateway import open_gateway
+from gateway.auth.keys.api_keys import ApiKeys, KeyRequest
 from gateway.config.model import Config
+from gateway.stores.opening import open_store
 from services import echo
 from services.serving import serve
 from tests.support.page import Page, open_page
@@ -90,3 +92,63 @@ async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: 
     """)
     answer = await try_it(page, operation, rest="a/b c/d")
     assert answer["rest"] == "a/b c/d"
+
+
+async def use_key(page: Page, key: str) -> None:
+    """Enters an API key as a user does; an empty one removes it."""
+    await page.run(f"""
+        const until = async (find) => {{
+          for (;;) {{
+            const found = find();
+            if (found) return found;
+            await new Promise((next) => setTimeout(next, 50));
+          }}
+        }};
+        const find = (selector) => () => document.querySelector(selector);
+        (await until(find(".scheme-container .authorize"))).click();
+        const form = await until(find(".auth-container form"));
+        const key = {json.dumps(key)};
+        if (key) {{
+          const input = await until(() => form.querySelector("input"));
+          const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+          set.call(input, key);
+          input.dispatchEvent(new Event("input", {{bubbles: true}}));
+        }}
+        const buttons = [...form.querySelectorAll("button")];
+        buttons.find((one) => one.textContent === (key ? "Authorize" : "Logout")).click();
+        document.querySelector(".close-modal").click();
+    """)
+
+
+async def test_who_enters_a_credential_sees_what_it_allows(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/store.db"
+    method = "echo.v1.EchoService.Echo"
+    async with serve(echo.register) as address, open_store(store) as keys:
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "descriptors": [DESCRIPTORS],
+                "services": ["echo.v1.*"],
+                "upstreams": {"echo": {"target": address}},
+                "policies": [
+                    {"selector": "*", "scopes": {"all": ["hidden"]}},
+                    {"selector": method, "scopes": {"all": ["echo"]}},
+                ],
+                "auth": {"store": store, "order": ["key"]},
+                "log": {"access": "off", "audit": "off"},
+                "openapi": {"enabled": True, "filter": True},
+                "docs": {"enabled": True},
+            }
+        )
+        key = (await ApiKeys(keys).create(KeyRequest("reader", frozenset(["echo"])))).secret
+        async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
+            await page.until("document.body?.dataset.ready")
+            shown = "document.querySelectorAll('.opblock').length"
+            assert await page.run(f"return {shown}") == 0
+            await use_key(page, key)
+            await page.until(f"{shown} > 0")
+            answer = await try_it(page, "EchoService_Echo", text="hello")
+            assert answer["text"] == "hello"
+            await use_key(page, "")
+            await page.until(f"{shown} === 0")
+            assert page.complaints == []

@@ -168,3 +168,29 @@ def test_wrong_settings_are_refused(settings: dict[str, str], words: str) -> Non
     done = run("check", "--descriptors", DESCRIPTORS, "--upstream", "127.0.0.1:1", **settings)
     assert done.returncode == 1
     assert words in done.stderr
+
+
+async def test_the_rules_of_the_sample_are_described_and_checked() -> None:
+    async with library_server() as address:
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "modules": ["gen.library.v1"],
+                "upstreams": {"library": {"target": address}},
+                "validation": "protovalidate+field_behavior",
+                "log": {"access": "off"},
+                **BOTH,
+            }
+        )
+        async with open_gateway(config) as gateway, ClientSession(gateway.url) as client:
+            async with client.get("/openapi.json") as answer:
+                schemas = (await answer.json())["components"]["schemas"]
+            book = {"authors": ["Jane Austen", ""], "pageCount": -1}
+            async with client.post("/v1/shelves/fiction/books", json=book) as answer:
+                assert answer.status == 400
+                (detail,) = (await answer.json())["error"]["details"]
+    described = schemas["library.v1.BookInput"]["properties"]
+    assert described["pageCount"].items() >= {"minimum": 0, "maximum": 100000}.items()
+    assert described["authors"]["items"].items() >= {"minLength": 1, "maxLength": 200}.items()
+    fields = {violation["field"] for violation in detail["fieldViolations"]}
+    assert fields == {"book.authors[1]", "book.pageCount", "book.title"}

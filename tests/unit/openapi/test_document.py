@@ -415,6 +415,36 @@ def test_the_settings_name_the_api() -> None:
     assert DOCUMENT["info"] == {"title": "shop.v1", "version": "v1"}
 
 
+def test_the_settings_state_whom_to_ask_and_on_which_terms() -> None:
+    stated = {
+        "contact": {"name": "Shop", "email": "shop@example.com"},
+        "license": {"name": "Apache 2.0", "url": "https://example.com/license"},
+        "terms": "https://example.com/terms",
+        "external_docs": {"url": "https://example.com/docs"},
+    }
+    found = document(openapi=stated)
+    assert (
+        found["info"].items()
+        >= {
+            "contact": stated["contact"],
+            "license": stated["license"],
+            "termsOfService": stated["terms"],
+        }.items()
+    )
+    assert found["externalDocs"] == stated["external_docs"]
+    OpenAPIV31SpecValidator(found).validate()
+
+
+def test_failures_have_the_headers_that_say_how_to_go_on() -> None:
+    policies = [{"selector": "*", "scopes": {"all": ["a"]}, "rate_limits": [{"limit": 1}]}]
+    found = document(policies=policies, auth={"store": "memory:"})
+    responses = found["components"]["responses"]
+    assert list(responses["Unauthorized"]["headers"]) == ["WWW-Authenticate"]
+    limited = ["Retry-After", "RateLimit", "RateLimit-Policy"]
+    assert list(responses["TooManyRequests"]["headers"]) == limited
+    assert "headers" not in responses["NotFound"]
+
+
 def test_a_name_that_a_message_has_already_gets_a_number() -> None:
     proto = """
         syntax = "proto3"; package p; import "google/api/annotations.proto";

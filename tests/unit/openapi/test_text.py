@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openapi.text import compact_json, to_json, to_yaml
+from gateway.openapi.text import compact_json, to_json, to_yaml, yaml_pieces
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ["yes", "No", "null", "1", "1e3", "~", "- a", "a: b", "#", "a #b", "a\nb", "\n", " a\nb", "a\n"]
@@ -32,10 +33,18 @@ def test_compact_json_is_read_as_what_was_written(document: dict[str, object]) -
     assert json.loads(b"".join(compact_json(copy.deepcopy(document)))) == document
 
 
-def test_compact_json_takes_a_document_apart_piece_by_piece() -> None:
+@given(st.dictionaries(TEXTS, DOCUMENTS, max_size=4))
+def test_yaml_in_pieces_is_the_same(document: dict[str, object]) -> None:
+    assert b"".join(yaml_pieces(copy.deepcopy(document))).decode() == to_yaml(document)
+
+
+@pytest.mark.parametrize("write", [compact_json, yaml_pieces])
+def test_a_document_is_taken_apart_piece_by_piece(
+    write: Callable[[dict[str, object]], Iterator[bytes]],
+) -> None:
     paths = {f"/{number}": {"get": {"tags": [1, 2]}} for number in range(1000)}
     document: dict[str, object] = {"paths": paths, "components": {"schemas": dict(paths)}}
-    assert max(map(len, compact_json(document))) < 50
+    assert max(map(len, write(document))) < 60
     assert not document
     assert not paths
 

@@ -34,7 +34,7 @@ enum E {
 
 
 def test_every_element_has_its_comment() -> None:
-    found = collect_comments(descriptor_set(a=PROTO).file).read()
+    found = collect_comments(descriptor_set(a=PROTO).file).read(["a.proto"])
     assert {name.removeprefix("a.v1."): text.strip() for name, text in found.items()} == {
         name: f"of {name}"
         for name in ("S", "S.Get", "M", "M.f", "M.N", "M.N.g", "M.E", "M.E.ZERO", "E", "E.NULL")
@@ -45,5 +45,11 @@ def test_files_without_source_information_have_no_comments() -> None:
     files = descriptor_set(a=PROTO)
     for file in files.file:
         file.ClearField("source_code_info")
-    assert collect_comments(files.file).read() == {}
-    assert NO_COMMENTS.read() == {}
+    assert collect_comments(files.file).read(["a.proto"]) == {}
+    assert NO_COMMENTS.read(["a.proto"]) == {}
+
+
+def test_only_the_files_that_are_asked_for_are_read() -> None:
+    found = collect_comments(descriptor_set(a=PROTO, b=PROTO.replace("a.v1", "b.v1")).file)
+    assert {name.partition(".")[0] for name in found.read(["b.proto", "missing.proto"])} == {"b"}
+    assert len(found.read(["a.proto", "b.proto"])) == 20
