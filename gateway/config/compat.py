@@ -23,7 +23,12 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     Compat.NONE: {},
     # grpc-gateway v2 with the marshaler of runtime.NewServeMux.
     Compat.GRPC_GATEWAY: {
-        "routing": {"on_conflict": "last", "on_error": "skip", "escaped_slashes": "split"},
+        "routing": {
+            "on_conflict": "last",
+            "on_error": "skip",
+            "escaped_slashes": "split",
+            "wrong_method": "not_implemented",
+        },
         "json": {
             "unknown_fields": "ignore",
             "excess_body": "ignore",
@@ -48,7 +53,13 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     },
     # GrpcJsonTranscoder with the defaults of its message.
     Compat.ENVOY: {
-        "routing": {"keep_escaped": "reserved", "verbs": "registered"},
+        "routing": {
+            "keep_escaped": "reserved",
+            "verbs": "registered",
+            "trailing_slashes": "ignore",
+            "after_deep": "literals",
+            "wrong_method": "not_found",
+        },
         "json": {
             "unknown_fields": "ignore",
             "emit_unset": False,
