@@ -32,6 +32,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
         "json": {
             "unknown_fields": "ignore",
             "excess_body": "ignore",
+            "text_after": "ignore",
             "content_types": ["*/*"],
             "unacceptable": "serve",
         },
@@ -43,7 +44,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
             "form_bodies": True,
         },
         "resources": {"output_only": "leave", "immutable": "leave"},
-        "streams": {"wrap": "result", "concatenated": True},
+        "streams": {"wrap": "result", "raw_lines": True, "concatenated": True},
         "metadata": {
             "request_prefix": "grpc-metadata-",
             "response_prefix": "grpc-metadata-",
