@@ -69,6 +69,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
             "unacceptable": "serve",
         },
         "query": {"clash": "merge", "plus": "keep"},
+        "metadata": {"path_name": "x-envoy-original-path", "grpc_status": True},
         "resources": {"update_mask": "leave", "output_only": "leave", "immutable": "leave"},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",
