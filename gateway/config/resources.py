@@ -1,6 +1,9 @@
 """Settings of resource conventions: what the gateway does for methods of a known shape (AIPs)."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from gateway.config.sections import Section
 
@@ -85,8 +88,20 @@ class ResourceOptions(Section):
     operations: Operations = Operations.UNCHANGED
     """A reply `google.longrunning.Operation` that is not done (AIP-151): answer 200 as to any call,
     or 202 with `Operation-Location`, the path of its `GetOperation`."""
+    operation_poll_s: Annotated[int, Field(ge=0)] | None = None
+    """With `operations: accepted`, the `Retry-After` of 202: when to ask for the operation again,
+    unless the back end sends one."""
     page_links: bool = False
     """Send `Link` with `rel="next"` for a reply with `next_page_token` (AIP-158), to GET."""
+
+    page_size: Annotated[int, Field(gt=0, lt=1 << 31)] | None = None
+    """The largest `page_size` of a list (AIP-158): a larger one is cut before the call. Unset: any
+    size reaches the back end."""
+
+    @property
+    def uses_pages(self) -> bool:
+        """True if something is done for lists in pages."""
+        return self.page_links or self.page_size is not None
 
     @property
     def accepts_operations(self) -> bool:

@@ -9,6 +9,7 @@ from gateway.config.resources import Etags, InputOnly, Operations, RequestId, Re
 from gateway.interceptors.resources.etags import EtagFields
 from gateway.interceptors.resources.input_only import HideInputOnly
 from gateway.interceptors.resources.operations import AcceptOperations, PathOf
+from gateway.interceptors.resources.page_sizes import CutPageSize
 from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
 from gateway.schema.catalog import Method
@@ -59,9 +60,11 @@ def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequen
     if method.client_streaming or method.server_streaming:
         return found
     if options.operations is Operations.ACCEPTED and begins_operation(method):
-        found.append(AcceptOperations(path_of))
-    pages = paging(method) if options.page_links else None
-    if pages is not None:
+        found.append(AcceptOperations(path_of, options.operation_poll_s))
+    pages = paging(method) if options.uses_pages else None
+    if pages is not None and options.page_size is not None:
+        found.append(CutPageSize(pages.page_size.number, options.page_size))
+    if pages is not None and options.page_links:
         found.append(PageLinks(pages))
     if options.etags is not Etags.OFF:
         request = () if method.has_no_side_effects else request_etag(method)

@@ -257,10 +257,13 @@ class Router(Generic[T]):
         serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves]
         winner = next(filter(None, serving), None)
         fitting = {entry for methods in leaves for entry in methods.values()}
+        verb = self._verb_of(path.rpartition("/")[2]) if self._options.keeps_verbs else ""
 
         def reason(entry: _Entry[T]) -> str:
             if entry is winner:
                 return "matches"
+            if verb and not entry.template.verb:
+                return f"the path ends in :{verb}, which is no data by routing.verbs"
             if entry not in fitting:
                 return path_difference(entry.template, self._trimmed(path))
             if entry.http_method in (http_method, ANY_METHOD):
@@ -295,15 +298,23 @@ class Router(Generic[T]):
         texts = decode_segments(raw, allow_nul=self._options.allow_nul)
         if not path.startswith("/"):
             return []
-        # Search for the colon in the raw path: `%3A` is data (http.proto, path template syntax).
-        last, colon, suffix = raw[-1].rpartition(":")
         # A path that ends in a slash ends in no verb.
-        verb = decode(suffix, "path") if colon and len(trimmed) == len(whole) else ""
-        if verb not in self._verbs and not (verb and self._options.every_verb):
+        verb = self._verb_of(raw[-1]) if len(trimmed) == len(whole) else ""
+        if not verb:
             return self._walk(raw, texts, "")
+        last = raw[-1].rpartition(":")[0]
         without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
         with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
         return with_verb if self._options.keeps_verbs else with_verb + self._walk(raw, texts, "")
+
+    def _verb_of(self, raw: str) -> str:
+        """The verb at the end of a raw last segment, or nothing.
+
+        The colon is searched in the raw path: `%3A` is data (http.proto, path template syntax).
+        """
+        _, colon, suffix = raw.rpartition(":")
+        verb = decode(suffix, "path") if colon else ""
+        return verb if verb in self._verbs or self._options.every_verb else ""
 
     def _unescaped(self, path: str) -> str:
         return with_slashes(path) if self._options.splits_escaped else path
