@@ -53,6 +53,13 @@ class Etags(StrEnum):
     BARE = "bare"
 
 
+class IfMatch(StrEnum):
+    """The treatment of `If-Match` where a request has no etag."""
+
+    FORWARD = "forward"
+    REFUSE = "refuse"
+
+
 class Operations(StrEnum):
     """The answer to a call that began a long-running operation."""
 
@@ -85,6 +92,9 @@ class ResourceOptions(Section):
     etags: Etags = Etags.OFF
     """The form of the field `etag` (AIP-154), which becomes the header `ETag` and is filled from
     `If-Match`: as in the header, with quotes; or bare, for which the header is a weak tag."""
+    if_match: IfMatch = IfMatch.FORWARD
+    """`If-Match` with a change whose request has no field `etag`: forward it as metadata, for a
+    back end that reads it there, or refuse the request with 412, because nothing evaluates it."""
     operations: Operations = Operations.UNCHANGED
     """A reply `google.longrunning.Operation` that is not done (AIP-151): answer 200 as to any call,
     or 202 with `Operation-Location`, the path of its `GetOperation`."""

@@ -37,7 +37,7 @@ DIFFERENT = {
     "TestABE/testABERepeated": "lists are no path variables (http.proto)",
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first run builds the suite
 
 
 async def test_grpc_gateways_own_suite_holds_but_for_what_the_docs_list(
