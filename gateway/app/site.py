@@ -21,6 +21,7 @@ from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
 from gateway.exchange.ring.filters import filter_checks
+from gateway.exchange.ring.grpc_status import add_grpc_status
 from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
 from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
@@ -31,6 +32,7 @@ from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.resources.stages import ResourceStages, resource_stages
+from gateway.interceptors.send_path import SendPath
 from gateway.interceptors.validate import validation_stages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import (
@@ -128,7 +130,7 @@ async def compose(
     policies = _policies(config, schema, methods, destinations)
     limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += map(SelectedInterceptor, interceptors)
+    own += map(SelectedInterceptor, [*interceptors, *_path_senders(config)])
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
     guards = Guards(
@@ -154,6 +156,12 @@ async def compose(
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
     return OpenSite(site, pool, schema, transcoder, warned, guards.cache)
+
+
+def _path_senders(config: Config) -> Sequence[Interceptor]:
+    """The stage that tells back ends the path, if the settings name metadata for it."""
+    name = config.metadata.path_name
+    return [SendPath(name)] if name else []
 
 
 def _resource_stages(
@@ -220,6 +228,8 @@ def _ring(
         # Before credentials are asked for: a browser sends none with its preflight.
         checks.append(cors.check)
         hooks.append(cors.add_headers)
+    if config.metadata.grpc_status:
+        hooks.append(add_grpc_status)
     return Ring([*checks, *auth.checks], hooks)
 
 

@@ -23,10 +23,16 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     Compat.NONE: {},
     # grpc-gateway v2 with the marshaler of runtime.NewServeMux.
     Compat.GRPC_GATEWAY: {
-        "routing": {"on_conflict": "last", "on_error": "skip", "escaped_slashes": "split"},
+        "routing": {
+            "on_conflict": "last",
+            "on_error": "skip",
+            "escaped_slashes": "split",
+            "wrong_method": "not_implemented",
+        },
         "json": {
             "unknown_fields": "ignore",
             "excess_body": "ignore",
+            "text_after": "ignore",
             "content_types": ["*/*"],
             "unacceptable": "serve",
         },
@@ -38,7 +44,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
             "form_bodies": True,
         },
         "resources": {"output_only": "leave", "immutable": "leave"},
-        "streams": {"wrap": "result", "concatenated": True},
+        "streams": {"wrap": "result", "raw_lines": True, "concatenated": True},
         "metadata": {
             "request_prefix": "grpc-metadata-",
             "response_prefix": "grpc-metadata-",
@@ -48,7 +54,13 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
     },
     # GrpcJsonTranscoder with the defaults of its message.
     Compat.ENVOY: {
-        "routing": {"keep_escaped": "reserved", "verbs": "registered"},
+        "routing": {
+            "keep_escaped": "reserved",
+            "verbs": "registered",
+            "trailing_slashes": "ignore",
+            "after_deep": "literals",
+            "wrong_method": "not_found",
+        },
         "json": {
             "unknown_fields": "ignore",
             "emit_unset": False,
@@ -57,6 +69,7 @@ SETTINGS: Final[Mapping[Compat, Mapping[str, Any]]] = {
             "unacceptable": "serve",
         },
         "query": {"clash": "merge", "plus": "keep"},
+        "metadata": {"path_name": "x-envoy-original-path", "grpc_status": True},
         "resources": {"update_mask": "leave", "output_only": "leave", "immutable": "leave"},
         "streams": {"format": "array", "array_failure": "cut"},
         "errors": "status",

@@ -59,6 +59,9 @@ class JsonOptions(Section):
     excess_body: Excess = Excess.REJECT
     """A body for a method whose HTTP rule has no `body`: reject with 400, or ignore. Some clients
     send `{}` with every request."""
+    text_after: Excess = Excess.REJECT
+    """Text after the JSON value of a body: reject with 400, or ignore. This changes nothing for
+    streams of requests, which may have several values."""
     content_types: tuple[MediaType, ...] = ()
     """Further media types of request bodies that are read as JSON, such as `text/plain`; `*/*` for
     every type that is not read otherwise. Pages of other origins can send `text/plain` without a

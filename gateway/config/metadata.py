@@ -1,5 +1,6 @@
 """Options of metadata: which headers become metadata, and back."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -16,6 +17,19 @@ def _prefix(text: str) -> str:
 
 Prefix = Annotated[
     str, AfterValidator(_prefix), Words("the beginning of a header's name", "grpc-metadata-")
+]
+
+
+def _name(text: str) -> str:
+    if text and (not re.fullmatch(r"[0-9a-z_.\-]+", text) or text.endswith("-bin")):
+        raise ValueError("expected a name in lower case, such as x-envoy-original-path")
+    if text.startswith("grpc-"):
+        raise ValueError("gRPC reserves the names that begin with grpc-")
+    return text
+
+
+MetadataName = Annotated[
+    str, AfterValidator(_name), Words("a name of metadata in lower case", "x-envoy-original-path")
 ]
 
 
@@ -41,3 +55,9 @@ class MetadataOptions(Section):
     before those in `response_rename`."""
     trailer_prefix: Prefix = ""
     """The same for trailers, such as `grpc-trailer-`."""
+    path_name: MetadataName = ""
+    """The name of metadata in which back ends see the path and the query of the request as the
+    client sent them, such as `x-envoy-original-path`; empty for none. No client can set it."""
+    grpc_status: bool = False
+    """Send `grpc-status: 0` as a header of each successful response but streams, as Envoy does; the
+    code of a failure is in its body."""

@@ -1,6 +1,9 @@
 """Settings of resource conventions: what the gateway does for methods of a known shape (AIPs)."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from gateway.config.sections import Section
 
@@ -50,6 +53,13 @@ class Etags(StrEnum):
     BARE = "bare"
 
 
+class IfMatch(StrEnum):
+    """The treatment of `If-Match` where a request has no etag."""
+
+    FORWARD = "forward"
+    REFUSE = "refuse"
+
+
 class Operations(StrEnum):
     """The answer to a call that began a long-running operation."""
 
@@ -82,11 +92,26 @@ class ResourceOptions(Section):
     etags: Etags = Etags.OFF
     """The form of the field `etag` (AIP-154), which becomes the header `ETag` and is filled from
     `If-Match`: as in the header, with quotes; or bare, for which the header is a weak tag."""
+    if_match: IfMatch = IfMatch.FORWARD
+    """`If-Match` with a change whose request has no field `etag`: forward it as metadata, for a
+    back end that reads it there, or refuse the request with 412, because nothing evaluates it."""
     operations: Operations = Operations.UNCHANGED
     """A reply `google.longrunning.Operation` that is not done (AIP-151): answer 200 as to any call,
     or 202 with `Operation-Location`, the path of its `GetOperation`."""
+    operation_poll_s: Annotated[int, Field(ge=0)] | None = None
+    """With `operations: accepted`, the `Retry-After` of 202: when to ask for the operation again,
+    unless the back end sends one."""
     page_links: bool = False
     """Send `Link` with `rel="next"` for a reply with `next_page_token` (AIP-158), to GET."""
+
+    page_size: Annotated[int, Field(gt=0, lt=1 << 31)] | None = None
+    """The largest `page_size` of a list (AIP-158): a larger one is cut before the call. Unset: any
+    size reaches the back end."""
+
+    @property
+    def uses_pages(self) -> bool:
+        """True if something is done for lists in pages."""
+        return self.page_links or self.page_size is not None
 
     @property
     def accepts_operations(self) -> bool:

@@ -43,6 +43,28 @@ class Verbs(StrEnum):
     ALL = "all"
 
 
+class TrailingSlashes(StrEnum):
+    """The meaning of slashes at the end of a path."""
+
+    KEEP = "keep"
+    IGNORE = "ignore"
+
+
+class AfterDeep(StrEnum):
+    """The segments that a template may have after `**`."""
+
+    ANY = "any"
+    LITERALS = "literals"
+
+
+class WrongMethod(StrEnum):
+    """The answer to an HTTP method that a path does not serve."""
+
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    NOT_IMPLEMENTED = "not_implemented"
+
+
 class RoutingOptions(Section):
     """Options for building routes from HTTP rules."""
 
@@ -66,5 +88,14 @@ class RoutingOptions(Section):
     verbs: Verbs = Verbs.FALLBACK
     """Text after the last colon of a path: a verb, or data if only that fits; always a verb if
     some rule has it; or always a verb."""
+    trailing_slashes: TrailingSlashes = TrailingSlashes.KEEP
+    """Slashes at the end of a path: keep, where `/v1/books/` has an empty segment and is not found,
+    or ignore them. Rules of `filters` see the path as it was sent."""
+    after_deep: AfterDeep = AfterDeep.ANY
+    """The segments that a template may have after `**`: any, or literals only. http.proto has no
+    segments there at all, and other gateways refuse wildcards."""
+    wrong_method: WrongMethod = WrongMethod.NOT_ALLOWED
+    """An HTTP method that a path does not serve: 405 (RFC 9110, section 15.5.6), 404 or 501.
+    The first and the last have `Allow`. OPTIONS is answered in any case."""
     allow_nul: bool = False
     """Accept %00 in paths."""

@@ -37,6 +37,10 @@ class StreamOptions(Section):
     that is closed amid the array."""
     wrap: Wrap = Wrap.NONE
     """Write each JSON message as it is, or as `{"result": message}` as grpc-gateway does."""
+    raw_lines: bool = False
+    """Send a stream of `google.api.HttpBody` with a line feed after each message, and a failure as
+    a last line with the error, as grpc-gateway does; otherwise its bytes are unchanged, and a
+    failure cuts the connection."""
     concatenated: bool = False
     """Read a request body of JSON texts one after another as a stream of messages, also if it is
     called `application/json`."""

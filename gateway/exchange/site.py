@@ -93,6 +93,8 @@ class Site:
 def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, MetadataRules]:
     """Returns the rules for clients, and those for trusted proxies."""
     reserved, forwarded = config.auth.reserved_metadata, config.forwarded
+    if config.metadata.path_name:
+        reserved = (*reserved, config.metadata.path_name)
     if is_traced:
         # Back ends must see the gateway's span as their parent, not that of the client.
         reserved = (*reserved, *FIELDS)

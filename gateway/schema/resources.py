@@ -52,6 +52,7 @@ def request_id_field(message: Descriptor) -> FieldDescriptor | None:
 class Paging:
     """The fields by which a method returns a list in pages (AIP-158)."""
 
+    page_size: FieldDescriptor
     page_token: FieldDescriptor
     next_page_token: FieldDescriptor
 
@@ -71,7 +72,7 @@ def paging(method: Method) -> Paging | None:
     if size.type != FieldDescriptor.TYPE_INT32 or size.is_repeated:
         return None
     lists = [one for one in method.output.fields if one.is_repeated and _is_message(one)]
-    return Paging(token, following) if len(lists) == 1 else None
+    return Paging(size, token, following) if len(lists) == 1 else None
 
 
 def begins_operation(method: Method) -> bool:

@@ -13,24 +13,28 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.grammar import is_token
 from gateway.config.routing import (
+    AfterDeep,
     EscapedSlashes,
     KeepEscaped,
     OnConflict,
     OnError,
     RoutingOptions,
+    TrailingSlashes,
     Verbs,
+    WrongMethod,
 )
 from gateway.config.selectors import check_selector, matches
 from gateway.schema.catalog import HttpRule, Method, Schema, Source
 from gateway.transcoding.fields import FieldPath, FieldPathError, check_path_variable, resolve
 from gateway.transcoding.http_body import is_http_body
+from gateway.transcoding.routing.path_options import PathOptions
 from gateway.transcoding.routing.percent import (
     decode,
     decode_keeping_reserved,
     decode_keeping_slashes,
 )
 from gateway.transcoding.routing.router import Conflict, Match, Router, RouterBuilder
-from gateway.transcoding.routing.template import Template, TemplateError, parse_template
+from gateway.transcoding.routing.template import Template, TemplateError, Wildcard, parse_template
 
 WHOLE: Final = "*"
 
@@ -38,6 +42,12 @@ _DECODE_MANY: Final = {
     KeepEscaped.SLASH: decode_keeping_slashes,
     KeepEscaped.RESERVED: decode_keeping_reserved,
     KeepEscaped.NONE: decode,
+}
+
+_WRONG_METHOD: Final = {
+    WrongMethod.NOT_ALLOWED: 405,
+    WrongMethod.NOT_FOUND: 404,
+    WrongMethod.NOT_IMPLEMENTED: 501,
 }
 
 _KNOWN_METHODS = (
@@ -118,25 +128,40 @@ def plan_routes(
     for name, selectors in (("prefer", options.prefer), ("exclude", options.exclude)):
         for number, selector in enumerate(selectors):
             check_selector(f"routing.{name}[{number}]", selector, schema.methods)
-    bindings, diagnostics = bind(schema, on_error=options.on_error, exclude=options.exclude)
+    bindings, diagnostics = bind(
+        schema,
+        on_error=options.on_error,
+        exclude=options.exclude,
+        refuses_wildcards_after_deep=options.after_deep is AfterDeep.LITERALS,
+    )
     router, conflicts = build_router(
         bindings,
         on_conflict=options.on_conflict,
-        allow_nul=options.allow_nul,
-        splits_escaped=options.escaped_slashes is EscapedSlashes.SPLIT,
         prefer=options.prefer,
         keep_escaped=options.keep_escaped,
-        verbs=options.verbs,
+        paths=PathOptions(
+            allow_nul=options.allow_nul,
+            splits_escaped=options.escaped_slashes is EscapedSlashes.SPLIT,
+            trims_slashes=options.trailing_slashes is TrailingSlashes.IGNORE,
+            keeps_verbs=options.verbs is Verbs.REGISTERED,
+            every_verb=options.verbs is Verbs.ALL,
+            wrong_method_status=_WRONG_METHOD[options.wrong_method],
+        ),
     )
     return router, [*diagnostics, *conflicts]
 
 
 def bind(
-    schema: Schema, *, on_error: OnError = OnError.REFUSE, exclude: Sequence[str] = ()
+    schema: Schema,
+    *,
+    on_error: OnError = OnError.REFUSE,
+    exclude: Sequence[str] = (),
+    refuses_wildcards_after_deep: bool = False,
 ) -> tuple[list[Binding], list[Diagnostic]]:
     """Makes a binding of every rule of `schema`, and diagnostics about the rules.
 
-    `exclude` are selectors of methods that get no binding.
+    `exclude` are selectors of methods that get no binding. With `refuses_wildcards_after_deep`, a
+    template with `*` after `**` cannot be served.
     """
     bindings: list[Binding] = []
     diagnostics: list[Diagnostic] = [
@@ -149,6 +174,8 @@ def bind(
         for rule in method.rules:
             try:
                 binding = _bind(method, rule)
+                if refuses_wildcards_after_deep:
+                    _check_after_deep(binding.template)
             except (_RuleError, TemplateError, FieldPathError) as error:
                 diagnostics.append(_refusal(str(error), method, rule, on_error))
             else:
@@ -163,11 +190,9 @@ def build_router(
     bindings: Iterable[Binding],
     *,
     on_conflict: OnConflict,
-    allow_nul: bool = False,
-    splits_escaped: bool = False,
     prefer: Sequence[str] = (),
     keep_escaped: KeepEscaped = KeepEscaped.SLASH,
-    verbs: Verbs = Verbs.FALLBACK,
+    paths: PathOptions | None = None,
 ) -> tuple[Router[Binding], list[Diagnostic]]:
     """Builds the router of `bindings`, and a diagnostic for each route that two of them claim.
 
@@ -185,13 +210,7 @@ def build_router(
             tier=_tier(binding.method, prefer),
         )
     diagnostics = [_of_conflict(conflict, on_conflict) for conflict in builder.conflicts]
-    router = builder.build(
-        allow_nul=allow_nul,
-        splits_escaped=splits_escaped,
-        keeps_verbs=verbs is Verbs.REGISTERED,
-        every_verb=verbs is Verbs.ALL,
-    )
-    return router, diagnostics
+    return builder.build(paths), diagnostics
 
 
 def path_to(bindings: Iterable[Binding], method: str, value: str) -> str | None:
@@ -257,6 +276,12 @@ def _bind(method: Method, rule: HttpRule) -> Binding:
     body = _body(method, rule)
     _check_disjoint(variables, body)
     return Binding(method, rule, template, variables, body, _response_body(method, rule))
+
+
+def _check_after_deep(template: Template) -> None:
+    deep = template.deep_at
+    if deep is not None and any(isinstance(s, Wildcard) for s in template.segments[deep + 1 :]):
+        raise _RuleError("a wildcard after **, which routing.after_deep: literals refuses")
 
 
 def _body(method: Method, rule: HttpRule) -> FieldDescriptor | str | None:

@@ -8,13 +8,14 @@ from gateway.config.json import EnumCase, Excess
 from gateway.config.model import Config
 from gateway.config.resources import Immutable, OutputOnly, ResourceOptions, UpdateMask
 from gateway.schema.field_behavior import behavior
-from gateway.status import invalid_argument
+from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import Encoder, path_encoder
 from gateway.transcoding.http_body import http_body_start, is_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
+from gateway.transcoding.json.first_value import first_value
 from gateway.transcoding.media import (
     PROTOBUF_TYPES,
     URL_ENCODED,
@@ -257,6 +258,31 @@ class RequestDecoder:
             return wire if remove is None else remove(wire)
 
         return read
+
+
+class LenientDecoder(RequestDecoder):
+    """Ignores what follows the JSON value of a body, by `json.text_after`."""
+
+    def decode(
+        self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
+    ) -> bytes:
+        """Decodes the whole body first, and then, if that fails, its JSON value alone."""
+        try:
+            return super().decode(captures, query, content_type, body)
+        except StatusError as error:
+            # Another code means that the body is too large to be read twice.
+            if error.code is not Code.INVALID_ARGUMENT or not self._is_json(content_type):
+                raise
+            value = first_value(body)
+            if value is None:
+                raise
+        return super().decode(captures, query, content_type, value)
+
+    def _is_json(self, content_type: str | None) -> bool:
+        if content_type is None or is_json(content_type):
+            return True
+        is_other = media_type(content_type) in PROTOBUF_TYPES or is_form(content_type)
+        return not is_other and is_among(content_type, self._json_types)
 
 
 def _remover(binding: Binding, options: ResourceOptions) -> Remove | None:

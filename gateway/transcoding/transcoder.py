@@ -33,7 +33,7 @@ from gateway.transcoding.media import (
 )
 from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.reply_values import ReplyValues
-from gateway.transcoding.request import RequestDecoder
+from gateway.transcoding.request import LenientDecoder, RequestDecoder
 from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Router
 from gateway.transcoding.streams.choosing import choose_deframer
@@ -315,7 +315,8 @@ class Transcoder:
 
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config
-        decoder = RequestDecoder(binding, self._codec, config)
+        decode = LenientDecoder if config.json_.text_after is Excess.IGNORE else RequestDecoder
+        decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec, self._values)
         plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
         return plan

@@ -11,6 +11,7 @@ from gateway.schema.catalog import HttpRule, Source, build_schema
 from gateway.status import StatusError
 from gateway.transcoding.binding import Binding, bind, build_router
 from gateway.transcoding.reachability import never_reached
+from gateway.transcoding.routing.path_options import PathOptions
 from gateway.transcoding.routing.router import Router
 from tests.support.schema import descriptor_set
 
@@ -70,11 +71,19 @@ def reached(router: Router[Binding]) -> set[Binding]:
     st.lists(rules, min_size=1, max_size=4),
     st.lists(rules, max_size=2),
     st.sampled_from([(), ("r.S.B",), ("r.S.C", "r.S.A")]),
+    st.sampled_from(
+        [
+            PathOptions(),
+            PathOptions(keeps_verbs=True),
+            PathOptions(every_verb=True),
+            PathOptions(trims_slashes=True),
+        ]
+    ),
 )
 def test_what_no_path_reaches_is_found_and_nothing_else(
-    first: list[HttpRule], second: list[HttpRule], prefer: tuple[str, ...]
+    first: list[HttpRule], second: list[HttpRule], prefer: tuple[str, ...], options: PathOptions
 ) -> None:
     overrides = {"r.S.A": tuple(first), "r.S.B": tuple(second), "r.S.C": tuple(first[:1])}
     bindings, _ = bind(build_schema(FILES, overrides={k: v for k, v in overrides.items() if v}))
-    router, _ = build_router(bindings, on_conflict=OnConflict.FIRST, prefer=prefer)
+    router, _ = build_router(bindings, on_conflict=OnConflict.FIRST, prefer=prefer, paths=options)
     assert set(router.targets) - set(never_reached(router)) == reached(router)

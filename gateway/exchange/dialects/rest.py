@@ -15,7 +15,7 @@ from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
 from gateway.schema.catalog import Method
-from gateway.status import StatusError
+from gateway.status import Code, StatusError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.routing.differences import no_match
@@ -60,9 +60,11 @@ class RestDialect:
         try:
             match = self._transcoder.find(request.method, request.path)
         except StatusError as error:
-            if request.method == "OPTIONS" and error.http_status == 405:
-                raise options_answer(self._transcoder.allowed_methods(request.path)) from None
-            if request.method == "POST" and error.http_status == 405:
+            if request.method == "OPTIONS" and error.code is not Code.INVALID_ARGUMENT:
+                allowed = self._transcoder.allowed_methods(request.path)
+                if allowed:
+                    raise options_answer(allowed) from None
+            if request.method == "POST":
                 form_type = request.fields.content_type
                 match = self._transcoder.match_posted_form(request.path, form_type)
                 if match is not None:

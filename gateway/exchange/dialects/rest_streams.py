@@ -19,7 +19,7 @@ from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.payload import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
-from gateway.transcoding.streams.framing import Framing, last_number, retry_field
+from gateway.transcoding.streams.framing import RAW_LINES, Framing, last_number, retry_field
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 
@@ -35,6 +35,7 @@ class RestStreams:
         log: RequestLog,
     ) -> None:
         self._options = config.streams
+        self._raw_framing = RAW_LINES if config.streams.raw_lines else None
         self._limit_bytes = config.limits.stream_message_bytes
         self._transcoder = transcoder
         self._calls = calls
@@ -114,9 +115,13 @@ class RestStreams:
         payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
         response = self._rendering.head(reply.metadata, payload.content_type)
         response.headers.extend(payload.headers)
-        pieces = ResponseStream(call, encode, self._rendering.record, None)
-        pieces.opening = payload.body
-        pieces.length = stated_length(reply.metadata)
+        framing = self._raw_framing
+        pieces = ResponseStream(call, encode, self._rendering.record, framing)
+        if framing is None:
+            pieces.opening = payload.body
+            pieces.length = stated_length(reply.metadata)
+        elif first is not None:
+            pieces.opening = framing.message(payload.body, 0)
         return self._streamed(request, match, response, pieces, started_s)
 
     async def _framed(  # noqa: PLR0917 - the whole of one exchange

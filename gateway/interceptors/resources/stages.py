@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.call import Interceptor
-from gateway.config.resources import Etags, InputOnly, Operations, RequestId, ResourceOptions
+from gateway.config.resources import (
+    Etags,
+    IfMatch,
+    InputOnly,
+    Operations,
+    RequestId,
+    ResourceOptions,
+)
 from gateway.interceptors.resources.etags import EtagFields
+from gateway.interceptors.resources.if_match import refuse_if_match
 from gateway.interceptors.resources.input_only import HideInputOnly
 from gateway.interceptors.resources.operations import AcceptOperations, PathOf
+from gateway.interceptors.resources.page_sizes import CutPageSize
 from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
 from gateway.schema.catalog import Method
@@ -59,10 +68,15 @@ def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequen
     if method.client_streaming or method.server_streaming:
         return found
     if options.operations is Operations.ACCEPTED and begins_operation(method):
-        found.append(AcceptOperations(path_of))
-    pages = paging(method) if options.page_links else None
-    if pages is not None:
+        found.append(AcceptOperations(path_of, options.operation_poll_s))
+    pages = paging(method) if options.uses_pages else None
+    if pages is not None and options.page_size is not None:
+        found.append(CutPageSize(pages.page_size.number, options.page_size))
+    if pages is not None and options.page_links:
         found.append(PageLinks(pages))
+    refuses = options.if_match is IfMatch.REFUSE and not method.has_no_side_effects
+    if refuses and not (options.has_etags and request_etag(method)):
+        found.append(refuse_if_match)
     if options.etags is not Etags.OFF:
         request = () if method.has_no_side_effects else request_etag(method)
         reply = etag_field(method.output)

@@ -10,16 +10,18 @@ from gateway.transcoding.routing.template import Literal, Template
 _SHOWN_LENGTH: Final = 200
 
 
-def no_match(http_method: str, path: str, allowed: Sequence[str] = ()) -> StatusError:
-    """The 404 of a request, or the 405 if its path allows other HTTP methods."""
+def no_match(
+    http_method: str, path: str, allowed: Sequence[str] = (), wrong_method_status: int = 405
+) -> StatusError:
+    """The 404 of a request; or another status, usually 405, if its path allows other methods."""
     request = f"{_shown(http_method)} {_shown(path)}"
-    if not allowed:
+    if not allowed or wrong_method_status == 404:
         return StatusError(Code.NOT_FOUND, f"no route for {request}")
     listed = ", ".join(allowed)
     return StatusError(
         Code.UNIMPLEMENTED,
         f"no route for {request}; the path allows {listed}",
-        http_status=405,
+        http_status=wrong_method_status,
         headers=[("Allow", listed)],
     )
 

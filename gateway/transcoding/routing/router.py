@@ -9,7 +9,8 @@ the custom kind `*`, and HEAD without its own binding is served as GET. The sear
 binding fits completely, including the HTTP method, so a more specific path never hides a less
 specific one that can serve the request.
 
-No wildcard matches an empty segment, not even `**`: `/v1/` is not found; `/` has no segments.
+No wildcard matches an empty segment, not even `**`: `/v1/` is not found, unless the options say
+that slashes at the end have no meaning; `/` has no segments.
 
 A node is visited at most once for each length that a `**` can leave to the segments after it, so
 the number of nodes limits the cost of a search, for any path.
@@ -21,6 +22,7 @@ from typing import Final, Generic, TypeVar
 from gateway.status import StatusError
 from gateway.transcoding.routing.captures import Decode, compile_captures
 from gateway.transcoding.routing.differences import no_match, path_difference
+from gateway.transcoding.routing.path_options import PathOptions
 from gateway.transcoding.routing.percent import (
     decode,
     decode_keeping_slashes,
@@ -127,19 +129,8 @@ class RouterBuilder(Generic[T]):
         best = [entry for entry in claims if entry.tier == tier]
         return best[-1] if self._last_wins else best[0]
 
-    def build(
-        self,
-        *,
-        allow_nul: bool = False,
-        splits_escaped: bool = False,
-        keeps_verbs: bool = False,
-        every_verb: bool = False,
-    ) -> "Router[T]":
-        """Builds the router of all routes added so far; later ones do not change it.
-
-        With `splits_escaped`, `%2F` in a path separates segments as a slash does. With
-        `keeps_verbs`, a verb that some route has is never data; with `every_verb`, none is.
-        """
+    def build(self, options: PathOptions | None = None) -> "Router[T]":
+        """Builds the router of all routes added so far; later ones do not change it."""
         entries = [self._winner(claims) for claims in self._claims.values()]
         root: Node[T] = Node()
         leaves = [grow_leaf(root, entry.template) for entry in entries]
@@ -149,44 +140,25 @@ class RouterBuilder(Generic[T]):
             if "GET" in methods:
                 # RFC 9110 section 9.3.2: HEAD is GET without the content.
                 methods.setdefault("HEAD", methods["GET"])
-        return Router(
-            root,
-            entries,
-            allow_nul=allow_nul,
-            splits_escaped=splits_escaped,
-            keeps_verbs=keeps_verbs,
-            every_verb=every_verb,
-        )
+        return Router(root, entries, options or PathOptions())
 
 
 class Router(Generic[T]):
     """Finds the target that serves an HTTP method on a raw path (without query)."""
 
-    def __init__(
-        self,
-        root: Node[T],
-        entries: Sequence[Entry[T]],
-        *,
-        allow_nul: bool,
-        splits_escaped: bool,
-        keeps_verbs: bool,
-        every_verb: bool,
-    ) -> None:
+    def __init__(self, root: Node[T], entries: Sequence[Entry[T]], options: PathOptions) -> None:
         self._entries = entries
         self.targets: Sequence[T] = [entry.target for entry in entries]
         """The targets that serve a route, in the order in which they were added."""
         self._verbs = frozenset(e.template.verb for e in entries if e.template.verb)
-        self._allow_nul = allow_nul
-        self._splits_escaped = splits_escaped
-        self._keeps_verbs = keeps_verbs or every_verb
-        self._every_verb = every_verb
+        self._options = options
         # Add a node for the empty first segment of a path, to avoid slicing it off.
         self._start: Node[T] = Node()
         self._start.literals[""] = root
         self._has_tiers = len({entry.tier for entry in entries}) > 1
         # With tiers, the first match of the fast search below may not be the right one; nor may it
         # if an unknown verb is no data.
-        is_fast = not (self._has_tiers or every_verb)
+        is_fast = not (self._has_tiers or options.every_verb)
         self._plain_start: Node[T] = self._start if is_fast else Node()
 
     def match(self, http_method: str, path: str) -> Match[T]:
@@ -194,8 +166,8 @@ class Router(Generic[T]):
 
         Raises:
             StatusError: NOT_FOUND; or UNIMPLEMENTED with HTTP status 405 and an `Allow` header
-                if only the HTTP method is wrong; or INVALID_ARGUMENT for a path that cannot be
-                decoded.
+                if only the HTTP method is wrong, unless the options give another status; or
+                INVALID_ARGUMENT for a path that cannot be decoded.
         """
         match = self.find(http_method, path)
         if match is None:
@@ -271,12 +243,15 @@ class Router(Generic[T]):
         serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves]
         winner = next(filter(None, serving), None)
         fitting = {entry for methods in leaves for entry in methods.values()}
+        verb = self._verb_of(path.rpartition("/")[2]) if self._options.keeps_verbs else ""
 
         def reason(entry: Entry[T]) -> str:
             if entry is winner:
                 return "matches"
+            if verb and not entry.template.verb:
+                return f"the path ends in :{verb}, which is no data by routing.verbs"
             if entry not in fitting:
-                return path_difference(entry.template, path)
+                return path_difference(entry.template, self._trimmed(path))
             if entry.http_method in (http_method, ANY_METHOD):
                 return "a more specific binding matches"
             return f"the path fits, but it serves {entry.http_method}"
@@ -295,7 +270,7 @@ class Router(Generic[T]):
             elif found is None or _comes_before(entry, found[0]):
                 found = (entry, segments)
         if found is None:
-            raise no_match(http_method, path, _allowed(missed))
+            raise no_match(http_method, path, _allowed(missed), self._options.wrong_method_status)
         return Match(found[0].target, found[0].captures(found[1]))
 
     def _leaves(self, path: str) -> "list[_Leaf[T]]":
@@ -303,21 +278,35 @@ class Router(Generic[T]):
 
         Leaves reached with a verb come before the others.
         """
-        raw = self._unescaped(path).split("/")
-        texts = decode_segments(raw, allow_nul=self._allow_nul)
+        whole = self._unescaped(path)
+        trimmed = self._trimmed(whole)
+        raw = trimmed.split("/")
+        texts = decode_segments(raw, allow_nul=self._options.allow_nul)
         if not path.startswith("/"):
             return []
-        # Search for the colon in the raw path: `%3A` is data (http.proto, path template syntax).
-        last, colon, suffix = raw[-1].rpartition(":")
-        verb = decode(suffix, "path") if colon else ""
-        if verb not in self._verbs and not (verb and self._every_verb):
+        # A path that ends in a slash ends in no verb.
+        verb = self._verb_of(raw[-1]) if len(trimmed) == len(whole) else ""
+        if not verb:
             return self._walk(raw, texts, "")
-        without_verb = decode_segments([last], allow_nul=self._allow_nul)
+        last = raw[-1].rpartition(":")[0]
+        without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
         with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
-        return with_verb if self._keeps_verbs else with_verb + self._walk(raw, texts, "")
+        return with_verb if self._options.keeps_verbs else with_verb + self._walk(raw, texts, "")
+
+    def _verb_of(self, raw: str) -> str:
+        """The verb at the end of a raw last segment, or nothing.
+
+        The colon is searched in the raw path: `%3A` is data (http.proto, path template syntax).
+        """
+        _, colon, suffix = raw.rpartition(":")
+        verb = decode(suffix, "path") if colon else ""
+        return verb if verb in self._verbs or self._options.every_verb else ""
 
     def _unescaped(self, path: str) -> str:
-        return with_slashes(path) if self._splits_escaped else path
+        return with_slashes(path) if self._options.splits_escaped else path
+
+    def _trimmed(self, path: str) -> str:
+        return path.rstrip("/") or "/" if self._options.trims_slashes else path
 
     def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[_Leaf[T]]":
         if texts == ["", ""]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gateway.config.streams import ArrayFailure, StreamFormat, StreamOptions
 from gateway.transcoding.media import PROTOBUF_TYPES, weights
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.payload import JSON, OCTET_STREAM
 from gateway.transcoding.wire import varint
 
 NDJSON = "application/x-ndjson"
@@ -93,6 +93,14 @@ _EVENTS = Framing(
     heartbeat=b":\n\n",
     has_ids=True,
 )
+
+RAW_LINES = Framing(
+    OCTET_STREAM,
+    message=lambda data, _: data + b"\n",
+    failure=lambda json, _: _line(json) + b"\n",
+    end=lambda _: b"",
+)
+"""Raw bytes with a line feed after each message; their own media type is that of the response."""
 
 FRAMINGS: Mapping[str, Framing] = {
     framing.media_type: framing

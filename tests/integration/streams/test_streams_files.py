@@ -159,3 +159,20 @@ async def test_books_are_imported_from_an_array() -> None:
         headers = {"Content-Type": "application/x-ndjson"}
         async with session.post(path, data=lines, headers=headers) as response:
             assert (await response.json())["bookCount"] == 200
+
+
+async def test_raw_bytes_are_lines_and_a_failure_is_the_last_one_by_setting() -> None:
+    async with (
+        open_stage(streams={"raw_lines": True}, errors="status") as stage,
+        stage.connected() as client,
+    ):
+        await client.send("GET /v1/late/give HTTP/1.1\r\nHost: t\r\n\r\n")
+        *lines, last = (await client.answer()).body.splitlines()
+        assert b"".join(lines)
+        assert set(json.loads(last)) == {"error"}
+        # The length that the back end states is that of its own bytes.
+        await client.send("GET /v1/t/give HTTP/1.1\r\nHost: t\r\n\r\n")
+        answer = await client.answer()
+        assert answer.header("Content-Length") is None
+        assert answer.body.replace(b"\n", b"") == b"0123456789"
+        assert answer.body.endswith(b"\n")

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.status import Code, StatusError
+from gateway.transcoding.routing.path_options import PathOptions
 from gateway.transcoding.routing.router import Router, RouterBuilder
 from gateway.transcoding.routing.template import parse_template
 
@@ -158,7 +159,7 @@ def test_a_path_that_cannot_be_meant_is_a_bad_request(path: str) -> None:
 def test_nul_passes_where_it_is_allowed() -> None:
     builder: RouterBuilder[str] = RouterBuilder()
     builder.add("GET", parse_template("/v1/{id}"), "x")
-    assert builder.build(allow_nul=True).match("GET", "/v1/%00").captures == ("\0",)
+    assert builder.build(PathOptions(allow_nul=True)).match("GET", "/v1/%00").captures == ("\0",)
 
 
 def test_routes_of_one_shape_conflict_whatever_their_variables_are_called() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.status import Code, StatusError
+from gateway.transcoding.routing.path_options import PathOptions
 from gateway.transcoding.routing.router import Router, RouterBuilder
 from gateway.transcoding.routing.template import parse_template
 
@@ -221,3 +222,49 @@ def test_any_method_and_get_do_not_conflict() -> None:
 
 def test_a_match_shows_what_it_found() -> None:
     assert repr(router("GET /v1/{id}").match("GET", "/v1/a")) == "Match('GET /v1/{id}', ('a',))"
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "reasons"),
+    [
+        pytest.param(
+            PathOptions(keeps_verbs=True),
+            "/v1/a:go",
+            ["the path ends in :go, which is no data by routing.verbs", "the path fits, but it"],
+            id="a registered verb",
+        ),
+        pytest.param(
+            PathOptions(keeps_verbs=True),
+            "/v1/a:b",
+            ["matches", "the path does not end"],
+            id="data",
+        ),
+        pytest.param(
+            PathOptions(every_verb=True),
+            "/v1/a:b",
+            ["the path ends in :b, which is no data by routing.verbs", "the path does not end"],
+            id="every verb",
+        ),
+        pytest.param(
+            PathOptions(trims_slashes=True), "/v1/a/", ["matches", "the path does not"], id="slash"
+        ),
+        pytest.param(
+            PathOptions(trims_slashes=True),
+            "/v2/a//",
+            ["segment 1 is 'v2' and not 'v1'", "the path does not"],
+            id="slashes",
+        ),
+        pytest.param(
+            PathOptions(every_verb=True), "/v1:b/a", ["segment 1 is 'v1:b'", ""], id="not the last"
+        ),
+    ],
+)
+def test_what_the_settings_say_of_a_path_is_explained(
+    options: PathOptions, path: str, reasons: list[str]
+) -> None:
+    builder: RouterBuilder[str] = RouterBuilder()
+    builder.add("GET", parse_template("/v1/{id}"), "plain")
+    builder.add("POST", parse_template("/v1/{id}:go"), "verb")
+    found = builder.build(options).explain("GET", path)
+    for (_, reason), begin in zip(found, reasons, strict=True):
+        assert reason.startswith(begin)

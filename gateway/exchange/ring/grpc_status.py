@@ -1,0 +1,14 @@
+"""Sends the gRPC code of a successful call as a header, by `metadata.grpc_status`."""
+
+from gateway.http.messages import Request, Response
+from gateway.status import Code
+
+
+def add_grpc_status(request: Request, response: Response) -> None:
+    """Adds `grpc-status: 0` to a success; not to streams, which may still fail.
+
+    The code of a failure is in its body.
+    """
+    is_over = response.stream is None and response.upgrade is None
+    if request.open_call is not None and is_over and response.code is Code.OK:
+        response.headers.append(("grpc-status", "0"))
