@@ -131,7 +131,7 @@ class Rendering:
             else:
                 response.headers = known.copy()
             return
-        is_raw = match is None or self._transcoder.answers_raw(match)
+        is_raw = match is None or match.target.answers_raw
         if response.headers:  # without headers there is no entity tag; this is the usual case
             tag_representation(response, request.fields, is_raw=is_raw)
         if response.upgrade is not None:

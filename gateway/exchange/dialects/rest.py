@@ -93,7 +93,7 @@ class RestDialect:
             asked = self._transcoder.asked(match, request.query, field_mask)
             accept, form = asked.media_type_or(accept), asked.form
         encode = self._transcoder.encoder(match, accept, form)
-        source = RequestMessage(self._transcoder, request, match)
+        source = RequestMessage(self._transcoder.decoder(match), request, match)
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
@@ -106,7 +106,7 @@ class RestDialect:
         forms = reply.forms if request.method in _READS else None
         response = None if forms is None else self._rendering.kept(forms, reply, encode)
         if response is None:
-            in_thread = is_large and (is_judged or not self._transcoder.answers_raw(match))
+            in_thread = is_large and (is_judged or not match.target.answers_raw)
             render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
             if is_judged and method in self._tagged:
                 render = partial(_tagged, render)
@@ -114,7 +114,7 @@ class RestDialect:
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
         if is_judged and request.fields.may_be_conditional:
-            return under_conditions(request, response, is_raw=self._transcoder.answers_raw(match))
+            return under_conditions(request, response, is_raw=match.target.answers_raw)
         return response
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:

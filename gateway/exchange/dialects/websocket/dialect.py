@@ -65,7 +65,7 @@ class WebSocketDialect:
             StatusError: the handshake is invalid, or a guard rejects the call.
             CancelledError: the client has disconnected.
         """
-        if self._transcoder.answers_raw(match) or self._transcoder.takes_raw(match):
+        if match.target.answers_raw or self._transcoder.decoder(match).takes_raw_body:
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = accept_handshake(request, self._options)
         is_protobuf = handshake.is_protobuf
