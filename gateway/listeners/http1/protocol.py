@@ -64,7 +64,6 @@ class HttpProtocol(ServingConnection):
         "_port",
         "_rate",
         "_reader",
-        "_received_s",
         "_responder",
         "_upgrade_data",
     )
@@ -88,7 +87,7 @@ class HttpProtocol(ServingConnection):
         self._rate = None if most is None else RequestRate(most)
         self._over_rate: ReceivedRequest | None = None
         """The first request over the rate limit, which is refused."""
-        self._head_since_s = self._idle_since_s = self._received_s = loop.time()
+        self._head_since_s = self._idle_since_s = self._received_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called when a client has connected; rejects it if too many connections are open."""
@@ -113,16 +112,8 @@ class HttpProtocol(ServingConnection):
             self._task.add_done_callback(lambda _: self._port.connections.discard(self))
             self._task.cancel()
 
-    def data_received(self, data: bytes) -> None:
-        """Called with received bytes: queues complete heads, and adds bytes to bodies."""
-        if self._discarding:
-            if self._upgrade is not None:
-                self._upgrade.receive(data)
-            return
-        self._received_s = self._loop.time()
-        super().data_received(data)
-
     def _read(self, data: bytes) -> None:
+        """Queues complete heads, and adds bytes to bodies."""
         try:
             received, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
