@@ -94,7 +94,7 @@ class Transcoder:
         self.warnings = warnings
         self.match = router.match
         self.find = router.find
-        self.matches = router.matches
+        self.preferred = router.preferred
         self.allowed_methods = router.allowed_methods
         self.router = router
         self._config = config
