@@ -16,6 +16,7 @@ from gateway.process.announcements import are_in_log
 from gateway.process.event_loop import run
 from gateway.process.given_sockets import take_given
 from gateway.process.supervisor import serve_workers
+from gateway.process.worker_process import work
 
 if TYPE_CHECKING:
     from gateway.app.gateway import Gateway
@@ -34,7 +35,7 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
 
     if settings.workers != 1 or settings.supervisor.always:
         code = serve_workers(
-            settings, say, read_again, given=given.public, admin_sockets=given.admin
+            *(settings, say, read_again), work=work, given=given.public, admin_sockets=given.admin
         )
         raise SystemExit(code)
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all

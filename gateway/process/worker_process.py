@@ -1,6 +1,7 @@
 """The main function of a worker process.
 
-It imports the code that serves only when it runs, because the supervisor imports this module, too.
+It imports the code that serves only when it runs, because the supervisor's process imports this
+module, too.
 """
 
 import gc
