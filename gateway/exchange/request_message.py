@@ -63,6 +63,8 @@ class RequestMessage:
         return request.method, request.path, request.query
 
     def _refuse_excess_body(self) -> None:
+        if self._match.target.body is not None:
+            return
         decoder, request = self._decoder, self._request
         if decoder.ignores_excess_body or decoder.takes_url_encoded(request.fields.content_type):
             return
