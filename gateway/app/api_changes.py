@@ -1,23 +1,29 @@
 """The changes of a reload that break REST clients: what `gateway diff` finds, as lines."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
+from gateway.exchange.site import Site
 from gateway.openapi.changes.documents import compare_documents
 from gateway.openapi.changes.findings import Finding
 from gateway.openapi.document import build_document
+from gateway.schema.catalog import Schema
 from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import used_files
 from gateway.status import StartUpError
 
-Described = tuple[Config, OpenSite]
-"""Settings, and the site that was composed of them."""
-
 _MOST_BINDINGS: Final = 2000
 """The most routes of which documents are compared: it takes up to two seconds of CPU, beside which
 requests are answered more slowly."""
+
+
+class Described(NamedTuple):
+    """Settings, and the schema and the site that were composed of them."""
+
+    config: Config
+    schema: Schema
+    site: Site
 
 
 def api_changes(before: Described, after: Described) -> list[str]:
@@ -28,17 +34,17 @@ def api_changes(before: Described, after: Described) -> list[str]:
 
     Two OpenAPI documents are built and compared, so call it in a thread.
     """
-    most = max(len(opened.transcoder.bindings) for _, opened in (before, after))
+    most = max(len(one.site.transcoder.bindings) for one in (before, after))
     if most > _MOST_BINDINGS:
         told = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
         return [f"! warning not-compared: {told} for changes that break clients: use gateway diff"]
-    old, new = (elements_of(used_files(opened.schema)) for _, opened in (before, after))
+    old, new = (elements_of(used_files(one.schema)) for one in (before, after))
     found = [
         one
-        for one in compare_documents(_document(*before), _document(*after), (old, new))
+        for one in compare_documents(_document(before), _document(after), (old, new))
         if one.level != "compatible"
     ]
-    places = _Places(old, new, before[1], after[0]) if found else None
+    places = _Places(old, new, before.schema, after.config) if found else None
     return [
         f"! {one.level} {one.rule}: {_with_colon(places, one)}{one.text}: {one.why}"
         for one in found
@@ -57,9 +63,9 @@ class _Places:
     again.
     """
 
-    def __init__(self, old: Elements, new: Elements, before: OpenSite, after: Config) -> None:
+    def __init__(self, old: Elements, new: Elements, before: Schema, after: Config) -> None:
         self._old, self._new = old, new
-        self._methods = before.schema.methods
+        self._methods = before.methods
         self._read = _read_again(after)
 
     def of(self, element: str) -> str:
@@ -90,6 +96,6 @@ def _read_again(config: Config) -> Elements:
         return {}
 
 
-def _document(config: Config, opened: OpenSite) -> dict[str, Any]:
-    bindings, policies = opened.transcoder.bindings, opened.site.policies or {}
-    return build_document(config, opened.schema, bindings, policies)
+def _document(one: Described) -> dict[str, Any]:
+    bindings, policies = one.site.transcoder.bindings, one.site.policies or {}
+    return build_document(one.config, one.schema, bindings, policies)

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from gateway.app.api_changes import api_changes
+from gateway.app.api_changes import Described, api_changes
 from gateway.app.file_limit import fit_connections
 from gateway.app.open_site import OpenSite
 from gateway.app.route_changes import route_changes
@@ -120,7 +120,10 @@ class Generations:
         current = self.current
         changes = tuple(route_changes(current.opened.site, prepared.opened.site))
         if compares:
-            sides = (current.config, current.opened), (prepared.config, prepared.opened)
+            sides = (
+                Described(one.config, one.opened.schema, one.opened.site)
+                for one in (current, prepared)
+            )
             changes = (*await asyncio.to_thread(api_changes, *sides), *changes)
         routes = len(prepared.opened.transcoder.bindings)
         return ReloadReport(prepared.number, routes, changes, prepared.warnings)

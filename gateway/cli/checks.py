@@ -16,7 +16,7 @@ from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.listeners.sockets import check_listen
 from gateway.listeners.tls import TlsContexts
 from gateway.policy.effective import effective_policies, without_policy
-from gateway.process.serve import run
+from gateway.process.event_loop import run
 from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
 from gateway.status import StartUpError

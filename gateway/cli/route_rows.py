@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.app.schema_loading import load_schema
 from gateway.config.model import Config
 from gateway.policy.effective import Policies, effective_policies, summary
-from gateway.process.serve import run
+from gateway.process.event_loop import run
 from gateway.schema.catalog import Schema
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.reachability import never_reached

@@ -13,8 +13,10 @@ from gateway.cli.flags import configured
 from gateway.cli.messages import fail, say
 from gateway.config.model import Config
 from gateway.process.announcements import are_in_log
+from gateway.process.event_loop import run
 from gateway.process.given_sockets import take_given
 from gateway.process.supervisor import serve_workers
+from gateway.process.worker_process import work
 
 if TYPE_CHECKING:
     from gateway.app.gateway import Gateway
@@ -33,14 +35,14 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
 
     if settings.workers != 1 or settings.supervisor.always:
         code = serve_workers(
-            settings, say, read_again, given=given.public, admin_sockets=given.admin
+            *(settings, say, read_again), work=work, given=given.public, admin_sockets=given.admin
         )
         raise SystemExit(code)
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.
     gc.disable()
     try:
-        from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
+        from gateway.process.serve import serve  # noqa: PLC0415 - see the module's docstring
 
         is_logged = are_in_log(settings.log)
         started, stopping = (_nothing, _nothing) if is_logged else (_announce, _announce_end)

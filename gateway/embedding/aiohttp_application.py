@@ -19,7 +19,7 @@ from gateway.embedding.embedded import (
 )
 from gateway.embedding.heads import ReceivedHead
 from gateway.exchange.exchange import Exchange
-from gateway.exchange.stream_body import StreamBrokenError
+from gateway.http.connection import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Response, Takeover
 from gateway.listeners.http1.body import too_large

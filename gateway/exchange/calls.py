@@ -135,7 +135,8 @@ class CallFactory:
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
         trace = None if self._traces is None else self._traces.of(request)
         # Only requests of one connection share header fields, so they also share the peer.
-        is_trusted = self._forwarding.trusts(request.peer)
+        forwarding = self._forwarding
+        is_trusted = forwarding.has_proxies and forwarding.trusts(request.peer)
         rules = self._rules_of_proxies if is_trusted else self._rules
         seldom_leaves = method in self._stored and not fields.is_conditional
         block = b"" if is_trusted or seldom_leaves else self._block(request, rules)

@@ -131,11 +131,11 @@ class Rendering:
             else:
                 response.headers = known.copy()
             return
-        is_raw = match is None or self._transcoder.answers_raw(match)
+        if response.upgrade is not None:
+            return  # it has no representation
+        is_raw = match is None or match.target.answers_raw
         if response.headers:  # without headers there is no entity tag; this is the usual case
             tag_representation(response, request.fields, is_raw=is_raw)
-        if response.upgrade is not None:
-            return
         if not is_raw:
             response.headers.append(self._varies if response.stream is None else _BY_ACCEPT)
         elif (

@@ -6,7 +6,7 @@ from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request
 from gateway.status import invalid_argument
 from gateway.transcoding.binding import RouteMatch
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.request import RequestDecoder
 
 _READS: Final = ("GET", "HEAD")
 
@@ -14,10 +14,10 @@ _READS: Final = ("GET", "HEAD")
 class RequestMessage:
     """The request message of a call; decoded when the call first reads it."""
 
-    __slots__ = ("_match", "_request", "_transcoder")
+    __slots__ = ("_decoder", "_match", "_request")
 
-    def __init__(self, transcoder: Transcoder, request: Request, match: RouteMatch) -> None:
-        self._transcoder = transcoder
+    def __init__(self, decoder: RequestDecoder, request: Request, match: RouteMatch) -> None:
+        self._decoder = decoder
         self._request = request
         self._match = match
 
@@ -27,10 +27,12 @@ class RequestMessage:
         Raises:
             StatusError: the request is invalid for its method.
         """
-        request, match = self._request, self._match
+        request = self._request
         body = request.body
         if body is None:
-            return self._transcoder.decode(match, request.query, request.fields.content_type, b"")
+            return self._decoder.decode(
+                self._match.captures, request.query, request.fields.content_type, b""
+            )
         self._refuse_excess_body()
         if not body.is_buffered:
             return None
@@ -47,7 +49,7 @@ class RequestMessage:
             return self._decode(b"")
         self._refuse_excess_body()
         data = await body.read()
-        if self._transcoder.takes_raw(self._match):  # raw bytes are only copied
+        if self._decoder.takes_raw_body:  # raw bytes are only copied
             return self._decode(data)
         return await transcode(self._decode, data)
 
@@ -61,20 +63,18 @@ class RequestMessage:
         return request.method, request.path, request.query
 
     def _refuse_excess_body(self) -> None:
-        transcoder, request = self._transcoder, self._request
-        if transcoder.ignores_excess_body:
+        if self._match.target.body is not None:
             return
-        if transcoder.takes_url_encoded and transcoder.reads_as_query(
-            self._match, request.fields.content_type
-        ):
+        decoder, request = self._decoder, self._request
+        if decoder.ignores_excess_body or decoder.takes_url_encoded(request.fields.content_type):
             return
         refuse_needless_body(request, self._match)
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request
         request.body_bytes = len(body)
-        return self._transcoder.decode(
-            self._match, request.query, request.fields.content_type, body
+        return self._decoder.decode(
+            self._match.captures, request.query, request.fields.content_type, body
         )
 
 

@@ -80,7 +80,7 @@ class Site:
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(
-            *(transcoder, calls, rendering, streams, masks, tagged_methods(policies or {})),
+            *(transcoder, calls, rendering, streams.answer, masks, tagged_methods(policies or {})),
             judges_etags=config.resources.has_etags,
         )
         self.websocket: Dialect = WebSocketDialect(

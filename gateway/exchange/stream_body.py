@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import transcode
+from gateway.http.connection import StreamBrokenError
 from gateway.status import Code, StatusError
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import Framing
@@ -15,13 +16,6 @@ logger = logging.getLogger("gateway")
 
 Ended = Callable[[Code, int], None]
 """Called when a stream has ended, with its code and its size in bytes."""
-
-
-class StreamBrokenError(ConnectionError):
-    """A stream failed, and its format cannot express errors.
-
-    Only a connection that is closed early shows the failure to the client.
-    """
 
 
 class ResponseStream:

@@ -5,6 +5,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+class StreamBrokenError(ConnectionError):
+    """A stream failed, and its format cannot express errors.
+
+    Only a connection that is closed early shows the failure to the client.
+    """
+
+
 class StreamConnection(Protocol):
     """The part of a client's connection that a streamed response needs."""
 

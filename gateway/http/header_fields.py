@@ -5,8 +5,7 @@ from typing import Final
 
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
-from gateway.call import Metadata
-from gateway.transcoding.metadata import MetadataRules
+from gateway.transcoding.metadata import Metadata, MetadataRules
 
 # An `istr` is already case-folded, so a look-up does not fold the name again.
 _ACCEPT: Final = istr("Accept")

@@ -1,9 +1,9 @@
 """Counts the messages of streaming calls, and the streams in progress."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from types import TracebackType
 
 from gateway.call import Call, Handler, Reply
+from gateway.message_stream import MessageStream
 from gateway.status import Code
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
 
@@ -32,11 +32,8 @@ class CountMessages:
         self._metrics.ended()
 
 
-class _Counted(AsyncGenerator[bytes]):
-    """Passes messages on and counts them.
-
-    A class, because closing an async function that has not begun would leave `messages` open.
-    """
+class _Counted(MessageStream):
+    """Passes messages on and counts them."""
 
     def __init__(self, messages: AsyncGenerator[bytes], count: Callable[[], None]) -> None:
         self._messages = messages
@@ -46,15 +43,6 @@ class _Counted(AsyncGenerator[bytes]):
         message = await anext(self._messages)
         self._count()
         return message
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        await self.aclose()
-        raise typ
 
     async def aclose(self) -> None:
         await self._messages.aclose()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.config.limits import Limits
 from gateway.config.tls import TlsServer
-from gateway.exchange.exchange import Exchange
+from gateway.http.responder import Responder
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.listeners.http1.response_bytes import http_date
 from gateway.listeners.port import Port
@@ -44,16 +44,16 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Listener:
     """An open port."""
 
-    def __init__(self, exchange: Exchange, address: str, tls: TlsContexts | None = None) -> None:
+    def __init__(self, responder: Responder, address: str, tls: TlsContexts | None = None) -> None:
         self.address = address
-        self.port = Port(asyncio.get_running_loop(), exchange.limits)
-        self._exchange = exchange
+        self.port = Port(asyncio.get_running_loop(), responder.limits)
+        self._responder = responder
         self._tls = tls
         self._sockets: dict[int, Sockets] = {}
         """The sockets that connections are accepted from: its own, and those of workers that cannot
         answer."""
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
-        self._limits = exchange.limits
+        self._limits = responder.limits
         self._last: set[asyncio.Task[object]] = set()
         """The tasks that open the last connections."""
         self._late: list[tuple[socket, Callable[[], None]]] = []
@@ -141,7 +141,7 @@ class Listener:
     def _connection(self) -> HttpProtocol:
         loop = asyncio.get_running_loop()
         kind = HttpProtocol if self._tls is None else TlsProtocol
-        return kind(loop, self._exchange, self.port)
+        return kind(loop, self._responder, self.port)
 
     @property
     def has_handshakes(self) -> bool:
@@ -286,7 +286,7 @@ async def _opened(opening: Awaitable[object]) -> None:
 @asynccontextmanager
 async def open_listener(
     listen: str,
-    exchange: Exchange,
+    responder: Responder,
     *,
     tls: TlsServer | None = None,
     sockets: Sockets | None = None,
@@ -302,7 +302,7 @@ async def open_listener(
     """
     contexts = None if tls is None else TlsContexts(tls)
     sockets = open_sockets(listen) if sockets is None else sockets
-    listener = Listener(exchange, address_of(listen, sockets), contexts)
+    listener = Listener(responder, address_of(listen, sockets), contexts)
     await listener.start(sockets)
     sweeper = asyncio.create_task(listener.sweep())
     try:

@@ -15,7 +15,6 @@ from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.protobuf_codec import has_message
-from gateway.transcoding.response import is_raw
 from gateway.transcoding.streams.form import form_fields
 from gateway.transcoding.streams.framing import EVENT_STREAM, JSON_LINES, NDJSON
 
@@ -69,7 +68,7 @@ class Bodies:
         if http_method == "HEAD":
             return part
         content: Json
-        if is_raw(binding):
+        if binding.answers_raw:
             content = {_ANY: _BYTES}
         elif binding.method.server_streaming:
             content = self._stream(binding)

@@ -5,10 +5,10 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
@@ -30,21 +30,10 @@ from gateway.telemetry.logs.opening import open_logs
 
 logger = logging.getLogger("gateway")
 
-T = TypeVar("T")
 # Few objects of a request are in cycles, so nearly all are freed with it. Searching for cycles
 # after 10,000 objects instead of 700 avoids 4 % of the instructions of a request. It costs at most
 # one megabyte.
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end on uvloop, or on asyncio where uvloop is not installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 async def serve(

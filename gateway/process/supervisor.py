@@ -29,7 +29,7 @@ from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox, heard_signals
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.service_manager import ServiceManager
-from gateway.process.worker import Worker, hand_on_changes, neighbours_of, restart_delay_s
+from gateway.process.worker import Work, Worker, hand_on_changes, neighbours_of, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.process.workers_reload import WorkersReload
 from gateway.status import StartUpError
@@ -59,12 +59,14 @@ def serve_workers(
     say: Say,
     read: Callable[[], Config] | None = None,
     *,
+    work: Work,
     given: Sockets | None = None,
     admin_sockets: Sockets | None = None,
 ) -> int:
     """Serves with several processes until SIGINT or SIGTERM; `read` reads the settings again.
 
-    All workers share the sockets that are `given`; those that are not given are opened.
+    Each worker runs `work`. All workers share the sockets that are `given`; those that are not
+    given are opened.
 
     Returns the exit code: 0, or 3 if requests had to be cut.
 
@@ -78,7 +80,9 @@ def serve_workers(
     scheme = config.scheme
     url = f"{scheme}://{address_of(config.listen, sockets[0])}"
     with heard_signals(_ENDING | _FORWARDED) as heard:
-        supervisor = Supervisor(config, sockets, heard, say, read, is_port_kept=bool(given))
+        supervisor = Supervisor(
+            *(config, sockets, heard, say, read), work=work, is_port_kept=bool(given)
+        )
         return supervisor.run(url, admin_sockets)
 
 
@@ -93,9 +97,11 @@ class Supervisor:
         say: Say,
         read: Callable[[], Config] | None = None,
         *,
+        work: Work,
         is_port_kept: bool = False,
     ) -> None:
         self._config = config
+        self._work = work
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
         self.exposition = Exposition(config.metrics, cells) if cells else None
         """The text of the metrics of all workers; None if they are off."""
@@ -193,7 +199,7 @@ class Supervisor:
         wanted = self._workers[:1] if self._is_first else self._workers
         for worker in wanted:
             if worker.process is None and worker.due_s <= now_s:
-                worker.start(self._config, now_s, is_first=self._is_first)
+                worker.start(self._config, now_s, self._work, is_first=self._is_first)
         ready = self._wait(wanted, now_s)
         now_s = time.monotonic()
         if self._heard in ready:

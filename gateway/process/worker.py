@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -36,9 +36,11 @@ from gateway.process.orders import (
     Told,
 )
 from gateway.process.pulse import LATE_S, HeartbeatReader
-from gateway.process.worker_process import work
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.definitions import GAUGES
+
+Work = Callable[[Config, Assignment, Connection, Connection], None]
+"""The main function of a worker's process; it takes its ends of the pipes for reports and beats."""
 
 _SPAWN = get_context("spawn")
 _SETTLED_AFTER_S = 10.0
@@ -114,8 +116,8 @@ class Worker:
         pid = None if self.process is None else self.process.pid
         return f"<Worker {self.number}, pid {pid}, {self.failures} failures>"
 
-    def start(self, config: Config, now_s: float, *, is_first: bool = False) -> None:
-        """Starts a process for this place."""
+    def start(self, config: Config, now_s: float, work: Work, *, is_first: bool = False) -> None:
+        """Starts a process for this place, which runs `work`."""
         ours, theirs = _SPAWN.Pipe()
         pulse, beats = _SPAWN.Pipe(duplex=False)
         assignment = Assignment(

@@ -1,12 +1,14 @@
 """The main function of a worker process.
 
-It imports the code that serves only when it runs, because the supervisor imports this module, too.
+It imports the code that serves only when it runs, because the supervisor's process imports this
+module, too.
 """
 
 import gc
 from multiprocessing.connection import Connection
 
 from gateway.config.model import Config
+from gateway.process.event_loop import run
 from gateway.process.orders import Assignment, Failed
 from gateway.status import StartUpError
 
@@ -14,7 +16,7 @@ from gateway.status import StartUpError
 def work(config: Config, assignment: Assignment, connection: Connection, pulse: Connection) -> None:
     """Serves until the supervisor or a signal ends it."""
     gc.disable()  # until it serves, as in a gateway with one process
-    from gateway.process.serve import run, serve  # noqa: PLC0415 - see the module's docstring
+    from gateway.process.serve import serve  # noqa: PLC0415 - see the module's docstring
     from gateway.process.watched import SupervisorLink  # noqa: PLC0415
 
     has_admin = config.admin.listen is not None

@@ -99,6 +99,8 @@ class Binding:
     """The target of the request's body: a field, "*" for the whole message, None for no body."""
     response_body: FieldDescriptor | None
     """The field of the reply that becomes the response's body, or None for the whole reply."""
+    answers_raw: bool
+    """True if the reply is the back end's raw bytes with its media type, instead of JSON."""
 
     @property
     def http_method(self) -> str:
@@ -275,7 +277,9 @@ def _bind(method: Method, rule: HttpRule) -> Binding:
         check_path_variable(path)
     body = _body(method, rule)
     _check_disjoint(variables, body)
-    return Binding(method, rule, template, variables, body, _response_body(method, rule))
+    response_body = _response_body(method, rule)
+    is_raw = _is_raw(method, response_body)
+    return Binding(method, rule, template, variables, body, response_body, is_raw)
 
 
 def _check_after_deep(template: Template) -> None:
@@ -302,6 +306,12 @@ def _response_body(method: Method, rule: HttpRule) -> FieldDescriptor | None:
             _no_such_field("response_body", rule.response_body, method.output.full_name)
         )
     return field
+
+
+def _is_raw(method: Method, field: FieldDescriptor | None) -> bool:
+    if field is None:
+        return is_http_body(method.output)
+    return is_http_body(field.message_type) and not field.is_repeated
 
 
 def _no_such_field(what: str, name: str, message: str) -> str:

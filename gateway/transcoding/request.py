@@ -49,7 +49,8 @@ class RequestDecoder:
         self._json_values = config.limits.json_values
         self._json_types = config.json_.content_types
         self._takes_url_encoded = query.form_bodies and binding.body is None
-        self._ignores_excess_body = config.json_.excess_body is Excess.IGNORE
+        self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
+        """True if a body is ignored where the HTTP rule has none."""
         self._encode_captures = _captures_encoder(
             [path_encoder(path, ignores_case=ignores_case) for path in binding.variables]
         )
@@ -118,7 +119,7 @@ class RequestDecoder:
         """Decodes a request whose body has no place in the message."""
         if self.takes_url_encoded(content_type):
             return self.decode_url(captures, _joined(query, body))
-        if self._ignores_excess_body:
+        if self.ignores_excess_body:
             return self.decode_url(captures, query)
         raise invalid_argument("", f"{self.binding.method.name} takes no body on this route")
 

@@ -53,13 +53,6 @@ def _selection(binding: Binding, chosen: str) -> Selection:
     return read_selection(chosen, message, "$fields")
 
 
-def is_raw(binding: Binding) -> bool:
-    """True if a binding's reply has the back end's media type instead of JSON."""
-    field = binding.response_body
-    message = binding.method.output if field is None else field.message_type
-    return is_http_body(message) and not (field is not None and field.is_repeated)
-
-
 def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
     """Makes the encoder from wire bytes of a reply to protobuf with this media type.
 

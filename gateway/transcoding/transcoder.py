@@ -34,7 +34,7 @@ from gateway.transcoding.media import (
 from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import LenientDecoder, RequestDecoder
-from gateway.transcoding.response import Encode, is_raw, protobuf_encoder, response_encoder
+from gateway.transcoding.response import Encode, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Router
 from gateway.transcoding.streams.choosing import choose_deframer
 from gateway.transcoding.streams.decoder import (
@@ -70,12 +70,11 @@ class RulesError(StartUpError):
 class _Plan:
     """The compiled parts of one binding, made for its first request."""
 
-    __slots__ = ("answers_raw", "decoder", "encode", "in_protobuf")
+    __slots__ = ("decoder", "encode", "in_protobuf")
 
-    def __init__(self, decoder: RequestDecoder, encode: Encode, *, answers_raw: bool) -> None:
+    def __init__(self, decoder: RequestDecoder, encode: Encode) -> None:
         self.decoder = decoder
         self.encode = encode
-        self.answers_raw = answers_raw
         self.in_protobuf: dict[str, Encode] = {}
         """The encoders of the media types of protobuf."""
 
@@ -95,7 +94,7 @@ class Transcoder:
         self.warnings = warnings
         self.match = router.match
         self.find = router.find
-        self.matches = router.matches
+        self.preferred = router.preferred
         self.allowed_methods = router.allowed_methods
         self.router = router
         self._config = config
@@ -105,10 +104,7 @@ class Transcoder:
         )
         self._framings = offered_framings(config.streams)
         self._wraps = config.streams.wrap is Wrap.RESULT
-        self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
-        """True if a body is ignored where the HTTP rule has none."""
-        self.takes_url_encoded = config.query.form_bodies
-        """True if some bodies are read as query parameters; see `reads_as_query`."""
+        self._takes_url_encoded = config.query.form_bodies
         self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
@@ -123,7 +119,7 @@ class Transcoder:
     def match_posted_form(self, path: str, content_type: str | None) -> RouteMatch | None:
         """Finds the GET route of a form that was sent by POST, by `query.form_bodies`, or None."""
         is_form = content_type is not None and media_type(content_type) == URL_ENCODED
-        if not (is_form and self.takes_url_encoded):
+        if not (is_form and self._takes_url_encoded):
             return None
         with suppress(StatusError):
             return self.match("GET", path)
@@ -149,7 +145,7 @@ class Transcoder:
             StatusError: HTTP status 406 if the client accepts no available encoding.
         """
         plan = self._plan(match)
-        if plan.answers_raw or (accept is None and form is None):
+        if match.target.answers_raw or (accept is None and form is None):
             return plan.encode
         chosen = JSON if accept is None else preferred(accept)
         if chosen is None and self._serves_all:
@@ -174,7 +170,7 @@ class Transcoder:
             StatusError: HTTP status 406 if the client accepts no available framing.
         """
         plan = self._plan(match)
-        if plan.answers_raw:
+        if match.target.answers_raw:
             return None, plan.encode
         framing = choose_framing(accept, self._framings)
         if framing is None and self._serves_all:
@@ -191,17 +187,9 @@ class Transcoder:
         encode = plan.encode if form is None else self._encoder_of(match.target, form)
         return framing, _wrapped(encode) if self._wraps else encode
 
-    def answers_raw(self, match: RouteMatch) -> bool:
-        """True if this binding replies with the back end's raw bytes instead of JSON."""
-        return self._plan(match).answers_raw
-
-    def takes_raw(self, match: RouteMatch) -> bool:
-        """True if this binding takes raw bytes of any media type."""
-        return self._plan(match).decoder.takes_raw_body
-
-    def reads_as_query(self, match: RouteMatch, content_type: str | None) -> bool:
-        """True if a body of this media type is read as query parameters by this binding."""
-        return self._plan(match).decoder.takes_url_encoded(content_type)
+    def decoder(self, match: RouteMatch) -> RequestDecoder:
+        """Returns the decoder of the binding's request messages."""
+        return self._plan(match).decoder
 
     def decode(self, match: RouteMatch, query: str, content_type: str | None, body: bytes) -> bytes:
         """Decodes a request to the wire bytes of its message.
@@ -318,7 +306,7 @@ class Transcoder:
         decode = LenientDecoder if config.json_.text_after is Excess.IGNORE else RequestDecoder
         decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec, self._values)
-        plan = self._plans[binding] = _Plan(decoder, encode, answers_raw=is_raw(binding))
+        plan = self._plans[binding] = _Plan(decoder, encode)
         return plan
 
 

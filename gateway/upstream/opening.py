@@ -13,8 +13,8 @@ from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
-from gateway.upstream.channels.http2 import Http2Channel
 from gateway.upstream.channels.http2.address import Address, parse_target
+from gateway.upstream.channels.http2.channel import Http2Channel
 from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.configured import (

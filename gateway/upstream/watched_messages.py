@@ -1,10 +1,11 @@
 """The messages of a streaming reply, for channels that have to know how they end."""
 
 from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
+
+from gateway.message_stream import MessageStream
 
 
-class WatchedMessages(AsyncGenerator[bytes]):
+class WatchedMessages(MessageStream):
     """Passes messages on, and calls `ended` once.
 
     It is called with None after the last message, with the failure if there is one, and with
@@ -31,16 +32,6 @@ class WatchedMessages(AsyncGenerator[bytes]):
         except BaseException as error:
             self._end(error)
             raise
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        """Ends the call and raises."""
-        await self.aclose()
-        raise typ
 
     async def aclose(self) -> None:
         """Ends the call, if it has not ended."""

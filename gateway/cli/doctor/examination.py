@@ -8,7 +8,7 @@ from gateway.cli.doctor.machine import examine_machine
 from gateway.cli.doctor.reached import examine_reached
 from gateway.cli.doctor.secrets import examine_secrets
 from gateway.config.model import Config
-from gateway.process.serve import run
+from gateway.process.event_loop import run
 
 
 def examine(config: Config, given: Collection[str] = ()) -> Sequence[Finding]:

@@ -1,13 +1,12 @@
 """The REST dialect: calls methods by their HTTP rules (google/api/http.proto)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
 from gateway.call import Reply
 from gateway.exchange.calls import CallFactory
-from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.rendering import Rendering
 from gateway.exchange.request_message import RequestMessage
@@ -24,6 +23,9 @@ from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 _READS: Final = ("GET", "HEAD")
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
+AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
+"""Answers a request for a method that streams; see `Dialect.answer`."""
+
 
 class RestDialect:
     """Matches requests to methods by HTTP method and path, and answers them."""
@@ -33,7 +35,7 @@ class RestDialect:
         transcoder: Transcoder,
         calls: CallFactory,
         rendering: Rendering,
-        streams: RestStreams,
+        answer_stream: AnswerStream,
         masks: PathMasks,
         tagged: AbstractSet[Method] = frozenset(),
         *,
@@ -47,7 +49,7 @@ class RestDialect:
         self._calls = calls
         self._chains = calls.chains
         self._rendering = rendering
-        self._streams = streams
+        self._answer_stream = answer_stream
         self._masks = masks
         self._tagged = frozenset(tagged)
         self._judges_etags = judges_etags
@@ -86,14 +88,14 @@ class RestDialect:
         """Returns the response to a call; see `Dialect.answer`."""
         method = match.target.method
         if method.client_streaming or method.server_streaming:
-            return await self._streams.answer(request, match, started_s)
+            return await self._answer_stream(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
             field_mask = request.headers.get(FIELD_MASK)
             asked = self._transcoder.asked(match, request.query, field_mask)
             accept, form = asked.media_type_or(accept), asked.form
         encode = self._transcoder.encoder(match, accept, form)
-        source = RequestMessage(self._transcoder, request, match)
+        source = RequestMessage(self._transcoder.decoder(match), request, match)
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         reply = await self._chains[method](call)
@@ -106,7 +108,7 @@ class RestDialect:
         forms = reply.forms if request.method in _READS else None
         response = None if forms is None else self._rendering.kept(forms, reply, encode)
         if response is None:
-            in_thread = is_large and (is_judged or not self._transcoder.answers_raw(match))
+            in_thread = is_large and (is_judged or not match.target.answers_raw)
             render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
             if is_judged and method in self._tagged:
                 render = partial(_tagged, render)
@@ -114,7 +116,7 @@ class RestDialect:
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
         if is_judged and request.fields.may_be_conditional:
-            return under_conditions(request, response, is_raw=self._transcoder.answers_raw(match))
+            return under_conditions(request, response, is_raw=match.target.answers_raw)
         return response
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:

@@ -69,7 +69,7 @@ class RestStreams:
         if method.client_streaming:
             messages = self._messages(request, match)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
-        source = RequestMessage(self._transcoder, request, match)
+        source = RequestMessage(self._transcoder.decoder(match), request, match)
         return StreamingCall(self._calls, request, method, started_s, read=source.read)
 
     async def _messages(self, request: Request, match: RouteMatch) -> AsyncGenerator[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 from time import perf_counter
 from typing import Final
 
+from gateway.http.messages import Takeover
 from gateway.http.turns import TURN_LIMIT_S
 from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.port import Port
@@ -21,16 +22,24 @@ class PacedConnection(ClientConnection):
     until then, reading is paused.
     """
 
-    __slots__ = ("_is_reading_later", "_unread")
+    __slots__ = ("_is_reading_later", "_received_s", "_unread", "_upgrade")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         super().__init__(loop, port)
         self._unread = b""
         """Received bytes that wait for a later turn of the loop, or for room in the queue."""
         self._is_reading_later = False
+        self._received_s = loop.time()
+        self._upgrade: Takeover | None = None
+        """The protocol that has taken the connection over, for example a WebSocket."""
 
     def data_received(self, data: bytes) -> None:
         """Called with received bytes; with `b""` when a body that was full has room again."""
+        if self._discarding:
+            if self._upgrade is not None:
+                self._upgrade.receive(data)
+            return
+        self._received_s = self._loop.time()
         if data and (len(data) > _PART_BYTES or self._unread):
             self._unread += data
             if self._is_reading_later or self._unread.count(b"\n") > _MAX_LINES_AT_ONCE:

@@ -29,10 +29,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.limits import Limits
-from gateway.exchange.exchange import Exchange
-from gateway.exchange.stream_body import StreamBrokenError
+from gateway.http.connection import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
+from gateway.http.responder import Responder
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
@@ -57,7 +57,6 @@ class HttpProtocol(ServingConnection):
 
     __slots__ = (
         "_body",
-        "_exchange",
         "_head_since_s",
         "_idle_since_s",
         "_incoming",
@@ -65,18 +64,18 @@ class HttpProtocol(ServingConnection):
         "_port",
         "_rate",
         "_reader",
-        "_received_s",
+        "_responder",
         "_upgrade_data",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, port: Port) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, responder: Responder, port: Port) -> None:
         super().__init__(loop, port)
-        limits, websockets = exchange.limits, exchange.speaks_websocket
+        limits, websockets = responder.limits, responder.speaks_websocket
         self._reader = RequestReader(
             self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
         )
         self._parser = self._reader.parser
-        self._exchange = exchange
+        self._responder = responder
         self._port = port
         self._incoming: StreamReader | None = None
         """The body that the parser fills, or has filled last."""
@@ -88,7 +87,7 @@ class HttpProtocol(ServingConnection):
         self._rate = None if most is None else RequestRate(most)
         self._over_rate: ReceivedRequest | None = None
         """The first request over the rate limit, which is refused."""
-        self._head_since_s = self._idle_since_s = self._received_s = loop.time()
+        self._head_since_s = self._idle_since_s = self._received_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called when a client has connected; rejects it if too many connections are open."""
@@ -98,7 +97,7 @@ class HttpProtocol(ServingConnection):
         refusal = self._port.admit(self)
         if refusal is not None:
             self._closing = self._discarding = True
-            self._send(self._exchange.refuse(refusal, self._reader.peer), "close")
+            self._send(self._responder.refuse(refusal, self._reader.peer), "close")
             self.transport.close()  # type: ignore[union-attr]
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -113,20 +112,12 @@ class HttpProtocol(ServingConnection):
             self._task.add_done_callback(lambda _: self._port.connections.discard(self))
             self._task.cancel()
 
-    def data_received(self, data: bytes) -> None:
-        """Called with received bytes: queues complete heads, and adds bytes to bodies."""
-        if self._discarding:
-            if self._upgrade is not None:
-                self._upgrade.receive(data)
-            return
-        self._received_s = self._loop.time()
-        super().data_received(data)
-
     def _read(self, data: bytes) -> None:
+        """Queues complete heads, and adds bytes to bodies."""
         try:
             received, upgraded, early = self._reader.read(data)
         except HttpProcessingError as error:
-            self._stop_reading_after(malformed(error, self._exchange.limits))
+            self._stop_reading_after(malformed(error, self._responder.limits))
             return
         if upgraded:
             # The parser has stopped: the next bytes are not HTTP. If the upgrade is ignored (RFC
@@ -281,7 +272,7 @@ class HttpProtocol(ServingConnection):
             response = self._refuse(request, waiting)
         else:
             self._request = request
-            response = await self._exchange.answer(request)
+            response = await self._responder.answer(request)
             if request.interruption is not None and self._task is not None:
                 self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
@@ -302,7 +293,7 @@ class HttpProtocol(ServingConnection):
 
     def _refuse(self, error: StatusError, received: ReceivedRequest | None) -> Response:
         """Returns the response for a request that is not served; None if its head is unknown."""
-        refuse, peer = self._exchange.refuse, self._reader.peer
+        refuse, peer = self._responder.refuse, self._reader.peer
         if received is None:
             return refuse(error, peer, fields=self._reader.fields_of_failed())
         request, message, _ = received

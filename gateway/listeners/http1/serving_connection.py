@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from gateway.http.messages import Request, Takeover
+from gateway.http.messages import Request
 from gateway.listeners.http1.pacing import PacedConnection
 from gateway.listeners.http1.request_reader import ReceivedRequest
 from gateway.listeners.http1.stream_writer import StreamWriter
@@ -14,7 +14,7 @@ from gateway.status import StatusError
 class ServingConnection(PacedConnection):
     """A connection that serves requests in one task, and can be told to end them."""
 
-    __slots__ = ("_queue", "_request", "_streamed", "_task", "_upgrade", "_waiter", "_writer")
+    __slots__ = ("_queue", "_request", "_streamed", "_task", "_waiter", "_writer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, port: Port) -> None:
         super().__init__(loop, port)
@@ -27,7 +27,6 @@ class ServingConnection(PacedConnection):
         self._streamed: Request | None = None
         """The request whose response is being streamed, or that became a WebSocket."""
         self._writer: StreamWriter | None = None
-        self._upgrade: Takeover | None = None
 
     @property
     def is_busy(self) -> bool:

@@ -5,8 +5,7 @@ from contextlib import suppress
 from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
 
-from gateway.exchange.stream_body import StreamBrokenError
-from gateway.http.connection import StreamConnection
+from gateway.http.connection import StreamBrokenError, StreamConnection
 from gateway.http.messages import BodyStream, Response
 from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head

@@ -16,7 +16,7 @@ A node is visited at most once for each length that a `**` can leave to the segm
 the number of nodes limits the cost of a search, for any path.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from gateway.status import StatusError
@@ -216,22 +216,26 @@ class Router(Generic[T]):
         """
         return _allowed([methods for methods, _ in self._leaves(path)])
 
-    def matches(self, path: str) -> list[Match[T]]:
-        """Returns the target of each HTTP method served on `path`, GET first, with one search.
+    def preferred(self, path: str, is_wanted: Callable[[T], bool]) -> Match[T] | None:
+        """Returns the first target on `path` that is wanted, of GET first, then of any method.
+
+        If none is wanted, it is the first of all; None if no HTTP method is served there.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
         """
         leaves = self._leaves(path)
         served = {http_method for methods, _ in leaves for http_method in methods}
-        found: list[Match[T]] = []
+        first: Match[T] | None = None
         for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
             for methods, segments in leaves:
                 entry = methods.get(http_method) or methods.get(ANY_METHOD)
                 if entry is not None:
-                    found.append(Match(entry.target, entry.captures(segments)))
+                    if is_wanted(entry.target):
+                        return Match(entry.target, entry.captures(segments))
+                    first = first or Match(entry.target, entry.captures(segments))
                     break
-        return found
+        return first
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""

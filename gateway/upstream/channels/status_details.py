@@ -8,9 +8,9 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from gateway.call import Metadata
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
+from gateway.transcoding.metadata import Metadata
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -85,6 +85,11 @@ def unavailable(upstream: str) -> StatusError:
 def deadline_exceeded() -> StatusError:
     """A call whose deadline has passed."""
     return StatusError(Code.DEADLINE_EXCEEDED, LATE)
+
+
+def of_breach(upstream: str) -> UnreadableReplyError:
+    """The error of a reply that breaks gRPC's own rules."""
+    return UnreadableReplyError(f'upstream "{upstream}" broke the gRPC protocol')
 
 
 def too_large(limit_bytes: int) -> StatusError:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from gateway.app import api_changes
-from gateway.app.open_site import OpenSite
 from gateway.app.site import open_site
 from gateway.config.log import LogOptions
 from gateway.config.model import Config
@@ -27,7 +26,7 @@ message Thing { string name = 1; Shade shade = 2; }
 enum Shade { SHADE_UNSPECIFIED = 0; }
 """
 
-Open = Callable[..., Awaitable[tuple[Config, OpenSite]]]
+Open = Callable[..., Awaitable[api_changes.Described]]
 
 
 @pytest.fixture
@@ -36,14 +35,15 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
         off = LogOptions.model_validate({"access": "off", "events": "off", "audit": "off"})
         logs = await stack.enter_async_context(open_logs(off))
 
-        async def open_one(proto: str, **settings: object) -> tuple[Config, OpenSite]:
+        async def open_one(proto: str, **settings: object) -> api_changes.Described:
             file = tmp_path / "shop.binpb"
             file.write_bytes(descriptor_set(shop=proto).SerializeToString())
             config = Config.model_validate(
                 {"descriptors": [str(file)], "upstreams": {"a": {"target": "127.0.0.1:1"}}}
                 | settings
             )
-            return config, await open_site(config, logs, stack)
+            opened = await open_site(config, logs, stack)
+            return api_changes.Described(config, opened.schema, opened.site)
 
         yield open_one
 

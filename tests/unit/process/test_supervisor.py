@@ -17,6 +17,7 @@ from gateway.process.orders import StandIn
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.process.supervisor import Supervisor, Worker, restart_delay_s, serve_workers
 from gateway.process.worker_count import worker_count
+from gateway.process.worker_process import work
 from gateway.status import StartUpError
 
 
@@ -85,7 +86,7 @@ def test_none_asked_for_minds_the_quota_of_the_container(monkeypatch: pytest.Mon
 def test_what_workers_have_to_share_is_not_kept_in_the_memory_of_one() -> None:
     config = Config.model_validate({"workers": 2, "auth": {"store": "memory:"}})
     with pytest.raises(StartUpError, match=r"auth\.store: workers cannot share memory:"):
-        serve_workers(config, lambda _line: None)
+        serve_workers(config, lambda _line: None, work=work)
 
 
 class Pair:
@@ -97,7 +98,7 @@ class Pair:
         held.enter_context(other)
         sockets = [[held.enter_context(socket.socket())] for _ in range(2)]
         config = Config.model_validate({"workers": 2, "metrics": {"enabled": False}})
-        self.supervisor = Supervisor(config, sockets, heard, print)
+        self.supervisor = Supervisor(config, sockets, heard, print, work=work)
         held.callback(self.supervisor._inbox.close)
         self.began_s = time.monotonic()
         self.workers = self.supervisor._workers

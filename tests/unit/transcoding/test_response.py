@@ -8,7 +8,7 @@ from gateway.config.json import JsonOptions
 from gateway.status import StatusError
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.reply_values import ReplyValues
-from gateway.transcoding.response import is_raw, protobuf_encoder, response_encoder
+from gateway.transcoding.response import protobuf_encoder, response_encoder
 from tests.support.shelves import bindings, schema, wire
 
 GET = "GET /v1/{name=books/*}"
@@ -65,7 +65,7 @@ def test_a_field_in_pieces_is_merged_before_it_goes_out() -> None:
     [(GET, False), (TITLE, False), (FILE, True), (COVER, True), (PAGES, False)],
 )
 def test_only_an_http_body_that_is_not_repeated_is_raw(route: str, raw: bool) -> None:
-    assert is_raw(bindings()[route]) is raw
+    assert bindings()[route].answers_raw is raw
 
 
 def test_a_list_of_http_bodies_is_json() -> None:

@@ -100,7 +100,7 @@ def test_which_bodies_are_raw_is_known_from_the_rule(
     shelves: Transcoder, request_line: str, answers: bool, takes: bool
 ) -> None:
     found = match(shelves, request_line)
-    assert (shelves.answers_raw(found), shelves.takes_raw(found)) == (answers, takes)
+    assert (found.target.answers_raw, shelves.decoder(found).takes_raw_body) == (answers, takes)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import cache, partial
 
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
@@ -15,10 +15,11 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, invalid_argument
-from gateway.transcoding.binding import RouteMatch
+from gateway.transcoding.binding import Binding, RouteMatch
 from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
 from gateway.transcoding.response import protobuf_encoder
+from gateway.transcoding.streams.decoder import MessageDecoder
 from gateway.transcoding.transcoder import Transcoder
 
 
@@ -49,14 +50,13 @@ class WebSocketDialect:
         Raises:
             StatusError: no streaming method has this path.
         """
-        matches = self._transcoder.matches(request.path)
-        for match in matches:
-            if match.target.method.client_streaming or match.target.method.server_streaming:
-                return match
-        if not matches:
+        match = self._transcoder.preferred(request.path, _streams)
+        if match is None:
             return self._transcoder.match("GET", request.path)  # raises the error
-        name = matches[0].target.method.name
-        raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
+        if not _streams(match.target):
+            name = match.target.method.name
+            raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
+        return match
 
     async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response that opens a WebSocket, after every guard has admitted the call.
@@ -65,7 +65,7 @@ class WebSocketDialect:
             StatusError: the handshake is invalid, or a guard rejects the call.
             CancelledError: the client has disconnected.
         """
-        if self._transcoder.answers_raw(match) or self._transcoder.takes_raw(match):
+        if match.target.answers_raw or self._transcoder.decoder(match).takes_raw_body:
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = accept_handshake(request, self._options)
         is_protobuf = handshake.is_protobuf
@@ -108,8 +108,12 @@ class WebSocketDialect:
         """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
         reading = asyncio.get_running_loop().create_future()
+        # Made once, after the guards: for the messages, and to report an invalid query.
+        decoder = cache(
+            partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
+        )
         if method.client_streaming:
-            messages = self._messages(request, match, socket, protobuf=protobuf)
+            messages = _messages(decoder, socket)
             call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
 
@@ -119,19 +123,8 @@ class WebSocketDialect:
             call = StreamingCall(self._calls, request, method, started_s, read=read)
         await _wait_until_admitted(call, reading)
         if method.client_streaming:
-            # Report an invalid query now, while the response can still be an HTTP status.
-            self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
+            decoder()  # fails now, while the response can still be an HTTP status
         return call
-
-    async def _messages(
-        self, request: Request, match: RouteMatch, socket: WebSocket, *, protobuf: bool
-    ) -> AsyncGenerator[bytes]:
-        decoder = self._transcoder.message_decoder(match, request.query, protobuf=protobuf)
-        async for payload in socket.payloads():
-            yield await transcode(decoder.decode, payload)
-        default = decoder.default_message()
-        if default is not None:
-            yield default
 
     async def _read(
         self,
@@ -152,6 +145,19 @@ class WebSocketDialect:
         return await transcode(
             partial(self._transcoder.decode, match, request.query, kind), payload
         )
+
+
+async def _messages(made: Callable[[], MessageDecoder], socket: WebSocket) -> AsyncGenerator[bytes]:
+    decoder = made()
+    async for payload in socket.payloads():
+        yield await transcode(decoder.decode, payload)
+    default = decoder.default_message()
+    if default is not None:
+        yield default
+
+
+def _streams(binding: Binding) -> bool:
+    return binding.method.client_streaming or binding.method.server_streaming
 
 
 def _max_messages(match: RouteMatch) -> int | None:

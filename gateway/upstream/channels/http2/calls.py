@@ -17,6 +17,7 @@ from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies, S
 from gateway.upstream.channels.status_details import (
     deadline_exceeded,
     headers_too_large,
+    of_breach,
     too_large,
 )
 
@@ -87,7 +88,7 @@ class RpcCall(Listener[ResponseHeaders]):
             if ended:
                 self._on_trailers(headers)
             else:
-                self._finish(status.of_breach(self.upstream))
+                self._finish(of_breach(self.upstream))
         elif headers.is_grpc:
             self.started = True
             if ended:
@@ -106,7 +107,7 @@ class RpcCall(Listener[ResponseHeaders]):
         if self._due_bytes >= 0:
             self._due_bytes -= len(data)
             if self._due_bytes < 0:  # RFC 9113 section 8.1.1
-                self._finish(status.of_breach(self.upstream))
+                self._finish(of_breach(self.upstream))
                 return
         size = len(data) - _PREFIX_BYTES
         if (
@@ -120,7 +121,7 @@ class RpcCall(Listener[ResponseHeaders]):
         else:
             self._cut(data)
         if ended and not self.ended:
-            self._finish(status.of_breach(self.upstream))
+            self._finish(of_breach(self.upstream))
 
     @abstractmethod
     def on_message(self, message: bytes) -> None:
@@ -148,7 +149,7 @@ class RpcCall(Listener[ResponseHeaders]):
 
     def on_breach(self, code: ErrorCode) -> None:  # noqa: ARG002 - gRPC has one code for all
         """The back end broke HTTP/2's rules on this stream: the call fails, and it alone."""
-        self._finish(status.of_breach(self.upstream))
+        self._finish(of_breach(self.upstream))
 
     def on_oversized(self, limit_bytes: int) -> None:
         """Headers or trailers were over the limit: the call fails, and it alone."""
@@ -197,14 +198,14 @@ class RpcCall(Listener[ResponseHeaders]):
             trailers = list(headers.metadata)
             self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
         elif self._buffer or self._due_bytes > 0:
-            self._finish(status.of_breach(self.upstream))
+            self._finish(of_breach(self.upstream))
         else:
             self.trailers.extend(headers.metadata)
             self._finish(None)
 
     def _cut(self, data: bytes) -> None:
         if not self.started:
-            self._finish(status.of_breach(self.upstream))
+            self._finish(of_breach(self.upstream))
             return
         buffer = self._buffer
         if buffer is None:
@@ -215,7 +216,7 @@ class RpcCall(Listener[ResponseHeaders]):
             size = int.from_bytes(buffer[1:_PREFIX_BYTES], "big")
             packed = buffer[0]
             if packed > 1:  # gRPC over HTTP/2, "Compressed-Flag": 0 or 1
-                self._finish(status.of_breach(self.upstream))
+                self._finish(of_breach(self.upstream))
                 return
             if size > self._limit_bytes:
                 self._finish(too_large(self._limit_bytes))
@@ -263,7 +264,7 @@ class UnaryCall(RpcCall):
     def on_message(self, message: bytes) -> None:
         """Keeps the one message."""
         if self._message is not None:
-            self._finish(status.of_breach(self.upstream))
+            self._finish(of_breach(self.upstream))
             return
         try:
             self._message = (
@@ -317,7 +318,7 @@ class UnaryCall(RpcCall):
         if self.error is not None:
             raise self.error
         if self._message is None:
-            raise status.of_breach(self.upstream)
+            raise of_breach(self.upstream)
         reply = Reply(self._message)
         reply.metadata, reply.trailers = self.metadata, self.trailers
         reply.share, self._share = self._share, None

@@ -1,17 +1,17 @@
 """The messages of a streaming reply."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 
+from gateway.message_stream import MessageStream
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.failures import Unprocessed
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.streaming_call import StreamingCall
 
 
-class Replies(AsyncGenerator[bytes]):
+class Replies(MessageStream):
     """The messages of a reply. Closing it cancels the call, read or not, unlike a generator's.
 
     `over` is called when the call has ended and nothing is sent for it any more.
@@ -67,16 +67,6 @@ class Replies(AsyncGenerator[bytes]):
             await self.aclose()
             raise StopAsyncIteration
         return message
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        val: BaseException | object = None,  # noqa: ARG002 - a generator's signature
-        tb: TracebackType | None = None,  # noqa: ARG002
-    ) -> bytes:
-        """Ends the call and raises."""
-        await self.aclose()
-        raise typ
 
     async def aclose(self) -> None:
         """Ends the call, if it has not ended, and what still sends for it."""

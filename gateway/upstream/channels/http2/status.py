@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from gateway.call import Metadata
 from gateway.http2.frames import ErrorCode
-from gateway.status import Code, StatusError, UnreadableReplyError
+from gateway.status import Code, StatusError
 from gateway.upstream.channels.http2.headers import ResponseHeaders
-from gateway.upstream.channels.status_details import backend_error
+from gateway.upstream.channels.status_details import backend_error, of_breach
 
 CODE_OF_RESET: Mapping[ErrorCode, Code] = {
     ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
@@ -59,8 +59,3 @@ def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
     code = CODE_OF_HTTP.get(headers.http_status, Code.UNKNOWN)
     text = f"HTTP status {headers.http_status}" if headers.http_status else "no HTTP status"
     return StatusError(code, f'upstream "{upstream}" answered with {text}, not with gRPC')
-
-
-def of_breach(upstream: str) -> UnreadableReplyError:
-    """The error of a reply that breaks gRPC's own rules."""
-    return UnreadableReplyError(f'upstream "{upstream}" broke the gRPC protocol')

@@ -193,3 +193,24 @@ def test_a_search_costs_no_more_than_the_trie_has_nodes() -> None:
                       for i in range(1024)])  # fmt: skip
     with pytest.raises(StatusError):
         routes.match("GET", "/" + "a/" * 10 + "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param({"POST /v1/{id}", "PUT /v1/{id}"}, "POST /v1/{id}", id="the first wanted"),
+        pytest.param({"GET /v1/{id}", "POST /v1/{id}"}, "GET /v1/{id}", id="of GET before others"),
+        pytest.param(set(), "GET /v1/{id}", id="the first of all if none is wanted"),
+    ],
+)
+def test_of_several_methods_on_a_path_the_wanted_one_is_preferred(
+    wanted: set[str], expected: str
+) -> None:
+    routes = router("PUT /v1/{id}", "POST /v1/{id}", "GET /v1/{id}")
+    match = routes.preferred("/v1/7", wanted.__contains__)
+    assert match is not None
+    assert (match.target, match.captures) == (expected, ("7",))
+
+
+def test_nothing_is_preferred_where_nothing_is_served() -> None:
+    assert router("GET /v1/{id}").preferred("/v2", lambda _: True) is None
