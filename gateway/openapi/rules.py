@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
 
 from gateway.openapi.comments import Json
+from gateway.openapi.option_reading import option_reader
 
 _IF_ZERO, _ALWAYS = 1, 3
 """The values of `Ignore`: rules do not count for empty values, or at all."""
@@ -79,11 +79,15 @@ class Rules:
         self._of_message: Callable[[Any], Any] | None = None
         self._of_oneof: Callable[[Any], Any] | None = None
         if pool is not None:
-            self._of_field = _reader(pool, "google.protobuf.FieldOptions", "buf.validate.field")
-            self._of_message = _reader(
+            self._of_field = option_reader(
+                pool, "google.protobuf.FieldOptions", "buf.validate.field"
+            )
+            self._of_message = option_reader(
                 pool, "google.protobuf.MessageOptions", "buf.validate.message"
             )
-            self._of_oneof = _reader(pool, "google.protobuf.OneofOptions", "buf.validate.oneof")
+            self._of_oneof = option_reader(
+                pool, "google.protobuf.OneofOptions", "buf.validate.oneof"
+            )
         self._found: dict[str, FieldRules] = {}
 
     def of(self, field: FieldDescriptor) -> FieldRules:
@@ -134,22 +138,6 @@ def _merge(part: Json, keywords: Json) -> None:
             part["allOf"] = [{"pattern": value}]
         else:
             part[word] = value
-
-
-def _reader(pool: DescriptorPool, options: str, extension: str) -> Callable[[Any], Any] | None:
-    """A function that reads an option; None if the schema does not import its file."""
-    try:
-        field = pool.FindExtensionByName(extension)
-        message = GetMessageClass(pool.FindMessageTypeByName(options))
-    except KeyError:
-        return None
-
-    def read(given: Any) -> Any:
-        # The library reads options without the extensions of other pools; they are kept as bytes.
-        read: Any = message.FromString(given.SerializeToString())
-        return read.Extensions[field] if read.HasExtension(field) else None
-
-    return read
 
 
 def _field_rules(field: FieldDescriptor, rules: Any) -> FieldRules:
