@@ -7,8 +7,10 @@ An annotation may change words, examples, tags and ids, and limit values. Paths,
 and servers are what the gateway serves: what an annotation says of them is left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -77,16 +79,18 @@ class Annotations(NamedTuple):
 
     of: Mapping[str, Json]
     """The parts of each element by its full name."""
+    types: Mapping[Any, Json]
+    """The same by the descriptor of a message, field or enum: to find one takes less time."""
     document: DocumentWords
     """What they say of the whole document."""
     left_out: Sequence[LeftOut]
     """The parts that are left out."""
 
 
-NO_ANNOTATIONS: Final = Annotations({}, DocumentWords({}, [], {}), ())
+NO_ANNOTATIONS: Final = Annotations({}, {}, DocumentWords({}, [], {}), ())
 
 _Element = Any
-_Read = Callable[[_Element], Iterator[Json]]
+_Read = Callable[[_Element], Sequence[Json]]
 
 
 def read_annotations(
@@ -97,8 +101,11 @@ def read_annotations(
     if not reading.has_any:
         return NO_ANNOTATIONS
     for file in files:
-        reading.add(file)
-    return Annotations(reading.of, document_words(pool, services), reading.left_out)
+        if reading.can_use(file):
+            reading.add(file)
+    return Annotations(
+        reading.of, reading.types(), document_words(pool, services), reading.left_out
+    )
 
 
 def document_words(pool: DescriptorPool, services: Iterable[str]) -> DocumentWords:
@@ -132,6 +139,10 @@ class _Reading:
 
     def __init__(self, pool: DescriptorPool) -> None:
         self.of: dict[str, Json] = {}
+        self._types: dict[str, Any] = {}
+        self._files = _files(pool)
+        self._passing: dict[str, bool] = {}
+        """By the name of a file: whether those that import it can use the options."""
         self.left_out: list[LeftOut] = []
         kinds = (_SERVICE, _METHOD, _MESSAGE, _FIELD, _ENUM)
         self._read = {kind: read for kind in kinds if (read := _reader(pool, kind)) is not None}
@@ -142,33 +153,57 @@ class _Reading:
         for service in file.services_by_name.values():
             self._add(_SERVICE, service, _tag_words)
             for method in service.methods:
-                self._add(_METHOD, method, operation_words)
+                self._add(_METHOD, method, lambda _, stated: operation_words(stated))
         self._add_types(file.message_types_by_name.values(), file.enum_types_by_name.values())
+
+    def can_use(self, file: FileDescriptor) -> bool:
+        """True if a file imports the options, itself or through public imports."""
+        return any(one.name in self._files or self._passes_on(one) for one in file.dependencies)
+
+    def _passes_on(self, file: FileDescriptor) -> bool:
+        found = self._passing.get(file.name)
+        if found is None:
+            public = file.public_dependencies
+            found = any(one.name in self._files or self._passes_on(one) for one in public)
+            self._passing[file.name] = found
+        return found
+
+    def types(self) -> Mapping[Any, Json]:
+        """The annotations by descriptor."""
+        return {element: self.of[name] for name, element in self._types.items()}
 
     def _add_types(self, messages: Iterable[Descriptor], enums: Iterable[Any]) -> None:
         for enum in enums:
-            self._add(_ENUM, enum, partial(schema_words, "string"))
+            self._add(_ENUM, enum, lambda _, stated: schema_words("string", stated))
         for message in messages:
-            self._add(_MESSAGE, message, partial(schema_words, "object"))
+            self._add(_MESSAGE, message, lambda _, stated: schema_words("object", stated))
             needed: Any = self.of.get(message.full_name, {}).pop("required", ())
             for field in message.fields:
-                self._add(_FIELD, field, partial(schema_words, kind_of(field)))
+                if field.has_options:
+                    self._add(_FIELD, field, _field_words)
+                elif not needed:
+                    continue
                 # The list of a field, which has no members, says that itself is needed.
                 is_listed = field.name in needed or field.json_name in needed
                 if is_listed or self.of.get(field.full_name, {}).pop("required", ()):
+                    self._types[field.full_name] = field
                     self.of.setdefault(field.full_name, {})["isNeeded"] = True
             self._add_types(message.nested_types, message.enum_types)
 
     def _add(
-        self, kind: str, element: _Element, words: Callable[[Json], tuple[Json, list[str]]]
+        self,
+        kind: str,
+        element: _Element,
+        words: Callable[[_Element, Json], tuple[Json, list[str]]],
     ) -> None:
         read = self._read.get(kind)
         if read is None or not element.has_options:
             return
         for stated in read(element):
-            found, left_out = words(stated)
+            found, left_out = words(element, stated)
             found |= extensions(stated)
             if found:
+                self._types[element.full_name] = element
                 self.of[element.full_name] = _merged(self.of.get(element.full_name, {}), found)
             if left_out:
                 file = getattr(element, "file", None) or element.containing_service.file
@@ -187,8 +222,25 @@ def _merged(weak: Json, strong: Json) -> Json:
     return found
 
 
-def _tag_words(stated: Json) -> tuple[Json, list[str]]:
+def _files(pool: DescriptorPool) -> frozenset[str]:
+    """The names of the files that define the options."""
+    found: set[str] = set()
+    for name in chain(*_OPTIONS.values()):
+        with suppress(KeyError):
+            extension: Any = pool.FindExtensionByName(name)
+            found.add(extension.file.name)
+    return frozenset(found)
+
+
+def _tag_words(_: _Element, stated: Json) -> tuple[Json, list[str]]:
     return _tag(stated), []
+
+
+def _field_words(field: _Element, stated: Json) -> tuple[Json, list[str]]:
+    kind = kind_of(field)
+    if kind != "string":
+        stated.pop("format", None)  # that of the type says how JSON has it
+    return schema_words(kind, stated)
 
 
 def _tag(stated: Json) -> Json:
@@ -202,12 +254,14 @@ def _reader(pool: DescriptorPool, kind: str) -> _Read | None:
     if not readers:
         return None
 
-    def read(element: _Element) -> Iterator[Json]:
-        options = element.GetOptions()
-        for one in readers:
-            message = one(options)
-            if message is not None:
-                yield _plain(message)
+    @lru_cache(maxsize=4096)
+    def stated(encoded: bytes) -> Sequence[Json]:
+        messages = [one(encoded) for one in readers]
+        return [_plain(message) for message in messages if message is not None]
+
+    # A large API has few different options, in a hundred thousand fields.
+    def read(element: _Element) -> Sequence[Json]:
+        return [dict(one) for one in stated(element.GetOptions().SerializeToString())]
 
     return read
 

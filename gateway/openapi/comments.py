@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 Json = dict[str, object]
 """A part of the document."""
@@ -39,32 +41,30 @@ _NOTHING: Final[Json] = {}
 _NO_ANNOTATIONS: Final[Mapping[str, Json]] = {}
 
 
-class _Named(Protocol):
-    """A descriptor."""
-
-    @property
-    def full_name(self) -> str:
-        """The name of the element."""
-
-
 class Texts:
     """The texts of elements, by their full names in the protos."""
 
     def __init__(
-        self, comments: dict[str, str], annotations: Mapping[str, Json] = _NO_ANNOTATIONS
+        self,
+        comments: dict[str, str],
+        annotations: Mapping[str, Json] = _NO_ANNOTATIONS,
+        of_types: Mapping[Any, Json] = _NO_ANNOTATIONS,
     ) -> None:
-        """`annotations` has what they say of each element; their descriptions replace comments."""
+        """`annotations` has what they say of each element; their descriptions replace comments.
+
+        `of_types` has the same by the descriptors of messages, fields and enums.
+        """
         self._comments = comments
         self._annotations = annotations
+        self._of_types = of_types
 
     def annotation(self, full_name: str) -> Json:
         """The annotations of the element with this name; empty for none."""
         return self._annotations.get(full_name, _NOTHING)
 
-    def words(self, element: _Named) -> Json:
-        """The annotations of an element; empty for none."""
-        # Most APIs have no annotations, and names of elements are made anew each time.
-        return self._annotations.get(element.full_name, _NOTHING) if self._annotations else _NOTHING
+    def words(self, element: Descriptor | FieldDescriptor | EnumDescriptor) -> Json:
+        """The annotations of a message, field or enum; empty for none."""
+        return self._of_types.get(element, _NOTHING) if self._of_types else _NOTHING
 
     def release(self) -> None:
         """Gives up the comments, one by one."""
@@ -73,8 +73,11 @@ class Texts:
 
     def of(self, full_name: str) -> str:
         """The description of an element: its annotation, else its comment, else empty."""
-        stated = self._annotations.get(full_name, _NOTHING).get("description")
-        return clean(str(stated)) if stated else self._comment(full_name)
+        if self._annotations:
+            stated = self._annotations.get(full_name, _NOTHING).get("description")
+            if stated:
+                return clean(str(stated))
+        return self._comment(full_name)
 
     def _comment(self, full_name: str) -> str:
         found = self._comments.get(full_name)

@@ -71,7 +71,7 @@ class _Document:
         services = dict.fromkeys(method.service for method in self._methods)
         self._annotations = read_annotations(schema.pool, services, files)
         comments = schema.comments.read(file.name for file in files)
-        self._texts = Texts(comments, self._annotations.of)
+        self._texts = Texts(comments, self._annotations.of, self._annotations.types)
         self._tags = Tags(self._texts, self._annotations.document.tags)
         rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
         self._schemas = Schemas(config.json_, self._texts, rules, visibility)

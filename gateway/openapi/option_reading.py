@@ -9,10 +9,11 @@ from google.protobuf.message_factory import GetMessageClass
 
 def option_reader(
     pool: DescriptorPool, options: str, extension: str
-) -> Callable[[Any], Any] | None:
-    """A function that reads an option; None if the schema does not import its file.
+) -> Callable[[bytes], Any] | None:
+    """A function that reads an option from encoded options; None if the schema does not import it.
 
-    `options` is the full name of the type of options, `extension` that of the option.
+    `options` is the full name of the type of options, `extension` that of the option. The library
+    reads options without the extensions of other pools, but keeps them as bytes.
     """
     try:
         field = pool.FindExtensionByName(extension)
@@ -20,9 +21,8 @@ def option_reader(
     except KeyError:
         return None
 
-    def read(given: Any) -> Any:
-        # The library reads options without the extensions of other pools; they are kept as bytes.
-        read: Any = message.FromString(given.SerializeToString())
+    def read(encoded: bytes) -> Any:
+        read: Any = message.FromString(encoded)
         return read.Extensions[field] if read.HasExtension(field) else None
 
     return read

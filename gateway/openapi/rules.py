@@ -75,9 +75,9 @@ class Rules:
     """The rules of one schema; fields and messages have none if it does not import them."""
 
     def __init__(self, pool: DescriptorPool | None = None) -> None:
-        self._of_field: Callable[[Any], Any] | None = None
-        self._of_message: Callable[[Any], Any] | None = None
-        self._of_oneof: Callable[[Any], Any] | None = None
+        self._of_field: Callable[[bytes], Any] | None = None
+        self._of_message: Callable[[bytes], Any] | None = None
+        self._of_oneof: Callable[[bytes], Any] | None = None
         if pool is not None:
             self._of_field = option_reader(
                 pool, "google.protobuf.FieldOptions", "buf.validate.field"
@@ -96,7 +96,7 @@ class Rules:
             return NO_RULES
         found = self._found.get(field.full_name)
         if found is None:
-            rules = self._of_field(field.GetOptions())
+            rules = self._of_field(field.GetOptions().SerializeToString())
             found = NO_RULES if rules is None else _field_rules(field, rules)
             self._found[field.full_name] = found
         return found
@@ -105,14 +105,14 @@ class Rules:
         """The rules of a whole message, as sentences."""
         if self._of_message is None or not message.has_options:
             return []
-        rules = self._of_message(message.GetOptions())
+        rules = self._of_message(message.GetOptions().SerializeToString())
         return [] if rules is None else _told(_expressions(rules))
 
     def needs_one(self, oneof: OneofDescriptor) -> bool:
         """True if a request must set one of the fields of a oneof."""
         if self._of_oneof is None or not oneof.has_options:
             return False
-        rules = self._of_oneof(oneof.GetOptions())
+        rules = self._of_oneof(oneof.GetOptions().SerializeToString())
         return rules is not None and rules.required
 
 

@@ -113,7 +113,8 @@ class Schemas:
         part = self._value(field, use, without)
         if use is not Use.REPLY:
             add_rules(part, self.rules.of(field))
-            add_limits(part, self._texts.words(field))
+            if words := self._texts.words(field):
+                add_limits(part, words)
         return part
 
     def needs(self, field: FieldDescriptor) -> bool:
@@ -226,7 +227,8 @@ class Schemas:
             part["required"] = required
         if properties:
             part["properties"] = properties
-        add_words(part, words)
+        if words:
+            add_words(part, words)
         if key.use is not Use.REPLY:
             if self._options.unknown_fields is Unknown.REJECT and not message.is_extendable:
                 part["additionalProperties"] = False
@@ -265,15 +267,23 @@ class Schemas:
             mark(schema, of)
             if field.enum_type is None or not self._options.enums_as_numbers:
                 add_example(schema, field, of.example)
-                add_stated_example(schema, field, words)
-            add_words(schema, words)
-            notes = () if use is Use.REPLY else rules.notes
-            self._texts.describe(schema, field.full_name, *notes)
+                if words:
+                    add_stated_example(schema, field, words)
+            if words:
+                add_words(schema, words)
+            if other is not None and rules is NO_RULES:
+                if "description" in other.schema:
+                    schema["description"] = other.schema["description"]
+            else:
+                notes = () if use is Use.REPLY else rules.notes
+                self._texts.describe(schema, field.full_name, *notes)
         if use is Use.REPLY:
             is_needed = field.is_required or (self._options.emit_unset and not field.has_presence)
         else:
             is_set_here = not (of.is_output_only or words.get("readOnly"))
-            is_needed = rules.is_required or (is_set_here and self._is_stated(field))
+            is_needed = rules.is_required or (
+                is_set_here and (of.is_required or "isNeeded" in words)
+            )
         return _Property(name, schema, is_needed, rules.is_required)
 
     def _choices(self, message: Descriptor, use: Use) -> list[str]:
