@@ -14,6 +14,7 @@ from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Endpoints, Request
 from gateway.interceptors.authenticate import Authenticate
+from gateway.openapi.annotations import document_words
 from gateway.openapi.info import title
 from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies
@@ -67,7 +68,9 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
     if config.docs.enabled:
         # The page is for everyone, and its title names packages.
         methods = [one.method for one in bindings if is_shown(one.method, None)]
-        found |= page_endpoints(config.docs, config.openapi, title(config.openapi, methods), level)
+        stated = document_words(schema.pool, dict.fromkeys(one.service for one in methods))
+        name = title(config.openapi, methods, stated.info)
+        found |= page_endpoints(config.docs, config.openapi, name, level)
     return found
 
 

@@ -8,6 +8,7 @@ from gateway.app.credentials import open_credentials
 from gateway.app.schema_loading import load_schema
 from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
+from gateway.cli.annotation_warnings import annotation_warnings
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
 from gateway.endpoints.admin.admission import read_token
@@ -115,6 +116,9 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
             pool = await stack.enter_async_context(open_pool(config.upstreams))
             schema, reflected = await load_schema(config, pool)
             found = _rules(config, schema)
+            if config.openapi.enabled:
+                more = annotation_warnings(schema)
+                found = replace(found, diagnostics=[*found.diagnostics, *more])
             if not whole:
                 return found
             policies = effective_policies(schema, config.policies)

@@ -9,7 +9,6 @@ from gateway.config.query import QueryOptions
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import RECORD
 from gateway.openapi.schemas import Schemas, Use
-from gateway.schema.field_behavior import behavior
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import PROTOBUF_TYPES
@@ -149,10 +148,7 @@ class Bodies:
     def _is_needed(self, binding: Binding) -> bool:
         """True if the body has fields that a request needs."""
         if binding.body != WHOLE:
-            return isinstance(binding.body, FieldDescriptor) and self._needs(binding.body)
+            return isinstance(binding.body, FieldDescriptor) and self.schemas.needs(binding.body)
         bound = {path.fields[0].number for path in binding.variables}
         fields = binding.method.input.fields
-        return any(self._needs(field) for field in fields if field.number not in bound)
-
-    def _needs(self, field: FieldDescriptor) -> bool:
-        return behavior(field).is_required or self.schemas.rules.of(field).is_required
+        return any(self.schemas.needs(field) for field in fields if field.number not in bound)

@@ -1,6 +1,10 @@
 """Comments of .proto files as texts of the document."""
 
 import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 Json = dict[str, object]
 """A part of the document."""
@@ -33,11 +37,34 @@ def clean(comment: str) -> str:
     return comment.strip()
 
 
+_NOTHING: Final[Json] = {}
+_NO_ANNOTATIONS: Final[Mapping[str, Json]] = {}
+
+
 class Texts:
     """The texts of elements, by their full names in the protos."""
 
-    def __init__(self, comments: dict[str, str]) -> None:
+    def __init__(
+        self,
+        comments: dict[str, str],
+        annotations: Mapping[str, Json] = _NO_ANNOTATIONS,
+        of_types: Mapping[Any, Json] = _NO_ANNOTATIONS,
+    ) -> None:
+        """`annotations` has what they say of each element; their descriptions replace comments.
+
+        `of_types` has the same by the descriptors of messages, fields and enums.
+        """
         self._comments = comments
+        self._annotations = annotations
+        self._of_types = of_types
+
+    def annotation(self, full_name: str) -> Json:
+        """The annotations of the element with this name; empty for none."""
+        return self._annotations.get(full_name, _NOTHING)
+
+    def words(self, element: Descriptor | FieldDescriptor | EnumDescriptor) -> Json:
+        """The annotations of a message, field or enum; empty for none."""
+        return self._of_types.get(element, _NOTHING) if self._of_types else _NOTHING
 
     def release(self) -> None:
         """Gives up the comments, one by one."""
@@ -45,7 +72,14 @@ class Texts:
             self._comments.popitem()
 
     def of(self, full_name: str) -> str:
-        """The comment of an element; empty if it has none."""
+        """The description of an element: its annotation, else its comment, else empty."""
+        if self._annotations:
+            stated = self._annotations.get(full_name, _NOTHING).get("description")
+            if stated:
+                return clean(str(stated))
+        return self._comment(full_name)
+
+    def _comment(self, full_name: str) -> str:
         found = self._comments.get(full_name)
         return clean(found) if found else ""
 
@@ -63,10 +97,11 @@ class Texts:
 
         Otherwise the summary is the name of the method: lists of operations show only summaries.
         """
-        first, _, rest = self.of(full_name).partition("\n\n")
+        comment = self._comment(full_name)
+        first, _, rest = comment.partition("\n\n")
         summary = " ".join(first.split())
         if len(summary) > _LONGEST_SUMMARY:
-            summary, rest = "", self.of(full_name)
+            summary, rest = "", comment
         part["summary"] = summary or full_name.rpartition(".")[2]
         text = "\n\n".join(filter(None, (rest.strip(), *more)))
         if text:

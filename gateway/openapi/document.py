@@ -14,6 +14,8 @@ from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 from gateway.config.model import Config
 from gateway.config.openapi import OpenApiVersion
 from gateway.config.validation import Validation
+from gateway.openapi.annotated_operations import annotate_operation
+from gateway.openapi.annotations import read_annotations
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
@@ -24,6 +26,7 @@ from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
 from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
+from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
@@ -64,7 +67,12 @@ class _Document:
         self._bindings = [one for one in bindings if visibility.shows(one.method.options)]
         self._methods = list(dict.fromkeys([binding.method for binding in self._bindings]))
         self._policies = policies
-        self._texts = Texts(schema.comments.read(file.name for file in files_of(self._methods)))
+        files = list(files_of(self._methods))
+        services = dict.fromkeys(method.service for method in self._methods)
+        self._annotations = read_annotations(schema.pool, services, files)
+        comments = schema.comments.read(file.name for file in files)
+        self._texts = Texts(comments, self._annotations.of, self._annotations.types)
+        self._tags = Tags(self._texts, self._annotations.document.tags)
         rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
         self._schemas = Schemas(config.json_, self._texts, rules, visibility)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
@@ -91,7 +99,7 @@ class _Document:
             if binding.http_method == "*":
                 for http_method in _FOR_ANY:
                     self._add(binding, http_method, serves_rest=True)
-        options = self._config.openapi
+        options, stated = self._config.openapi, self._annotations.document
         has_streams = any(method.server_streaming for method in self._methods)
         shape = self._config.errors
         components: Json = {
@@ -102,13 +110,16 @@ class _Document:
             components["securitySchemes"] = self._security.schemes
         found: Json = {
             "openapi": _VERSIONS[options.version],
-            "info": info(options, self._methods),
+            "info": info(options, self._methods, stated.info),
             "servers": [{"url": url} for url in options.servers],
             "security": [],
-            "tags": [self._tag(name) for name in dict.fromkeys(m.service for m in self._methods)],
+            "tags": self._tags.listed(),
             "paths": self._paths,
             "components": components,
         }
+        if groups := self._tags.groups():
+            found["x-tagGroups"] = groups
+        found |= {word: value for word, value in stated.more.items() if word not in found}
         if options.external_docs is not None:
             found["externalDocs"] = options.external_docs.model_dump(exclude_defaults=True)
         return found
@@ -146,7 +157,11 @@ class _Document:
         # One path has one set of names: those of its first operation.
         for part, named in zip(parameters, first.parameters, strict=False):
             part["name"] = named.name
-        operation: Json = {"tags": [method.service], "operationId": self._ids.next(method)}
+        words = self._texts.annotation(method.full_name)
+        operation: Json = {
+            "tags": self._tags.of(method, words),
+            "operationId": self._ids.next(method, str(words.get("operationId", ""))),
+        }
         self._texts.summarize(operation, method.full_name, note)
         if _is_deprecated(method):
             operation["deprecated"] = True
@@ -165,7 +180,10 @@ class _Document:
         describe_operation(operation, method, self._schemas, accepted=self._accepts)
         if self._security.schemes:
             operation["security"] = self._security.requirements(policy)
-        return operation | self._extensions(method, policy)
+        operation |= self._extensions(method, policy)
+        if words:
+            annotate_operation(operation, words)
+        return operation
 
     def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
         """Facts about a method for which OpenAPI has no keyword."""
@@ -181,9 +199,6 @@ class _Document:
             found["x-timeout-s"] = policy.timeout_s
         return found
 
-    def _tag(self, service: str) -> Json:
-        return self._texts.describe({"name": service}, service)
-
 
 class _OperationIds:
     """The ids of operations: `Service_Method`, and a number for further bindings."""
@@ -196,12 +211,12 @@ class _OperationIds:
         self._used: Counter[str] = Counter()
         self._taken: set[str] = set()
 
-    def next(self, method: Method) -> str:
-        """The id of the method's next operation."""
+    def next(self, method: Method, stated: str) -> str:
+        """The id of the method's next operation; the first one of `stated`, if it is not empty."""
         service = method.service.rpartition(".")[2]
         if service in self._ambiguous:
             service = method.service.replace(".", "_")
-        base = f"{service}_{method.name}"
+        base = stated or f"{service}_{method.name}"
         while True:
             self._used[base] += 1
             number = self._used[base]

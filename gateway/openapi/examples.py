@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.openapi.annotated_schemas import field_example, message_example
+from gateway.openapi.comments import Json
+from gateway.schema.field_behavior import behavior
 from gatewayapi.v1 import openapi_pb2
 
 logger = logging.getLogger("gateway.openapi")
@@ -41,14 +44,24 @@ def add_example(part: dict[str, object], field: FieldDescriptor, text: str) -> N
     _add(part, text, kind, field.full_name, "example")
 
 
-def add_message_example(part: dict[str, object], message: Descriptor) -> None:
-    """Adds the example of a whole message to its schema."""
+def add_stated_example(part: dict[str, object], field: FieldDescriptor, words: Json) -> None:
+    """Adds the example in a field's annotation, if its schema has none."""
+    if "example" in words and "examples" not in part and not behavior(field).is_secret:
+        value = field_example(field, words)
+        if value is not None:
+            part["examples"] = [value]
+
+
+def add_message_example(part: dict[str, object], message: Descriptor, words: Json) -> None:
+    """Adds the example of a whole message to its schema; its own option, or its annotation."""
     if not message.has_options:
         return
     stated: Any = message.GetOptions()
     if stated.HasExtension(_MESSAGE_EXAMPLE):
         text = stated.Extensions[_MESSAGE_EXAMPLE]
         _add(part, text, "object", message.full_name, "message_example")
+    elif (value := message_example(message, words)) is not None:
+        part["examples"] = [value]
 
 
 def _add(part: dict[str, object], text: str, kind: object, of: str, option: str) -> None:

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.config.query import QueryOptions
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
+from gateway.openapi.examples import add_stated_example
 from gateway.openapi.paths import OpenApiPath
 from gateway.openapi.schemas import Schemas, Use
 from gateway.schema.field_behavior import behavior
@@ -73,7 +74,7 @@ class Parameters:
         rules = self.schemas.rules.of(leaf)
         name = ".".join(self.schemas.name(field) for field in path.fields)
         part: Json = {"name": name, "in": "query"}
-        if (of.is_required or rules.is_required) and len(path.fields) == 1:
+        if self.schemas.needs(leaf) and len(path.fields) == 1:
             part["required"] = True
         if of.is_deprecated:
             part["deprecated"] = True
@@ -82,6 +83,10 @@ class Parameters:
         elif leaf.is_repeated:
             part |= {"style": "form", "explode": True}
         mark(schema, of)
+        words = self.texts.words(leaf)
+        if words.get("deprecated"):
+            part["deprecated"] = True
+        add_stated_example(schema, leaf, words)
         schema.pop("deprecated", None)
         part["schema"] = schema
         return self.texts.describe(part, leaf.full_name, *rules.notes)

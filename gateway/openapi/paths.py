@@ -140,7 +140,8 @@ def _wildcard_names(
 ) -> list[str]:
     """The names of the wildcards among `segments`; `known` are those of a resource like them."""
     if variable is not None and len(segments) == 1:
-        return [variable.field_path]
+        # Some tools, Spectral among them, see no parameter whose name has a dot.
+        return [variable.field_path.replace(".", "_")]
     if known is not None:
         return list(known)
     other = "segment" if variable is None else variable.field_path.rpartition(".")[2]

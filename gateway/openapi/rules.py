@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
 
 from gateway.openapi.comments import Json
+from gateway.openapi.option_reading import option_reader
 
 _IF_ZERO, _ALWAYS = 1, 3
 """The values of `Ignore`: rules do not count for empty values, or at all."""
@@ -75,15 +75,19 @@ class Rules:
     """The rules of one schema; fields and messages have none if it does not import them."""
 
     def __init__(self, pool: DescriptorPool | None = None) -> None:
-        self._of_field: Callable[[Any], Any] | None = None
-        self._of_message: Callable[[Any], Any] | None = None
-        self._of_oneof: Callable[[Any], Any] | None = None
+        self._of_field: Callable[[bytes], Any] | None = None
+        self._of_message: Callable[[bytes], Any] | None = None
+        self._of_oneof: Callable[[bytes], Any] | None = None
         if pool is not None:
-            self._of_field = _reader(pool, "google.protobuf.FieldOptions", "buf.validate.field")
-            self._of_message = _reader(
+            self._of_field = option_reader(
+                pool, "google.protobuf.FieldOptions", "buf.validate.field"
+            )
+            self._of_message = option_reader(
                 pool, "google.protobuf.MessageOptions", "buf.validate.message"
             )
-            self._of_oneof = _reader(pool, "google.protobuf.OneofOptions", "buf.validate.oneof")
+            self._of_oneof = option_reader(
+                pool, "google.protobuf.OneofOptions", "buf.validate.oneof"
+            )
         self._found: dict[str, FieldRules] = {}
 
     def of(self, field: FieldDescriptor) -> FieldRules:
@@ -92,7 +96,7 @@ class Rules:
             return NO_RULES
         found = self._found.get(field.full_name)
         if found is None:
-            rules = self._of_field(field.GetOptions())
+            rules = self._of_field(field.GetOptions().SerializeToString())
             found = NO_RULES if rules is None else _field_rules(field, rules)
             self._found[field.full_name] = found
         return found
@@ -101,14 +105,14 @@ class Rules:
         """The rules of a whole message, as sentences."""
         if self._of_message is None or not message.has_options:
             return []
-        rules = self._of_message(message.GetOptions())
+        rules = self._of_message(message.GetOptions().SerializeToString())
         return [] if rules is None else _told(_expressions(rules))
 
     def needs_one(self, oneof: OneofDescriptor) -> bool:
         """True if a request must set one of the fields of a oneof."""
         if self._of_oneof is None or not oneof.has_options:
             return False
-        rules = self._of_oneof(oneof.GetOptions())
+        rules = self._of_oneof(oneof.GetOptions().SerializeToString())
         return rules is not None and rules.required
 
 
@@ -134,22 +138,6 @@ def _merge(part: Json, keywords: Json) -> None:
             part["allOf"] = [{"pattern": value}]
         else:
             part[word] = value
-
-
-def _reader(pool: DescriptorPool, options: str, extension: str) -> Callable[[Any], Any] | None:
-    """A function that reads an option; None if the schema does not import its file."""
-    try:
-        field = pool.FindExtensionByName(extension)
-        message = GetMessageClass(pool.FindMessageTypeByName(options))
-    except KeyError:
-        return None
-
-    def read(given: Any) -> Any:
-        # The library reads options without the extensions of other pools; they are kept as bytes.
-        read: Any = message.FromString(given.SerializeToString())
-        return read.Extensions[field] if read.HasExtension(field) else None
-
-    return read
 
 
 def _field_rules(field: FieldDescriptor, rules: Any) -> FieldRules:

@@ -17,9 +17,10 @@ from google.protobuf.descriptor import (
 )
 
 from gateway.config.json import JsonOptions, Unknown
+from gateway.openapi.annotated_schemas import add_limits, add_words
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
-from gateway.openapi.examples import add_example, add_message_example
+from gateway.openapi.examples import add_example, add_message_example, add_stated_example
 from gateway.openapi.rules import NO_RULES, Rules, add_rules
 from gateway.openapi.values import default, map_keys, scalar, well_known
 from gateway.openapi.visibility import Visibility
@@ -94,7 +95,7 @@ class Schemas:
         known = well_known(message.full_name)
         if known is not None:
             return known
-        if use is Use.UPDATE and not any(behavior(field).is_required for field in message.fields):
+        if use is Use.UPDATE and not any(self._is_stated(field) for field in message.fields):
             use = Use.REQUEST
         key = _Key(message, use, without)
         if key not in self._built:
@@ -112,7 +113,16 @@ class Schemas:
         part = self._value(field, use, without)
         if use is not Use.REPLY:
             add_rules(part, self.rules.of(field))
+            if words := self._texts.words(field):
+                add_limits(part, words)
         return part
+
+    def needs(self, field: FieldDescriptor) -> bool:
+        """True if a request needs a field, by a rule or by what the protos state."""
+        return self.rules.of(field).is_required or self._is_stated(field)
+
+    def _is_stated(self, field: FieldDescriptor) -> bool:
+        return behavior(field).is_required or "isNeeded" in self._texts.words(field)
 
     def _value(self, field: FieldDescriptor, use: Use, without: frozenset[int]) -> Json:
         """The schema of a field's value, without the rules of the field."""
@@ -190,6 +200,7 @@ class Schemas:
         texts = ((name, self._texts.of(f"{enum.full_name}.{name}")) for name in names)
         lines = [f"- `{name}`: {' '.join(text.split())}" for name, text in texts if text]
         self._texts.describe(part, enum.full_name, "\n".join(lines))
+        add_words(part, self._texts.words(enum))
         if enum.has_options and enum.GetOptions().deprecated:
             part["deprecated"] = True
         return part
@@ -207,6 +218,7 @@ class Schemas:
             if found.is_needed and (key.use is not Use.UPDATE or found.has_rule):
                 required.append(found.name)
         part["type"] = "object"
+        words = self._texts.words(message)
         notes = self._choices(message, key.use)
         if key.use is not Use.REPLY:
             notes += self.rules.of_message(message)
@@ -215,13 +227,15 @@ class Schemas:
             part["required"] = required
         if properties:
             part["properties"] = properties
+        if words:
+            add_words(part, words)
         if key.use is not Use.REPLY:
             if self._options.unknown_fields is Unknown.REJECT and not message.is_extendable:
                 part["additionalProperties"] = False
             # An example has names of fields and enums as JSON usually has them.
             has_usual_names = not (self._options.proto_names or self._options.enums_as_numbers)
             if has_usual_names and not key.without:
-                add_message_example(part, message)
+                add_message_example(part, message, words)
         if message.has_options and message.GetOptions().deprecated:
             part["deprecated"] = True
 
@@ -240,10 +254,10 @@ class Schemas:
         return found
 
     def _new_property(self, field: FieldDescriptor, use: Use) -> _Property:
-        of, rules = behavior(field), self.rules.of(field)
+        of, rules, words = behavior(field), self.rules.of(field), self._texts.words(field)
         other = self._properties[Use.REQUEST if use is Use.REPLY else Use.REPLY].get(field)
         # A schema that refers to no message is the same in both directions, but for its rules.
-        if other is not None and field.message_type is None and rules is NO_RULES:
+        if other is not None and field.message_type is None and rules is NO_RULES and not words:
             name, schema = other.name, other.schema
         else:
             name, schema = self.name(field), self.field(field, use)
@@ -253,12 +267,23 @@ class Schemas:
             mark(schema, of)
             if field.enum_type is None or not self._options.enums_as_numbers:
                 add_example(schema, field, of.example)
-            notes = () if use is Use.REPLY else rules.notes
-            self._texts.describe(schema, field.full_name, *notes)
+                if words:
+                    add_stated_example(schema, field, words)
+            if words:
+                add_words(schema, words)
+            if other is not None and rules is NO_RULES:
+                if "description" in other.schema:
+                    schema["description"] = other.schema["description"]
+            else:
+                notes = () if use is Use.REPLY else rules.notes
+                self._texts.describe(schema, field.full_name, *notes)
         if use is Use.REPLY:
             is_needed = field.is_required or (self._options.emit_unset and not field.has_presence)
         else:
-            is_needed = rules.is_required or (of.is_required and not of.is_output_only)
+            is_set_here = not (of.is_output_only or words.get("readOnly"))
+            is_needed = rules.is_required or (
+                is_set_here and (of.is_required or "isNeeded" in words)
+            )
         return _Property(name, schema, is_needed, rules.is_required)
 
     def _choices(self, message: Descriptor, use: Use) -> list[str]:

@@ -83,7 +83,8 @@ class Diagnostic:
 
     def __str__(self) -> str:
         route = f"{self.http_method} {self.template}".strip()
-        return f"{self.source}: {self.severity}: {self.method}: {route}: {self.message}"
+        parts = (str(self.source), self.severity, self.method, route, self.message)
+        return ": ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,8 +12,10 @@ import trustme
 
 from services import echo
 from services.serving import serve
+from tests.support.annotated import OPENAPIV2
 from tests.support.command_line import Done, run
 from tests.support.redis_server import free_port, redis_server
+from tests.support.schema import descriptor_set
 from tests.support.tls import Files
 
 ECHO: dict[str, Any] = {
@@ -251,3 +253,30 @@ async def test_upstreams_are_asked_for_descriptors_only_online(tmp_path: Path) -
     done = await asyncio.to_thread(command, "check", tmp_path, broken)
     faults = [line for line in done.stderr.splitlines() if "note: " not in line]
     assert len(faults) == 2
+
+
+def test_what_the_document_leaves_out_of_annotations_is_told(tmp_path: Path) -> None:
+    option = "grpc.gateway.protoc_gen_openapiv2.options.openapiv2_operation"
+    proto = f"""
+        syntax = "proto3";
+        package a.v1;
+        import "google/api/annotations.proto";
+        import "v2.proto";
+        service Things {{
+          rpc Get(Thing) returns (Thing) {{
+            option (google.api.http) = {{get: "/v1/things"}};
+            option ({option}) = {{summary: "Gets" consumes: "text/plain" security {{}}}};
+          }}
+        }}
+        message Thing {{}}
+    """
+    file = tmp_path / "a.binpb"
+    file.write_bytes(descriptor_set(v2=OPENAPIV2, a=proto).SerializeToString())
+    settings = {"descriptors": [str(file)], "modules": [], "openapi": {"enabled": True}}
+    found = command("check", tmp_path, settings)
+    assert found.stdout.splitlines()[0] == (
+        "a.proto: warning: a.v1.Things.Get: the OpenAPI document leaves out what the annotation "
+        "says of consumes, security"
+    )
+    assert found.returncode == 0
+    assert "annotation" not in command("check", tmp_path, settings | {"openapi": {}}).stdout
