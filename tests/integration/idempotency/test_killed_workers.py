@@ -1,6 +1,6 @@
 """Workers that are killed at random times while requests with idempotency keys are under way.
 
-`TESTS_KILLS=1000` makes it long: the default has 50 kills of forked workers, and 3 of a gateway's
+`TESTS_KILLS=1000` makes it long: the default has 48 kills of forked workers, and 3 of a gateway's
 own, each of which takes some seconds to be replaced.
 """
 
@@ -12,22 +12,23 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 import yaml
 
-from tests.support.counting_backend import FILES, CountingBackend, counting_server
+from tests.support.counting_backend import FILES, counting_server
 from tests.support.redis_server import free_port
 
-KILLS = int(os.environ.get("TESTS_KILLS", "50"))
+KILLS = int(os.environ.get("TESTS_KILLS", "48"))
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
     pytest.mark.slow,
     pytest.mark.timeout(120 + 2 * KILLS),
 ]
+GATEWAYS = 4
 AT_ONCE = 6
 LEASE_S = 0.5
 WORK_S = 0.02
@@ -72,13 +73,13 @@ class Gateway:
 async def gateway_of(
     place: Path, target: str, store: str, *command: str, **more: object
 ) -> AsyncIterator[Gateway]:
-    """A gateway that takes keys for all methods, and keeps them in `store`."""
+    """A gateway that keeps keys in `store`; its command runs in `place`."""
     port = free_port()
     (place / "api.binpb").write_bytes(FILES.SerializeToString())
     keys = {"key": "required", "allow_anonymous": True, "lease_s": LEASE_S}
     settings = {
         "listen": f"127.0.0.1:{port}",
-        "descriptors": [str(place / "api.binpb")],
+        "descriptors": ["api.binpb"],
         "upstreams": {"shop": {"target": target}},
         "idempotency": {"store": store},
         "store": {"timeout_s": 5.0},
@@ -91,7 +92,7 @@ async def gateway_of(
             *(sys.executable, "-m", *command),
             stderr=said,
             stdout=said,
-            cwd=ROOT,
+            cwd=place,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
     gateway = Gateway(f"http://127.0.0.1:{port}", process.pid)
@@ -108,40 +109,29 @@ async def gateway_of(
 class Trial:
     """Requests with keys, each of which is sent again until the gateway knows its outcome."""
 
-    def __init__(self, gateway: Gateway, backend: CountingBackend) -> None:
+    def __init__(self, gateway: Gateway, number: int) -> None:
         self.results = Counter[int]()
         self.lost = 0
         """The number of requests whose connection was lost."""
         self.slowest_s = 0.0
         """The longest time from a lost connection to a known outcome."""
         self._gateway = gateway
-        self._backend = backend
+        self._number = number
         self._settling: set[asyncio.Task[None]] = set()
 
     async def run(self, kills: int) -> None:
         """Kills a worker at a random time during each few requests, and awaits all outcomes."""
-        chance = random.Random(1)
+        chance = random.Random(self._number)
         for number in range(kills):
-            keys = [f"{number}-{one}" for one in range(AT_ONCE)]
+            keys = [f"{self._number}-{number}-{one}" for one in range(AT_ONCE)]
             asked = [asyncio.create_task(self._gateway.post(key)) for key in keys]
-            await asyncio.sleep(chance.uniform(0, 2 * WORK_S))
+            # On a busy machine, a request takes much longer than its work.
+            await asyncio.sleep(chance.uniform(0, 2 * WORK_S) * chance.choice((1, 4)))
             os.kill(chance.choice(self._gateway.workers()), signal.SIGKILL)
             killed_s = time.monotonic()
             for key, (status, _) in zip(keys, await asyncio.gather(*asked), strict=True):
                 await self._begin(key, killed_s if status == 0 else None)
         await asyncio.gather(*self._settling)
-        done = Counter(str(told["idempotency-key"]) for told in self._backend.seen)
-        assert max(done.values()) == 1, done.most_common(5)
-        assert self.results.total() == kills * AT_ONCE
-        assert self.results[200]
-
-    def told(self, kills: int) -> str:
-        """The figures, for a reader."""
-        return (
-            f"{kills} kills, {self.results.total()} keys, {self.lost} of them lost their worker; "
-            f"outcomes {dict(self.results)}; none was done twice; "
-            f"a key was free after {self.slowest_s:.1f} s at most"
-        )
 
     async def _begin(self, key: str, killed_s: float | None) -> None:
         if len(self._settling) >= MOST_SETTLING:
@@ -151,14 +141,15 @@ class Trial:
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        if not task.exception():
+        if not task.cancelled() and task.exception() is None:
             self._settling.discard(task)
 
     async def _settle(self, key: str, killed_s: float | None) -> None:
         """Sends a request again, from two clients at once, until both know the outcome."""
         answers = await asyncio.gather(self._settled(key), self._settled(key))
-        assert len(set(answers)) == 1, answers
-        self.results[answers[0][0]] += 1
+        # A worker that was slower than its lease may tell the outcome between the two answers.
+        assert len({text for status, text in answers if status == 200}) <= 1, answers
+        self.results[min(status for status, _ in answers)] += 1
         if killed_s is not None:
             self.lost += 1
             self.slowest_s = max(self.slowest_s, time.monotonic() - killed_s)
@@ -179,27 +170,40 @@ class Trial:
 async def test_no_request_is_done_twice_whenever_workers_are_killed(
     tmp_path: Path, redis_url: str
 ) -> None:
-    command = ("tests.support.forked_gateways", str(tmp_path / "gateway.yaml"), "2")
-    await kill_workers(KILLS, tmp_path, redis_url, *command)
+    command = ("tests.support.forked_gateways", "gateway.yaml", "2")
+    await kill_workers(KILLS // GATEWAYS, GATEWAYS, tmp_path, redis_url, *command)
 
 
 async def test_no_request_is_done_twice_if_workers_of_a_supervisor_are_killed(
     tmp_path: Path, redis_url: str
 ) -> None:
-    command = ("gateway", "serve", "--config", str(tmp_path / "gateway.yaml"))
-    await kill_workers(3, tmp_path, redis_url, *command, workers=2)
+    command = ("gateway", "serve", "--config", "gateway.yaml")
+    await kill_workers(3, 1, tmp_path, redis_url, *command, workers=2)
 
 
 async def kill_workers(
-    kills: int, place: Path, redis_url: str, *command: str, **settings: object
+    kills: int, gateways: int, place: Path, redis_url: str, *command: str, **settings: object
 ) -> None:
-    """Kills workers of the gateway that a command starts, and prints the figures."""
+    """Kills workers of the gateways that a command starts, and prints the figures."""
     store = f"{redis_url}?prefix={place.name}:"
-    async with (
-        counting_server() as backend,
-        gateway_of(place, backend.target, store, *command, **settings) as gateway,
-    ):
+    async with counting_server() as backend, AsyncExitStack() as stack:
+        trials = []
+        for number in range(gateways):
+            own = place / str(number)
+            own.mkdir()
+            opened = gateway_of(own, backend.target, store, *command, **settings)
+            trials.append(Trial(await stack.enter_async_context(opened), number))
         backend.work_s = WORK_S
-        trial = Trial(gateway, backend)
-        await trial.run(kills)
-    print(trial.told(kills))
+        ended = await asyncio.gather(*[one.run(kills) for one in trials], return_exceptions=True)
+    done = Counter(str(told["idempotency-key"]) for told in backend.seen)
+    results = sum((one.results for one in trials), Counter[int]())
+    print(
+        f"{kills * gateways} kills, {results.total()} keys, {sum(one.lost for one in trials)} of "
+        f"them lost their worker; outcomes {dict(results)}; {len(done)} calls of different keys, "
+        f"{sum(1 for times in done.values() if times > 1)} done twice; a key was free after "
+        f"{max(one.slowest_s for one in trials):.1f} s at most"
+    )
+    assert max(done.values()) == 1, done.most_common(5)
+    assert ended == [None] * gateways
+    assert results.total() == kills * gateways * AT_ONCE
+    assert results[200]
