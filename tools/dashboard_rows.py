@@ -241,12 +241,18 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "short",
                 [(f"sum(gateway_cache_entries{{{OF_JOB}}})", "in memory")],
             ),
+            ("Age of stored replies sent", "s", _quantiles("gateway_cache_age_seconds", OF_JOB)),
+            (
+                "Calls that fetch replies",
+                "short",
+                [(f"sum(gateway_cache_fills_in_flight{{{OF_JOB}}})", "in flight")],
+            ),
             (
                 "Changes, evictions, failures of the store",
                 "ops",
                 [
                     (_rate("gateway_cache_invalidations_total", OF_JOB, "by"), "by {{by}}"),
-                    (_rate("gateway_cache_evictions_total", OF_JOB), "evicted"),
+                    (_rate("gateway_cache_evictions_total", OF_JOB, "why"), "evicted: {{why}}"),
                     (_rate("gateway_cache_store_errors_total", OF_JOB), "store failed"),
                 ],
             ),

@@ -12,6 +12,7 @@ from gateway.stores.shared import SharedStores
 from gateway.telemetry.metrics.definitions import (
     CACHE_BYTES,
     CACHE_ENTRIES,
+    CACHE_FILLS,
     CERTIFICATE_EXPIRES,
     CERTIFICATE_RELOADS,
     GENERATION,
@@ -86,6 +87,7 @@ class PartsReadings:
         if cache is not None:
             yield CACHE_ENTRIES, (), len(cache.memory)
             yield CACHE_BYTES, (), cache.memory.size_bytes
+            yield CACHE_FILLS, (), cache.fills
         if current.config.tls is not None:
             applied, refused = self._tls_reloads()
             yield CERTIFICATE_RELOADS, ("applied",), applied

@@ -154,8 +154,11 @@ class MemoryCache:
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
-        self.evicted: Callable[[], None] | None = None
-        """Called for each entry that is removed to make room."""
+        self.evicted: Callable[[str], None] | None = None
+        """Called for each entry that is removed: `bytes`, `share`, `invalidated` or `expired`.
+
+        The first two make room, in the memory and in the share of a principal.
+        """
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -166,7 +169,7 @@ class MemoryCache:
         if entry is None:
             return None
         if now_s > entry.times.kept_until_s:
-            self._remove(entry)
+            self._evict(entry, "expired")
             return None
         if entry.uses < _MOST_USES:
             entry.uses += 1
@@ -238,10 +241,10 @@ class MemoryCache:
         return True
 
     def discard(self, key: bytes) -> None:
-        """Removes the entry of a key, if there is one."""
+        """Removes the entry of a key, if there is one: it must not be used any more."""
         entry = self._entries.get(key)
         if entry is not None:
-            self._remove(entry)
+            self._evict(entry, "invalidated")
 
     def drop(self, paths: Collection[str], tags: Collection[str] = ()) -> int:
         """Removes the entries that were reached by any of these paths, or have any of these tags.
@@ -250,7 +253,7 @@ class MemoryCache:
         """
         keys = {*self._by_path.keys(paths), *self._by_tag.keys(tags)}
         for key in keys:
-            self._remove(self._entries[key])
+            self._evict(self._entries[key], "invalidated")
         return len(keys)
 
     def purge(self, purge: Purge, now_s: float) -> int:
@@ -260,7 +263,7 @@ class MemoryCache:
             entry = self._entries[key]
             entry.times = entry.times.stale_from(now_s)
             if not purge.soft or now_s >= entry.times.kept_until_s:
-                self._remove(entry)
+                self._evict(entry, "invalidated")
         return len(keys)
 
     def _selected(self, purge: Purge) -> Collection[bytes]:
@@ -316,9 +319,9 @@ class MemoryCache:
         """Makes room for so many bytes: in the share of their owner, and in all."""
         if owner:
             while self._owned_bytes.get(owner, 0) + more_bytes > self._share_bytes:
-                self._make_room(next(iter(self._owned[owner].values())))
+                self._evict(next(iter(self._owned[owner].values())), "share")
         while self.size_bytes + more_bytes > self._most_bytes:
-            self._evict()
+            self._make_room()
 
     def _count(self, entry: Entry, added_bytes: int) -> None:
         self.size_bytes += added_bytes
@@ -327,14 +330,14 @@ class MemoryCache:
         if entry.owner:
             self._owned_bytes[entry.owner] = self._owned_bytes.get(entry.owner, 0) + added_bytes
 
-    def _evict(self) -> None:
+    def _make_room(self) -> None:
         """Removes one entry, or moves one a step closer to its removal."""
         if self._small and (self._small_bytes > self._most_bytes * _SMALL_PART or not self._main):
             entry = next(iter(self._small.values()))
             if entry.uses > 1:
                 self._promote(entry)
                 return
-            self._make_room(entry)
+            self._evict(entry, "bytes")
             self._ghost[entry.key] = None
             while len(self._ghost) > len(self._entries):
                 self._ghost.popitem(last=False)
@@ -344,12 +347,12 @@ class MemoryCache:
             entry.uses -= 1
             self._main.move_to_end(entry.key)
         else:
-            self._make_room(entry)
+            self._evict(entry, "bytes")
 
-    def _make_room(self, entry: Entry) -> None:
+    def _evict(self, entry: Entry, why: str) -> None:
         self._remove(entry)
         if self.evicted is not None:
-            self.evicted()
+            self.evicted(why)
 
     def _promote(self, entry: Entry) -> None:
         del self._small[entry.key]

@@ -107,6 +107,8 @@ class CallCache:
         """The replies in the store; None if each worker stores replies alone."""
         self.count: Callable[[tuple[str, str]], None] | None = None
         """Counts a call by its method and result, as `count_change` does a `change` or `purge`."""
+        self.note_age: Callable[[float], None] | None = None
+        """Takes the age of each stored reply that is sent, in seconds."""
         self.count_change: Callable[[str], None] | None = None
         self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
         """Called with the paths and tags of each change; None if nobody else stores replies."""
@@ -126,6 +128,11 @@ class CallCache:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    @property
+    def fills(self) -> int:
+        """The number of calls under way."""
+        return len(self._running)
 
     def is_uncacheable(self, key: bytes) -> bool:
         """True if a recent reply of this key could not be stored: no call waits for another."""

@@ -131,12 +131,15 @@ class CachedCalls:
     async def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
         """Answers a GET or HEAD as `_reply` does with a fresh reply, in the fewest steps."""
         headers, cache = call.response_headers, self._cache
-        headers.append(("Age", str(max(0, int(now_s - entry.times.born_s)))))
+        age_s = max(0.0, now_s - entry.times.born_s)
+        headers.append(("Age", str(int(age_s))))
         if entry.date:
             headers.append(("Date", entry.date))
         call.cache_result = "hit"
         if cache.count is not None:
             cache.count((self._method.path[1:], "hit"))
+        if cache.note_age is not None:
+            cache.note_age(age_s)
         if cache.options.status:
             ttl_s = int(entry.times.fresh_until_s - now_s)
             headers.append(("Cache-Status", f"{entry.nearer}gateway; hit; ttl={ttl_s}"))
@@ -331,11 +334,14 @@ class CachedCalls:
             StatusError: the entry is a failure.
         """
         metadata = list(entry.metadata)
-        if note == "hit":
+        age_s = max(0.0, now_s - entry.times.born_s)
+        is_hit = note == "hit"
+        if is_hit:
             note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
-        age_s = int(max(0.0, now_s - entry.times.born_s))
-        if reads and (age_s or note.startswith("hit")):
-            call.response_headers.append(("Age", str(age_s)))
+            if self._cache.note_age is not None:
+                self._cache.note_age(age_s)
+        if reads and (is_hit or age_s >= 1):
+            call.response_headers.append(("Age", str(int(age_s))))
         date = entry.date
         if date:  # RFC 9110 section 6.6.1: it is that of the message, not of its transfer
             call.response_headers.append(("Date", date))

@@ -99,7 +99,23 @@ CACHE_CHANGES: Final = Metric(
     ("by",),
 )
 CACHE_EVICTIONS: Final = Metric(
-    "gateway_cache_evictions", Kind.COUNTER, "Stored replies removed from memory to make room"
+    "gateway_cache_evictions",
+    Kind.COUNTER,
+    "Stored replies removed from memory: bytes or share (to make room), invalidated or expired",
+    ("why",),
+)
+CACHE_AGE: Final = Metric(
+    "gateway_cache_age_seconds",
+    Kind.HISTOGRAM,
+    "Age of the stored replies that are sent",
+    (),
+    "seconds",
+    (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0),
+)
+CACHE_FILLS: Final = Metric(
+    "gateway_cache_fills_in_flight",
+    Kind.GAUGE,
+    "Calls under way whose replies are to be stored, once a second",
 )
 CACHE_STORE_ERRORS: Final = Metric(
     "gateway_cache_store_errors",
@@ -306,6 +322,8 @@ METRICS: Final = (
         CACHE_REQUESTS,
         CACHE_CHANGES,
         CACHE_EVICTIONS,
+        CACHE_AGE,
+        CACHE_FILLS,
         CACHE_STORE_ERRORS,
         CACHE_ENTRIES,
         CACHE_BYTES,

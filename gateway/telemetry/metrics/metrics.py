@@ -10,6 +10,7 @@ from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.definitions import (
     AUDIT_EVENTS,
     AUTH_FAILURES,
+    CACHE_AGE,
     CACHE_CHANGES,
     CACHE_EVICTIONS,
     CACHE_REQUESTS,
@@ -33,6 +34,7 @@ class CountedCache(Protocol):
 
     count: Callable[[tuple[str, str]], None] | None
     count_change: Callable[[str], None] | None
+    note_age: Callable[[float], None] | None
     memory: Any
     shared: Any
 
@@ -91,12 +93,18 @@ class Metrics:
         return count
 
     def count_cache(self, cache: "CountedCache") -> None:
-        """Lets a cache of calls count its results, changes, evictions and failures of its store."""
+        """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        cache.memory.evicted = self.counter(CACHE_EVICTIONS)
+        cache.note_age = self._observer(CACHE_AGE)
+        cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
+
+    def _observer(self, metric: Metric) -> Callable[[float], None]:
+        """Returns the function that adds a value to a histogram without labels."""
+        writer, at, edges = self.writer, self.writer.child(metric, ()), list(metric.edges)
+        return lambda value: writer.observe(at, edges, value)
 
     def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
