@@ -118,7 +118,8 @@ def add_system(root: Path) -> None:
     note_packages(found, root)
     for name, text in _USERS.items():
         (root / "etc" / name).write_text(text)
-    (root / "tmp").mkdir(exist_ok=True)
+    for name in ("run", "tmp"):
+        (root / name).mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
     # Libraries are found also where only the configuration of the loader says.
     run("ldconfig", "-r", root)

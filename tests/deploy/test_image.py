@@ -50,7 +50,7 @@ def test_tools_stay_in_the_first_stage() -> None:
     assert final[0] == "FROM scratch"
     assert [line for line in final if line.startswith("COPY")] == [
         "COPY --from=build /image /",
-        "COPY --from=build --chown=65532:65532 /run/gateway /run/gateway",
+        "COPY --from=build --chown=65532:65532 /owned /run",
     ]
     assert any("gcc" in line for line in build)
     assert not any("gcc" in line or "apt-get" in line for line in final)
