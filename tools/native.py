@@ -19,7 +19,12 @@ _CARGO = ["build", "--release", "--quiet"]
 def build(place: Path) -> Path:
     """Builds the module into a folder; returns its path."""
     work = CRATE / "target"
-    environment = os.environ | {"PYO3_PYTHON": sys.executable, "CARGO_TARGET_DIR": str(work)}
+    environment = os.environ | {
+        "PYO3_PYTHON": sys.executable,
+        "CARGO_TARGET_DIR": str(work),
+        # Else it needs the libpython of this Python, which other machines and versions lack.
+        "PYO3_BUILD_EXTENSION_MODULE": "1",
+    }
     if sys.platform == "darwin":  # the names of Python are found when the module is loaded
         environment["RUSTFLAGS"] = "-C link-arg=-undefined -C link-arg=dynamic_lookup"
     print("native codec: compiling the Rust, a minute or more ...", file=sys.stderr, flush=True)

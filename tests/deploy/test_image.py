@@ -47,16 +47,18 @@ def test_the_image_runs_the_gateway_as_a_user_without_rights() -> None:
 
 def test_tools_stay_in_the_first_stage() -> None:
     build, final = stages()
+    assert final[0] == "FROM scratch"
     assert [line for line in final if line.startswith("COPY")] == [
-        "COPY --from=build /opt/gateway /opt/gateway"
+        "COPY --from=build /image /",
+        "COPY --from=build --chown=65532:65532 /owned /run",
     ]
     assert any("gcc" in line for line in build)
     assert not any("gcc" in line or "apt-get" in line for line in final)
 
 
-def test_an_image_without_machine_code_is_not_built() -> None:
+def test_an_image_without_machine_code_or_native_codec_is_not_built() -> None:
     build, _ = stages()
-    assert build[-1].endswith('gateway --version | grep "as machine code"')
+    assert build[-1].endswith('gateway --version | grep "as machine code; JSON codec: Rust"')
 
 
 @pytest.mark.slow
