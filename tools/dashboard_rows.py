@@ -8,15 +8,17 @@ _OF_UPSTREAM = f'{OF_JOB},gateway_upstream=~"$upstream"'
 _RATE = "[$__rate_interval]"
 REQUESTS = "http_server_request_duration_seconds"
 _STORE = "gateway_store_operations_seconds"
-_IN_FLIGHT = "gateway_upstream_requests_in_flight"
+_IN_FLIGHT = f"sum by (gateway_upstream) (gateway_upstream_requests_in_flight{{{_OF_UPSTREAM}}})"
 _TLS_RELOADS = "gateway_tls_certificate_reloads_total"
 _EXPIRES = "gateway_tls_certificate_expires_timestamp_seconds"
 _CALLS = "rpc_client_call_duration_seconds"
 _FAILED = 'error_type!="",error_type!="cancelled"'
 _OF_TARGET = f'{OF_JOB},grpc_target=~"$upstream"'
 _TARGET, _REASON, _WHY = "grpc_target", "gateway_upstream, reason", "gateway_upstream, why"
-_WHICH = "gateway_upstream, which"
-_STATE = "gateway_upstream, state"
+_DELAY = "grpc_client_call_retry_delay_seconds"
+_WHICH, _STATE = "gateway_upstream, which", "gateway_upstream, state"
+_SUBCHANNEL, _ENDS = "grpc_subchannel", "grpc_target, grpc_disconnect_error"
+_OPEN = f"sum by ({_TARGET}) ({_SUBCHANNEL}_open_connections{{{_OF_TARGET}}})"
 _FAILED_CALLS = (
     "rpc_response_status_code=~"
     '"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"'
@@ -46,6 +48,10 @@ def _share(sample: str, labels: str, of_them: str, by: str) -> str:
 
 def _mean(histogram: str, labels: str, by: str) -> str:
     return f"{_rate(f'{histogram}_sum', labels, by)} / {_rate(f'{histogram}_count', labels, by)}"
+
+
+def _of_target(sample: str, legend: str, by: str = _TARGET) -> Query:
+    return _rate(sample, _OF_TARGET, by), "{{grpc_target}}" + legend
 
 
 ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
@@ -127,12 +133,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Calls in progress",
                 "short",
-                [
-                    (
-                        f"sum by (gateway_upstream) ({_IN_FLIGHT}{{{_OF_UPSTREAM}}})",
-                        "{{gateway_upstream}}",
-                    )
-                ],
+                [(_IN_FLIGHT, "{{gateway_upstream}}")],
             ),
             (
                 "Repeated attempts, by the failure before",
@@ -152,29 +153,29 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Calls with repeats",
                 "reqps",
                 [
-                    (
-                        _rate("grpc_client_call_retries_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}",
+                    _of_target("grpc_client_call_retries_count", ""),
+                    _of_target(
+                        "grpc_client_call_transparent_retries_count", ", not processed before"
                     ),
-                    (
-                        _rate("grpc_client_call_transparent_retries_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}, not processed before",
-                    ),
-                    (
-                        _rate("grpc_client_call_hedges_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}, hedged",
+                    _of_target("grpc_client_call_hedges_count", ", hedged"),
+                ],
+            ),
+            ("Open connections to endpoints", "short", [(_OPEN, "{{grpc_target}}")]),
+            (
+                "Connections to endpoints",
+                "reqps",
+                [
+                    _of_target(f"{_SUBCHANNEL}_connection_attempts_succeeded_total", " opened"),
+                    _of_target(f"{_SUBCHANNEL}_connection_attempts_failed_total", " failed"),
+                    _of_target(
+                        f"{_SUBCHANNEL}_disconnections_total", ": {{grpc_disconnect_error}}", _ENDS
                     ),
                 ],
             ),
             (
                 "Wait between attempts, mean",
                 "s",
-                [
-                    (
-                        _mean("grpc_client_call_retry_delay_seconds", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}",
-                    )
-                ],
+                [(_mean(_DELAY, _OF_TARGET, _TARGET), "{{grpc_target}}")],
             ),
             (
                 "Limits that refuse calls, and panics",

@@ -244,6 +244,31 @@ RETRIES_REFUSED: Final = Metric(
     "Further attempts of calls that were not made, though their policy asks for them",
     ("gateway_upstream", "why"),
 )
+_OF_CONNECTIONS: Final = ("grpc_target", "grpc_lb_locality")
+ATTEMPTS_SUCCEEDED: Final = Metric(
+    "grpc_subchannel_connection_attempts_succeeded",
+    Kind.COUNTER,
+    "Connections to endpoints that were opened (gRFC A94)",
+    _OF_CONNECTIONS,
+)
+ATTEMPTS_FAILED: Final = Metric(
+    "grpc_subchannel_connection_attempts_failed",
+    Kind.COUNTER,
+    "Connections to endpoints that could not be opened (gRFC A94)",
+    _OF_CONNECTIONS,
+)
+DISCONNECTIONS: Final = Metric(
+    "grpc_subchannel_disconnections",
+    Kind.COUNTER,
+    "Connections to endpoints that have ended, by the reason (gRFC A94)",
+    (*_OF_CONNECTIONS, "grpc_disconnect_error"),
+)
+OPEN_CONNECTIONS: Final = Metric(
+    "grpc_subchannel_open_connections",
+    Kind.GAUGE,
+    "Open connections to endpoints (gRFC A94)",
+    _OF_CONNECTIONS,
+)
 IN_FLIGHT: Final = Metric(
     "gateway_upstream_requests_in_flight",
     Kind.GAUGE,
@@ -330,6 +355,10 @@ METRICS: Final = (
         CALL_RETRY_DELAY,
         RETRIES,
         RETRIES_REFUSED,
+        ATTEMPTS_SUCCEEDED,
+        ATTEMPTS_FAILED,
+        DISCONNECTIONS,
+        OPEN_CONNECTIONS,
         IN_FLIGHT,
         UPSTREAM_OPEN,
         UPSTREAM_PANIC,
