@@ -100,6 +100,7 @@ class StatusError(Exception):
 
     # A refusal is an everyday event, and without slots these attributes double its cost.
     __slots__ = (
+        "attempts",
         "code",
         "details",
         "headers",
