@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.dashboard_rows import OF_JOB, REQUESTS, ROWS, Query
+from tools.dashboard_queries import OF_JOB, REQUESTS, Query
+from tools.dashboard_rows import ROWS
 
 FILE = Path("deploy/grafana/dashboard.json")
 _SCHEMA = 39

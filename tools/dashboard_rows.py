@@ -2,51 +2,35 @@
 
 from collections.abc import Sequence
 
-OF_JOB = 'job=~"$job"'
-_OF_ROUTE = f'{OF_JOB},http_route=~"$route"'
-_OF_UPSTREAM = f'{OF_JOB},gateway_upstream=~"$upstream"'
-_RATE = "[$__rate_interval]"
-REQUESTS = "http_server_request_duration_seconds"
-_STORE = "gateway_store_operations_seconds"
-_IN_FLIGHT = "gateway_upstream_requests_in_flight"
-_TLS_RELOADS = "gateway_tls_certificate_reloads_total"
-_EXPIRES = "gateway_tls_certificate_expires_timestamp_seconds"
-_CALLS = "rpc_client_call_duration_seconds"
-_FAILED = 'error_type!="",error_type!="cancelled"'
-_OF_TARGET = f'{OF_JOB},grpc_target=~"$upstream"'
-_TARGET, _REASON, _WHY = "grpc_target", "gateway_upstream, reason", "gateway_upstream, why"
-_WHICH = "gateway_upstream, which"
-_STATE = "gateway_upstream, state"
-_FAILED_CALLS = (
-    "rpc_response_status_code=~"
-    '"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"'
+from tools.dashboard_queries import (
+    CALLS,
+    DELAY,
+    ENDS,
+    EXPIRES,
+    FAILED,
+    FAILED_CALLS,
+    IN_FLIGHT,
+    OF_JOB,
+    OF_ROUTE,
+    OF_TARGET,
+    OF_UPSTREAM,
+    OPEN,
+    REASON,
+    REQUESTS,
+    STATE,
+    STORE,
+    SUBCHANNEL,
+    TARGET,
+    TLS_RELOADS,
+    WHICH,
+    WHY,
+    Panel,
+    mean,
+    of_target,
+    quantiles,
+    rate,
+    share,
 )
-
-Query = tuple[str, str]
-"""A query, and the legend of its series."""
-Panel = tuple[str, str, Sequence[Query]]
-"""A title, a unit of Grafana, and queries."""
-
-
-def _rate(sample: str, labels: str, by: str = "") -> str:
-    summed = f"sum by ({by}) " if by else "sum"
-    return f"{summed}(rate({sample}{{{labels}}}{_RATE}))"
-
-
-def _quantiles(histogram: str, labels: str) -> list[Query]:
-    return [
-        (f"histogram_quantile({share}, {_rate(f'{histogram}_bucket', labels, 'le')})", name)
-        for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
-    ]
-
-
-def _share(sample: str, labels: str, of_them: str, by: str) -> str:
-    return f"{_rate(sample, f'{labels},{of_them}', by)} / {_rate(sample, labels, by)}"
-
-
-def _mean(histogram: str, labels: str, by: str) -> str:
-    return f"{_rate(f'{histogram}_sum', labels, by)} / {_rate(f'{histogram}_count', labels, by)}"
-
 
 ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
     (
@@ -55,25 +39,25 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Requests by route",
                 "reqps",
-                [(_rate(f"{REQUESTS}_count", _OF_ROUTE, "http_route"), "{{http_route}}")],
+                [(rate(f"{REQUESTS}_count", OF_ROUTE, "http_route"), "{{http_route}}")],
             ),
             (
                 "Failed, by route",
                 "percentunit",
                 [
                     (
-                        _share(f"{REQUESTS}_count", _OF_ROUTE, _FAILED, "http_route"),
+                        share(f"{REQUESTS}_count", OF_ROUTE, FAILED, "http_route"),
                         "{{http_route}}",
                     )
                 ],
             ),
-            ("Duration", "s", _quantiles(REQUESTS, _OF_ROUTE)),
+            ("Duration", "s", quantiles(REQUESTS, OF_ROUTE)),
             (
                 "Requests by status",
                 "reqps",
                 [
                     (
-                        _rate(f"{REQUESTS}_count", _OF_ROUTE, "http_response_status_code"),
+                        rate(f"{REQUESTS}_count", OF_ROUTE, "http_response_status_code"),
                         "{{http_response_status_code}}",
                     )
                 ],
@@ -82,8 +66,8 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Bytes received and sent",
                 "Bps",
                 [
-                    (_rate("http_server_request_body_size_bytes_sum", _OF_ROUTE), "received"),
-                    (_rate("http_server_response_body_size_bytes_sum", _OF_ROUTE), "sent"),
+                    (rate("http_server_request_body_size_bytes_sum", OF_ROUTE), "received"),
+                    (rate("http_server_response_body_size_bytes_sum", OF_ROUTE), "sent"),
                 ],
             ),
             (
@@ -108,7 +92,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "reqps",
                 [
                     (
-                        _rate(f"{_CALLS}_count", _OF_UPSTREAM, "gateway_upstream"),
+                        rate(f"{CALLS}_count", OF_UPSTREAM, "gateway_upstream"),
                         "{{gateway_upstream}}",
                     )
                 ],
@@ -118,32 +102,27 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "percentunit",
                 [
                     (
-                        _share(f"{_CALLS}_count", _OF_UPSTREAM, _FAILED_CALLS, "gateway_upstream"),
+                        share(f"{CALLS}_count", OF_UPSTREAM, FAILED_CALLS, "gateway_upstream"),
                         "{{gateway_upstream}}",
                     )
                 ],
             ),
-            ("Duration of calls", "s", _quantiles(_CALLS, _OF_UPSTREAM)),
+            ("Duration of calls", "s", quantiles(CALLS, OF_UPSTREAM)),
             (
                 "Calls in progress",
                 "short",
-                [
-                    (
-                        f"sum by (gateway_upstream) ({_IN_FLIGHT}{{{_OF_UPSTREAM}}})",
-                        "{{gateway_upstream}}",
-                    )
-                ],
+                [(IN_FLIGHT, "{{gateway_upstream}}")],
             ),
             (
                 "Repeated attempts, by the failure before",
                 "reqps",
                 [
                     (
-                        _rate("gateway_retries_total", _OF_UPSTREAM, _REASON),
+                        rate("gateway_retries_total", OF_UPSTREAM, REASON),
                         "{{gateway_upstream}} after {{reason}}",
                     ),
                     (
-                        _rate("gateway_upstream_retries_refused_total", _OF_UPSTREAM, _WHY),
+                        rate("gateway_upstream_retries_refused_total", OF_UPSTREAM, WHY),
                         "{{gateway_upstream}} not repeated: {{why}}",
                     ),
                 ],
@@ -152,40 +131,40 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Calls with repeats",
                 "reqps",
                 [
-                    (
-                        _rate("grpc_client_call_retries_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}",
+                    of_target("grpc_client_call_retries_count", ""),
+                    of_target(
+                        "grpc_client_call_transparent_retries_count", ", not processed before"
                     ),
-                    (
-                        _rate("grpc_client_call_transparent_retries_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}, not processed before",
-                    ),
-                    (
-                        _rate("grpc_client_call_hedges_count", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}, hedged",
+                    of_target("grpc_client_call_hedges_count", ", hedged"),
+                ],
+            ),
+            ("Open connections to endpoints", "short", [(OPEN, "{{grpc_target}}")]),
+            (
+                "Connections to endpoints",
+                "reqps",
+                [
+                    of_target(f"{SUBCHANNEL}_connection_attempts_succeeded_total", " opened"),
+                    of_target(f"{SUBCHANNEL}_connection_attempts_failed_total", " failed"),
+                    of_target(
+                        f"{SUBCHANNEL}_disconnections_total", ": {{grpc_disconnect_error}}", ENDS
                     ),
                 ],
             ),
             (
                 "Wait between attempts, mean",
                 "s",
-                [
-                    (
-                        _mean("grpc_client_call_retry_delay_seconds", _OF_TARGET, _TARGET),
-                        "{{grpc_target}}",
-                    )
-                ],
+                [(mean(DELAY, OF_TARGET, TARGET), "{{grpc_target}}")],
             ),
             (
                 "Limits that refuse calls, and panics",
                 "short",
                 [
                     (
-                        f"max by ({_WHICH}) (gateway_upstream_open{{{_OF_UPSTREAM}}})",
+                        f"max by ({WHICH}) (gateway_upstream_open{{{OF_UPSTREAM}}})",
                         "{{gateway_upstream}} {{which}}",
                     ),
                     (
-                        f"max by (gateway_upstream) (gateway_upstream_panic{{{_OF_UPSTREAM}}})",
+                        f"max by (gateway_upstream) (gateway_upstream_panic{{{OF_UPSTREAM}}})",
                         "{{gateway_upstream}} panics",
                     ),
                 ],
@@ -196,7 +175,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 [
                     (f"sum(gateway_streams_open{{{OF_JOB}}})", "open"),
                     (
-                        _rate("gateway_messages_total", OF_JOB, "direction"),
+                        rate("gateway_messages_total", OF_JOB, "direction"),
                         "{{direction}} a second",
                     ),
                 ],
@@ -206,7 +185,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "short",
                 [
                     (
-                        f"min by (gateway_upstream) (gateway_upstream_up{{{_OF_UPSTREAM}}})",
+                        f"min by (gateway_upstream) (gateway_upstream_up{{{OF_UPSTREAM}}})",
                         "{{gateway_upstream}}",
                     )
                 ],
@@ -216,7 +195,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "short",
                 [
                     (
-                        f"sum by ({_STATE}) (gateway_upstream_endpoints{{{_OF_UPSTREAM}}})",
+                        f"sum by ({STATE}) (gateway_upstream_endpoints{{{OF_UPSTREAM}}})",
                         "{{gateway_upstream}} {{state}}",
                     )
                 ],
@@ -229,7 +208,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Calls of stored methods by result",
                 "reqps",
-                [(_rate("gateway_cache_requests_total", OF_JOB, "result"), "{{result}}")],
+                [(rate("gateway_cache_requests_total", OF_JOB, "result"), "{{result}}")],
             ),
             (
                 "Memory of stored replies",
@@ -241,7 +220,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "short",
                 [(f"sum(gateway_cache_entries{{{OF_JOB}}})", "in memory")],
             ),
-            ("Age of stored replies sent", "s", _quantiles("gateway_cache_age_seconds", OF_JOB)),
+            ("Age of stored replies sent", "s", quantiles("gateway_cache_age_seconds", OF_JOB)),
             (
                 "Calls that fetch replies",
                 "short",
@@ -251,9 +230,9 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "Changes, evictions, failures of the store",
                 "ops",
                 [
-                    (_rate("gateway_cache_invalidations_total", OF_JOB, "by"), "by {{by}}"),
-                    (_rate("gateway_cache_evictions_total", OF_JOB, "why"), "evicted: {{why}}"),
-                    (_rate("gateway_cache_store_errors_total", OF_JOB), "store failed"),
+                    (rate("gateway_cache_invalidations_total", OF_JOB, "by"), "by {{by}}"),
+                    (rate("gateway_cache_evictions_total", OF_JOB, "why"), "evicted: {{why}}"),
+                    (rate("gateway_cache_store_errors_total", OF_JOB), "store failed"),
                 ],
             ),
         ),
@@ -264,14 +243,14 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Refused by rate limits",
                 "reqps",
-                [(_rate("gateway_rate_limited_total", OF_JOB, "rule"), "{{rule}}")],
+                [(rate("gateway_rate_limited_total", OF_JOB, "rule"), "{{rule}}")],
             ),
             (
                 "Calls by split and upstream",
                 "reqps",
                 [
                     (
-                        _rate("gateway_split_calls_total", OF_JOB, "split, gateway_upstream"),
+                        rate("gateway_split_calls_total", OF_JOB, "split, gateway_upstream"),
                         "{{split}} {{gateway_upstream}}",
                     )
                 ],
@@ -279,14 +258,14 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Refused by filters",
                 "reqps",
-                [(_rate("gateway_filter_refused_total", OF_JOB, "rule"), "{{rule}}")],
+                [(rate("gateway_filter_refused_total", OF_JOB, "rule"), "{{rule}}")],
             ),
             (
                 "Credentials and logins refused",
                 "ops",
                 [
                     (
-                        _rate("gateway_auth_failures_total", OF_JOB, "kind, reason"),
+                        rate("gateway_auth_failures_total", OF_JOB, "kind, reason"),
                         "{{kind}}: {{reason}}",
                     )
                 ],
@@ -294,7 +273,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Audit trail",
                 "ops",
-                [(_rate("gateway_audit_events_total", OF_JOB, "event"), "{{event}}")],
+                [(rate("gateway_audit_events_total", OF_JOB, "event"), "{{event}}")],
             ),
         ),
     ),
@@ -306,12 +285,12 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "ops",
                 [
                     (
-                        _rate(f"{_STORE}_count", OF_JOB, "store, outcome"),
+                        rate(f"{STORE}_count", OF_JOB, "store, outcome"),
                         "{{store}} {{outcome}}",
                     )
                 ],
             ),
-            ("Duration of operations", "s", _quantiles(_STORE, OF_JOB)),
+            ("Duration of operations", "s", quantiles(STORE, OF_JOB)),
             (
                 "Stores that are asked",
                 "short",
@@ -320,7 +299,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Requests with an idempotency key",
                 "reqps",
-                [(_rate("gateway_idempotency_requests_total", OF_JOB, "result"), "{{result}}")],
+                [(rate("gateway_idempotency_requests_total", OF_JOB, "result"), "{{result}}")],
             ),
         ),
     ),
@@ -336,7 +315,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                         "settings {{outcome}}",
                     ),
                     (
-                        f"sum by (outcome) (increase({_TLS_RELOADS}{{{OF_JOB}}}[1h]))",
+                        f"sum by (outcome) (increase({TLS_RELOADS}{{{OF_JOB}}}[1h]))",
                         "TLS files {{outcome}}",
                     ),
                 ],
@@ -349,7 +328,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             (
                 "Time until certificates end",
                 "s",
-                [(f"min by (file) ({_EXPIRES}{{{OF_JOB}}}) - time()", "{{file}}")],
+                [(f"min by (file) ({EXPIRES}{{{OF_JOB}}}) - time()", "{{file}}")],
             ),
         ),
     ),
@@ -361,7 +340,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "short",
                 [
                     (
-                        _rate("process_cpu_seconds_total", OF_JOB, "instance, worker"),
+                        rate("process_cpu_seconds_total", OF_JOB, "instance, worker"),
                         "{{instance}} {{worker}}",
                     )
                 ],
@@ -376,7 +355,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                     )
                 ],
             ),
-            ("Delay of event loops", "s", _quantiles("gateway_loop_lag_seconds", OF_JOB)),
+            ("Delay of event loops", "s", quantiles("gateway_loop_lag_seconds", OF_JOB)),
             (
                 "Restarts and losses, in an hour",
                 "short",

@@ -198,9 +198,12 @@ def _composition(  # noqa: PLR0917 - what all sites share
 ) -> Compose:
     """Returns the composition of a site, with what all sites of the gateway share."""
 
-    async def compose(config: Config, stack: AsyncExitStack) -> OpenSite:
+    async def compose(
+        config: Config, stack: AsyncExitStack, former: OpenSite | None = None
+    ) -> OpenSite:
         opened = await open_site(
             *(config, logs, stack, interceptors),
+            former=former,
             balancing=balancing,
             metrics=metrics,
             traces=traces,

@@ -48,8 +48,9 @@ class Serving(Protocol):
         ...
 
 
-Compose = Callable[[Config, AsyncExitStack], Awaitable[OpenSite]]
-"""Composes the site of a configuration; its parts are closed with the stack."""
+Compose = Callable[[Config, AsyncExitStack, OpenSite | None], Awaitable[OpenSite]]
+"""Composes the site of a configuration, after the one in force; its parts are closed with the
+stack."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,11 @@ class Generation:
 
 
 async def open_generation(
-    config: Config, compose: Compose, number: int = 1, warnings: Sequence[str] = ()
+    config: Config,
+    compose: Compose,
+    number: int = 1,
+    warnings: Sequence[str] = (),
+    former: OpenSite | None = None,
 ) -> Generation:
     """Composes a site; closes its parts again if that fails.
 
@@ -73,7 +78,7 @@ async def open_generation(
     """
     config, fitted = fit_connections(config)
     async with AsyncExitStack() as stack:
-        opened = await compose(config, stack)
+        opened = await compose(config, stack, former)
         told = (*opened.warnings, *fitted, *warnings)
         return Generation(number, config, opened, stack.pop_all(), told)
 
@@ -110,7 +115,8 @@ class Generations:
         """
         kept, warnings = keep_fixed(self.current.config, config)
         number = self.current.number + 1 if number is None else number
-        return await open_generation(kept, self._compose, number, warnings)
+        former = self.current.opened
+        return await open_generation(kept, self._compose, number, warnings, former)
 
     async def report(self, prepared: Generation, *, compares: bool = True) -> ReloadReport:
         """Returns the changes that a prepared generation brings.

@@ -67,8 +67,11 @@ async def open_site(
     stores: SharedStores | None = None,
     traces: Traces | None = None,
     more_observers: Sequence[Observer] = (),
+    former: OpenSite | None = None,
 ) -> OpenSite:
     """Composes the site that `config` describes; its parts are closed with `stack`.
+
+    Upstreams that are the same as in the `former` site keep their connections.
 
     Calls pass the interceptors of the settings and then `interceptors`, first to last, before they
     leave for their back end. `more_observers` receive the record of each request, as the logs
@@ -78,10 +81,12 @@ async def open_site(
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     if metrics is not None:
-        balancing = replace(balancing, watch_repeats=metrics.repeats)
+        repeats, connections = metrics.repeats, metrics.connections
+        balancing = replace(balancing, watch_repeats=repeats, watch_connections=connections)
     if config.zone is not None:
         balancing = replace(balancing, zone=config.zone)
-    pool = await stack.enter_async_context(open_pool(config.upstreams, balancing))
+    opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)
+    pool = await stack.enter_async_context(opening)
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
         *(config, pool, schema, reflected),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from gateway.upstream.endpoint import Endpoint, Resolver
 from gateway.upstream.pickers import Candidate, Picker, Policy
 from gateway.upstream.repeats import WatchRepeats, unwatched
+from gateway.upstream.watched_connections import WatchConnections
+from gateway.upstream.watched_connections import unwatched as unwatched_connections
 
 __all__ = ["SETTINGS_ONLY", "Balancing", "Candidate", "Endpoint", "Picker", "Policy", "Resolver"]
 
@@ -23,6 +25,8 @@ class Balancing:
     """Where the gateway runs. The setting `zone` replaces it."""
     watch_repeats: Callable[[str], WatchRepeats] = unwatched
     """Returns what is told about the repeats of calls to an upstream, by its name."""
+    watch_connections: Callable[[str, str], WatchConnections] = unwatched_connections
+    """Returns what is told about connections to an upstream in a zone, by the names of both."""
 
 
 SETTINGS_ONLY = Balancing()

@@ -84,13 +84,15 @@ def _open(
     ejector = _ejector(name, upstream, random)
     limits = Limits(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
-
     large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
 
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        channel: EndpointChannel = Http2Channel(name, upstream, address, large_replies, pending)
+        watch = balancing.watch_connections(name, endpoint.zone)
+        channel: EndpointChannel = Http2Channel(
+            name, upstream, address, large_replies, pending, watch=watch
+        )
         if upstream.health is not None:
             channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
         if ejector is not None:

@@ -11,7 +11,7 @@ from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.tls_files import check_tls_files
+from gateway.upstream.channels.named_files import check_tls_files, content_of
 from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
 
 _GRACE_S = 5.0
@@ -20,6 +20,8 @@ _POLL_EVERY_S = 0.02
 """Seconds between two looks at the states for a report."""
 _KNOWN_TO_THE_GATEWAY = ("gatewayapi.v1.AuthService",)
 """Services that the gateway itself calls, even if no descriptors describe them."""
+_OF_ROUTES = ("services", "fallback")
+"""The settings of an upstream that its channel does not use."""
 
 
 Reports = dict[str, list[EndpointReport]]
@@ -73,12 +75,40 @@ CHANNELS: Mapping[ChannelKind, Opener] = {
 """Opens a channel of each kind."""
 
 
+class _Opened:
+    """A channel that several pools may use; the last of them closes it."""
+
+    def __init__(self, channel: Channel, made_of: object) -> None:
+        self.channel = channel
+        self.made_of = made_of
+        """All that decides how the channel works; equal if another one would do the same."""
+        self.pools = 0
+
+    async def release(self) -> None:
+        """One pool uses it no more."""
+        self.pools -= 1
+        if not self.pools:
+            await self.channel.close(_GRACE_S)
+
+
 class Pool:
     """The open channels by upstream name."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], channels: Mapping[str, Channel]) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        channels: Mapping[str, Channel],
+        opened: Mapping[str, _Opened] | None = None,
+    ) -> None:
         self._upstreams = upstreams
         self._channels = channels
+        self._opened = opened or {}
+
+    def opened_from(self, name: str, made_of: object) -> _Opened | None:
+        """The channel to an upstream, for another pool, if it is open and made of the same."""
+        opened = self._opened.get(name)
+        is_same = opened is not None and opened.pools > 0 and opened.made_of == made_of
+        return opened if is_same else None
 
     def __getitem__(self, upstream: str) -> Channel:
         return self._channels[upstream]
@@ -229,9 +259,14 @@ def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:
 
 @asynccontextmanager
 async def open_pool(
-    upstreams: Mapping[str, Upstream], balancing: Balancing = SETTINGS_ONLY
+    upstreams: Mapping[str, Upstream],
+    balancing: Balancing = SETTINGS_ONLY,
+    former: Pool | None = None,
 ) -> AsyncIterator[Pool]:
     """Opens a channel for each upstream, and closes them at the end. None connects before a call.
+
+    Upstreams whose settings, and the files that these name, are those in the `former` pool share
+    its channels, with their connections and all that was learned about their endpoints.
 
     Raises:
         PoolError: a TLS file cannot be read, or does not hold what it should; or `balancing` is for
@@ -241,18 +276,33 @@ async def open_pool(
         if name not in upstreams:
             raise PoolError(f"balancing is given for {name}, but there is no such upstream")
     async with AsyncExitStack() as stack:
-        channels: dict[str, Channel] = {}
+        opened: dict[str, _Opened] = {}
         for name, upstream in upstreams.items():
-            try:
-                if upstream.tls is not None:
-                    check_tls_files(upstream.tls)
-                channel = CHANNELS[upstream.channel](name, upstream, balancing)
-            except OSError as error:
-                raise PoolError(
-                    f"upstreams.{name}.tls: {error.filename}: {error.strerror}"
-                ) from None
-            except ValueError as error:
-                raise PoolError(f"upstreams.{name}.tls.{error}") from None
-            stack.push_async_callback(channel.close, _GRACE_S)
-            channels[name] = channel
-        yield Pool(upstreams, channels)
+            one = opened[name] = _open(name, upstream, balancing, former)
+            one.pools += 1
+            stack.push_async_callback(one.release)
+        yield Pool(upstreams, {name: one.channel for name, one in opened.items()}, opened)
+
+
+def _open(name: str, upstream: Upstream, balancing: Balancing, former: Pool | None) -> _Opened:
+    """The channel to an upstream: that of the former pool, if it does the same."""
+    try:
+        if upstream.tls is not None:
+            check_tls_files(upstream.tls)
+        # Read before the channel reads them: a change in between is then seen by the next reload.
+        made_of = _settings_of(upstream), content_of(upstream), balancing
+        kept = None if former is None else former.opened_from(name, made_of)
+        if kept is not None:
+            return kept
+        return _Opened(CHANNELS[upstream.channel](name, upstream, balancing), made_of)
+    except OSError as error:
+        raise PoolError(f"upstreams.{name}.tls: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
+        raise PoolError(f"upstreams.{name}.tls.{error}") from None
+
+
+def _settings_of(upstream: Upstream) -> tuple[Upstream, frozenset[str]]:
+    """The settings that the channel uses, and which of them are stated: a service config replaces
+    the others. Which calls come to the upstream, and where they go instead, is not among them."""
+    used = upstream.model_copy(update=dict.fromkeys(_OF_ROUTES))
+    return used, frozenset(used.model_fields_set)

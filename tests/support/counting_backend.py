@@ -72,6 +72,8 @@ class CountingBackend:
     calls: Counter[str] = field(default_factory=Counter)
     seen: list[dict[str, str | bytes]] = field(default_factory=list)
     """The metadata of each call."""
+    peers: set[str] = field(default_factory=set)
+    """The other end of each connection that calls came over."""
     metadata: tuple[tuple[str, str], ...] = ()
     """The metadata of each reply."""
     fails: grpc.StatusCode | None = None
@@ -90,6 +92,7 @@ class CountingBackend:
         number, fails, metadata = self.calls.total(), self.fails, self.metadata
         told = dict(context.invocation_metadata())
         self.seen.append(told)
+        self.peers.add(context.peer())
         if self.work_s:
             await asyncio.sleep(self.work_s)
         await self.open.wait()

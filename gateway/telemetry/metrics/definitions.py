@@ -260,6 +260,31 @@ RETRIES_REFUSED: Final = Metric(
     "Further attempts of calls that were not made, though their policy asks for them",
     ("gateway_upstream", "why"),
 )
+_OF_CONNECTIONS: Final = ("grpc_target", "grpc_lb_locality")
+ATTEMPTS_SUCCEEDED: Final = Metric(
+    "grpc_subchannel_connection_attempts_succeeded",
+    Kind.COUNTER,
+    "Connections to endpoints that were opened (gRFC A94)",
+    _OF_CONNECTIONS,
+)
+ATTEMPTS_FAILED: Final = Metric(
+    "grpc_subchannel_connection_attempts_failed",
+    Kind.COUNTER,
+    "Connections to endpoints that could not be opened (gRFC A94)",
+    _OF_CONNECTIONS,
+)
+DISCONNECTIONS: Final = Metric(
+    "grpc_subchannel_disconnections",
+    Kind.COUNTER,
+    "Connections to endpoints that have ended, by the reason (gRFC A94)",
+    (*_OF_CONNECTIONS, "grpc_disconnect_error"),
+)
+OPEN_CONNECTIONS: Final = Metric(
+    "grpc_subchannel_open_connections",
+    Kind.GAUGE,
+    "Open connections to endpoints (gRFC A94)",
+    _OF_CONNECTIONS,
+)
 IN_FLIGHT: Final = Metric(
     "gateway_upstream_requests_in_flight",
     Kind.GAUGE,
@@ -311,53 +336,7 @@ MEMORY: Final = Metric(
 )
 
 _DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION)
-METRICS: Final = (
-    *(REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE, ACTIVE_REQUESTS, CALL_DURATION),
-    *(
-        RATE_LIMITED,
-        SPLIT_CALLS,
-        FILTERED,
-        AUDIT_EVENTS,
-        AUTH_FAILURES,
-        CACHE_REQUESTS,
-        CACHE_CHANGES,
-        CACHE_EVICTIONS,
-        CACHE_AGE,
-        CACHE_FILLS,
-        CACHE_STORE_ERRORS,
-        CACHE_ENTRIES,
-        CACHE_BYTES,
-        CONNECTIONS,
-        WEBSOCKETS,
-        ENDPOINTS,
-        UPSTREAM_UP,
-        LOOP_LAG,
-        LOST_LINES,
-        LOST_TRACES,
-        WORKER_RESTARTS,
-        STORE_OPERATIONS,
-        STORE_UP,
-        CERTIFICATE_EXPIRES,
-        CERTIFICATE_RELOADS,
-        RELOADS,
-        GENERATION,
-        SCHEMA,
-        CALL_RETRIES,
-        CALL_TRANSPARENT_RETRIES,
-        CALL_HEDGES,
-        CALL_RETRY_DELAY,
-        RETRIES,
-        RETRIES_REFUSED,
-        IN_FLIGHT,
-        UPSTREAM_OPEN,
-        UPSTREAM_PANIC,
-        STREAMS,
-        MESSAGES,
-        IDEMPOTENT,
-        CPU,
-        MEMORY,
-    ),
-)
+METRICS: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Metric))
 """All metrics; durations have no buckets yet."""
 
 GAUGES: Final = tuple(metric.name for metric in METRICS if metric.kind is Kind.GAUGE)

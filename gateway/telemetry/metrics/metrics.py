@@ -7,6 +7,7 @@ from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
+from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
 from gateway.telemetry.metrics.definitions import (
     AUDIT_EVENTS,
     AUTH_FAILURES,
@@ -113,6 +114,10 @@ class Metrics:
     def repeats(self, upstream: str) -> RepeatMetrics:
         """Returns what counts the repeats of calls to an upstream."""
         return RepeatMetrics(self.writer, self._metrics, upstream)
+
+    def connections(self, upstream: str, zone: str) -> ConnectionMetrics:
+        """Returns what counts the connections to the endpoints of an upstream in a zone."""
+        return ConnectionMetrics(self.writer, upstream, zone)
 
     def store(self, purpose: str) -> StoreMetrics:
         """Returns what times the operations of the store of one purpose."""

@@ -22,8 +22,18 @@ _NAMES: Final = {
     "grpc_client_call_retries": "grpc.client.call.retries",
     "grpc_client_call_transparent_retries": "grpc.client.call.transparent_retries",
     "grpc_client_call_retry_delay_seconds": "grpc.client.call.retry_delay",
+    "grpc_client_call_hedges": "grpc.client.call.hedges",
     "process_cpu_seconds": "process.cpu.time",
     "process_resident_memory_bytes": "process.memory.usage",
+    **{
+        f"grpc_subchannel_{name}": f"grpc.subchannel.{name}"
+        for name in (
+            "connection_attempts_succeeded",
+            "connection_attempts_failed",
+            "disconnections",
+            "open_connections",
+        )
+    },
 }
 _ATTRIBUTES: Final = {
     "http_route": "http.route",
@@ -37,6 +47,8 @@ _ATTRIBUTES: Final = {
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
+    "grpc_lb_locality": "grpc.lb.locality",
+    "grpc_disconnect_error": "grpc.disconnect_error",
     "worker": "gateway.worker.number",
 }
 _UNITS: Final = {"seconds": "s", "bytes": "By"}

@@ -128,7 +128,10 @@ async def counted(**settings: Any) -> AsyncIterator[tuple[list[Server], Channel,
         async with servers(2) as running:
             settings["targets"] = [{"address": one.target} for one in running]
             upstreams = {"library": Upstream.model_validate(settings)}
-            async with open_pool(upstreams, Balancing(watch_repeats=metrics.repeats)) as pool:
+            balancing = Balancing(
+                watch_repeats=metrics.repeats, watch_connections=metrics.connections
+            )
+            async with open_pool(upstreams, balancing) as pool:
                 await spreads(pool["library"], 2)
                 yield running, pool["library"], metrics
     finally:
@@ -167,6 +170,37 @@ async def test_repeats_have_the_names_of_grpc() -> None:
     assert samples(text, "grpc_client_call_retry_delay_seconds_sum")[call] > 0
     assert samples(text, "gateway_retries_total") == {("library", "UNAVAILABLE"): 2}
     assert samples(text, "gateway_upstream_retries_refused_total") == {("library", "attempts"): 1}
+
+
+async def test_connections_have_the_names_of_grpc() -> None:
+    async with counted() as (running, channel, metrics):
+
+        def shown(name: str) -> dict[tuple[str, ...], float]:
+            return samples(metrics.exposition.text()[1], f"grpc_subchannel_{name}")
+
+        assert shown("open_connections") == {("library",): 2}
+        assert shown("connection_attempts_succeeded_total") == {("library",): 2}
+        assert shown("disconnections_total") == shown("connection_attempts_failed_total") == {}
+        await running[0].kill()
+        await until(lambda: shown("connection_attempts_failed_total").get(("library",), 0) > 1)
+        assert shown("open_connections") == {("library",): 1}
+        (found,) = shown("disconnections_total")
+        assert set(found) <= {"library", "unknown", "connection reset"}
+        await running[0].restart()
+        await until(lambda: shown("open_connections") == {("library",): 2})
+        assert shown("connection_attempts_succeeded_total") == {("library",): 3}
+        await channel.close()
+        assert shown("open_connections") == {("library",): 0}
+        assert shown("disconnections_total")["library", "subchannel shutdown"] == 2
+
+
+async def test_a_reload_does_not_count_connections_twice() -> None:
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        assert (await client.get("/v1/echo/hello")).status == 200
+        await gateway.reload(gateway.config)
+        assert (await client.get("/v1/echo/hello")).status == 200
+        await until(lambda: gateway.generations.count == 1)
+        assert list(of(gateway, "grpc_subchannel_open_connections").values()) == [1]
 
 
 async def test_streams_and_their_messages_are_counted() -> None:

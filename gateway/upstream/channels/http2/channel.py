@@ -30,6 +30,7 @@ from gateway.upstream.channels.status_details import (
 )
 from gateway.upstream.channels.user_agent import USER_AGENT
 from gateway.upstream.endpoint import State
+from gateway.upstream.watched_connections import UNWATCHED, WatchConnections
 
 _SWEEP_EVERY_S: Final = 0.05
 """Seconds by which a deadline may be noticed late here; the back end has the exact one."""
@@ -39,7 +40,8 @@ class Http2Channel:
     """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`.
 
     `large_replies` and `pending` are shared with the channels to other endpoints of the upstream:
-    the budget for large replies, and the count of the calls that wait.
+    the budget for large replies, and the count of the calls that wait. `watch` is told about the
+    connections.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Http2Channel:
         address: Address | None = None,
         large_replies: LargeReplies | None = None,
         pending: Pending | None = None,
+        *,
+        watch: WatchConnections = UNWATCHED,
     ) -> None:
         self._name = name
         self._limit_bytes = upstream.max_message_bytes
@@ -64,9 +68,8 @@ class Http2Channel:
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
         self._frame = FRAMES[upstream.compression]
-        self._connections = Connections(
-            name, upstream, address, self._loop, Pending() if pending is None else pending
-        )
+        pending = Pending() if pending is None else pending
+        self._connections = Connections(name, upstream, address, self._loop, pending, watch=watch)
         self._calls: set[RpcCall] = set()
         self._waiting = self._connections.waiting
         self._sweeping = False

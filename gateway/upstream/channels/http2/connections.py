@@ -14,6 +14,7 @@ from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.ages import Ages
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.endpoint import State
+from gateway.upstream.watched_connections import SHUT_DOWN, UNWATCHED, WatchConnections
 
 _BRIEF_S = 10.0
 """Seconds after which a connection that ends unused is one that the back end found idle."""
@@ -52,6 +53,8 @@ class Connections:
         address: Address,
         loop: asyncio.AbstractEventLoop,
         pending: Pending,
+        *,
+        watch: WatchConnections = UNWATCHED,
     ) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
         """Calls that wait for room, in order of arrival."""
@@ -64,6 +67,7 @@ class Connections:
         self._address = address
         self._loop = loop
         self._pending = pending
+        self._watch = watch
         self._sockets: list[Http2Socket] = []
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -157,8 +161,10 @@ class Connections:
 
     def close_all(self) -> None:
         """Closes all connections, each with a GOAWAY."""
-        for socket in list(self._sockets):
-            socket.close()
+        while self._sockets:
+            # It ends now for those who count: the transport may close after the loop's last turn.
+            self._watch.ended(SHUT_DOWN)
+            self._sockets.pop().close()
 
     def _open_another(self) -> None:
         """Starts one more connection, if none is being opened and the limit allows it."""
@@ -219,18 +225,19 @@ class Connections:
             async with asyncio.timeout(self._upstream.connect_timeout_s):
                 socket = await self._address.connect(self._loop, self._changed)
         except TimeoutError:
-            self._back_off(f"no answer in {self._upstream.connect_timeout_s:g} s")
+            self._fail(f"no answer in {self._upstream.connect_timeout_s:g} s")
         except OSError as error:
             # One reset is no sign of an outage, and waiting calls were not sent: try again at once.
-            self._back_off(why(error), at_once=self._failures == 0)
+            self._fail(why(error), at_once=self._failures == 0)
         except ValueError:
             # No resolver takes the name. Back off, or waiting calls would retry in a tight loop.
-            self._back_off("it is not a host name")
+            self._fail("it is not a host name")
         except Exception:
             # A fault of ours. Back off, or waiting calls would retry in a tight loop.
             logger.exception("upstream %s: a connection could not be opened", self._name)
-            self._back_off("internal error")
+            self._fail("internal error")
         else:
+            self._watch.opened()
             if not self._sockets:
                 self._say_up()
             self._failures = 0
@@ -281,6 +288,11 @@ class Connections:
         extra = about("gateway.upstream.up", gateway__upstream=self._name, server__address=at)
         logger.info("upstream %s is connected: %s", self._name, at, extra=extra)
 
+    def _fail(self, reason: str, *, at_once: bool = False) -> None:
+        """Takes note of a connection that could not be opened."""
+        self._watch.failed()
+        self._back_off(reason, at_once=at_once)
+
     def _back_off(self, reason: str, *, at_once: bool = False) -> None:
         delay_s = min(_BACKOFF_CAP_S, _BACKOFF_START_S * _BACKOFF_FACTOR**self._failures)
         jitter = random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)  # noqa: S311 - no secret
@@ -303,6 +315,7 @@ class Connections:
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:
             self._sockets.remove(socket)
+            self._watch.ended(socket.ended_by)
             self._ages.lost(socket)
             if socket in self._old:
                 self._old.remove(socket)

@@ -11,6 +11,7 @@ from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.http2.incoming import ConnectionFailed
 from gateway.upstream.channels.http2.headers import ResponseDecoder
+from gateway.upstream.watched_connections import SHUT_DOWN
 
 _LINGER_S: Final = 1.0
 """Seconds for a peer to take the last bytes before its socket is closed anyway."""
@@ -55,6 +56,8 @@ class Http2Socket(asyncio.Protocol):
         self.lost = False
         self.failure = ""
         """The reason why the connection ended; empty if it ended in order."""
+        self.ended_by = ""
+        """The reason why it ended, in the words of gRFC A94; empty before."""
         self.peer = ""
         """The address that was reached."""
         self.opened_at_s = loop.time()
@@ -73,7 +76,7 @@ class Http2Socket(asyncio.Protocol):
         self._end: asyncio.TimerHandle | None = None
         self.leaves = False
         """True if it takes no more calls by our decision."""
-        self._closed_by_us = False
+        self._closed_by_us = self._gave_up = False
 
     @property
     def can_open(self) -> bool:
@@ -169,6 +172,7 @@ class Http2Socket(asyncio.Protocol):
         if not self._closed_by_us and not self.failure:
             self._take_the_rest()
             self.failure = self._how_it_ended(exc)
+        self.ended_by = self._end_of(exc)
         self.connection.lost()
         self._never_greeted(exc or ConnectionError("the peer closed the connection"))
         self._on_change(self)
@@ -194,6 +198,20 @@ class Http2Socket(asyncio.Protocol):
             return f"the back end closed it with {calls} calls under way"
         return f"{getattr(exc, 'strerror', None) or exc} with {calls} calls under way"
 
+    def _end_of(self, exc: Exception | None) -> str:
+        """The reason why the connection has ended: `grpc.disconnect_error` of gRFC A94."""
+        if self._closed_by_us or self.leaves:
+            return SHUT_DOWN
+        if self.connection.goaway_code is not None:
+            return f"GOAWAY {self.connection.goaway_code.name}"
+        if self._gave_up or isinstance(exc, TimeoutError):
+            return "connection timed out"
+        if isinstance(exc, ConnectionResetError | BrokenPipeError):
+            return "connection reset"
+        if isinstance(exc, ConnectionAbortedError):
+            return "connection aborted"
+        return "socket error" if isinstance(exc, OSError) else "unknown"
+
     def _miss_answer(self) -> None:
         """Takes no more calls; a slow peer may still answer those in progress."""
         self._probe = None
@@ -201,6 +219,7 @@ class Http2Socket(asyncio.Protocol):
             self._give_up(_PROBE_S)
             return
         self.failure = f"a ping was not answered in {_PROBE_S:g} s"
+        self._gave_up = True
         self.connection.draining = True
         self._on_change(self)
 
@@ -208,6 +227,7 @@ class Http2Socket(asyncio.Protocol):
         """Closes the connection to a peer that did not answer a ping."""
         if self._transport is not None:
             self.failure = f"a ping was not answered in {after_s:g} s"
+            self._gave_up = True
             self._transport.abort()
 
     def pause_writing(self) -> None:
