@@ -98,19 +98,6 @@ class StatusError(Exception):
     `headers` are sent with the response; `metadata` and `trailers` came from the back end.
     """
 
-    # A refusal is an everyday event, and without slots these attributes double its cost.
-    __slots__ = (
-        "attempts",
-        "code",
-        "details",
-        "headers",
-        "http_status",
-        "message",
-        "metadata",
-        "trailers",
-        "was_processed",
-    )
-
     def __init__(
         self,
         code: Code,
@@ -137,10 +124,6 @@ class StatusError(Exception):
 
     def __repr__(self) -> str:
         return f"StatusError({self.code.name}, {self.message!r})"
-
-
-# The slots stay; mypyc refuses to compile the modules of derived classes that see this name.
-del StatusError.__slots__
 
 
 class UnreadableReplyError(StatusError):

@@ -16,3 +16,17 @@ def test_a_module_is_machine_code(name: str) -> None:
 
 def test_the_command_line_says_so() -> None:
     assert run("version").stdout.startswith("0.1.0, as machine code; JSON codec: ")
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_class_has_less_room_than_its_base(name: str) -> None:
+    """A class of machine code whose base has slots is laid out without room for them: a crash."""
+    module = import_module(name.removesuffix(".py").replace("/", "."))
+    classes = [one for one in vars(module).values() if isinstance(one, type)]
+    small = [
+        (one, base)
+        for one in classes
+        for base in one.__mro__[1:]
+        if one.__basicsize__ < base.__basicsize__
+    ]
+    assert small == []

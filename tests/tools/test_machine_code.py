@@ -104,7 +104,6 @@ def test_no_class_that_stays_python_is_made_of_a_compiled_one() -> None:
     assert found == set()
 
 
-def test_the_base_of_compiled_errors_shows_no_slots() -> None:
-    # mypyc refuses, when the module is loaded, a derived class that inherits the name.
-    assert not hasattr(StatusError, "__slots__")
-    assert not vars(StatusError(Code.OK, ""))
+def test_errors_have_no_slots() -> None:
+    """A compiled class that derives from one with slots has less room than its base: a crash."""
+    assert vars(StatusError(Code.OK, ""))["code"] is Code.OK

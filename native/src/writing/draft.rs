@@ -201,7 +201,7 @@ impl<'p> Draft<'p> {
     }
 
     /// Writes the JSON of the message.
-    pub fn write(&self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn write(&mut self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self.plan.form {
             Form::Object => {
                 out.push(b'{');
@@ -216,7 +216,7 @@ impl<'p> Draft<'p> {
     }
 
     /// Writes the members; `out` ends with the opening brace, or with a member.
-    pub fn write_members(&self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn write_members(&mut self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let mut comma = out.last() != Some(&b'{');
         for (index, member) in self.plan.members.iter().enumerate() {
             let start = out.len();
@@ -237,27 +237,41 @@ impl<'p> Draft<'p> {
     }
 
     /// Writes the value of a member; returns false if it is not to be written.
-    fn write_slot(&self, index: usize, job: &Job<'p>, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        match &self.slots[index] {
-            Slot::Scalar(scalar, value) => scalar.write(*value, job.wire, out),
-            Slot::Message(draft) => draft.write(job, out)?,
-            Slot::Items(items) if !items.is_empty() => {
+    fn write_slot(
+        &mut self,
+        index: usize,
+        job: &Job<'p>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        let written = match &mut self.slots[index] {
+            Slot::Unset => false,
+            Slot::Scalar(scalar, value) => {
+                scalar.write(*value, job.wire, out);
+                true
+            }
+            Slot::Message(draft) => {
+                draft.write(job, out)?;
+                true
+            }
+            Slot::Items(items) if items.is_empty() => false,
+            Slot::Items(items) => {
                 out.push(b'[');
                 out.extend_from_slice(items);
                 out.push(b']');
+                true
             }
-            Slot::Entries(entries) if entries.write(out) => {}
-            _ => {
-                let unset = &self.plan.members[index].unset;
-                out.extend_from_slice(unset.as_bytes());
-                return Ok(!unset.is_empty());
-            }
+            Slot::Entries(entries) => entries.write(out),
+        };
+        if written {
+            return Ok(true);
         }
-        Ok(true)
+        let unset = &self.plan.members[index].unset;
+        out.extend_from_slice(unset.as_bytes());
+        Ok(!unset.is_empty())
     }
 
     /// Writes the JSON of a google.protobuf.Value (google/protobuf/struct.proto).
-    fn write_value(&self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn write_value(&mut self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let chosen = self.chosen.first().copied().flatten();
         let Some(index) = chosen else {
             return Err(Fault::Unprintable("google.protobuf.Value has no value".into()));
@@ -272,7 +286,12 @@ impl<'p> Draft<'p> {
     }
 
     /// Writes the value of one member; returns false if it is not to be written.
-    pub fn write_only(&self, only: usize, job: &Job<'p>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    pub fn write_only(
+        &mut self,
+        only: usize,
+        job: &Job<'p>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
         let mut written = false;
         for index in 0..self.slots.len() {
             if index == only {
@@ -348,7 +367,7 @@ fn take_entry<'p>(
             None => out.extend_from_slice(part.default.as_bytes()),
         },
         MapValue::Message(kind) => match inner {
-            Some(draft) => draft.write(job, out)?,
+            Some(mut draft) => draft.write(job, out)?,
             None => Draft::new(job.plans.get(kind.plan)?).write(job, out)?,
         },
     }

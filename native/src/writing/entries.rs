@@ -124,8 +124,9 @@ impl Entries {
         (self.text, self.wasted) = (text, 0);
     }
 
-    /// Writes the object; returns false, and writes nothing, if it has no members.
-    pub fn write(&self, out: &mut Vec<u8>) -> bool {
+    /// Writes the object, once; returns false, and writes nothing, if it has no members.
+    pub fn write(&mut self, out: &mut Vec<u8>) -> bool {
+        self.table = Vec::new(); // its memory is free before there is more
         for (index, entry) in self.entries.iter().enumerate() {
             out.push(if index == 0 { b'{' } else { b',' });
             out.extend_from_slice(&self.text[entry.place()]);

@@ -18,6 +18,8 @@ _JOINED: Final = 1024
 """The number of texts that are joined at once: each small text takes fifty bytes more."""
 _MANY: Final = 512
 """The number of entries that are kept by their keys, and of others that are joined at once."""
+_GROUPED: Final = 32
+"""The number of joined texts that are joined once more."""
 _BETWEEN: Final = "\x00"
 _COLON: Final = "\x01"
 """Characters that no JSON text has, for a comma and a colon until all entries are known."""
@@ -91,6 +93,8 @@ class Entries(Part):
         self._first: dict[str, str] = {}
         self._others: list[str] = []
         self._joined: list[str] = []
+        self._groups = 0
+        """The number of joined texts, at the start, that were joined once more."""
         self._hashes: Hashes | None = None
 
     def put(self, key: str, value: str) -> None:
@@ -108,8 +112,13 @@ class Entries(Part):
             self._join()
 
     def _join(self) -> None:
-        self._joined.append(_BETWEEN.join(self._others))
+        joined = self._joined
+        joined.append(_BETWEEN.join(self._others))
         self._others = []
+        if len(joined) >= self._groups + _GROUPED:
+            # An allocator gives a large block back when it is freed, and keeps small ones.
+            joined[self._groups :] = [_BETWEEN.join(joined[self._groups :])]
+            self._groups += 1
         time.sleep(0)  # other threads wait for the interpreter lock
 
     def text(self) -> str:
