@@ -12,7 +12,10 @@ import pytest
 from gateway.config.upstreams import Upstream
 from gateway.http2 import frames
 from gateway.status import Code
+from gateway.upstream.balancing import SETTINGS_ONLY
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.http2 import Http2Channel
+from gateway.upstream.opening import open_http2
 from tests.support import http2_peer as peer
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
@@ -34,7 +37,7 @@ async def channel_to(target: str, **settings: Any) -> AsyncIterator[Http2Channel
         await channel.close()
 
 
-def call(channel: Http2Channel, timeout_s: float = 10) -> Any:
+def call(channel: Channel, timeout_s: float = 10) -> Any:
     return asyncio.ensure_future(channel.call(method("M"), b"x", [], timeout_s))
 
 
@@ -115,7 +118,9 @@ async def test_calls_that_wait_for_a_connection_are_no_more_than_allowed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with black_hole() as dead, caplog.at_level(logging.WARNING, "gateway"):
-        async with channel_to(f"127.0.0.1:{dead[1]}", max_pending=10) as channel:
+        upstream = Upstream(target=f"127.0.0.1:{dead[1]}", max_pending=10)
+        channel = open_http2("library", upstream, SETTINGS_ONLY)
+        try:
             calls = [call(channel, 0.5) for _ in range(30)]
             done, waiting = await asyncio.wait(calls, timeout=0.2)
             assert (len(done), len(waiting)) == (20, 10)
@@ -125,6 +130,8 @@ async def test_calls_that_wait_for_a_connection_are_no_more_than_allowed(
                 assert dict(error.headers)["Retry-After"] == "1"
                 assert error.message == 'too many calls wait for upstream "library"'
             late = [(await failure(one)).code for one in waiting]
+        finally:
+            await channel.close(0)
     assert late == [Code.DEADLINE_EXCEEDED] * 10
     (line,) = [record.getMessage() for record in caplog.records]
     assert "max_pending" in line
