@@ -113,7 +113,7 @@ async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> No
         settings = {
             "otlp": received.url,
             "ratio": 1,
-            "headers": {"X-Api-Key": "abc"},
+            "headers": {"X-Api-Key": "its-secret"},
             "service_name": "edge",
             "resource": {"deployment.environment.name": "test"},
         }
@@ -122,7 +122,7 @@ async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> No
             await client.get(f"/v1/echo/{key}?count=1", "User-Agent: me", "X-Request-Id: r1")
             await client.get("/nowhere")
     assert received.paths[0] == "/v1/traces"
-    assert received.headers[0]["x-api-key"] == "abc"
+    assert received.headers[0]["x-api-key"] == "its-secret"
     assert received.headers[0]["content-type"] == "application/x-protobuf"
     (resource, *_) = received.requests[0].resource_spans
     about = attributes(resource.resource)
@@ -150,7 +150,7 @@ async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> No
     assert (server.kind, server.status.code) == (2, 0), "4xx is no error of a server"
     assert received.named("GET").kind == 2
     assert "gwk_" not in str(received.requests)
-    assert "abc" not in str(received.requests)
+    assert "its-secret" not in str(received.requests)
 
 
 async def test_a_stream_has_the_span_of_its_whole_call() -> None:

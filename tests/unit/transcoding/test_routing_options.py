@@ -108,7 +108,7 @@ def test_a_rule_for_a_method_that_is_not_there_may_be_skipped_too() -> None:
         build_schema(FILES, overrides={"o.S.Aa": (rule,)})
     given = build_schema(FILES, overrides={"o.S.Aa": (rule,)}, skip_unmatched=True)
     _, diagnostics = bind(given, on_error=OnError.SKIP)
-    assert str(diagnostics[0]).startswith("o.yaml:9: warning: o.S.Aa: : no method is called o.S.Aa")
+    assert str(diagnostics[0]).startswith("o.yaml:9: warning: o.S.Aa: no method is called o.S.Aa")
     assert not diagnostics[0].is_error
 
 
