@@ -148,8 +148,8 @@ def one_member(chance: random.Random, kind: str, body: bytes) -> tuple[str, byte
     return message.fields_by_camelcase_name[name].full_name, value
 
 
-def check(chance: random.Random) -> int:
-    """Compares one document; returns 1 if the native reader accepted it."""
+def random_document(chance: random.Random) -> tuple[str, bytes]:
+    """A type or a field, and a document for it, of which many are wrong."""
     codec = rich.codec()
     part = chance.choice(TYPES)
     kind = rich.message(part)
@@ -166,6 +166,12 @@ def check(chance: random.Random) -> int:
         body = damaged(chance, body)
     elif change < 0.7:
         body = with_other_tokens(chance, body)
+    return part, body
+
+
+def check(chance: random.Random) -> int:
+    """Compares one document; returns 1 if the native reader accepted it."""
+    part, body = random_document(chance)
     definition, native = readers(part, chance.choice(IGNORED))
     found = native(body)
     if found == b"unread":

@@ -1,6 +1,5 @@
 """A large text is read piece by piece, with the same result and the same words as a small one."""
 
-import json
 import random
 import time
 
@@ -10,15 +9,8 @@ from gateway.status import StatusError
 from gateway.transcoding.json.large_text import LargeArray, LargeObject, LargeText
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
-from tests.property.test_native_reader import (
-    IGNORED,
-    TYPES,
-    one_member,
-    shuffled,
-    with_other_tokens,
-)
+from tests.property.test_native_reader import IGNORED, random_document
 from tests.support import rich
-from tests.support.random_messages import damaged, random_wire
 
 WINDOWS = [16, 20, 33, 64, 200]
 
@@ -46,25 +38,9 @@ def check(part: str, body: bytes, window: int = 16, ignored: tuple[str, ...] | N
 
 def test_random_documents_right_and_wrong_have_the_same_result() -> None:
     chance = random.Random(1)
-    codec = rich.codec()
     read = 0
     for _ in range(1000):
-        part = chance.choice(TYPES)
-        kind = rich.message(part)
-        try:
-            wire = random_wire(chance, kind, lambda name, kind=kind: codec.find(name) or kind)  # type: ignore[misc]
-            body = codec.writer(kind)(wire)
-        except StatusError:
-            body = b"{}"
-        if chance.random() < 0.2:
-            body = json.dumps(shuffled(chance, json.loads(body)), ensure_ascii=False).encode()
-        if chance.random() < 0.3:
-            part, body = one_member(chance, part, body)
-        change = chance.random()
-        if change < 0.3:
-            body = damaged(chance, body)
-        elif change < 0.7:
-            body = with_other_tokens(chance, body)
+        part, body = random_document(chance)
         if chance.random() < 0.3:
             body = b" \n" + body.replace(b",", b" ,\n\t ")
         found = check(part, body, chance.choice(WINDOWS), chance.choice(IGNORED))
