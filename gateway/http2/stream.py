@@ -61,7 +61,8 @@ class Stream:
         self.id = stream_id
         self.listener = listener
         self.send_window = send_window
-        self.pending: memoryview | None = None
+        self.pending: list[memoryview] | None = None
+        """The data that waits, in order; None if there is none."""
         self.local_ended = False
         self.room = STREAM_WINDOW
         self.credit = 0

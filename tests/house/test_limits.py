@@ -55,6 +55,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "http/turns.py": "TURN_LIMIT_S _ALL_TURNS_LIMIT_S",
         "http2/headers.py": "_PIECE_BYTES",
         "listeners/http1/body.py": "_IN_THREAD_BYTES _PIECE_BYTES",
+        "http2/outgoing.py": "JOINED_BYTES _LARGE_BYTES",
         "listeners/http1/pacing.py": "_PART_BYTES _MAX_LINES_AT_ONCE",
         "listeners/http1/protocol.py": "_MAX_REQUESTS_PER_TURN",
         "listeners/http1/request_reader.py": "_BUFFER_BYTES",
