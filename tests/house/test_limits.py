@@ -70,6 +70,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "transcoding/json/large_text.py": "WINDOW_BYTES _CHECKED_BYTES",
         "transcoding/reply_values.py": "_STEP_BYTES",
         "transcoding/streams/decoder.py": "PIECE_BYTES",
+        "upstream/channels/http2/calls.py": "_ALONE_BYTES",
         "upstream/channels/http2/messages.py": "_LEAST_BYTES",
         "upstream/ring.py": "MOST_POINTS",
     },
