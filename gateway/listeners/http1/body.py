@@ -118,8 +118,11 @@ class IncomingBody:
             inflate.finish()
 
     async def _next(self, is_inside_message: Callable[[], bool]) -> bytes:
-        timeout_s = self._limits.body_timeout_s if is_inside_message() else None
         try:
+            found: bytes = self._stream.read_nowait()
+            if found:  # a timer costs more than all else here
+                return found
+            timeout_s = self._limits.body_timeout_s if is_inside_message() else None
             async with asyncio.timeout(timeout_s):
                 return await self._stream.readany()
         except TimeoutError:
