@@ -89,7 +89,7 @@ async def give_back_memory() -> None:
 def give_back_now() -> None:
     """Returns all free pages to the system: those of start-up are not needed again.
 
-    They are two of the 75 MB of a worker: settings and descriptors were read there.
+    Settings and descriptors were read there. As Python, they are two of 74 MB.
     """
     trim = _trimmer()
     if trim is not None:
