@@ -25,6 +25,8 @@ class SendPath:
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call to which its path is added."""
         path, query = call.target[1], call.query
+        if not path:
+            return proceed(call)  # made by the gateway for a request whose metadata it has
         if query:
             fields = call.method.input.fields_by_name
             path += "?" + "&".join(_masked(part, fields) for part in query.split("&"))
