@@ -83,11 +83,11 @@ class AwaitOperation:
         reply = await proceed(call)
         if _path(reply, self._path_of) is None:
             return reply  # the client cannot ask for it, and nobody does in its name
-        granted_s = min(asked_s, self._longest_s)
-        call.response_headers.append(("Preference-Applied", f"wait={granted_s}"))
-        end_s = time.monotonic() + granted_s
+        now_s, granted_s = time.monotonic(), min(asked_s, self._longest_s)
         if call.deadline is not None:
-            end_s = min(end_s, call.deadline.at_s)
+            granted_s = min(granted_s, int(call.deadline.remaining_s(now_s)))
+        call.response_headers.append(("Preference-Applied", f"wait={granted_s}"))
+        end_s = now_s + granted_s
         pause_s = _FIRST_PAUSE_S
         shown = reply
         while not _is_done(shown):

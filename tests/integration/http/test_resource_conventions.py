@@ -192,11 +192,16 @@ async def test_a_call_waits_for_its_operation_as_its_client_prefers(
         assert backend.polled_by == ["ada", "ada"]
 
 
+@pytest.mark.parametrize(
+    ("longest_s", "asked_for"),
+    [pytest.param(1, "60S", id="by setting"), pytest.param(99, "1900m", id="by its deadline")],
+)
 async def test_an_operation_that_is_not_done_in_time_is_answered_as_without_a_wait(
-    tmp_path: Path,
+    tmp_path: Path, longest_s: int, asked_for: str
 ) -> None:
-    async with serving(tmp_path, operations="accepted", operation_wait_s=1) as (client, backend):
-        answer = await asked(client, *BUILD, "Prefer: wait=100")
+    resources: dict[str, Any] = {"operations": "accepted", "operation_wait_s": longest_s}
+    async with serving(tmp_path, **resources) as (client, backend):
+        answer = await asked(client, *BUILD, "Prefer: wait=100", f"Grpc-Timeout: {asked_for}")
         assert (answer.status, answer.json()) == (202, {"name": "operations/7"})
         assert answer.header("Preference-Applied") == "wait=1"
         assert answer.header("Operation-Location") == "/v1/operations/7"
