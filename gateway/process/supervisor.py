@@ -359,8 +359,10 @@ class Supervisor:
                 until_s = min(until_s, time.monotonic() + _ENDING_S)
                 for worker in alive:
                     worker.order(Cut())
-            codes |= {w.process.exitcode for w in alive if w.process and not w.process.is_alive()}
-            alive = [w for w in alive if w.process is not None and w.process.is_alive()]
+            # Asked once: a process may end between two questions, and its code would be lost.
+            left = [w for w in alive if w.process is not None and w.process.is_alive()]
+            codes |= {w.process.exitcode for w in alive if w.process and w not in left}
+            alive = left
         self._close_sockets()
         return CUT if codes & {CUT, -signal.SIGKILL} else 0
 
