@@ -37,6 +37,13 @@ class OpenApiVersion(StrEnum):
     V3_2 = "3.2"
 
 
+class OneofForm(StrEnum):
+    """The form of a oneof in the schemas of requests."""
+
+    DESCRIBED = "described"
+    CONSTRAINED = "constrained"
+
+
 class SchemaNames(StrEnum):
     """The names of the schemas of messages and enums."""
 
@@ -98,8 +105,12 @@ class OpenApiOptions(Section):
     the package, such as Book, except for those that two packages have."""
     lenient_input: bool = False
     """State that requests may have integers of 64 bits as numbers too, which is always so."""
+    oneof: OneofForm = OneofForm.DESCRIBED
+    """The oneofs of requests: `described` in a sentence, or `constrained` with `oneOf` too, of
+    which some generators make types that are hard to use."""
     headers: bool = False
-    """List `Grpc-Timeout` and `X-Request-Id`, which every call takes, with each operation."""
+    """List `Grpc-Timeout` and `X-Request-Id`, which every call takes, with each operation, and
+    `X-Request-Id` with each response of a call that succeeds."""
     title: str | None = None
     """The name of the API; unset for the names of its packages."""
     api_version: str | None = None

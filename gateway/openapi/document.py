@@ -201,6 +201,8 @@ class _Document:
             found["x-ratelimit"] = [
                 {"limit": one.limit, "window_s": one.window_s} for one in policy.rate_limits
             ]
+        if policy.rate_limits and policy.cost != 1:
+            found["x-cost"] = policy.cost
         if policy.timeout_s is not None:
             found["x-timeout-s"] = policy.timeout_s
         return found

@@ -26,6 +26,7 @@ _TAG: Final[Json] = {
     "description": "The entity tag of this representation, for `If-None-Match`.",
     "schema": _STRING,
 }
+_ID: Final[Json] = {"description": "The id of the request in the logs.", "schema": _STRING}
 _CHANGES: Final = frozenset({"POST", "PATCH"})
 """The HTTP methods that idempotency keys are for."""
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -55,6 +56,9 @@ class RequestHeaders:
             responses: Any = operation["responses"]
             responses["304"] = {"description": "The client has this representation."}
             responses["200"].setdefault("headers", {})["ETag"] = _TAG
+        if self._always:
+            answers: Any = operation["responses"]
+            answers["200"].setdefault("headers", {})["X-Request-Id"] = _ID
         self._used.update(names)
         parts += [{"$ref": f"#/components/parameters/{name}"} for name in names]
         if parts:

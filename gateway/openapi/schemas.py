@@ -18,7 +18,7 @@ from google.protobuf.descriptor import (
 )
 
 from gateway.config.json import JsonOptions, Unknown
-from gateway.config.openapi import OpenApiOptions, SchemaNames
+from gateway.config.openapi import OneofForm, OpenApiOptions, SchemaNames
 from gateway.openapi.annotated_schemas import add_limits, add_words
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
@@ -71,6 +71,7 @@ class Schemas:
         self._visibility = Visibility(described.visibility)
         self._has_short_names = described.names is SchemaNames.SHORT
         self._is_lenient = described.lenient_input
+        self._constrains = described.oneof is OneofForm.CONSTRAINED
         self.rules = rules
         """The rules that requests are checked against."""
         self._texts = texts
@@ -204,8 +205,12 @@ class Schemas:
             part = {"type": "integer", "enum": list(numbers), "x-enum-varnames": varnames}
         else:
             part = {"type": "string", "enum": names}
-        texts = ((name, self._texts.of(f"{enum.full_name}.{name}")) for name in names)
-        lines = [f"- `{name}`: {' '.join(text.split())}" for name, text in texts if text]
+        texts = [" ".join(self._texts.of(f"{enum.full_name}.{name}").split()) for name in names]
+        lines = [f"- `{name}`: {text}" for name, text in zip(names, texts, strict=True) if text]
+        if lines and not self._options.enums_as_numbers:
+            part["x-enum-descriptions"] = texts
+        if not enum.is_closed:
+            part["x-extensible-enum"] = True
         self._texts.describe(part, enum.full_name, "\n".join(lines))
         add_words(part, self._texts.words(enum))
         if enum.has_options and enum.GetOptions().deprecated:
@@ -232,6 +237,7 @@ class Schemas:
         self._texts.describe(part, message.full_name, *notes)
         if required:
             part["required"] = required
+        part |= self._constraint(message, key)
         if properties:
             part["properties"] = properties
         if words:
@@ -307,6 +313,22 @@ class Schemas:
             return f"{'Exactly' if needs_one else 'At most'} one of {names} is set."
 
         return [told(oneof) for oneof in message.oneofs if len(oneof.fields) > 1]
+
+    def _constraint(self, message: Descriptor, key: _Key) -> Json:
+        """The keyword by which a request sets one field of each oneof, if it is wanted."""
+        if not self._constrains or key.use is Use.REPLY:
+            return {}
+        shown = {one for one in self.fields(message) if one.number not in key.without}
+        choices: list[Json] = []
+        for oneof in message.oneofs:
+            names = [self.name(field) for field in oneof.fields if field in shown]
+            single: list[Json] = [{"required": [name]} for name in names]
+            # A field that the path sets is one of the choices.
+            needs_one = self.rules.needs_one(oneof) and len(names) == len(oneof.fields)
+            if len(oneof.fields) > 1 and names:
+                none = [] if needs_one else [{"not": {"anyOf": single}}]
+                choices.append({"oneOf": [*single, *none]})
+        return {"allOf": choices} if choices else {}
 
     def _names(self, taken: set[str]) -> dict[_Key, str]:
         """The name of each schema: that of its type, with an ending for a second schema of it."""

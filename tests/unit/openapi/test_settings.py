@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.config.model import Config
@@ -86,12 +87,38 @@ def test_requests_may_have_large_integers_as_numbers_if_the_settings_say_it() ->
     assert strict["size"]["type"] == "string"
 
 
+def test_a_oneof_of_requests_can_be_a_constraint() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        // One of two.
+        enum E {
+          NONE = 0;
+          // The first.
+          ONE = 1;
+        }
+        message M { oneof of { string a = 1; int64 b_c = 2; } optional string d = 3; E e = 4; }
+        service S { rpc Put(M) returns (M) { option (google.api.http) = {post: "/v1" body: "*"}; } }
+    """
+    found = document(proto, openapi={"oneof": "constrained"})
+    schemas = found["components"]["schemas"]
+    validator = OAS31Validator(
+        {"$ref": "#/components/schemas/p.MInput", "components": found["components"]}
+    )
+    assert [validator.is_valid(one) for one in ({}, {"a": ""}, {"bC": "1", "d": ""})] == [True] * 3
+    assert not validator.is_valid({"a": "", "bC": "1"})
+    assert "allOf" not in schemas["p.M"]
+    assert "allOf" not in document(proto)["components"]["schemas"]["p.MInput"]
+    assert schemas["p.E"]["x-enum-descriptions"] == ["", "The first."]
+    assert schemas["p.E"]["x-extensible-enum"] is True
+
+
 def test_header_fields_are_listed_once_and_referred_to() -> None:
     found = document(SHELF, openapi={"headers": True})
     names = ["Grpc-Timeout", "X-Request-Id"]
     assert list(found["components"]["parameters"]) == names
     references = [{"$ref": f"#/components/parameters/{name}"} for name in names]
     assert found["paths"][PATH]["get"]["parameters"][1:] == references
+    assert "X-Request-Id" in found["paths"][PATH]["get"]["responses"]["200"]["headers"]
     assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
     assert "parameters" not in document(SHELF)["components"]
 
