@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.config.model import Config
+from gateway.openapi.changes.documents import compare_documents
 from gateway.openapi.document import build_document
 from gateway.policy.effective import effective_policies
 from gateway.schema.catalog import build_schema
@@ -39,6 +41,7 @@ message Shelf {
   google.protobuf.Int64Value weight = 5;
   Row row = 6;
   int32 small = 7;
+  oneof kind { string color = 8; string wood = 9; }
 }
 """
 PATH = "/v1/{id}"
@@ -191,3 +194,13 @@ def test_what_the_gateway_answers_by_itself_is_not_listed() -> None:
     listed = {path: set(item) for path, item in found["paths"].items()}
     # HEAD of a GET, and OPTIONS of any path; a HEAD that a method is bound to is listed.
     assert listed == {PATH: {"get"}, "/v1": {"post", "head"}, "/v1/errors/{id}": {"get"}}
+
+
+@pytest.mark.parametrize(
+    "openapi",
+    [{"names": "short"}, {"lenient_input": True}, {"oneof": "constrained"}, {"headers": True}],
+)
+def test_what_only_describes_changes_nothing_for_clients(openapi: dict[str, Any]) -> None:
+    plain, other = document(SHELF), document(SHELF, openapi=openapi)
+    assert plain != other
+    assert compare_documents(plain, other) == compare_documents(other, plain) == []
