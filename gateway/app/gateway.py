@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 
+from gateway.app.errands import Errands
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
 from gateway.app.readings import PartsReadings
@@ -58,6 +59,8 @@ class Gateway:
     """The last failed requests; kept only for an admin listener, which shows them."""
     count_reload: Callable[[str], None]
     """Counts a reload: `applied` or `refused`."""
+    errands: Errands
+    """Carries out what operators ask of a process that serves."""
 
     @property
     def config(self) -> Config:
@@ -183,6 +186,7 @@ async def open_gateway(
             health,
             failures,
             _count_nothing if metrics is None else metrics.by_value(RELOADS),
+            Errands(lambda: generations.current.described, stores, logs.audit),
         )
 
 

@@ -13,6 +13,8 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
+    Errand,
+    ErrandDone,
     PurgeReport,
     ReloadReport,
     RouteRow,
@@ -20,7 +22,7 @@ from gateway.endpoints.admin.operations import (
 )
 from gateway.process.admin import AdminListener
 from gateway.process.orders import Told
-from gateway.status import StartUpError
+from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
@@ -52,6 +54,8 @@ class OneProcess:
         """Drops stored replies and returns their number; None before the gateway serves."""
         self.take_followed: Callable[[Follow], Followed] | None = None
         """Returns the requests that an operator follows; None before the gateway serves."""
+        self.run_errand: Callable[[Errand], Awaitable[ErrandDone]] | None = None
+        """Carries out an errand; None before the gateway serves."""
         self.drop_changed: Callable[..., None] = _drop_nothing
         """Drops the stored replies with the paths or tags that another worker has changed."""
         self._set_ready: Callable[[bool], None] | None = None
@@ -142,6 +146,16 @@ class OneProcess:
     async def details(self) -> Mapping[int, Details]:
         """Returns the details of this process, as the only worker."""
         return {} if self.tell_details is None else {1: self.tell_details()}
+
+    async def run(self, errand: Errand) -> ErrandDone:
+        """Carries out an errand.
+
+        Raises:
+            StatusError: UNAVAILABLE, before the gateway serves.
+        """
+        if self.run_errand is None:
+            raise StatusError(Code.UNAVAILABLE, "starting", headers=[("Retry-After", "1")])
+        return await self.run_errand(errand)
 
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of this process, the only worker."""

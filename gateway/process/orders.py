@@ -6,7 +6,7 @@ from typing import Final
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport
+from gateway.endpoints.admin.operations import Details, Errand, ErrandDone, ReloadReport
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -94,19 +94,21 @@ class SetReady:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The order to drop stored replies, or to report the requests that an operator follows."""
+    """The order to drop stored replies, to report the requests that an operator follows, or to
+    carry out an errand."""
 
     number: int
     """The number of the question, which its answer repeats."""
-    content: Purge | Follow
+    content: Purge | Follow | Errand
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The report of a worker on a question: the number of dropped replies, or the requests."""
+    """The report of a worker on a question: the number of dropped replies, the requests, or the
+    result of the errand."""
 
     number: int
-    content: int | Followed
+    content: int | Followed | ErrandDone
 
 
 @dataclass(frozen=True, slots=True)

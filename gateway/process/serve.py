@@ -174,6 +174,7 @@ def _show(
         0 if (cache := gateway.generations.current.opened.cache) is None else cache.purge(purge)
     )
     operations.take_followed = gateway.failures.following.take
+    operations.run_errand = gateway.errands.run
     operations.drop_changed = drop_changed
     operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
@@ -109,6 +109,25 @@ class PurgeReport:
     """The numbers of the workers that did not answer: they may still have such replies."""
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A question or an order of an operator that only a process which serves can carry out."""
+
+    action: str
+    """The HTTP method and the path, such as `GET /schema`."""
+    wanted: Mapping[str, Any]
+    """The body of the request; empty if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandDone:
+    """The result of an errand, as a response."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
 class Operations(Protocol):
     """A running gateway, as its operators see it."""
 
@@ -147,6 +166,14 @@ class Operations(Protocol):
 
     def purge(self, purge: Purge) -> Awaitable[PurgeReport]:
         """Drops stored replies in every worker; waits a bounded time for their answers."""
+        ...
+
+    def run(self, errand: Errand) -> Awaitable[ErrandDone]:
+        """Lets a process that serves carry out an errand; waits a bounded time.
+
+        Raises:
+            StatusError: UNAVAILABLE, if none serves or responds in time.
+        """
         ...
 
     def follow(self, follow: Follow) -> Awaitable[Mapping[int, Followed]]:
