@@ -35,6 +35,11 @@ class Errands:
         self._stores = stores
         self._audit = audit
 
+    def stores_down(self) -> frozenset[str]:
+        """Returns the purposes of the stores that are not asked because they have failed."""
+        available = self._stores.available().items()
+        return frozenset(purpose for purpose, is_available in available if not is_available)
+
     async def run(self, errand: Errand) -> ErrandDone:
         """Carries out an errand; its failures are responses, too."""
         try:

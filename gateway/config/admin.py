@@ -2,11 +2,13 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from gateway.config.sections import Section, Words
+
+_REQUIRED: Final = r"^(store|upstreams\..+)$"
 
 
 class AdminTls(Section):
@@ -49,6 +51,11 @@ class AdminOptions(Section):
     token_file: Path | None = None
     """A file with the token that requests must carry, `Authorization: Bearer TOKEN`: at least 16
     characters. Unset for none."""
+
+    ready_requires: tuple[Annotated[str, Field(pattern=_REQUIRED)], ...] = ()
+    """What `/readyz` needs besides a worker that serves: `store`, no store is out of reach, or
+    `upstreams.NAME`, an endpoint of it takes calls, both as far as requests have shown. Empty for
+    nothing: what all nodes share must not take all of them out of service at once."""
 
     tls: AdminTls | None = None
     """TLS of the admin listener; unset for none."""

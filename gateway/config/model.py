@@ -194,6 +194,10 @@ class Config(Section):
         check_fallbacks(self.upstreams)
         for number, mirror in enumerate(self.mirrors):
             check_upstream(f"mirrors[{number}].to", mirror.to, self.upstreams)
+        for name in self.admin.ready_requires:
+            if name.startswith("upstreams."):
+                upstream = name.removeprefix("upstreams.")
+                check_upstream("admin.ready_requires", upstream, self.upstreams)
         return self
 
     @model_validator(mode="after")

@@ -162,7 +162,8 @@ def _show(
         gateway.health.is_ready = is_ready
 
     def details() -> Details:
-        return Details(gateway.endpoints(), gateway.panics(), gateway.failures.latest())
+        failures, down = gateway.failures.latest(), gateway.errands.stores_down()
+        return Details(gateway.endpoints(), gateway.panics(), failures, down)
 
     def drop_changed(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
         cache = gateway.generations.current.opened.cache

@@ -70,6 +70,8 @@ class Details:
     """The upstreams whose endpoints that are left out get calls too."""
     failures: tuple[ShownRequest, ...]
     """The last failed requests, the oldest one first."""
+    stores_down: frozenset[str] = frozenset()
+    """The purposes of the stores that are not asked because they have failed."""
 
 
 MOST_ENDPOINTS: Final = 1000
