@@ -14,6 +14,7 @@ _FIXED: Final = (
 _NOT_FIXED: Final = {
     "log.level",
     "reload.keep_s",
+    "reload.reflection_s",
     "reload.refuse",
     "supervisor.give_up",
     "supervisor.hang_s",

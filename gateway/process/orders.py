@@ -55,6 +55,11 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class WantReload:
+    """The report of a worker whose back ends have changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class StandIn:
     """The order to also accept the connections of these workers, and of no others."""
 
@@ -177,7 +182,7 @@ class Swapped:
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
 Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | Question | Changed | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Answer | Changed | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Answer | Changed | Failed | Leaving | WantReload | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,9 @@ class Supervisor:
         """Takes the reports of a worker; announces the first worker that serves."""
         report = worker.take_reports()
         hand_on_changes(worker, self._workers)
+        if worker.wants_reload:
+            worker.wants_reload = False
+            self._reloads.signalled()
         if report is None:
             return
         operations = self._operations

@@ -35,6 +35,7 @@ from gateway.process.orders import (
     Swapped,
     Tell,
     Told,
+    WantReload,
 )
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -62,6 +63,8 @@ class Worker:
 
     is_port_kept = False
     """True if its sockets must listen after the end of the gateway."""
+    wants_reload = False
+    """True if its back ends have changed, which its supervisor has not handled yet."""
     was_short = False
     """True if the last process died soon after its start."""
 
@@ -178,6 +181,8 @@ class Worker:
                     self.changes.append(report)
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
+                elif isinstance(report, WantReload):
+                    self.wants_reload = True
                 elif isinstance(report, Leaving):
                     self.is_serving = False
                 elif isinstance(report, Failed):
