@@ -52,7 +52,9 @@ class AdminOptions(Section):
     """A file with the token that requests must carry, `Authorization: Bearer TOKEN`: at least 16
     characters. Unset for none."""
 
-    ready_requires: tuple[Annotated[str, Field(pattern=_REQUIRED)], ...] = ()
+    ready_requires: tuple[
+        Annotated[str, Field(pattern=_REQUIRED), Words("store, or upstreams.NAME", "store")], ...
+    ] = ()
     """What `/readyz` needs besides a worker that serves: `store`, no store is out of reach, or
     `upstreams.NAME`, an endpoint of it takes calls, both as far as requests have shown. Empty for
     nothing: what all nodes share must not take all of them out of service at once."""

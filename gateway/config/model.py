@@ -4,7 +4,7 @@
 after `describe_settings`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
@@ -59,6 +59,7 @@ class _Origins:
 
     by_path: Mapping[str, str] = field(default_factory=dict, compare=False)
     file: Path | None = field(default=None, compare=False)
+    secret_files: tuple[Path, ...] = field(default=(), compare=False)
 
 
 class Config(Section):
@@ -149,10 +150,17 @@ class Config(Section):
         """The file that the settings were read from; None if there was none."""
         return self._origins.file
 
-    def with_origins(self, by_path: Mapping[str, str], file: Path | None = None) -> Self:
-        """Returns these settings with the sources of their values; `file` stays if it is None."""
-        copy = self.model_copy()
-        copy._origins = _Origins(by_path, file or self.file)  # noqa: SLF001 - its own
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """The files with the secrets that the settings name by `file:`."""
+        return self._origins.secret_files
+
+    def with_origins(
+        self, by_path: Mapping[str, str], file: Path | None = None, secrets: Iterable[Path] = ()
+    ) -> Self:
+        """Returns these settings with the sources of their values; what is not given stays."""
+        copy, files = self.model_copy(), tuple(secrets) or self.secret_files
+        copy._origins = _Origins(by_path, file or self.file, files)  # noqa: SLF001 - its own
         return copy
 
     @property
