@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from gateway.app.generations import Compose, Generations, open_generation
@@ -19,6 +19,7 @@ from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
+from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
@@ -212,7 +213,11 @@ def _composition(  # noqa: PLR0917 - what all sites share
         )
         if changed is not None and opened.cache is not None and opened.cache.shared is None:
             opened.cache.tell = changed
-        return opened
+        if metrics is None:
+            return opened
+        # In a thread: a large schema would hold the loop, and with it all requests.
+        found = await asyncio.to_thread(schema_hash, opened.schema)
+        return replace(opened, schema_hash=found)
 
     return compose
 

@@ -1,8 +1,13 @@
 """Metrics of refused credentials, WebSockets, upstreams, the schema and the process."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from gateway.schema.catalog import Schema
+from gateway.schema.used_files import schema_hash
 from tests.integration.http.test_metrics_of_parts import of, shown
 from tests.support.counting_backend import caching_gateway
 from tests.support.http import connected, echo_gateway
@@ -49,6 +54,24 @@ async def test_the_hash_of_the_schema_is_that_of_every_node_with_it(tmp_path: Pa
             of(gateway, "gateway_schema_info") for gateway in (one, other, shop.gateway)
         )
         assert found == same != another
+
+
+async def test_the_hash_of_a_schema_is_made_outside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def noted(schema: Schema) -> str:
+        threads.append(threading.get_ident())
+        return schema_hash(schema)
+
+    monkeypatch.setattr("gateway.app.gateway.schema_hash", noted)
+    async with echo_gateway() as gateway:
+        await gateway.reload(gateway.config)
+        await shown(gateway, "gateway_config_generation", {(): 2})
+        assert len(of(gateway, "gateway_schema_info")) == 1
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 async def test_the_process_is_the_worker_that_it_is() -> None:
