@@ -35,6 +35,8 @@ class MetricsOptions(Section):
     """Count requests, calls to back ends, refusals and connections."""
     public: bool = False
     """Serve `GET /metrics` on `listen`, for everybody who can reach it and passes `filters`."""
+    per_worker: bool = False
+    """Show each worker alone, by the label `worker`, and not the sum of all."""
     otlp: (
         Annotated[
             str,

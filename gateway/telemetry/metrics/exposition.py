@@ -8,7 +8,7 @@ import platform
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
 
 _LABELS: Final = "\0"
+_WORKER: Final = "worker"
 
 Children = dict[str, list[float]]
 """The cells of the children of one metric, by their labels in braces."""
@@ -44,6 +45,10 @@ class Exposition:
     def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
         self._metrics = with_buckets(options.buckets)
         self._files = files
+        self._shown = self._metrics
+        self._per_worker = options.per_worker
+        if options.per_worker:
+            self._shown = {name: _of_a_worker(metric) for name, metric in self._metrics.items()}
 
     def prefers_openmetrics(self, accept: str) -> bool:
         """True if a value of `Accept` asks for OpenMetrics and not for the older text form."""
@@ -51,16 +56,18 @@ class Exposition:
 
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
-        return render(self._files, self._metrics, _facts(), accept)
+        return render(self._merged(), self._shown, _facts(), accept)
 
     def export(self, resource: Mapping[str, str]) -> bytes:
         """Returns all metrics as a request of OTLP; `resource` names this service.
 
         Call it in a thread.
         """
-        merged = merge(self._files, self._metrics)
-        found = {self._metrics[name]: children for name, children in merged.items()}
+        found = {self._shown[name]: children for name, children in self._merged().items()}
         return export_request(resource, version(_NAME), found, time.time())
+
+    def _merged(self) -> dict[str, Children]:
+        return merge(self._files, self._metrics, per_worker=self._per_worker)
 
     def bounds(self, histogram: Metric) -> Sequence[float]:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
@@ -77,18 +84,17 @@ class Exposition:
 
 
 def render(
-    files: Iterable[CellFile],
+    merged: Mapping[str, Children],
     metrics: Mapping[str, Metric],
     facts: Mapping[str, Mapping[str, str]],
     accept: str = "",
 ) -> tuple[str, bytes]:
-    """Returns the media type that `accept` prefers, and all metrics of all files in it.
+    """Returns the media type that `accept` prefers, and all metrics that `merge` has found.
 
     `facts` are gauges of value 1: labels by name. It takes up to a tenth of a second of CPU, so
     call it in a thread; it lets other threads run meanwhile.
     """
     is_open = prefers_openmetrics(accept)
-    merged = merge(files, metrics)
     lines: list[str] = []
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
@@ -105,10 +111,16 @@ def render(
     return OPENMETRICS if is_open else TEXT, "".join(lines).encode()
 
 
-def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str, Children]:
-    """Returns the sums over all files: labels and cells of each child, by name of the metric."""
+def merge(
+    files: Iterable[CellFile], metrics: Mapping[str, Metric], *, per_worker: bool = False
+) -> dict[str, Children]:
+    """Returns the sums over all files: labels and cells of each child, by name of the metric.
+
+    With `per_worker`, each file alone: the number of the worker is the first label, unless the
+    metric has one for it.
+    """
     merged: dict[str, Children] = {}
-    for file in files:
+    for worker, file in enumerate(files, 1):
         for number, (key, cells) in enumerate(file.children()):
             if number % _PAUSE_EVERY == 0:
                 time.sleep(0)
@@ -118,10 +130,19 @@ def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str,
                 continue  # written with other settings
             if metric.merge is not Merge.SUM and not cells[Slot.CREATED]:
                 continue  # of a process that has ended
+            if per_worker and _WORKER not in metric.labels:
+                labels = f'["{worker}"{", " if len(labels) > len("[]") else ""}{labels[1:]}'
             children = merged.setdefault(name, {})
             known = children.get(labels)
             children[labels] = list(cells) if known is None else _sum(metric, known, cells)
     return merged
+
+
+def _of_a_worker(metric: Metric) -> Metric:
+    """Returns a metric with a label for the worker, which is the first, as in `merge`."""
+    if _WORKER in metric.labels:
+        return metric
+    return replace(metric, labels=(_WORKER, *metric.labels))
 
 
 def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
