@@ -28,6 +28,13 @@ class Compression(StrEnum):
     NONE = "none"
 
 
+class Histograms(StrEnum):
+    """The form of the histograms that are sent to a collector."""
+
+    EXPLICIT = "explicit"
+    EXPONENTIAL = "exponential"
+
+
 class MetricsOptions(Section):
     """Counters, gauges and histograms of the gateway, for Prometheus."""
 
@@ -55,6 +62,9 @@ class MetricsOptions(Section):
     """The time limit for the response of the collector."""
     otlp_compression: Compression = Compression.GZIP
     """The compression of exports: gzip or none."""
+    otlp_histograms: Histograms = Histograms.EXPLICIT
+    """The histograms of exports: explicit, with the buckets that `/metrics` has, or exponential,
+    with finer ones for durations and sizes."""
     buckets: Annotated[
         tuple[Bound, ...],
         Field(min_length=1, max_length=_MOST_BUCKETS),

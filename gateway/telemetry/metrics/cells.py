@@ -26,7 +26,7 @@ _FILE_BYTES: Final = 24 * 1024 * 1024
 _WORD: Final = 8
 _HEAD: Final = struct.Struct("=II")
 _LENGTH: Final = struct.Struct("=Q")
-_SCRATCH_CELLS: Final = 128
+_SCRATCH_CELLS: Final = 256
 MOST_CHILDREN: Final = 10_000
 """The most children of one metric in one file; see `CellFile.child`."""
 OVERFLOW: Final = "_OVERFLOW"

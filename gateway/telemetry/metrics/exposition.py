@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import with_buckets
+from gateway.telemetry.metrics.definitions import metrics_of
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
 from gateway.telemetry.metrics.otlp import export_request
 
@@ -43,7 +43,7 @@ class Exposition:
     """
 
     def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
-        self._metrics = with_buckets(options.buckets)
+        self._metrics = metrics_of(options)
         self._files = files
         self._shown = self._metrics
         self._per_worker = options.per_worker
@@ -180,6 +180,7 @@ def _samples(metric: Metric, children: Children, *, is_open: bool) -> Iterator[s
     lines = _template(metric, is_open=is_open)
     is_histogram = metric.kind is Kind.HISTOGRAM
     end = _exemplar_at(metric)
+    places = [metric.edges.index(bound) for bound in metric.bounds]
     for number, (text, cells) in enumerate(children.items()):
         if number % _PAUSE_EVERY == 0:
             time.sleep(0)
@@ -188,6 +189,8 @@ def _samples(metric: Metric, children: Children, *, is_open: bool) -> Iterator[s
         values: list[object] = [repr(cells[Slot.VALUE])]
         if is_histogram:
             buckets = list(accumulate(cells[Slot.BUCKETS : end]))
+            if places:
+                buckets = [*[buckets[at] for at in places], buckets[-1]]
             values = [*buckets, *values, buckets[-1]]
         if is_open and metric.kind is not Kind.GAUGE:
             values.append(f"{cells[Slot.CREATED]:.3f}")
@@ -214,7 +217,8 @@ def _template(metric: Metric, *, is_open: bool) -> _Template:
     name = metric.name
     created = [f"{name}_created{{}} %s"] if is_open and metric.kind is not Kind.GAUGE else []
     if metric.kind is Kind.HISTOGRAM:
-        bounds = [*(_bound(edge, is_open=is_open) for edge in metric.edges), "+Inf"]
+        shown = metric.bounds or metric.edges
+        bounds = [*(_bound(edge, is_open=is_open) for edge in shown), "+Inf"]
         lines = [f'{name}_bucket{{,le="{bound}"}} %d' for bound in bounds]
         lines += [f"{name}_sum{{}} %s", f"{name}_count{{}} %d"]
     else:
@@ -244,7 +248,7 @@ def _exemplar(metric: Metric, cells: Sequence[float]) -> tuple[str, int]:
     if not time_s:
         return "", -1
     hexadecimal = struct.pack("=3d", *ids).hex()
-    bucket = sum(edge < value for edge in metric.edges)
+    bucket = sum(edge < value for edge in metric.bounds or metric.edges)
     labels = f'trace_id="{hexadecimal[:32]}",span_id="{hexadecimal[32:]}"'
     return f" # {{{labels}}} {value!r} {time_s:.3f}", bucket
 

@@ -18,8 +18,9 @@ from gateway.telemetry.metrics.definitions import (
     CACHE_STORE_ERRORS,
     CALL_DURATION,
     GAUGES,
+    STORE_OPERATIONS,
     WORKER_RESTARTS,
-    with_buckets,
+    metrics_of,
 )
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metric import Metric
@@ -46,7 +47,7 @@ class Metrics:
     def __init__(self, options: MetricsOptions, files: MetricFiles, *, scheme: str) -> None:
         """Counts into the file of this process, and goes on with the counters that it has."""
         file = files.own
-        self._metrics = with_buckets(options.buckets)
+        self._metrics = metrics_of(options)
         self.writer = CellWriter(file)
         self.worker = str(files.worker)
         """The number of this worker, from 1, as the value of a label."""
@@ -97,7 +98,7 @@ class Metrics:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        cache.note_age = self._observer(CACHE_AGE)
+        cache.note_age = self._observer(self.metric(CACHE_AGE))
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
@@ -121,7 +122,7 @@ class Metrics:
 
     def store(self, purpose: str) -> StoreMetrics:
         """Returns what times the operations of the store of one purpose."""
-        return StoreMetrics(self.writer, purpose)
+        return StoreMetrics(self.writer, self.metric(STORE_OPERATIONS), purpose)
 
     def audit(self, audit: Audit) -> Audit:
         """Returns an audit trail that also counts what is recorded in `audit`."""
