@@ -138,6 +138,7 @@ class Call:
         "_message",
         "_metadata",
         "_source",
+        "back_end_failed",
         "cache_result",
         "certificate",
         "deadline",
@@ -185,6 +186,8 @@ class Call:
         """
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
+        self.back_end_failed = False
+        """True if its back end failed or did not answer in time, for the metrics."""
         self.trace = trace
         """The place of the call in its trace; None if the gateway makes no spans."""
         self.split: tuple[str, str] | None = None

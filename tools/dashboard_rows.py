@@ -51,6 +51,20 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                     )
                 ],
             ),
+            (
+                "Statuses from 500 on, by who failed",
+                "reqps",
+                [
+                    (
+                        rate(
+                            f"{REQUESTS}_count",
+                            f'{OF_ROUTE},gateway_origin!=""',
+                            "gateway_origin",
+                        ),
+                        "{{gateway_origin}}",
+                    )
+                ],
+            ),
             ("Duration", "s", quantiles(REQUESTS, OF_ROUTE)),
             (
                 "Requests by status",

@@ -111,6 +111,10 @@ class OpenCall(Protocol):
     def cache_result(self) -> str:
         """The result of the cache; empty if it was not asked."""
 
+    @property
+    def back_end_failed(self) -> bool:
+        """True if its back end failed or did not answer in time."""
+
     def end(self, code: Code) -> Awaitable[None] | None:
         """Ends the call with the code that the client receives, if it has not ended.
 
@@ -127,6 +131,7 @@ class Request:
 
     __slots__ = (
         "attempts",
+        "back_end_failed",
         "body",
         "body_bytes",
         "cache_result",
@@ -172,6 +177,8 @@ class Request:
         """The split of its call and the upstream, for the access log; None without one."""
         self.attempts: tuple[int, str] | None = None
         """The attempts of its call and the last endpoint, for the access log; None for one."""
+        self.back_end_failed = False
+        """True if its back end failed or did not answer in time, for the metrics."""
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
         self.open_call: OpenCall | None = None

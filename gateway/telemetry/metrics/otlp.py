@@ -47,6 +47,7 @@ _ATTRIBUTES: Final = {
     "rpc_method": "rpc.method",
     "rpc_system_name": "rpc.system.name",
     "rpc_response_status_code": "rpc.response.status_code",
+    "gateway_origin": "gateway.origin",
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
