@@ -28,7 +28,7 @@ from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.idempotency.stage import IdempotencyKeys
-from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
+from gateway.interceptors.loading import load_interceptors, with_metrics
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.resources.stages import ResourceStages, resource_stages
@@ -135,7 +135,7 @@ async def compose(
     policies = _policies(config, schema, methods, destinations)
     limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += map(SelectedInterceptor, [*interceptors, *_path_senders(config)])
+    own = with_metrics(own, [*interceptors, *_path_senders(config)], metrics)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
     guards = Guards(

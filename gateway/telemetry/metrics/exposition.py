@@ -8,7 +8,7 @@ import platform
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.definitions import metrics_of
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
 from gateway.telemetry.metrics.otlp import export_request
+from gateway.telemetry.metrics.own_metrics import read_definition
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
@@ -45,10 +46,7 @@ class Exposition:
     def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
         self._metrics = metrics_of(options)
         self._files = files
-        self._shown = self._metrics
         self._per_worker = options.per_worker
-        if options.per_worker:
-            self._shown = {name: _of_a_worker(metric) for name, metric in self._metrics.items()}
 
     def prefers_openmetrics(self, accept: str) -> bool:
         """True if a value of `Accept` asks for OpenMetrics and not for the older text form."""
@@ -56,18 +54,25 @@ class Exposition:
 
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
-        return render(self._merged(), self._shown, _facts(), accept)
+        merged, metrics = self._merged()
+        return render(merged, metrics, _facts(), accept)
 
     def export(self, resource: Mapping[str, str]) -> bytes:
         """Returns all metrics as a request of OTLP; `resource` names this service.
 
         Call it in a thread.
         """
-        found = {self._shown[name]: children for name, children in self._merged().items()}
+        merged, metrics = self._merged()
+        found = {metrics[name]: children for name, children in merged.items()}
         return export_request(resource, version(_NAME), found, time.time())
 
-    def _merged(self) -> dict[str, Children]:
-        return merge(self._files, self._metrics, per_worker=self._per_worker)
+    def _merged(self) -> tuple[dict[str, Children], Mapping[str, Metric]]:
+        """Returns the sums, and all metrics by the same names: also those of interceptors."""
+        metrics = dict(self._metrics)
+        merged = merge(self._files, metrics, per_worker=self._per_worker)
+        if self._per_worker:
+            metrics = {name: _of_a_worker(metric) for name, metric in metrics.items()}
+        return merged, metrics
 
     def bounds(self, histogram: Metric) -> Sequence[float]:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
@@ -112,19 +117,22 @@ def render(
 
 
 def merge(
-    files: Iterable[CellFile], metrics: Mapping[str, Metric], *, per_worker: bool = False
+    files: Iterable[CellFile], metrics: dict[str, Metric], *, per_worker: bool = False
 ) -> dict[str, Children]:
     """Returns the sums over all files: labels and cells of each child, by name of the metric.
 
     With `per_worker`, each file alone: the number of the worker is the first label, unless the
-    metric has one for it.
+    metric has one for it. Those of interceptors are added to `metrics`.
     """
     merged: dict[str, Children] = {}
+    own = _OwnMetrics(merged, metrics)
     for worker, file in enumerate(files, 1):
         for number, (key, cells) in enumerate(file.children()):
             if number % _PAUSE_EVERY == 0:
                 time.sleep(0)
             name, labels = _name_and_labels(key)
+            if not name:
+                own.found(labels, cells[Slot.CREATED])
             metric = metrics.get(name)
             if metric is None or metric.slots != len(cells):
                 continue  # written with other settings
@@ -136,6 +144,28 @@ def merge(
             known = children.get(labels)
             children[labels] = list(cells) if known is None else _sum(metric, known, cells)
     return merged
+
+
+@dataclass(slots=True)
+class _OwnMetrics:
+    """The metrics of interceptors that `merge` finds; of several forms of one, the latest."""
+
+    merged: dict[str, Children]
+    metrics: dict[str, Metric]
+    latest: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """The time of a form, and the name of its children in the files, by the name of the metric."""
+
+    def found(self, values: str, defined_s: float) -> None:
+        """Takes a definition, and forgets the form before it."""
+        stored, metric = read_definition(json.loads(values))
+        before_s, before = self.latest.get(metric.name, (-1.0, ""))
+        if defined_s <= before_s:
+            return
+        if stored != before:  # and not the same form in the file of another worker
+            self.merged.pop(before, None)
+            self.metrics.pop(before, None)
+            self.metrics[stored] = metric
+        self.latest[metric.name] = defined_s, stored
 
 
 def _of_a_worker(metric: Metric) -> Metric:
