@@ -50,6 +50,8 @@ class AdminOptions(Section):
     """A file with the token that requests must carry, `Authorization: Bearer TOKEN`: at least 16
     characters. Unset for none."""
 
+    debug: bool = False
+    """Serve `/debug/*`: the stacks, a profile, the memory and the garbage of each worker."""
     tls: AdminTls | None = None
     """TLS of the admin listener; unset for none."""
     client: AdminClient | None = None

@@ -13,12 +13,15 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
+    Inspect,
+    Inspected,
     PurgeReport,
     ReloadReport,
     RouteRow,
     WorkerState,
 )
 from gateway.process.admin import AdminListener
+from gateway.process.inspection import Inspector
 from gateway.process.orders import Told
 from gateway.status import StartUpError
 from gateway.telemetry.event import about
@@ -54,6 +57,7 @@ class OneProcess:
         """Returns the requests that an operator follows; None before the gateway serves."""
         self.drop_changed: Callable[..., None] = _drop_nothing
         """Drops the stored replies with the paths or tags that another worker has changed."""
+        self._inspector = Inspector()
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -147,8 +151,14 @@ class OneProcess:
         """Returns the requests that an operator follows, of this process, the only worker."""
         return {1: self.follow_now(follow)}
 
-    def answer(self, asked: Purge | Follow) -> int | Followed:
-        """Drops stored replies and returns their number, or returns the requests followed."""
+    async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
+        """Returns the state of this process, the only worker."""
+        return {1: self._inspector.answer(inspect).text}
+
+    def answer(self, asked: Purge | Follow | Inspect) -> int | Followed | Inspected:
+        """Answers a question; see `Question`."""
+        if isinstance(asked, Inspect):
+            return self._inspector.answer(asked)
         return self.purge_now(asked) if isinstance(asked, Purge) else self.follow_now(asked)
 
     def follow_now(self, follow: Follow) -> Followed:

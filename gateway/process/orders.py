@@ -6,7 +6,7 @@ from typing import Final
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport
+from gateway.endpoints.admin.operations import Details, Inspect, Inspected, ReloadReport
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -94,11 +94,11 @@ class SetReady:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The order to drop stored replies, or to report the requests that an operator follows."""
+    """The order to drop stored replies, or to report followed requests or the process' state."""
 
     number: int
     """The number of the question, which its answer repeats."""
-    content: Purge | Follow
+    content: Purge | Follow | Inspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Answer:
     """The report of a worker on a question: the number of dropped replies, or the requests."""
 
     number: int
-    content: int | Followed
+    content: int | Followed | Inspected
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
+    Inspect,
+    Inspected,
     PurgeReport,
     ReloadReport,
     RouteRow,
@@ -106,6 +108,7 @@ class Supervised:
         self._want_reload = want_reload
         self._purging = asyncio.Lock()
         self._following = asyncio.Lock()
+        self._inspecting = asyncio.Lock()
         self._questions = 0
 
     @property
@@ -235,17 +238,29 @@ class Supervised:
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of the workers that answer in time."""
         async with self._following:
-            asked_s = time.monotonic()
-            number = self._ask(follow)
-            found: dict[int, Followed] = {}
-            while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
-                await asyncio.sleep(_POLL_S)
-                found = _answers(self._workers, number, Followed)
-                if all(not one.answers(asked_s) or one.number in found for one in self._workers):
-                    break
-            return found
+            return await self._answered(follow, Followed)
 
-    def _ask(self, content: Purge | Follow) -> int:
+    async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
+        """Returns the state of the processes of the workers that answer in time."""
+        async with self._inspecting:
+            found = await self._answered(inspect, Inspected)
+            return {number: one.text for number, one in found.items()}
+
+    async def _answered(
+        self, content: Follow | Inspect, kind: type[_Content]
+    ) -> dict[int, _Content]:
+        """Asks all workers; returns the answers that come within half a second."""
+        asked_s = time.monotonic()
+        number = self._ask(content)
+        found: dict[int, _Content] = {}
+        while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
+            await asyncio.sleep(_POLL_S)
+            found = _answers(self._workers, number, kind)
+            if all(not one.answers(asked_s) or one.number in found for one in self._workers):
+                break
+        return found
+
+    def _ask(self, content: Purge | Follow | Inspect) -> int:
         """Asks all workers; returns the number of the question."""
         self._questions += 1
         question = Question(self._questions, content)

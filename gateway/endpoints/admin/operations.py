@@ -109,6 +109,22 @@ class PurgeReport:
     """The numbers of the workers that did not answer: they may still have such replies."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """A question about the state of a process: stacks, gc, memory or profile."""
+
+    what: str
+    seconds: int = 0
+    """The time for which memory or profile begin to measure; 0 for the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The answer of a process, for people."""
+
+    text: str
+
+
 class Operations(Protocol):
     """A running gateway, as its operators see it."""
 
@@ -151,6 +167,10 @@ class Operations(Protocol):
 
     def follow(self, follow: Follow) -> Awaitable[Mapping[int, Followed]]:
         """Returns the requests that an operator follows, by worker; waits a bounded time."""
+        ...
+
+    def inspect(self, inspect: Inspect) -> Awaitable[Mapping[int, str]]:
+        """Returns what each worker that responds says of its process, by its number."""
         ...
 
     def reload(self, *, dry_run: bool) -> Awaitable[ReloadReport]:
