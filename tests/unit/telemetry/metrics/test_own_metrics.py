@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics import cells
 from gateway.telemetry.metrics.cells import OVERFLOW, CellFile
-from gateway.telemetry.metrics.definitions import CONNECTIONS
+from gateway.telemetry.metrics.definitions import RATE_LIMITED
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
 from gateway.telemetry.metrics.writing import CellWriter
@@ -103,9 +103,10 @@ def test_they_leave_room_for_those_of_the_gateway(
     for number in range(1000):
         counter.add(f"{number:04}{'x' * 60}")
     writer = CellWriter(files[0])
-    writer.set(writer.child(CONNECTIONS, ()), 7)
+    for number in range(30):
+        writer.add(writer.child(RATE_LIMITED, (f"rule {number}",)))
     assert 0 < len(shown(files, "calls_total")) < 200
-    assert shown(files, "gateway_connections") == {(): 7}
+    assert len(shown(files, "gateway_rate_limited_total")) == 30
 
 
 def test_without_metrics_the_same_calls_count_nothing() -> None:
