@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.schema.catalog import Method
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.trace_context import Trace
 from gateway.transcoding import metadata as metadata_rules
 
@@ -339,8 +339,8 @@ class Reply:
         self.messages = messages
         self.metadata: Metadata = [] if metadata is None else metadata
         self.trailers: Metadata = [] if trailers is None else trailers
-        self.attempts: tuple[int, str] | None = None
-        """The number of attempts of the call, and the endpoint that answered; None for one."""
+        self.attempts: Sequence[Attempt] = ()
+        """The attempts of the call, the one that answered at the end; empty for one."""
         self.share: object = None
         """An object of the channel, kept while this reply is in memory; None for small ones."""
         self.forms: Forms | None = None
