@@ -73,7 +73,7 @@ def main(rounds: int) -> None:
         for _ in range(_CALLS):
             ended(one)
 
-    observe, ok = metrics.calls("library.v1.LibraryService/GetShelf", "main").observe, Code.OK
+    observe, ok = metrics.calls("library.v1.LibraryService/GetShelf", "main"), Code.OK
 
     def calls() -> None:
         for _ in range(_CALLS):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tools.dashboard_endpoints import ENDPOINT_PANELS
 from tools.dashboard_queries import (
     CALLS,
     DELAY,
@@ -202,6 +203,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             ),
         ),
     ),
+    ("Endpoints", ENDPOINT_PANELS),
     (
         "Cache",
         (

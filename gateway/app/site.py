@@ -81,8 +81,7 @@ async def open_site(
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     if metrics is not None:
-        repeats, connections = metrics.repeats, metrics.connections
-        balancing = replace(balancing, watch_repeats=repeats, watch_connections=connections)
+        balancing = replace(balancing, watch=metrics)
     if config.zone is not None:
         balancing = replace(balancing, zone=config.zone)
     opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)

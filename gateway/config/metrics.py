@@ -35,6 +35,9 @@ class MetricsOptions(Section):
     """Count requests, calls to back ends, refusals and connections."""
     public: bool = False
     """Serve `GET /metrics` on `listen`, for everybody who can reach it and passes `filters`."""
+    attempts: bool = False
+    """Count each attempt of calls over `http2` too, with the names of gRFC A66: repeated calls have
+    several. It costs some processor time for each call."""
     otlp: (
         Annotated[
             str,

@@ -21,6 +21,7 @@ from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import ConnectionLost
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -97,9 +98,12 @@ class CheckedChannel(Around):
         channel: EndpointChannel,
         options: HealthCheckOptions,
         random: Random,
+        *,
+        watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
         super().__init__(channel)
         self._name = name
+        self._watch_results = watch
         self._endpoint = endpoint
         self._options = options
         self._random = random
@@ -238,6 +242,7 @@ class CheckedChannel(Around):
     def _take(self, reason: str, *, at_once: bool) -> None:
         was_healthy = self._verdict.is_healthy
         verdict = self._verdict
+        self._watch_results.checked(passed=not reason)
         changes = verdict.decided(reason) if at_once else verdict.checked(reason)
         if not reason and self.on_pass is not None:
             self.on_pass()

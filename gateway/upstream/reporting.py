@@ -12,6 +12,7 @@ from gateway.upstream.around import AroundWithEnds, Trailers
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.load_reports import Loads, parse_report, weight_of
+from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 
 logger = logging.getLogger("gateway.upstream")
 
@@ -29,8 +30,10 @@ class Reports:
         options: LoadReportOptions,
         random: Random,
         clock: Callable[[], float] = time.monotonic,
+        watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
         self.name = name
+        self._watch = watch
         self.loads = Loads(options, random)
         self.clock = clock
         self._open = 0
@@ -53,7 +56,9 @@ class Reports:
     def _update(self) -> None:
         period_s = self.loads.options.weight_update_period_s
         self._timer = asyncio.get_running_loop().call_later(period_s, self._update)
-        self.loads.update(self.clock())
+        now_s = self.clock()
+        self.loads.update(now_s)
+        self._watch.weighed(*self.loads.census(now_s))
 
 
 class ReportedChannel(AroundWithEnds):

@@ -38,7 +38,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         " _FLOAT_LIMIT",
         "transcoding/wire.py": "_MAX_NUMBER",
         "transcoding/wire_reading.py": "_MOST_TAG",
-        "upstream/channels/http2/calls.py": "_PREFIX_BYTES",
+        "upstream/channels/http2/calls.py": "PREFIX_BYTES",
         "upstream/channels/http2/headers.py": "_TIMEOUT",
     },
     "the size of a piece or a batch: it changes speed, not behaviour": {

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from gateway.telemetry.metrics.endpoint_definitions import (
+    ATTEMPT_DURATION,
+    OF_ENDPOINTS,
+    WHOLE_CALL_DURATION,
+)
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric
 
 _SIZES: Final = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
@@ -335,8 +340,9 @@ MEMORY: Final = Metric(
     "bytes",
 )
 
-_DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION)
-METRICS: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Metric))
+_DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION, ATTEMPT_DURATION, WHOLE_CALL_DURATION)
+_OWN: Final = [each for each in tuple(globals().values()) if isinstance(each, Metric)]
+METRICS: Final = tuple(dict.fromkeys([*_OWN, *OF_ENDPOINTS]))
 """All metrics; durations have no buckets yet."""
 
 GAUGES: Final = tuple(metric.name for metric in METRICS if metric.kind is Kind.GAUGE)

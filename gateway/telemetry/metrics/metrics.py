@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
+from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics, Observe
 from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
@@ -21,6 +22,7 @@ from gateway.telemetry.metrics.definitions import (
     WORKER_RESTARTS,
     with_buckets,
 )
+from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
@@ -47,6 +49,7 @@ class Metrics:
         """Counts into the file of this process, and goes on with the counters that it has."""
         file = files.own
         self._metrics = with_buckets(options.buckets)
+        self._counts_attempts = options.attempts
         self.writer = CellWriter(file)
         self.worker = str(files.worker)
         """The number of this worker, from 1, as the value of a label."""
@@ -107,9 +110,21 @@ class Metrics:
         writer, at, edges = self.writer, self.writer.child(metric, ()), list(metric.edges)
         return lambda value: writer.observe(at, edges, value)
 
-    def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
+    def calls(self, rpc_method: str, upstream: str) -> Observe:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
-        return CallMetrics(self.writer, self.metric(CALL_DURATION), rpc_method, upstream)
+        metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
+        observe = CallMetrics(self.writer, metric, rpc_method, upstream).observe
+        return observe if attempts is None else attempts.of_calls(rpc_method, observe)
+
+    def attempts(self, upstream: str) -> AttemptMetrics | None:
+        """Returns what counts each attempt of calls to an upstream; None if the settings say so."""
+        if not self._counts_attempts:
+            return None
+        return AttemptMetrics(self.writer, self._metrics, upstream)
+
+    def endpoints(self, upstream: str) -> EndpointMetrics:
+        """Returns what counts what becomes of the endpoints of an upstream."""
+        return EndpointMetrics(self.writer, upstream)
 
     def repeats(self, upstream: str) -> RepeatMetrics:
         """Returns what counts the repeats of calls to an upstream."""
