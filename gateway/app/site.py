@@ -86,6 +86,7 @@ async def open_site(
         balancing = replace(balancing, zone=config.zone)
     opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)
     pool = await stack.enter_async_context(opening)
+    await pool.resolve()
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
         *(config, pool, schema, reflected),

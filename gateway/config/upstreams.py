@@ -86,6 +86,8 @@ class DnsOptions(Section):
     """Seconds after which a name is resolved again, and up to a tenth more."""
     min_interval_s: Seconds = 1.0
     """The shortest time between two lookups; a lost or failed connection asks for one at once."""
+    start_s: Seconds = 5.0
+    """The longest wait for the first lookup when the gateway starts; then it serves without."""
     empty_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Seconds for which the last addresses stay in use when a name no longer exists or has none."""
     family: Family = Family.AUTO

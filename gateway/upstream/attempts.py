@@ -109,6 +109,11 @@ class Balanced:
         retry = Retry(key, member, first, self._clock() - started_s)
         return await self._call_again(method, request, metadata, until_s, first, retry)
 
+    async def resolve(self) -> None:
+        """Waits for the first lookup of the endpoints, but not longer than `dns.start_s`."""
+        if self._refresh is not None:
+            await self._refresh.start()
+
     async def connect(self, timeout_s: float) -> Endpoints:
         """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
         if self._refresh is not None:
