@@ -9,6 +9,7 @@ from gateway.app.schema_loading import load_schema
 from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
+from gateway.cli.worker_figures import worker_figures
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
 from gateway.endpoints.admin.admission import read_token
@@ -105,7 +106,7 @@ async def checked(config: Config, *, online: bool) -> Checked:
     if asks or faults or found.without_policy or any(one.is_error for one in found.diagnostics):
         await _check_parts(config, faults)
     lines = [line for line in faults if line not in found.without_policy]
-    return replace(found, faults=lines, notes=notes)
+    return replace(found, faults=lines, notes=[*notes, *worker_figures(config)])
 
 
 async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) -> Checked:

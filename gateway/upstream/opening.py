@@ -38,7 +38,7 @@ from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
-from gateway.upstream.subsetting import own_seed, subset
+from gateway.upstream.subsetting import own_seed, shuffled, subset
 from gateway.upstream.trying import TriedChannel
 from gateway.upstream.watch import WatchEndpoints
 from gateway.upstream.zones import Zones
@@ -358,6 +358,8 @@ def _filled(
 
 def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
     """The endpoints that this process takes."""
+    if upstream.shuffle:
+        found = shuffled(found, own_seed())
     size = upstream.subset_size
     return found if size is None else subset(found, size, own_seed())
 
