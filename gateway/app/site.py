@@ -84,7 +84,7 @@ async def open_site(
         balancing = replace(balancing, watch=metrics)
     if config.zone is not None:
         balancing = replace(balancing, zone=config.zone)
-    opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)
+    opening = open_pool(config.destinations, balancing, None if former is None else former.pool)
     pool = await stack.enter_async_context(opening)
     await pool.resolve()
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)

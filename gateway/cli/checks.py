@@ -73,7 +73,7 @@ def endpoints(config: Config) -> Reports:
 
 async def reports(config: Config, timeout_s: float) -> Reports:
     """Does the same as `endpoints`, in a running loop; the endpoints have `timeout_s`."""
-    async with open_pool(config.upstreams) as pool:
+    async with open_pool(config.destinations) as pool:
         return await pool.report(timeout_s)
 
 
@@ -114,7 +114,7 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
     found = Checked("0 routes of 0 methods")
     async with AsyncExitStack() as stack:
         with _collecting(faults):
-            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            pool = await stack.enter_async_context(open_pool(config.destinations))
             schema, reflected = await load_schema(config, pool)
             found = _rules(config, schema)
             if config.openapi.enabled:
@@ -146,7 +146,7 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
     """Checks the parts that do not depend on the schema, each alone, to report all errors."""
     async with AsyncExitStack() as stack:
         with _collecting(faults):
-            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            pool = await stack.enter_async_context(open_pool(config.destinations))
             with _collecting(faults):
                 await open_credentials(
                     config, pool, NO_AUDIT, stack, SharedStores(), rehearsal=True

@@ -40,7 +40,7 @@ from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
-from gateway.config.splits import Split, check_splits, check_upstream
+from gateway.config.splits import Split, check_splits, check_upstream, with_subsets
 from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
@@ -187,6 +187,11 @@ class Config(Section):
         ):
             raise ValueError("docs.path: expected another path than that of openapi.path")
         return self
+
+    @property
+    def destinations(self) -> Mapping[str, Upstream]:
+        """The upstreams, and the parts of them that splits choose by labels."""
+        return with_subsets(self.upstreams, self.splits)
 
     @model_validator(mode="after")
     def _calls_go_to_upstreams(self) -> Self:
