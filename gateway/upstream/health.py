@@ -9,47 +9,32 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from random import Random
 
-from google.protobuf.empty_pb2 import DESCRIPTOR as _EMPTY
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.config.health_checks import HealthCheckKind, HealthCheckOptions
-from gateway.schema.catalog import Method, Source
+from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import ConnectionLost, HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.own_calls import own_method, pause_s
 from gateway.upstream.probes import probe_http, probe_tcp, reason_of, why
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 
 logger = logging.getLogger("gateway.upstream")
 
 _JITTER = 0.15
-_BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S = 0.2, 1.6, 5.0
-"""The pauses before `Watch` is called again: those before an endpoint is connected to again."""
 _STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _SERVING = "SERVING"
 
 
-def _method(name: str, *, server_streaming: bool) -> Method:
-    message = _EMPTY.message_types_by_name["Empty"]  # the channel does not look at messages
-    return Method(
-        service="grpc.health.v1.Health",
-        name=name,
-        input=message,
-        output=message,
-        client_streaming=False,
-        server_streaming=server_streaming,
-        rules=(),
-        source=Source("grpc/health/v1/health.proto"),
-    )
-
-
-_CHECK = _method("Check", server_streaming=False)
-_WATCH = _method("Watch", server_streaming=True)
+_SERVICE, _FILE = "grpc.health.v1.Health", "grpc/health/v1/health.proto"
+_CHECK = own_method(_SERVICE, "Check", _FILE, server_streaming=False)
+_WATCH = own_method(_SERVICE, "Watch", _FILE, server_streaming=True)
 
 
 class Verdict:
@@ -192,10 +177,9 @@ class CheckedChannel(Around):
                     return
                 had_answer = False
                 self._take(f"its health check ended with {error.code.name}", at_once=True)
-            failures = 0 if had_answer else min(failures + 1, 20)
+            failures = 0 if had_answer else failures + 1
             if not had_answer:
-                pause_s = _BACKOFF_START_S * _BACKOFF_FACTOR ** (failures - 1)
-                await asyncio.sleep(min(_BACKOFF_CAP_S, pause_s) * self._random.uniform(0.8, 1.2))
+                await asyncio.sleep(pause_s(failures, self._random))
 
     async def _watch_once(self) -> bool:
         """Takes the reports of one stream; true if there was any."""

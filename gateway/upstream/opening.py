@@ -100,7 +100,7 @@ def _open(
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
-            channel = reports.reported(endpoint, channel)
+            channel = reports.reported(endpoint, channel, own)
         if per_try_s is None and limits.throttle is None:
             return channel
         return TriedChannel(name, channel, per_try_s, limits.throttle, limits.limits_of)
