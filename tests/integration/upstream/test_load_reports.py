@@ -87,9 +87,10 @@ class Streams:
         self.asked.append(request)
         self.open += 1
         try:
-            while True:
-                yield self.report
+            while not self.report:  # noqa: ASYNC110 - the test sets it
                 await asyncio.sleep(0.02)
+            yield self.report
+            await asyncio.Event().wait()
         finally:
             self.open -= 1
 
@@ -108,6 +109,8 @@ async def test_endpoints_send_reports_apart_from_calls_and_those_of_calls_do_not
         idle.load_report = number(9, 0.9) + number(6, 100)
         streams[0].report = number(9, 0.9) + number(6, 100)
         streams[1].report = number(9, 0.3) + number(6, 100)
+        await until_shares(channel, idle.name, 0.75)
+        await names(channel, 40)
         await until_shares(channel, idle.name, 0.75)
         interval = b"\x08\x02\x10" + varint(500_000_000)
         asked = b"\x0a" + varint(len(interval)) + interval

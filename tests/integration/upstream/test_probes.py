@@ -76,7 +76,9 @@ async def test_a_status_of_500_counts_at_once_and_others_in_a_row() -> None:
             await until(lambda: len(web.requests) > count + 5)
             assert states(channel)[only.target][0] == "ready"
             web.answer = b"HTTP/1.1 500 Internal Server Error\r\n\r\n"
+            count = len(web.requests)
             await until(lambda: states(channel)[only.target][0] == "unhealthy")
+            assert len(web.requests) - count < 50
 
 
 async def test_by_tcp_it_is_enough_that_the_port_is_open() -> None:
