@@ -67,7 +67,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "stores/batching.py": "_MOST_TOGETHER",
         "transcoding/json/count.py": "_PIECE_BYTES",
         "transcoding/json/large_text.py": "WINDOW_BYTES _CHECKED_BYTES",
-        "transcoding/reply_values.py": "_STEP_BYTES",
+        "transcoding/json/writing/well_known.py": "_STEP_BYTES",
         "transcoding/streams/decoder.py": "PIECE_BYTES",
         "upstream/channels/http2/messages.py": "_LEAST_BYTES",
         "upstream/ring.py": "MOST_POINTS",

@@ -181,6 +181,8 @@ class WritePlans(PlanSource):
             made = self._repeated(field, source)
         made.slot = len(plan.parts) - 1
         made.name = f",{quote(self._json_name(field))}:"
+        if always and not plan.has_own_form:
+            plan.unset_values += 1
         if always and made.slot == 1:
             plan.is_first_set = True
             made.name = made.name[1:]
