@@ -7,6 +7,7 @@ or an exponent keeps its spelling, so that no digits are lost.
 import json
 import re
 import sys
+from codecs import utf_8_decode
 from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
@@ -22,6 +23,7 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _SIGNS: Final = bytes.maketrans(b"[]", b"\x01\xff")
 _OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
 _PIECE: Final = 4096
+_CHECKED_BYTES: Final = 64 * 1024
 _SAMPLE: Final = 8192
 _MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
@@ -73,6 +75,24 @@ def _scanned(scan: Scan, text: str, start: int) -> tuple[object, int]:
 def _end_of_space(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
     return at if found is None else found.end()
+
+
+def check_utf8(body: bytes) -> None:
+    """Rejects a body that is not UTF-8; decodes it in pieces, to limit memory.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    if body.isascii():
+        return
+    at = 0
+    while at < len(body):
+        piece = body[at : at + _CHECKED_BYTES]
+        try:
+            at += utf_8_decode(piece, "strict", at + len(piece) == len(body))[1]
+        except UnicodeDecodeError as error:
+            fault = at + error.start
+            raise invalid_argument("", f"the body is not UTF-8 text: byte {fault}") from None
 
 
 def check_depth(body: bytes, depth: int) -> None:
