@@ -7,6 +7,7 @@ or an exponent keeps its spelling, so that no digits are lost.
 import json
 import re
 import sys
+import time
 from codecs import utf_8_decode
 from collections.abc import Callable
 from itertools import accumulate
@@ -153,11 +154,24 @@ def _outside_strings(signs: bytes) -> bytes:
 def lone_surrogate(body: bytes) -> int:
     """Returns the offset of an escape that is half of a surrogate pair; -1 if there is none."""
     # One character is found many times faster than three.
-    if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
-        for escape in _ESCAPES.finditer(body):
+    if b"\\" in body and _has_surrogate(body):
+        for number, escape in enumerate(_ESCAPES.finditer(body)):
             if escape["lone"]:
                 return escape.start()
+            if number % _PIECE == 0:
+                time.sleep(0)  # machine code keeps the interpreter lock: other threads wait
     return -1
+
+
+def _has_surrogate(body: bytes) -> bool:
+    """True if a body may have an escape of a surrogate; searches in pieces, so that others run."""
+    for start in range(0, len(body), _CHECKED_BYTES):
+        stop = start + _CHECKED_BYTES + 2  # an escape may begin at the end of the piece
+        if body.find(b"\\ud", start, stop) >= 0 or body.find(b"\\uD", start, stop) >= 0:
+            return True
+        if stop < len(body):
+            time.sleep(0)
+    return False
 
 
 def _syntax_error(text: str, position: int, what: str = "") -> StatusError:

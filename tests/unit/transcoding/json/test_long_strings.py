@@ -8,6 +8,7 @@ import pytest
 
 from gateway.status import StatusError
 from gateway.transcoding.json.long_strings import PIECE_BYTES, long_string
+from gateway.transcoding.json.text import lone_surrogate
 from tests.support import rich
 
 RIGHT = [
@@ -54,3 +55,11 @@ def test_the_fault_of_a_long_string_is_where_it_is(fault: str) -> None:
     column = caught.value.colno
     with pytest.raises(StatusError, match=f"line 1 column {column}"):
         rich.codec().reader(rich.message("rich.Plain"))(body.encode())
+
+
+@pytest.mark.parametrize("escape", [r"\ud83d", r"\uDE00"])
+def test_half_of_a_surrogate_pair_is_found_in_every_piece(escape: str) -> None:
+    for offset in (0, 65_533, 65_534, 65_535, 65_536, 131_072, 200_000):
+        text = b"\\n" * (offset // 2) + b"x" * (offset % 2)
+        assert lone_surrogate(text + escape.encode() + b'"') == offset
+    assert lone_surrogate(rb"\n\\ud83d" + rb"\ud83d\ude00" * 9_000) == -1
