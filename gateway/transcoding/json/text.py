@@ -79,21 +79,31 @@ def _end_of_space(text: str, at: int) -> int:
 
 
 def check_utf8(body: bytes) -> None:
-    """Rejects a body that is not UTF-8; decodes it in pieces, to limit memory.
+    """Rejects a body that is not UTF-8.
 
     Raises:
         StatusError: INVALID_ARGUMENT.
     """
-    if body.isascii():
-        return
+    fault = utf8_fault(body)
+    if fault >= 0:
+        raise invalid_argument("", f"the body is not UTF-8 text: byte {fault}")
+
+
+def utf8_fault(text: bytes) -> int:
+    """Returns the offset of the first byte that is not UTF-8; -1 if there is none.
+
+    It decodes pieces, to limit memory.
+    """
+    if text.isascii():
+        return -1
     at = 0
-    while at < len(body):
-        piece = body[at : at + _CHECKED_BYTES]
+    while at < len(text):
+        piece = text[at : at + _CHECKED_BYTES]
         try:
-            at += utf_8_decode(piece, "strict", at + len(piece) == len(body))[1]
+            at += utf_8_decode(piece, "strict", at + len(piece) == len(text))[1]
         except UnicodeDecodeError as error:
-            fault = at + error.start
-            raise invalid_argument("", f"the body is not UTF-8 text: byte {fault}") from None
+            return at + error.start
+    return -1
 
 
 def check_depth(body: bytes, depth: int) -> None:

@@ -22,6 +22,7 @@ from gateway.transcoding.json.writing.drafts import (
     too_many_values,
 )
 from gateway.transcoding.json.writing.plans import WritePlans
+from gateway.transcoding.json.writing.scalars import text_of
 from gateway.transcoding.text_forms import shown
 
 Write = Callable[[bytes], bytes]
@@ -51,7 +52,7 @@ class NativeWriter:
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
         plan, only = self._definition.only(field)
-        unset = self._definition.unset_json(field)
+        unset = text_of(self._definition.unset_json(field))
         return self._writer(self._source.index(plan), (_member(only), unset))
 
     def _writer(self, plan: int, only: tuple[int, str] | None) -> Write:
@@ -96,7 +97,7 @@ class _PlanSource:
         ]
         names = {_member(field): field.name for field in fields.values()}
         members = [
-            (names[number].removeprefix(","), plan.parts[2 * number + 2])
+            (text_of(names[number].removeprefix(",")), text_of(plan.parts[2 * number + 2]))
             for number in range(len(plan.parts) // 2 - 1)
         ]
         return plan.name, plan.form, plan.unset_values, members, len(plan.chosen), tags

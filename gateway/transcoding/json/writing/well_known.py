@@ -17,7 +17,7 @@ from gateway.transcoding.json.writing.drafts import (
     PlanSource,
     UnprintableError,
 )
-from gateway.transcoding.json.writing.scalars import quote
+from gateway.transcoding.json.writing.scalars import octets, quote
 from gateway.transcoding.text_forms import shown
 from gateway.transcoding.wire import MAX_DEPTH, MalformedError
 from gateway.transcoding.wire_reading import read_size, read_varint
@@ -146,7 +146,7 @@ class _MaskDraft(Draft):
     def text(self) -> str:
         if self._flaw:
             raise UnprintableError(f"google.protobuf.FieldMask {self._flaw}")
-        return quote(self._paths.joined())
+        return quote(octets(self._paths.joined().encode()))
 
 
 class _PathsField(Field):
@@ -203,7 +203,7 @@ class _AnyDraft(Draft):
             inner.read(self.wire, self.at, self.end, self.depth + 1)
         except (MalformedError, UnicodeDecodeError):
             raise UnprintableError(f"google.protobuf.Any holds a malformed {plan.name}") from None
-        opening = f'{{"@type":{quote(self.url)}'
+        opening = f'{{"@type":{quote(octets(self.url.encode()))}'
         if plan.has_own_form:
             return f'{opening},"value":{inner.text()}}}'
         return inner.text_after(opening)

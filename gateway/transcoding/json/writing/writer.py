@@ -56,7 +56,7 @@ class JsonWriter:
                 text = _read(plan, wire, most).text()  # the draft and its texts are freed
             except UnprintableError as error:
                 raise refusal(plan.name, str(error)) from None
-            return indented(text) if pretty else text.encode()
+            return indented(text) if pretty else text.encode("latin-1")
 
         return write
 
@@ -74,13 +74,13 @@ class JsonWriter:
                 text = _read(plan, wire, most).value(only) or unset
             except UnprintableError as error:
                 raise refusal(plan.name, str(error)) from None
-            return indented(text) if pretty else text.encode()
+            return indented(text) if pretty else text.encode("latin-1")
 
         return write
 
 
 def indented(text: str) -> bytes:
-    """Indents a JSON text without spaces, for people, in one pass over it.
+    """Indents JSON without spaces, as octets, for people, in one pass over it.
 
     Each token stays as it is spelled: parsers lose the sign of zero and, of doubles, digits.
     """
@@ -102,7 +102,7 @@ def indented(text: str) -> bytes:
                 piece = line + piece
             case _:
                 pass
-        pieces.append(piece.encode())
+        pieces.append(piece.encode("latin-1"))
         if len(pieces) >= _JOINED:
             parts.append(b"".join(pieces))
             pieces = []
