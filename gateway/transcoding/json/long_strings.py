@@ -31,7 +31,8 @@ def long_string(body: bytes, start: int, piece_bytes: int = PIECE_BYTES) -> tupl
         piece = body[at : at + piece_bytes]
         is_last = at + len(piece) == len(body)
         if not is_last:
-            piece = piece[: _cut(piece)]
+            cut = _cut(piece)
+            piece = piece[:cut]
         text, used = utf_8_decode(piece, "strict", is_last)
         try:
             # With a quote, what is before the end of the string is a string.
