@@ -28,7 +28,7 @@ from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.idempotency.stage import IdempotencyKeys
-from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
+from gateway.interceptors.loading import load_interceptors, with_metrics
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.resources.stages import ResourceStages, resource_stages
@@ -81,12 +81,12 @@ async def open_site(
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     if metrics is not None:
-        repeats, connections = metrics.repeats, metrics.connections
-        balancing = replace(balancing, watch_repeats=repeats, watch_connections=connections)
+        balancing = replace(balancing, watch=metrics)
     if config.zone is not None:
         balancing = replace(balancing, zone=config.zone)
-    opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)
+    opening = open_pool(config.destinations, balancing, None if former is None else former.pool)
     pool = await stack.enter_async_context(opening)
+    await pool.resolve()
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
         *(config, pool, schema, reflected),
@@ -135,7 +135,7 @@ async def compose(
     policies = _policies(config, schema, methods, destinations)
     limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += map(SelectedInterceptor, [*interceptors, *_path_senders(config)])
+    own = with_metrics(own, [*interceptors, *_path_senders(config)], metrics)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
     chains: dict[Method, Handler] = {}

@@ -21,12 +21,31 @@ from gateway.upstream.channels.status_details import (
     too_large,
 )
 
-_PREFIX_BYTES: Final = 5
+PREFIX_BYTES: Final = 5
+"""Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
+
+
+class Traffic:
+    """The bytes of the messages of one call, without gRPC's prefixes, as they are sent."""
+
+    def __init__(self) -> None:
+        self.call: RpcCall | None = None
+        """The call, once it has a stream."""
+
+    @property
+    def sent(self) -> int:
+        """The bytes that were given to the connection."""
+        return 0 if self.call is None else self.call.sent_bytes
+
+    @property
+    def received(self) -> int:
+        """The bytes of whole messages."""
+        return 0 if self.call is None else self.call.received_bytes
 
 
 class RpcCall(Listener[ResponseHeaders]):
@@ -45,6 +64,8 @@ class RpcCall(Listener[ResponseHeaders]):
         "error",
         "large_replies",
         "metadata",
+        "received_bytes",
+        "sent_bytes",
         "socket",
         "started",
         "stream",
@@ -64,6 +85,7 @@ class RpcCall(Listener[ResponseHeaders]):
         self.trailers: Metadata = []
         self.error: Exception | None = None
         self.ended = False
+        self.sent_bytes = self.received_bytes = 0
         self.started = False
         """True once the back end has started to answer."""
         self.upstream = upstream
@@ -109,15 +131,16 @@ class RpcCall(Listener[ResponseHeaders]):
             if self._due_bytes < 0:  # RFC 9113 section 8.1.1
                 self._finish(of_breach(self.upstream))
                 return
-        size = len(data) - _PREFIX_BYTES
+        size = len(data) - PREFIX_BYTES
         if (
             self._buffer is None
             and 0 <= size <= self._limit_bytes
-            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+            and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
             and self.started
         ):
             # Takes a message that comes whole in one frame, as most do, without copying it twice.
-            self.on_message(data[_PREFIX_BYTES:])
+            self.received_bytes += size
+            self.on_message(data[PREFIX_BYTES:])
         else:
             self._cut(data)
         if ended and not self.ended:
@@ -212,8 +235,8 @@ class RpcCall(Listener[ResponseHeaders]):
             buffer = self._buffer = bytearray()
         buffer += data
         count = 0
-        while len(buffer) >= _PREFIX_BYTES and not self.ended:
-            size = int.from_bytes(buffer[1:_PREFIX_BYTES], "big")
+        while len(buffer) >= PREFIX_BYTES and not self.ended:
+            size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
             packed = buffer[0]
             if packed > 1:  # gRPC over HTTP/2, "Compressed-Flag": 0 or 1
                 self._finish(of_breach(self.upstream))
@@ -221,14 +244,15 @@ class RpcCall(Listener[ResponseHeaders]):
             if size > self._limit_bytes:
                 self._finish(too_large(self._limit_bytes))
                 return
-            whole = _PREFIX_BYTES + size
+            whole = PREFIX_BYTES + size
             if len(buffer) < whole:
                 if size > LARGE_BYTES:
                     self.on_large(size)
                 return
             count += 1
-            message = bytes(memoryview(buffer)[_PREFIX_BYTES:whole])
+            message = bytes(memoryview(buffer)[PREFIX_BYTES:whole])
             del buffer[:whole]
+            self.received_bytes += size
             self.on_message(CompressedMessage(message) if packed else message)
         if not buffer:
             self._buffer = None
@@ -275,16 +299,17 @@ class UnaryCall(RpcCall):
 
     def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
         """Takes a whole reply in a third of the steps, if it is of the common form."""
-        size = len(data) - _PREFIX_BYTES
+        size = len(data) - PREFIX_BYTES
         if (
             headers.is_grpc
             and headers.content_length < 0
             and trailers.grpc_status == 0
             and not (self.started or self.ended)
             and 0 <= size <= self._limit_bytes
-            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+            and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
         ):
-            self._message = data[_PREFIX_BYTES:]
+            self._message = data[PREFIX_BYTES:]
+            self.received_bytes = size
             self.metadata += headers.metadata
             self.trailers += trailers.metadata
             self.started = self.ended = True

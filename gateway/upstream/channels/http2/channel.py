@@ -15,7 +15,7 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, UnaryCall
+from gateway.upstream.channels.http2.calls import PREFIX_BYTES, RpcCall, Traffic, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
@@ -107,8 +107,9 @@ class Http2Channel:
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata | CallHead,
         timeout_s: float | None,
+        traffic: Traffic | None = None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once; see `Channel.call`.
+        """Calls `method` once; see `Channel.call`. `traffic` is filled meanwhile.
 
         A streaming request of a call that was not processed is held by the failure
         (`Unprocessed.request`), and may be passed to another call or has to be stopped.
@@ -123,20 +124,22 @@ class Http2Channel:
                 body = self._frame(request)
             else:  # gRPC's prefix: not compressed, and the length
                 body = len(request).to_bytes(5, "big") + request
-            return self._call(method, metadata, block, body, deadline_s)
+            return self._call(method, metadata, block, body, deadline_s, traffic)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
             sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
-        return sender.until_answered(self._call(method, metadata, block, sender, deadline_s))
+        answer = self._call(method, metadata, block, sender, deadline_s, traffic)
+        return sender.until_answered(answer)
 
-    async def _call(
+    async def _call(  # noqa: PLR0917 - a call and its parts
         self,
         method: Method,
         metadata: Metadata | CallHead,
         block: bytes,
         request: bytes | Sender,
         deadline_s: float | None,
+        traffic: Traffic | None,
     ) -> Reply:
         socket = self._connections.ready()
         if socket is None:
@@ -146,9 +149,11 @@ class Http2Channel:
                 left_s = deadline_s - self._loop.time()
                 block = self._headers.block(method.path, metadata, left_s)
         if method.server_streaming:
-            return await self._stream(socket, block, request, deadline_s)
+            return await self._stream(socket, block, request, deadline_s, traffic)
         # Not in a separate coroutine: that would cost a microsecond more.
         call = UnaryCall(self._name, self._limit_bytes, socket, self._large_replies)
+        if traffic is not None:
+            traffic.call = call
         self._start(call, block, request, deadline_s)
         try:
             await call.done
@@ -174,9 +179,16 @@ class Http2Channel:
         await asyncio.sleep(0)
 
     async def _stream(
-        self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
+        self,
+        socket: Http2Socket,
+        block: bytes,
+        request: bytes | Sender,
+        deadline_s: float | None,
+        traffic: Traffic | None,
     ) -> Reply:
         call = StreamingCall(self._name, self._limit_bytes, socket, self._large_replies)
+        if traffic is not None:
+            traffic.call = call
         self._start(call, block, request, deadline_s)
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self._over)
@@ -192,6 +204,7 @@ class Http2Channel:
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
         if isinstance(request, bytes):
+            call.sent_bytes = len(request) - PREFIX_BYTES
             call.stream = socket.connection.open_whole(block, request, call)
         else:
             call.stream = socket.connection.open(block, call)
