@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import balancing, guards, hits, publishing, pure, report, schema_load, validation
+from benchmarks import (
+    balancing,
+    compat,
+    guards,
+    hits,
+    publishing,
+    pure,
+    report,
+    schema_load,
+    validation,
+)
 from benchmarks.building import MissingError
 from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
@@ -43,6 +53,8 @@ def main() -> int:
     if stored:
         console.print(hits.table(stored))
     report.save(results, added, began)  # the rest takes minutes, too
+    if whole:
+        compat.show(console)
     choices = balancing.run() if whole else None
     for table in balancing.tables(choices) if choices else ():
         console.print(table)

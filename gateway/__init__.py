@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.embedding.aiohttp_application import GatewayHandler
     from gateway.embedding.asgi import GatewayASGI
     from gateway.status import Code, StatusError
+    from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
     from gateway.upstream.balancing import Balancing, Candidate, Endpoint, Picker, Resolver
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "GatewayHandler",
     "Handler",
     "Interceptor",
+    "InterceptorMetrics",
     "Picker",
     "Principal",
     "Reply",
@@ -47,6 +49,7 @@ _MODULES = {
     "GatewayHandler": "gateway.embedding.aiohttp_application",
     "Handler": "gateway.call",
     "Interceptor": "gateway.call",
+    "InterceptorMetrics": "gateway.telemetry.metrics.own_metrics",
     "Picker": "gateway.upstream.balancing",
     "Principal": "gateway.call",
     "Reply": "gateway.call",

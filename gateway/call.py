@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.schema.catalog import Method
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.trace_context import Trace
 from gateway.transcoding import metadata as metadata_rules
 
@@ -142,6 +142,7 @@ class Call:
         "_message",
         "_metadata",
         "_source",
+        "back_end_failed",
         "cache_result",
         "certificate",
         "deadline",
@@ -189,6 +190,8 @@ class Call:
         """
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
+        self.back_end_failed = False
+        """True if its back end failed or did not answer in time, for the metrics."""
         self.trace = trace
         """The place of the call in its trace; None if the gateway makes no spans."""
         self.split: tuple[str, str] | None = None
@@ -348,8 +351,8 @@ class Reply:
         self.messages = messages
         self.metadata: Metadata = [] if metadata is None else metadata
         self.trailers: Metadata = [] if trailers is None else trailers
-        self.attempts: tuple[int, str] | None = None
-        """The number of attempts of the call, and the endpoint that answered; None for one."""
+        self.attempts: Sequence[Attempt] = ()
+        """The attempts of the call, the one that answered at the end; empty for one."""
         self.share: object = None
         """An object of the channel, kept while this reply is in memory; None for small ones."""
         self.forms: Forms | None = None

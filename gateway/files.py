@@ -4,6 +4,7 @@ import errno
 import os
 import ssl
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -35,6 +36,37 @@ def state_of(path: Path) -> object:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class ChangedFiles:
+    """Some files, and whether they have changed since the last look."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        """Notes the state of the files as they are now."""
+        self._files = tuple(files)
+        self._seen = self._look()
+
+    def have_changed(self) -> bool:
+        """True if a file was written, replaced or removed since the last call."""
+        before, self._seen = self._seen, self._look()
+        return self._seen != before
+
+    def _look(self) -> list[object]:
+        return [state_of(file) for file in self._files]
+
+
+def server_side_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
+    """Returns a context for the server side of TLS 1.2 or newer, with this certificate.
+
+    Raises:
+        OSError, ValueError: see `load_certificate_chain`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # RFC 9325 section 3.5: renegotiation costs the server more than the client.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    load_certificate_chain(context, cert_file, key_file)
+    return context
 
 
 def load_certificate_chain(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:

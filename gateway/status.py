@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -94,6 +94,23 @@ class StartUpError(Exception):
     """The gateway cannot start. The message is for the operator, one reason per line."""
 
 
+class Attempt(NamedTuple):
+    """One of several attempts of a call (gRFC A6, A45)."""
+
+    endpoint: str
+    """The address of the back end."""
+    previous: int
+    """The attempts before it that a back end may have seen."""
+    is_transparent: bool
+    """True if it replaces one that no back end had processed."""
+    started_s: float
+    """In seconds since 1970."""
+    ended_s: float
+    """In seconds since 1970; of a reply that streams, the time of its first message."""
+    code: Code
+    """The status with which it ended."""
+
+
 class StatusError(Exception):
     """A failure in the gateway or in a back end; rendered once, by `Transcoder.encode_error`.
 
@@ -120,8 +137,8 @@ class StatusError(Exception):
         self.headers = headers
         self.metadata = metadata
         self.trailers = trailers
-        self.attempts: tuple[int, str] | None = None
-        """The number of attempts of the call, and the endpoint of the last; None for one."""
+        self.attempts: Sequence[Attempt] = ()
+        """The attempts of the call, the last to end at the end; empty for one."""
         self.was_processed: bool | None = None
         """True if a back end ended the call with it; False if no back end processed the call."""
 

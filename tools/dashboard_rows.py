@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tools.dashboard_endpoints import ENDPOINT_PANELS
 from tools.dashboard_queries import (
     CALLS,
     DELAY,
@@ -48,6 +49,20 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                     (
                         share(f"{REQUESTS}_count", OF_ROUTE, FAILED, "http_route"),
                         "{{http_route}}",
+                    )
+                ],
+            ),
+            (
+                "Statuses from 500 on, by who failed",
+                "reqps",
+                [
+                    (
+                        rate(
+                            f"{REQUESTS}_count",
+                            f'{OF_ROUTE},gateway_origin!=""',
+                            "gateway_origin",
+                        ),
+                        "{{gateway_origin}}",
                     )
                 ],
             ),
@@ -202,6 +217,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             ),
         ),
     ),
+    ("Endpoints", ENDPOINT_PANELS),
     (
         "Cache",
         (

@@ -41,7 +41,7 @@ def api_changes(before: Described, after: Described) -> list[str]:
     old, new = (elements_of(used_files(one.schema)) for one in (before, after))
     found = [
         one
-        for one in compare_documents(_document(before), _document(after), (old, new))
+        for one in compare_documents(document_of(before), document_of(after), (old, new))
         if one.level != "compatible"
     ]
     places = _Places(old, new, before.schema, after.config) if found else None
@@ -96,6 +96,7 @@ def _read_again(config: Config) -> Elements:
         return {}
 
 
-def _document(one: Described) -> dict[str, Any]:
+def document_of(one: Described) -> dict[str, Any]:
+    """Builds the OpenAPI document of all routes, also of those that clients are not shown."""
     bindings, policies = one.site.transcoder.bindings, one.site.policies or {}
     return build_document(one.config, one.schema, bindings, policies)

@@ -9,13 +9,14 @@ from gateway.app.credentials import Credentials
 from gateway.call import Call, Certificate
 from gateway.config.model import Config
 from gateway.endpoints.docs.document import Readers, Rights, document_endpoints
-from gateway.endpoints.docs.page import page_endpoints
+from gateway.endpoints.docs.page import About, page_endpoints
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Endpoints, Request
 from gateway.interceptors.authenticate import Authenticate
 from gateway.openapi.annotations import document_words
 from gateway.openapi.info import title
+from gateway.openapi.listing import list_operations
 from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method, Schema, Source
@@ -67,10 +68,13 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
     found = dict(document_endpoints(config.openapi.path, build, level, readers))
     if config.docs.enabled:
         # The page is for everyone, and its title names packages.
-        methods = [one.method for one in bindings if is_shown(one.method, None)]
+        public = [one for one in bindings if is_shown(one.method, None)]
+        methods = [one.method for one in public]
         stated = document_words(schema.pool, dict.fromkeys(one.service for one in methods))
         name = title(config.openapi, methods, stated.info)
-        found |= page_endpoints(config.docs, config.openapi, name, level)
+        issuers = [one.issuer for one in config.auth.jwt.issuers if one.is_discovered]
+        about = About(name, lambda: list_operations(schema, public), issuers)
+        found |= page_endpoints(config.docs, config.openapi, about, level)
     return found
 
 

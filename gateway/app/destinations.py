@@ -47,7 +47,7 @@ class Destinations:
         self._mirrors = [(one, Mirroring(one, self._random)) for one in config.mirrors]
         self._fallbacks = {
             name: (Fallback(name, one.fallback), one.fallback)
-            for name, one in config.upstreams.items()
+            for name, one in config.destinations.items()
             if one.fallback is not None
         }
         self._check(config)
@@ -55,13 +55,13 @@ class Destinations:
     def _check(self, config: Config) -> None:
         """Checks the settings of each upstream with the methods whose calls may go there: all of
         them, if a split, a mirror or a fallback leads there."""
-        others = {one.fallback for one in config.upstreams.values()}
+        others = {one.fallback for one in config.destinations.values()}
         others |= {one.to for one in config.mirrors}
-        others |= {arm.upstream for split in config.splits for arm in split.to}
+        others |= {arm.name for split in config.splits for arm in split.to}
         for name in self._pool:
             own = [one for one in self._methods if self._owners[one.service] == name]
             methods = self._methods if name in others else own
-            if config.upstreams[name].hedging_policy is not None:
+            if config.destinations[name].hedging_policy is not None:
                 _check_hedged(name, methods)
             channel = self._pool.checks(name)
             if channel is not None:

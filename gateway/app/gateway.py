@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
+from gateway.app.errands import Errands
 from gateway.app.generations import Compose, Generations, open_generation
 from gateway.app.open_site import OpenSite
 from gateway.app.readings import PartsReadings
@@ -19,6 +20,7 @@ from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.listener import Listener, open_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
+from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
@@ -58,6 +60,8 @@ class Gateway:
     """The last failed requests; kept only for an admin listener, which shows them."""
     count_reload: Callable[[str], None]
     """Counts a reload: `applied` or `refused`."""
+    errands: Errands
+    """Carries out what operators ask of a process that serves."""
 
     @property
     def config(self) -> Config:
@@ -183,6 +187,7 @@ async def open_gateway(
             health,
             failures,
             _count_nothing if metrics is None else metrics.by_value(RELOADS),
+            Errands(lambda: generations.current.described, stores, logs.audit),
         )
 
 
@@ -212,7 +217,11 @@ def _composition(  # noqa: PLR0917 - what all sites share
         )
         if changed is not None and opened.cache is not None and opened.cache.shared is None:
             opened.cache.tell = changed
-        return opened
+        if metrics is None:
+            return opened
+        # In a thread: a large schema would hold the loop, and with it all requests.
+        found = await asyncio.to_thread(schema_hash, opened.schema)
+        return replace(opened, schema_hash=found)
 
     return compose
 

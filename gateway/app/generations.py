@@ -63,6 +63,11 @@ class Generation:
     stack: AsyncExitStack
     warnings: tuple[str, ...]
 
+    @property
+    def described(self) -> Described:
+        """The parts that describe its API."""
+        return Described(self.config, self.opened.schema, self.opened.site)
+
 
 async def open_generation(
     config: Config,
@@ -126,10 +131,7 @@ class Generations:
         current = self.current
         changes = tuple(route_changes(current.opened.site, prepared.opened.site))
         if compares:
-            sides = (
-                Described(one.config, one.opened.schema, one.opened.site)
-                for one in (current, prepared)
-            )
+            sides = current.described, prepared.described
             changes = (*await asyncio.to_thread(api_changes, *sides), *changes)
         routes = len(prepared.opened.transcoder.bindings)
         return ReloadReport(prepared.number, routes, changes, prepared.warnings)

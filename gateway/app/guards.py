@@ -63,7 +63,7 @@ class Guards:
             return []
         observe = None
         if self.metrics is not None:
-            observe = self.metrics.calls(method.path[1:], upstream).observe
+            observe = self.metrics.calls(method.path[1:], upstream)
         return [Measure(observe, upstream=upstream if self.is_traced else None)]
 
     def _before(self, method: Method) -> list[Interceptor]:

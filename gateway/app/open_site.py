@@ -22,3 +22,5 @@ class OpenSite:
     """Warnings for the operator, one per line."""
     cache: CallCache | None = None
     """The stored replies; None if no method has its replies stored."""
+    schema_hash: str = ""
+    """The hash of the schema, for the metrics; empty if they are off."""

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 from gateway.app.open_site import OpenSite
 from gateway.config.model import Config
 from gateway.endpoints.admin.certificates import Ends, own_certificates
-from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.metrics.definitions import (
     CACHE_BYTES,
@@ -62,7 +61,6 @@ class PartsReadings:
         self._tls_reloads = tls_reloads
         self._stores = stores
         self._ends = Ends()
-        self._hash: tuple[object, str] = (None, "")
 
     def __call__(self) -> Iterator[Reading]:
         """Yields the readings as they are now."""
@@ -70,7 +68,7 @@ class PartsReadings:
         yield GENERATION, (), current.number
         for purpose, is_available in self._stores.available().items():
             yield STORE_UP, (purpose,), float(is_available)
-        yield SCHEMA, (self._schema_hash(current),), 1.0
+        yield SCHEMA, (current.opened.schema_hash,), 1.0
         in_flight: Counter[str] = Counter()
         usable: Counter[str] = Counter()
         for name, endpoint in current.opened.pool.endpoints():
@@ -96,10 +94,3 @@ class PartsReadings:
             end_s = self._ends.of(file)
             if end_s is not None:
                 yield CERTIFICATE_EXPIRES, (str(file),), end_s
-
-    def _schema_hash(self, current: Current) -> str:
-        """Returns the hash of the schema in force, which is computed once for each schema."""
-        schema = current.opened.schema
-        if self._hash[0] is not schema:
-            self._hash = schema, schema_hash(schema)
-        return self._hash[1]

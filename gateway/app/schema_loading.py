@@ -1,6 +1,7 @@
 """Loads the schema from all sources that the settings name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.config.model import Config
 from gateway.config.routing import OnError
@@ -8,6 +9,7 @@ from gateway.config.selectors import check_selector
 from gateway.schema.catalog import Schema, SchemaError, build_schema
 from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
+from gateway.schema.used_files import hash_of_files
 from gateway.upstream.pool import Pool, check_services
 from gateway.upstream.reflection import ReflectionError, reflect
 
@@ -33,7 +35,7 @@ async def load_schema(
         files.add_set(path)
     for module in config.modules:
         files.add_module(module)
-    reflected = await _reflect(config, pool, files) if config.reflect else {}
+    reflected, found = await _reflect(config, pool, files) if config.reflect else ({}, {})
     schema = build_schema(
         files.complete(),
         services=config.services,
@@ -45,16 +47,31 @@ async def load_schema(
     check_services(config.upstreams, schema.declared)
     for number, rule in enumerate(config.deadlines.methods):
         check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
-    return schema, reflected
+    return replace(schema, reflected=hash_of_files(found)), reflected
 
 
-async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[str, str]:
+async def hash_reflected(config: Config, pool: Pool) -> bytes:
+    """Asks the upstreams what they serve now; returns what `Schema.reflected` would be.
+
+    Raises:
+        ReflectionError: an upstream does not answer reflection.
+    """
+    found = {name: (await reflect(name, pool[name])).files for name in config.upstreams}
+    return hash_of_files(found)
+
+
+async def _reflect(
+    config: Config, pool: Pool, files: DescriptorFiles
+) -> tuple[dict[str, str], dict[str, tuple[bytes, ...]]]:
+    """Adds the files of all upstreams; returns the owners of services, and the files."""
     if not config.upstreams:
         raise ReflectionError("--reflect needs an --upstream to ask")
     owners: dict[str, str] = {}
+    by_upstream: dict[str, tuple[bytes, ...]] = {}
     for name in config.upstreams:
         found = await reflect(name, pool[name])
         files.add_serialized(found.files, f"upstream {name}")
+        by_upstream[name] = found.files
         for service in found.services:
             owners.setdefault(service, name)
-    return owners
+    return owners, by_upstream

@@ -14,7 +14,7 @@ from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.app.schema_loading import load_schema
-from gateway.call import Interceptor
+from gateway.call import Handler, Interceptor
 from gateway.config.model import Config
 from gateway.config.selectors import check_selector
 from gateway.endpoints.metrics import PATH, metrics_endpoint
@@ -28,7 +28,7 @@ from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.idempotency.stage import IdempotencyKeys
-from gateway.interceptors.loading import SelectedInterceptor, load_interceptors
+from gateway.interceptors.loading import load_interceptors, with_metrics
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.interceptors.resources.stages import ResourceStages, resource_stages
@@ -81,12 +81,12 @@ async def open_site(
         SchemaError, ReflectionError: there is no schema; and as `compose`.
     """
     if metrics is not None:
-        repeats, connections = metrics.repeats, metrics.connections
-        balancing = replace(balancing, watch_repeats=repeats, watch_connections=connections)
+        balancing = replace(balancing, watch=metrics)
     if config.zone is not None:
         balancing = replace(balancing, zone=config.zone)
-    opening = open_pool(config.upstreams, balancing, None if former is None else former.pool)
+    opening = open_pool(config.destinations, balancing, None if former is None else former.pool)
     pool = await stack.enter_async_context(opening)
+    await pool.resolve()
     schema, reflected = await load_schema(config, pool, comments=config.openapi.enabled)
     return await compose(
         *(config, pool, schema, reflected),
@@ -135,9 +135,10 @@ async def compose(
     policies = _policies(config, schema, methods, destinations)
     limits = await _open_limits(config, policies, auth, stack, stores=stores, metrics=metrics)
     own = await load_interceptors(config.interceptors, methods, None if rehearsal else stack)
-    own += map(SelectedInterceptor, [*interceptors, *_path_senders(config)])
+    own = with_metrics(own, [*interceptors, *_path_senders(config)], metrics)
     forwarding = Forwarding(config.forwarded, scheme=config.scheme)
     endpoints = _endpoints(config, auth, schema, transcoder, policies, metrics, forwarding)
+    chains: dict[Method, Handler] = {}
     guards = Guards(
         *(auth, policies, limits, own, Deadlines(with_timeouts(config.deadlines, policies))),
         metrics=metrics,
@@ -145,12 +146,11 @@ async def compose(
         is_traced=traces is not None,
         checks=validation_stages(config.validation, methods, proto_names=config.json_.proto_names),
         keys=await _open_keys(config, policies, stack, stores, metrics),
-        resources=_resource_stages(config, methods, transcoder),
+        resources=_resource_stages(config, methods, transcoder, chains),
     )
+    chains |= guards.chains(methods, destinations)
     site = Site(
-        config,
-        transcoder,
-        guards.chains(methods, destinations),
+        *(config, transcoder, chains),
         observers=[*_observers(logs, metrics, traces), *more_observers],
         ring=_ring(config, transcoder, auth, endpoints, forwarding=forwarding, metrics=metrics),
         endpoints=endpoints,
@@ -170,10 +170,10 @@ def _path_senders(config: Config) -> Sequence[Interceptor]:
 
 
 def _resource_stages(
-    config: Config, methods: Sequence[Method], transcoder: Transcoder
+    config: Config, methods: Sequence[Method], transcoder: Transcoder, chains: dict[Method, Handler]
 ) -> Mapping[Method, ResourceStages]:
     """The stages of resource conventions; operations are found by the routes of this site."""
-    return resource_stages(config.resources, methods, partial(path_to, transcoder.bindings))
+    return resource_stages(config.resources, methods, partial(path_to, transcoder.bindings), chains)
 
 
 def _observers(logs: Logs, metrics: Metrics | None, traces: Traces | None) -> list[Observer]:

@@ -9,6 +9,7 @@ from gateway.app.schema_loading import load_schema
 from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
+from gateway.cli.worker_figures import worker_figures
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
 from gateway.endpoints.admin.admission import read_token
@@ -72,7 +73,7 @@ def endpoints(config: Config) -> Reports:
 
 async def reports(config: Config, timeout_s: float) -> Reports:
     """Does the same as `endpoints`, in a running loop; the endpoints have `timeout_s`."""
-    async with open_pool(config.upstreams) as pool:
+    async with open_pool(config.destinations) as pool:
         return await pool.report(timeout_s)
 
 
@@ -105,7 +106,7 @@ async def checked(config: Config, *, online: bool) -> Checked:
     if asks or faults or found.without_policy or any(one.is_error for one in found.diagnostics):
         await _check_parts(config, faults)
     lines = [line for line in faults if line not in found.without_policy]
-    return replace(found, faults=lines, notes=notes)
+    return replace(found, faults=lines, notes=[*notes, *worker_figures(config)])
 
 
 async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) -> Checked:
@@ -113,7 +114,7 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
     found = Checked("0 routes of 0 methods")
     async with AsyncExitStack() as stack:
         with _collecting(faults):
-            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            pool = await stack.enter_async_context(open_pool(config.destinations))
             schema, reflected = await load_schema(config, pool)
             found = _rules(config, schema)
             if config.openapi.enabled:
@@ -145,7 +146,7 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
     """Checks the parts that do not depend on the schema, each alone, to report all errors."""
     async with AsyncExitStack() as stack:
         with _collecting(faults):
-            pool = await stack.enter_async_context(open_pool(config.upstreams))
+            pool = await stack.enter_async_context(open_pool(config.destinations))
             with _collecting(faults):
                 await open_credentials(
                     config, pool, NO_AUDIT, stack, SharedStores(), rehearsal=True

@@ -26,6 +26,7 @@ class _Commands(LazyGroup):
         "reload": "gateway.cli.operate:reload_command",
         "drain": "gateway.cli.operate:drain_command",
         "doctor": "gateway.cli.doctor.command:doctor_command",
+        "support-bundle": "gateway.cli.support_bundle:bundle_command",
         "openapi": "gateway.cli.openapi:openapi_command",
         "diff": "gateway.cli.diff:diff_command",
         "protos": "gateway.cli.protos:show",

@@ -36,7 +36,7 @@ def read_schema(config: Config, *, comments: bool = False) -> Schema:
 
 
 async def _read_schema(config: Config, *, comments: bool) -> Schema:
-    async with open_pool(config.upstreams) as pool:
+    async with open_pool(config.destinations) as pool:
         return (await load_schema(config, pool, comments=comments))[0]
 
 

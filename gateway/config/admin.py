@@ -2,11 +2,13 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from gateway.config.sections import Section, Words
+
+_REQUIRED: Final = r"^(store|upstreams\..+)$"
 
 
 class AdminTls(Section):
@@ -50,6 +52,14 @@ class AdminOptions(Section):
     """A file with the token that requests must carry, `Authorization: Bearer TOKEN`: at least 16
     characters. Unset for none."""
 
+    ready_requires: tuple[
+        Annotated[str, Field(pattern=_REQUIRED), Words("store, or upstreams.NAME", "store")], ...
+    ] = ()
+    """What `/readyz` needs besides a worker that serves: `store`, no store is out of reach, or
+    `upstreams.NAME`, an endpoint of it takes calls, both as far as requests have shown. Empty for
+    nothing: what all nodes share must not take all of them out of service at once."""
+    debug: bool = False
+    """Serve `/debug/*`: the stacks, a profile, the memory and the garbage of each worker."""
     tls: AdminTls | None = None
     """TLS of the admin listener; unset for none."""
     client: AdminClient | None = None

@@ -12,6 +12,7 @@ from gateway.config.credentials import (
     JwtOptions,
     KeyOptions,
 )
+from gateway.config.secret_sources import FROM_ELSEWHERE
 from gateway.config.sections import Seconds, Section, Words
 
 # Match up to the last @, to hide a password that contains an unencoded @ too.
@@ -42,9 +43,12 @@ def _issuer(text: str) -> str:
 
 
 StoreUrl = Annotated[
-    str, PlainSerializer(_without_password), Words("the URL of a store", "redis://host:6379/0")
+    str,
+    FROM_ELSEWHERE,
+    PlainSerializer(_without_password),
+    Words("the URL of a store", "redis://host:6379/0"),
 ]
-"""The URL of a store; printed without its password."""
+"""The URL of a store, or the place of it; printed without its password."""
 
 MetadataName = Annotated[
     str, AfterValidator(_metadata_name), Words("a metadata name", "x-principal")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, PlainSerializer
 
 from gateway.config.grammar import LOWER_TOKEN
+from gateway.config.secret_sources import FROM_ELSEWHERE
 from gateway.config.sections import Words
 
 _NAME = re.compile(LOWER_TOKEN)
@@ -60,7 +61,11 @@ def _header_value(value: str) -> str:
 
 
 Secret = Annotated[
-    str, AfterValidator(_header_value), PlainSerializer(lambda _: "***"), Words("text", "secret")
+    str,
+    FROM_ELSEWHERE,
+    AfterValidator(_header_value),
+    PlainSerializer(lambda _: "***"),
+    Words("text", "secret"),
 ]
 CollectorHeaders = dict[Annotated[str, AfterValidator(_header_name)], Secret]
 """Headers for a collector, whose values are never shown."""

@@ -100,6 +100,11 @@ class JwtIssuer(Section):
     stale_s: Seconds = 86400.0
     """The time for which its keys are used while the issuer cannot be reached."""
 
+    @property
+    def is_discovered(self) -> bool:
+        """True if its keys are found by OIDC discovery."""
+        return self.keys_url is None and self.keys_file is None
+
     @model_validator(mode="after")
     def _keys_from_one_place(self) -> Self:
         if self.keys_url is not None and self.keys_file is not None:

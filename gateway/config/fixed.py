@@ -14,8 +14,11 @@ _FIXED: Final = (
 _NOT_FIXED: Final = {
     "log.level",
     "reload.keep_s",
+    "reload.reflection_s",
     "reload.refuse",
+    "supervisor.give_up",
     "supervisor.hang_s",
+    "supervisor.max_memory_mb",
     "supervisor.start_s",
 }
 """The members of these sections that a reload changes."""

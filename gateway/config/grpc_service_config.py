@@ -202,9 +202,11 @@ def _code(value: object, path: str) -> RetryCode:
 
 def _upstream(top: JsonObject) -> Iterator[tuple[str, Any]]:
     """The settings of the upstream that are replaced."""
-    balance = _balance(top)
+    balance, is_shuffled = _balance(top)
     if balance:
         yield "balance", balance
+    if is_shuffled:
+        yield "shuffle", True
     health = top.inner("healthCheckConfig")
     if health is not None:
         yield "health", {"service": health.text("serviceName")}
@@ -226,8 +228,9 @@ def _upstream(top: JsonObject) -> Iterator[tuple[str, Any]]:
             yield "max_connections", int(most)
 
 
-def _balance(top: JsonObject) -> str:
-    """The first policy that is there; empty if none is asked for."""
+def _balance(top: JsonObject) -> tuple[str, bool]:
+    """The first policy that is there, and whether it shuffles; empty if none is asked for."""
+    is_shuffled = False
     path = top.at("loadBalancingConfig")
     asked: list[str] = []
     found = ""
@@ -241,10 +244,12 @@ def _balance(top: JsonObject) -> str:
             found = _BALANCES[str(name)]
             options = policy.inner(str(name))
             if options is not None:
+                if found == "pick_first":
+                    is_shuffled = options.flag("shuffleAddressList")
                 options.end()
     old = top.text("loadBalancingPolicy").lower()
     if not asked and old:
         path, asked, found = top.at("loadBalancingPolicy"), [old], _BALANCES.get(old, "")
     if asked and not found:
         raise refused(path, f"expected one of {', '.join(_BALANCES)}, not {', '.join(asked)}")
-    return found
+    return found, is_shuffled

@@ -1,17 +1,37 @@
 """Settings of health checks of endpoints."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.config.sections import Seconds, Section
 
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
 Times = Annotated[int, Field(ge=1, le=100)]
 
 
-class HealthCheckOptions(Section):
-    """Asks endpoints if they are well, by `grpc.health.v1.Health`."""
+class HealthCheckKind(StrEnum):
+    """How an endpoint is asked."""
 
+    GRPC = "grpc"
+    HTTP = "http"
+    TCP = "tcp"
+
+
+class HealthCheckOptions(Section):
+    """Asks endpoints if they are well, by `grpc.health.v1.Health`, by HTTP, or by connecting."""
+
+    kind: HealthCheckKind = HealthCheckKind.GRPC
+    """grpc: `grpc.health.v1.Health` on the connection of the calls; http: GET over HTTP/1.1 without
+    TLS, on a connection of its own; tcp: such a connection alone."""
+    path: Annotated[str, Field(pattern=r"^/[!-~]{0,1000}$")] = "/"
+    """With `kind: http`, what is asked for."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """With `kind: http` or `tcp`, the port for the checks; unset for that of the calls."""
+    expect: Annotated[tuple[HttpStatus, ...], Field(min_length=1, max_length=100)] = (200,)
+    """With `kind: http`, the statuses of an endpoint that is well. Others of 500 and more count at
+    once, the rest to `unhealthy`."""
     service: Annotated[str, Field(max_length=1000)] = ""
     """The service that is asked for; empty for the server as a whole."""
     watch: bool = True
@@ -19,6 +39,8 @@ class HealthCheckOptions(Section):
     do not know it; false to ask all by `Check`."""
     interval_s: Seconds = 10.0
     """Seconds between two checks, 15 % more or less."""
+    quiet_interval_s: Seconds = 60.0
+    """The same while the endpoint had no call for this time, if it is longer than `interval_s`."""
     timeout_s: Seconds = 2.0
     """Seconds without an answer after which a check has failed."""
     unhealthy: Times = 3
@@ -26,3 +48,19 @@ class HealthCheckOptions(Section):
     and so does what `Watch` reports."""
     healthy: Times = 2
     """Passed checks in a row after which it is healthy again."""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        for kinds, names in _OF_KINDS:
+            for name in names:
+                if self.kind not in kinds and name in self.model_fields_set:
+                    raise ValueError(f"{name}: has no effect with kind: {self.kind}")
+        return self
+
+
+_OF_KINDS = (
+    ((HealthCheckKind.GRPC,), ("service", "watch")),
+    ((HealthCheckKind.HTTP,), ("path", "expect")),
+    ((HealthCheckKind.HTTP, HealthCheckKind.TCP), ("port",)),
+)
+"""The settings that only some kinds use."""

@@ -29,6 +29,11 @@ class LoadReportOptions(Section):
     error_utilization_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """The weight of errors as load: this times the share of errors is added to the
     utilization."""
+    enable_oob_load_report: bool = False
+    """Let endpoints send reports by themselves (`xds.service.orca.v3.OpenRcaService`) instead of
+    with each call; those that do not know this service are told by their calls."""
+    oob_reporting_period_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    """The seconds between such reports that endpoints are asked for; they may send fewer."""
     metric_names_for_computing_utilization: tuple[MetricName, ...] = ()
     """Metrics of reports whose largest value is the utilization (gRFC A114), such as
     `named_metrics.queue`; without them, application_utilization or else cpu_utilization is."""

@@ -18,6 +18,7 @@ from gateway.config.merging import merge
 from gateway.config.model import Config
 from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.origins import origins
+from gateway.config.secret_sources import secret_files
 from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
 from gateway.config.yaml_text import YamlError, read_yaml
 from gateway.status import StartUpError
@@ -55,10 +56,11 @@ def load_config(
     for layer in layers:
         settings = merge(settings, layer.values)
     try:
-        config = Config.model_validate(converted(TOP, settings))
+        values = converted(TOP, settings)
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(error_lines(layers, error))) from None
-    return config.with_origins(origins(layers, settings), file)
+    return config.with_origins(origins(layers, settings), file, secret_files(values))
 
 
 def _read_file(file: Path) -> Layer:

@@ -57,7 +57,9 @@ class MetadataOptions(Section):
     """The same for trailers, such as `grpc-trailer-`."""
     path_name: MetadataName = ""
     """The name of metadata in which back ends see the path and the query of the request as the
-    client sent them, such as `x-envoy-original-path`; empty for none. No client can set it."""
+    client sent them, such as `x-envoy-original-path`; empty for none. Credentials in it are masked:
+    tokens, JWTs, and the parameters `access_token`, `api_key`, `key` and `oauth_token`, unless the
+    request has a field of this name. No client can set it."""
     grpc_status: bool = False
     """Send `grpc-status: 0` as a header of each successful response but streams, as Envoy does; the
     code of a failure is in its body."""

@@ -28,6 +28,13 @@ class Compression(StrEnum):
     NONE = "none"
 
 
+class Histograms(StrEnum):
+    """The form of the histograms that are sent to a collector."""
+
+    EXPLICIT = "explicit"
+    EXPONENTIAL = "exponential"
+
+
 class MetricsOptions(Section):
     """Counters, gauges and histograms of the gateway, for Prometheus."""
 
@@ -35,6 +42,11 @@ class MetricsOptions(Section):
     """Count requests, calls to back ends, refusals and connections."""
     public: bool = False
     """Serve `GET /metrics` on `listen`, for everybody who can reach it and passes `filters`."""
+    per_worker: bool = False
+    """Show each worker alone, by the label `worker`, and not the sum of all."""
+    attempts: bool = False
+    """Count each attempt of calls over `http2` too, with the names of gRFC A66: repeated calls have
+    several. It costs some processor time for each call."""
     otlp: (
         Annotated[
             str,
@@ -53,6 +65,9 @@ class MetricsOptions(Section):
     """The time limit for the response of the collector."""
     otlp_compression: Compression = Compression.GZIP
     """The compression of exports: gzip or none."""
+    otlp_histograms: Histograms = Histograms.EXPLICIT
+    """The histograms of exports: explicit, with the buckets that `/metrics` has, or exponential,
+    with finer ones for durations and sizes."""
     buckets: Annotated[
         tuple[Bound, ...],
         Field(min_length=1, max_length=_MOST_BUCKETS),

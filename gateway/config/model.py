@@ -4,7 +4,7 @@
 after `describe_settings`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
@@ -40,7 +40,7 @@ from gateway.config.reload import ReloadOptions
 from gateway.config.resources import ResourceOptions
 from gateway.config.routing import RoutingOptions
 from gateway.config.sections import Section, ServiceName, Words
-from gateway.config.splits import Split, check_splits, check_upstream
+from gateway.config.splits import Split, check_splits, check_upstream, with_subsets
 from gateway.config.stores import StoreOptions
 from gateway.config.streams import StreamOptions
 from gateway.config.supervisor import SupervisorOptions
@@ -59,6 +59,7 @@ class _Origins:
 
     by_path: Mapping[str, str] = field(default_factory=dict, compare=False)
     file: Path | None = field(default=None, compare=False)
+    secret_files: tuple[Path, ...] = field(default=(), compare=False)
 
 
 class Config(Section):
@@ -149,10 +150,17 @@ class Config(Section):
         """The file that the settings were read from; None if there was none."""
         return self._origins.file
 
-    def with_origins(self, by_path: Mapping[str, str], file: Path | None = None) -> Self:
-        """Returns these settings with the sources of their values; `file` stays if it is None."""
-        copy = self.model_copy()
-        copy._origins = _Origins(by_path, file or self.file)  # noqa: SLF001 - its own
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """The files with the secrets that the settings name by `file:`."""
+        return self._origins.secret_files
+
+    def with_origins(
+        self, by_path: Mapping[str, str], file: Path | None = None, secrets: Iterable[Path] = ()
+    ) -> Self:
+        """Returns these settings with the sources of their values; what is not given stays."""
+        copy, files = self.model_copy(), tuple(secrets) or self.secret_files
+        copy._origins = _Origins(by_path, file or self.file, files)  # noqa: SLF001 - its own
         return copy
 
     @property
@@ -188,12 +196,21 @@ class Config(Section):
             raise ValueError("docs.path: expected another path than that of openapi.path")
         return self
 
+    @property
+    def destinations(self) -> Mapping[str, Upstream]:
+        """The upstreams, and the parts of them that splits choose by labels."""
+        return with_subsets(self.upstreams, self.splits)
+
     @model_validator(mode="after")
     def _calls_go_to_upstreams(self) -> Self:
         check_splits(self.splits, self.upstreams)
         check_fallbacks(self.upstreams)
         for number, mirror in enumerate(self.mirrors):
             check_upstream(f"mirrors[{number}].to", mirror.to, self.upstreams)
+        for name in self.admin.ready_requires:
+            if name.startswith("upstreams."):
+                upstream = name.removeprefix("upstreams.")
+                check_upstream("admin.ready_requires", upstream, self.upstreams)
         return self
 
     @model_validator(mode="after")

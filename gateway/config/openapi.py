@@ -37,6 +37,20 @@ class OpenApiVersion(StrEnum):
     V3_2 = "3.2"
 
 
+class OneofForm(StrEnum):
+    """The form of a oneof in the schemas of requests."""
+
+    DESCRIBED = "described"
+    CONSTRAINED = "constrained"
+
+
+class SchemaNames(StrEnum):
+    """The names of the schemas of messages and enums."""
+
+    FULL = "full"
+    SHORT = "short"
+
+
 def _web(text: str) -> str:
     if not _WEB.fullmatch(text):
         raise ValueError("expected a URL such as https://example.com/terms")
@@ -86,6 +100,17 @@ class OpenApiOptions(Section):
     """The path of the document without its ending: `.json` and `.yaml` are added."""
     version: OpenApiVersion = OpenApiVersion.V3_1
     """The version of the OpenAPI Specification: "3.1", or "3.2", which has words for streams."""
+    names: SchemaNames = SchemaNames.FULL
+    """The names of schemas: `full` as in the protos, such as library.v1.Book, or `short` without
+    the package, such as Book, except for those that two packages have."""
+    lenient_input: bool = False
+    """State that requests may have integers of 64 bits as numbers too, which is always so."""
+    oneof: OneofForm = OneofForm.DESCRIBED
+    """The oneofs of requests: `described` in a sentence, or `constrained` with `oneOf` too, of
+    which some generators make types that are hard to use."""
+    headers: bool = False
+    """List `Grpc-Timeout` and `X-Request-Id`, which every call takes, with each operation, and
+    `X-Request-Id` with each response of a call that succeeds."""
     title: str | None = None
     """The name of the API; unset for the names of its packages."""
     api_version: str | None = None

@@ -10,6 +10,10 @@ from urllib.parse import unquote
 
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+_AGGREGATIONS: Final = {
+    "explicit_bucket_histogram": "explicit",
+    "base2_exponential_bucket_histogram": "exponential",
+}
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SAMPLERS: Final[Mapping[str, tuple[float | None, str]]] = {
     "always_on": (1.0, "none"),
@@ -77,6 +81,12 @@ def _metrics(found: Mapping[str, str], say: Say) -> dict[str, Any]:
         settings["otlp_compression"] = compression
     elif compression:
         say(f"warning: {name} is ignored: expected gzip or none")
+    name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+    aggregation = found.get(name, "").lower()
+    if aggregation in _AGGREGATIONS:
+        settings["otlp_histograms"] = _AGGREGATIONS[aggregation]
+    elif aggregation:
+        say(f"warning: {name} is ignored: expected one of {', '.join(_AGGREGATIONS)}")
     temporality = found.get(_TEMPORALITY, "cumulative").lower()
     if temporality != "cumulative":
         say(f"warning: {_TEMPORALITY} is ignored: only cumulative is supported")

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from gateway.config.sections import Seconds, Section
 
@@ -20,6 +23,9 @@ class ReloadOptions(Section):
     watch: bool = False
     """Reload when the settings file, a descriptor set, a service config or a certificate for a back
     end has changed: two to three seconds later, once it stays as it is."""
+    reflection_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """With `reflect`, ask the back ends again about every so often what they serve, and reload when
+    their descriptors have changed, comments aside; unset to ask only at a reload."""
     refuse: Refuse = Refuse.NEVER
     """Refuse a reload whose changes break clients: breaking (what `gateway diff` says is breaking),
     removed-routes, or never. The value in the new settings counts."""

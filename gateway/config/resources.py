@@ -101,6 +101,9 @@ class ResourceOptions(Section):
     operation_poll_s: Annotated[int, Field(ge=0)] | None = None
     """With `operations: accepted`, the `Retry-After` of 202: when to ask for the operation again,
     unless the back end sends one."""
+    operation_wait_s: Annotated[int, Field(ge=0)] = 0
+    """The longest time that `Prefer: wait=N` (RFC 7240) makes a call wait for the end of the
+    operation that it began; 0 for none. Its deadline bounds the wait, too."""
     page_links: bool = False
     """Send `Link` with `rel="next"` for a reply with `next_page_token` (AIP-158), to GET."""
 

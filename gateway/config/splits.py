@@ -1,7 +1,7 @@
 """Settings of splits: the upstreams among which the calls of some methods are divided."""
 
-from collections.abc import Collection, Sequence
-from typing import Annotated, Self
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from gateway.config.grammar import is_token
 from gateway.config.hashing import HashSources
 from gateway.config.sections import Section, Selector, Words
 from gateway.config.selectors import covers, matches
+from gateway.config.targets import Labels, TargetOptions
+from gateway.config.upstreams import Upstream
 
 UpstreamName = Annotated[str, Words("the name of an upstream", "library-canary")]
 _Name = Annotated[
@@ -16,6 +18,10 @@ _Name = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"),
     Words("a name of letters, digits, and . _ -", "canary"),
 ]
+
+
+NO_SERVICE: Final = "-"
+"""The selector of an upstream that no service belongs to by itself: none has such a name."""
 
 
 class SplitMatch(Section):
@@ -61,8 +67,25 @@ class SplitTarget(Section):
 
     upstream: UpstreamName
     """The name of the upstream."""
+    labels: Labels = Field(default={}, max_length=16)
+    """Only those of its `targets` that have all of these labels; empty for all."""
     weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     """Its share, in proportion to the weights of the others; 0 for none."""
+
+    @property
+    def labels_text(self) -> str:
+        """The labels as one text."""
+        return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+
+    @property
+    def name(self) -> str:
+        """The name under which its calls are counted and logged: `library[version=canary]`."""
+        return f"{self.upstream}[{self.labels_text}]" if self.labels else self.upstream
+
+    def among(self, upstream: Upstream) -> Sequence[TargetOptions]:
+        """The targets of `upstream` that have all its labels."""
+        wanted = self.labels.items()
+        return [one for one in upstream.targets if wanted <= one.labels.items()]
 
 
 class ForMethods(Section):
@@ -116,7 +139,7 @@ class Split(ForMethods):
             raise ValueError("to: expected at least one weight greater than 0")
         if self.cookie is not None and self.sticky:
             raise ValueError("cookie: expected either cookie or sticky, not both")
-        names = [one.upstream for one in self.to]
+        names = [one.name for one in self.to]
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise ValueError(f"to[{number}].upstream: {name} is there twice")
@@ -124,7 +147,7 @@ class Split(ForMethods):
 
     def __str__(self) -> str:
         total = sum(one.weight for one in self.to)
-        shares = [f"{one.upstream} {100 * one.weight / total:.4g} %" for one in self.to]
+        shares = [f"{one.name} {100 * one.weight / total:.4g} %" for one in self.to]
         conditions = " and ".join(map(str, self.match))
         parts = [f"{one.by} {one.name}".rstrip() for one in self.sticky]
         if self.cookie is not None:
@@ -146,8 +169,8 @@ def check_upstream(where: str, name: str, upstreams: Collection[str]) -> None:
         raise ValueError(f"{where}: there is no upstream {name}; available: {known}")
 
 
-def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
-    """Refuses splits that name an upstream that is not there, or that no call would reach.
+def check_splits(splits: Sequence[Split], upstreams: Mapping[str, Upstream]) -> None:
+    """Refuses splits that name upstreams or labels that are not there, or that no call would reach.
 
     Raises:
         ValueError: there is one; the text says where.
@@ -155,6 +178,11 @@ def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
     for number, split in enumerate(splits):
         for place, one in enumerate(split.to):
             check_upstream(f"splits[{number}].to[{place}].upstream", one.upstream, upstreams)
+            if one.labels and not one.among(upstreams[one.upstream]):
+                raise ValueError(
+                    f"splits[{number}].to[{place}].labels: expected labels of one of "
+                    f"upstreams.{one.upstream}.targets; none has {one.labels_text}"
+                )
         for earlier in splits[:number]:
             if earlier.name == split.name:
                 raise ValueError(f"splits[{number}].name: {split.name} is there twice")
@@ -163,3 +191,15 @@ def check_splits(splits: Sequence[Split], upstreams: Collection[str]) -> None:
                     f"splits[{number}]: no call gets here, because {earlier.name} takes all of "
                     "its calls: put the one without match last"
                 )
+
+
+def with_subsets(
+    upstreams: Mapping[str, Upstream], splits: Sequence[Split]
+) -> Mapping[str, Upstream]:
+    """Returns the upstreams, and as one more each part of them that splits choose by labels."""
+    found = dict(upstreams)
+    for one in [arm for split in splits for arm in split.to if arm.labels]:
+        whole = upstreams[one.upstream]
+        changes = {"targets": tuple(one.among(whole)), "services": (NO_SERVICE,)}
+        found[one.name] = whole.model_copy(update=changes)
+    return found

@@ -1,5 +1,9 @@
 """Settings of the supervisor, the process that starts and replaces the workers."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from gateway.config.sections import Seconds, Section
 
 
@@ -14,3 +18,11 @@ class SupervisorOptions(Section):
     """A worker whose event loop does not respond for this time is ended and replaced."""
     start_s: Seconds = 120.0
     """A worker that does not serve within this time of its start is ended and replaced."""
+    give_up: bool = True
+    """End with exit code 1 after five workers have died within 60 s, each within ten seconds of its
+    start, while none has served for longer: whoever started the gateway should know. False to go
+    on trying, every 15 s at last."""
+    max_memory_mb: Annotated[int, Field(ge=1)] | None = None
+    """A worker that has more memory than this (its resident set, in MB) finishes its requests and
+    is replaced, one worker at a time; unset for no limit. Set at least twice what a worker has
+    soon after its start, and two workers or more: one alone accepts nobody meanwhile."""

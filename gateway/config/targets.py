@@ -59,6 +59,13 @@ def _zone(text: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone), Words("the name of a zone", "eu-west-1a")]
 
 
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+Labels = Annotated[
+    dict[_Word, _Word],
+    Words("names and values of letters, digits, and . _ / -", "{version: canary}"),
+]
+
+
 class ForceLocal(Section):
     """Keep all calls in the zone of the gateway, whatever share of the endpoints is there."""
 
@@ -88,6 +95,8 @@ class TargetOptions(Section):
     priority: Annotated[int, Field(ge=0, le=127)] = 0
     """Endpoints with a higher number get calls only as far as those with lower numbers cannot take
     them."""
+    labels: Labels = Field(default={}, max_length=16)
+    """Names and values by which a split chooses it, such as `{version: canary}`."""
     zone: Zone | None = None
     """Where it runs, such as `eu-west-1a`: gateways of the same `zone` prefer it. All targets have
     one, or none."""

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from gateway.config.collectors import CollectorHeaders, collector_url
+from gateway.config.grammar import is_token
 from gateway.config.sections import Seconds, Section, Words
 
 
@@ -22,6 +23,15 @@ class Trust(StrEnum):
     ALL = "all"
     TRUSTED = "trusted"
     NONE = "none"
+
+
+def _key(text: str) -> str:
+    if not is_token(text):
+        raise ValueError("expected a key of baggage, such as tenant")
+    return text
+
+
+BaggageKey = Annotated[str, AfterValidator(_key), Words("a key of baggage", "tenant")]
 
 
 class TracingOptions(Section):
@@ -48,6 +58,9 @@ class TracingOptions(Section):
     trust: Trust = Trust.TRUSTED
     """The clients whose flag "sampled" in `traceparent` decides instead of `ratio`: all, trusted
     (`forwarded.trusted_proxies`), or none. Trace ids are continued for all clients."""
+    baggage: tuple[BaggageKey, ...] = Field(default=(), max_length=64)
+    """The keys of the members of `baggage` that reach back ends from clients. All pass that
+    `forwarded.trusted_proxies` send."""
     service_name: Annotated[str, Field(min_length=1, max_length=255)] = "gateway"
     """The name of this service in traces: `service.name`."""
     resource: dict[str, str] = Field(default={}, max_length=64)

@@ -86,6 +86,8 @@ class DnsOptions(Section):
     """Seconds after which a name is resolved again, and up to a tenth more."""
     min_interval_s: Seconds = 1.0
     """The shortest time between two lookups; a lost or failed connection asks for one at once."""
+    start_s: Seconds = 5.0
+    """The longest wait for the first lookup when the gateway starts; then it serves without."""
     empty_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Seconds for which the last addresses stay in use when a name no longer exists or has none."""
     family: Family = Family.AUTO
@@ -101,7 +103,7 @@ _HTTP2_ONLY = (
     *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
-    *("subset_size", "targets", "unacknowledged_s", "weighted_round_robin", "zones"),
+    *("shuffle", "subset_size", "targets", "unacknowledged_s", "weighted_round_robin", "zones"),
 )
 """The settings that `grpcio` cannot take: the C core has its own resolver, balancing and
 retries."""
@@ -118,6 +120,9 @@ class Upstream(Section):
     balance: Balance | None = None
     """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
     or ring_hash; unset for round_robin; for `http2`."""
+    shuffle: bool = False
+    """With `pick_first`, begin with an endpoint that each worker draws, by weight, so that not all
+    call the same one; for `http2`."""
     weighted_round_robin: LoadReportOptions = LoadReportOptions()
     zones: ZoneOptions = ZoneOptions()
     slow_start_s: Seconds | None = None
@@ -293,6 +298,8 @@ class Upstream(Section):
             raise ValueError(
                 "weighted_round_robin: has no effect without balance: weighted_round_robin"
             )
+        if self.shuffle and self.balance is not Balance.PICK_FIRST:
+            raise ValueError("shuffle: has no effect without balance: pick_first")
         for name in ("slow_start_aggression", "slow_start_min_weight"):
             if name in self.model_fields_set and self.slow_start_s is None:
                 raise ValueError(f"{name}: has no effect without slow_start_s")

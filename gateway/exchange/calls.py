@@ -260,6 +260,7 @@ class RequestLog:
         )
         record.split = request.split
         record.attempts = request.attempts
+        record.back_end_failed = request.back_end_failed
         for ended in self._observers:
             ended(record)
 

@@ -87,7 +87,6 @@ class Exchange:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure = _failure(request, error)
             code, response = failure.code, dialect.fail(failure, request.fields.accept)
-            request.attempts = failure.attempts
             site.rendering.describe_failure(request, response)
             if isinstance(error, asyncio.CancelledError) and request.interruption is None:
                 gone = error
@@ -143,8 +142,13 @@ class Exchange:
 
 
 def _failure(request: Request, error: BaseException) -> StatusError:
-    """Returns the status that a request fails with; its code also ends the call."""
+    """Returns the status that a request fails with, and notes what it tells of its back end.
+
+    Its code also ends the call.
+    """
     if isinstance(error, StatusError):
+        request.attempts = error.attempts
+        request.back_end_failed = error.was_processed is not None
         return error
     if isinstance(error, asyncio.CancelledError):
         return request.interruption or StatusError(Code.CANCELLED, "the client has disconnected")
@@ -167,6 +171,7 @@ def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[Non
     request.principal = call.principal
     request.split = call.split
     request.cache_result = call.cache_result
+    request.back_end_failed = request.back_end_failed or call.back_end_failed
     return call.end(code)
 
 

@@ -23,6 +23,7 @@ from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.trace_context import FIELDS
+from gateway.transcoding.baggage import BAGGAGE
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.streams.framing import offered_framings
 from gateway.transcoding.transcoder import Transcoder
@@ -98,8 +99,11 @@ def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, 
     if is_traced:
         # Back ends must see the gateway's span as their parent, not that of the client.
         reserved = (*reserved, *FIELDS)
+    # What a client puts there would be passed on by every back end, and might be believed.
+    keys = frozenset(config.tracing.baggage)
+    of_clients = reserved if keys else (*reserved, BAGGAGE)
     return (
-        MetadataRules(config.metadata, reserved, forwarded.withhold),
+        MetadataRules(config.metadata, of_clients, forwarded.withhold, baggage=keys),
         MetadataRules(config.metadata, reserved, forwarded.withhold, forwarded.hand_on),
     )
 

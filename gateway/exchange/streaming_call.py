@@ -102,6 +102,11 @@ class StreamingCall:
         """The result of the cache, which answers no streams."""
         return ""
 
+    @property
+    def back_end_failed(self) -> bool:
+        """True if its back end failed or did not answer in time."""
+        return self.call.back_end_failed
+
     async def end(self, code: Code) -> None:
         """Ends the call, if it has not ended, and stops its task and its generators."""
         if self.call.ended is not None:

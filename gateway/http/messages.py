@@ -1,13 +1,13 @@
 """The HTTP request and response that the exchange works with."""
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.call import Certificate, Forms, Principal, Reply
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
-from gateway.status import Code, StatusError
+from gateway.status import Attempt, Code, StatusError
 from gateway.trace_context import Trace
 
 Headers = list[tuple[str, str]]
@@ -111,6 +111,10 @@ class OpenCall(Protocol):
     def cache_result(self) -> str:
         """The result of the cache; empty if it was not asked."""
 
+    @property
+    def back_end_failed(self) -> bool:
+        """True if its back end failed or did not answer in time."""
+
     def end(self, code: Code) -> Awaitable[None] | None:
         """Ends the call with the code that the client receives, if it has not ended.
 
@@ -127,6 +131,7 @@ class Request:
 
     __slots__ = (
         "attempts",
+        "back_end_failed",
         "body",
         "body_bytes",
         "cache_result",
@@ -170,8 +175,10 @@ class Request:
         """The authenticated caller, for the access log; None before authentication."""
         self.split: tuple[str, str] | None = None
         """The split of its call and the upstream, for the access log; None without one."""
-        self.attempts: tuple[int, str] | None = None
-        """The attempts of its call and the last endpoint, for the access log; None for one."""
+        self.attempts: Sequence[Attempt] = ()
+        """The attempts of its call, for the access log and the trace; empty for one."""
+        self.back_end_failed = False
+        """True if its back end failed or did not answer in time, for the metrics."""
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
         self.open_call: OpenCall | None = None

@@ -9,13 +9,12 @@ from gateway.http2.frames import ErrorCode, pack_head
 from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.http2.stream import (
     CONNECTION_WINDOW,
+    JOINED_BYTES,
     STREAM_WINDOW,
     Listener,
     Stream,
 )
 
-JOINED_BYTES: Final = frames.DEFAULT_FRAME_SIZE - 5
-"""The largest message that is put into one frame with its prefix, which is then a copy."""
 _LARGE_BYTES: Final = 4096
 _MAX_UNANSWERED: Final = 1000
 """The most answers that wait to be written, for a peer that does not read them."""

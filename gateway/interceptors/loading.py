@@ -13,6 +13,8 @@ from gateway.config.extensions import InterceptorOptions
 from gateway.config.selectors import complaint, matches
 from gateway.schema.catalog import Method
 from gateway.status import StartUpError
+from gateway.telemetry.metrics.metrics import Metrics
+from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
 
 GROUP = "gateway.interceptors"
 """The group of entry points by which a distribution offers interceptors."""
@@ -62,6 +64,31 @@ async def load_interceptors(
         _check(made, f"{where}: the object made by {options.use}")
         loaded.append(SelectedInterceptor(made, options.selector))
     return loaded
+
+
+def with_metrics(
+    selected: Sequence[SelectedInterceptor],
+    more: Iterable[Interceptor],
+    metrics: Metrics | None,
+) -> list[SelectedInterceptor]:
+    """Returns all interceptors, of which those with `use_metrics` have registered what they count.
+
+    Without `metrics`, nothing is counted: they are off, or this is a check of the settings.
+
+    Raises:
+        InterceptorError: one cannot register it.
+    """
+    joined = [*selected, *map(SelectedInterceptor, more)]
+    handle = InterceptorMetrics(None if metrics is None else metrics.writer)
+    for one in joined:
+        use = getattr(one.interceptor, "use_metrics", None)
+        if callable(use):
+            try:
+                use(handle)
+            except Exception as error:
+                name = type(one.interceptor).__name__
+                raise InterceptorError(f"{name}.use_metrics failed: {error}") from error
+    return joined
 
 
 def _make(options: InterceptorOptions, where: str) -> Any:

@@ -35,9 +35,11 @@ class Measure:
         try:
             reply = await proceed(call)
         except StatusError as error:
+            call.back_end_failed = True
             self._ended(call.trace, error.code, started_s)
             raise
         except asyncio.CancelledError:
+            call.back_end_failed = True
             self._ended(call.trace, _why_cancelled(call), started_s)
             raise
         except Exception:  # of a policy or resolver of the program's own

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.call import Certificate
 from gateway.config.limits import Limits
 from gateway.config.tls import ClientCertificates, TlsServer, TlsVersion
-from gateway.files import load_certificate_chain, read_file, state_of
+from gateway.files import ChangedFiles, read_file, server_side_context
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import StartUpError
 
@@ -47,7 +47,7 @@ class TlsContexts:
             TlsError: a file is invalid or cannot be read.
         """
         self._options = options
-        self._seen = self._state()
+        self._files = ChangedFiles(path for _, path in _files(options))
         self.context = server_context(options)
         self.reloads = 0
         """The number of changes of the files that have led to a new context."""
@@ -56,10 +56,8 @@ class TlsContexts:
 
     def renewed(self) -> bool:
         """Replaces `context` if the files have changed and are valid; returns True if it did."""
-        seen = self._state()
-        if seen == self._seen:
+        if not self._files.have_changed():
             return False
-        self._seen = seen
         try:
             self.context = server_context(self._options)
         except TlsError as error:
@@ -71,9 +69,6 @@ class TlsContexts:
         logger.info("TLS has reloaded its certificates")
         return True
 
-    def _state(self) -> list[object]:
-        return [state_of(path) for _, path in _files(self._options)]
-
 
 def server_context(options: TlsServer) -> ssl.SSLContext:
     """Creates the TLS context for client connections.
@@ -83,15 +78,12 @@ def server_context(options: TlsServer) -> ssl.SSLContext:
     """
     for setting, path in _files(options):
         _check_readable(setting, path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[options.min_version]
-    # RFC 9325 section 3.5: renegotiation costs the server more than the client.
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
     try:
-        load_certificate_chain(context, options.cert_file, options.key_file)
+        context = server_side_context(options.cert_file, options.key_file)
     except ValueError as error:
         raise TlsError(f"tls.{error}") from None
+    context.minimum_version = _VERSIONS[options.min_version]
+    context.set_alpn_protocols(["http/1.1"])
     if options.client_ca_file is not None:
         try:
             context.load_verify_locations(options.client_ca_file)

@@ -23,6 +23,7 @@ from gateway.openapi.info import info
 from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
+from gateway.openapi.request_headers import RequestHeaders
 from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
@@ -74,7 +75,7 @@ class _Document:
         self._texts = Texts(comments, self._annotations.of, self._annotations.types)
         self._tags = Tags(self._texts, self._annotations.document.tags)
         rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
-        self._schemas = Schemas(config.json_, self._texts, rules, visibility)
+        self._schemas = Schemas(config.json_, self._texts, rules, config.openapi)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
         self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)
         self._accepts = config.resources.accepts_operations
@@ -82,6 +83,7 @@ class _Document:
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
         self._security = Security(config.auth, [policies[method] for method in self._methods])
+        self._headers = RequestHeaders(lists_all=config.openapi.headers)
         self._names = resource_names(self._methods)
         self._ids = _OperationIds(self._methods)
         self._paths: dict[str, Json] = {}
@@ -102,10 +104,13 @@ class _Document:
         options, stated = self._config.openapi, self._annotations.document
         has_streams = any(method.server_streaming for method in self._methods)
         shape = self._config.errors
+        failed = error_schemas(shape, has_streams=has_streams)
         components: Json = {
-            "schemas": error_schemas(shape, has_streams=has_streams) | self._schemas.components(),
+            "schemas": failed | self._schemas.components(failed),
             "responses": error_responses(shape, self._statuses),
         }
+        if parameters := self._headers.components():
+            components["parameters"] = parameters
         if self._security.schemes:
             components["securitySchemes"] = self._security.schemes
         found: Json = {
@@ -178,6 +183,7 @@ class _Document:
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
         describe_operation(operation, method, self._schemas, accepted=self._accepts)
+        self._headers.add(operation, http_method, policy)
         if self._security.schemes:
             operation["security"] = self._security.requirements(policy)
         operation |= self._extensions(method, policy)
@@ -195,6 +201,8 @@ class _Document:
             found["x-ratelimit"] = [
                 {"limit": one.limit, "window_s": one.window_s} for one in policy.rate_limits
             ]
+        if policy.rate_limits and policy.cost != 1:
+            found["x-cost"] = policy.cost
         if policy.timeout_s is not None:
             found["x-timeout-s"] = policy.timeout_s
         return found

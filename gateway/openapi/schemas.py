@@ -5,7 +5,8 @@ A message has up to one schema for each use: a reply has all fields without pres
 A type that is only received has its plain name, as one that is only sent.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -17,12 +18,13 @@ from google.protobuf.descriptor import (
 )
 
 from gateway.config.json import JsonOptions, Unknown
+from gateway.config.openapi import OneofForm, OpenApiOptions, SchemaNames
 from gateway.openapi.annotated_schemas import add_limits, add_words
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.examples import add_example, add_message_example, add_stated_example
 from gateway.openapi.rules import NO_RULES, Rules, add_rules
-from gateway.openapi.values import default, map_keys, scalar, well_known
+from gateway.openapi.values import default, map_keys, scalar, well_known, widen
 from gateway.openapi.visibility import Visibility
 from gateway.schema.field_behavior import behavior
 
@@ -63,10 +65,13 @@ class Schemas:
     """Makes schemas on demand, and names them at the end."""
 
     def __init__(
-        self, options: JsonOptions, texts: Texts, rules: Rules, visibility: Visibility
+        self, options: JsonOptions, texts: Texts, rules: Rules, described: OpenApiOptions
     ) -> None:
         self._options = options
-        self._visibility = visibility
+        self._visibility = Visibility(described.visibility)
+        self._has_short_names = described.names is SchemaNames.SHORT
+        self._is_lenient = described.lenient_input
+        self._constrains = described.oneof is OneofForm.CONSTRAINED
         self.rules = rules
         """The rules that requests are checked against."""
         self._texts = texts
@@ -138,13 +143,16 @@ class Schemas:
             part["propertyNames"] = names
         return part
 
-    def components(self) -> Json:
-        """The schemas by name, sorted; completes all references, so it is called last."""
+    def components(self, reserved: Iterable[str]) -> Json:
+        """The schemas by name, sorted; completes all references, so it is called last.
+
+        None of them has a `reserved` name.
+        """
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             for fill in waiting:
                 fill()
-        names = self._names()
+        names = self._names(set(reserved))
         for key, part in self._references:
             part["$ref"] = f"#/components/schemas/{names[key]}"
         by_name = {names[key]: part for key, part in self._built.items()}
@@ -197,8 +205,12 @@ class Schemas:
             part = {"type": "integer", "enum": list(numbers), "x-enum-varnames": varnames}
         else:
             part = {"type": "string", "enum": names}
-        texts = ((name, self._texts.of(f"{enum.full_name}.{name}")) for name in names)
-        lines = [f"- `{name}`: {' '.join(text.split())}" for name, text in texts if text]
+        texts = [" ".join(self._texts.of(f"{enum.full_name}.{name}").split()) for name in names]
+        lines = [f"- `{name}`: {text}" for name, text in zip(names, texts, strict=True) if text]
+        if lines and not self._options.enums_as_numbers:
+            part["x-enum-descriptions"] = texts
+        if not enum.is_closed:
+            part["x-extensible-enum"] = True
         self._texts.describe(part, enum.full_name, "\n".join(lines))
         add_words(part, self._texts.words(enum))
         if enum.has_options and enum.GetOptions().deprecated:
@@ -225,6 +237,7 @@ class Schemas:
         self._texts.describe(part, message.full_name, *notes)
         if required:
             part["required"] = required
+        part |= self._constraint(message, key)
         if properties:
             part["properties"] = properties
         if words:
@@ -257,7 +270,8 @@ class Schemas:
         of, rules, words = behavior(field), self.rules.of(field), self._texts.words(field)
         other = self._properties[Use.REQUEST if use is Use.REPLY else Use.REPLY].get(field)
         # A schema that refers to no message is the same in both directions, but for its rules.
-        if other is not None and field.message_type is None and rules is NO_RULES and not words:
+        is_same = field.message_type is None and rules is NO_RULES and not words
+        if other is not None and is_same and not self._is_lenient:
             name, schema = other.name, other.schema
         else:
             name, schema = self.name(field), self.field(field, use)
@@ -277,6 +291,8 @@ class Schemas:
             else:
                 notes = () if use is Use.REPLY else rules.notes
                 self._texts.describe(schema, field.full_name, *notes)
+            if self._is_lenient and use is not Use.REPLY:
+                widen(schema)
         if use is Use.REPLY:
             is_needed = field.is_required or (self._options.emit_unset and not field.has_presence)
         else:
@@ -298,8 +314,25 @@ class Schemas:
 
         return [told(oneof) for oneof in message.oneofs if len(oneof.fields) > 1]
 
-    def _names(self) -> dict[_Key, str]:
+    def _constraint(self, message: Descriptor, key: _Key) -> Json:
+        """The keyword by which a request sets one field of each oneof, if it is wanted."""
+        if not self._constrains or key.use is Use.REPLY:
+            return {}
+        shown = {one for one in self.fields(message) if one.number not in key.without}
+        choices: list[Json] = []
+        for oneof in message.oneofs:
+            names = [self.name(field) for field in oneof.fields if field in shown]
+            single: list[Json] = [{"required": [name]} for name in names]
+            # A field that the path sets is one of the choices.
+            needs_one = self.rules.needs_one(oneof) and len(names) == len(oneof.fields)
+            if len(oneof.fields) > 1 and names:
+                none = [] if needs_one else [{"not": {"anyOf": single}}]
+                choices.append({"oneOf": [*single, *none]})
+        return {"allOf": choices} if choices else {}
+
+    def _names(self, taken: set[str]) -> dict[_Key, str]:
         """The name of each schema: that of its type, with an ending for a second schema of it."""
+        of_type = self._short_names() if self._has_short_names else {}
         names: dict[_Key, str] = {}
         rest: list[_Key] = []
         for key in self._built:
@@ -307,13 +340,21 @@ class Schemas:
             if key.without or key.use is Use.UPDATE or has_reply:
                 rest.append(key)
             else:
-                names[key] = key.type.full_name
-        taken = set(names.values())
+                names[key] = _free(of_type.get(key.type) or key.type.full_name, taken)
+                taken.add(names[key])
         for key in rest:
             ending = "Body" if key.without and key.use is Use.REQUEST else _ENDINGS[key.use]
-            names[key] = _free(f"{key.type.full_name}{ending}", taken)
+            name = of_type.get(key.type) or key.type.full_name
+            names[key] = _free(f"{name}{ending}", taken)
             taken.add(names[key])
         return names
+
+    def _short_names(self) -> dict[Descriptor | EnumDescriptor, str]:
+        """The name of each type without its package, if no other type has it."""
+        types = dict.fromkeys(key.type for key in self._built)
+        short = {one: one.full_name.removeprefix(f"{one.file.package}.") for one in types}
+        uses = Counter(short.values())
+        return {one: name for one, name in short.items() if uses[name] == 1}
 
 
 def _free(wanted: str, taken: set[str]) -> str:

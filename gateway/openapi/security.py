@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.config.auth import AuthOptions
-from gateway.config.credentials import CredentialKind
+from gateway.config.credentials import CredentialKind, JwtIssuer
 from gateway.openapi.comments import Json
 from gateway.policy.options import MethodPolicy
 
+_DISCOVERY: Final = "/.well-known/openid-configuration"
 _TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 
 
@@ -57,8 +58,20 @@ def _schemes(options: AuthOptions, scopes: list[str]) -> dict[str, Json]:
             found["key"] = {"type": "apiKey", "in": "header", "name": options.keys.header}
         elif kind is CredentialKind.JWT and options.takes_jwts:
             found["jwt"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            found |= _discovered(options.jwt.issuers)
         elif kind is CredentialKind.CERTIFICATE and options.takes_certificates:
             found["certificate"] = {"type": "mutualTLS"}
+    return found
+
+
+def _discovered(issuers: Iterable[JwtIssuer]) -> dict[str, Json]:
+    """A scheme for each issuer whose OpenID configuration says where its JWTs are issued."""
+    found: dict[str, Json] = {}
+    for issuer in issuers:
+        if issuer.is_discovered:
+            name = f"openid_{len(found) + 1}" if found else "openid"
+            url = issuer.issuer.rstrip("/") + _DISCOVERY
+            found[name] = {"type": "openIdConnect", "openIdConnectUrl": url}
     return found
 
 

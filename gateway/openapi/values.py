@@ -88,6 +88,15 @@ def well_known(full_name: str) -> Json | None:
     return None if found is None else dict(found)
 
 
+def widen(part: Json) -> None:
+    """Adds to a schema of requests that integers of 64 bits may be numbers (ProtoJSON)."""
+    for inner in (part.get("items"), part.get("additionalProperties")):
+        if isinstance(inner, dict):
+            widen(inner)
+    if part.get("format") in {"int64", "uint64"} and part.get("type") == "string":
+        part["type"] = ["string", "integer"]
+
+
 def map_keys(field: FieldDescriptor) -> Json | None:
     """The schema of the names in an object that is a map; None if all texts are allowed."""
     key = _SCALARS[field.type]

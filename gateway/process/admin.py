@@ -9,7 +9,9 @@ from typing import Final
 from gateway.audit import Audit
 from gateway.config.model import Config
 from gateway.endpoints.admin.admission import Access
+from gateway.endpoints.admin.debug import debug_endpoints
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
+from gateway.endpoints.admin.errands import errand_endpoints
 from gateway.endpoints.admin.followed import followed_endpoint
 from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
@@ -50,7 +52,10 @@ class AdminListener:
     async def serve(self, operations: Operations, audit: Audit) -> AsyncIterator[None]:
         """Serves the admin endpoints while the block runs; `audit` records changes."""
         nodes = Nodes(operations)
-        registry = EndpointRegistry(admin_endpoints(operations), page_endpoints())
+        debug = debug_endpoints(operations) if operations.config.admin.debug else {}
+        registry = EndpointRegistry(
+            admin_endpoints(operations), errand_endpoints(operations), page_endpoints(), debug
+        )
         registry.add("GET", "/nodes", nodes.show)
         registry.add("POST", "/requests", followed_endpoint(operations))
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))

@@ -23,6 +23,7 @@ def watched_files(config: Config) -> Iterator[Path]:
         yield config.file
     yield from config.descriptors
     yield from config.service_config
+    yield from config.secret_files
     for upstream in config.upstreams.values():
         if upstream.tls is not None:
             tls = upstream.tls

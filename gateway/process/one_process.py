@@ -13,14 +13,19 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
+    Errand,
+    ErrandDone,
+    Inspect,
+    Inspected,
     PurgeReport,
     ReloadReport,
     RouteRow,
     WorkerState,
 )
 from gateway.process.admin import AdminListener
+from gateway.process.inspection import Inspector
 from gateway.process.orders import Told
-from gateway.status import StartUpError
+from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
@@ -52,8 +57,11 @@ class OneProcess:
         """Drops stored replies and returns their number; None before the gateway serves."""
         self.take_followed: Callable[[Follow], Followed] | None = None
         """Returns the requests that an operator follows; None before the gateway serves."""
+        self.run_errand: Callable[[Errand], Awaitable[ErrandDone]] | None = None
+        """Carries out an errand; None before the gateway serves."""
         self.drop_changed: Callable[..., None] = _drop_nothing
         """Drops the stored replies with the paths or tags that another worker has changed."""
+        self._inspector = Inspector()
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
 
@@ -143,12 +151,28 @@ class OneProcess:
         """Returns the details of this process, as the only worker."""
         return {} if self.tell_details is None else {1: self.tell_details()}
 
+    async def run(self, errand: Errand) -> ErrandDone:
+        """Carries out an errand.
+
+        Raises:
+            StatusError: UNAVAILABLE, before the gateway serves.
+        """
+        if self.run_errand is None:
+            raise StatusError(Code.UNAVAILABLE, "starting", headers=[("Retry-After", "1")])
+        return await self.run_errand(errand)
+
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of this process, the only worker."""
         return {1: self.follow_now(follow)}
 
-    def answer(self, asked: Purge | Follow) -> int | Followed:
-        """Drops stored replies and returns their number, or returns the requests followed."""
+    async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
+        """Returns the state of this process, the only worker."""
+        return {1: self._inspector.answer(inspect).text}
+
+    def answer(self, asked: Purge | Follow | Inspect) -> int | Followed | Inspected:
+        """Answers a question; see `Question`."""
+        if isinstance(asked, Inspect):
+            return self._inspector.answer(asked)
         return self.purge_now(asked) if isinstance(asked, Purge) else self.follow_now(asked)
 
     def follow_now(self, follow: Follow) -> Followed:

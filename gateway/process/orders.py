@@ -6,7 +6,14 @@ from typing import Final
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport
+from gateway.endpoints.admin.operations import (
+    Details,
+    Errand,
+    ErrandDone,
+    Inspect,
+    Inspected,
+    ReloadReport,
+)
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -55,6 +62,11 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class WantReload:
+    """The report of a worker whose back ends have changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class StandIn:
     """The order to also accept the connections of these workers, and of no others."""
 
@@ -94,19 +106,19 @@ class SetReady:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The order to drop stored replies, or to report the requests that an operator follows."""
+    """A question to workers: about followed requests or their state, a purge, or an errand."""
 
     number: int
     """The number of the question, which its answer repeats."""
-    content: Purge | Follow
+    content: Purge | Follow | Inspect | Errand
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The report of a worker on a question: the number of dropped replies, or the requests."""
+    """The report of a worker on a question: dropped replies, requests, state, or the result."""
 
     number: int
-    content: int | Followed
+    content: int | Followed | Inspected | ErrandDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ class Swapped:
 ReloadOrder = Prepare | Swap | Discard | LogRefusal
 Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | Question | Changed | ReloadOrder
 ReloadAnswer = Prepared | Refused | Swapped
-Report = Started | Told | Answer | Changed | Failed | Leaving | ReloadAnswer
+Report = Started | Told | Answer | Changed | Failed | Leaving | WantReload | ReloadAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -19,12 +19,14 @@ from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, give_back_now, keep_freed_memory
 from gateway.process.loop_watch import watch_loop
 from gateway.process.one_process import OneProcess, operated
-from gateway.process.orders import CUT, Assignment, Told
+from gateway.process.orders import CUT, Assignment, Told, WantReload
+from gateway.process.reflection_watch import watch_reflection
 from gateway.process.reloading import Reloader
 from gateway.process.service_manager import ServiceManager
 from gateway.process.shutdown import Shutdown
 from gateway.process.signals import levels_by_signal, reload_when_told
 from gateway.process.watched import SupervisorLink
+from gateway.status import StartUpError
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_logs
 
@@ -83,7 +85,7 @@ async def serve(
                 _announce(gateway, assignment)
                 started(gateway)
                 manager.ready(_status(gateway))
-                background = _background(manager)
+                background = _background(manager) + _watching(gateway, operations, link)
                 with nullcontext() if read is None else reload_when_told(operations):
                     await shutdown.begun.wait()
                 manager.stopping()
@@ -118,6 +120,23 @@ def _background(manager: ServiceManager) -> list[asyncio.Task[None]]:
         # The loop itself says it, so a loop that hangs is silent.
         found.append(asyncio.create_task(say_alive(manager.alive_every_s / 2)))
     return found
+
+
+def _watching(
+    gateway: Gateway, operations: OneProcess, link: SupervisorLink | None
+) -> list[asyncio.Task[None]]:
+    """Starts to ask back ends whether they have changed; of several workers, the first asks."""
+
+    async def reload() -> None:
+        if link is not None:
+            link.report(WantReload())
+            return
+        with suppress(StartUpError):  # the log has the reason
+            await operations.reload(dry_run=False)
+
+    if link is not None and link.assignment.number != 1:
+        return []
+    return [asyncio.create_task(watch_reflection(gateway, reload))]
 
 
 def _status(gateway: Gateway) -> str:
@@ -162,7 +181,8 @@ def _show(
         gateway.health.is_ready = is_ready
 
     def details() -> Details:
-        return Details(gateway.endpoints(), gateway.panics(), gateway.failures.latest())
+        failures, down = gateway.failures.latest(), gateway.errands.stores_down()
+        return Details(gateway.endpoints(), gateway.panics(), failures, down)
 
     def drop_changed(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
         cache = gateway.generations.current.opened.cache
@@ -174,6 +194,7 @@ def _show(
         0 if (cache := gateway.generations.current.opened.cache) is None else cache.purge(purge)
     )
     operations.take_followed = gateway.failures.following.take
+    operations.run_errand = gateway.errands.run
     operations.drop_changed = drop_changed
     operations.config, operations.reloading = gateway.config, reload
     operations.serves(gateway.url, reloader.routes(), counts, set_ready)

@@ -18,6 +18,10 @@ from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
+    Errand,
+    ErrandDone,
+    Inspect,
+    Inspected,
     PurgeReport,
     ReloadReport,
     RouteRow,
@@ -34,7 +38,7 @@ from gateway.process.orders import (
     Told,
 )
 from gateway.process.pulse import LATE_S
-from gateway.status import StartUpError
+from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import Logs
@@ -42,6 +46,7 @@ from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
 _PURGED_WITHIN_S: Final = 2.0
+_ERRAND_S: Final = 10.0
 _POLL_S: Final = 0.01
 _LIVE_WITHIN_S: Final = 10.0
 
@@ -106,6 +111,8 @@ class Supervised:
         self._want_reload = want_reload
         self._purging = asyncio.Lock()
         self._following = asyncio.Lock()
+        self._errand = asyncio.Lock()
+        self._inspecting = asyncio.Lock()
         self._questions = 0
 
     @property
@@ -235,21 +242,57 @@ class Supervised:
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of the workers that answer in time."""
         async with self._following:
-            asked_s = time.monotonic()
-            number = self._ask(follow)
-            found: dict[int, Followed] = {}
-            while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
-                await asyncio.sleep(_POLL_S)
-                found = _answers(self._workers, number, Followed)
-                if all(not one.answers(asked_s) or one.number in found for one in self._workers):
-                    break
-            return found
+            return await self._answered(follow, Followed)
 
-    def _ask(self, content: Purge | Follow) -> int:
-        """Asks all workers; returns the number of the question."""
+    async def run(self, errand: Errand) -> ErrandDone:
+        """Lets the first worker that answers carry out an errand; waits ten seconds at most.
+
+        Raises:
+            StatusError: UNAVAILABLE, if none serves, or it does not respond in time.
+        """
+        async with self._errand:
+            begun_s = time.monotonic()
+            worker = next((one for one in self._workers if one.answers(begun_s)), None)
+            if worker is None:
+                raise _unavailable("no worker serves")
+            number, pid = self._ask(errand, [worker]), worker.pid
+            while time.monotonic() - begun_s < _ERRAND_S and worker.pid == pid:
+                await asyncio.sleep(_POLL_S)
+                found = _answers([worker], number, ErrandDone)
+                if found:
+                    del worker.answers_of[ErrandDone]  # it may be large, or have a secret
+                    return found[worker.number]
+            raise _unavailable(f"worker {worker.number} did not respond in time: look, then repeat")
+
+    async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
+        """Returns the state of the processes of the workers that answer in time."""
+        async with self._inspecting:
+            found = await self._answered(inspect, Inspected)
+            return {number: one.text for number, one in found.items()}
+
+    async def _answered(
+        self, content: Follow | Inspect, kind: type[_Content]
+    ) -> dict[int, _Content]:
+        """Asks all workers; returns the answers that come within half a second."""
+        asked_s = time.monotonic()
+        number = self._ask(content)
+        found: dict[int, _Content] = {}
+        while time.monotonic() - asked_s < _COUNTS_WITHIN_S:
+            await asyncio.sleep(_POLL_S)
+            found = _answers(self._workers, number, kind)
+            if all(not one.answers(asked_s) or one.number in found for one in self._workers):
+                break
+        return found
+
+    def _ask(
+        self,
+        content: Purge | Follow | Inspect | Errand,
+        workers: Sequence[Watched] | None = None,
+    ) -> int:
+        """Asks these workers, or all; returns the number of the question."""
         self._questions += 1
         question = Question(self._questions, content)
-        self._inbox.post(lambda: _ask(self._workers, question))
+        self._inbox.post(lambda: _ask(self._workers if workers is None else workers, question))
         return question.number
 
     def _tell(self, order: SetLevel | SetReady) -> None:
@@ -258,6 +301,10 @@ class Supervised:
                 worker.tell(order)
 
         self._inbox.post(tell_all)
+
+
+def _unavailable(reason: str) -> StatusError:
+    return StatusError(Code.UNAVAILABLE, reason, headers=[("Retry-After", "1")])
 
 
 def _ask(workers: Sequence[Watched], order: Tell | Question) -> None:

@@ -27,12 +27,12 @@ from gateway.listeners.sockets import (
 from gateway.process.announcements import are_in_log
 from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox, heard_signals
+from gateway.process.lives import Lives, replace_too_large
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.service_manager import ServiceManager
 from gateway.process.worker import Work, Worker, hand_on_changes, neighbours_of, restart_delay_s
 from gateway.process.worker_count import check_shared, worker_count
 from gateway.process.workers_reload import WorkersReload
-from gateway.status import StartUpError
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.exposition import Exposition
 
@@ -48,8 +48,6 @@ Say = Callable[[str], None]
 _ENDING_S: Final = 10.0
 _CHECK_EVERY_S: Final = 0.5
 """The interval of the checks that every worker has sent heartbeats."""
-_MOST_FIRST_STARTS: Final = 5
-"""The number of failed starts of the first worker after which the gateway gives up."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 _FORWARDED = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
@@ -121,7 +119,7 @@ class Supervisor:
         self._url = ""
         self._is_first = True
         """True until the first worker serves."""
-        self._first_starts = 0
+        self._lives = Lives()
         self._checked_s = time.monotonic()
         self._ending = False
         self._inbox = Inbox()
@@ -243,6 +241,9 @@ class Supervisor:
         """Takes the reports of a worker; announces the first worker that serves."""
         report = worker.take_reports()
         hand_on_changes(worker, self._workers)
+        if worker.wants_reload:
+            worker.wants_reload = False
+            self._reloads.signalled()
         if report is None:
             return
         operations = self._operations
@@ -269,14 +270,9 @@ class Supervisor:
         how = worker.ended(time.monotonic())
         worker.last_end = f"worker {worker.number} {how}"
         if self._is_first:
-            self._first_starts += 1
-            if worker.failure:
-                raise StartUpError(worker.failure)
-            if self._first_starts >= _MOST_FIRST_STARTS:
-                raise StartUpError(
-                    f"no worker can start: {worker.last_end} at the last of "
-                    f"{self._first_starts} starts"
-                )
+            self._lives.first_start_failed(worker)
+        elif self._config.supervisor.give_up:
+            self._lives.ended(worker, self._workers, time.monotonic())
         delay_s = max(0.0, worker.due_s - time.monotonic())
         again = f"in {delay_s:.1f} s" if delay_s else "now"
         self._say(f"{worker.last_end}; another is started {again}")
@@ -297,6 +293,7 @@ class Supervisor:
         for worker in self._workers:
             worker.end_if_hung(now_s, options.hang_s, options.start_s)
             worker.catch_up(now_s)
+        replace_too_large(self._workers, options.max_memory_mb, now_s)
         absent = frozenset(
             worker.number
             for worker in self._workers
@@ -359,8 +356,10 @@ class Supervisor:
                 until_s = min(until_s, time.monotonic() + _ENDING_S)
                 for worker in alive:
                     worker.order(Cut())
-            codes |= {w.process.exitcode for w in alive if w.process and not w.process.is_alive()}
-            alive = [w for w in alive if w.process is not None and w.process.is_alive()]
+            # Asked once: a process may end between two questions, and its code would be lost.
+            left = [w for w in alive if w.process is not None and w.process.is_alive()]
+            codes |= {w.process.exitcode for w in alive if w.process and w not in left}
+            alive = left
         self._close_sockets()
         return CUT if codes & {CUT, -signal.SIGKILL} else 0
 

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from gateway.app.gateway import Gateway
+from gateway.endpoints.admin.operations import Errand
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Answer,
@@ -64,6 +65,7 @@ class SupervisorLink:
         self._operations: OneProcess | None = None
         self._obey_reload: Reload | None = None
         self._reloading: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
         self._ordered: frozenset[int] = frozenset()
         self._standing: set[int] = set()
         self._changed_paths: set[str] = set()
@@ -155,7 +157,7 @@ class SupervisorLink:
         elif isinstance(order, SetReady):
             operations.set_draining(is_draining=not order.is_ready)
         elif isinstance(order, Question):
-            self.report(Answer(order.number, operations.answer(order.content)))
+            self._answer(order, operations)
         elif isinstance(order, Changed):
             operations.drop_changed(order.paths, order.tags, is_all=order.is_all)
         elif operations.counts is not None and operations.tell_details is not None:
@@ -163,6 +165,20 @@ class SupervisorLink:
             if order.wants_details:
                 counts = replace(counts, details=operations.tell_details())
             self.report(counts)
+
+    def _answer(self, order: Question, operations: OneProcess) -> None:
+        content = order.content
+        if not isinstance(content, Errand):
+            self.report(Answer(order.number, operations.answer(content)))
+            return
+
+        async def run() -> None:
+            self.report(Answer(order.number, await operations.run(content)))
+
+        assert self._loop is not None  # noqa: S101 - the loop calls this method
+        task = self._loop.create_task(run())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     async def _reload(self, order: ReloadOrder, before: "asyncio.Task[None] | None") -> None:
         """Obeys an order of a reload, after the one before."""

@@ -15,6 +15,7 @@ from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details
 from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
+    CUT,
     Answer,
     Assignment,
     Changed,
@@ -34,6 +35,7 @@ from gateway.process.orders import (
     Swapped,
     Tell,
     Told,
+    WantReload,
 )
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.telemetry.metrics.cells import MetricFiles
@@ -61,6 +63,10 @@ class Worker:
 
     is_port_kept = False
     """True if its sockets must listen after the end of the gateway."""
+    wants_reload = False
+    """True if its back ends have changed, which its supervisor has not handled yet."""
+    was_short = False
+    """True if the last process died soon after its start."""
 
     def __init__(
         self,
@@ -175,6 +181,8 @@ class Worker:
                     self.changes.append(report)
                 elif isinstance(report, Prepared | Refused | Swapped):
                     self.reload_answer = report
+                elif isinstance(report, WantReload):
+                    self.wants_reload = True
                 elif isinstance(report, Leaving):
                     self.is_serving = False
                 elif isinstance(report, Failed):
@@ -245,6 +253,21 @@ class Worker:
         with suppress(OSError):  # it has died
             self.reports.send(order)
 
+    @property
+    def is_leaving(self) -> bool:
+        """True if the supervisor has told the process to end, because of itself."""
+        return bool(self._reason)
+
+    def is_settled(self, now_s: float) -> bool:
+        """True if a process runs that has served, and was started some time ago."""
+        has_served = self.process is not None and self.has_started
+        return has_served and now_s - self.started_s > _SETTLED_AFTER_S
+
+    def leave(self, reason: str) -> None:
+        """Lets the process finish its requests, and end; another one is started then."""
+        self._reason = reason
+        self.signal(signal.SIGTERM)
+
     def end_if_hung(self, now_s: float, hang_s: float, start_s: float) -> None:
         """Ends the process if it hangs: it writes its stack, and then it is killed."""
         if self.process is None or self.pulse is None:
@@ -253,12 +276,14 @@ class Worker:
             if now_s >= self.killed_s:
                 self.signal(signal.SIGKILL)
             return
+        reason = ""
         if self.has_started:
             if now_s - self.pulse.last_heard_s >= hang_s:
-                self._reason = f"did not respond for {hang_s:g} s and was ended"
+                reason = f"did not respond for {hang_s:g} s and was ended"
         elif now_s - self.started_s >= start_s:
-            self._reason = f"did not serve within {start_s:g} s of its start and was ended"
-        if self._reason:
+            reason = f"did not serve within {start_s:g} s of its start and was ended"
+        if reason:
+            self._reason = reason
             self.killed_s = now_s + _DYING_S
             self.signal(signal.SIGABRT)
             self.signal(signal.SIGCONT)  # a stopped process must run in order to end
@@ -266,6 +291,8 @@ class Worker:
     def ended(self, now_s: float) -> str:
         """Notes that the process has ended; returns how, as the end of a sentence."""
         assert self.process is not None  # noqa: S101 - only a running process can end
+        # A failed start counts as a failure even if it took long, as it does on a busy machine.
+        settled = self.is_settled(now_s)
         self.process.join()  # its pipe closes shortly before the process ends
         code = self.process.exitcode or 0
         self.process.close()
@@ -277,9 +304,7 @@ class Worker:
         self.process = self.reports = self.pulse = None
         if self.metric_files is not None:
             self.metric_files.own.reset(GAUGES)
-        # A failed start counts as a failure even if it took long, as it does on a busy machine.
-        settled = self.has_started and now_s - self.started_s > _SETTLED_AFTER_S
-        self.is_serving = False
+        self.is_serving, self.was_short = False, not settled and code not in (0, CUT)
         self.failures = 1 if settled else self.failures + 1
         self.due_s = now_s + restart_delay_s(self.failures)
         if self.failure:

@@ -165,6 +165,8 @@ class Schema:
     """Names that rules outside the protos select but no method has: the source and the reason."""
     comments: Comments = NO_COMMENTS
     """The comments in the files, if they were asked for and the files have them."""
+    reflected: bytes = b""
+    """A hash of the files that back ends have described; empty without reflection."""
 
     @property
     def services(self) -> tuple[str, ...]:

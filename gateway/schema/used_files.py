@@ -1,7 +1,7 @@
 """The .proto files that the methods of a schema use, and a hash of them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -17,6 +17,27 @@ def used_files(schema: Schema) -> Iterator[FileDescriptorProto]:
         proto = FileDescriptorProto()
         file.CopyToProto(proto)
         yield proto
+
+
+def hash_of_files(by_upstream: Mapping[str, Iterable[bytes]]) -> bytes:
+    """Returns a hash of the files that upstreams have described, without comments and their order.
+
+    It is empty if there are none.
+    """
+    if not by_upstream:
+        return b""
+    digest = hashlib.sha256()
+    for upstream, files in sorted(by_upstream.items()):
+        digest.update(f"{upstream}\0".encode())
+        for one in sorted(map(_without_places, files)):
+            digest.update(one)
+    return digest.digest()
+
+
+def _without_places(serialized: bytes) -> bytes:
+    file = FileDescriptorProto.FromString(serialized)
+    file.ClearField("source_code_info")
+    return file.SerializeToString(deterministic=True)
 
 
 def schema_hash(schema: Schema) -> str:

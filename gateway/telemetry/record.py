@@ -1,10 +1,10 @@
 """The record of one ended request, and the interface of the observers that receive it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.call import Principal
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.telemetry.masking import PathMasks
 from gateway.trace_context import Trace
 from gateway.transcoding.binding import Binding
@@ -24,7 +24,9 @@ class Record:
 
     All observers receive the same record, so an observer must not change it. `split` has the name
     of the split that chose the upstream, and the upstream; None without one. `attempts` has the
-    number of attempts of its call, and the last endpoint; None if there was one.
+    attempts of its call, the last to end at the end; it is empty if there was one.
+    `back_end_failed` is True if a back end failed or did not answer in time, so that a failure is
+    not the gateway's.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
@@ -32,6 +34,7 @@ class Record:
         "_fields",
         "at_s",
         "attempts",
+        "back_end_failed",
         "binding",
         "cache_result",
         "client",
@@ -54,7 +57,8 @@ class Record:
     )
 
     split: tuple[str, str] | None
-    attempts: tuple[int, str] | None
+    attempts: Sequence[Attempt]
+    back_end_failed: bool
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class Record:
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
-        self.split = self.attempts = None
+        self.split, self.attempts, self.back_end_failed = None, (), False
         self._fields = fields
 
     @property

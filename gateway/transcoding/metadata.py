@@ -14,6 +14,7 @@ from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.metadata import MetadataOptions
 from gateway.http2.headers import literal_start, string
 from gateway.status import StartUpError, invalid_argument
+from gateway.transcoding.baggage import BAGGAGE, kept_baggage
 
 Metadata = list[tuple[str, str | bytes]]
 """gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
@@ -88,10 +89,7 @@ NOT_TRAILERS: Final = (
     *("strict-transport-security", "x-content-type-options", "x-frame-options", "nel"),
     *("report-to", "reporting-endpoints", "timing-allow-origin", "origin-agent-cluster"),
 )
-"""Fields that must not be in trailers, because they are needed before the content.
-
-RFC 9110 section 6.5.1; `*` is any ending.
-"""
+"""Fields that are needed before the content (RFC 9110 section 6.5.1); `*` is any ending."""
 
 RENAMED: Final = {"user-agent": "x-forwarded-user-agent"}
 """gRPC clients send their own user-agent, so the caller's is sent under another name."""
@@ -125,12 +123,15 @@ class MetadataRules:
         reserved: Sequence[str] = (),
         withhold: Sequence[str] = _WITHHELD,
         hand_on: Sequence[str] = (),
+        baggage: frozenset[str] = frozenset(),
     ) -> None:
         """`reserved` names, with `*` for any ending, never become metadata under any name.
 
         The same holds for `x-forwarded-*` and `withhold`, except those in `hand_on`. In all of
-        these, `-` and `_` are equal, because many servers treat them as equal.
+        these, `-` and `_` are equal, because many servers treat them as equal. With keys in
+        `baggage`, only members with these pass in that header.
         """
+        self._baggage = baggage
         rename = {**RENAMED, **options.request_rename}
         self._to_metadata = _Names(
             options.request_allow,
@@ -183,6 +184,8 @@ class MetadataRules:
             if name is None:
                 if len(raw_name) == 10 and raw_name.lower() == b"connection":
                     dropped = _connection_options(raw_value, dropped)
+            elif name == BAGGAGE and self._baggage:
+                metadata.extend(kept_baggage(raw_value, self._baggage))
             elif name.endswith("-bin"):
                 metadata.extend((name, value) for value in _binary_values(name, raw_value))
             else:
@@ -190,22 +193,20 @@ class MetadataRules:
                 text = raw_value.decode("latin-1")
                 if text.isascii() and text.isprintable():
                     metadata.append((name, text))
-        if dropped:
-            return [entry for entry in metadata if entry[0] not in dropped]
-        return metadata
+        return [entry for entry in metadata if entry[0] not in dropped] if dropped else metadata
 
     def encode(self, raw_name: bytes, value: bytes) -> bytes | None:
         """Returns a header's metadata as a field of HTTP/2; `value` is visible ASCII and spaces.
 
-        Empty if it does not become metadata; None if it becomes binary metadata, for which
-        `to_metadata` has to decode the value.
+        Empty if it does not become metadata; None if `to_metadata` has to read the
+        value: binary metadata, and baggage that is not wanted whole.
         """
         start = self._starts.get(raw_name)
         if start is None:
             name = self._remember(raw_name)
             if name is None:
                 start = b""
-            elif name.endswith("-bin"):
+            elif name.endswith("-bin") or (name == BAGGAGE and self._baggage):
                 return None
             else:
                 start = literal_start(name)
@@ -379,8 +380,8 @@ def _decode_binary(name: str, text: str) -> bytes:
     digits = text.rstrip("=")
     if not _BASE64.fullmatch(text) or len(digits) % 4 == 1:
         raise invalid_argument(name, "expected base64 in a header whose name ends in -bin")
-    padded = digits + "=" * (-len(digits) % 4)
-    return urlsafe_b64decode(padded.replace("+", "-").replace("/", "_"))
+    digits = digits.replace("+", "-").replace("/", "_")
+    return urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
 
 
 def parse_timeout_s(value: str) -> float:

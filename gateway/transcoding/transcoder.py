@@ -32,7 +32,6 @@ from gateway.transcoding.media import (
     preferred,
 )
 from gateway.transcoding.payload import JSON, Payload
-from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.request import LenientDecoder, RequestDecoder
 from gateway.transcoding.response import Encode, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Router
@@ -99,9 +98,6 @@ class Transcoder:
         self.router = router
         self._config = config
         self._codec = codec
-        self._values = ReplyValues(
-            codec.find, config.limits.response_values, unset=config.json_.emit_unset
-        )
         self._framings = offered_framings(config.streams)
         self._wraps = config.streams.wrap is Wrap.RESULT
         self._takes_url_encoded = config.query.form_bodies
@@ -294,7 +290,7 @@ class Transcoder:
         encode = self._other_forms.get((binding, form))
         if encode is None:
             codec = self._codec.in_form(form)
-            encode = response_encoder(binding, codec, self._values, form.fields)
+            encode = response_encoder(binding, codec, form.fields)
             # Clients choose the forms: with a limit, none can use up memory.
             if len(self._other_forms) >= _MOST_FORMS:
                 self._other_forms.clear()
@@ -305,7 +301,7 @@ class Transcoder:
         config = self._config
         decode = LenientDecoder if config.json_.text_after is Excess.IGNORE else RequestDecoder
         decoder = decode(binding, self._codec, config)
-        encode = response_encoder(binding, self._codec, self._values)
+        encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode)
         return plan
 
@@ -331,7 +327,13 @@ def build_transcoder(config: Config, schema: Schema) -> Transcoder:
     errors = _with(Severity.ERROR, diagnostics)
     if errors:
         raise RulesError(errors)
-    codec = Codec(schema.pool, config.json_, json_depth=config.limits.json_depth)
+    limits = config.limits
+    codec = Codec(
+        schema.pool,
+        config.json_,
+        json_depth=limits.json_depth,
+        most_values=limits.response_values,
+    )
     return Transcoder(config, codec, router, _with(Severity.WARNING, diagnostics))
 
 

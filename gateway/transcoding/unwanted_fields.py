@@ -10,8 +10,7 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.status import invalid_argument
-from gateway.transcoding.wire import GROUP, LENGTH, length_delimited, tag
-from gateway.transcoding.wire_reading import read_size, read_tag, skip
+from gateway.transcoding.wire import GROUP, LENGTH, length_delimited, read_size, read_tag, skip, tag
 
 IsUnwanted = Callable[[FieldDescriptor], bool]
 """Selects the fields to remove."""

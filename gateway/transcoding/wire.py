@@ -19,8 +19,10 @@ MESSAGES: Final = (LENGTH, GROUP)
 MAX_DEPTH: Final = 100
 """The nesting limit of messages: the default of the protobuf libraries."""
 
-_MAX_NUMBER: Final = (1 << 29) - 1
-_VARINT_BITS: Final = 70
+_64_BITS: Final = (1 << 64) - 1
+_LAST_SHIFT: Final = 63
+"""The shift of the tenth byte, the last one that a varint may have."""
+_MOST_TAG: Final = (1 << 32) - 1
 
 _SMALL: Final = [bytes([i]) for i in range(128)]
 _MEDIUM: Final = [bytes([i & 127 | 128, i >> 7]) for i in range(2048)]
@@ -95,20 +97,17 @@ def fields(wire: bytes, kinds: Sequence[int] = ALL) -> Iterator[tuple[int, bytes
     """
     at, end = 0, len(wire)
     while at < end:
-        key, at = _read_varint(wire, at)
-        number, wire_type = key >> 3, key & 7
-        start = at
+        key, at = read_tag(wire, at, end)
+        start, wire_type = at, key & 7
         if wire_type == LENGTH:
-            size, start = _read_varint(wire, at)
-            over = at = start + size
+            start, at = read_size(wire, at, end)
+            over = at
         elif wire_type == GROUP:
-            over, at = _skip_group(wire, at, number)
+            over, at = _skip_group(wire, at, end, key >> 3)
         else:
-            over = at = _skip(wire, at, wire_type)
-        if at > end or not 0 < number <= _MAX_NUMBER:
-            raise MalformedError
+            over = at = _skip_one(wire, at, end, wire_type)
         if wire_type in kinds:
-            yield number, wire[start:over]
+            yield key >> 3, wire[start:over]
 
 
 def last_value(wire: bytes, path: Sequence[int]) -> bytes | None:
@@ -136,54 +135,90 @@ def merged(wire: bytes, number: int) -> bytes:
     return b"".join([value for found, value in fields(wire, MESSAGES) if found == number])
 
 
-def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
-    """Returns the number at `at`, and its end."""
-    end = len(wire)
-    if at < end and wire[at] < 128:
-        return wire[at], at + 1
-    value = shift = 0
-    # Stop after ten bytes (64 bits): without this limit the loop takes quadratic time.
-    while shift < _VARINT_BITS and at < end:
+def read_varint(wire: bytes, at: int, end: int) -> tuple[int, int]:
+    """Reads an unsigned number of at most 64 bits; returns it and its end.
+
+    Raises:
+        MalformedError: the message ends before the number, or it has more than ten bytes.
+    """
+    value = 0
+    shift = 0
+    while at < end and shift <= _LAST_SHIFT:
         byte = wire[at]
-        value |= (byte & 127) << shift
         at += 1
+        value |= (byte & 127) << shift
         if byte < 128:
-            return value, at
+            return (value & _64_BITS if shift == _LAST_SHIFT else value), at
         shift += 7
     raise MalformedError
 
 
-def _skip(wire: bytes, at: int, wire_type: int) -> int:
-    """Returns the end of a value that is neither a group nor length-delimited."""
-    if wire_type == VARINT:
-        return _read_varint(wire, at)[1]
-    if wire_type == FIXED64:
-        return at + 8
-    if wire_type == FIXED32:
-        return at + 4
-    raise MalformedError  # the end of a group that has not begun, or an unknown wire type
+def read_tag(wire: bytes, at: int, end: int) -> tuple[int, int]:
+    """Reads a tag: field number times 8 plus wire type; returns it and its end.
+
+    Raises:
+        MalformedError: the tag breaks off, or its field number is out of range.
+    """
+    tag, at = read_varint(wire, at, end)
+    if not 8 <= tag <= _MOST_TAG:
+        raise MalformedError
+    return tag, at
 
 
-def _skip_group(wire: bytes, at: int, number: int) -> tuple[int, int]:
+def read_size(wire: bytes, at: int, end: int) -> tuple[int, int]:
+    """Reads the length before a length-delimited value; returns the value's start and end.
+
+    Raises:
+        MalformedError: the value would end after the message.
+    """
+    size, at = read_varint(wire, at, end)
+    stop = at + size
+    if stop > end:
+        raise MalformedError
+    return at, stop
+
+
+def skip(wire: bytes, at: int, end: int, tag: int) -> int:
+    """Skips the value after a tag; returns its end. Groups are skipped with their end tag.
+
+    Raises:
+        MalformedError: the value is incomplete, of no wire type, or a group nested too deep.
+    """
+    if tag & 7 == GROUP:
+        return _skip_group(wire, at, end, tag >> 3)[1]
+    return _skip_one(wire, at, end, tag & 7)
+
+
+def _skip_group(wire: bytes, at: int, end: int, number: int) -> tuple[int, int]:
     """Returns the end of the content of the group at `at`, and the end of its end tag."""
-    open_groups = [number]
+    groups = [number]
     while True:
         before = at
-        key, at = _read_varint(wire, at)
-        number, wire_type = key >> 3, key & 7
-        if not 0 < number <= _MAX_NUMBER:
-            raise MalformedError
-        if wire_type == GROUP:
-            open_groups.append(number)
-            if len(open_groups) > MAX_DEPTH:
+        tag, at = read_tag(wire, at, end)
+        if tag & 7 == GROUP:
+            groups.append(tag >> 3)
+            if len(groups) > MAX_DEPTH:
                 raise MalformedError
-        elif wire_type == END_GROUP:
-            if open_groups.pop() != number:
+        elif tag & 7 == END_GROUP:
+            if groups.pop() != tag >> 3:
                 raise MalformedError
-            if not open_groups:
+            if not groups:
                 return before, at
-        elif wire_type == LENGTH:
-            size, at = _read_varint(wire, at)
-            at += size
         else:
-            at = _skip(wire, at, wire_type)
+            at = _skip_one(wire, at, end, tag & 7)
+
+
+def _skip_one(wire: bytes, at: int, end: int, wire_type: int) -> int:
+    if wire_type == LENGTH:
+        return read_size(wire, at, end)[1]
+    if wire_type == VARINT:
+        return read_varint(wire, at, end)[1]
+    if wire_type == FIXED32:
+        at += 4
+    elif wire_type == FIXED64:
+        at += 8
+    else:
+        raise MalformedError
+    if at > end:
+        raise MalformedError
+    return at

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gateway.call import Call, CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
-from gateway.status import StatusError
+from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
     ConnectionLost,
@@ -106,7 +106,13 @@ class Balanced:
                 raise
             first = failure
         until_s = None if timeout_s is None else started_s + timeout_s
-        return await self._call_again(method, request, metadata, until_s, first, member, key)
+        retry = Retry(key, member, first, self._clock() - started_s)
+        return await self._call_again(method, request, metadata, until_s, first, retry)
+
+    async def resolve(self) -> None:
+        """Waits for the first lookup of the endpoints, but not longer than `dns.start_s`."""
+        if self._refresh is not None:
+            await self._refresh.start()
 
     async def connect(self, timeout_s: float) -> Endpoints:
         """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
@@ -157,17 +163,15 @@ class Balanced:
         metadata: Metadata | CallHead,
         until_s: float | None,
         failure: StatusError,
-        member: Member,
-        key: int | None,
+        retry: "Retry",
     ) -> Reply:
-        tried, attempts = [member], 1
+        tried, key = retry.tried, retry.key
         seen: StatusError | None = None
-        retry = Retry(key)
         retrying = self._retrying_of(method)
         try:
             while True:
                 if isinstance(failure, Unprocessed):
-                    next_member = self._after_unprocessed(failure, attempts, tried, key)
+                    next_member = self._after_unprocessed(failure, len(tried), tried, key)
                     if not isinstance(request, bytes):
                         if failure.request is None:
                             break
@@ -176,28 +180,25 @@ class Balanced:
                     seen = failure
                     next_member = None
                     if retrying is not None and self._may_retry(method, request, failure):
-                        next_member = await self._after_failure(
-                            failure, retrying, retry, until_s, tried
-                        )
+                        next_member = await self._after_failure(failure, retrying, retry, until_s)
                 if next_member is None:
                     break
-                self._repeats_after(failure, attempts, next_member)
+                self._repeats_after(failure, len(tried), next_member)
                 tried.append(next_member)
-                attempts += 1
                 sent = after(metadata, retry.repeats) if retry.repeats else metadata
-                outcome = await self._once_more(method, request, sent, until_s, tried)
+                outcome = await self._once_more(method, request, sent, until_s, retry)
                 if isinstance(outcome, Reply):
                     return outcome
                 failure = outcome
         finally:
             if retry.is_in_budget and retrying is not None:
                 retrying.end()
-            if attempts > 1:
-                self.watch.ended(method.path[1:], retry.counted(attempts))
+            if len(tried) > 1:
+                self.watch.ended(method.path[1:], retry.counted())
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
-        raise _after_all(seen or failure, attempts, tried)
+        raise _after_all(seen or failure, retry)
 
     def _repeats_after(self, failure: StatusError, attempts: int, member: Member) -> None:
         """Counts an attempt at `member`; logs one that no policy has asked for."""
@@ -211,15 +212,18 @@ class Balanced:
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata | CallHead,
         until_s: float | None,
-        tried: Sequence[Member],
+        retry: "Retry",
     ) -> Reply | StatusError:
-        """The outcome of an attempt at the last member of `tried`."""
+        """The outcome of an attempt at the last member that was tried."""
         timeout_s = None if until_s is None else until_s - self._clock()
+        started_s = time.time()
         try:
-            reply = await tried[-1].channel.call(method, request, metadata, timeout_s)
+            reply = await retry.tried[-1].channel.call(method, request, metadata, timeout_s)
         except StatusError as failure:
+            retry.ended(failure, started_s)
             return failure
-        reply.attempts = len(tried), str(tried[-1].endpoint)
+        retry.ended(None, started_s)
+        reply.attempts = retry.attempts
         return reply
 
     def _may_retry(self, method: Method, request: object, failure: StatusError) -> bool:
@@ -240,7 +244,6 @@ class Balanced:
         retrying: Retrying,
         retry: "Retry",
         until_s: float | None,
-        tried: Sequence[Member],
     ) -> Member | None:
         """The member for a call that failed at another, after the pause; None to give up.
 
@@ -248,13 +251,13 @@ class Balanced:
         a lost connection, and if the endpoint gets no calls any more. Otherwise the fault of one
         server would be seen by the clients of all calls that it had.
         """
-        member = self._endpoints.another(tried, retry.key)
+        member = self._endpoints.another(retry.tried, retry.key)
         if member is None and retrying.here:
             member = self._pick(retry.key)
         if member is None:
             self.watch.refused(NotRepeated.ENDPOINTS)
             return None
-        pause_s = self._pause(failure, retrying, retry, until_s, tried[-1])
+        pause_s = self._pause(failure, retrying, retry, until_s)
         if isinstance(pause_s, NotRepeated):
             self.watch.refused(pause_s)
             return None
@@ -273,7 +276,6 @@ class Balanced:
         retrying: Retrying,
         retry: "Retry",
         until_s: float | None,
-        failed: Member,
     ) -> float | NotRepeated:
         """Returns the seconds before the next attempt, which has its place in the budget; or the
         reason why there is none."""
@@ -282,6 +284,7 @@ class Balanced:
             return retrying.why_not(failure, retry.repeats + 1)
         if until_s is not None and self._clock() + pause_s >= until_s:
             return NotRepeated.DEADLINE
+        failed = retry.tried[-1]
         is_bounded = isinstance(failure, ConnectionLost) or self._endpoints.leaves_out(failed)
         if not is_bounded and not retry.is_in_budget:
             if not retrying.begin(self._endpoints.in_flight):
@@ -332,9 +335,19 @@ class Balanced:
 class Retry:
     """The repeats of one call."""
 
-    __slots__ = ("is_in_budget", "key", "pushed", "repeats", "waited_s")
+    __slots__ = (
+        *("_after_unprocessed", "attempts", "is_in_budget", "key", "pushed", "repeats", "tried"),
+        "waited_s",
+    )
 
-    def __init__(self, key: int | None) -> None:
+    def __init__(
+        self, key: int | None, member: Member, failure: StatusError, took_s: float
+    ) -> None:
+        """Takes the first attempt: the member, the failure, and its time."""
+        self.tried = [member]
+        """The members of all attempts."""
+        self.attempts: list[Attempt] = []
+        """The attempts that have ended."""
         self.key = key
         """The key of the call, if its endpoint is chosen by one."""
         self.repeats = 0
@@ -345,16 +358,27 @@ class Retry:
         """True if the budget counts it."""
         self.waited_s = 0.0
         """The time that the call has waited between attempts."""
+        self._after_unprocessed = False
+        self.ended(failure, time.time() - took_s)
 
-    def counted(self, attempts: int) -> Repeats:
-        """The kinds of so many attempts."""
-        return Repeats(self.repeats, attempts - 1 - self.repeats, delay_s=self.waited_s)
+    def ended(self, failure: StatusError | None, started_s: float) -> None:
+        """Notes the end of the attempt at the last member; None for a reply."""
+        code = Code.OK if failure is None else failure.code
+        endpoint, replaces = str(self.tried[-1].endpoint), self._after_unprocessed
+        attempt = Attempt(endpoint, self.repeats, replaces, started_s, time.time(), code)
+        self.attempts.append(attempt)
+        self._after_unprocessed = isinstance(failure, Unprocessed)
+
+    def counted(self) -> Repeats:
+        """The kinds of the attempts."""
+        transparent = len(self.tried) - 1 - self.repeats
+        return Repeats(self.repeats, transparent, delay_s=self.waited_s)
 
 
-def _after_all(failure: StatusError, attempts: int, tried: Sequence[Member]) -> StatusError:
+def _after_all(failure: StatusError, retry: Retry) -> StatusError:
     """The failure of a call, with its attempts if it had several."""
-    if attempts > 1:
-        failure.attempts = attempts, str(tried[-1].endpoint)
+    if len(retry.tried) > 1:
+        failure.attempts = retry.attempts
     return failure
 
 

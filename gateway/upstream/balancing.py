@@ -1,13 +1,11 @@
 """The parts of balancing that a program may supply instead of the settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.upstream.endpoint import Endpoint, Resolver
 from gateway.upstream.pickers import Candidate, Picker, Policy
-from gateway.upstream.repeats import WatchRepeats, unwatched
-from gateway.upstream.watched_connections import WatchConnections
-from gateway.upstream.watched_connections import unwatched as unwatched_connections
+from gateway.upstream.watch import UNWATCHED, Watch
 
 __all__ = ["SETTINGS_ONLY", "Balancing", "Candidate", "Endpoint", "Picker", "Policy", "Resolver"]
 
@@ -23,10 +21,8 @@ class Balancing:
     """Each chooses the endpoints in place of `balance`, in all zones."""
     zone: str = ""
     """Where the gateway runs. The setting `zone` replaces it."""
-    watch_repeats: Callable[[str], WatchRepeats] = unwatched
-    """Returns what is told about the repeats of calls to an upstream, by its name."""
-    watch_connections: Callable[[str, str], WatchConnections] = unwatched_connections
-    """Returns what is told about connections to an upstream in a zone, by the names of both."""
+    watch: Watch = UNWATCHED
+    """Counts what happens at upstreams."""
 
 
 SETTINGS_ONLY = Balancing()

@@ -11,8 +11,16 @@ from xxhash import xxh64_intdigest
 from gateway.call import Call
 from gateway.config.hashing import HashBy, HashSource
 from gateway.schema.catalog import Method
-from gateway.transcoding.wire import FIXED32, FIXED64, LENGTH, VARINT, MalformedError
-from gateway.transcoding.wire_reading import read_size, read_tag, skip
+from gateway.transcoding.wire import (
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    VARINT,
+    MalformedError,
+    read_size,
+    read_tag,
+    skip,
+)
 
 KeyOf = Callable[[Call], int]
 """The key of a call, of 64 bits."""

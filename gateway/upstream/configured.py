@@ -108,6 +108,7 @@ class ConfiguredChannel:
         self._known: dict[Method, MethodConfig | None] = {}
         self.key_of = channel.key_of
         self.connect = channel.connect
+        self.resolve = channel.resolve
         self.report = channel.report
         self.refusing = channel.refusing
         self.panics = channel.panics
@@ -218,6 +219,11 @@ class FollowingChannel:
             if timeout_s is not None:
                 timeout_s -= time.monotonic() - started_s
         return await self._channel.call(method, request, metadata, timeout_s, key)
+
+    async def resolve(self) -> None:
+        """Waits for the first lookups, but not longer than `dns.start_s` for each."""
+        await self._refresh.start()
+        await self._channel.resolve()
 
     async def connect(self, timeout_s: float) -> object:
         """Asks for the service config and the endpoints, and begins to connect to all."""

@@ -20,6 +20,7 @@ from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
+from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 from gateway.upstream.watched_messages import WatchedMessages
 
 logger = logging.getLogger("gateway.upstream")
@@ -37,12 +38,16 @@ class Ejector:
         options: OutlierOptions,
         random: Random,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
         self._name = name
+        self._watch = watch
         self._options = options
         self._random = random
         self._clock = clock
         self._outliers = Outliers(options, random)
+        self._outliers.spared = watch.spared
         self._watched: dict[Tally, WatchedChannel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.has_choice = False
@@ -126,6 +131,7 @@ class Ejector:
 
     def _say_ejected(self, ejection: Ejection) -> None:
         tally = ejection.tally
+        self._watch.ejected(ejection.method)
         address = str(self._watched[tally].endpoint)
         for_s = self._outliers.ends_at_s(tally) - (tally.ejected_at_s or 0.0)
         logger.warning(

@@ -1,52 +1,40 @@
-"""Health checks of endpoints by grpc.health.v1: `Watch` as in gRFC A17, or `Check` at intervals.
+"""Health checks of endpoints: `Watch` of grpc.health.v1 as in gRFC A17, `Check`, HTTP or TCP.
 
-An endpoint is asked on its own connection, for as long as it is connected. Until its first answer
-it counts as connecting.
+An endpoint is asked for as long as it is connected; by gRPC on its own connection. Until its first
+answer it counts as connecting.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from random import Random
 
-from google.protobuf.empty_pb2 import DESCRIPTOR as _EMPTY
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from gateway.config.health_checks import HealthCheckOptions
-from gateway.schema.catalog import Method, Source
+from gateway.call import CallHead, Metadata, Reply
+from gateway.config.health_checks import HealthCheckKind, HealthCheckOptions
+from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.around import Around
-from gateway.upstream.channels.failures import ConnectionLost
+from gateway.upstream.channels.failures import ConnectionLost, HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.own_calls import own_method, pause_s
+from gateway.upstream.probes import probe_http, probe_tcp, reason_of, why
+from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 
 logger = logging.getLogger("gateway.upstream")
 
 _JITTER = 0.15
-_BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S = 0.2, 1.6, 5.0
-"""The pauses before `Watch` is called again: those before an endpoint is connected to again."""
 _STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _SERVING = "SERVING"
 
 
-def _method(name: str, *, server_streaming: bool) -> Method:
-    message = _EMPTY.message_types_by_name["Empty"]  # the channel does not look at messages
-    return Method(
-        service="grpc.health.v1.Health",
-        name=name,
-        input=message,
-        output=message,
-        client_streaming=False,
-        server_streaming=server_streaming,
-        rules=(),
-        source=Source("grpc/health/v1/health.proto"),
-    )
-
-
-_CHECK = _method("Check", server_streaming=False)
-_WATCH = _method("Watch", server_streaming=True)
+_SERVICE, _FILE = "grpc.health.v1.Health", "grpc/health/v1/health.proto"
+_CHECK = own_method(_SERVICE, "Check", _FILE, server_streaming=False)
+_WATCH = own_method(_SERVICE, "Watch", _FILE, server_streaming=True)
 
 
 class Verdict:
@@ -97,20 +85,35 @@ class CheckedChannel(Around):
         channel: EndpointChannel,
         options: HealthCheckOptions,
         random: Random,
+        *,
+        watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
         super().__init__(channel)
         self._name = name
+        self._watch_results = watch
         self._endpoint = endpoint
         self._options = options
         self._random = random
         self._request = StringValue(value=options.service).SerializeToString()
         """A HealthCheckRequest: its one field has the number and the type of a StringValue's."""
         self._verdict = Verdict(options)
+        self._had_call = True
         self._task: asyncio.Task[None] | None = None
         self._is_asking = False
         self._is_closed = False
         self.on_pass: Callable[[], None] | None = None
         """Called with each good result."""
+
+    def call(
+        self,
+        method: Method,
+        request: bytes | AsyncGenerator[bytes] | HeldRequest,
+        metadata: Metadata | CallHead,
+        timeout_s: float | None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once; see `EndpointChannel.call`."""
+        self._had_call = True
+        return self.channel.call(method, request, metadata, timeout_s)
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Asks no more, and closes the channel; see `Channel.close`."""
@@ -151,9 +154,11 @@ class CheckedChannel(Around):
 
     async def _run(self) -> None:
         try:
+            if self._options.kind is not HealthCheckKind.GRPC:
+                await self._repeat(self._probe)
             if self._options.watch:
                 await self._watch()
-            await self._check()
+            await self._repeat(self._check)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -172,10 +177,9 @@ class CheckedChannel(Around):
                     return
                 had_answer = False
                 self._take(f"its health check ended with {error.code.name}", at_once=True)
-            failures = 0 if had_answer else min(failures + 1, 20)
+            failures = 0 if had_answer else failures + 1
             if not had_answer:
-                pause_s = _BACKOFF_START_S * _BACKOFF_FACTOR ** (failures - 1)
-                await asyncio.sleep(min(_BACKOFF_CAP_S, pause_s) * self._random.uniform(0.8, 1.2))
+                await asyncio.sleep(pause_s(failures, self._random))
 
     async def _watch_once(self) -> bool:
         """Takes the reports of one stream; true if there was any."""
@@ -209,35 +213,68 @@ class CheckedChannel(Around):
         self._take("its health check ended", at_once=True)
         return had_answer
 
-    async def _check(self) -> None:
-        """Asks again and again; returns if the endpoint does not know the service."""
-        while True:
-            self._is_asking = True
-            try:
-                async with asyncio.timeout(self._options.timeout_s):
-                    reply = await self.channel.call(
-                        _CHECK, self._request, [], self._options.timeout_s
-                    )
-                reason = _reason(reply.message)
-            except TimeoutError:
+    async def _repeat(self, ask: Callable[[], Awaitable[bool]]) -> None:
+        """Asks at intervals for as long as `ask` returns true; seldom while there are no calls."""
+        options, loop = self._options, asyncio.get_running_loop()
+        called_s = asked_s = loop.time()
+        while await ask():
+            asked_s = loop.time()
+            while True:
+                jitter = self._random.uniform(1 - _JITTER, 1 + _JITTER)
+                await asyncio.sleep(options.interval_s * jitter)
+                now_s = loop.time()
+                if self._had_call:
+                    self._had_call, called_s = False, now_s
+                is_quiet = now_s - called_s >= options.quiet_interval_s
+                if not is_quiet or now_s - asked_s >= options.quiet_interval_s:
+                    break
+
+    async def _check(self) -> bool:
+        """Asks by `Check`; false if the endpoint does not know the service."""
+        self._is_asking = True
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                reply = await self.channel.call(_CHECK, self._request, [], self._options.timeout_s)
+            reason = _reason(reply.message)
+        except TimeoutError:
+            reason = self._no_answer()
+        except StatusError as error:
+            if error.code is Code.UNIMPLEMENTED:
+                self._say_unknown()
+                self._take("", at_once=True)
+                return False
+            reason = f"its health check ended with {error.code.name}"
+            if error.code is Code.DEADLINE_EXCEEDED:
                 reason = self._no_answer()
-            except StatusError as error:
-                if error.code is Code.UNIMPLEMENTED:
-                    self._say_unknown()
-                    self._take("", at_once=True)
-                    return
-                reason = f"its health check ended with {error.code.name}"
-                if error.code is Code.DEADLINE_EXCEEDED:
-                    reason = self._no_answer()
-            finally:
-                self._is_asking = False
-            self._take(reason, at_once=False)
-            jitter = self._random.uniform(1 - _JITTER, 1 + _JITTER)
-            await asyncio.sleep(self._options.interval_s * jitter)
+        finally:
+            self._is_asking = False
+        self._take(reason, at_once=False)
+        return True
+
+    async def _probe(self) -> bool:
+        """Asks by HTTP, or connects; statuses of 500 and more count at once (Envoy)."""
+        options, reason, at_once = self._options, "", False
+        try:
+            async with asyncio.timeout(options.timeout_s):
+                if options.kind is HealthCheckKind.TCP:
+                    await probe_tcp(self._endpoint, options.port)
+                else:
+                    status = await probe_http(self._endpoint, options.port, options.path)
+                    reason = reason_of(status, options.expect)
+                    at_once = bool(reason) and status >= 500
+        except TimeoutError:
+            reason = self._no_answer()
+        except OSError as error:
+            reason = f"its health check failed: {why(error)}"
+        except ValueError:
+            reason = "the answer to its health check is not HTTP/1"
+        self._take(reason, at_once=at_once)
+        return True
 
     def _take(self, reason: str, *, at_once: bool) -> None:
         was_healthy = self._verdict.is_healthy
         verdict = self._verdict
+        self._watch_results.checked(passed=not reason)
         changes = verdict.decided(reason) if at_once else verdict.checked(reason)
         if not reason and self.on_pass is not None:
             self.on_pass()

@@ -1,12 +1,13 @@
 """Hedged calls (gRFC A6): attempts of one call at several endpoints, of which one answer counts."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 
 from gateway.call import CallHead, Metadata, Reply
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.status import Attempt, Code, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
@@ -90,8 +91,10 @@ class Race:
         """The attempts that a back end may have seen."""
         self._sent = 0
         """All attempts."""
-        self._last = ""
-        """The endpoint of the attempt that has ended last."""
+        self._begun: dict[asyncio.Task[Reply], tuple[int, bool, float]] = {}
+        """The attempts under way: the number of those before, whether each replaces one that was
+        not processed, and the time at which it began."""
+        self._ended: list[Attempt] = []
         self._running: set[asyncio.Task[Reply]] = set()
         self._may_start = True
         self._is_pushed = False
@@ -113,8 +116,16 @@ class Race:
         reply.attempts = self._attempts()
         return reply
 
-    def _attempts(self) -> tuple[int, str] | None:
-        return (self._sent, self._last) if self._sent > 1 else None
+    def _attempts(self) -> Sequence[Attempt]:
+        """All attempts, the one that decided at the end; those under way are cancelled now."""
+        if self._sent < 2:
+            return ()
+        lost = [self._attempt(one, Code.CANCELLED) for one in list(self._begun)]
+        return [*self._ended[:-1], *lost, *self._ended[-1:]]
+
+    def _attempt(self, task: "asyncio.Task[Reply]", code: Code) -> Attempt:
+        previous, replaces, started_s = self._begun.pop(task)
+        return Attempt(task.get_name(), previous, replaces, started_s, time.time(), code)
 
     async def _run(self) -> Reply:
         self._start()
@@ -146,13 +157,14 @@ class Race:
     def _first_reply(self, done: Iterable["asyncio.Task[Reply]"]) -> Reply | None:
         """The reply of one of the attempts that have ended; others become failures of the call."""
         for task in sorted(done, key=_has_failed):
-            self._last = task.get_name()
             try:
                 reply = task.result()
             except StatusError as failure:
+                self._ended.append(self._attempt(task, failure.code))
                 self._running.discard(task)
                 self._failed(failure)
             else:
+                self._ended.append(self._attempt(task, Code.OK))
                 self._running.discard(task)
                 return reply
         return None
@@ -165,7 +177,7 @@ class Race:
                 raise failure
             self._failure = self._failure or failure
             self._count -= 1
-            if self._start():
+            if self._start(replaces=True):
                 self.transparent += 1
                 self._watch.repeated(name_of(failure))
             return
@@ -207,11 +219,17 @@ class Race:
             self._may_start = False
             self._watch.refused(why)
 
-    def _start(self, ended: Callable[["asyncio.Task[Reply]"], None] | None = None) -> bool:
+    def _start(
+        self,
+        ended: Callable[["asyncio.Task[Reply]"], None] | None = None,
+        *,
+        replaces: bool = False,
+    ) -> bool:
         """Sends an attempt, if an endpoint is left for it; `ended` is called at its end."""
         task = self._send(self._count)
         if task is None:
             return False
+        self._begun[task] = (self._count, replaces, time.time())
         self._count += 1
         self._sent += 1
         self._running.add(task)

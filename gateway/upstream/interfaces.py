@@ -76,6 +76,10 @@ class EndpointReport:
 class UpstreamChannel(KeyedChannel, Protocol):
     """The channel to an upstream, which knows its endpoints."""
 
+    async def resolve(self) -> None:
+        """Waits for the first lookup of the endpoints, but not longer than `dns.start_s`."""
+        ...
+
     async def connect(self, timeout_s: float) -> object:
         """Resolves the endpoints, for at most `timeout_s`, and begins to connect to all."""
         ...

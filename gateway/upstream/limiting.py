@@ -42,6 +42,7 @@ class LimitedChannel:
         self._fullness = fullness
         self.key_of = channel.key_of
         self.connect = channel.connect
+        self.resolve = channel.resolve
         self.report = channel.report
         self.refusing = channel.refusing
         self.panics = channel.panics

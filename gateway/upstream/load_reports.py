@@ -11,8 +11,7 @@ from random import Random
 from typing import Final
 
 from gateway.config.load_reports import LoadReportOptions
-from gateway.transcoding.wire import FIXED64, LENGTH, MalformedError
-from gateway.transcoding.wire_reading import read_size, read_tag, skip
+from gateway.transcoding.wire import FIXED64, LENGTH, MalformedError, read_size, read_tag, skip
 from gateway.upstream.pickers import Candidate, Picker, RoundRobin, WeightedRoundRobin
 from gateway.upstream.slow_start import SlowStart
 
@@ -130,6 +129,12 @@ class Load:
         self._updated_s = now_s
         self._weight = weight
 
+    def has_expired(self, now_s: float, options: LoadReportOptions) -> bool:
+        """True if there was a weight, and no report for so long that it counts no more."""
+        if self._updated_s == -inf:
+            return False
+        return now_s - self._updated_s >= options.weight_expiration_period_s
+
     def weight(self, now_s: float, options: LoadReportOptions) -> float:
         """The weight; 0 during the blackout, and after it has expired."""
         if now_s - self._updated_s >= options.weight_expiration_period_s:
@@ -169,6 +174,12 @@ class Loads:
         if weights != self._weights or now_s < self._starts_until_s:
             self._weights = weights
             self.updates += 1
+
+    def census(self, now_s: float) -> tuple[Sequence[float], int, int]:
+        """Returns all weights, 0 for none, and how many are not usable yet, or expired (A78)."""
+        weights = [load.weight(now_s, self.options) for load in self._loads.values()]
+        expired = sum([one.has_expired(now_s, self.options) for one in self._loads.values()])
+        return weights, weights.count(0.0) - expired, expired
 
     def picker(self, candidates: Sequence[Candidate]) -> "LoadRoundRobin":
         """The picker of these endpoints; a `Policy`."""

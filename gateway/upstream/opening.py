@@ -24,6 +24,7 @@ from gateway.upstream.configured import (
     ServiceConfigError,
     load_service_config,
 )
+from gateway.upstream.counted_attempts import CountedChannel
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
 from gateway.upstream.fullness import Fullness
@@ -37,8 +38,9 @@ from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
-from gateway.upstream.subsetting import own_seed, subset
+from gateway.upstream.subsetting import own_seed, shuffled, subset
 from gateway.upstream.trying import TriedChannel
+from gateway.upstream.watch import WatchEndpoints
 from gateway.upstream.zones import Zones
 
 
@@ -81,7 +83,8 @@ def _open(
 
     fullness = Fullness(name, _limits_of(upstream))
     pending = Pending(fullness.refused)
-    ejector = _ejector(name, upstream, random)
+    attempts, told = balancing.watch.attempts(name), balancing.watch.endpoints(name)
+    ejector = _ejector(name, upstream, random, told)
     limits = Limits(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
     large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
@@ -89,16 +92,15 @@ def _open(
     def open_channel(endpoint: Endpoint) -> EndpointChannel:
         # TLS files have been read above, not when an address is new.
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
-        watch = balancing.watch_connections(name, endpoint.zone)
-        channel: EndpointChannel = Http2Channel(
-            name, upstream, address, large_replies, pending, watch=watch
-        )
+        watch = balancing.watch.connections(name, endpoint.zone)
+        own = Http2Channel(name, upstream, address, large_replies, pending, watch=watch)
+        channel: EndpointChannel = own if attempts is None else CountedChannel(own, attempts)
         if upstream.health is not None:
-            channel = CheckedChannel(name, endpoint, channel, upstream.health, random)
+            channel = CheckedChannel(name, endpoint, channel, upstream.health, random, watch=told)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
-            channel = reports.reported(endpoint, channel)
+            channel = reports.reported(endpoint, channel, own)
         if per_try_s is None and limits.throttle is None:
             return channel
         return TriedChannel(name, channel, per_try_s, limits.throttle, limits.limits_of)
@@ -115,7 +117,7 @@ def _open(
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
     balanced = limits.balanced(name, endpoints, refresh)
-    balanced.key_of, balanced.watch = keys, balancing.watch_repeats(name)
+    balanced.key_of, balanced.watch = keys, balancing.watch.repeats(name)
     balanced.refusing = fullness.refusing
     limited = _limited(name, upstream, balanced, fullness)
     return limited if config is None else ConfiguredChannel(name, limited, config)
@@ -266,7 +268,9 @@ def _retryings(
     return of
 
 
-def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
+def _ejector(
+    name: str, upstream: Upstream, random: Random, watch: WatchEndpoints
+) -> Ejector | None:
     options = upstream.outlier
     if options is None:
         return None
@@ -274,7 +278,7 @@ def _ejector(name: str, upstream: Upstream, random: Random) -> Ejector | None:
     if per_try_s is not None and per_try_s < options.min_deadline_s:
         # This time is not a client's: an attempt that takes longer is the endpoint's fault.
         options = options.model_copy(update={"min_deadline_s": per_try_s})
-    return Ejector(name, options, random)
+    return Ejector(name, options, random, watch=watch)
 
 
 def _limits_of(upstream: Upstream) -> Iterator[str]:
@@ -311,7 +315,8 @@ def _picking(
         return ring, key_of(upstream.hash, random), None
     slow = _slow_start(upstream)
     if balance is Balance.WEIGHTED_ROUND_ROBIN:
-        reports = Reports(name, upstream.weighted_round_robin, random)
+        watch = balancing.watch.endpoints(name)
+        reports = Reports(name, upstream.weighted_round_robin, random, watch=watch)
         reports.loads.slow_start = slow
         return reports.loads.picker, None, reports
     policy = policy_of(balance, random)
@@ -353,6 +358,8 @@ def _filled(
 
 def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
     """The endpoints that this process takes."""
+    if upstream.shuffle:
+        found = shuffled(found, own_seed())
     size = upstream.subset_size
     return found if size is None else subset(found, size, own_seed())
 

@@ -5,7 +5,7 @@ threshold of failures, its configuration's comment and Envoy from the threshold 
 the threshold on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from random import Random
@@ -60,6 +60,8 @@ class Outliers:
     def __init__(self, options: OutlierOptions, random: Random) -> None:
         self._options = options
         self._random = random
+        self.spared: Callable[[str, str], None] = _nothing
+        """Takes the detection method, and the reason why an outlier is not ejected (gRFC A91)."""
         self._tallies: dict[Tally, None] = {}
 
     def __len__(self) -> int:
@@ -85,9 +87,11 @@ class Outliers:
         tally.failures += 1
         tally.in_a_row += 1
         most = self._options.consecutive
-        if most is None or tally.in_a_row < most or not self._may_eject(tally):
+        if most is None or tally.in_a_row < most or not self._has_better(tally):
             return None
-        if not self._has_better(tally):
+        if not self._may_eject(tally):
+            if tally.in_a_row == most:  # once for each row
+                self._spare(tally, "consecutive_failures", "max_ejection_overflow")
             return None
         reason = f"{tally.in_a_row} failures in a row"
         return self._eject(tally, "consecutive_failures", reason, now_s)
@@ -148,7 +152,7 @@ class Outliers:
         stdev = sqrt(sum((rate - mean) ** 2 for rate in rates) / len(rates))
         least = mean - stdev * rule.stdev_factor / 1000
         for one, rate in zip(judged, rates, strict=True):
-            if rate < least and self._draws(rule.enforcement_percentage, one.tally):
+            if rate < least and self._draws(rule.enforcement_percentage, one.tally, "success_rate"):
                 reason = f"{rate:.1%} of its calls succeed, of all {mean:.1%}"
                 yield self._eject(one.tally, "success_rate", reason, now_s)
 
@@ -161,13 +165,24 @@ class Outliers:
         for one in judged:
             failures = one.total - one.successes
             is_high = 100 * failures >= rule.threshold * one.total
-            if is_high and self._draws(rule.enforcement_percentage, one.tally):
+            method = "failure_percentage"
+            if is_high and self._draws(rule.enforcement_percentage, one.tally, method):
                 reason = f"{failures / one.total:.1%} of its calls fail"
-                yield self._eject(one.tally, "failure_percentage", reason, now_s)
+                yield self._eject(one.tally, method, reason, now_s)
 
-    def _draws(self, percentage: int, tally: Tally) -> bool:
+    def _draws(self, percentage: int, tally: Tally, method: str) -> bool:
         """True if a found outlier is ejected: by chance (A50), and within the limit."""
-        return self._may_eject(tally) and self._random.randrange(100) < percentage
+        if not self._may_eject(tally):
+            self._spare(tally, method, "max_ejection_overflow")
+            return False
+        if self._random.randrange(100) < percentage:
+            return True
+        self._spare(tally, method, "enforcement_percentage")
+        return False
+
+    def _spare(self, tally: Tally, method: str, reason: str) -> None:
+        if tally.ejected_at_s is None and tally in self._tallies:
+            self.spared(method, reason)
 
     def _may_eject(self, tally: Tally) -> bool:
         """True below the limit; A50 asks before each ejection, so that the first always may.
@@ -196,3 +211,7 @@ class Outliers:
         tally.multiplier += 1
         tally.reason = reason
         return Ejection(tally, method)
+
+
+def _nothing(_method: str, _reason: str) -> None:
+    """Takes no notice."""

@@ -119,6 +119,11 @@ class Pool:
     def __iter__(self) -> Iterator[str]:
         return iter(self._channels)
 
+    async def resolve(self) -> None:
+        """Waits for the first lookup of every name, but not longer than `dns.start_s` of each."""
+        channels = [one for one in self._channels.values() if isinstance(one, UpstreamChannel)]
+        await asyncio.gather(*[one.resolve() for one in channels])
+
     async def report(self, timeout_s: float) -> Reports:
         """Connects to every endpoint of each upstream, and reports them once that is done or the
         time is over. An upstream whose channel is `grpcio` has none to report.

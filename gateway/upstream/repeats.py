@@ -70,8 +70,3 @@ class NoWatch:
 
 
 UNWATCHED: WatchRepeats = NoWatch()
-
-
-def unwatched(_: str) -> WatchRepeats:
-    """Returns what counts nothing, for upstreams whose repeats nobody counts."""
-    return UNWATCHED

@@ -152,6 +152,7 @@ class Refresh(Generic[_Found_co]):
         self._when_empty = when_empty
         self._resolver = resolver
         self._min_interval_s = options.min_interval_s
+        self._start_s = options.start_s
         self._on_answer = on_answer
         self._on_failure = on_failure
         self._schedule = Schedule(options, random)
@@ -169,6 +170,11 @@ class Refresh(Generic[_Found_co]):
         except TimeoutError:
             return False
         return True
+
+    async def start(self) -> None:
+        """Starts asking, and waits for the first lookup, but not longer than `dns.start_s`."""
+        if not await self.first(self._start_s):
+            self._on_failure(f"the first lookup takes longer than {self._start_s:g} s")
 
     def ask_soon(self) -> None:
         """Asks as soon as the shortest time between two lookups allows it."""

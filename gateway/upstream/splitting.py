@@ -66,7 +66,7 @@ def _choice(
     split: Split, to: Callable[[str], Handler], random: Random
 ) -> Callable[[Call], Handler]:
     arms, shares = (
-        [(to(one.upstream), (split.name, one.upstream)) for one in split.to],
+        [(to(one.name), (split.name, one.name)) for one in split.to],
         Shares(split),
     )
     own = split.cookie

@@ -1,5 +1,6 @@
-"""Subsets: the few endpoints of a large upstream to which one process connects (gRFC A68)."""
+"""Chooses of an upstream the endpoints for one process: a subset (gRFC A68), or an order (A62)."""
 
+import math
 import os
 from collections.abc import Iterable
 from random import SystemRandom
@@ -30,3 +31,17 @@ def subset(endpoints: Iterable[Endpoint], size: int, seed: int) -> list[Endpoint
         level.sort(key=lambda one: (xxh64_intdigest(str(one).encode(), seed), one.addresses))
         chosen.update(one.addresses for one in level[:size])
     return [one for one in found if one.addresses in chosen]
+
+
+def shuffled(endpoints: Iterable[Endpoint], seed: int) -> list[Endpoint]:
+    """The endpoints in an order by chance, in which the first is each in proportion to its weight.
+
+    As in gRFC A113, by u to the power of 1/weight, but u is a hash of address and seed: so the
+    order stays while endpoints come and go.
+    """
+
+    def drawn(one: Endpoint) -> float:
+        share: float = (xxh64_intdigest(str(one).encode(), seed) + 1) / (1 << 64)
+        return math.pow(share, 1 / one.weight)
+
+    return sorted(endpoints, key=drawn, reverse=True)

@@ -36,8 +36,3 @@ class NoWatch:
 
 
 UNWATCHED: WatchConnections = NoWatch()
-
-
-def unwatched(_upstream: str, _zone: str) -> WatchConnections:
-    """Returns what counts nothing, for upstreams whose connections nobody counts."""
-    return UNWATCHED

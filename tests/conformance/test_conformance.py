@@ -4,25 +4,19 @@ A row of the .toml files here has HTTP rules for the methods of conformance.prot
 what must come of it: a message at a method, or a status. See docs/conformance.md.
 """
 
+import asyncio
 import json
 import tomllib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import grpc
-import grpc.aio
 import pytest
 import yaml
 from google.protobuf import json_format
-from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc import status_pb2
 
 from gateway.app.gateway import open_gateway
 from gateway.config.model import Config
@@ -31,13 +25,12 @@ from gateway.schema.service_config import read_service_config
 from gateway.status import StatusError
 from gateway.transcoding.binding import bind, build_router
 from gateway.transcoding.transcoder import RulesError, Transcoder, build_transcoder
+from tests.conformance.recording import HERE, SERVICE, Case, Recorder, backend, files, pool
 from tests.support.embedded import raw_connection
 from tests.support.http import Answer
-from tests.support.schema import descriptor_pool, descriptor_set
 
-HERE = Path(__file__).parent
-SERVICE = "conformance.v1.Conformance"
-Case = dict[str, Any]
+OF_TIME = {f"streams.{name}" for name in ("head_after_s", "heartbeat_s", "retry_s")}
+"""Settings that change when something is sent; `tests/integration/streams` has tests of them."""
 Serve = Callable[[Config], AbstractAsyncContextManager[str]]
 """Serves a gateway with these settings; yields `host:port`."""
 
@@ -59,16 +52,6 @@ def _marks(row: Case) -> list[pytest.MarkDecorator]:
     """A row with `differs` must fail: it says what another gateway does and this one does not."""
     reason = row.get("differs")
     return [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
-
-
-@cache
-def files() -> FileDescriptorSet:
-    return descriptor_set(conformance=(HERE / "conformance.proto").read_text(encoding="utf-8"))
-
-
-@cache
-def pool() -> DescriptorPool:
-    return descriptor_pool(files())
 
 
 def rules_yaml(case: Case) -> str:
@@ -159,83 +142,6 @@ def _expect_refusal(case: Case, status: int, message: str) -> None:
 # --- requests and replies, over HTTP -----------------------------------------------------------
 
 
-class Recorder:
-    """A back end that answers as a row says, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.got: tuple[str, bytes] | None = None
-        self.metadata: list[tuple[str, str | bytes]] = []
-        self.reply: bytes = b""
-        self.replies: list[bytes] = []
-        self.streamed: list[bytes] = []
-        self.case: Case = {}
-
-    def handlers(self) -> dict[str, Any]:
-        def handler(name: str) -> Any:
-            async def answer(request: bytes, context: Any) -> bytes:
-                self.got = (name, request)
-                self.metadata = [(k, v) for k, v in context.invocation_metadata()]
-                await self._decorate(context)
-                return self.reply
-
-            return grpc.unary_unary_rpc_method_handler(answer)
-
-        methods = pool().FindServiceByName(SERVICE).methods
-        return {m.name: handler(m.name) for m in methods if not m.server_streaming} | {
-            m.name: self._stream_handler(m) for m in methods if m.server_streaming
-        }
-
-    def _stream_handler(self, method: MethodDescriptor) -> Any:
-        async def answer(requests: Any, context: Any) -> AsyncIterator[bytes]:
-            if isinstance(requests, bytes):
-                self.got = (method.name, requests)
-            else:
-                self.streamed = [request async for request in requests]
-                self.got = (method.name, b"".join(self.streamed))
-            await self._decorate(context)
-            for reply in self.replies:
-                yield reply
-
-        if method.client_streaming:
-            return grpc.stream_stream_rpc_method_handler(answer)
-        return grpc.unary_stream_rpc_method_handler(answer)
-
-    async def _decorate(self, context: Any) -> None:
-        sent = self.case.get("metadata", {})
-        await context.send_initial_metadata([(k, _value(k, v)) for k, v in sent.items()])
-        fail = self.case.get("fail")
-        if fail is None:
-            return
-        if "details" in fail:
-            status = status_pb2.Status(code=fail.get("details_code", fail["code"]), message="?")
-            json_format.ParseDict({"details": fail["details"]}, status, descriptor_pool=pool())
-            wire = status.SerializeToString()
-            context.set_trailing_metadata((("grpc-status-details-bin", wire),))
-        if "raw_details" in fail:
-            raw = bytes.fromhex(fail["raw_details"])
-            context.set_trailing_metadata((("grpc-status-details-bin", raw),))
-        codes = {code.value[0]: code for code in grpc.StatusCode}
-        await context.abort(codes[fail["code"]], fail.get("message", ""))
-
-
-def _value(name: str, text: str) -> str | bytes:
-    return bytes.fromhex(text) if name.endswith("-bin") else text
-
-
-@asynccontextmanager
-async def backend() -> AsyncIterator[tuple[str, Recorder]]:
-    recorder = Recorder()
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    handler = grpc.method_handlers_generic_handler(SERVICE, recorder.handlers())
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}", recorder
-    finally:
-        await server.stop(None)
-
-
 @asynccontextmanager
 async def own_gateway(config: Config) -> AsyncIterator[str]:
     """A gateway with its own listener; yields its address."""
@@ -298,6 +204,13 @@ async def test_the_same_over_http(case: Case, tmp_path: Path) -> None:
     _expect_headers(case, answer, recorder)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases("cut"))
+async def test_a_stream_that_fails_is_cut(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(asyncio.IncompleteReadError):
+        await exchange(case, tmp_path)
+
+
 def _expect_headers(case: Case, answer: Answer, recorder: Recorder) -> None:
     for name, value in case.get("answers", {}).items():
         assert answer.header(name) == (value or None), name
@@ -313,7 +226,9 @@ def _expect_headers(case: Case, answer: Answer, recorder: Recorder) -> None:
 @pytest.mark.parametrize("case", cases("reply"))
 async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     answer, recorder = await exchange(case, tmp_path)
-    if not ("replies" in case and case.get("status") == 400):  # a stream that is not read whole
+    if case.get("refused"):
+        assert recorder.got is None, "a refused request reaches no back end"
+    elif not ("replies" in case and case.get("status") == 400):  # a stream that is not read whole
         assert recorder.got is not None, answer.body
     if "messages" in case:
         expected = [message_of(case["method"], one, of_input=True) for one in case["messages"]]
@@ -335,6 +250,31 @@ async def test_a_reply_becomes_a_response(case: Case, tmp_path: Path) -> None:
     if "says" in case:
         assert case["says"] in answer.body.decode()
     _expect_headers(case, answer, recorder)
+
+
+# --- what the rows are about -------------------------------------------------------------------
+
+
+def _paths(options: Any, place: str = "") -> Iterator[str]:
+    for name, value in options.items():
+        yield f"{place}{name}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{place}{name}.")
+
+
+@pytest.mark.parametrize(
+    "section", ["routing", "json", "query", "metadata", "resources", "streams"]
+)
+def test_every_setting_of_transcoding_has_a_row(section: str) -> None:
+    kinds = ("request", "reply", "load", "cut")
+    rows = [p.values[0] for kind in kinds for p in cases(kind)]
+    shown = {path for row in rows for path in _paths(row["options"])}
+    options = next(
+        one for name, one in Config.model_fields.items() if (one.alias or name) == section
+    )
+    assert isinstance(options.annotation, type)
+    names = {f"{section}.{name}" for name in options.annotation.model_fields}
+    assert names - shown - OF_TIME == set()
 
 
 # --- how much of another gateway's behaviour there is --------------------------------------------

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.test_conformance import Case, cases, exchange
+from tests.conformance.recording import Case
+from tests.conformance.test_conformance import cases, exchange
 from tests.support.embedded import WAYS, embedded
 from tests.support.http import Answer
 

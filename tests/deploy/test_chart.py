@@ -9,6 +9,7 @@ import kubernetes_validate  # type: ignore[import-untyped] # it has no types
 import pytest
 import yaml
 
+from gateway.cli.doctor.machine import GRACE_PERIOD
 from gateway.config.loader import load_config
 
 CHART = Path("deploy/helm")
@@ -51,7 +52,10 @@ def test_the_api_takes_what_it_renders(flags: tuple[str, ...]) -> None:
 def test_pods_have_time_for_the_drain_of_the_settings(tmp_path: Path) -> None:
     found = rendered(*ALL)
     spec = found["Deployment"]["spec"]
-    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 5 + 60 + 15
+    pod = spec["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 5 + 60 + 15
+    (container,) = pod["containers"]
+    assert {"name": GRACE_PERIOD, "value": "80"} in container["env"]
     assert "replicas" not in spec
     file = tmp_path / "gateway.yaml"
     file.write_text(found["ConfigMap"]["data"]["gateway.yaml"])

@@ -7,6 +7,7 @@ import kubernetes_validate  # type: ignore[import-untyped] # it has no types
 import pytest
 import yaml
 
+from gateway.cli.doctor.machine import GRACE_PERIOD
 from gateway.config.loader import load_config
 from tests.support.command_line import run
 
@@ -64,6 +65,8 @@ def test_pods_have_time_for_the_whole_drain_and_settings_that_are_valid() -> Non
     assert pod()["terminationGracePeriodSeconds"] > needed_s
     assert config.drain.delay_s >= 5
     (container,) = pod()["containers"]
+    given = str(pod()["terminationGracePeriodSeconds"])
+    assert {"name": GRACE_PERIOD, "value": given} in container["env"]
     for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["path"] == config.health.path
 

@@ -24,6 +24,7 @@ from gateway.config.json import JsonOptions
 from gateway.status import StartUpError, StatusError
 from gateway.transcoding.json.message_fields import parts_of
 from gateway.transcoding.json.native import VARIABLE, codec_name, native_module
+from gateway.transcoding.json.writing.drafts import ANY_NUMBER
 from gateway.transcoding.json.writing.native import NativeWriter, native_writer
 from gateway.transcoding.json.writing.scalars import double_json, float_json
 from gateway.transcoding.json.writing.writer import JsonWriter, Write
@@ -40,6 +41,7 @@ OPTIONS = [
     JsonOptions(emit_unset=unset, enums_as_numbers=numbers, proto_names=names, pretty=pretty)
     for unset, numbers, names, pretty in product((False, True), repeat=4)
 ]
+MOST_VALUES = [ANY_NUMBER, ANY_NUMBER, 1, 5, 20, 100]
 SEEDS = st.integers(0, (1 << 32) - 1)
 seeded = settings(max_examples=300, deadline=None, derandomize=True)
 
@@ -58,18 +60,20 @@ def find(name: str) -> Descriptor:
 
 
 @cache
-def makers(options: JsonOptions) -> tuple[JsonWriter, NativeWriter]:
-    definition = JsonWriter(rich.codec().find, options)
-    native = native_writer(definition.plans, pretty=options.pretty)
+def makers(options: JsonOptions, most: int) -> tuple[JsonWriter, NativeWriter]:
+    definition = JsonWriter(rich.codec().find, options, most)
+    native = native_writer(definition.plans, most, pretty=options.pretty)
     assert native is not None
     return definition, native
 
 
 @cache
-def pair(options: JsonOptions, name: str, field: str = "") -> tuple[Write, Write]:
+def pair(
+    options: JsonOptions, name: str, field: str = "", most: int = ANY_NUMBER
+) -> tuple[Write, Write]:
     """The definition's writer and the native one of a message type, or of one of its fields."""
     kind = find(name)
-    one, other = makers(options)
+    one, other = makers(options, most)
     if not field:
         return one.message(kind), other.message(kind)
     (described,) = [part for part in parts_of(kind) if part.full_name == field]
@@ -96,7 +100,7 @@ def check(chance: random.Random) -> None:
     if chance.random() < 0.5:
         wire = damaged(chance, wire)
     fields = ["", "", *(part.full_name for part in parts_of(find(name)))]
-    assert_same(pair(options, name, chance.choice(fields)), wire)
+    assert_same(pair(options, name, chance.choice(fields), chance.choice(MOST_VALUES)), wire)
 
 
 @seeded

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gateway.config.json import JsonOptions
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.message_fields import entry_fields, parts_of
-from gateway.transcoding.json.reading.well_known import has_own_form
+from gateway.transcoding.json.writing.plans import WritePlans
 from gateway.transcoding.wire import length_delimited
 from tests.support import rich
 from tests.support.random_messages import damaged, random_wire
@@ -70,6 +70,14 @@ def ours(name: str, wire: bytes, options: JsonOptions) -> Any:
 def parsed(text: bytes) -> Any:
     """The document of a text; minus zero stays what it is, which `int` would lose."""
     return json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+
+
+PLANS = WritePlans(rich.codec().find, JsonOptions())
+
+
+def has_own_form(message: Descriptor) -> bool:
+    """True if the JSON of a message is not an object of its fields."""
+    return PLANS.of(message).has_own_form
 
 
 def same(message: Descriptor | None, left: Any, right: Any) -> bool:

@@ -7,3 +7,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
+{{- define "gateway.gracePeriod" -}}
+{{ addf .Values.settings.drain.delay_s .Values.settings.drain.grace_s 15 | ceil | int }}
+{{- end }}

@@ -1,13 +1,14 @@
 """Examines what the machine gives the gateway: files, processors, the clock, compiled code."""
 
 import ctypes
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Final
 
 from gateway.app.file_limit import fit_connections, raise_file_limit
-from gateway.cli.doctor.finding import Finding, ok, warn
+from gateway.cli.doctor.finding import Finding, fail, ok, warn
 from gateway.config.model import Config
 from gateway.process.cpus import usable_cpus
 from gateway.transcoding.json.native import codec_name
@@ -16,6 +17,12 @@ from gateway.transcoding.json.native import codec_name
 # 208 bytes on 64-bit systems.
 _TIMEX_SIZE: Final = 256
 _STATUS_AT: Final = 40
+_ENDING_S: Final = 10.0
+"""The time that the supervisor gives its workers beyond `drain.grace_s`."""
+_IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
+"""Kubernetes sets this variable in every container."""
+GRACE_PERIOD: Final = "TERMINATION_GRACE_PERIOD_S"
+"""The variable in which the manifests of this project repeat terminationGracePeriodSeconds."""
 _UNSYNCHRONISED: Final = 0x0040
 """STA_UNSYNC."""
 
@@ -24,6 +31,7 @@ def examine_machine(config: Config) -> Iterator[Finding]:
     """Yields the findings about this machine."""
     yield _files(config)
     yield _processors(config)
+    yield from _drain(config, os.environ)
     yield _clock()
     yield from _builds()
 
@@ -48,6 +56,28 @@ def _processors(config: Config) -> Finding:
         advice = "set workers: 0, which follows the affinity and the quota (cpu.max)"
         return warn("processors", text, advice)
     return ok("processors", text)
+
+
+def _drain(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields whether the drain ends before Kubernetes kills the pod; nothing elsewhere.
+
+    A pod cannot see its own terminationGracePeriodSeconds, so its manifest repeats it.
+    """
+    if _IN_CLUSTER not in environment:
+        return
+    options = config.drain
+    needed_s = options.delay_s + options.grace_s + _ENDING_S
+    text = f"takes up to {needed_s:g} s (drain.delay_s + drain.grace_s + {_ENDING_S:g} s)"
+    given = environment.get(GRACE_PERIOD, "")
+    if not (given.isascii() and given.isdigit()):
+        advice = f"set {GRACE_PERIOD} in the pod to terminationGracePeriodSeconds less its preStop"
+        yield warn("drain", f"{text}; the time until the pod is killed is not known", advice)
+    elif int(given) < needed_s:
+        text += f", and the pod is killed after {given} s"
+        advice = "raise terminationGracePeriodSeconds, or lower drain.grace_s"
+        yield fail("drain", text, advice)
+    else:
+        yield ok("drain", f"{text}, and the pod has {given} s")
 
 
 def _clock() -> Finding:

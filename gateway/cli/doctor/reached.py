@@ -72,7 +72,7 @@ async def _upstreams(config: Config) -> list[Finding]:
     findings = []
     for name, endpoints in reported.items():
         subject = f"upstream {name}"
-        if not endpoints and config.upstreams[name].channel == "grpcio":
+        if not endpoints and config.destinations[name].channel == "grpcio":
             findings.append(ok(subject, "not tried: its channel is grpcio"))
         elif not endpoints:
             findings.append(fail(subject, "no endpoint is known", advice))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.admin import AdminOptions, AdminTls
-from gateway.files import load_certificate_chain, read_file, state_of
+from gateway.files import ChangedFiles, read_file, server_side_context
 from gateway.http.messages import Request
 from gateway.status import Code, StartUpError, StatusError
 
@@ -35,15 +35,13 @@ class Access:
         """
         self._options = options
         self._without_token = without_token
-        self._seen = self._state()
+        self._files = ChangedFiles(_files(options))
         self.tls, self.admit = self._read()
 
     def renewed(self) -> bool:
         """Replaces `tls` and `admit` if files have changed and are valid; True if it did."""
-        seen = self._state()
-        if seen == self._seen:
+        if not self._files.have_changed():
             return False
-        self._seen = seen
         try:
             self.tls, self.admit = self._read()
         except StartUpError as error:
@@ -55,9 +53,6 @@ class Access:
 
     def _read(self) -> tuple[ssl.SSLContext | None, Admission]:
         return tls_context(self._options.tls), admission(self._options, self._without_token)
-
-    def _state(self) -> list[object]:
-        return [state_of(file) for file in _files(self._options)]
 
 
 def _files(options: AdminOptions) -> list[Path]:
@@ -127,12 +122,8 @@ def tls_context(options: AdminTls | None) -> ssl.SSLContext | None:
     """
     if options is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # RFC 9325 section 3.5: renegotiation costs the server more than the client.
-    context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        load_certificate_chain(context, options.cert_file, options.key_file)
+        context = server_side_context(options.cert_file, options.key_file)
     except OSError as error:
         raise StartUpError(f"admin.tls: a file cannot be read: {error.strerror}") from None
     except ValueError as error:

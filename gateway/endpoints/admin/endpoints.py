@@ -14,6 +14,7 @@ from gateway.config.log import LogLevel
 from gateway.endpoints.admin.certificates import shown_certificates
 from gateway.endpoints.admin.failures import shown_failures
 from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.readiness import Readiness
 from gateway.endpoints.admin.shown_settings import shown_settings
 from gateway.endpoints.admin.traffic import Traffic
 from gateway.endpoints.admin.upstreams import shown_upstreams
@@ -32,7 +33,7 @@ def admin_endpoints(operations: Operations) -> Endpoints:
     return {
         "/livez": {"GET": _probe(operations.why_not_live)},
         "/startupz": {"GET": _probe(operations.why_not_started)},
-        "/readyz": {"GET": _probe(operations.why_not_ready)},
+        "/readyz": {"GET": shown.readiness.answer},
         "/status": {"GET": shown.status},
         "/config": {"GET": shown.config},
         "/config/origins": {"GET": shown.origins},
@@ -87,6 +88,7 @@ class _Shown:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self.readiness = Readiness(operations)
         self._traffic = Traffic(lambda: operations.exposition)
         self._since_s = time.monotonic()
         self._fall_back: asyncio.TimerHandle | None = None
@@ -96,6 +98,7 @@ class _Shown:
         """Returns the state of the whole gateway."""
         del request
         operations, workers = self._operations, await self._operations.workers()
+        reason = await self.readiness.why_not()
         counted = [one for one in workers if one.connections is not None]
         return json_response(
             {
@@ -103,8 +106,8 @@ class _Shown:
                 "pid": os.getpid(),
                 "uptime_s": round(time.monotonic() - self._since_s, 1),
                 "listen": operations.url or None,
-                "ready": not operations.why_not_ready(),
-                "reason": operations.why_not_ready() or None,
+                "ready": not reason,
+                "reason": reason or None,
                 "draining": operations.is_draining,
                 "routes": len(operations.routes),
                 "generation": operations.generation,

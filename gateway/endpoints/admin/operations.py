@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
@@ -70,6 +70,8 @@ class Details:
     """The upstreams whose endpoints that are left out get calls too."""
     failures: tuple[ShownRequest, ...]
     """The last failed requests, the oldest one first."""
+    stores_down: frozenset[str] = frozenset()
+    """The purposes of the stores that are not asked because they have failed."""
 
 
 MOST_ENDPOINTS: Final = 1000
@@ -107,6 +109,41 @@ class PurgeReport:
     """The number that all workers which answered have dropped."""
     missing: tuple[int, ...] = ()
     """The numbers of the workers that did not answer: they may still have such replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A question or an order of an operator that only a process which serves can carry out."""
+
+    action: str
+    """The HTTP method and the path, such as `GET /schema`."""
+    wanted: Mapping[str, Any]
+    """The body of the request; empty if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandDone:
+    """The result of an errand, as a response."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """A question about the state of a process: stacks, gc, memory or profile."""
+
+    what: str
+    seconds: int = 0
+    """The time for which memory or profile begin to measure; 0 for the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The answer of a process, for people."""
+
+    text: str
 
 
 class Operations(Protocol):
@@ -149,8 +186,20 @@ class Operations(Protocol):
         """Drops stored replies in every worker; waits a bounded time for their answers."""
         ...
 
+    def run(self, errand: Errand) -> Awaitable[ErrandDone]:
+        """Lets a process that serves carry out an errand; waits a bounded time.
+
+        Raises:
+            StatusError: UNAVAILABLE, if none serves or responds in time.
+        """
+        ...
+
     def follow(self, follow: Follow) -> Awaitable[Mapping[int, Followed]]:
         """Returns the requests that an operator follows, by worker; waits a bounded time."""
+        ...
+
+    def inspect(self, inspect: Inspect) -> Awaitable[Mapping[int, str]]:
+        """Returns what each worker that responds says of its process, by its number."""
         ...
 
     def reload(self, *, dry_run: bool) -> Awaitable[ReloadReport]:

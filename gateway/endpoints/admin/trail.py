@@ -8,7 +8,7 @@ from gateway.audit import Audit, RecordThrottle
 from gateway.http.messages import Request, Response
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
-_QUESTIONS: Final = ("/requests",)
+_QUESTIONS: Final = ("/requests", "/debug/profile", "/debug/memory")
 """Paths that answer POST, and change nothing."""
 _REFUSALS: Final = (401, 403, 421)
 _LONGEST_CHANGE: Final = 500

@@ -13,13 +13,13 @@ def shown_upstreams(config: Config, details: Mapping[int, Details]) -> dict[str,
     `details` are those of the workers that responded, by their numbers. Each worker has connections
     of its own, so an endpoint can have several states at once.
     """
-    endpoints: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in config.upstreams}
+    endpoints: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in config.destinations}
     for worker, found in details.items():
         for row in found.endpoints:
             _add(endpoints.setdefault(row.upstream, {}), worker, row)
     shown = []
     for name, by_address in endpoints.items():
-        upstream = config.upstreams.get(name)
+        upstream = config.destinations.get(name)
         channel = None if upstream is None else upstream.channel
         panics = [worker for worker, found in details.items() if name in found.panics]
         rows = list(by_address.values())

@@ -11,12 +11,13 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.config.openapi import DocsOptions, OpenApiOptions
 from gateway.endpoints.docs.content import Content
 from gateway.http.messages import Endpoint, Endpoints
+from gateway.openapi.listing import ListedOperation
 from gateway.status import StartUpError
 
 _SCRIPT: Final = "text/javascript; charset=utf-8"
@@ -28,11 +29,27 @@ _PACKAGE: Final = "swagger_ui"
 """The package of the extra `docs`; it is never imported, only its files are read."""
 
 
+_MOST_LISTED: Final = 1000
+"""The limit of operations in the list for readers without JavaScript."""
+
+
+class About(NamedTuple):
+    """The API that the page is about."""
+
+    title: str
+    operations: Callable[[], Sequence[ListedOperation]]
+    """Lists the operations that everyone may see; called once, in a thread."""
+    issuers: Sequence[str] = ()
+    """The URLs of token issuers, which the page asks where tokens are issued."""
+
+
 class DocsError(StartUpError):
     """The page cannot be served; the message says why."""
 
 
-def page_endpoints(docs: DocsOptions, openapi: OpenApiOptions, title: str, level: int) -> Endpoints:
+def page_endpoints(
+    docs: DocsOptions, openapi: OpenApiOptions, about: About, level: int
+) -> Endpoints:
     """The endpoints of the page, and of the files that it loads, below its path.
 
     `level` is that of the compression, 0 for none.
@@ -41,14 +58,13 @@ def page_endpoints(docs: DocsOptions, openapi: OpenApiOptions, title: str, level
         DocsError: Swagger UI is not installed, or `docs.assets` has not its files.
     """
     folder = assets_folder(docs)
-    html = _html(docs, openapi, title).encode()
-    headers = [("Content-Security-Policy", _policy(openapi.servers))]
+    headers = [("Content-Security-Policy", _policy([*openapi.servers, *about.issuers]))]
     found: dict[str, Mapping[str, Endpoint]] = {}
 
     def add(path: str, make: Callable[[], bytes], media_type: str) -> None:
         found[path] = {"GET": Content(make, media_type, level=level, headers=headers)}
 
-    add(docs.path, lambda: html, "text/html; charset=utf-8")
+    add(docs.path, lambda: _html(docs, openapi, about).encode(), "text/html; charset=utf-8")
     add(f"{docs.path}/page.js", _own("page.js").encode, _SCRIPT)
     for name, media_type in _ASSETS.items():
         add(f"{docs.path}/{name}", (folder / name).read_bytes, media_type)
@@ -80,15 +96,26 @@ def installed_assets() -> Path | None:
     return Path(next(iter(places)), "static") if places else None
 
 
-def _html(docs: DocsOptions, openapi: OpenApiOptions, title: str) -> str:
+def _html(docs: DocsOptions, openapi: OpenApiOptions, about: About) -> str:
     above = posixpath.dirname(docs.path)
     values = {
-        "title": title,
+        "title": about.title,
         # Relative, so that a proxy may serve the gateway below another path.
         "folder": posixpath.basename(docs.path),
         "document": posixpath.relpath(f"{openapi.path}.json", above),
     }
-    return Template(_own("page.html")).substitute({k: escape(v) for k, v in values.items()})
+    escaped = {name: escape(value) for name, value in values.items()}
+    return Template(_own("page.html")).substitute(escaped, operations=_list(about.operations()))
+
+
+def _list(operations: Sequence[ListedOperation]) -> str:
+    lines = [
+        f"<li><code>{escape(one.http_method)} {escape(one.path)}</code> {escape(one.summary)}</li>"
+        for one in operations[:_MOST_LISTED]
+    ]
+    if len(operations) > _MOST_LISTED:
+        lines.append(f"<li>and {len(operations) - _MOST_LISTED} more</li>")
+    return "\n".join(lines)
 
 
 def _own(name: str) -> str:

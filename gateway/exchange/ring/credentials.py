@@ -13,6 +13,7 @@ from gateway.status import StatusError
 
 _SECRET = re.compile(SECRET)
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")
+_ESCAPED_NAME = re.compile(r"(?:^|&)([^&=%]*%[^&=]*)=")
 
 
 def credential_check(
@@ -36,7 +37,7 @@ def credential_check(
             request.path = _SECRET.sub("***", path)  # keep it out of the access log
             raise _token_in_url()
         is_token_path = path in token_paths
-        if query and (_TOKEN_PARAMETER.search(query) or _SECRET.search(unquote(query))):
+        if query and (_has_token(query) or _SECRET.search(unquote(query))):
             if is_token_path and request.method == "POST":
                 return  # the token endpoints reject it with an error of RFC 6749
             raise _token_in_url()
@@ -47,6 +48,13 @@ def credential_check(
             fields.are_checked = True
 
     return check
+
+
+def _has_token(query: str) -> bool:
+    """True if a query has the parameter `access_token` (RFC 6750 section 2.3)."""
+    if _TOKEN_PARAMETER.search(query):
+        return True
+    return any(unquote(name) == "access_token" for name in _ESCAPED_NAME.findall(query))
 
 
 def is_authorized_twice(fields: HeaderFields) -> bool:

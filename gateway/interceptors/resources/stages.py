@@ -1,10 +1,10 @@
 """Makes the stages of the resource conventions, for the methods that have the shape for them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.call import Interceptor
+from gateway.call import Handler, Interceptor
 from gateway.config.resources import (
     Etags,
     IfMatch,
@@ -16,7 +16,7 @@ from gateway.config.resources import (
 from gateway.interceptors.resources.etags import EtagFields
 from gateway.interceptors.resources.if_match import refuse_if_match
 from gateway.interceptors.resources.input_only import HideInputOnly
-from gateway.interceptors.resources.operations import AcceptOperations, PathOf
+from gateway.interceptors.resources.operations import AcceptOperations, AwaitOperation, PathOf
 from gateway.interceptors.resources.page_sizes import CutPageSize
 from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
@@ -48,27 +48,46 @@ NO_STAGES = ResourceStages()
 
 def resource_stages(
     options: ResourceOptions,
-    methods: Iterable[Method],
+    methods: Sequence[Method],
     path_to: Callable[[str, str], str | None],
+    chains: Mapping[Method, Handler],
 ) -> Mapping[Method, ResourceStages]:
     """Makes the stages of each method that needs any.
 
     `path_to` finds the path for GET that calls a method, given its full name and a variable.
+    `chains` has the chains of all methods once requests arrive.
     """
     path_of = partial(path_to, GET_OPERATION)
+    wait = _wait(options, methods, path_of, chains)
     made = {
-        method: ResourceStages(_around(options, method, path_of), _inside(options, method))
+        method: ResourceStages(_around(options, method, path_of, wait), _inside(options, method))
         for method in methods
     }
     return {method: stages for method, stages in made.items() if stages.around or stages.inside}
 
 
-def _around(options: ResourceOptions, method: Method, path_of: PathOf) -> Sequence[Interceptor]:
+def _wait(
+    options: ResourceOptions,
+    methods: Sequence[Method],
+    path_of: PathOf,
+    chains: Mapping[Method, Handler],
+) -> Sequence[Interceptor]:
+    """The stage that waits for operations, if that is set and a route shows operations."""
+    get = next((one for one in methods if one.full_name == GET_OPERATION), None)
+    longest_s = options.operation_wait_s
+    return [AwaitOperation(path_of, longest_s, get, chains)] if get and longest_s else []
+
+
+def _around(
+    options: ResourceOptions, method: Method, path_of: PathOf, wait: Sequence[Interceptor]
+) -> Sequence[Interceptor]:
     found: list[Interceptor] = []
     if method.client_streaming or method.server_streaming:
         return found
-    if options.operations is Operations.ACCEPTED and begins_operation(method):
-        found.append(AcceptOperations(path_of, options.operation_poll_s))
+    if begins_operation(method):
+        if options.operations is Operations.ACCEPTED:
+            found.append(AcceptOperations(path_of, options.operation_poll_s))
+        found += wait
     pages = paging(method) if options.uses_pages else None
     if pages is not None and options.page_size is not None:
         found.append(CutPageSize(pages.page_size.number, options.page_size))

@@ -40,7 +40,9 @@ def kind(part: Part) -> str:
         return "map"
     if part.get("additionalProperties") is True:
         return "object with any fields"
-    return str(part.get("type", "any value"))
+    stated = part.get("type", "any value")
+    # Integers of 64 bits are accepted as numbers, whether the document says so or not.
+    return "string" if stated == ["string", "integer"] else str(stated)
 
 
 def told(part: Part) -> str:

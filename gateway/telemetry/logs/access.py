@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.call import Principal
 from gateway.config.log import LogOptions
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
@@ -103,7 +103,7 @@ class AccessLines:
             rest += f',"gateway.cache.result":"{record.cache_result}"'
         if record.principal is not None:
             rest += self._identity(record.principal)
-        if record.split is not None or record.attempts is not None:
+        if record.split is not None or record.attempts:
             rest += _destination(record)
         if self._headers:
             rest += _headers(self._headers, record.headers)
@@ -195,10 +195,20 @@ def _destination(record: Record) -> str:
     if record.split is not None:
         name, upstream = record.split
         text = f',"gateway.split":{quoted(name)},"gateway.upstream":{quoted(upstream)}'
-    if record.attempts is not None:
-        count, endpoint = record.attempts
-        text += f',"gateway.attempts":{count},"gateway.endpoint":{quoted(endpoint)}'
+    if record.attempts:
+        endpoint = quoted(record.attempts[-1].endpoint)
+        tried = ",".join([_attempt(one) for one in record.attempts])
+        text += f',"gateway.attempts":{len(record.attempts)},"gateway.endpoint":{endpoint}'
+        text += f',"gateway.tried":[{tried}]'
     return text
+
+
+def _attempt(attempt: Attempt) -> str:
+    duration_ms = round(1000 * (attempt.ended_s - attempt.started_s), 3)
+    return (
+        f'{{"endpoint":{quoted(attempt.endpoint)},"code":"{attempt.code.name}",'
+        f'"duration_ms":{duration_ms}}}'
+    )
 
 
 def _has_an_end(binding: Binding | None) -> bool:

@@ -12,12 +12,10 @@ from pathlib import Path
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
 from gateway.telemetry.event import Value
-from gateway.telemetry.logs import audit as audit_log
 from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
-from gateway.telemetry.logs.audit import AuditLog
+from gateway.telemetry.logs.events import AuditLog, ProgramHandler, lost_lines, taken_over
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import json_line
-from gateway.telemetry.logs.program import ProgramHandler, taken_over
 from gateway.telemetry.logs.writer import (
     FileSink,
     LogError,
@@ -131,7 +129,7 @@ class Logs:
             return None
         if _is_terminal(sink):
             return self._writer(destination)
-        return LogWriter(sink, self._lines.line, audit_log.lost, must_keep=True)
+        return LogWriter(sink, self._lines.line, lost_lines, must_keep=True)
 
     def _style(self, destination: Destination) -> Style:
         sink = self._sink(destination)
@@ -204,7 +202,7 @@ def open_command_audit(options: LogOptions) -> Iterator[Audit]:
         yield NO_AUDIT
         return
     sink = FileSink(options.audit, sync=options.audit_fsync)
-    writer: LogWriter[Record] = LogWriter(sink, lambda _: "", audit_log.lost, must_keep=True)
+    writer: LogWriter[Record] = LogWriter(sink, lambda _: "", lost_lines, must_keep=True)
     try:
         yield AuditLog(writer, Style(), by=_user())
     finally:

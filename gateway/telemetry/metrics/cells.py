@@ -26,7 +26,7 @@ _FILE_BYTES: Final = 24 * 1024 * 1024
 _WORD: Final = 8
 _HEAD: Final = struct.Struct("=II")
 _LENGTH: Final = struct.Struct("=Q")
-_SCRATCH_CELLS: Final = 128
+_SCRATCH_CELLS: Final = 256
 MOST_CHILDREN: Final = 10_000
 """The most children of one metric in one file; see `CellFile.child`."""
 OVERFLOW: Final = "_OVERFLOW"
@@ -71,28 +71,36 @@ class CellFile:
         Beyond `MOST_CHILDREN` children of a metric, the first label has the value `OVERFLOW`: a
         label that takes ever more values must fill neither the memory nor the scraper's.
         """
+        return self._child(name, values, slots, MOST_CHILDREN, _FILE_BYTES)
+
+    def own_child(self, name: str, values: Sequence[str], slots: int, most: int) -> int:
+        """Does the same for a metric that is not the gateway's, with `most` children.
+
+        These have no room in the second half of the file, so that they leave some to the others.
+        """
+        return self._child(name, values, slots, most, _FILE_BYTES // 2)
+
+    def _child(self, name: str, values: Sequence[str], slots: int, most: int, room: int) -> int:
         key = json.dumps([name, *values])
         at = self._places.get(key)
         if at is not None:
             return at
-        most = MOST_CHILDREN
-        if values and values[0] == OVERFLOW:
-            most += _MOST_OVERFLOWS
-        if self._children[name] < most:
-            at = self._add(key, slots)
+        is_over = bool(values) and values[0] == OVERFLOW
+        if self._children[name] < (most + _MOST_OVERFLOWS if is_over else most):
+            at = self._add(key, slots, room)
             if at is not None:
                 self._children[name] += 1
                 return at
-        elif values and values[0] != OVERFLOW:
-            return self.child(name, (OVERFLOW, *values[1:]), slots)
+        elif values and not is_over:
+            return self._child(name, (OVERFLOW, *values[1:]), slots, most, room)
         return self._scratch
 
-    def _add(self, key: str, slots: int) -> int | None:
-        """Returns the place of a new child; None if the file is full."""
+    def _add(self, key: str, slots: int, room: int) -> int | None:
+        """Returns the place of a new child; None if the file has no room up to that byte."""
         data = key.encode()
         padded = -(-len(data) // _WORD)
         at = self._end + 1 + padded
-        if (at + slots) * _WORD > _FILE_BYTES or slots > _SCRATCH_CELLS:
+        if (at + slots) * _WORD > room or slots > _SCRATCH_CELLS:
             return None
         begin = self._end * _WORD
         _HEAD.pack_into(self.octets, begin, len(data), slots)

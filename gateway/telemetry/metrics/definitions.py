@@ -5,17 +5,22 @@ Names that begin with `http_` and `rpc_` are those of OpenTelemetry's semantic c
 them. Those that begin with `process_` are the names that Prometheus' clients share.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from gateway.telemetry.metrics.metric import Kind, Merge, Metric
+from gateway.config.metrics import Histograms, MetricsOptions
+from gateway.telemetry.metrics.endpoint_definitions import (
+    ATTEMPT_DURATION,
+    OF_ENDPOINTS,
+    WHOLE_CALL_DURATION,
+)
+from gateway.telemetry.metrics.metric import GRIDS, Kind, Merge, Metric, grid
 
 _SIZES: Final = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 _LAGS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _OF_A_REQUEST: Final = (
     *("http_route", "http_request_method", "http_response_status_code"),
-    *("url_scheme", "error_type"),
+    *("url_scheme", "error_type", "gateway_origin"),
 )
 # Without the status: three times as many cells and lines would tell little more.
 _OF_A_SIZE: Final = ("http_route", "http_request_method", "url_scheme")
@@ -335,17 +340,32 @@ MEMORY: Final = Metric(
     "bytes",
 )
 
-_DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION)
-METRICS: Final = tuple(each for each in tuple(globals().values()) if isinstance(each, Metric))
+_DURATIONS: Final = (REQUEST_DURATION, CALL_DURATION, ATTEMPT_DURATION, WHOLE_CALL_DURATION)
+_OWN: Final = [each for each in tuple(globals().values()) if isinstance(each, Metric)]
+METRICS: Final = tuple(dict.fromkeys([*_OWN, *OF_ENDPOINTS]))
 """All metrics; durations have no buckets yet."""
 
 GAUGES: Final = tuple(metric.name for metric in METRICS if metric.kind is Kind.GAUGE)
 """The names of the metrics that tell of running processes alone."""
 
 
-def with_buckets(buckets: Sequence[float]) -> dict[str, Metric]:
-    """Returns all metrics by name; those of durations have these upper bounds, in seconds."""
-    return {
-        metric.name: replace(metric, edges=tuple(buckets)) if metric in _DURATIONS else metric
+def metrics_of(options: MetricsOptions) -> dict[str, Metric]:
+    """Returns all metrics by name; those of durations have the buckets of the settings.
+
+    If exponential histograms are sent, the cells have the bounds of both forms.
+    """
+    found = [
+        replace(metric, edges=tuple(options.buckets)) if metric in _DURATIONS else metric
         for metric in METRICS
-    }
+    ]
+    if options.otlp_histograms is Histograms.EXPONENTIAL:
+        found = [_exponential(metric) for metric in found]
+    return {metric.name: metric for metric in found}
+
+
+def _exponential(metric: Metric) -> Metric:
+    more = grid(metric.unit) if metric.kind is Kind.HISTOGRAM else ()
+    if not more:
+        return metric
+    edges = tuple(sorted({*metric.edges, *more}))
+    return replace(metric, edges=edges, bounds=metric.edges, scale=GRIDS[metric.unit][0])

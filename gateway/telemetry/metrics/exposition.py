@@ -8,18 +8,20 @@ import platform
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from io import BytesIO
 from itertools import accumulate
 from typing import Final
 
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.definitions import with_buckets
+from gateway.telemetry.metrics.definitions import metrics_of
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
 from gateway.telemetry.metrics.otlp import export_request
+from gateway.telemetry.metrics.own_metrics import read_definition
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
@@ -30,6 +32,7 @@ _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
 
 _LABELS: Final = "\0"
+_WORKER: Final = "worker"
 
 Children = dict[str, list[float]]
 """The cells of the children of one metric, by their labels in braces."""
@@ -42,8 +45,9 @@ class Exposition:
     """
 
     def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
-        self._metrics = with_buckets(options.buckets)
+        self._metrics = metrics_of(options)
         self._files = files
+        self._per_worker = options.per_worker
 
     def prefers_openmetrics(self, accept: str) -> bool:
         """True if a value of `Accept` asks for OpenMetrics and not for the older text form."""
@@ -51,16 +55,25 @@ class Exposition:
 
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
-        return render(self._files, self._metrics, _facts(), accept)
+        merged, metrics = self._merged()
+        return render(merged, metrics, _facts(), accept)
 
     def export(self, resource: Mapping[str, str]) -> bytes:
         """Returns all metrics as a request of OTLP; `resource` names this service.
 
         Call it in a thread.
         """
-        merged = merge(self._files, self._metrics)
-        found = {self._metrics[name]: children for name, children in merged.items()}
+        merged, metrics = self._merged()
+        found = {metrics[name]: children for name, children in merged.items()}
         return export_request(resource, version(_NAME), found, time.time())
+
+    def _merged(self) -> tuple[dict[str, Children], Mapping[str, Metric]]:
+        """Returns the sums, and all metrics by the same names: also those of interceptors."""
+        metrics = dict(self._metrics)
+        merged = merge(self._files, metrics, per_worker=self._per_worker)
+        if self._per_worker:
+            metrics = {name: _of_a_worker(metric) for name, metric in metrics.items()}
+        return merged, metrics
 
     def bounds(self, histogram: Metric) -> Sequence[float]:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
@@ -77,51 +90,93 @@ class Exposition:
 
 
 def render(
-    files: Iterable[CellFile],
+    merged: Mapping[str, Children],
     metrics: Mapping[str, Metric],
     facts: Mapping[str, Mapping[str, str]],
     accept: str = "",
 ) -> tuple[str, bytes]:
-    """Returns the media type that `accept` prefers, and all metrics of all files in it.
+    """Returns the media type that `accept` prefers, and all metrics that `merge` has found.
+
+    It empties what `merge` has found.
 
     `facts` are gauges of value 1: labels by name. It takes up to a tenth of a second of CPU, so
     call it in a thread; it lets other threads run meanwhile.
     """
     is_open = prefers_openmetrics(accept)
-    merged = merge(files, metrics)
-    lines: list[str] = []
+    # Piece by piece: no other thread runs while a large text is joined, encoded or copied.
+    text = BytesIO()
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
         family = name.removesuffix("_info") if is_open else name
-        lines.append(f"# TYPE {family} {'info' if is_open else 'gauge'}\n")
-        lines.append(f"{name}{_braces(labels.items())} 1\n")
+        text.write(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
+        text.write(f"{name}{_braces(labels.items())} 1\n".encode())
     for name, metric in metrics.items():
         children = merged.get(name)
         if children:
-            lines += _head(metric, is_open=is_open)
-            lines += _samples(metric, children, is_open=is_open)
+            text.writelines(map(str.encode, _head(metric, is_open=is_open)))
+            text.writelines(map(str.encode, _samples(metric, children, is_open=is_open)))
     if is_open:
-        lines.append("# EOF\n")
-    return OPENMETRICS if is_open else TEXT, "".join(lines).encode()
+        text.write(b"# EOF\n")
+    return OPENMETRICS if is_open else TEXT, text.getvalue()
 
 
-def merge(files: Iterable[CellFile], metrics: Mapping[str, Metric]) -> dict[str, Children]:
-    """Returns the sums over all files: labels and cells of each child, by name of the metric."""
+def merge(
+    files: Iterable[CellFile], metrics: dict[str, Metric], *, per_worker: bool = False
+) -> dict[str, Children]:
+    """Returns the sums over all files: labels and cells of each child, by name of the metric.
+
+    With `per_worker`, each file alone: the number of the worker is the first label, unless the
+    metric has one for it. Those of interceptors are added to `metrics`.
+    """
     merged: dict[str, Children] = {}
-    for file in files:
+    own = _OwnMetrics(merged, metrics)
+    for worker, file in enumerate(files, 1):
         for number, (key, cells) in enumerate(file.children()):
             if number % _PAUSE_EVERY == 0:
                 time.sleep(0)
             name, labels = _name_and_labels(key)
+            if not name:
+                own.found(labels, cells[Slot.CREATED])
             metric = metrics.get(name)
             if metric is None or metric.slots != len(cells):
                 continue  # written with other settings
             if metric.merge is not Merge.SUM and not cells[Slot.CREATED]:
                 continue  # of a process that has ended
+            if per_worker and _WORKER not in metric.labels:
+                labels = f'["{worker}"{", " if len(labels) > len("[]") else ""}{labels[1:]}'
             children = merged.setdefault(name, {})
             known = children.get(labels)
             children[labels] = list(cells) if known is None else _sum(metric, known, cells)
     return merged
+
+
+@dataclass(slots=True)
+class _OwnMetrics:
+    """The metrics of interceptors that `merge` finds; of several forms of one, the latest."""
+
+    merged: dict[str, Children]
+    metrics: dict[str, Metric]
+    latest: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """The time of a form, and the name of its children in the files, by the name of the metric."""
+
+    def found(self, values: str, defined_s: float) -> None:
+        """Takes a definition, and forgets the form before it."""
+        stored, metric = read_definition(json.loads(values))
+        before_s, before = self.latest.get(metric.name, (-1.0, ""))
+        if defined_s <= before_s:
+            return
+        if stored != before:  # and not the same form in the file of another worker
+            self.merged.pop(before, None)
+            self.metrics.pop(before, None)
+            self.metrics[stored] = metric
+        self.latest[metric.name] = defined_s, stored
+
+
+def _of_a_worker(metric: Metric) -> Metric:
+    """Returns a metric with a label for the worker, which is the first, as in `merge`."""
+    if _WORKER in metric.labels:
+        return metric
+    return replace(metric, labels=(_WORKER, *metric.labels))
 
 
 def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
@@ -155,11 +210,15 @@ def _head(metric: Metric, *, is_open: bool) -> Iterator[str]:
 
 
 def _samples(metric: Metric, children: Children, *, is_open: bool) -> Iterator[str]:
-    """Yields the lines of each child, as one text."""
+    """Yields the lines of each child, as one text, and removes it."""
     lines = _template(metric, is_open=is_open)
     is_histogram = metric.kind is Kind.HISTOGRAM
     end = _exemplar_at(metric)
-    for number, (text, cells) in enumerate(children.items()):
+    places = [metric.edges.index(bound) for bound in metric.bounds]
+    for number, text in enumerate(list(children)):
+        cells = children.pop(
+            text
+        )  # one at a time: no thread runs while a million numbers are freed
         if number % _PAUSE_EVERY == 0:
             time.sleep(0)
         pairs = zip(metric.labels, json.loads(text), strict=False)
@@ -167,6 +226,8 @@ def _samples(metric: Metric, children: Children, *, is_open: bool) -> Iterator[s
         values: list[object] = [repr(cells[Slot.VALUE])]
         if is_histogram:
             buckets = list(accumulate(cells[Slot.BUCKETS : end]))
+            if places:
+                buckets = [*[buckets[at] for at in places], buckets[-1]]
             values = [*buckets, *values, buckets[-1]]
         if is_open and metric.kind is not Kind.GAUGE:
             values.append(f"{cells[Slot.CREATED]:.3f}")
@@ -193,7 +254,8 @@ def _template(metric: Metric, *, is_open: bool) -> _Template:
     name = metric.name
     created = [f"{name}_created{{}} %s"] if is_open and metric.kind is not Kind.GAUGE else []
     if metric.kind is Kind.HISTOGRAM:
-        bounds = [*(_bound(edge, is_open=is_open) for edge in metric.edges), "+Inf"]
+        shown = metric.bounds or metric.edges
+        bounds = [*(_bound(edge, is_open=is_open) for edge in shown), "+Inf"]
         lines = [f'{name}_bucket{{,le="{bound}"}} %d' for bound in bounds]
         lines += [f"{name}_sum{{}} %s", f"{name}_count{{}} %d"]
     else:
@@ -223,7 +285,7 @@ def _exemplar(metric: Metric, cells: Sequence[float]) -> tuple[str, int]:
     if not time_s:
         return "", -1
     hexadecimal = struct.pack("=3d", *ids).hex()
-    bucket = sum(edge < value for edge in metric.edges)
+    bucket = sum(edge < value for edge in metric.bounds or metric.edges)
     labels = f'trace_id="{hexadecimal[:32]}",span_id="{hexadecimal[32:]}"'
     return f" # {{{labels}}} {value!r} {time_s:.3f}", bucket
 

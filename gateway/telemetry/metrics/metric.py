@@ -36,6 +36,10 @@ class Metric:
     """The unit that the name ends with; empty if it has none."""
     edges: tuple[float, ...] = ()
     """The upper bounds of the buckets of a histogram, without infinity."""
+    bounds: tuple[float, ...] = ()
+    """Those of `edges` that the text forms have; empty for all."""
+    scale: int | None = None
+    """The scale of the exponential histogram that is sent by OTLP; None for explicit buckets."""
     merge: Merge = Merge.SUM
     """The value of a gauge that several processes set; those that have ended do not count."""
 
@@ -45,6 +49,21 @@ class Metric:
         if self.kind is not Kind.HISTOGRAM:
             return Slot.VALUE + 1
         return Slot.BUCKETS + len(self.edges) + 1 + EXEMPLAR_SLOTS
+
+
+def grid(unit: str) -> tuple[float, ...]:
+    """Returns the upper bounds of the exponential histogram of a unit; empty if it has none.
+
+    They are powers of 2^(2^-scale), as OpenTelemetry's data model has them.
+    """
+    if unit not in GRIDS:
+        return ()
+    scale, least, most = GRIDS[unit]
+    return tuple(2.0 ** (at / 2**scale) for at in range(least << scale, (most << scale) + 1))
+
+
+GRIDS: Final = {"seconds": (2, -13, 17), "bytes": (1, 4, 34)}
+"""The scale of the exponential histograms of a unit, and the exponents of two that they span."""
 
 
 class Slot:

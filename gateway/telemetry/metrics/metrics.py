@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
+from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics, Observe
 from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
@@ -18,9 +19,11 @@ from gateway.telemetry.metrics.definitions import (
     CACHE_STORE_ERRORS,
     CALL_DURATION,
     GAUGES,
+    STORE_OPERATIONS,
     WORKER_RESTARTS,
-    with_buckets,
+    metrics_of,
 )
+from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
@@ -46,7 +49,8 @@ class Metrics:
     def __init__(self, options: MetricsOptions, files: MetricFiles, *, scheme: str) -> None:
         """Counts into the file of this process, and goes on with the counters that it has."""
         file = files.own
-        self._metrics = with_buckets(options.buckets)
+        self._metrics = metrics_of(options)
+        self._counts_attempts = options.attempts
         self.writer = CellWriter(file)
         self.worker = str(files.worker)
         """The number of this worker, from 1, as the value of a label."""
@@ -97,7 +101,7 @@ class Metrics:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        cache.note_age = self._observer(CACHE_AGE)
+        cache.note_age = self._observer(self.metric(CACHE_AGE))
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
@@ -107,9 +111,21 @@ class Metrics:
         writer, at, edges = self.writer, self.writer.child(metric, ()), list(metric.edges)
         return lambda value: writer.observe(at, edges, value)
 
-    def calls(self, rpc_method: str, upstream: str) -> CallMetrics:
+    def calls(self, rpc_method: str, upstream: str) -> Observe:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
-        return CallMetrics(self.writer, self.metric(CALL_DURATION), rpc_method, upstream)
+        metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
+        observe = CallMetrics(self.writer, metric, rpc_method, upstream).observe
+        return observe if attempts is None else attempts.of_calls(rpc_method, observe)
+
+    def attempts(self, upstream: str) -> AttemptMetrics | None:
+        """Returns what counts each attempt of calls to an upstream; None if the settings say so."""
+        if not self._counts_attempts:
+            return None
+        return AttemptMetrics(self.writer, self._metrics, upstream)
+
+    def endpoints(self, upstream: str) -> EndpointMetrics:
+        """Returns what counts what becomes of the endpoints of an upstream."""
+        return EndpointMetrics(self.writer, upstream)
 
     def repeats(self, upstream: str) -> RepeatMetrics:
         """Returns what counts the repeats of calls to an upstream."""
@@ -121,7 +137,7 @@ class Metrics:
 
     def store(self, purpose: str) -> StoreMetrics:
         """Returns what times the operations of the store of one purpose."""
-        return StoreMetrics(self.writer, purpose)
+        return StoreMetrics(self.writer, self.metric(STORE_OPERATIONS), purpose)
 
     def audit(self, audit: Audit) -> Audit:
         """Returns an audit trail that also counts what is recorded in `audit`."""

@@ -6,10 +6,14 @@ are made; those of the gateway's own begin with `gateway.`. All sums are cumulat
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from functools import lru_cache
+from math import inf
 from typing import Final
 
-from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
+from gateway.telemetry.metrics.metric import GRIDS, Kind, Merge, Metric, Slot, grid
 from gateway.telemetry.traces.otlp import Value, attributes
 from gateway.transcoding.wire import length_delimited, tag, varint
 
@@ -44,6 +48,7 @@ _ATTRIBUTES: Final = {
     "rpc_method": "rpc.method",
     "rpc_system_name": "rpc.system.name",
     "rpc_response_status_code": "rpc.response.status_code",
+    "gateway_origin": "gateway.origin",
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
@@ -52,13 +57,14 @@ _ATTRIBUTES: Final = {
     "worker": "gateway.worker.number",
 }
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
+_PAUSE_EVERY: Final = 32
 _CUMULATIVE: Final = 2
 _MONOTONIC: Final = tag(3, 0) + varint(1)
 _TEMPORALITY: Final = tag(2, 0) + varint(_CUMULATIVE)
 _fixed64: Final = struct.Struct("<Q").pack
 _double: Final = struct.Struct("<d").pack
 
-Children = Mapping[str, Sequence[float]]
+Children = MutableMapping[str, list[float]]
 """The cells of the children of one metric, by the values of its labels as JSON."""
 
 
@@ -68,7 +74,10 @@ def export_request(
     metrics: Mapping[Metric, Children],
     now_s: float,
 ) -> bytes:
-    """Encodes an `ExportMetricsServiceRequest`; `version` is that of the gateway."""
+    """Encodes an `ExportMetricsServiceRequest`; `version` is that of the gateway.
+
+    The children are removed as they are encoded.
+    """
     scope = length_delimited(1, b"gateway") + length_delimited(2, version.encode())
     written = [length_delimited(2, _metric(*one, now_s)) for one in metrics.items()]
     of_scope = length_delimited(1, scope) + b"".join(written)
@@ -90,12 +99,17 @@ def otlp_name(metric: Metric) -> str:
 def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
     is_histogram = metric.kind is Kind.HISTOGRAM
     point = _histogram_point if is_histogram else _number_point
-    data = b"".join(
-        length_delimited(1, point(metric, labels, cells, now_s))
-        for labels, cells in children.items()
-    )
+    if metric.scale is not None:
+        point = _exponential_point
+    points = bytearray()
+    for number, labels in enumerate(list(children)):
+        cells = children.pop(labels)  # one at a time, because that takes its time
+        if number % _PAUSE_EVERY == 0:
+            time.sleep(0)  # other threads may run
+        points += length_delimited(1, point(metric, labels, cells, now_s))
+    data = bytes(points)
     if is_histogram:
-        data = length_delimited(9, data + _TEMPORALITY)
+        data = length_delimited(9 if metric.scale is None else 10, data + _TEMPORALITY)
     elif metric.kind is Kind.COUNTER:
         data = length_delimited(7, data + _TEMPORALITY + _MONOTONIC)
     elif metric.merge is Merge.SUM:
@@ -124,19 +138,64 @@ def _histogram_point(metric: Metric, labels: str, cells: Sequence[float], now_s:
             tag(5, 1) + _double(cells[Slot.SUM]),
             length_delimited(6, b"".join(map(_fixed64, counts))),
             length_delimited(7, b"".join(map(_double, metric.edges))),
-            *_exemplar(metric, cells),
+            *_exemplar(metric, cells, 8),
             _labels(metric, labels, 9),
         ]
     )
 
 
-def _exemplar(metric: Metric, cells: Sequence[float]) -> Iterator[bytes]:
+def _exponential_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+    """Encodes a histogram whose buckets are powers of one base.
+
+    Its bucket for zero has all values up to the least bound; the last bucket also has those beyond
+    the greatest one.
+    """
+    counts = [int(one) for one in cells[Slot.BUCKETS : Slot.BUCKETS + len(metric.edges) + 1]]
+    least, places = _places(metric)
+    zeros, buckets = 0, [0] * (places[-1] + 1)
+    for place, count in zip(places, counts, strict=True):
+        if place < 0:
+            zeros += count
+        else:
+            buckets[place] += count
+    used = [place for place, count in enumerate(buckets) if count]
+    first, end = (used[0], used[-1] + 1) if used else (0, 0)
+    scale, exponent, _ = GRIDS[metric.unit]
+    positive = tag(1, 0) + _zigzag((exponent << scale) + first)
+    positive += length_delimited(2, b"".join(map(varint, buckets[first:end])))
+    return b"".join(
+        [
+            _labels(metric, labels, 1),
+            _times(cells, now_s),
+            tag(4, 1) + _fixed64(sum(counts)),
+            tag(5, 1) + _double(cells[Slot.SUM]),
+            tag(6, 0) + _zigzag(scale),
+            tag(7, 1) + _fixed64(zeros),
+            length_delimited(8, positive),
+            *_exemplar(metric, cells, 11),
+            tag(14, 1) + _double(least),
+        ]
+    )
+
+
+@lru_cache(maxsize=64)
+def _places(metric: Metric) -> tuple[float, list[int]]:
+    """Returns the least bound, and the exponential bucket of each cell; -1 for that of zero."""
+    bounds = grid(metric.unit)
+    return bounds[0], [bisect_left(bounds, edge) - 1 for edge in (*metric.edges, inf)]
+
+
+def _zigzag(number: int) -> bytes:
+    return varint(number << 1 if number >= 0 else (-number << 1) - 1)
+
+
+def _exemplar(metric: Metric, cells: Sequence[float], number: int) -> Iterator[bytes]:
     """Yields the exemplar of a histogram, if it has one."""
     value, time_s, *ids = cells[Slot.BUCKETS + len(metric.edges) + 1 :]
     if time_s:
         encoded = struct.pack("=3d", *ids)
         yield length_delimited(
-            8,
+            number,
             tag(2, 1)
             + _fixed64(int(time_s * 1e9))
             + tag(3, 1)

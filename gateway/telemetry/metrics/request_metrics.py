@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.status import Code
 from gateway.telemetry.failures import error_type
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
@@ -15,13 +14,14 @@ from gateway.telemetry.metrics.metric import Metric, Slot
 from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
 from gateway.telemetry.record import Record
 from gateway.trace_context import SAMPLED, read_traceparent
-from gateway.transcoding.binding import Binding
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.
 _METHODS: Final = frozenset(
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
 )
 _OTHER: Final = "_OTHER"
+_GATEWAY: Final = "gateway"
+_UPSTREAM: Final = "upstream"
 _SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS
 _EXEMPLAR_PERIOD_S: Final = 1.0
@@ -55,9 +55,7 @@ class RequestMetrics:
         method = record.method
         if method not in _METHODS:
             method = _OTHER
-        duration_at, request_at, response_at = self._places(
-            record.binding, method, record.status, record.code
-        )
+        duration_at, request_at, response_at = self._places(record, method)
         cells = self._cells
         duration_s = record.duration_s
         increase(cells, duration_at + _BUCKETS + bucket(self._duration_edges, duration_s), 1.0)
@@ -83,12 +81,11 @@ class RequestMetrics:
             at = self._splits[split] = self._writer.child(self._split_calls, split)
         self._writer.add(at)
 
-    def _places(
-        self, binding: Binding | None, method: str, status: int, code: Code
-    ) -> tuple[int, int, int]:
+    def _places(self, record: Record, method: str) -> tuple[int, int, int]:
         """Returns the cells of a combination, one index for each histogram."""
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
+        binding, status = record.binding, record.status
         route = "" if binding is None else binding.rule.template
         by_method = self._kept.get(route)
         if by_method is None:
@@ -96,14 +93,21 @@ class RequestMetrics:
         by_outcome = by_method.get(method)
         if by_outcome is None:
             by_outcome = by_method[method] = {}
-        outcome = status << 8 | code
+        outcome = status << 8 | record.code
+        if status >= 500 and record.back_end_failed:
+            outcome = -outcome
         places = by_outcome.get(outcome)
         if places is None:
-            places = by_outcome[outcome] = self._new_places(route, method, status, code)
+            places = by_outcome[outcome] = self._new_places(route, method, record)
         return places
 
-    def _new_places(self, route: str, method: str, status: int, code: Code) -> tuple[int, int, int]:
-        of_all = (route, method, str(status), self._scheme, error_type(status, code))
+    def _new_places(self, route: str, method: str, record: Record) -> tuple[int, int, int]:
+        status = record.status
+        of_failure = _UPSTREAM if record.back_end_failed else _GATEWAY
+        of_all = (
+            *(route, method, str(status), self._scheme),
+            *(error_type(status, record.code), of_failure if status >= 500 else ""),
+        )
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
         child = self._writer.child

@@ -13,12 +13,13 @@ _HAS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 """`SpanFlags`: it is known that the parent is in another process, and it is."""
 
-Value = str | int
+Value = str | int | bool
 
 # The tag and the length of each id.
 _TRACE_ID: Final = tag(1, LENGTH) + varint(16)
 _SPAN_ID: Final = tag(2, LENGTH) + varint(8)
 _PARENT_ID: Final = tag(4, LENGTH) + varint(8)
+_TRUTH: Final = tag(2, 0)
 _INTEGER: Final = tag(3, 0)
 _KIND: Final = tag(6, 0)
 _START: Final = tag(7, 1)
@@ -39,7 +40,9 @@ class Attribute:
 
     def of(self, value: Value) -> bytes:
         """Returns the attribute with a value."""
-        if isinstance(value, int):
+        if isinstance(value, bool):
+            encoded = _TRUTH + varint(1 if value else 0)
+        elif isinstance(value, int):
             encoded = _INTEGER + signed_varint(value)
         else:
             encoded = length_delimited(1, value.encode("utf-8", "replace"))

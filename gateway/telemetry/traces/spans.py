@@ -1,4 +1,4 @@
-"""Builds the spans of an ended request: that of the request, and that of its call.
+"""Builds the spans of an ended request: that of the request, of its call, and of its attempts.
 
 Names are those of OpenTelemetry's semantic conventions 1.44 ("HTTP spans", "gRPC"), as in the
 access log. What the access log masks is masked here too.
@@ -7,7 +7,7 @@ access log. What the access log masks is masked here too.
 from functools import lru_cache
 from typing import Final
 
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.telemetry.failures import error_type
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
@@ -36,7 +36,8 @@ class SpanBuilder:
         self._scheme = scheme
 
     def encode(self, record: Record, trace: Trace) -> bytes:
-        """Returns the span of a request, and that of its call if there was one."""
+        """Returns the span of a request, that of its call if there was one, and those of the call's
+        attempts if there were several."""
         binding = record.binding
         name, outcome, is_failed = _outcome(
             record.method,
@@ -61,7 +62,11 @@ class SpanBuilder:
         )
         if trace.call_code is None or binding is None:
             return server
-        return server + _call(trace, trace.call_code, binding.method.path[1:])
+        rpc_method = binding.method.path[1:]
+        spans = server + _call(trace, trace.call_code, rpc_method)
+        for number, attempt in enumerate(record.attempts, 1):
+            spans += _attempt(trace, number, attempt, rpc_method)
+        return spans
 
 
 def _details(record: Record) -> bytes:
@@ -95,6 +100,34 @@ def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
         trace.call_ended_s - trace.call_duration_s,
         trace.call_ended_s,
         _call_outcome(rpc_method, trace.upstream, code),
+        is_failed=code is not Code.OK,
+        is_remote=False,
+    )
+
+
+def _attempt(trace: Trace, number: int, attempt: Attempt, rpc_method: str) -> bytes:
+    """Returns the span of one of several attempts at the call, with the names of gRFC A45."""
+    code = attempt.code
+    found: dict[str, otlp.Value] = {
+        "previous-rpc-attempts": attempt.previous,
+        "transparent-retry": attempt.is_transparent,
+        "gateway.endpoint": attempt.endpoint,
+        "rpc.response.status_code": code.name,
+    }
+    if code is not Code.OK:
+        found["error.type"] = code.name
+    return otlp.span(
+        trace.trace_id,
+        # Near the id of the call, which is random: no other span of the trace has it.
+        f"{int(trace.call_span_id, 16) ^ number:016x}",
+        trace.call_span_id,
+        trace.state,
+        trace.flags,
+        f"Attempt.{rpc_method.replace('/', '.')}",
+        otlp.CLIENT,
+        attempt.started_s,
+        attempt.ended_s,
+        otlp.attributes(found),
         is_failed=code is not Code.OK,
         is_remote=False,
     )

@@ -32,6 +32,7 @@ from gateway.transcoding.json.native import native_module
 from gateway.transcoding.json.reading.native import NativeReaders
 from gateway.transcoding.json.reading.plans import Plans
 from gateway.transcoding.json.reading.reader import FieldReader, MessageReader
+from gateway.transcoding.json.writing.drafts import ANY_NUMBER
 from gateway.transcoding.json.writing.native import native_writer
 from gateway.transcoding.json.writing.writer import JsonWriter
 from gateway.transcoding.selections import Selection
@@ -69,8 +70,14 @@ class Codec:
     """
 
     def __init__(
-        self, pool: DescriptorPool, options: JsonOptions, *, json_depth: int = 100
+        self,
+        pool: DescriptorPool,
+        options: JsonOptions,
+        *,
+        json_depth: int = 100,
+        most_values: int = ANY_NUMBER,
     ) -> None:
+        """`json_depth` limits what is read, `most_values` the values of a message to write."""
         self._pool = pool
         self._options = options
         self._forms: dict[JsonForm, Codec] = {}
@@ -84,8 +91,9 @@ class Codec:
         )
         module = native_module()
         self._readers = None if module is None else NativeReaders(module, json_depth)
-        self._definition = JsonWriter(self.find, options)
-        native = native_writer(self._definition.plans, pretty=options.pretty)
+        self._most_values = most_values
+        self._definition = JsonWriter(self.find, options, most_values)
+        native = native_writer(self._definition.plans, most_values, pretty=options.pretty)
         self._writer = self._definition if native is None else native
         self._any = self.writer(any_pb2.Any.DESCRIPTOR)
 
@@ -127,7 +135,9 @@ class Codec:
         if codec is None:
             changes = {name: value for name, value in asdict(form).items() if value is not None}
             options = self._options.model_copy(update=changes)
-            codec = self._forms[form] = Codec(self._pool, options, json_depth=self._depth)
+            codec = self._forms[form] = Codec(
+                self._pool, options, json_depth=self._depth, most_values=self._most_values
+            )
         return codec
 
     def details_to_json(self, details: Iterable[any_pb2.Any]) -> list[dict[str, Any]]:

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Final
 
-from gateway.status import StatusError, invalid_argument
+from gateway.status import StatusError
+from gateway.transcoding.json.long_strings import long_string
 from gateway.transcoding.json.text import (
     Scan,
+    check_utf8,
     exact_scanner,
     lone_surrogate,
     scanner_of,
@@ -24,7 +26,6 @@ from gateway.transcoding.json.text import (
 
 WINDOW_BYTES: Final = 16 * 1024
 """The bytes that are parsed at once: a tree of them takes a megabyte at most."""
-_CHECKED_BYTES: Final = 64 * 1024
 _SPACE: Final = re.compile(rb"[ \t\n\r]*+")
 _NONE: Final = -1
 _ARRAY: Final = 0x5B
@@ -49,7 +50,7 @@ class LargeText:
         Raises:
             StatusError: INVALID_ARGUMENT if the body is not UTF-8.
         """
-        _check_utf8(body)
+        check_utf8(body)
         self._body = body
         self._size = window_bytes
         self._window = ""
@@ -127,6 +128,11 @@ class LargeText:
                 self._decode(at, size)
             elif is_node:
                 self._nodes_from, self._nodes_to = at, at + size // 2
+            elif first == _QUOTE:
+                found, end = long_string(self._body, at)
+                if found is None:
+                    raise self.fault(end)
+                return found, end
             else:
                 size *= 2
                 self._decode(at, size)
@@ -383,17 +389,3 @@ class LargeObject(Node):
         found = self._text.tree(self._start)
         assert isinstance(found, tuple)  # noqa: S101 # it begins with a brace
         return found
-
-
-def _check_utf8(body: bytes) -> None:
-    """Rejects a body that is not UTF-8; decodes it in pieces, to limit memory."""
-    if body.isascii():
-        return
-    at = 0
-    while at < len(body):
-        piece = body[at : at + _CHECKED_BYTES]
-        try:
-            at += utf_8_decode(piece, "strict", at + len(piece) == len(body))[1]
-        except UnicodeDecodeError as error:
-            fault = at + error.start
-            raise invalid_argument("", f"the body is not UTF-8 text: byte {fault}") from None

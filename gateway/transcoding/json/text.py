@@ -7,6 +7,8 @@ or an exponent keeps its spelling, so that no digits are lost.
 import json
 import re
 import sys
+import time
+from codecs import utf_8_decode
 from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
@@ -22,6 +24,7 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _SIGNS: Final = bytes.maketrans(b"[]", b"\x01\xff")
 _OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
 _PIECE: Final = 4096
+_CHECKED_BYTES: Final = 64 * 1024
 _SAMPLE: Final = 8192
 _MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
@@ -73,6 +76,34 @@ def _scanned(scan: Scan, text: str, start: int) -> tuple[object, int]:
 def _end_of_space(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
     return at if found is None else found.end()
+
+
+def check_utf8(body: bytes) -> None:
+    """Rejects a body that is not UTF-8.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    fault = utf8_fault(body)
+    if fault >= 0:
+        raise invalid_argument("", f"the body is not UTF-8 text: byte {fault}")
+
+
+def utf8_fault(text: bytes) -> int:
+    """Returns the offset of the first byte that is not UTF-8; -1 if there is none.
+
+    It decodes pieces, to limit memory.
+    """
+    if text.isascii():
+        return -1
+    at = 0
+    while at < len(text):
+        piece = text[at : at + _CHECKED_BYTES]
+        try:
+            at += utf_8_decode(piece, "strict", at + len(piece) == len(text))[1]
+        except UnicodeDecodeError as error:
+            return at + error.start
+    return -1
 
 
 def check_depth(body: bytes, depth: int) -> None:
@@ -133,11 +164,24 @@ def _outside_strings(signs: bytes) -> bytes:
 def lone_surrogate(body: bytes) -> int:
     """Returns the offset of an escape that is half of a surrogate pair; -1 if there is none."""
     # One character is found many times faster than three.
-    if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
-        for escape in _ESCAPES.finditer(body):
+    if b"\\" in body and _has_surrogate(body):
+        for number, escape in enumerate(_ESCAPES.finditer(body)):
             if escape["lone"]:
                 return escape.start()
+            if number % _PIECE == 0:
+                time.sleep(0)  # machine code keeps the interpreter lock: other threads wait
     return -1
+
+
+def _has_surrogate(body: bytes) -> bool:
+    """True if a body may have an escape of a surrogate; searches in pieces, so that others run."""
+    for start in range(0, len(body), _CHECKED_BYTES):
+        stop = start + _CHECKED_BYTES + 2  # an escape may begin at the end of the piece
+        if body.find(b"\\ud", start, stop) >= 0 or body.find(b"\\uD", start, stop) >= 0:
+            return True
+        if stop < len(body):
+            time.sleep(0)
+    return False
 
 
 def _syntax_error(text: str, position: int, what: str = "") -> StatusError:

@@ -4,6 +4,11 @@
 //! one, and a message that comes in several pieces is read into one draft (protobuf.dev,
 //! "Encoding", "Last One Wins"). Items of lists and entries of maps are written as they come, all
 //! else at the end. Each byte is read once, whatever the nesting.
+//!
+//! Each value counts before it is read, and the unset fields of a message before there is a draft of
+//! it, so that a few bytes do not become very much JSON.
+
+use std::cell::Cell;
 
 use super::entries::Entries;
 use super::plan::{Field, Form, Kind, MapPart, MapValue, Plan, Shape};
@@ -17,6 +22,23 @@ use crate::wire::{self, END_GROUP, MAX_DEPTH};
 pub struct Job<'p> {
     pub plans: &'p Plans,
     pub wire: &'p [u8],
+    /// The number of values that the message may still have.
+    left: Cell<usize>,
+}
+
+impl<'p> Job<'p> {
+    /// Prepares the writing of a message, which may have so many values.
+    pub fn new(plans: &'p Plans, wire: &'p [u8], most_values: usize) -> Job<'p> {
+        Job { plans, wire, left: Cell::new(most_values) }
+    }
+
+    /// Counts some values.
+    #[inline]
+    pub fn spend(&self, count: usize) -> Result<(), Fault> {
+        let left = self.left.get().checked_sub(count).ok_or(Fault::TooMany)?;
+        self.left.set(left);
+        Ok(())
+    }
 }
 
 /// The value of a member.
@@ -41,10 +63,11 @@ pub struct Draft<'p> {
 
 impl<'p> Draft<'p> {
     /// Makes the draft of an empty message.
-    pub fn new(plan: &'p Plan) -> Draft<'p> {
+    pub fn new(plan: &'p Plan, job: &Job<'p>) -> Result<Draft<'p>, Fault> {
+        job.spend(plan.unset_values)?;
         let mut slots = Vec::with_capacity(plan.members.len());
         slots.resize_with(plan.members.len(), || Slot::Unset);
-        Draft { plan, slots, chosen: vec![None; plan.oneofs], own: Own::of(plan.form) }
+        Ok(Draft { plan, slots, chosen: vec![None; plan.oneofs], own: Own::of(plan.form) })
     }
 
     /// Reads the bytes from `at` to the end of `wire`, or of a group up to the tag `closing`.
@@ -63,6 +86,7 @@ impl<'p> Draft<'p> {
         }
         let plan = self.plan;
         while let Some(&byte) = wire.get(*at) {
+            job.spend(1)?; // unknown fields count, too: they take time
             let (tag, field) = if byte < 128 {
                 *at += 1;
                 (u32::from(byte), plan.few(byte))
@@ -113,14 +137,14 @@ impl<'p> Draft<'p> {
                     scalar.write(value, wire, self.next_item(field));
                 }
             }
-            Shape::Packed(scalar) => self.take_packed(field, scalar, wire, at)?,
+            Shape::Packed(scalar) => self.take_packed(field, scalar, job, wire, at)?,
             Shape::Message(kind) => {
                 self.choose(field);
                 let inner = self.message(field, kind, job)?;
                 read_message(inner, kind, job, wire, at, depth)?;
             }
             Shape::Messages(kind) => {
-                let mut inner = Draft::new(job.plans.get(kind.plan)?);
+                let mut inner = Draft::new(job.plans.get(kind.plan)?, job)?;
                 read_message(&mut inner, kind, job, wire, at, depth)?;
                 inner.write(job, self.next_item(field))?;
             }
@@ -143,12 +167,14 @@ impl<'p> Draft<'p> {
         &mut self,
         field: &Field,
         scalar: &Scalar,
+        job: &Job<'p>,
         wire: &[u8],
         at: &mut usize,
     ) -> Result<(), Fault> {
         let (mut from, end) = wire::span(wire, at)?;
         let wire = &wire[..end];
         while from < end {
+            job.spend(1)?;
             if let Some(value) = scalar.read(wire, &mut from)? {
                 scalar.write(value, wire, self.next_item(field));
             }
@@ -192,7 +218,7 @@ impl<'p> Draft<'p> {
     ) -> Result<&mut Draft<'p>, Fault> {
         let slot = &mut self.slots[field.slot];
         if !matches!(slot, Slot::Message(_)) {
-            *slot = Slot::Message(Box::new(Draft::new(job.plans.get(kind.plan)?)));
+            *slot = Slot::Message(Box::new(Draft::new(job.plans.get(kind.plan)?, job)?));
         }
         match slot {
             Slot::Message(draft) => Ok(draft),
@@ -336,6 +362,7 @@ fn take_entry<'p>(
     let mut found: Option<Option<Value>> = None;
     let mut inner: Option<Draft<'p>> = None;
     while *at < wire.len() {
+        job.spend(1)?;
         let tag = wire::tag(wire, at)?;
         if tag == key.tag {
             found_key = key.scalar.read(wire, at)?;
@@ -346,7 +373,7 @@ fn take_entry<'p>(
             MapValue::Message(kind) if tag == (2 << 3 | wire::LENGTH) => {
                 let draft = match inner.take() {
                     Some(draft) => draft,
-                    None => Draft::new(job.plans.get(kind.plan)?),
+                    None => Draft::new(job.plans.get(kind.plan)?, job)?,
                 };
                 read_message(inner.insert(draft), kind, job, wire, at, depth + 1)?;
             }
@@ -368,7 +395,7 @@ fn take_entry<'p>(
         },
         MapValue::Message(kind) => match inner {
             Some(mut draft) => draft.write(job, out)?,
-            None => Draft::new(job.plans.get(kind.plan)?).write(job, out)?,
+            None => Draft::new(job.plans.get(kind.plan)?, job)?.write(job, out)?,
         },
     }
     entries.put(start, middle)

@@ -21,6 +21,8 @@ pub enum Fault {
     Malformed,
     /// A value has no JSON form; the text says why, for people.
     Unprintable(String),
+    /// The message has more values than the limit.
+    TooMany,
     /// Python failed while it described a plan.
     Python(Box<PyErr>),
 }

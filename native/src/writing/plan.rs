@@ -16,6 +16,8 @@ pub struct Plan {
     /// The full name of the message type.
     pub name: String,
     pub form: Form,
+    /// The number of fields that are written even if they are not set.
+    pub unset_values: usize,
     /// The members of the JSON object, in order.
     pub members: Vec<Member>,
     /// The number of oneofs.
@@ -104,16 +106,17 @@ pub enum MapValue {
 }
 
 type Tags<'py> = Vec<(u32, usize, Option<usize>, Bound<'py, PyTuple>)>;
-type Description<'py> = (String, String, Vec<(String, String)>, usize, Tags<'py>);
+type Description<'py> = (String, String, usize, Vec<(String, String)>, usize, Tags<'py>);
 
 impl Plan {
     /// Makes a plan from its description.
     pub fn from_python(description: &Bound<'_, PyAny>) -> PyResult<Plan> {
-        let (name, form, members, oneofs, tags): Description = description.extract()?;
+        let (name, form, unset_values, members, oneofs, tags): Description = description.extract()?;
         let members = members.into_iter();
         let mut plan = Plan {
             name,
             form: form_of(&form)?,
+            unset_values,
             members: members.map(|(name, unset)| Member { name, unset }).collect(),
             oneofs,
             fields: Vec::with_capacity(tags.len()),

@@ -82,6 +82,14 @@ impl Plans {
         Ok(Python::attach(|py| self.source.bind(py).call_method1("spelled", (path,))?.extract())?)
     }
 
+    /// Makes the error of a message that has more than `most` values.
+    pub fn too_many_values(&self, py: Python<'_>, most: usize) -> PyErr {
+        match self.source.bind(py).call_method1("too_many_values", (most,)) {
+            Ok(error) => PyErr::from_value(error),
+            Err(error) => error,
+        }
+    }
+
     /// Makes the error of a message that cannot be written; no reason means that it is malformed.
     pub fn refusal(&self, py: Python<'_>, name: &str, reason: Option<&str>) -> PyErr {
         match self.source.bind(py).call_method1("refusal", (name, reason)) {

@@ -13,6 +13,8 @@ const SECOND_NS: i32 = 1_000_000_000;
 const DAY_S: i64 = 86_400;
 /// The limit of paths in a mask if some of them need care.
 const MOST_PATHS: usize = 10_000;
+/// The least size of one step of a path; each step counts as a value.
+const STEP_BYTES: usize = 2;
 
 /// The values of such a message.
 pub enum Own {
@@ -66,6 +68,7 @@ impl Own {
             (Own::Time { nanos, .. }, Shape::Nanos) => *nanos = wire::varint(wire, at)? as i32,
             (Own::Mask(mask), Shape::Path) => {
                 let (start, end) = wire::span(wire, at)?;
+                job.spend((end - start) / STEP_BYTES)?;
                 mask.add(utf8(&wire[start..end])?, job)?;
             }
             (Own::Any(any), Shape::Url) => {
@@ -179,7 +182,7 @@ impl Any {
             let shown = job.plans.shown(url)?;
             return unprintable(&format!("google.protobuf.Any holds the unknown type {shown}"));
         };
-        let mut inner = Draft::new(plan);
+        let mut inner = Draft::new(plan, job)?;
         match inner.read(job, &job.wire[..end], &mut at, self.depth + 1, 0) {
             Err(Fault::Malformed) => {
                 let reason = format!("google.protobuf.Any holds a malformed {}", plan.name);

@@ -17,6 +17,7 @@ const LARGE_BYTES: usize = 64 * 1024;
 pub struct Writer {
     plans: Py<Plans>,
     plan: usize,
+    most_values: usize,
     pretty: bool,
     /// The member to write alone, and the JSON of it where it is not set.
     only: Option<(usize, String)>,
@@ -24,11 +25,17 @@ pub struct Writer {
 
 #[pymethods]
 impl Writer {
-    /// Makes a writer by the plan of an index; `only` is the index of a member to write alone.
+    /// Makes a writer by the plan of an index, of messages that have so many values; `only` is the index of a member to write alone.
     #[new]
-    #[pyo3(signature = (plans, plan, *, pretty, only=None))]
-    fn new(plans: Py<Plans>, plan: usize, pretty: bool, only: Option<(usize, String)>) -> Writer {
-        Writer { plans, plan, pretty, only }
+    #[pyo3(signature = (plans, plan, most_values, *, pretty, only=None))]
+    fn new(
+        plans: Py<Plans>,
+        plan: usize,
+        most_values: usize,
+        pretty: bool,
+        only: Option<(usize, String)>,
+    ) -> Writer {
+        Writer { plans, plan, most_values, pretty, only }
     }
 
     // Without it the collector takes the plans for held from outside, and a schema is never freed.
@@ -53,8 +60,8 @@ impl Writer {
 
 impl Writer {
     fn write(&self, wire: &[u8]) -> Result<Vec<u8>, Fault> {
-        let job = Job { plans: self.plans.get(), wire };
-        let mut draft = Draft::new(job.plans.get(self.plan)?);
+        let job = Job::new(self.plans.get(), wire, self.most_values);
+        let mut draft = Draft::new(job.plans.get(self.plan)?, &job)?;
         draft.read(&job, wire, &mut 0, 0, 0)?;
         // Most JSON is somewhat longer than its message, and seldom twice as long.
         let mut out = Vec::with_capacity(wire.len() + wire.len() / 2 + 64);
@@ -74,6 +81,7 @@ impl Writer {
         let reason = match &fault {
             Fault::Malformed => None,
             Fault::Unprintable(reason) => Some(reason.as_str()),
+            Fault::TooMany => return self.plans.get().too_many_values(py, self.most_values),
             Fault::Python(error) => return error.clone_ref(py),
         };
         let plans = self.plans.get();

@@ -280,3 +280,25 @@ def test_what_the_document_leaves_out_of_annotations_is_told(tmp_path: Path) -> 
     )
     assert found.returncode == 0
     assert "annotation" not in command("check", tmp_path, settings | {"openapi": {}}).stdout
+
+
+def test_limits_of_each_worker_are_shown_for_all_together(tmp_path: Path) -> None:
+    targets = [{"address": f"127.0.0.1:{port}"} for port in range(1, 10)]
+    limited = {"targets": targets, "max_requests": 100, "max_connections": 2, "subset_size": 2}
+    settings = {"upstreams": {"echo": limited | {"adaptive": {"max": 50}}}}
+    alone = command("check", tmp_path, settings)
+    assert "workers" not in alone.stderr
+    together = command("check", tmp_path, settings | {"workers": 4})
+    assert together.returncode == 0
+    assert [one for one in together.stderr.splitlines() if "workers" in one] == [
+        "gateway: note: upstreams.echo.max_requests: 100 for each of 4 workers, so 400 in all",
+        "gateway: note: upstreams.echo.adaptive.max: 50 for each of 4 workers, so 200 in all",
+        (
+            "gateway: note: upstreams.echo.max_connections: 2 for each of 4 workers, so 8 in all, "
+            "to each endpoint"
+        ),
+        (
+            "gateway: note: upstreams.echo.subset_size: 4 workers with 2 endpoints each do not "
+            "reach all 9; other nodes may"
+        ),
+    ]

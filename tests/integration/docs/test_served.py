@@ -84,6 +84,8 @@ async def test_the_page_and_all_that_it_loads_come_from_here(client: ClientSessi
         page = await answer.text()
     assert "script-src 'self';" in policy
     assert "<script>" not in page
+    # For readers without JavaScript.
+    assert "<li><code>GET /v1/{name=shelves/*}</code> Gets a shelf.</li>" in page
     names = re.findall(r'(?:src|href|data-document)="([^"]+)"', page)
     for name in set(names) - {"data:,"}:
         assert "://" not in name

@@ -1,8 +1,18 @@
 """Metrics of refused credentials, WebSockets, upstreams, the schema and the process."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as text_families
+
+from gateway import Call, Code, Config, Handler, Reply, StatusError, open_gateway
+from gateway.app.gateway import Gateway
+from gateway.schema.catalog import Schema
+from gateway.schema.used_files import schema_hash
+from services import echo
+from services.serving import serve
 from tests.integration.http.test_metrics_of_parts import of, shown
 from tests.support.counting_backend import caching_gateway
 from tests.support.http import connected, echo_gateway
@@ -49,6 +59,98 @@ async def test_the_hash_of_the_schema_is_that_of_every_node_with_it(tmp_path: Pa
             of(gateway, "gateway_schema_info") for gateway in (one, other, shop.gateway)
         )
         assert found == same != another
+
+
+async def test_the_hash_of_a_schema_is_made_outside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def noted(schema: Schema) -> str:
+        threads.append(threading.get_ident())
+        return schema_hash(schema)
+
+    monkeypatch.setattr("gateway.app.gateway.schema_hash", noted)
+    async with echo_gateway() as gateway:
+        await gateway.reload(gateway.config)
+        await shown(gateway, "gateway_config_generation", {(): 2})
+        assert len(of(gateway, "gateway_schema_info")) == 1
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+class Broken:
+    """Fails, for callers that ask for it, before a back end is asked."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        asked = call.headers.get("X-Break")
+        if asked is not None:
+            raise StatusError(Code[asked], "broken")
+        return await proceed(call)
+
+
+async def test_failures_say_whether_the_gateway_or_a_back_end_is_to_blame() -> None:
+    async with (
+        serve(echo.register) as address,
+        open_gateway(
+            Config.model_validate(
+                {
+                    "listen": "127.0.0.1:0",
+                    "modules": ["gen.echo.v1"],
+                    "upstreams": {"echo": {"target": address}},
+                    "log": {"access": "off"},
+                }
+            ),
+            interceptors=[Broken()],
+        ) as gateway,
+        connected(gateway) as client,
+    ):
+        for target, header, status in (
+            ("/v1/echo/a", "X-Break: INTERNAL", 500),
+            ("/v1/echo/a:repeat?count=1", "X-Break: UNAVAILABLE", 503),
+            ("/v1/echo/a", "X-Break: NOT_FOUND", 404),
+            ("/v1/echo/a", "X-Fine: yes", 200),
+            ("/v1/echo:fail?code=14", "X-Fine: yes", 503),
+            ("/v1/echo:fail?code=5", "X-Fine: yes", 404),
+            ("/v1/echo/a:repeat?code=13", "X-Fine: yes", 500),
+            ("/v1/echo:sleep?duration=20s", "Grpc-Timeout: 100m", 504),
+        ):
+            assert (await client.get(target, header)).status == status, target
+        counted: dict[tuple[str, str], float] = {}
+        for family in text_families(_text(gateway)):
+            for one in family.samples:
+                if one.name == "http_server_request_duration_seconds_count":
+                    labels = one.labels
+                    key = labels["http_response_status_code"], labels.get("gateway_origin", "")
+                    counted[key] = counted.get(key, 0) + one.value
+    assert counted == {
+        ("500", "gateway"): 1,
+        ("503", "gateway"): 1,
+        ("404", ""): 2,
+        ("200", ""): 1,
+        ("503", "upstream"): 1,
+        ("500", "upstream"): 1,
+        ("504", "upstream"): 1,
+    }
+
+
+async def test_a_back_end_that_is_not_there_is_to_blame() -> None:
+    upstreams = {"echo": {"target": f"127.0.0.1:{free_port()}"}}
+    async with echo_gateway(upstreams=upstreams) as gateway, connected(gateway) as client:
+        for target in ("/v1/echo/a", "/v1/echo/a:repeat?count=1"):
+            assert (await client.get(target)).status == 503
+        assert 'gateway_origin="gateway"' not in _text(gateway)
+        blamed = [
+            line
+            for line in _text(gateway).split("\n")
+            if "request_duration_seconds_count" in line and 'gateway_origin="upstream"' in line
+        ]
+        assert len(blamed) == 2
+
+
+def _text(gateway: Gateway) -> str:
+    assert gateway.exposition is not None
+    return gateway.exposition.text()[1].decode()
 
 
 async def test_the_process_is_the_worker_that_it_is() -> None:

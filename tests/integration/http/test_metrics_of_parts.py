@@ -10,7 +10,6 @@ from typing import Any
 import grpc
 import pytest
 import trustme
-from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from gateway.app.gateway import Gateway
 from gateway.config.metrics import MetricsOptions
@@ -24,23 +23,12 @@ from gateway.upstream.pool import open_pool
 from tests.support.balanced import safe, servers, spreads
 from tests.support.calls import failure
 from tests.support.counting_backend import caching_gateway
+from tests.support.exposition import Samples, samples
 from tests.support.http import connected, echo_gateway
 from tests.support.polling import first, until
 from tests.support.redis_server import free_port
 from tests.support.tls import Files
 from tests.support.upstream_server import Server
-
-Samples = dict[tuple[str, ...], float]
-
-
-def samples(text: bytes, name: str) -> Samples:
-    """The samples of one name: values by their labels' values."""
-    return {
-        tuple(sample.labels.values()): sample.value
-        for family in text_families(text.decode())
-        for sample in family.samples
-        if sample.name == name
-    }
 
 
 def of(gateway: Gateway, name: str) -> Samples:
@@ -128,10 +116,7 @@ async def counted(**settings: Any) -> AsyncIterator[tuple[list[Server], Channel,
         async with servers(2) as running:
             settings["targets"] = [{"address": one.target} for one in running]
             upstreams = {"library": Upstream.model_validate(settings)}
-            balancing = Balancing(
-                watch_repeats=metrics.repeats, watch_connections=metrics.connections
-            )
-            async with open_pool(upstreams, balancing) as pool:
+            async with open_pool(upstreams, Balancing(watch=metrics)) as pool:
                 await spreads(pool["library"], 2)
                 yield running, pool["library"], metrics
     finally:

@@ -1,7 +1,8 @@
 """Request ids and input-only fields, with a back end that fails first or sends a stream."""
 
+import math
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class Backend:
     def __init__(self) -> None:
         self.failures = 0
         self.seen: list[Any] = []
+        self.polls_until_done: float = math.inf
+        self.polled_by: list[str] = []
 
     async def one(self, request: bytes, context: Any) -> bytes:
         self.seen.append(Item.FromString(request))
@@ -70,13 +73,23 @@ class Backend:
         wire: bytes = Operation(name=Item.FromString(request).name).SerializeToString()
         return wire
 
+    async def polled(self, request: bytes, context: Any) -> bytes:
+        """The operation of this name, which is done at its time."""
+        self.polled_by.append(dict(context.invocation_metadata()).get("x-caller", ""))
+        self.polls_until_done -= 1
+        name = Item.FromString(request).name
+        wire: bytes = Operation(name=name, done=self.polls_until_done <= 0).SerializeToString()
+        return wire
+
     async def many(self, _request: bytes, _context: Any) -> AsyncIterator[bytes]:
         for name in ("a", "b"):
             yield Item(name=name, secret="s").SerializeToString()
 
 
 @asynccontextmanager
-async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Backend]]:
+async def serving(
+    place: Path, policies: Sequence[Any] = (), **resources: Any
+) -> AsyncIterator[tuple[Any, Backend]]:
     backend = Backend()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     methods: dict[str, Any] = {
@@ -85,7 +98,7 @@ async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Bac
         "Build": grpc.unary_unary_rpc_method_handler(backend.operation),
         "Watch": grpc.unary_stream_rpc_method_handler(backend.many),
     }
-    get: dict[str, Any] = {"GetOperation": grpc.unary_unary_rpc_method_handler(backend.operation)}
+    get: dict[str, Any] = {"GetOperation": grpc.unary_unary_rpc_method_handler(backend.polled)}
     handlers = {"conventions.Items": methods, "google.longrunning.Operations": get}
     made = [grpc.method_handlers_generic_handler(name, own) for name, own in handlers.items()]
     server.add_generic_rpc_handlers(tuple(made))
@@ -98,6 +111,7 @@ async def serving(place: Path, **resources: str) -> AsyncIterator[tuple[Any, Bac
         "upstreams": {"backend": {"target": f"127.0.0.1:{port}", "retry_policy": {}}},
         "log": {"access": "off"},
         "resources": resources,
+        "policies": policies,
         "openapi": {"enabled": True},
         "json": {"emit_unset": False},
     }
@@ -156,6 +170,81 @@ async def test_an_operation_is_found_where_its_location_says(tmp_path: Path) -> 
         assert (shown.status, shown.json()) == (200, {"name": "operations/a b"})
         other = await asked(client, "POST /items:build", '{"name": "jobs/7"}')
         assert (other.status, other.header("Operation-Location")) == (202, None)
+
+
+BUILD = ("POST /items:build", '{"name": "operations/7"}')
+DONE = {"name": "operations/7", "done": True}
+
+
+@pytest.mark.parametrize(
+    "prefer", ["wait=20", 'x="a, wait=0", Wait = "20"; a, wait=0', "a\r\nPrefer: wait=20"]
+)
+@pytest.mark.parametrize("operations", ["accepted", "unchanged"])
+async def test_a_call_waits_for_its_operation_as_its_client_prefers(
+    tmp_path: Path, operations: str, prefer: str
+) -> None:
+    async with serving(tmp_path, operations=operations, operation_wait_s=9) as (client, backend):
+        backend.polls_until_done = 2
+        answer = await asked(client, *BUILD, f"Prefer: {prefer}", "X-Caller: ada")
+        assert (answer.status, answer.json()) == (200, DONE)
+        assert answer.header("Preference-Applied") == "wait=9"
+        assert answer.header("Operation-Location") is None
+        assert backend.polled_by == ["ada", "ada"]
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "asked_for"),
+    [pytest.param(1, "60S", id="by setting"), pytest.param(99, "1900m", id="by its deadline")],
+)
+async def test_an_operation_that_is_not_done_in_time_is_answered_as_without_a_wait(
+    tmp_path: Path, longest_s: int, asked_for: str
+) -> None:
+    resources: dict[str, Any] = {"operations": "accepted", "operation_wait_s": longest_s}
+    async with serving(tmp_path, **resources) as (client, backend):
+        answer = await asked(client, *BUILD, "Prefer: wait=100", f"Grpc-Timeout: {asked_for}")
+        assert (answer.status, answer.json()) == (202, {"name": "operations/7"})
+        assert answer.header("Preference-Applied") == "wait=1"
+        assert answer.header("Operation-Location") == "/v1/operations/7"
+        assert 1 < len(backend.polled_by) < 6, "each pause is twice as long as the one before"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "settings"),
+    [
+        pytest.param("wait=9", {}, id="not without the setting"),
+        pytest.param("respond-async", {"operation_wait_s": 9}, id="not for other preferences"),
+        pytest.param("wait=-1, wait=soon", {"operation_wait_s": 9}, id="not for what is malformed"),
+    ],
+)
+async def test_nothing_waits_for_an_operation(
+    tmp_path: Path, prefer: str, settings: dict[str, Any]
+) -> None:
+    async with serving(tmp_path, **settings) as (client, backend):
+        answer = await asked(client, *BUILD, f"Prefer: {prefer}")
+        assert answer.json() == {"name": "operations/7"}
+        assert answer.header("Preference-Applied") is None
+        assert backend.polled_by == []
+
+
+async def test_a_call_does_not_wait_for_what_no_route_shows(tmp_path: Path) -> None:
+    async with serving(tmp_path, operation_wait_s=9) as (client, backend):
+        answer = await asked(client, BUILD[0], '{"name": "jobs/7"}', "Prefer: wait=9")
+        assert answer.json() == {"name": "jobs/7"}
+        assert backend.polled_by == []
+
+
+async def test_a_wait_is_guarded_as_the_calls_of_the_client_that_it_stands_for(
+    tmp_path: Path,
+) -> None:
+    rate = {
+        "selector": "google.longrunning.Operations.GetOperation",
+        "rate_limits": [{"limit": 1, "window_s": 3600}],
+    }
+    async with serving(tmp_path, [rate], operation_wait_s=9) as (client, backend):
+        answer = await asked(client, *BUILD, "Prefer: wait=9")
+        assert (answer.status, answer.json()) == (200, {"name": "operations/7"})
+        assert len(backend.polled_by) == 1, "the second is refused, and the wait ends"
+        assert (await asked(client, "GET /v1/operations/7")).status == 429
 
 
 @pytest.mark.parametrize(("setting", "statuses"), [("accepted", {"200", "202"}), (None, {"200"})])

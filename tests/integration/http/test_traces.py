@@ -33,6 +33,31 @@ async def test_without_a_collector_nothing_is_added_or_changed() -> None:
     assert metadata["tracestate"] == ["a=1", "b=2"]
 
 
+BAGGAGE = "Baggage: user=mallory,tenant = a%20b ;p=1, plan=gold"
+
+
+@pytest.mark.parametrize(
+    ("keys", "proxies", "expected"),
+    [
+        ([], [], None),
+        (["tenant", "none"], [], ["tenant = a%20b ;p=1"]),
+        (["tenant", "plan"], [], ["tenant = a%20b ;p=1,plan=gold"]),
+        (["none"], [], None),
+        ([], ["127.0.0.0/8"], ["user=mallory,tenant = a%20b ;p=1, plan=gold"]),
+    ],
+)
+async def test_only_wanted_members_of_baggage_reach_back_ends(
+    keys: list[str], proxies: list[str], expected: list[str] | None
+) -> None:
+    settings: dict[str, Any] = {
+        "tracing": {"baggage": keys},
+        "forwarded": {"trusted_proxies": proxies},
+    }
+    async with echo_gateway(**settings) as gateway, connected(gateway) as client:
+        for more in ((), ('If-None-Match: "a"',), ()):  # encoded at once, and decoded before
+            assert (await sent(client, BAGGAGE, *more)).get("baggage") == expected
+
+
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]], ids=["client", "trusted proxy"])
 @pytest.mark.parametrize("states", [["a=1,b=2"], ["a=1", "b=2"]], ids=["one line", "two lines"])
 async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway import Call, Config, Handler, InterceptorMetrics, Reply, open_gateway
+from gateway.status import StartUpError
+from tests.integration.http.test_metrics_of_parts import of
 from tests.support.http import connected, echo_gateway
 
 PAGE = Path(__file__).parents[3] / "docs" / "interceptors.md"
@@ -35,6 +38,17 @@ async def test_the_example_serves_whom_it_says(example: dict[str, object]) -> No
         assert again.header("X-Tenant-Calls") == "2"
 
 
+async def test_the_example_counts_what_it_says(example: dict[str, object]) -> None:
+    async with echo_gateway(**example) as gateway, connected(gateway) as client:
+        for tenant in ("acme", "acme", "globex", "nobody"):
+            await client.get("/v1/echo/hello", f"X-Tenant: {tenant}")
+        assert of(gateway, "tenant_calls_total") == {("acme",): 2, ("globex",): 1}
+        # The interceptors of new settings go on with the counters of those before.
+        await gateway.reload(gateway.config)
+        await client.get("/v1/echo/hello", "X-Tenant: acme")
+        assert of(gateway, "tenant_calls_total") == {("acme",): 3, ("globex",): 1}
+
+
 @pytest.mark.parametrize("path", ["/v1/echo/hello", "/v1/echo/hello:repeat?count=2"])
 async def test_the_example_refuses_the_others(example: dict[str, object], path: str) -> None:
     async with echo_gateway(**example) as gateway, connected(gateway) as client:
@@ -42,3 +56,22 @@ async def test_the_example_refuses_the_others(example: dict[str, object], path: 
             answer = await client.get(path, *fields)
             assert answer.status == 403
             assert answer.json()["error"]["message"] == "X-Tenant names no tenant"
+
+
+class Wrong:
+    """Registers a name that is the gateway's."""
+
+    def use_metrics(self, metrics: InterceptorMetrics) -> None:
+        metrics.counter("gateway_calls", "Calls")
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        return await proceed(call)
+
+
+async def test_a_metric_that_cannot_be_registered_keeps_the_gateway_from_starting() -> None:
+    config = Config.model_validate(
+        {"modules": ["gen.echo.v1"], "upstreams": {"echo": {"target": "127.0.0.1:1"}}}
+    )
+    with pytest.raises(StartUpError, match=r"Wrong\.use_metrics failed: gateway_calls: expected"):
+        async with open_gateway(config, interceptors=[Wrong()]):
+            pass

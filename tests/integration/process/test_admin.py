@@ -81,6 +81,8 @@ async def test_operators_see_and_change_a_gateway(tmp_path: Path, workers: int) 
             "method": "echo.v1.EchoService.Echo",
         } in (await ask_json(admin, "/routes"))["routes"]
         assert (await ask_json(admin, "/config"))["workers"] == workers
+        for path in ("stacks", "gc", "profile", "memory"):
+            assert (await ask(admin, f"/debug/{path}", "POST", JSON))[0] == 404  # not set
         assert (await ask(admin, "/log/level", "PUT", JSON, body='{"level": "loud"}'))[0] == 400
         assert (await ask(admin, "/log/level", "PUT", body='{"level": "debug"}'))[0] == 415
         assert (await ask(admin, "/log/level", "PUT", JSON, body='{"level": "debug"}'))[0] == 200

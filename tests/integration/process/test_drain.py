@@ -6,15 +6,21 @@ import random
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
+from gateway.process.orders import ONE_SIGNAL_S
+from gen.echo.v1 import echo_pb2 as pb
+from gen.echo.v1 import echo_pb2_grpc as rpc
 from services import echo
+from services.refusal import Context
 from services.serving import serve
 from tests.support.http import Answer, RawClient
+from tests.support.polling import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,12 +30,31 @@ pytestmark = [
 both = pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
 
 
+class Echo(echo.EchoService):
+    """The echo service, which counts the calls that sleep."""
+
+    sleeping = 0
+
+    async def Sleep(self, request: pb.SleepRequest, context: Context) -> pb.SleepResponse:
+        """Answers late."""
+        self.sleeping += 1
+        return await super().Sleep(request, context)
+
+    def register(self, server: grpc.aio.Server) -> str:
+        """Adds the service to a server."""
+        rpc.add_EchoServiceServicer_to_server(self, server)
+        return pb.DESCRIPTOR.services_by_name["EchoService"].full_name
+
+
 class Served:
     """A `gateway serve` process and what it said."""
 
-    def __init__(self, process: asyncio.subprocess.Process, said: Path) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, said: Path, sleeping: Callable[[], int]
+    ) -> None:
         self.process = process
         self._said = said
+        self._sleeping = sleeping
         self.port = 0
 
     @property
@@ -51,6 +76,11 @@ class Served:
         stack.callback(client.writer.close)
         return client
 
+    async def sleeps(self, client: RawClient) -> None:
+        """Makes a call that takes 50 s; returns once it has reached the back end."""
+        await client.send("GET /v1/echo:sleep?duration=50s HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(self._sleeping, within_s=40)
+
     async def ended(self) -> int:
         """Waits for the end; returns the exit code."""
         async with asyncio.timeout(40):
@@ -69,7 +99,8 @@ async def served(
     said = place / "stderr"
     environment = {f"GATEWAY_{name}": str(value) for name, value in (settings or {}).items()}
     environment |= {f"GATEWAY_DRAIN__{name.upper()}": str(value) for name, value in drain.items()}
-    async with serve(echo.register) as backend:
+    service = Echo()
+    async with serve(service.register) as backend:
         with said.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway", "serve", "--workers", str(workers)),
@@ -79,7 +110,7 @@ async def served(
                 env={**os.environ, **environment},
                 stderr=stderr, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-        gateway = Served(process, said)
+        gateway = Served(process, said, lambda: service.sleeping)
         try:
             gateway.port = int(
                 (await gateway.until(r"serving \d+ routes on http://[^ ]+:(\d+)"))[1]
@@ -175,8 +206,7 @@ async def test_a_unary_call_is_cut_with_503_at_the_end_of_grace(
 ) -> None:
     async with served(tmp_path, workers, grace_s=0.5) as gateway, AsyncExitStack() as stack:
         client = await gateway.connect(stack)
-        await client.send("GET /v1/echo:sleep?duration=50s HTTP/1.1\r\nHost: a\r\n\r\n")
-        await asyncio.sleep(0.3)
+        await gateway.sleeps(client)
         gateway.process.send_signal(signal.SIGTERM)
         answer = await client.answer()
         assert (answer.status, answer.header("Retry-After")) == (503, "1")
@@ -213,11 +243,10 @@ async def test_a_stream_that_is_cut_ends_with_its_error_record(
 async def test_a_second_signal_ends_at_once(tmp_path: Path, workers: int) -> None:
     async with served(tmp_path, workers) as gateway, AsyncExitStack() as stack:
         client = await gateway.connect(stack)
-        await client.send("GET /v1/echo:sleep?duration=50s HTTP/1.1\r\nHost: a\r\n\r\n")
-        await asyncio.sleep(0.3)
+        await gateway.sleeps(client)
         gateway.process.send_signal(signal.SIGTERM)
         await gateway.until("finishing the requests under way")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2 * ONE_SIGNAL_S)  # what comes earlier is the same signal
         gateway.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):  # less than the grace of 25 s
             assert (await client.answer()).status == 503

@@ -90,6 +90,23 @@ async def test_counters_gauges_and_histograms_arrive_with_opentelemetrys_names()
     assert attributes(call)["gateway.upstream"] == "echo"
 
 
+async def test_histograms_can_be_exponential() -> None:
+    with collector() as receiver:
+        settings = {"otlp": receiver.url, "otlp_histograms": "exponential"}
+        async with echo_gateway(metrics=settings) as gateway, connected(gateway) as client:
+            for _ in range(3):
+                assert (await client.get("/v1/echo/a")).status == 200
+        found = exported(receiver)  # the last export, at the end
+    cumulative = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    for name in (DURATION, "rpc.client.call.duration", "http.server.response.body.size"):
+        histogram = found[name].exponential_histogram
+        assert histogram.aggregation_temporality == cumulative
+        (point,) = histogram.data_points
+        assert point.count == point.zero_count + sum(point.positive.bucket_counts) == 3
+        assert point.sum > 0
+    assert attributes(point)["http.route"] == "/v1/echo/{text}"
+
+
 async def test_what_is_sent_can_be_plain_and_is_sent_again_and_a_last_time() -> None:
     with collector() as receiver:
         receiver.answers += [(503, {}), (429, {"retry-after": "1"})]

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.upstreams import Upstream
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.upstream.channels.channel import Channel
 from tests.support.balanced import balanced, safe, states
 from tests.support.calls import failure
@@ -63,11 +63,19 @@ async def test_a_second_server_answers_for_one_that_is_slow_and_the_first_is_can
 async def test_a_reply_and_a_failure_tell_of_the_attempts() -> None:
     async with hedged(2) as ((slow, quick), channel):
         slow.pause()
-        told = [(await channel.call(safe("Name"), b"", [], 20)).attempts for _ in range(4)]
-        assert set(told) == {None, (2, quick.target)}
+        told = [tried((await channel.call(safe("Name"), b"", [], 20)).attempts) for _ in range(4)]
+        lost = (slow.target, 0, Code.CANCELLED)
+        assert set(told) == {(), (lost, (quick.target, 1, Code.OK))}
         quick.fails_with = grpc.StatusCode.NOT_FOUND
         failures = [await failure(channel.call(safe("Name"), b"", [], 20)) for _ in range(4)]
-        assert {one.attempts for one in failures} == {None, (2, quick.target)}
+        assert {tried(one.attempts) for one in failures} == {
+            (),
+            (lost, (quick.target, 1, Code.NOT_FOUND)),
+        }
+
+
+def tried(attempts: Sequence[Attempt]) -> tuple[tuple[str, int, Code], ...]:
+    return tuple([(one.endpoint, one.previous, one.code) for one in attempts])
 
 
 async def test_a_call_that_is_answered_in_time_is_sent_once() -> None:

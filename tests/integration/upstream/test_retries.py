@@ -15,6 +15,7 @@ from gateway.config.model import Config
 from gateway.status import Code
 from tests.support.balanced import balanced, names, safe, states
 from tests.support.calls import failure
+from tests.support.collector import attributes, collector
 from tests.support.counting_backend import FILES, counting_server
 from tests.support.grpc_backend import method
 from tests.support.http import connected
@@ -214,3 +215,45 @@ async def test_the_access_log_has_the_attempts_of_a_call_and_the_last_endpoint(
     assert set(found[:4]) == {(None, None), (2, good.target)}
     assert found[4][0] == 2
     assert found[4][1] in {bad.target, good.target}
+    tried = next(one["gateway.tried"] for one in lines if "gateway.tried" in one)
+    assert [(one["endpoint"], one["code"]) for one in tried] == [
+        (bad.target, "UNAVAILABLE"),
+        (good.target, "OK"),
+    ]
+    assert all(one["duration_ms"] > 0 for one in tried)
+    codes = [one["code"] for one in lines[4]["gateway.tried"]]
+    assert codes == ["UNAVAILABLE"] * 2
+
+
+async def test_each_of_several_attempts_has_a_span_below_that_of_the_call(tmp_path: Path) -> None:
+    async with counting_server() as bad, counting_server() as good:
+        bad.fails = grpc.StatusCode.UNAVAILABLE
+        (tmp_path / "shop.binpb").write_bytes(FILES.SerializeToString())
+        with collector() as received:
+            settings = {
+                "listen": "127.0.0.1:0",
+                "descriptors": [str(tmp_path / "shop.binpb")],
+                "tracing": {"otlp": received.url, "ratio": 1},
+                "upstreams": {
+                    "main": {"targets": [{"address": one.target} for one in (bad, good)]}
+                },
+            }
+            async with (
+                open_gateway(Config.model_validate(settings)) as gateway,
+                connected(gateway) as client,
+            ):
+                while not bad.calls:  # at first, one of the two may not be connected yet
+                    assert (await client.get("/v1/plain")).status == 200
+        attempts = [one for one in received.spans if one.name.startswith("Attempt.")]
+    calls = {one.span_id for one in received.spans if one.name == "shop.v1.Shop/Plain"}
+    assert [one.name for one in attempts] == ["Attempt.shop.v1.Shop.Plain"] * 2
+    first, second = map(attributes, attempts)
+    assert (first["gateway.endpoint"], second["gateway.endpoint"]) == (bad.target, good.target)
+    assert (first["previous-rpc-attempts"], second["previous-rpc-attempts"]) == (0, 1)
+    assert (first["transparent-retry"], second["transparent-retry"]) == (False, False)
+    assert (first["error.type"], second["rpc.response.status_code"]) == ("UNAVAILABLE", "OK")
+    assert [one.status.code for one in attempts] == [2, 0]
+    assert len({one.parent_span_id for one in attempts}) == 1
+    assert attempts[0].parent_span_id in calls
+    assert len({one.span_id for one in received.spans}) == len(received.spans)
+    assert attempts[0].end_time_unix_nano <= attempts[1].start_time_unix_nano

@@ -7,16 +7,19 @@ from typing import Any
 
 import grpc
 import pytest
+from pydantic import ValidationError
 
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
 from gateway.config.selectors import SelectorError
 from gateway.policy.options import PolicyError
 from gateway.status import StartUpError
 from tests.support.command_line import run
-from tests.support.counting_backend import CountingBackend
+from tests.support.counting_backend import CountingBackend, counting_server
 from tests.support.polling import until
 from tests.support.redis_server import free_port
 from tests.support.schema import descriptor_set
-from tests.support.two_upstreams import settings, two_upstreams
+from tests.support.two_upstreams import TwoUpstreams, settings, two_upstreams
 
 HALVES = [{"upstream": "main", "weight": 1}, {"upstream": "other", "weight": 1}]
 TINY = """
@@ -179,3 +182,60 @@ def test_explain_says_where_a_request_would_go(tmp_path: Path) -> None:
     assert "  else  main 50 %, other 50 %  (split half, by principal)\n" in done.stdout
     done = run("explain", "GET /v1/me", "--config", str(file))
     assert "  goes to  main, or other if it is unreachable\n" in done.stdout
+
+
+def versions(*, canary: str = "canary") -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Splits by labels, and the settings of the upstream that has them."""
+    splits: list[dict[str, Any]] = [
+        {
+            "name": "testers",
+            "selector": PLAIN,
+            "match": [{"header": "x-canary"}],
+            "to": [{"upstream": "main", "labels": {"version": canary}}],
+        },
+        {
+            "name": "versions",
+            "selector": PLAIN,
+            "to": [
+                {"upstream": "main", "weight": 1, "labels": {"version": "stable"}},
+                {"upstream": "main", "weight": 0, "labels": {"version": canary, "track": "a"}},
+            ],
+        },
+    ]
+    return splits, {"services": ["*"]}
+
+
+async def test_a_split_chooses_endpoints_by_their_labels(tmp_path: Path) -> None:
+    splits, main = versions()
+    async with counting_server() as stable, counting_server() as canary:
+        stable.text, canary.text = "stable", "canary"
+        main["target"] = None
+        main["targets"] = [
+            {"address": stable.target, "labels": {"version": "stable"}},
+            {"address": canary.target, "labels": {"version": "canary", "track": "a"}},
+        ]
+        more = {"splits": splits, "upstreams": {"main": main}}
+        config = Config.model_validate(settings(tmp_path, stable, canary, **more))
+        async with open_gateway(config) as gateway:
+            running = TwoUpstreams(gateway, stable, canary)
+            assert set(await running.names(8)) == {"stable"}
+            assert set(await running.names(8, "X-Canary: yes")) == {"canary"}
+            assert gateway.exposition is not None
+            text = gateway.exposition.text()[1].decode()
+            shown = {
+                row.upstream: row.address for row in gateway.endpoints() if "[" in row.upstream
+            }
+    assert 'split="testers",gateway_upstream="main[version=canary]"' in text
+    assert shown == {
+        "main[version=stable]": stable.target,
+        "main[version=canary]": canary.target,
+        "main[track=a,version=canary]": canary.target,
+    }
+
+
+def test_labels_that_no_endpoint_has_are_refused() -> None:
+    splits, main = versions(canary="none")
+    main["targets"] = [{"address": "localhost:1", "labels": {"version": "stable"}}]
+    wrong = "expected labels of one of upstreams.main.targets; none has version=none"
+    with pytest.raises(ValidationError, match=wrong):
+        Config.model_validate({"splits": splits, "upstreams": {"main": main}})

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.config.loader import ConfigError, load_config
-from gateway.config.metrics import Compression, MetricsOptions
+from gateway.config.metrics import Compression, Histograms, MetricsOptions
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OWN = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
@@ -37,6 +37,9 @@ def test_the_variables_of_opentelemetry_are_defaults() -> None:
             "OTEL_EXPORTER_OTLP_TIMEOUT": "9000",
             "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "1500",
             "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
+                "BASE2_EXPONENTIAL_BUCKET_HISTOGRAM"
+            ),
             "GATEWAY_METRICS__OTLP_EVERY_S": "7",
         }
     )
@@ -44,6 +47,7 @@ def test_the_variables_of_opentelemetry_are_defaults() -> None:
     assert options.otlp_headers == {"api-key": "a b", "more": "c"}
     assert (options.otlp_every_s, options.otlp_timeout_s) == (7, 1.5)
     assert options.otlp_compression is Compression.NONE
+    assert options.otlp_histograms is Histograms.EXPONENTIAL
     assert loaded(**{ENDPOINT: "http://c", OWN: "http://m/x"}).otlp == "http://m/x"
     both = {ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "prometheus, otlp"}
     assert loaded(**both).otlp == "http://c/v1/metrics"
@@ -70,6 +74,7 @@ def test_the_export_can_be_off(variables: dict[str, str]) -> None:
         {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "-1"},
         {"OTEL_EXPORTER_OTLP_COMPRESSION": "br"},
         {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"},
+        {"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "fine"},
         {"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc"},
     ],
 )

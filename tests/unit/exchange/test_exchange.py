@@ -190,6 +190,7 @@ class OpenedCall:
     principal = ADA
     split = None
     cache_result: str = ""
+    back_end_failed = False
 
     def __init__(self, ending: Awaitable[None] | None = None) -> None:
         self.ending = ending

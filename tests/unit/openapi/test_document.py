@@ -367,6 +367,7 @@ SECURE: dict[str, Any] = {
         {
             "selector": "shop.v1.Shop.SellThing",
             "rate_limits": [{"limit": 3, "window_s": 60}],
+            "cost": 2,
             "timeout_s": 2,
         },
     ],
@@ -397,7 +398,7 @@ def test_policies_become_requirements() -> None:
 def test_limits_are_stated() -> None:
     found = operation("/v1/boxes/{container}/things/{thing}:sell", "post", document(**SECURE))
     assert found["x-ratelimit"] == [{"limit": 3, "window_s": 60}]
-    assert found["x-timeout-s"] == 2
+    assert (found["x-cost"], found["x-timeout-s"]) == (2, 2)
     assert "429" in found["responses"]
 
 

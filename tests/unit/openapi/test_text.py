@@ -44,7 +44,8 @@ def test_a_document_is_taken_apart_piece_by_piece(
 ) -> None:
     paths = {f"/{number}": {"get": {"tags": [1, 2]}} for number in range(1000)}
     document: dict[str, object] = {"paths": paths, "components": {"schemas": dict(paths)}}
-    assert max(map(len, write(document))) < 60
+    # The writer of JSON takes a few schemas at once.
+    assert max(map(len, write(document))) < 16 * 60
     assert not document
     assert not paths
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
 from gateway.config.model import Config
-from gateway.process.orders import StandIn
+from gateway.process.orders import CUT, StandIn
 from gateway.process.pulse import LATE_S, HeartbeatReader
 from gateway.process.supervisor import Supervisor, Worker, restart_delay_s, serve_workers
 from gateway.process.worker_count import worker_count
@@ -151,6 +153,42 @@ def test_only_the_time_in_which_the_supervisor_did_not_run_is_no_silence(pair: P
     assert pair.pass_at(2.4, 2) == []
     assert pair.pass_at(1.7 + LATE_S - 0.1, 2) == []
     assert pair.pass_at(1.7 + LATE_S + 0.1, 2) == [StandIn(frozenset({1}))], "not a second later"
+
+
+def ended_by(told: Connection) -> None:
+    told.recv()
+    sys.exit(CUT)
+
+
+class EndsAfterQuestion(SpawnProcess):
+    """A process that ends right after one of the questions whether it is alive."""
+
+    questions = 0
+    last: int
+    tell: Connection
+
+    def is_alive(self) -> bool:
+        """Answers by the time of the question, as the kernel does."""
+        alive = super().is_alive()
+        self.questions += 1
+        if self.questions == self.last:
+            self.tell.send(None)
+            self.join()
+        return alive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_the_code_of_a_worker_that_ends_between_two_questions_is_not_lost(
+    pair: Pair, last: int
+) -> None:
+    told, tell = map(closing, Pipe())
+    with told as theirs, tell as ours:
+        process = EndsAfterQuestion(target=ended_by, args=(theirs,))
+        process.start()
+        process.tell, process.last = ours, last
+        pair.workers[0].process = process
+        assert pair.supervisor._drain() == CUT
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import pytest
 from gateway.config.json import JsonOptions
 from gateway.status import StatusError
 from gateway.transcoding.json.codec import Codec
-from gateway.transcoding.reply_values import ReplyValues
 from gateway.transcoding.response import protobuf_encoder, response_encoder
 from tests.support.shelves import bindings, schema, wire
 
@@ -17,7 +16,6 @@ PATCH, FILE = "PATCH /v1/{name=books/*}", "PUT /v1/{name=files/*}"
 PAGES = "GET /v1/{name=pages/*}"
 COVER = f"{PAGES}/cover"
 CODEC = Codec(schema().pool, JsonOptions(emit_unset=False), json_depth=20)
-VALUES = ReplyValues(CODEC.find, 500_000, unset=False)
 BOOK = wire("Book", name="books/a", title="t", tags=["x", "y"])
 PICTURE = wire("google.api.HttpBody", content_type="image/png", data=b"\x89PNG")
 
@@ -37,7 +35,7 @@ PICTURE = wire("google.api.HttpBody", content_type="image/png", data=b"\x89PNG")
 def test_a_reply_becomes_json_of_what_the_rule_names(
     route: str, message: bytes, document: object
 ) -> None:
-    payload = response_encoder(bindings()[route], CODEC, VALUES)(message)
+    payload = response_encoder(bindings()[route], CODEC)(message)
     assert (payload.content_type, payload.headers) == ("application/json", ())
     assert json.loads(payload.body) == document
 
@@ -50,13 +48,13 @@ def test_a_reply_becomes_json_of_what_the_rule_names(
     ],
 )
 def test_an_http_body_goes_out_as_its_own_bytes(route: str, message: bytes) -> None:
-    payload = response_encoder(bindings()[route], CODEC, VALUES)(message)
+    payload = response_encoder(bindings()[route], CODEC)(message)
     assert (payload.content_type, payload.body) == ("image/png", b"\x89PNG")
 
 
 def test_a_field_in_pieces_is_merged_before_it_goes_out() -> None:
     halves = b"\x12\x0b\x0a\x09image/png" + b"\x12\x06\x12\x04\x89PNG"
-    payload = response_encoder(bindings()[COVER], CODEC, VALUES)(halves)
+    payload = response_encoder(bindings()[COVER], CODEC)(halves)
     assert (payload.content_type, payload.body) == ("image/png", b"\x89PNG")
 
 
@@ -70,7 +68,7 @@ def test_only_an_http_body_that_is_not_repeated_is_raw(route: str, raw: bool) ->
 
 def test_a_list_of_http_bodies_is_json() -> None:
     message = b"\x0a" + bytes([len(PICTURE)]) + PICTURE
-    payload = response_encoder(bindings()[PAGES], CODEC, VALUES)(message)
+    payload = response_encoder(bindings()[PAGES], CODEC)(message)
     (page,) = json.loads(payload.body)
     assert page["contentType"] == "image/png"
 

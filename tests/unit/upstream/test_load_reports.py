@@ -149,6 +149,16 @@ def loaded(*weights: float) -> tuple[Loads, list[Server]]:
     return loads, all_servers
 
 
+def test_weights_are_counted_with_the_reason_why_there_is_none() -> None:
+    loads = Loads(DEFAULTS, Random(1))
+    expired, fresh, _, known = [loads.add((f"10.0.0.{n}:1",)) for n in range(4)]
+    expired.report(200, 100)
+    known.report(300, 200)
+    fresh.report(300, 275)  # in the blackout
+    loads.update(280)
+    assert loads.census(280) == ([0, 0, 0, 300], 2, 1)
+
+
 def shares(loads: Loads, all_servers: list[Server], calls: int) -> list[int]:
     picker = loads.picker(all_servers)
     counted = Counter(picker.pick() for _ in range(calls))

@@ -196,6 +196,28 @@ def test_a_percentage_of_outliers_can_be_spared() -> None:
     assert counted[1] == pytest.approx(300, abs=60)
 
 
+def test_each_outlier_that_is_spared_is_told_with_the_reason() -> None:
+    told: list[tuple[str, str]] = []
+    rule = {"enforcement_percentage": 0}
+    outliers, tallies = detector(5, failure_percentage_ejection=rule, consecutive=None)
+    outliers.spared = lambda *found: told.append(found)
+    calls(outliers, tallies[0], 0, 50)
+    for tally in tallies[1:]:
+        calls(outliers, tally, 50, 0)
+    assert ejected(outliers, tallies) == []
+    assert told == [("failure_percentage", "enforcement_percentage")]
+
+
+def test_a_row_of_failures_that_is_spared_is_told_once() -> None:
+    told: list[tuple[str, str]] = []
+    outliers, tallies = detector(3, max_ejection_percent=10, consecutive=2)
+    outliers.spared = lambda *found: told.append(found)
+    for tally in tallies[:2]:
+        for _ in range(5):
+            outliers.failed(tally, 1.0)
+    assert told == [("consecutive_failures", "max_ejection_overflow")]
+
+
 def test_an_ejected_endpoint_is_not_ejected_again_for_calls_from_before() -> None:
     outliers, (tally, _) = detector(2, consecutive=1, **ALL)
     assert outliers.failed(tally, 0.0) is not None

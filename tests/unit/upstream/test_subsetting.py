@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gateway.config.upstreams import Upstream
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.subsetting import own_seed, subset
+from gateway.upstream.subsetting import own_seed, shuffled, subset
 
 SEEDS = [Random(1).getrandbits(64) + number for number in range(500)]
 
@@ -54,3 +54,27 @@ def test_keys_need_the_same_endpoints_everywhere() -> None:
     settings = {"balance": "ring_hash", "hash": {"by": "principal"}, "subset_size": 3}
     with pytest.raises(ValidationError, match="subset_size: cannot be used with balance: ring"):
         Upstream.model_validate({"target": "localhost:1", **settings})
+
+
+def test_each_endpoint_is_first_in_proportion_to_its_weight() -> None:
+    found = [Endpoint((f"10.0.0.{weight}:1",), weight) for weight in (1, 2, 3)]
+    counted = Counter(shuffled(found, seed)[0].weight for seed in SEEDS)
+    # Of 500; 4 standard deviations are 33, 42 and 45.
+    assert counted[1] == pytest.approx(83, abs=33)
+    assert counted[2] == pytest.approx(167, abs=42)
+    assert counted[3] == pytest.approx(250, abs=45)
+
+
+def test_the_order_of_the_others_stays_when_one_goes() -> None:
+    for seed in SEEDS[:50]:
+        whole = shuffled(endpoints(9), seed)
+        for gone in whole:
+            left = [one for one in endpoints(9) if one != gone]
+            assert shuffled(left, seed) == [one for one in whole if one != gone]
+
+
+@pytest.mark.parametrize("balance", [None, "round_robin"])
+def test_only_the_first_can_be_shuffled(balance: str | None) -> None:
+    settings = {"target": "localhost:1", "balance": balance, "shuffle": True}
+    with pytest.raises(ValidationError, match="shuffle: has no effect without balance: pick_first"):
+        Upstream.model_validate(settings)

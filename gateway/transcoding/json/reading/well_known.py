@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from google.protobuf.descriptor import Descriptor
-
 from gateway.transcoding.field_masks import MAX_CHARACTERS, read_mask
 from gateway.transcoding.json.large_text import LargeArray, LargeObject
-from gateway.transcoding.json.message_fields import WRAPPERS
 from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, member_step
 from gateway.transcoding.json.reading.keys import Keys
@@ -238,9 +235,3 @@ WELL_KNOWN: Final[dict[str, Plan]] = {
     "google.protobuf.ListValue": ArrayPlan(),
 }
 """The plans by full name. Wrappers and Any have other plans."""
-
-
-def has_own_form(message: Descriptor) -> bool:
-    """True if the JSON of a message is not an object of its fields."""
-    name = message.full_name
-    return name in WELL_KNOWN or name in WRAPPERS or name == "google.protobuf.Any"

@@ -9,10 +9,9 @@ pieces is read into one draft, so that pieces merge without being copied (protob
 import time
 from typing import Final
 
-from gateway.status import UnreadableReplyError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.transcoding.json.hashes import Hashes, short_hash
-from gateway.transcoding.wire import END_GROUP, MAX_DEPTH, MalformedError
-from gateway.transcoding.wire_reading import read_tag, skip
+from gateway.transcoding.wire import END_GROUP, MAX_DEPTH, MalformedError, read_tag, skip
 
 _JOINED: Final = 1024
 """The number of texts that are joined at once: each small text takes fifty bytes more."""
@@ -25,6 +24,8 @@ _COLON: Final = "\x01"
 """Characters that no JSON text has, for a comma and a colon until all entries are known."""
 FEW_TAGS: Final = 128
 """Tags below this, of field numbers up to 15, are one byte, and found in a list."""
+ANY_NUMBER: Final = 1 << 60
+"""The number of values of a message whose values have no limit."""
 
 
 class UnprintableError(Exception):
@@ -36,6 +37,38 @@ def refusal(name: str, reason: str | None) -> UnreadableReplyError:
     if reason is None:
         return UnreadableReplyError(f"the back end's {name} is malformed")
     return UnreadableReplyError(f"{name} cannot be shown as JSON: {reason}")
+
+
+def too_many_values(most: int) -> StatusError:
+    """Makes the error of a message that has more than `most` values."""
+    return StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        f"the reply has more than {most} values: ask for less, such as a page",
+        http_status=500,
+    )
+
+
+class Budget:
+    """The number of values that a message may still have; the parts of it share one budget.
+
+    A few bytes on the wire can become much JSON: a message without fields takes two bytes, and all
+    its unset fields may be written. So each value counts before it is read, and the unset fields of
+    a message before there is a draft of it: what is beyond the limit takes neither time nor memory.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = most
+
+    def spend(self, count: int) -> None:
+        """Counts some values.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED, with HTTP status 500, if they are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise too_many_values(self._most)
 
 
 class Part:
@@ -188,6 +221,7 @@ class Field:
             MalformedError: the value is not complete, or not of the type.
             UnprintableError: it has no JSON form.
             UnicodeDecodeError: a string is not UTF-8.
+            StatusError: the message has too many values.
         """
         raise NotImplementedError
 
@@ -218,6 +252,8 @@ class Plan:
         self.chosen: list[Field | None] = []
         self.is_first_set = False
         """True if the first field is always written, so that its name needs no comma."""
+        self.unset_values = 0
+        """The number of fields that are written even if they are not set."""
 
     def add(self, tag: int, field: Field) -> None:
         """Sets the field that a tag begins."""
@@ -226,9 +262,13 @@ class Plan:
         else:
             self.others[tag] = field
 
-    def start(self) -> "Draft":
-        """Makes the draft of a message."""
-        return Draft(self)
+    def start(self, budget: Budget) -> "Draft":
+        """Makes the draft of a message.
+
+        Raises:
+            StatusError: with its unset fields, there are too many values.
+        """
+        return Draft(self, budget)
 
 
 class PlanSource:
@@ -246,8 +286,11 @@ class PlanSource:
 class Draft(Part):
     """The JSON of one message while its wire bytes are read."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, budget: Budget) -> None:
+        if plan.unset_values:
+            budget.spend(plan.unset_values)
         self.plan = plan
+        self.budget = budget
         self.parts = plan.parts.copy()
         """As those of the plan, with the texts of the fields that are set."""
         # Only types that need these lists have any; the others share the plan's empty one.
@@ -262,13 +305,15 @@ class Draft(Part):
         Returns the position after them. A message can be read in several pieces.
 
         Raises:
-            MalformedError, UnprintableError, UnicodeDecodeError: as `Field.take` does.
+            MalformedError, UnprintableError, UnicodeDecodeError, StatusError: as `Field.take` does.
         """
         if depth > MAX_DEPTH:
             raise UnprintableError(f"it is nested deeper than {MAX_DEPTH} levels")
         plan = self.plan
         few = plan.few
+        budget = self.budget
         while at < end:
+            budget.spend(1)  # unknown fields count, too: they take time
             tag = wire[at]
             if tag < FEW_TAGS:
                 at += 1

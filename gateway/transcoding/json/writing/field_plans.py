@@ -1,9 +1,16 @@
 """The kinds of fields: singular, repeated, packed and map fields, messages and groups."""
 
-from gateway.transcoding.json.writing.drafts import Draft, Entries, Field, Items, Plan, PlanSource
+from gateway.transcoding.json.writing.drafts import (
+    Budget,
+    Draft,
+    Entries,
+    Field,
+    Items,
+    Plan,
+    PlanSource,
+)
 from gateway.transcoding.json.writing.scalars import Scalar
-from gateway.transcoding.wire import LENGTH
-from gateway.transcoding.wire_reading import read_size, read_tag, skip
+from gateway.transcoding.wire import LENGTH, read_size, read_tag, skip
 
 
 class ScalarField(Field):
@@ -87,7 +94,9 @@ class PackedField(RepeatedField):
         at, stop = read_size(wire, at, end)
         items = items_of(draft, self)
         scalar = self._scalar
+        budget = draft.budget
         while at < stop:
+            budget.spend(1)
             text, at = scalar.read(wire, at, stop)
             if text:
                 items.add(text)
@@ -109,12 +118,12 @@ class _MessageField(Field):
         self._plan: Plan | None = None
         self.closing = closing
 
-    def start(self) -> Draft:
+    def start(self, budget: Budget) -> Draft:
         """Makes the draft of a message in this field."""
         plan = self._plan
         if plan is None:
             plan = self._plan = self._source.of(self.message)
-        return plan.start()
+        return plan.start(budget)
 
     def read_into(self, inner: Draft, wire: bytes, at: int, end: int, depth: int) -> int:
         """Reads a message in this field; returns its end."""
@@ -133,7 +142,7 @@ class MessageField(_MessageField):
             draft.choose(self)
         inner = draft.held[self.held]
         if inner is None:
-            inner = draft.held[self.held] = self.start()
+            inner = draft.held[self.held] = self.start(draft.budget)
         assert isinstance(inner, Draft)  # noqa: S101 # only this field sets it
         return self.read_into(inner, wire, at, end, depth)
 
@@ -147,7 +156,7 @@ class RepeatedMessageField(_MessageField):
 
     def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:
         """Reads one more message."""
-        inner = self.start()
+        inner = self.start(draft.budget)
         at = self.read_into(inner, wire, at, end, depth)
         items_of(draft, self).add(inner.text())
         return at
@@ -175,7 +184,9 @@ class MapField(_MessageField):
         key = self._key.default
         value = "" if scalar is None else scalar.default
         inner: Draft | None = None
+        budget = draft.budget
         while at < stop:
+            budget.spend(1)
             tag, at = read_tag(wire, at, stop)
             if tag == self._key_tag:
                 key, at = self._key.read(wire, at, stop)
@@ -184,10 +195,10 @@ class MapField(_MessageField):
             elif scalar is not None:
                 value, at = scalar.read(wire, at, stop)
             else:
-                inner = self.start() if inner is None else inner
+                inner = self.start(budget) if inner is None else inner
                 at = self.read_into(inner, wire, at, stop, depth + 1)
         if scalar is None:
-            value = (self.start() if inner is None else inner).text()
+            value = (self.start(budget) if inner is None else inner).text()
         if value:  # else it is unknown to a closed enum: the entry counts as absent
             entries_of(draft, self).put(key if key[0] == '"' else f'"{key}"', value)
         return stop

@@ -14,19 +14,29 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.transcoding.field_masks import spell_path
 from gateway.transcoding.json.native import native_module
-from gateway.transcoding.json.writing.drafts import Field, Plan, refusal
+from gateway.transcoding.json.writing.drafts import (
+    ANY_NUMBER,
+    Field,
+    Plan,
+    refusal,
+    too_many_values,
+)
 from gateway.transcoding.json.writing.plans import WritePlans
+from gateway.transcoding.json.writing.scalars import text_of
 from gateway.transcoding.text_forms import shown
 
 Write = Callable[[bytes], bytes]
-"""Converts wire bytes to JSON; raises `UnreadableReplyError`."""
+"""Converts wire bytes to JSON; raises `StatusError`: it has none, or has too many values."""
 
 
 class NativeWriter:
     """Makes the writers of message types, as `JsonWriter` does, from its plans."""
 
-    def __init__(self, module: ModuleType, plans: WritePlans, *, pretty: bool) -> None:
+    def __init__(
+        self, module: ModuleType, plans: WritePlans, most_values: int, *, pretty: bool
+    ) -> None:
         self._module = module
+        self._most = most_values
         self._definition = plans
         self._pretty = pretty
         self._source = _PlanSource(plans)
@@ -42,11 +52,12 @@ class NativeWriter:
         A field that is not set has the JSON of its default: `{}` for a message, `[]` for a list.
         """
         plan, only = self._definition.only(field)
-        unset = self._definition.unset_json(field)
+        unset = text_of(self._definition.unset_json(field))
         return self._writer(self._source.index(plan), (_member(only), unset))
 
     def _writer(self, plan: int, only: tuple[int, str] | None) -> Write:
-        made = self._module.Writer(self._plans, plan, pretty=self._pretty, only=only)
+        writer = self._module.Writer
+        made = writer(self._plans, plan, self._most, pretty=self._pretty, only=only)
         return cast("Write", made)
 
 
@@ -72,8 +83,9 @@ class _PlanSource:
     def describe(self, index: int) -> tuple[object, ...]:
         """Describes the plan at an index.
 
-        Returns the name, the form, the name and the JSON if unset of each member, the number of
-        oneofs, and for each tag the member, the oneof and what `Field.described` returns.
+        Returns the name, the form, the number of fields that are written if unset, the name and the
+        JSON if unset of each member, the number of oneofs, and for each tag the member, the oneof
+        and what `Field.described` returns.
         """
         kind = self._kinds[index]
         plan = kind if isinstance(kind, Plan) else self._plans.of(kind)
@@ -85,10 +97,10 @@ class _PlanSource:
         ]
         names = {_member(field): field.name for field in fields.values()}
         members = [
-            (names[number].removeprefix(","), plan.parts[2 * number + 2])
+            (text_of(names[number].removeprefix(",")), text_of(plan.parts[2 * number + 2]))
             for number in range(len(plan.parts) // 2 - 1)
         ]
-        return plan.name, plan.form, members, len(plan.chosen), tags
+        return plan.name, plan.form, plan.unset_values, members, len(plan.chosen), tags
 
     def _shape(self, field: Field) -> tuple[object, ...]:
         """Describes how a field is read, with the indexes of message types."""
@@ -112,17 +124,23 @@ class _PlanSource:
         """Makes the error of a message that is malformed, or for a reason has no JSON form."""
         return refusal(name, reason)
 
+    def too_many_values(self, most: int) -> Exception:
+        """Makes the error of a message that has more than `most` values."""
+        return too_many_values(most)
+
 
 def _member(field: Field) -> int:
     """Returns the number of a field's member among those of the JSON object."""
     return field.slot // 2
 
 
-def native_writer(plans: WritePlans, *, pretty: bool) -> NativeWriter | None:
+def native_writer(
+    plans: WritePlans, most_values: int = ANY_NUMBER, *, pretty: bool
+) -> NativeWriter | None:
     """Makes the native writer by these plans; None if the definition is to run.
 
     Raises:
         StartUpError: the environment asks for a codec that is not there.
     """
     module = native_module()
-    return None if module is None else NativeWriter(module, plans, pretty=pretty)
+    return None if module is None else NativeWriter(module, plans, most_values, pretty=pretty)

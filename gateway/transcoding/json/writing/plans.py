@@ -35,6 +35,7 @@ from gateway.transcoding.json.writing.scalars import (
     StringScalar,
     base64_json,
     double_json,
+    octets,
     quote,
 )
 from gateway.transcoding.json.writing.well_known import OnlyFieldPlan, ValuePlan, own_plan
@@ -136,7 +137,7 @@ class WritePlans(PlanSource):
         if isinstance(value, float):
             return double_json(value)
         if isinstance(value, str):
-            return quote(value)
+            return quote(octets(value.encode()))
         wide = field.cpp_type in (_F.CPPTYPE_INT64, _F.CPPTYPE_UINT64)
         return json.dumps(str(value) if wide else value)
 
@@ -180,7 +181,9 @@ class WritePlans(PlanSource):
         if field.is_repeated:
             made = self._repeated(field, source)
         made.slot = len(plan.parts) - 1
-        made.name = f",{quote(self._json_name(field))}:"
+        made.name = f",{quote(octets(self._json_name(field).encode()))}:"
+        if always and not plan.has_own_form:
+            plan.unset_values += 1
         if always and made.slot == 1:
             plan.is_first_set = True
             made.name = made.name[1:]
@@ -276,6 +279,6 @@ def _enum_texts(enum: EnumDescriptor, *, numbers: bool) -> dict[int, str]:
     if enum.full_name == _NULL:
         return {0: "null"}
     return {
-        value.number: str(value.number) if numbers else quote(value.name)
+        value.number: str(value.number) if numbers else quote(octets(value.name.encode()))
         for value in reversed(enum.values)
     }

@@ -2,6 +2,9 @@
 
 64-bit integers are strings, bytes are base64, and numbers that JSON lacks are the strings "NaN",
 "Infinity" and "-Infinity". A float has the shortest digits that are read as the same float.
+
+JSON is kept as octets: a `str` with one character for each byte of UTF-8. Python takes up to four
+bytes for each character of a text, if one of them is an emoji; of octets, always one.
 """
 
 import struct
@@ -10,17 +13,46 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Final
 
-from gateway.transcoding.wire import FIXED32, FIXED64, LENGTH, VARINT, MalformedError
-from gateway.transcoding.wire_reading import read_size, read_varint
+from gateway.transcoding.json.text import utf8_fault
+from gateway.transcoding.wire import (
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    VARINT,
+    MalformedError,
+    read_size,
+    read_varint,
+)
 
 quote: Final[Callable[[str], str]] = encode_basestring
-"""Writes a text as a JSON string; characters outside ASCII stay as they are (RFC 8259)."""
+"""Writes octets as a JSON string; characters outside ASCII stay as they are (RFC 8259)."""
 
 _FLOAT: Final = struct.Struct("<f")
 _DOUBLE: Final = struct.Struct("<d")
 _FIXED64: Final = struct.Struct("<Q")
 _SPECIAL: Final = {"inf": '"Infinity"', "-inf": '"-Infinity"', "nan": '"NaN"'}
+_CHECKED_BYTES: Final = 64 * 1024
+"""Larger texts are checked in pieces: as a `str` they may take four times their bytes."""
 _32_BITS: Final = (1 << 32) - 1
+
+
+def octets(text: bytes) -> str:
+    """Returns the octets of a text.
+
+    Raises:
+        UnicodeDecodeError, MalformedError: it is not UTF-8.
+    """
+    if len(text) > _CHECKED_BYTES:
+        if utf8_fault(text) >= 0:
+            raise MalformedError
+    elif not text.isascii():
+        text.decode()
+    return text.decode("latin-1")
+
+
+def text_of(octets: str) -> str:
+    """Returns the text that octets stand for."""
+    return octets.encode("latin-1").decode()
 
 
 class Scalar:
@@ -35,7 +67,7 @@ class Scalar:
         """The JSON of the type's zero value."""
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
-        """Reads the value at a position; returns its JSON and its end.
+        """Reads the value at a position; returns its JSON, as octets, and its end.
 
         The JSON is empty for a number that a closed enum does not have: the value counts as absent
         (protobuf.dev, "Enum Behavior").
@@ -60,7 +92,7 @@ class StringScalar(Scalar):
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads a string."""
         start, stop = _bounds(wire, at, end)
-        return quote(wire[start:stop].decode()), stop
+        return quote(octets(wire[start:stop])), stop
 
 
 class BytesScalar(Scalar):
@@ -169,7 +201,8 @@ class EnumScalar(Scalar):
 
     def described(self) -> tuple[object, ...]:
         """Describes the enum."""
-        return self.kind, self.default, list(self._texts.items()), self._closed
+        texts = [(number, text_of(text)) for number, text in self._texts.items()]
+        return self.kind, text_of(self.default), texts, self._closed
 
 
 class NullScalar(Scalar):

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from gateway.transcoding.field_masks import MAX_PATHS, spell_path
 from gateway.transcoding.json.writing.drafts import (
+    Budget,
     Draft,
     Field,
     Items,
@@ -16,10 +17,9 @@ from gateway.transcoding.json.writing.drafts import (
     PlanSource,
     UnprintableError,
 )
-from gateway.transcoding.json.writing.scalars import quote
+from gateway.transcoding.json.writing.scalars import octets, quote
 from gateway.transcoding.text_forms import shown
-from gateway.transcoding.wire import MAX_DEPTH, MalformedError
-from gateway.transcoding.wire_reading import read_size, read_varint
+from gateway.transcoding.wire import MAX_DEPTH, MalformedError, read_size, read_varint
 
 _TIMESTAMP_FIRST_S: Final = -62_135_596_800  # 0001-01-01T00:00:00Z
 _TIMESTAMP_LAST_S: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -29,6 +29,8 @@ _DAY_S: Final = 86_400
 _TWO_DIGITS: Final = [f"{number:02}" for number in range(100)]
 _STRING_VALUE: Final = 26
 """The tag of the member `string_value` of a google.protobuf.Value."""
+_STEP_BYTES: Final = 2
+"""The least size of one step of a field mask's path; each step counts as a value."""
 _PLAIN_PATH: Final = re.compile(
     r"[a-z][a-z0-9]*+(?:_[a-z][a-z0-9]*+)*+(?:\.[a-z][a-z0-9]*+(?:_[a-z][a-z0-9]*+)*+)*+"
 )
@@ -38,8 +40,8 @@ _PLAIN_PATH: Final = re.compile(
 class _TimeDraft(Draft):
     """The JSON of a message of seconds and nanoseconds."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: Plan, budget: Budget) -> None:
+        super().__init__(plan, budget)
         self.seconds = 0
         self.nanos = 0
 
@@ -108,15 +110,16 @@ class _TimePlan(Plan):
         self.add(8, _TimeField(is_nanos=False))
         self.add(16, _TimeField(is_nanos=True))
 
-    def start(self) -> Draft:
-        return _DurationDraft(self) if self._is_duration else _TimestampDraft(self)
+    def start(self, budget: Budget) -> Draft:
+        kind = _DurationDraft if self._is_duration else _TimestampDraft
+        return kind(self, budget)
 
 
 class _MaskDraft(Draft):
     """The JSON of a FieldMask: its paths in lowerCamelCase with commas between them."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: Plan, budget: Budget) -> None:
+        super().__init__(plan, budget)
         self._paths = Items()
         self._count = 0
         self._flaw = ""
@@ -142,7 +145,7 @@ class _MaskDraft(Draft):
     def text(self) -> str:
         if self._flaw:
             raise UnprintableError(f"google.protobuf.FieldMask {self._flaw}")
-        return quote(self._paths.joined())
+        return quote(octets(self._paths.joined().encode()))
 
 
 class _PathsField(Field):
@@ -155,6 +158,7 @@ class _PathsField(Field):
         depth: int,  # noqa: ARG002 - as in Field
     ) -> int:
         at, stop = read_size(wire, at, end)
+        draft.budget.spend((stop - at) // _STEP_BYTES)
         cast("_MaskDraft", draft).add(wire[at:stop].decode())
         return stop
 
@@ -169,15 +173,15 @@ class _MaskPlan(Plan):
         super().__init__(name, form="mask")
         self.add(10, _PathsField())
 
-    def start(self) -> Draft:
-        return _MaskDraft(self)
+    def start(self, budget: Budget) -> Draft:
+        return _MaskDraft(self, budget)
 
 
 class _AnyDraft(Draft):
     """The JSON of an Any. Its message is read at the end, when its type is known."""
 
-    def __init__(self, plan: Plan, source: PlanSource) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: Plan, budget: Budget, source: PlanSource) -> None:
+        super().__init__(plan, budget)
         self._source = source
         self.url = ""
         # The message is where it came: nested Anys would otherwise be copied once a level.
@@ -193,12 +197,12 @@ class _AnyDraft(Draft):
         plan = self._source.named(self.url.rpartition("/")[2])
         if plan is None:
             raise UnprintableError(f"google.protobuf.Any holds the unknown type {shown(self.url)}")
-        inner = plan.start()
+        inner = plan.start(self.budget)
         try:
             inner.read(self.wire, self.at, self.end, self.depth + 1)
         except (MalformedError, UnicodeDecodeError):
             raise UnprintableError(f"google.protobuf.Any holds a malformed {plan.name}") from None
-        opening = f'{{"@type":{quote(self.url)}'
+        opening = f'{{"@type":{quote(octets(self.url.encode()))}'
         if plan.has_own_form:
             return f'{opening},"value":{inner.text()}}}'
         return inner.text_after(opening)
@@ -236,9 +240,9 @@ class AnyPlan(Plan):
         self.add(10, _AnyField(is_url=True))
         self.add(18, _AnyField(is_url=False))
 
-    def start(self) -> Draft:
+    def start(self, budget: Budget) -> Draft:
         """Makes the draft of an Any."""
-        return _AnyDraft(self, self._source)
+        return _AnyDraft(self, budget, self._source)
 
 
 class ValueDraft(Draft):
@@ -258,9 +262,9 @@ class ValueDraft(Draft):
 class ValuePlan(Plan):
     """The plan of google.protobuf.Value."""
 
-    def start(self) -> Draft:
+    def start(self, budget: Budget) -> Draft:
         """Makes the draft of a value."""
-        return ValueDraft(self)
+        return ValueDraft(self, budget)
 
 
 class OnlyFieldDraft(Draft):
@@ -275,9 +279,9 @@ class OnlyFieldDraft(Draft):
 class OnlyFieldPlan(Plan):
     """The plan of a message that is written as its only field."""
 
-    def start(self) -> Draft:
+    def start(self, budget: Budget) -> Draft:
         """Makes the draft of such a message."""
-        return OnlyFieldDraft(self)
+        return OnlyFieldDraft(self, budget)
 
 
 def own_plan(name: str, source: PlanSource) -> Plan | None:

@@ -13,13 +13,20 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.json import JsonOptions
 from gateway.transcoding.field_masks import Find
-from gateway.transcoding.json.writing.drafts import Draft, Plan, UnprintableError, refusal
+from gateway.transcoding.json.writing.drafts import (
+    ANY_NUMBER,
+    Budget,
+    Draft,
+    Plan,
+    UnprintableError,
+    refusal,
+)
 from gateway.transcoding.json.writing.plans import WritePlans
 from gateway.transcoding.selections import Selection
 from gateway.transcoding.wire import MalformedError
 
 Write = Callable[[bytes], bytes]
-"""Converts wire bytes to JSON; raises `UnreadableReplyError`."""
+"""Converts wire bytes to JSON; raises `StatusError`: it has none, or has too many values."""
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|\{\}|\[\]|[{}\[\],:]|[^"{}\[\],:]++')
 """A string, an empty object or array, one character between values, or another value."""
@@ -29,23 +36,27 @@ _JOINED: Final = 4096
 
 
 class JsonWriter:
-    """Makes the writers of message types; `find` resolves the types that an Any may hold."""
+    """Makes the writers of message types; `find` resolves the types that an Any may hold.
 
-    def __init__(self, find: Find, options: JsonOptions) -> None:
+    `most_values` is the limit for the values of one message.
+    """
+
+    def __init__(self, find: Find, options: JsonOptions, most_values: int = ANY_NUMBER) -> None:
+        self.most_values = most_values
         self.plans = WritePlans(find, options)
         self._pretty = options.pretty
 
     def message(self, message: Descriptor, selection: Selection | None = None) -> Write:
         """Makes the writer from wire bytes of a message to its JSON, or to that of some fields."""
-        plans, pretty = self.plans, self._pretty
+        plans, most, pretty = self.plans, self.most_values, self._pretty
         plan = plans.of(message) if selection is None else plans.chosen(message, selection)
 
         def write(wire: bytes) -> bytes:
             try:
-                text = _read(plan, wire).text()  # the draft and its texts are freed
+                text = _read(plan, wire, most).text()  # the draft and its texts are freed
             except UnprintableError as error:
                 raise refusal(plan.name, str(error)) from None
-            return indented(text) if pretty else text.encode()
+            return indented(text) if pretty else text.encode("latin-1")
 
         return write
 
@@ -56,20 +67,20 @@ class JsonWriter:
         `selection` is the choice among the fields below it.
         """
         plan, only = self.plans.only(field, selection)
-        unset, pretty = self.plans.unset_json(field), self._pretty
+        unset, most, pretty = self.plans.unset_json(field), self.most_values, self._pretty
 
         def write(wire: bytes) -> bytes:
             try:
-                text = _read(plan, wire).value(only) or unset
+                text = _read(plan, wire, most).value(only) or unset
             except UnprintableError as error:
                 raise refusal(plan.name, str(error)) from None
-            return indented(text) if pretty else text.encode()
+            return indented(text) if pretty else text.encode("latin-1")
 
         return write
 
 
 def indented(text: str) -> bytes:
-    """Indents a JSON text without spaces, for people, in one pass over it.
+    """Indents JSON without spaces, as octets, for people, in one pass over it.
 
     Each token stays as it is spelled: parsers lose the sign of zero and, of doubles, digits.
     """
@@ -91,7 +102,7 @@ def indented(text: str) -> bytes:
                 piece = line + piece
             case _:
                 pass
-        pieces.append(piece.encode())
+        pieces.append(piece.encode("latin-1"))
         if len(pieces) >= _JOINED:
             parts.append(b"".join(pieces))
             pieces = []
@@ -100,8 +111,8 @@ def indented(text: str) -> bytes:
     return b"".join(parts)
 
 
-def _read(plan: Plan, wire: bytes) -> Draft:
-    draft = plan.start()
+def _read(plan: Plan, wire: bytes, most: int) -> Draft:
+    draft = plan.start(Budget(most))
     try:
         draft.read(wire, 0, len(wire), 0)
     except (MalformedError, UnicodeDecodeError):

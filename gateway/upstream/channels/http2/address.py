@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from random import shuffle
 from typing import Final, Self
 
 from aiohappyeyeballs import start_connection
@@ -41,6 +42,8 @@ class Address:
     unacknowledged_s: float | None = None
     dialled: tuple[tuple[str, int], ...] = ()
     """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
+    is_shuffled: bool = False
+    """True to try the addresses that `host` resolves to in an order by chance (gRFC A62)."""
 
     def __str__(self) -> str:
         if self.path:
@@ -112,6 +115,8 @@ class Address:
         found = []
         for host, port in self.dialled or ((self.host, self.port),):
             found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if self.is_shuffled:
+            shuffle(found)
         return await start_connection(
             found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop
         )
@@ -159,7 +164,9 @@ def parse_target(upstream: Upstream, target: str | None = None) -> Address:
         name = override or "localhost"
         return Address("", 0, _path(target), name, tls, name, keepalive, *more)
     host, port = _host_and_port(target, 80 if tls is None else 443)
-    return Address(host, port, "", override or target, tls, override or host, keepalive, *more)
+    authority, name = override or target, override or host
+    address = Address(host, port, "", authority, tls, name, keepalive, *more)
+    return replace(address, is_shuffled=upstream.shuffle)
 
 
 def _host_and_port(target: str, default_port: int) -> tuple[str, int]:

@@ -21,7 +21,8 @@ from gateway.upstream.channels.status_details import (
     too_large,
 )
 
-_PREFIX_BYTES: Final = 5
+PREFIX_BYTES: Final = 5
+"""Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""
 _ALONE_BYTES: Final = 4096
 """The size from which a part of a message is kept as it came."""
 _MANY: Final = 16
@@ -29,6 +30,24 @@ _MANY: Final = 16
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
+
+
+class Traffic:
+    """The bytes of the messages of one call, without gRPC's prefixes, as they are sent."""
+
+    def __init__(self) -> None:
+        self.call: RpcCall | None = None
+        """The call, once it has a stream."""
+
+    @property
+    def sent(self) -> int:
+        """The bytes that were given to the connection."""
+        return 0 if self.call is None else self.call.sent_bytes
+
+    @property
+    def received(self) -> int:
+        """The bytes of whole messages."""
+        return 0 if self.call is None else self.call.received_bytes
 
 
 class RpcCall(Listener[ResponseHeaders]):
@@ -49,6 +68,8 @@ class RpcCall(Listener[ResponseHeaders]):
         "error",
         "large_replies",
         "metadata",
+        "received_bytes",
+        "sent_bytes",
         "socket",
         "started",
         "stream",
@@ -68,6 +89,7 @@ class RpcCall(Listener[ResponseHeaders]):
         self.trailers: Metadata = []
         self.error: Exception | None = None
         self.ended = False
+        self.sent_bytes = self.received_bytes = 0
         self.started = False
         """True once the back end has started to answer."""
         self.upstream = upstream
@@ -117,15 +139,16 @@ class RpcCall(Listener[ResponseHeaders]):
             if self._due_bytes < 0:  # RFC 9113 section 8.1.1
                 self._finish(of_breach(self.upstream))
                 return
-        size = len(data) - _PREFIX_BYTES
+        size = len(data) - PREFIX_BYTES
         if (
             not self._begun
             and 0 <= size <= self._limit_bytes
-            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+            and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
             and self.started
         ):
             # Takes a message that comes whole in one frame, as most do, without copying it twice.
-            self.on_message(data[_PREFIX_BYTES:])
+            self.received_bytes += size
+            self.on_message(data[PREFIX_BYTES:])
         else:
             self._cut(data)
         if ended and not self.ended:
@@ -224,12 +247,13 @@ class RpcCall(Listener[ResponseHeaders]):
             packed, message = self._begun[0], b"".join((*(self._parts or ()), data[:at]))
             self._begun, self._parts, self._missing_bytes = b"", None, 0
             count = 1
+            self.received_bytes += len(message)
             self.on_message(CompressedMessage(message) if packed else message)
         elif self._begun:
             data = self._begun + data
             self._begun = b""
-        while len(data) - at >= _PREFIX_BYTES and not self.ended:
-            start = at + _PREFIX_BYTES
+        while len(data) - at >= PREFIX_BYTES and not self.ended:
+            start = at + PREFIX_BYTES
             size = int.from_bytes(data[at + 1 : start], "big")
             packed = data[at]
             if packed > 1:  # gRPC over HTTP/2, "Compressed-Flag": 0 or 1
@@ -246,6 +270,7 @@ class RpcCall(Listener[ResponseHeaders]):
             count += 1
             at = end
             message = data[start:end]
+            self.received_bytes += size
             self.on_message(CompressedMessage(message) if packed else message)
         self._begun = data[at:]
         if count > _MANY:
@@ -264,7 +289,7 @@ class RpcCall(Listener[ResponseHeaders]):
         else:
             parts.append(bytearray(data))
         self._missing_bytes -= len(data)
-        size = int.from_bytes(self._begun[1:_PREFIX_BYTES], "big")
+        size = int.from_bytes(self._begun[1:PREFIX_BYTES], "big")
         if size > LARGE_BYTES:
             self.on_large(size)
 
@@ -308,16 +333,17 @@ class UnaryCall(RpcCall):
 
     def on_whole(self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders) -> None:
         """Takes a whole reply in a third of the steps, if it is of the common form."""
-        size = len(data) - _PREFIX_BYTES
+        size = len(data) - PREFIX_BYTES
         if (
             headers.is_grpc
             and headers.content_length < 0
             and trailers.grpc_status == 0
             and not (self.started or self.ended)
             and 0 <= size <= self._limit_bytes
-            and data.startswith(size.to_bytes(_PREFIX_BYTES, "big"))
+            and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
         ):
-            self._message = data[_PREFIX_BYTES:]
+            self._message = data[PREFIX_BYTES:]
+            self.received_bytes = size
             self.metadata += headers.metadata
             self.trailers += trailers.metadata
             self.started = self.ended = True

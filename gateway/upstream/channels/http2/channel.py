@@ -7,8 +7,7 @@ from typing import Final, cast
 from gateway.call import CallHead, Metadata, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
-from gateway.http2.outgoing import JOINED_BYTES
-from gateway.http2.stream import NO_LISTENER
+from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     HeldRequest,
@@ -16,7 +15,7 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, UnaryCall
+from gateway.upstream.channels.http2.calls import RpcCall, Traffic, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
@@ -108,8 +107,9 @@ class Http2Channel:
         request: bytes | AsyncGenerator[bytes] | HeldRequest,
         metadata: Metadata | CallHead,
         timeout_s: float | None,
+        traffic: Traffic | None = None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once; see `Channel.call`.
+        """Calls `method` once; see `Channel.call`. `traffic` is filled meanwhile.
 
         A streaming request of a call that was not processed is held by the failure
         (`Unprocessed.request`), and may be passed to another call or has to be stopped.
@@ -120,20 +120,22 @@ class Http2Channel:
             raise unsendable_metadata(self._name, str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
-            return self._call(method, metadata, block, request, deadline_s)
+            return self._call(method, metadata, block, request, deadline_s, traffic)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
             sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
-        return sender.until_answered(self._call(method, metadata, block, sender, deadline_s))
+        answer = self._call(method, metadata, block, sender, deadline_s, traffic)
+        return sender.until_answered(answer)
 
-    async def _call(
+    async def _call(  # noqa: PLR0917 - a call and its parts
         self,
         method: Method,
         metadata: Metadata | CallHead,
         block: bytes,
         request: bytes | Sender,
         deadline_s: float | None,
+        traffic: Traffic | None,
     ) -> Reply:
         socket = self._connections.ready()
         if socket is None:
@@ -143,9 +145,11 @@ class Http2Channel:
                 left_s = deadline_s - self._loop.time()
                 block = self._headers.block(method.path, metadata, left_s)
         if method.server_streaming:
-            return await self._stream(socket, block, request, deadline_s)
+            return await self._stream(socket, block, request, deadline_s, traffic)
         # Not in a separate coroutine: that would cost a microsecond more.
         call = UnaryCall(self._name, self._limit_bytes, socket, self._large_replies)
+        if traffic is not None:
+            traffic.call = call
         self._start(call, block, request, deadline_s)
         try:
             await call.done
@@ -171,9 +175,16 @@ class Http2Channel:
         await asyncio.sleep(0)
 
     async def _stream(
-        self, socket: Http2Socket, block: bytes, request: bytes | Sender, deadline_s: float | None
+        self,
+        socket: Http2Socket,
+        block: bytes,
+        request: bytes | Sender,
+        deadline_s: float | None,
+        traffic: Traffic | None,
     ) -> Reply:
         call = StreamingCall(self._name, self._limit_bytes, socket, self._large_replies)
+        if traffic is not None:
+            traffic.call = call
         self._start(call, block, request, deadline_s)
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self._over)
@@ -207,6 +218,7 @@ class Http2Channel:
             prefix, message = self._frame(request)
         else:  # gRPC's prefix: not compressed, and the length
             prefix, message = len(request).to_bytes(5, "big"), request
+        call.sent_bytes = len(message)
         if len(message) <= JOINED_BYTES:
             call.stream = connection.open_whole(block, prefix + message, call)
         else:

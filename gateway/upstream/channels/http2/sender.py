@@ -18,7 +18,17 @@ class Sender(HeldRequest):
     For that it keeps them, until the back end starts to answer or they become too many.
     """
 
-    __slots__ = ("_call", "_failure", "_frame", "_is_done", "_kept", "_messages", "_moved", "_task")
+    __slots__ = (
+        "_call",
+        "_failure",
+        "_frame",
+        "_is_done",
+        "_kept",
+        "_messages",
+        "_moved",
+        "_sent_bytes",
+        "_task",
+    )
 
     def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
         self._messages = messages
@@ -28,11 +38,13 @@ class Sender(HeldRequest):
         self._moved: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_done = False
+        self._sent_bytes = 0
         self._failure: Exception | None = None
 
     def send_on(self, call: RpcCall) -> None:
         """Sends the messages on `call`: first those kept from an earlier call, then new ones."""
         self._call = call
+        call.sent_bytes = self._sent_bytes  # a later call is sent all that was kept
         if self._task is None:
             self._task = call.socket.loop.create_task(self._send_all())
             return
@@ -92,6 +104,8 @@ class Sender(HeldRequest):
         """Sends one message; False if no more are wanted."""
         call = self._current()
         self._keep(prefix, message, call)
+        self._sent_bytes += len(message)
+        call.sent_bytes = self._sent_bytes
         if call.ended:
             return await self._wait_for_another(call)
         sent = call.socket.connection.send_message(call.stream, prefix, message, end=False)

@@ -15,8 +15,9 @@ from gateway.config.metrics import MetricsOptions
 from gateway.status import Code
 from gateway.telemetry.metrics import cells
 from gateway.telemetry.metrics.cells import OVERFLOW, CellFile, MetricFiles
-from gateway.telemetry.metrics.definitions import METRICS, RATE_LIMITED
+from gateway.telemetry.metrics.definitions import CONNECTIONS, METRICS, RATE_LIMITED
 from gateway.telemetry.metrics.exposition import OPENMETRICS, TEXT, Exposition, prefers_openmetrics
+from gateway.telemetry.metrics.metric import Slot
 from gateway.telemetry.metrics.metrics import Metrics
 from tests.support.entries import bindings, entry
 
@@ -133,9 +134,29 @@ def test_a_scrape_is_the_sum_over_workers(files: list[CellFile]) -> None:
     assert value(files, "gateway_rate_limited_total", rule="per minute") == 7
 
 
-def test_the_counters_of_a_dead_worker_stay_and_its_gauges_do_not(files: list[CellFile]) -> None:
-    from gateway.telemetry.metrics.definitions import CONNECTIONS
+def test_each_worker_can_be_shown_alone(files: list[CellFile]) -> None:
+    options = MetricsOptions(per_worker=True)
+    for file, times in zip(files, (2, 5), strict=True):
+        one = metrics_of(file)
+        for _ in range(times):
+            one.requests.ended(entry(duration_s=1))
+        one.writer.set(one.writer.child(CONNECTIONS, ()), times)
+    found = families(files, options)
+    counts = {
+        s.labels["worker"]: s.value for s in found[DURATION].samples if s.name.endswith("_count")
+    }
+    assert counts == {"1": 2, "2": 5}
+    assert {"http_response_status_code": "200", "worker": "2"}.items() <= (
+        found[DURATION].samples[-1].labels.items()
+    )
+    connections = {s.labels["worker"]: s.value for s in found["gateway_connections"].samples}
+    assert connections == {"1": 2, "2": 5}
+    # The pages for operators go on with the sums.
+    (cells,) = Exposition(options, files).sums(CONNECTIONS).values()
+    assert cells[Slot.VALUE] == 7
 
+
+def test_the_counters_of_a_dead_worker_stay_and_its_gauges_do_not(files: list[CellFile]) -> None:
     before = metrics_of(files[0])
     before.requests.ended(entry())
     before.writer.set(before.writer.child(CONNECTIONS, ()), 7)

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2
 from gateway.config.json import JsonOptions, Unknown
 from gateway.status import Code, StatusError
 from gateway.transcoding.json.codec import Codec
+from gateway.transcoding.json.native import VARIABLE, native_module
 from gateway.transcoding.wire import length_delimited, signed_varint, tag
 from tests.support import rich
 from tests.support.schema import descriptor_pool, descriptor_set
@@ -548,6 +549,34 @@ def test_types_without_json_names_get_them() -> None:
     codec = Codec(pool, JsonOptions())
     message = pool.FindMessageTypeByName("M")
     assert codec.writer(message)(codec.reader(message)(b'{"someThing":5}')) == b'{"someThing":5}'
+
+
+NAMES = """
+syntax = "proto2";
+message M {
+  optional string size = 1 [json_name = "größe😀", default = "süß😀"];
+  map<string, string> words = 2 [json_name = "Wörter"];
+}
+"""
+
+
+@pytest.mark.parametrize("choice", ["python", "native"])
+@pytest.mark.parametrize("pretty", [False, True])
+def test_text_outside_ascii_stays_as_it_is(
+    choice: str, pretty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if choice == "native" and native_module() is None:
+        pytest.skip("the native codec is not built: make native")
+    monkeypatch.setenv(VARIABLE, choice)
+    pool = descriptor_pool(descriptor_set(names=NAMES))
+    codec, kind = Codec(pool, JsonOptions(pretty=pretty)), pool.FindMessageTypeByName("M")
+    document = {"größe😀": "\x85é\u20ac😀" * 20_000, "Wörter": {"ключ": "значение", "é": "\xa0"}}
+    wire = codec.reader(kind)(json.dumps(document).encode())
+    text = codec.writer(kind)(wire)
+    assert json.loads(text) == document
+    assert b"\\u" not in text
+    assert json.loads(codec.field_writer(kind.fields_by_name["size"])(b"")) == "süß😀"
 
 
 def test_a_body_that_is_a_well_known_type_is_read_and_written() -> None:

@@ -1,4 +1,4 @@
-"""A reply of few bytes and very many values is refused before any of them is written."""
+"""A reply of few bytes and very many values is refused as soon as its values are too many."""
 
 import json
 import struct
@@ -8,8 +8,10 @@ import pytest
 
 from gateway.config.json import JsonOptions
 from gateway.status import Code, StatusError
+from gateway.transcoding.json.native import VARIABLE, native_module
+from gateway.transcoding.json.writing.native import native_writer
 from gateway.transcoding.json.writing.scalars import float_json
-from gateway.transcoding.reply_values import ReplyValues
+from gateway.transcoding.json.writing.writer import JsonWriter, Write
 from gateway.transcoding.wire import FIXED32, fixed, length_delimited, tag
 from tests.support import rich
 
@@ -19,9 +21,22 @@ TEXT = b"type.googleapis.com/google.protobuf.StringValue"
 AUTHORS = b"type.googleapis.com/rich.Book"
 
 
-def check(wire: bytes, *, unset: bool = True) -> None:
-    """Refuses a book of more than a thousand values."""
-    ReplyValues(rich.codec().find, MOST, unset=unset).check(BOOK)(wire)
+@pytest.fixture(params=["definition", "native"])
+def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if request.param == "native" and native_module() is None:
+        pytest.skip("the native codec is not built: make native")
+    return str(request.param)
+
+
+def writer(codec: str, *, unset: bool = True) -> Write:
+    """The writer of books of at most a thousand values."""
+    definition = JsonWriter(rich.codec().find, JsonOptions(emit_unset=unset), MOST)
+    if codec == "definition":
+        return definition.message(BOOK)
+    native = native_writer(definition.plans, MOST, pretty=False)
+    assert native is not None
+    return native.message(BOOK)
 
 
 def held(url: bytes, value: bytes) -> bytes:
@@ -33,6 +48,10 @@ def held(url: bytes, value: bytes) -> bytes:
     [
         pytest.param(length_delimited(18, b"") * 400, id="messages whose unset fields are written"),
         pytest.param(length_delimited(63, length_delimited(2, b"")) * 30, id="messages in a map"),
+        pytest.param(
+            b"".join(length_delimited(63, length_delimited(1, b"%d" % key)) for key in range(30)),
+            id="messages that are missing in a map",
+        ),
         pytest.param(length_delimited(21, b"") * 1_100, id="texts"),
         pytest.param(length_delimited(19, b"\x01" * 1_100), id="packed numbers"),
         pytest.param(length_delimited(20, b"\x80\x01" * 1_100), id="packed numbers of two bytes"),
@@ -40,7 +59,9 @@ def held(url: bytes, value: bytes) -> bytes:
         pytest.param((tag(23, FIXED32) + fixed("<f", 0.1)) * 1_100, id="floats one by one"),
         pytest.param(length_delimited(22, b"\x01" * 1_100), id="packed enums"),
         pytest.param(length_delimited(25, length_delimited(1, b"a")) * 600, id="a map"),
-        pytest.param(length_delimited(44, length_delimited(1, b"") * 1_100), id="a ListValue"),
+        pytest.param(
+            length_delimited(44, length_delimited(1, b"\x08\x00") * 600), id="a ListValue"
+        ),
         pytest.param(
             length_delimited(41, length_delimited(1, b"a" + b".a" * 1_100)), id="steps of a path"
         ),
@@ -59,9 +80,9 @@ def held(url: bytes, value: bytes) -> bytes:
         ),
     ],
 )
-def test_too_many_values_are_refused(wire: bytes) -> None:
+def test_too_many_values_are_refused(codec: str, wire: bytes) -> None:
     with pytest.raises(StatusError) as caught:
-        check(wire)
+        writer(codec)(wire)
     assert (caught.value.code, caught.value.http_status) == (Code.RESOURCE_EXHAUSTED, 500)
     assert "more than 1000 values" in caught.value.message
 
@@ -75,18 +96,52 @@ def test_too_many_values_are_refused(wire: bytes) -> None:
         pytest.param(length_delimited(23, bytes(3_600)), id="packed floats"),
         pytest.param(held(TEXT, length_delimited(1, b"x" * 50_000)), id="a long text in an Any"),
         pytest.param(length_delimited(99, b"\x01" * 900) * 3, id="unknown fields"),
-        pytest.param(length_delimited(18, b"") * 400 + b"\xff", id="malformed bytes"),
     ],
 )
-def test_large_replies_of_few_values_are_not(wire: bytes) -> None:
-    check(wire, unset=False)
+def test_large_replies_of_few_values_are_not(codec: str, wire: bytes) -> None:
+    json.loads(writer(codec, unset=False)(wire))
 
 
-def test_unset_fields_count_only_if_they_are_written() -> None:
+def test_the_last_value_is_the_one_of_the_limit(codec: str) -> None:
+    write = writer(codec, unset=False)
+    most = length_delimited(21, b"") * MOST
+    assert len(json.loads(write(most))["tags"]) == MOST
+    with pytest.raises(StatusError, match="more than 1000 values"):
+        write(most + length_delimited(21, b""))
+
+
+def test_unset_fields_count_only_if_they_are_written(codec: str) -> None:
     wire = length_delimited(18, b"") * 400
-    check(wire, unset=False)
+    writer(codec, unset=False)(wire)
     with pytest.raises(StatusError):
-        check(wire, unset=True)
+        writer(codec, unset=True)(wire)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(length_delimited(18, b"") * 400 + b"\xff", id="messages"),
+        pytest.param(length_delimited(19, b"\x01" * 1_100 + b"\xff"), id="packed numbers"),
+        pytest.param(length_delimited(25, b"\x0a\x00" * 1_100 + b"\xff"), id="an entry of a map"),
+        pytest.param(held(AUTHORS, length_delimited(21, b"") * 1_100 + b"\xff"), id="in an Any"),
+    ],
+)
+def test_nothing_is_read_behind_the_limit(codec: str, wire: bytes) -> None:
+    with pytest.raises(StatusError, match="more than 1000 values"):
+        writer(codec)(wire)  # it is malformed there
+
+
+def test_each_message_has_a_limit_of_its_own(codec: str) -> None:
+    write = writer(codec, unset=False)
+    for _ in range(3):
+        write(length_delimited(21, b"") * 900)
+
+
+def test_a_choice_of_members_counts_too() -> None:
+    field = BOOK.fields_by_name["pages"]
+    writes = JsonWriter(rich.codec().find, JsonOptions(), MOST)
+    with pytest.raises(StatusError, match="more than 1000 values"):
+        writes.field(field)(length_delimited(19, b"\x01" * 1_100))
 
 
 def test_the_writer_of_a_mask_of_many_odd_paths_gives_up_at_once() -> None:

@@ -1,0 +1,64 @@
+"""Parses a long JSON string piece by piece: no call of the parser holds the interpreter for long.
+
+A piece is a string of its own, so it must not end within an escape, nor between the escapes of a
+surrogate pair. What is at fault, and where, is what the parser finds in the whole string.
+"""
+
+import re
+import time
+from codecs import utf_8_decode
+from collections.abc import Callable
+from json import JSONDecodeError, decoder
+from typing import Final
+
+_scan: Final[Callable[[str, int, bool], tuple[str, int]]] = decoder.scanstring  # type: ignore[attr-defined]
+"""Parses a string from behind its opening quote; what is no string is a JSONDecodeError."""
+PIECE_BYTES: Final = 256 * 1024
+_ESCAPE_BYTES: Final = 6
+_HIGH: Final = re.compile(rb"\\u[dD][89abAB]..", re.DOTALL)
+"""The escape of the first half of a surrogate pair."""
+_BACKSLASH: Final = b"\\"
+
+
+def long_string(body: bytes, start: int, piece_bytes: int = PIECE_BYTES) -> tuple[str | None, int]:
+    """Parses the string of JSON in UTF-8 whose opening quote is at an offset.
+
+    Returns its text and its end; None and the offset of the fault if it has one.
+    """
+    parts: list[str] = []
+    at = start + 1
+    while True:
+        piece = body[at : at + piece_bytes]
+        is_last = at + len(piece) == len(body)
+        if not is_last:
+            cut = _cut(piece)
+            piece = piece[:cut]
+        text, used = utf_8_decode(piece, "strict", is_last)
+        try:
+            # With a quote, what is before the end of the string is a string.
+            part, end = _scan(text if is_last else f'{text}"', 0, True)  # noqa: FBT003
+        except JSONDecodeError as error:
+            # A string without an end is at fault at its start, which is before the piece.
+            return None, start if error.pos < 0 else at + len(text[: error.pos].encode())
+        parts.append(part)
+        if end <= len(text):
+            return "".join(parts), at + len(text[:end].encode())
+        at += used
+        time.sleep(0)  # lets other threads run: machine code keeps the interpreter lock
+
+
+def _cut(piece: bytes) -> int:
+    """Returns the length of a piece without the escape that may be cut off by its end."""
+    last = piece.rfind(_BACKSLASH, -_ESCAPE_BYTES)
+    if last < 0 or not _begins_escape(piece, last):
+        last = len(piece)
+    high = last - _ESCAPE_BYTES
+    if high >= 0 and _HIGH.match(piece, high) and _begins_escape(piece, high):
+        return high
+    return last
+
+
+def _begins_escape(piece: bytes, at: int) -> bool:
+    """True if the backslash at `at` begins an escape, and is not the second one of `\\\\`."""
+    until = piece[: at + 1]
+    return (len(until) - len(until.rstrip(_BACKSLASH))) % 2 == 1
