@@ -120,6 +120,10 @@ class CallHead:
         """True if it certainly has no condition and no Authorization."""
         return False
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """True if a header field of the request has one of these names, in lower case."""
+        raise NotImplementedError
+
 
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
@@ -230,6 +234,11 @@ class Call:
     def headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
+
+    @property
+    def unread_head(self) -> CallHead | None:
+        """The head with the header fields; None if `headers` were read, and may be replaced."""
+        return self._head if self._headers is None else None
 
     @property
     def is_plain(self) -> bool:

@@ -65,6 +65,9 @@ HTTP_STATUS: Mapping[Code, int] = {
 """The HTTP status of each code, as the comments of google/rpc/code.proto state it."""
 
 
+# By number, because the hash of a member of an enum is computed by Python code.
+_STATUS_OF_CODE = [HTTP_STATUS[code] for code in Code]
+
 _PHRASES: Mapping[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
     # The names of RFC 9110 section 15.5; Python uses them since 3.13.
@@ -126,11 +129,11 @@ class StatusError(Exception):
         metadata: Sequence[tuple[str, str | bytes]] = (),
         trailers: Sequence[tuple[str, str | bytes]] = (),
     ) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # `super` costs more than all lines below
         self.code = code
         self.message = message
         self.details = details
-        self.http_status = HTTP_STATUS[code] if http_status is None else http_status
+        self.http_status = _STATUS_OF_CODE[code] if http_status is None else http_status
         self.headers = headers
         self.metadata = metadata
         self.trailers = trailers

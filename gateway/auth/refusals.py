@@ -1,6 +1,6 @@
 """Authentication errors and their challenges (RFC 6750 section 3)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any
@@ -9,6 +9,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from gateway.status import Code, StatusError, invalid_argument
 
 _RETRY_AFTER_S = 1
+# A constant, because a look-up of an enum member takes as long as a small function call.
+_UNAUTHENTICATED = Code.UNAUTHENTICATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,15 @@ def unclear(message: str) -> StatusError:
     return error
 
 
-def no_credential(challenges: Iterable[Challenge]) -> StatusError:
-    """The error for a caller that sent none of the accepted credentials.
+def no_credential(challenges: Iterable[Challenge]) -> Callable[[], StatusError]:
+    """Makes the errors for callers that sent none of the accepted credentials.
 
-    It names no error code, as RFC 6750 section 3.1 requires.
+    They name no error code, as RFC 6750 section 3.1 requires.
     """
     asked = dict.fromkeys(challenges) or {BEARER: None}  # RFC 9110 section 15.5.2: at least one
-    return StatusError(
-        Code.UNAUTHENTICATED,
-        f"this needs a credential; send {' or '.join(one.wanted for one in asked)}",
-        headers=[("WWW-Authenticate", one.scheme) for one in asked],
-    )
+    message = f"this needs a credential; send {' or '.join(one.wanted for one in asked)}"
+    headers = [("WWW-Authenticate", one.scheme) for one in asked]
+    return lambda: StatusError(_UNAUTHENTICATED, message, headers=headers.copy())
 
 
 def cannot_check() -> StatusError:

@@ -129,10 +129,9 @@ class _Body:
         """
         raise RuntimeError("the body may not have arrived yet; expected a call of read")
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """See `Body.read`."""
-        pieces = [piece async for piece in self._pieces(self._limits.body_bytes)]
-        return b"".join(pieces)
+        return [piece async for piece in self._pieces(self._limits.body_bytes)]
 
     def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """See `Body.pieces`."""

@@ -72,6 +72,16 @@ class RequestHead(CallHead):
         """True if it certainly has no condition and no Authorization."""
         return self._fields.is_plain
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """True if a header field has one of these names, in lower case."""
+        lines = self._fields.lines
+        if lines is None:
+            return not names.isdisjoint([name.lower() for name, _ in self._fields.raw])
+        for line in lines:  # noqa: SIM110 - as machine code, a generator costs more
+            if line.name.lower in names:
+                return True
+        return False
+
     def query(self) -> str:
         """Returns the raw query of the request."""
         return self._query

@@ -48,10 +48,10 @@ class RequestMessage:
         if body is None:
             return self._decode(b"")
         self._refuse_excess_body()
-        data = await body.read()
+        parts = await body.read()
         if self._decoder.takes_raw_body:  # raw bytes are only copied
-            return self._decode(data)
-        return await transcode(self._decode, data)
+            return self._decode_parts(parts)
+        return await transcode(self._decode, b"".join(parts))
 
     def line(self) -> tuple[str, str, str] | None:
         """Returns the request line of a GET or HEAD without a body; None for other requests."""
@@ -69,6 +69,13 @@ class RequestMessage:
         if decoder.ignores_excess_body or decoder.takes_url_encoded(request.fields.content_type):
             return
         refuse_needless_body(request, self._match)
+
+    def _decode_parts(self, parts: list[bytes]) -> bytes:
+        request = self._request
+        request.body_bytes = sum(map(len, parts))
+        return self._decoder.decode_parts(
+            self._match.captures, request.query, request.fields.content_type, parts
+        )
 
     def _decode(self, body: bytes) -> bytes:
         request = self._request

@@ -305,9 +305,13 @@ class HeaderFields:
 
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
-        if self.lines is not None:
-            return sum([line.name.lower == lower_name for line in self.lines])
-        return [name.lower() for name, _ in self._raw].count(lower_name)
+        if self.lines is None:
+            return [name.lower() for name, _ in self._raw].count(lower_name)
+        number = 0
+        for line in self.lines:
+            if line.name.lower == lower_name:
+                number += 1
+        return number
 
     def block_for(self, rules: MetadataRules) -> bytes | None:
         """Returns the result of `encode` for these rules, if it was called for them last."""

@@ -31,8 +31,8 @@ class Body(Protocol):
             StatusError: the body is too large or incomplete.
         """
 
-    async def read(self) -> bytes:
-        """Returns the whole body, decompressed.
+    async def read(self) -> list[bytes]:
+        """Returns the whole body, decompressed, in the parts in which it arrived.
 
         Raises:
             StatusError: the body is too large, incomplete, or not in the stated coding.

@@ -9,11 +9,13 @@ from gateway.http2.frames import ErrorCode, pack_head
 from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.http2.stream import (
     CONNECTION_WINDOW,
+    JOINED_BYTES,
     STREAM_WINDOW,
     Listener,
     Stream,
 )
 
+_LARGE_BYTES: Final = 4096
 _MAX_UNANSWERED: Final = 1000
 """The most answers that wait to be written, for a peer that does not read them."""
 
@@ -35,6 +37,8 @@ class Outgoing:
             frames.greeting(STREAM_WINDOW, CONNECTION_WINDOW, header_bytes)
         ]
         """The bytes to send, in order; `take_output` hands them out."""
+        self.has_large = False
+        """True if some of it is large: a copy would cost more than a write of many pieces."""
         self.has_more = False
         """True if whole frames may remain, because the allowed work was done."""
         self._next_id = self._unsent_id = 1
@@ -62,11 +66,16 @@ class Outgoing:
 
     def take_output(self) -> bytes:
         """The bytes to send, in order; they are not handed out again."""
+        return b"".join(self.take_pieces())
+
+    def take_pieces(self) -> list[bytes | memoryview]:
+        """The bytes to send, as they were given; see `take_output`."""
         out, self.output = self.output, []
+        self.has_large = False
         if not self.has_more:  # bytes received at once are one flood, even over many turns
             self._unanswered = 0
         self._unsent_id = self._next_id
-        return b"".join(out)
+        return out
 
     def open(self, block: bytes, listener: Listener[Any]) -> Stream:
         """Starts a call with its encoded headers."""
@@ -133,10 +142,17 @@ class Outgoing:
             flags = frames.END_STREAM if end else 0
             self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
             return True
-        if stream.pending is not None:
-            data = bytes(stream.pending) + data
-        stream.pending = memoryview(data)
-        self._send_pending(stream)
+        self._send_later(stream, memoryview(data))
+        return stream.pending is None
+
+    def send_message(self, stream: Stream, prefix: bytes, message: bytes, *, end: bool) -> bool:
+        """Sends a message after its prefix, as `send`; one that is large is not copied."""
+        if len(message) <= JOINED_BYTES:
+            return self.send(stream, prefix + message, end=end)
+        first = frames.DEFAULT_FRAME_SIZE - len(prefix)
+        self.send(stream, prefix + message[:first], end=False)
+        stream.local_ended = end
+        self._send_later(stream, memoryview(message)[first:])
         return stream.pending is None
 
     def end(self, stream: Stream) -> None:
@@ -184,23 +200,36 @@ class Outgoing:
         if not stream.local_ended or stream.pending is not None:
             self.output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
 
+    def _send_later(self, stream: Stream, data: memoryview) -> None:
+        """Sends data after what waits already, as far as the windows allow."""
+        if stream.pending is None:
+            stream.pending = [data]
+        elif len(data):
+            stream.pending.append(data)
+        self._send_pending(stream)
+
     def _send_pending(self, stream: Stream) -> None:
         pending = stream.pending
-        while pending is not None:
-            room = min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE)
-            if room <= 0 and len(pending):
+        while pending:
+            data = pending[0]
+            room = max(0, min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE))
+            if not room and len(data):
                 self._starved = self._starved or self._send_window <= 0
-                break
-            piece, pending = pending[:room], pending[room:] if len(pending) > room else None
-            flags = frames.END_STREAM if pending is None and stream.local_ended else 0
-            stream.send_window -= len(piece)
-            self._send_window -= len(piece)
+                return
+            if len(data) > room:
+                pending[0], data = data[room:], data[:room]
+            else:
+                del pending[0]
+            size = len(data)
+            flags = 0 if pending or not stream.local_ended else frames.END_STREAM
+            stream.send_window -= size
+            self._send_window -= size
             if self._flood_guard.idle_frames:
                 self._flood_guard.note_useful()
-            self.output += (frames.head(len(piece), frames.DATA, flags, stream.id), piece)
-        stream.pending = pending
-        if pending is None:
-            stream.listener.on_writable()
+            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
+            self.has_large = self.has_large or size > _LARGE_BYTES
+        stream.pending = None
+        stream.listener.on_writable()
 
     def _send_all_pending(self) -> None:
         for stream in [s for s in self.streams.values() if s.pending is not None]:

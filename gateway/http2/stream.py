@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, Final, Generic
 
-from gateway.http2.frames import ErrorCode
+from gateway.http2.frames import DEFAULT_FRAME_SIZE, ErrorCode
 from gateway.http2.headers import Block, HeaderBlock
 
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
@@ -11,6 +11,9 @@ CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 
 STREAM_WINDOW: Final = 1024 * 1024
 """Bytes of one stream that a peer may send before they are read."""
+
+JOINED_BYTES: Final = DEFAULT_FRAME_SIZE - 5
+"""The largest message that is put into one frame with its prefix, which is then a copy."""
 
 
 class Listener(ABC, Generic[Block]):
@@ -61,7 +64,8 @@ class Stream:
         self.id = stream_id
         self.listener = listener
         self.send_window = send_window
-        self.pending: memoryview | None = None
+        self.pending: list[memoryview] | None = None
+        """The data that waits, in order; None if there is none."""
         self.local_ended = False
         self.room = STREAM_WINDOW
         self.credit = 0

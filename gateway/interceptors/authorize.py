@@ -42,7 +42,7 @@ class Authorize:
         self._method = method
         self._policy = policy
         self._audit = audit
-        self._challenges = challenges
+        self._no_credential = no_credential(challenges)
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call whose principal may call.
@@ -52,7 +52,7 @@ class Authorize:
         """
         principal = call.principal
         if principal is None:
-            raise no_credential(self._challenges)
+            raise self._no_credential()
         if not self._policy.has_scopes(principal.scopes):
             raise self._refusal(call, principal)
         return proceed(call)

@@ -55,9 +55,9 @@ class SmallBody:
         """Returns the whole body."""
         return self._data
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Returns the whole body."""
-        return self._data
+        return [self._data]
 
     async def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the whole body."""

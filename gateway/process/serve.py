@@ -16,7 +16,7 @@ from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details, ReloadReport
 from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
-from gateway.process.allocator import give_back_memory, keep_freed_memory
+from gateway.process.allocator import give_back_memory, give_back_now, keep_freed_memory
 from gateway.process.loop_watch import watch_loop
 from gateway.process.one_process import OneProcess, operated
 from gateway.process.orders import CUT, Assignment, Told, WantReload
@@ -203,6 +203,7 @@ def _show(
 def _settle() -> None:
     """Exempts the objects of start-up, which stay, from every later garbage collection."""
     gc.collect()
+    give_back_now()
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     gc.enable()

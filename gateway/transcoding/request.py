@@ -88,10 +88,7 @@ class RequestDecoder:
         if self._read is None:
             return self._decode_excess(captures, query, content_type, body)
         if self._is_plain and self._is_raw(content_type):
-            # Joined in one go: the body may be large, and is copied once.
-            start = self._raw_start(content_type or "", len(body))
-            path = self._encode_captures(captures)
-            return b"".join((start, body, self._bind(query), *path))
+            return self._decode_raw(captures, query, content_type, [body])
         json: bytes | None = body
         if content_type is None or is_json(content_type):
             wire = self._read(body, content_type)
@@ -112,6 +109,22 @@ class RequestDecoder:
         if self._is_plain:
             return b"".join((wire, self._bind(query), *path))
         return b"".join((*self._around(json, wire, query), *path))
+
+    def decode_parts(
+        self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
+    ) -> bytes:
+        """Returns what `decode` returns for a body in parts; one that is raw is copied once."""
+        if self._is_plain and any(parts) and self._is_raw(content_type):
+            return self._decode_raw(captures, query, content_type, parts)
+        return self.decode(captures, query, content_type, b"".join(parts))
+
+    def _decode_raw(
+        self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
+    ) -> bytes:
+        # Joined in one go, because the body may be large.
+        start = self._raw_start(content_type or "", sum(map(len, parts)))
+        path = self._encode_captures(captures)
+        return b"".join((start, *parts, self._bind(query), *path))
 
     def _decode_excess(
         self, captures: Sequence[str], query: str, content_type: str | None, body: bytes

@@ -280,7 +280,7 @@ def _renamed(worker: dict[str, Any]) -> dict[str, Any]:
 
 async def json_object(request: Request, default: bytes = b"") -> dict[str, Any]:
     """Reads a JSON object from the body, or from `default` if there is none."""
-    body = b"" if request.body is None else await request.body.read()
+    body = b"" if request.body is None else b"".join(await request.body.read())
     body = body or default
     try:
         found = json.loads(body)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from gateway.auth.refusals import unclear
 from gateway.config.grammar import SECRET
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
-from gateway.http.header_fields import HeaderFields
+from gateway.http.header_fields import AUTHORIZATION, HeaderFields
 from gateway.http.messages import Request
 from gateway.status import StatusError
 
@@ -59,7 +59,7 @@ def _has_token(query: str) -> bool:
 
 def is_authorized_twice(fields: HeaderFields) -> bool:
     """True if there is more than one `Authorization` header."""
-    return fields.count(b"authorization") > 1
+    return bool(fields.roles & AUTHORIZATION) and fields.count(b"authorization") > 1
 
 
 def refuse_doubled_credentials(fields: HeaderFields) -> None:

@@ -47,9 +47,9 @@ class WholeBody:
         """Returns the whole body."""
         return self._data
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Returns the whole body."""
-        return self._data
+        return [self._data]
 
     async def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the body in pieces of a bounded size."""
@@ -80,7 +80,7 @@ class IncomingBody:
         stream = self._stream
         return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_encoded
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """See `Body.read`."""
         coding = content_coding(self._fields.by_name)
         self._refuse_announced(self._limits.body_bytes)
@@ -118,8 +118,11 @@ class IncomingBody:
             inflate.finish()
 
     async def _next(self, is_inside_message: Callable[[], bool]) -> bytes:
-        timeout_s = self._limits.body_timeout_s if is_inside_message() else None
         try:
+            found: bytes = self._stream.read_nowait()
+            if found:  # a timer costs more than all else here
+                return found
+            timeout_s = self._limits.body_timeout_s if is_inside_message() else None
             async with asyncio.timeout(timeout_s):
                 return await self._stream.readany()
         except TimeoutError:
@@ -210,8 +213,8 @@ def too_large(limit_bytes: int) -> StatusError:
     )
 
 
-async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
-    """Reads the whole body and decompresses it.
+async def read_body(stream: StreamReader, coding: str, limits: Limits) -> list[bytes]:
+    """Reads the whole body, in parts, and decompresses it.
 
     Raises:
         StatusError: the body is over the limit, is not gzip although its coding is, or is
@@ -227,12 +230,12 @@ async def read_body(stream: StreamReader, coding: str, limits: Limits) -> bytes:
             pieces.append(piece)
     except BrokenBodyError:
         raise _incomplete() from None
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if not coding:
-        return body
+        return pieces
+    body = b"".join(pieces)
     if len(body) > _IN_THREAD_BYTES:
-        return await asyncio.to_thread(_gunzip, body, limits)
-    return _gunzip(body, limits)
+        return [await asyncio.to_thread(_gunzip, body, limits)]
+    return [_gunzip(body, limits)]
 
 
 def _gunzip(body: bytes, limits: Limits) -> bytes:

@@ -171,6 +171,9 @@ class HttpProtocol(ServingConnection):
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
 
+    def _is_within_body(self, size: int) -> bool:
+        return not self._reading_paused and self._reader.body_left() >= size
+
     def _has_room(self) -> bool:
         return len(self._queue) <= _MAX_PIPELINED
 

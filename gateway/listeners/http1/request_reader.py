@@ -8,6 +8,7 @@ from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import istr
 
 from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
@@ -34,6 +35,7 @@ from gateway.status import StatusError
 ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
 """A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
+_CONTENT_LENGTH: Final = istr("Content-Length")
 _BUFFER_BYTES: Final = 64 * 1024
 _MAX_SKIPPED_BYTES: Final = 64 * 1024
 """The limit for the rest of a head that is too large, which is searched for its `Origin`."""
@@ -52,6 +54,7 @@ class RequestReader:
         "_on_awaited_read",
         "_on_read",
         "_plain_heads",
+        "_stated_bytes",
         "_taken_bytes",
         "_unfinished",
         "_websockets",
@@ -92,6 +95,8 @@ class RequestReader:
         self._body: StreamReader | None = None
         """The body that was not complete after the last piece; it has given `_taken_bytes`."""
         self._taken_bytes = 0
+        self._stated_bytes = 0
+        """The size that the head of this body states; 0 if its end is known only when it comes."""
         self.peer = ""
         self.certificate: Any = None
         """The client certificate, if there is one."""
@@ -131,10 +136,15 @@ class RequestReader:
             return (), is_upgraded, early
         received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
         last = received[-1]
-        self._note_rest(data, last[2])
+        self._note_rest(data, last[1], last[2])
         if len(received) == 1 and not is_upgraded:
             self._is_at_rest = _ends_with_request(data, last[1], last[2])
         return received, is_upgraded, early
+
+    def body_left(self) -> int:
+        """Returns the number of bytes that certainly belong to the body that has begun."""
+        body = self._body
+        return 0 if body is None else self._stated_bytes - body.total_bytes
 
     def fields_of_failed(self) -> HeaderFields:
         """Returns the known fields of a request whose head is incomplete or could not be parsed."""
@@ -160,11 +170,13 @@ class RequestReader:
                 self._unfinished = UnfinishedHead()
             self._unfinished.add(data)
 
-    def _note_rest(self, data: bytes, body: StreamReader) -> None:
+    def _note_rest(self, data: bytes, head: Head, body: StreamReader) -> None:
         """Notes what follows the last complete head of a piece."""
         self._unfinished = self._body = None
         if not body.is_eof():
             self._body, self._taken_bytes = body, body.total_bytes
+            # The parser has refused a length that is no number, and one beside chunks.
+            self._stated_bytes = int(head.headers.get(_CONTENT_LENGTH, "0"))
         elif not data.endswith(b"\r\n\r\n"):
             rest = after_last_head(data)[body.total_bytes :]
             if rest:

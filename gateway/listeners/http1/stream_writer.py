@@ -123,10 +123,12 @@ class StreamWriter:
             self._flush()
 
     def _flush(self, end: bytes = b"") -> None:
-        body = b"".join(self._waiting)
-        if self._chunked and body:  # an empty chunk would end the stream
-            body = b"%x\r\n%b\r\n" % (len(body), body)
-        data = b"".join((self._head, body, end))
+        # Joined in one go, because the pieces may be large.
+        if self._chunked and self._waiting_bytes:  # an empty chunk would end the stream
+            size = b"%x\r\n" % self._waiting_bytes
+            data = b"".join((self._head, size, *self._waiting, b"\r\n", end))
+        else:
+            data = b"".join((self._head, *self._waiting, end))
         self._head, self._waiting, self._waiting_bytes = b"", [], 0
         if data and self._connection.transport is not None:
             self._sent_s = self._loop.time()

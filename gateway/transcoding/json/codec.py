@@ -160,8 +160,8 @@ class Codec:
     def plain_details(self, details: Sequence[any_pb2.Any]) -> str | None:
         """Returns `details_to_json` as text, if that is certainly the text of the writer.
 
-        It is for the details of google/rpc/error_details.proto, which have no floats, if there is
-        nothing to escape in their texts. For all others None.
+        It is for the details of google/rpc/error_details.proto, which have no floats, if there are
+        only quotes to escape in their texts. For all others None.
         """
         texts: list[str] = []
         left = _MAX_DETAILS_BYTES
@@ -173,7 +173,7 @@ class Codec:
             except StatusError:
                 return None
             left -= len(text)
-            if left < 0 or b"\\" in text or not text.isascii():
+            if left < 0 or not text.isascii() or text.count(b"\\") != text.count(b'\\"'):
                 return None
             texts.append(text.decode("ascii"))
         return ",".join(texts)

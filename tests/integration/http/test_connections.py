@@ -49,6 +49,19 @@ async def test_large_bodies_and_small_requests_can_be_sent_in_one_burst(
         await sending
 
 
+@pytest.mark.parametrize("blanks", [b" ", b"\n", b"\r\n"])
+async def test_a_large_body_of_many_lines_ends_where_its_length_says(
+    front_end: FrontEnd, blanks: bytes
+) -> None:
+    large = post("/v1/items", b'{"text":' + blanks * 200_000 + b'"a"}')
+    async with front_end.connected() as client:
+        sending = asyncio.create_task(client.send((large + ITEM) * 2))
+        for _ in range(2):
+            assert (await client.answer()).json["text"] == "a"
+            assert (await client.answer()).json["name"] == "items/a"
+        await sending
+
+
 async def test_more_pipelined_requests_than_are_queued_are_all_answered_in_order(
     front_end: FrontEnd,
 ) -> None:

@@ -1,5 +1,6 @@
 """The state machine: bytes in, listeners told, bytes out; a peer that misbehaves is left."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -151,6 +152,48 @@ def test_settings_move_the_windows_of_open_streams(connection: Connection) -> No
     out = sent(connection)
     assert out[0][:2] == (frames.SETTINGS, frames.ACK), "the answer goes first"
     assert [len(p) for k, _, _, p in out if k == frames.DATA] == [20]
+
+
+def test_a_request_ends_while_its_window_is_below_zero(connection: Connection) -> None:
+    stream, _ = start(connection, None)
+    connection.send(stream, bytes(10_000), end=False)
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, 100)))
+    connection.take_output()
+    connection.end(stream)
+    assert sent(connection) == [(frames.DATA, frames.END_STREAM, stream.id, b"")]
+
+
+def test_a_large_message_goes_out_whole_and_is_not_copied(connection: Connection) -> None:
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (2**20).to_bytes(4, "big")))
+    message = random.Random(7).randbytes(100_000)
+    stream, ear = start(connection, None)
+    assert not connection.send_message(stream, b"\0\0\1\x86\xa0", message, end=True)
+    assert connection.has_large
+    pieces = connection.take_pieces()
+    views = [piece for piece in pieces if isinstance(piece, memoryview)]
+    assert all(view.obj is message for view in views)
+    assert sum(map(len, views)) == 65_535 - frames.DEFAULT_FRAME_SIZE
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (10**6).to_bytes(4, "big")))
+    assert "writable" in ear.told
+    data = peer.split(b"".join(pieces) + connection.take_output())[1:]
+    assert b"".join(payload for _, _, _, payload in data) == b"\0\0\1\x86\xa0" + message
+    assert [flags for _, flags, _, _ in data][-2:] == [0, frames.END_STREAM]
+    assert not connection.has_large
+
+
+def test_data_waits_behind_other_data_of_its_stream(connection: Connection) -> None:
+    stream, _ = start(connection, None)
+    connection.send(stream, bytes(65_535), end=False)
+    connection.take_output()
+    connection.send(stream, b"first", end=False)
+    connection.send_message(stream, b"pre", bytes(20_000), end=False)
+    connection.end(stream)
+    assert sent(connection) == []
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (10**6).to_bytes(4, "big")))
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (10**6).to_bytes(4, "big")))
+    data = sent(connection)
+    assert b"".join(payload for _, _, _, payload in data) == b"firstpre" + bytes(20_000)
+    assert [flags & frames.END_STREAM for _, flags, _, _ in data] == [0, 0, frames.END_STREAM]
 
 
 def test_a_stream_is_credited_only_as_it_is_read(connection: Connection) -> None:

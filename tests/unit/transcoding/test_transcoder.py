@@ -208,6 +208,8 @@ def test_a_failure_without_details_is_json_like_any_other(message: str, *, prett
         [FieldViolation("a", 'got "x"\n'), FieldViolation("b", "plain")],
         [FieldViolation("é", "😀\u2028\x7f")],
         [FieldViolation("a", "\\u0041")],
+        [FieldViolation("a", 'expected a number, got "x"'), FieldViolation('"', '"a""b"')],
+        [FieldViolation("a", '\\"x'), FieldViolation("b", 'x"\\')],
         [],
     ],
 )

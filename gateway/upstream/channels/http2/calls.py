@@ -23,6 +23,8 @@ from gateway.upstream.channels.status_details import (
 
 PREFIX_BYTES: Final = 5
 """Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""
+_ALONE_BYTES: Final = 4096
+"""The size from which a part of a message is kept as it came."""
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
 
@@ -52,12 +54,14 @@ class RpcCall(Listener[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (
-        "_buffer",
+        "_begun",
         "_drained",
         "_due_bytes",
         "_encoding",
         "_limit_bytes",
+        "_missing_bytes",
         "_owed",
+        "_parts",
         "_share",
         "deadline_s",
         "ended",
@@ -93,7 +97,11 @@ class RpcCall(Listener[ResponseHeaders]):
         self._encoding = "identity"
         # The bytes of the body still to come, negative without a content-length.
         self._due_bytes = -1
-        self._buffer: bytearray | None = None
+        # The first bytes of a prefix, or, of a message that has begun: its prefix, the parts that
+        # have come, and the number of bytes that have not.
+        self._begun = b""
+        self._parts: list[bytes | bytearray] | None = None
+        self._missing_bytes = 0
         self._drained: asyncio.Future[None] | None = None
         self._owed = 0
         # The share of the large message that is being received.
@@ -133,7 +141,7 @@ class RpcCall(Listener[ResponseHeaders]):
                 return
         size = len(data) - PREFIX_BYTES
         if (
-            self._buffer is None
+            not self._begun
             and 0 <= size <= self._limit_bytes
             and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
             and self.started
@@ -220,7 +228,7 @@ class RpcCall(Listener[ResponseHeaders]):
         if headers.grpc_status != 0:
             trailers = list(headers.metadata)
             self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
-        elif self._buffer or self._due_bytes > 0:
+        elif self._begun or self._due_bytes > 0:
             self._finish(of_breach(self.upstream))
         else:
             self.trailers.extend(headers.metadata)
@@ -230,34 +238,60 @@ class RpcCall(Listener[ResponseHeaders]):
         if not self.started:
             self._finish(of_breach(self.upstream))
             return
-        buffer = self._buffer
-        if buffer is None:
-            buffer = self._buffer = bytearray()
-        buffer += data
-        count = 0
-        while len(buffer) >= PREFIX_BYTES and not self.ended:
-            size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
-            packed = buffer[0]
+        at = count = 0
+        if self._missing_bytes:
+            at = self._missing_bytes
+            if len(data) < at:
+                self._take_part(data)
+                return
+            packed, message = self._begun[0], b"".join((*(self._parts or ()), data[:at]))
+            self._begun, self._parts, self._missing_bytes = b"", None, 0
+            count = 1
+            self.received_bytes += len(message)
+            self.on_message(CompressedMessage(message) if packed else message)
+        elif self._begun:
+            data = self._begun + data
+            self._begun = b""
+        while len(data) - at >= PREFIX_BYTES and not self.ended:
+            start = at + PREFIX_BYTES
+            size = int.from_bytes(data[at + 1 : start], "big")
+            packed = data[at]
             if packed > 1:  # gRPC over HTTP/2, "Compressed-Flag": 0 or 1
                 self._finish(of_breach(self.upstream))
                 return
             if size > self._limit_bytes:
                 self._finish(too_large(self._limit_bytes))
                 return
-            whole = PREFIX_BYTES + size
-            if len(buffer) < whole:
-                if size > LARGE_BYTES:
-                    self.on_large(size)
+            end = start + size
+            if len(data) < end:
+                self._begun, self._missing_bytes = data[at:start], size
+                self._take_part(data[start:])
                 return
             count += 1
-            message = bytes(memoryview(buffer)[PREFIX_BYTES:whole])
-            del buffer[:whole]
+            at = end
+            message = data[start:end]
             self.received_bytes += size
             self.on_message(CompressedMessage(message) if packed else message)
-        if not buffer:
-            self._buffer = None
+        self._begun = data[at:]
         if count > _MANY:
             self.socket.connection.spend(count)
+
+    def _take_part(self, data: bytes) -> None:
+        """Keeps a part of a message; small ones together, for each takes memory of its own."""
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = []
+        last = parts[-1] if parts else None
+        if len(data) >= _ALONE_BYTES:
+            parts.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            parts.append(bytearray(data))
+        self._missing_bytes -= len(data)
+        size = int.from_bytes(self._begun[1:PREFIX_BYTES], "big")
+        if size > LARGE_BYTES:
+            self.on_large(size)
 
     def _inflated(self, message: CompressedMessage) -> bytes:
         return inflated(message, self._encoding, self._limit_bytes, self.upstream)

@@ -7,7 +7,7 @@ from typing import Final, cast
 from gateway.call import CallHead, Metadata, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
-from gateway.http2.stream import NO_LISTENER
+from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     HeldRequest,
@@ -15,7 +15,7 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import PREFIX_BYTES, RpcCall, Traffic, UnaryCall
+from gateway.upstream.channels.http2.calls import RpcCall, Traffic, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
@@ -120,11 +120,7 @@ class Http2Channel:
             raise unsendable_metadata(self._name, str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
-            if self._gzips:
-                body = self._frame(request)
-            else:  # gRPC's prefix: not compressed, and the length
-                body = len(request).to_bytes(5, "big") + request
-            return self._call(method, metadata, block, body, deadline_s, traffic)
+            return self._call(method, metadata, block, request, deadline_s, traffic)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
@@ -204,8 +200,7 @@ class Http2Channel:
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
         if isinstance(request, bytes):
-            call.sent_bytes = len(request) - PREFIX_BYTES
-            call.stream = socket.connection.open_whole(block, request, call)
+            self._open_whole(call, block, request)
         else:
             call.stream = socket.connection.open(block, call)
         self._calls.add(call)
@@ -216,6 +211,19 @@ class Http2Channel:
         socket.flush_soon()
         if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
             request.send_on(call)
+
+    def _open_whole(self, call: RpcCall, block: bytes, request: bytes) -> None:
+        connection = call.socket.connection
+        if self._gzips:
+            prefix, message = self._frame(request)
+        else:  # gRPC's prefix: not compressed, and the length
+            prefix, message = len(request).to_bytes(5, "big"), request
+        call.sent_bytes = len(message)
+        if len(message) <= JOINED_BYTES:
+            call.stream = connection.open_whole(block, prefix + message, call)
+        else:
+            call.stream = connection.open(block, call)
+            connection.send_message(call.stream, prefix, message, end=True)
 
     def _over(self, call: RpcCall) -> None:
         if call in self._calls:

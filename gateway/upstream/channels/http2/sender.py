@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable
 
 from gateway.call import Reply
 from gateway.upstream.channels.failures import HeldRequest, Unprocessed
-from gateway.upstream.channels.http2.calls import PREFIX_BYTES, RpcCall
+from gateway.upstream.channels.http2.calls import RpcCall
 from gateway.upstream.channels.http2.messages import Frame
 
 _MOST_KEPT_BYTES = 64 * 1024
@@ -91,7 +91,7 @@ class Sender(HeldRequest):
     async def _send_all(self) -> None:
         try:
             async for message in self._messages:
-                if not await self._send(self._frame(message)):
+                if not await self._send(*self._frame(message)):
                     return
             self._end()
         except Exception as error:  # noqa: BLE001 - any error of the request fails the call
@@ -100,15 +100,15 @@ class Sender(HeldRequest):
         finally:
             await self._messages.aclose()
 
-    async def _send(self, framed: bytes) -> bool:
+    async def _send(self, prefix: bytes, message: bytes) -> bool:
         """Sends one message; False if no more are wanted."""
         call = self._current()
-        self._keep(framed, call)
-        self._sent_bytes += len(framed) - PREFIX_BYTES
+        self._keep(prefix, message, call)
+        self._sent_bytes += len(message)
         call.sent_bytes = self._sent_bytes
         if call.ended:
             return await self._wait_for_another(call)
-        sent = call.socket.connection.send(call.stream, framed, end=False)
+        sent = call.socket.connection.send_message(call.stream, prefix, message, end=False)
         call.socket.flush_soon()
         if not sent:
             await call.writable()
@@ -121,11 +121,15 @@ class Sender(HeldRequest):
             call.socket.connection.end(call.stream)
             call.socket.flush_soon()
 
-    def _keep(self, framed: bytes, call: RpcCall) -> None:
-        if self._kept is not None:
-            self._kept += framed
-            if call.started or len(self._kept) > _MOST_KEPT_BYTES:
-                self._kept = None
+    def _keep(self, prefix: bytes, message: bytes, call: RpcCall) -> None:
+        if self._kept is None:
+            return
+        size = len(self._kept) + len(prefix) + len(message)
+        if call.started or size > _MOST_KEPT_BYTES:
+            self._kept = None
+        else:
+            self._kept += prefix
+            self._kept += message
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
         """Waits until another call has been sent the kept messages; False if none can be."""

@@ -66,6 +66,7 @@ class Http2Socket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._flush_is_due = False
         self._paused = False
+        self._is_secured = False
         self._settings_seen = 0
         self._timer: asyncio.TimerHandle | None = None
         self._heard = False
@@ -104,6 +105,7 @@ class Http2Socket(asyncio.Protocol):
         """Sends the preface."""
         self._transport = cast("asyncio.Transport", transport)
         self.peer = _written(transport.get_extra_info("peername"))
+        self._is_secured = transport.get_extra_info("ssl_object") is not None
         self._heard_at_s = self.loop.time()
         self.flush()
         if self._keepalive is not None:
@@ -251,8 +253,12 @@ class Http2Socket(asyncio.Protocol):
         self._flush_is_due = False
         if self._transport is None:
             return
-        if self.connection.output and not self._paused:
-            self._transport.write(self.connection.take_output())
+        connection = self.connection
+        if connection.output and not self._paused:
+            if connection.has_large and not self._is_secured:
+                self._transport.writelines(connection.take_pieces())
+            else:  # TLS would make a record of each piece
+                self._transport.write(connection.take_output())
         if self.connection.draining and not self.connection.streams:
             self._end_transport()
 

@@ -1,0 +1,76 @@
+"""Messages cut out of what comes, wherever it is cut."""
+
+import asyncio
+import random
+import tracemalloc
+
+import pytest
+
+from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.http2.streaming_call import StreamingCall
+from gateway.upstream.channels.large_replies import LargeReplies
+
+SIZES = [0, 1, 4, 5, 100, 4096, 5000, 40_000, 70_000]
+
+
+def answered() -> StreamingCall:
+    """A call on a connection that nobody reads, whose reply has begun."""
+    socket = Http2Socket(asyncio.get_running_loop(), lambda _: None)
+    call = StreamingCall("echo", 100_000, socket, LargeReplies("echo", 10_000_000, 1.0))
+    call.stream = socket.connection.open(b"", call)
+    call.started = True
+    return call
+
+
+def framed(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+@pytest.mark.parametrize("most", [1, 3, 50, 4000, 16_384, 100_000])
+@pytest.mark.parametrize("seed", range(4))
+async def test_messages_are_whole_wherever_they_are_cut(seed: int, most: int) -> None:
+    chance = random.Random(seed)
+    sizes = SIZES if most > 50 else SIZES[:6]
+    messages = [chance.randbytes(chance.choice(sizes)) for _ in range(chance.randrange(1, 9))]
+    wire = b"".join(map(framed, messages))
+    call = answered()
+    at = 0
+    while at < len(wire):
+        size = chance.randrange(1, most + 1)
+        call.on_data(wire[at : at + size], ended=False)
+        at += size
+    assert [await call.next() for _ in messages] == messages
+    assert not call.ended
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 6, 5000, 20_000])
+async def test_a_message_that_is_cut_off_is_a_breach(cut: int) -> None:
+    call = answered()
+    wire = framed(bytes(20_000))
+    call.on_data(framed(b"whole") + wire[:cut], ended=False)
+    call.on_data(wire[cut:-1], ended=True)
+    assert await call.next() == b"whole"
+    with pytest.raises(Exception, match="gRPC"):
+        await call.next()
+
+
+async def test_a_message_over_the_limit_is_refused_when_it_begins() -> None:
+    call = answered()
+    call.on_data((100_001).to_bytes(5, "big"), ended=False)
+    with pytest.raises(Exception, match="100000"):
+        await call.next()
+
+
+async def test_parts_of_a_byte_are_kept_together() -> None:
+    call = answered()
+    wire = framed(bytes(30_000))
+    tracemalloc.start()
+    try:
+        for at in range(len(wire) - 1):
+            call.on_data(wire[at : at + 1], ended=False)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 * len(wire)
+    call.on_data(wire[-1:], ended=False)
+    assert await call.next() == bytes(30_000)
