@@ -9,12 +9,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from gateway.audit import NO_AUDIT, Audit
-from gateway.auth.authenticator import Authenticator, AuthError
+from gateway.auth.authenticator import Authenticator, AuthError, Challenge
 from gateway.auth.certificates import CertificateAuthenticator
 from gateway.auth.jwt.fetch import FetchError
 from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.keys.authenticator import KeyAuthenticator
-from gateway.auth.refusals import Challenge
 from gateway.auth.tokens.authenticator import TokenAuthenticator
 from gateway.auth.tokens.login_throttle import LoginThrottle
 from gateway.auth.tokens.tokens import Tokens

@@ -15,7 +15,7 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Endpoints, Request
 from gateway.interceptors.authenticate import Authenticate
 from gateway.openapi.annotations import document_words
-from gateway.openapi.info import title
+from gateway.openapi.document import title
 from gateway.openapi.listing import list_operations
 from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies

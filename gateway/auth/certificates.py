@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk
 from gateway.auth.names import MalformedError, check_name
-from gateway.auth.refusals import Challenge
 from gateway.call import Call, Certificate, Principal
 from gateway.config.credentials import CertificateOptions, NameSource
 from gateway.status import Code, StatusError

@@ -1,6 +1,6 @@
-"""Checks a configuration: builds the gateway as `serve` does, without serving."""
+"""Checks a configuration and lists its routes: builds it as `serve` does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from gateway.interceptors.loading import load_interceptors
 from gateway.interceptors.rate_limits.rules import check_rate_limits
 from gateway.listeners.sockets import check_listen
 from gateway.listeners.tls import TlsContexts
-from gateway.policy.effective import effective_policies, without_policy
+from gateway.policy.effective import Policies, effective_policies, summary, without_policy
 from gateway.process.event_loop import run
 from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
@@ -26,9 +26,9 @@ from gateway.stores.base import StoreUnavailableError
 from gateway.stores.opening import open_store
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
-from gateway.transcoding.binding import Diagnostic, plan_routes
+from gateway.transcoding.binding import Binding, Diagnostic, plan_routes
 from gateway.transcoding.reachability import never_reached
-from gateway.transcoding.transcoder import RulesError
+from gateway.transcoding.transcoder import RulesError, build_transcoder
 from gateway.upstream.pool import Reports, open_pool
 
 _CONNECT_S = 10.0
@@ -196,3 +196,43 @@ def _collecting(faults: dict[str, None]) -> Iterator[None]:
         yield
     except StartUpError as error:
         faults.update(dict.fromkeys(str(error).splitlines()))
+
+
+def route_rows(config: Config) -> list[Mapping[str, str]]:
+    """One row for each route that is served: its HTTP method, template, RPC, and details.
+
+    Raises:
+        StartUpError: the configuration cannot be served.
+    """
+    schema = read_schema(config)
+    policies = effective_policies(schema, config.policies)
+    transcoder = build_transcoder(config, schema)
+    lost = never_reached(transcoder.router)
+    return [_row(binding, policies) for binding in transcoder.bindings if binding not in lost]
+
+
+def read_schema(config: Config, *, comments: bool = False) -> Schema:
+    """Reads the schema from its configured sources; with `comments`, also those of the files.
+
+    Raises:
+        StartUpError: a source cannot be read.
+    """
+    return run(_read_schema(config, comments=comments))
+
+
+async def _read_schema(config: Config, *, comments: bool) -> Schema:
+    async with open_pool(config.destinations) as pool:
+        return (await load_schema(config, pool, comments=comments))[0]
+
+
+def _row(binding: Binding, policies: Policies) -> dict[str, str]:
+    body = binding.body
+    return {
+        "http_method": binding.http_method,
+        "template": str(binding.template),
+        "rpc": binding.method.full_name,
+        "kind": binding.method.kind,
+        "body": body if isinstance(body, str) else body.name if body else "",
+        "response_body": binding.response_body.name if binding.response_body else "",
+        "policy": summary(policies[binding.method]),
+    }

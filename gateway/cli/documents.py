@@ -1,6 +1,6 @@
 """Builds the OpenAPI document of a configuration."""
 
-from gateway.cli.route_rows import read_schema
+from gateway.cli.checks import read_schema
 from gateway.config.model import Config
 from gateway.openapi.document import build_document
 from gateway.policy.effective import effective_policies

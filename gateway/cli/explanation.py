@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
+from gateway.cli.checks import read_schema
 from gateway.cli.going_to import upstreams_of
 from gateway.cli.nearest import distance
-from gateway.cli.route_rows import read_schema
 from gateway.config.model import Config
 from gateway.status import StatusError
 from gateway.transcoding.binding import Binding

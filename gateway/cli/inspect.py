@@ -27,7 +27,7 @@ def routes_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List every route: HTTP method, template, and the RPC it calls."""
-    from gateway.cli.route_rows import route_rows  # noqa: PLC0415 - see the module's docstring
+    from gateway.cli.checks import route_rows  # noqa: PLC0415 - see the module's docstring
 
     rows = route_rows(settings)
     if as_json:

@@ -4,24 +4,110 @@ Before all of them come the variables of OpenTelemetry, as defaults of `tracing`
 
 An environment variable names a setting by its path, in capitals, two underscores for a dot:
 `GATEWAY_JSON__EMIT_UNSET=false`. Its value is read as YAML, so lists and maps can be written too.
+Foreign variables that look alike are recognised.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.config.environment import VariableError, read_variables, service_links
-from gateway.config.kinds import TOP, converted
+from gateway.config.kinds import TOP, converted, find, keys
 from gateway.config.merging import merge
 from gateway.config.model import Config
 from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.origins import origins
 from gateway.config.secret_sources import secret_files
-from gateway.config.wording import ENVIRONMENT, FLAGS, Layer, error_lines
-from gateway.config.yaml_text import YamlError, read_yaml
+from gateway.config.wording import ENVIRONMENT, FLAGS, PREFIX, Layer, error_lines
+from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
 from gateway.status import StartUpError
+
+# Variables that Kubernetes sets for a service whose name begins with `gateway`
+# (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").
+_OTHER = r"(?:[A-Z0-9_.]+_)?"
+_SERVICE = re.compile(rf"{_OTHER}SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)")
+# Variables that Kubernetes and Docker set for each port, and for the first one.
+_PORT = re.compile(
+    rf"{_OTHER}PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|ADDR|(?:PORT_)?(?:START|END)|PORT))?"
+)
+_FIRST_PORT = re.compile(rf"{_OTHER}PORT")
+_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
+# Variables that Docker sets beside them for a linked container: its name and alias, and its own
+# variables (docs.docker.com/engine/network/links, "Environment variables").
+_NAME = re.compile(rf"{_OTHER}NAME")
+_NAME_AND_ALIAS = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9_.-]*){2}")
+_VARIABLE = re.compile(rf"{_OTHER}ENV_.+", re.DOTALL)
+_NOT_SETTINGS = ("GATEWAY_CODEC",)
+"""Variables that choose what is needed before there are settings."""
+
+
+class VariableError(StartUpError):
+    """A variable is not a valid setting; the text says which one, and why."""
+
+
+def read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the settings in the variables.
+
+    Raises:
+        VariableError: a value is not YAML, or two variables contradict each other.
+    """
+    settings: dict[str, Any] = {}
+    set_by: dict[Steps, str] = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        if is_service_link(name, environment[name]):
+            continue
+        *parents, leaf = steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
+        if steps in set_by:
+            raise VariableError(f"{name}: {set_by[steps]} sets the same setting: keep one of them")
+        set_by[steps] = name
+        section = settings
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise VariableError(f"{name}: {parent} is set as a whole by another variable")
+        section[leaf] = _value(name, environment[name], steps)
+    return settings
+
+
+def service_links(environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables that describe other services or containers, and are not settings."""
+    return (name for name in sorted(environment) if is_service_link(name, environment[name]))
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """True if Kubernetes or Docker set a variable to describe a service or a linked container."""
+    rest = name.removeprefix(PREFIX)
+    if rest == name or rest.lower().partition("__")[0] in keys(Config):
+        return False
+    if any(form.fullmatch(rest) for form in (_SERVICE, _PORT, _VARIABLE)):
+        return True
+    if _FIRST_PORT.fullmatch(rest):
+        return bool(_ADDRESS.fullmatch(value))
+    return bool(_NAME.fullmatch(rest) and _NAME_AND_ALIAS.fullmatch(value))
+
+
+def _value(name: str, text: str, steps: Steps) -> object:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise VariableError(f"{name}: is not UTF-8 text") from None
+    takes_text = find(steps).steps == steps and find(steps).kind.takes_text_alone
+    try:
+        value = read_yaml(text).value
+    except YamlError as error:
+        if takes_text:
+            return text
+        raise VariableError(f"{name}: is not a YAML value: {error}") from None
+    # Keep the raw text: [::1]:80 is not a list here, and # does not begin a comment.
+    is_null = value is None or (isinstance(value, Plain) and core_value(value) is None)
+    if takes_text and not is_null and (isinstance(value, Plain) or not isinstance(value, str)):
+        return Plain(text.strip())
+    return value
+
 
 DEFAULT_FILE = Path("gateway.yaml")
 _OPENTELEMETRY = "the variables OTEL_*"

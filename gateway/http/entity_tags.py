@@ -15,8 +15,7 @@ from multidict import istr
 from gateway.http.compression import accepts_gzip
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Response
-from gateway.transcoding.media import media_type
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON, media_type
 from gateway.transcoding.streams.framing import FRAMINGS
 
 _IF_NONE_MATCH: Final = istr("If-None-Match")

@@ -8,8 +8,7 @@ from typing import TypeVar
 from multidict import istr
 
 from gateway.audit import Audit
-from gateway.auth.authenticator import MUST_ASK, Authenticator
-from gateway.auth.refusals import unauthenticated
+from gateway.auth.authenticator import MUST_ASK, Authenticator, unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
 from gateway.interceptors.watched_stream import watched_stream
 from gateway.status import Code, StatusError

@@ -6,7 +6,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.audit import Audit
-from gateway.auth.refusals import Challenge, no_credential
+from gateway.auth.authenticator import Challenge, no_credential
 from gateway.call import Call, Handler, Interceptor, Principal, Reply
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method

@@ -11,8 +11,7 @@ from gateway.openapi.errors import RECORD
 from gateway.openapi.schemas import Schemas, Use
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body
-from gateway.transcoding.media import PROTOBUF_TYPES
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.protobuf_codec import has_message
 from gateway.transcoding.streams.form import form_fields
 from gateway.transcoding.streams.framing import EVENT_STREAM, JSON_LINES, NDJSON

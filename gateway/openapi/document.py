@@ -5,6 +5,7 @@ from what answers requests: the bindings of the router, the JSON options, the fo
 policies. It is the same for the same protos and settings, byte for byte.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -12,14 +13,13 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 
 from gateway.config.model import Config
-from gateway.config.openapi import OpenApiVersion
+from gateway.config.openapi import OpenApiOptions, OpenApiVersion
 from gateway.config.validation import Validation
 from gateway.openapi.annotated_operations import annotate_operation
 from gateway.openapi.annotations import read_annotations
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
-from gateway.openapi.info import info
 from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
@@ -32,6 +32,47 @@ from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
 from gateway.transcoding.binding import Binding
+
+_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta|p)[0-9]*)*", re.ASCII)
+_NAMED = 3
+"""The limit of packages named in the title."""
+
+
+def info(options: OpenApiOptions, methods: Sequence[Method], stated: Json) -> Json:
+    """Names the API as the settings do, else as `stated` in protos, else by its packages."""
+    versions = dict.fromkeys(package.rpartition(".")[2] for package in _packages(methods))
+    found = [version for version in versions if _VERSION.fullmatch(version)]
+    part: Json = {
+        **{word: value for word, value in stated.items() if value},
+        "title": title(options, methods, stated),
+        "version": options.api_version
+        or stated.get("version")
+        or (found[0] if len(found) == 1 else "unversioned"),
+    }
+    if options.description:
+        part["description"] = options.description
+    if options.terms is not None:
+        part["termsOfService"] = options.terms
+    for name, given in (("contact", options.contact), ("license", options.license)):
+        if given is not None:
+            part[name] = given.model_dump(exclude_none=True)
+    return part
+
+
+def title(options: OpenApiOptions, methods: Sequence[Method], stated: Json) -> str:
+    """The name of the API."""
+    named = _packages(methods)
+    rest = " and more" if len(named) > _NAMED else ""
+    return (
+        options.title or str(stated.get("title") or "") or ", ".join(named[:_NAMED]) + rest or "API"
+    )
+
+
+def _packages(methods: Sequence[Method]) -> Sequence[str]:
+    """The packages of the services, in order."""
+    packages = dict.fromkeys([method.service.rpartition(".")[0] for method in methods])
+    return [package for package in packages if package]
+
 
 _VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")

@@ -4,10 +4,9 @@ from collections import deque
 from typing import Final
 
 from gateway.status import Code
-from gateway.telemetry.failures import error_type
 from gateway.telemetry.following import Following
 from gateway.telemetry.masking import mask_credentials
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import Record, error_type
 from gateway.telemetry.shown_request import ShownRequest
 
 MOST: Final = 50

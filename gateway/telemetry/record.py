@@ -1,13 +1,30 @@
-"""The record of one ended request, and the interface of the observers that receive it."""
+"""The record of one ended request, its kind of failure, and the interface of its observers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.call import Principal
 from gateway.status import Attempt, Code
 from gateway.telemetry.masking import PathMasks
 from gateway.trace_context import Trace
 from gateway.transcoding.binding import Binding
+
+# The codes of a back end or gateway that failed, as far as they are no fault of the client.
+_FAILURES: Final = frozenset(
+    [Code.UNKNOWN, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS]
+)
+
+
+def error_type(status: int, code: Code) -> str:
+    """Returns the value of OpenTelemetry's `error.type`; empty if the gateway did not fail."""
+    if code is Code.DEADLINE_EXCEEDED:
+        return "timeout"
+    if code is Code.CANCELLED:
+        return "cancelled"
+    if status >= 500:
+        return str(status)
+    # A stream that failed after its head, which had the status 200 or 101.
+    return code.name if code in _FAILURES and status < 400 else ""
 
 
 class NamedFields(Protocol):

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from gateway.status import UnreadableReplyError
-from gateway.transcoding.payload import OCTET_STREAM, Payload
+from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.wire import length_delimited, length_prefix
 
 _MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")

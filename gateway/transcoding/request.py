@@ -17,6 +17,7 @@ from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
 from gateway.transcoding.json.first_value import first_value
 from gateway.transcoding.media import (
+    JSON,
     PROTOBUF_TYPES,
     URL_ENCODED,
     is_among,
@@ -25,7 +26,6 @@ from gateway.transcoding.media import (
     unsupported,
 )
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
-from gateway.transcoding.payload import JSON
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
 from gateway.transcoding.unwanted_fields import Remove, remover

@@ -7,7 +7,7 @@ from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body, read_http_body
 from gateway.transcoding.json.codec import Codec
-from gateway.transcoding.payload import Payload
+from gateway.transcoding.media import Payload
 from gateway.transcoding.selections import Selection, members_of, read_selection
 from gateway.transcoding.wire import merged
 

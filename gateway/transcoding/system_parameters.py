@@ -12,8 +12,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from gateway.status import invalid_argument
-from gateway.transcoding.media import PROTOBUF_TYPES
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 
 _SIGN: Final = "$"
 BARE_NAMES: Final = frozenset({"alt", "fields", "prettyPrint", "key", "quotaUser", "xgafv"})

@@ -25,13 +25,14 @@ from gateway.transcoding.binding import Binding, Diagnostic, RouteMatch, Severit
 from gateway.transcoding.failures import FailureWriter, safely
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import (
+    JSON,
     PROTOBUF_TYPES,
     URL_ENCODED,
+    Payload,
     media_type,
     not_acceptable,
     preferred,
 )
-from gateway.transcoding.payload import JSON, Payload
 from gateway.transcoding.request import LenientDecoder, RequestDecoder
 from gateway.transcoding.response import Encode, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Router

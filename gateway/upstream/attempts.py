@@ -17,6 +17,8 @@ from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
+    PREVIOUS_ATTEMPTS,
+    BackendError,
     ConnectionLost,
     HeldRequest,
     Progress,
@@ -25,7 +27,6 @@ from gateway.upstream.channels.failures import (
     no_addresses,
     unreachable,
 )
-from gateway.upstream.channels.status_details import PREVIOUS_ATTEMPTS, BackendError
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats

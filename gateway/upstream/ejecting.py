@@ -14,8 +14,12 @@ from gateway.config.outliers import FailureCode, OutlierOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import ConnectionLost, HeldRequest, Unprocessed
-from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.channels.failures import (
+    BackendError,
+    ConnectionLost,
+    HeldRequest,
+    Unprocessed,
+)
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.interfaces import EndpointChannel

@@ -17,10 +17,9 @@ from gateway.config.health_checks import HealthCheckKind, HealthCheckOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
-from gateway.upstream.around import Around
 from gateway.upstream.channels.failures import ConnectionLost, HeldRequest
 from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.own_calls import own_method, pause_s
 from gateway.upstream.probes import probe_http, probe_tcp, reason_of, why
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints

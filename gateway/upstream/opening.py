@@ -24,7 +24,6 @@ from gateway.upstream.configured import (
     ServiceConfigError,
     load_service_config,
 )
-from gateway.upstream.counted_attempts import CountedChannel
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
 from gateway.upstream.fullness import Fullness
@@ -39,7 +38,7 @@ from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.subsetting import own_seed, shuffled, subset
-from gateway.upstream.trying import TriedChannel
+from gateway.upstream.trying import CountedChannel, TriedChannel
 from gateway.upstream.watch import WatchEndpoints
 from gateway.upstream.zones import Zones
 

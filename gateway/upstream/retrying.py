@@ -12,8 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.config.retries import RetryPolicy
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import ConnectionLost, LateAttempt
-from gateway.upstream.channels.status_details import BackendError
+from gateway.upstream.channels.failures import BackendError, ConnectionLost, LateAttempt
 from gateway.upstream.repeats import NotRepeated
 from gateway.upstream.throttle import Budget, Throttle
 

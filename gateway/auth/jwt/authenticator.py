@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NoReturn
 
-from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.authenticator import BEARER, MUST_ASK, MustAsk, cannot_check, unauthenticated
 from gateway.auth.cache import RecentValues
 from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError, usual_name
 from gateway.auth.names import MalformedError, can_be_granted, check_name
-from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.tokens.authenticator import bearer
 from gateway.call import Call, Principal
 from gateway.config.credentials import JwtIssuer

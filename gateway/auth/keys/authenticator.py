@@ -6,10 +6,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.audit import NO_AUDIT, Audit
-from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk, cannot_check
 from gateway.auth.cache import TtlCache
 from gateway.auth.keys.api_keys import ApiKeys
-from gateway.auth.refusals import Challenge, cannot_check
 from gateway.auth.secrets import API_KEY, is_secret
 from gateway.call import Call, Principal
 from gateway.config.client_networks import Networks

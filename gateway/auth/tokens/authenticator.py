@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from multidict import istr
 
-from gateway.auth.authenticator import MUST_ASK, MustAsk
+from gateway.auth.authenticator import BEARER, MUST_ASK, MustAsk, cannot_check, unauthenticated
 from gateway.auth.cache import TtlCache
-from gateway.auth.refusals import BEARER, cannot_check, unauthenticated
 from gateway.auth.secrets import ACCESS, is_secret
 from gateway.auth.tokens.tokens import Tokens
 from gateway.call import Call, Principal

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from gateway.endpoints.docs.content import Content
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.openapi.text import compact_json, yaml_pieces
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON
 
 YAML = "application/yaml"
 """RFC 9512."""

@@ -6,10 +6,9 @@ from functools import partial
 from typing import Final
 
 from gateway.call import Reply
-from gateway.exchange.calls import CallFactory
+from gateway.exchange.calls import CallFactory, RequestMessage
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.rendering import Rendering
-from gateway.exchange.request_message import RequestMessage
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
-from gateway.auth.refusals import unclear
+from gateway.auth.authenticator import unclear
 from gateway.config.grammar import SECRET
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
 from gateway.http.header_fields import AUTHORIZATION, HeaderFields

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.telemetry.failures import error_type
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
@@ -12,7 +11,7 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.metric import Metric, Slot
 from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.

@@ -15,8 +15,7 @@ from typing import Final, Protocol
 from gateway.config.tracing import Kept, TracingOptions
 from gateway.status import Code
 from gateway.telemetry.event import about
-from gateway.telemetry.failures import error_type
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import Record, error_type
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder

@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.status import Attempt, Code
-from gateway.telemetry.failures import error_type
 from gateway.telemetry.masking import mask_credentials, query_names
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import Record, error_type
 from gateway.telemetry.traces import otlp
 from gateway.trace_context import Trace
 

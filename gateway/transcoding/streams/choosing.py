@@ -3,13 +3,13 @@
 from collections.abc import Collection
 
 from gateway.transcoding.media import (
+    JSON,
     PROTOBUF_TYPES,
     is_among,
     is_json,
     media_type,
     unsupported,
 )
-from gateway.transcoding.payload import JSON
 from gateway.transcoding.streams.deframing import ArrayItems, Deframer, Delimited, Lines
 from gateway.transcoding.streams.framing import JSON_LINES, NDJSON
 from gateway.transcoding.streams.json_texts import JsonTexts

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.config.streams import ArrayFailure, StreamFormat, StreamOptions
-from gateway.transcoding.media import PROTOBUF_TYPES, weights
-from gateway.transcoding.payload import JSON, OCTET_STREAM
+from gateway.transcoding.media import JSON, OCTET_STREAM, PROTOBUF_TYPES, weights
 from gateway.transcoding.wire import varint
 
 NDJSON = "application/x-ndjson"

@@ -19,16 +19,19 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
-from gateway.upstream.channels.failures import Progress, lost, unreachable, unsendable_metadata
-from gateway.upstream.channels.http2.headers import Pairs
-from gateway.upstream.channels.large_replies import LargeReplies
-from gateway.upstream.channels.status_details import (
+from gateway.upstream.channels.failures import (
+    Progress,
     backend_error,
     deadline_exceeded,
     headers_too_large,
+    lost,
     too_large,
     unavailable,
+    unreachable,
+    unsendable_metadata,
 )
+from gateway.upstream.channels.http2.headers import Pairs
+from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.user_agent import USER_AGENT
 
 _LOG = logging.getLogger(__name__)
@@ -235,13 +238,12 @@ class GrpcioChannel:
         if sending is not None and sending.ending is not None:
             error = sending.ending
         code, _ = error.code().value
-        metadata = _plain(error.initial_metadata())
         trailers = _plain(error.trailing_metadata())
         text = error.details() or ""
         own_words = _OWN_WORDS.get(Code.of(code))
         if not trailers and own_words is not None and own_words.search(text):
             return self._local_error(_meant(Code.of(code), text, rpc.time_remaining()), text)
-        return backend_error(code, text, metadata, trailers)
+        return backend_error(code, text, _plain(error.initial_metadata()), trailers)
 
     def _local_error(self, code: Code, text: str) -> StatusError:
         """A failure that grpcio found itself, in our words, because its own contain addresses."""

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from gateway.cli.checks import check
-from gateway.cli.route_rows import route_rows
+from gateway.cli.checks import check, route_rows
 from gateway.config.model import Config
 from tests.support.schema import descriptor_set
 from tools.corpus_calls import gateway_over

@@ -10,7 +10,7 @@ from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.exchange import Exchange
 from gateway.http.messages import Request, Response
 from gateway.listeners.listener import Listener, open_listener
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON
 from tests.support.front_end import Answer, FrontEnd, get
 from tests.support.site import Records, make_site
 from tests.support.upstream import Upstream

@@ -5,8 +5,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 
-from gateway.auth.authenticator import MUST_ASK, Authenticator, MustAsk
-from gateway.auth.refusals import Challenge, cannot_check, unauthenticated
+from gateway.auth.authenticator import (
+    MUST_ASK,
+    Authenticator,
+    Challenge,
+    MustAsk,
+    cannot_check,
+    unauthenticated,
+)
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError

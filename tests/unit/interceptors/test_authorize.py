@@ -3,7 +3,7 @@
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from gateway.auth.refusals import BEARER, Challenge
+from gateway.auth.authenticator import BEARER, Challenge
 from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authorize import authorize
 from gateway.policy.options import MethodPolicy

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.status import UnreadableReplyError
 from gateway.transcoding.http_body import read_http_body, write_http_body
-from gateway.transcoding.payload import OCTET_STREAM
+from gateway.transcoding.media import OCTET_STREAM
 
 SIZES = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]
 

@@ -11,8 +11,12 @@ from pydantic import ValidationError
 from gateway.config.retries import RetryPolicy
 from gateway.config.upstreams import Upstream
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import LateAttempt, connection_lost
-from gateway.upstream.channels.status_details import BackendError, backend_error
+from gateway.upstream.channels.failures import (
+    BackendError,
+    LateAttempt,
+    backend_error,
+    connection_lost,
+)
 from gateway.upstream.retrying import Retrying
 from gateway.upstream.throttle import Throttle
 

@@ -16,8 +16,7 @@ from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, invalid_argument
 from gateway.transcoding.binding import Binding, RouteMatch
-from gateway.transcoding.media import PROTOBUF_TYPES
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
 from gateway.transcoding.transcoder import Transcoder

@@ -11,10 +11,35 @@ from typing import Final
 
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.large_text import LargeArray, LargeObject
-from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
 from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.wire import MAX_DEPTH, varint
+
+
+class Value:
+    """The reader of one value in a field; also of a whole list or map in it."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the field's wire bytes to `out`; returns their size in bytes.
+
+        `depth` is the number of messages around the value.
+        """
+        raise NotImplementedError
+
+
+class Plan:
+    """The reader of a whole message, without the tag and length that a field gives it."""
+
+    def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
+        """Appends the message's wire bytes to `out`; returns their size in bytes.
+
+        `depth` is the number of messages around this one.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT if messages are nested deeper than protobuf allows.
+        """
+        raise NotImplementedError
+
 
 MANY: Final = 4096
 """The number of pieces that are joined to one, to limit the memory of many small values."""

@@ -10,9 +10,8 @@ from types import ModuleType
 from typing import Final
 
 from gateway.transcoding.json.reading import messages, scalars
-from gateway.transcoding.json.reading.any import AnyPlan
-from gateway.transcoding.json.reading.base import Plan, Value
-from gateway.transcoding.json.reading.well_known import WELL_KNOWN, WrapperPlan
+from gateway.transcoding.json.reading.messages import Plan, Value
+from gateway.transcoding.json.reading.well_known import WELL_KNOWN, AnyPlan, WrapperPlan
 
 Read = Callable[[bytes], bytes]
 """Converts JSON to wire bytes; raises `StatusError`."""

@@ -8,8 +8,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.transcoding.json.message_fields import WRAPPERS, entry_fields, parts_of
 from gateway.transcoding.json.reading import scalars
-from gateway.transcoding.json.reading.any import AnyPlan
-from gateway.transcoding.json.reading.base import Plan, Value
 from gateway.transcoding.json.reading.messages import (
     GroupValue,
     ListValue,
@@ -17,8 +15,10 @@ from gateway.transcoding.json.reading.messages import (
     Member,
     MessagePlan,
     MessageValue,
+    Plan,
+    Value,
 )
-from gateway.transcoding.json.reading.well_known import WELL_KNOWN, WrapperPlan
+from gateway.transcoding.json.reading.well_known import WELL_KNOWN, AnyPlan, WrapperPlan
 from gateway.transcoding.wire import END_GROUP, FIXED32, FIXED64, GROUP, LENGTH, VARINT, tag
 
 _F = FieldDescriptor

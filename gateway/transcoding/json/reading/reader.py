@@ -10,9 +10,8 @@ from typing import Final
 
 from gateway.status import StatusError
 from gateway.transcoding.json.large_text import WINDOW_BYTES, LargeText
-from gateway.transcoding.json.reading.base import Plan
 from gateway.transcoding.json.reading.failures import Failures, member_step
-from gateway.transcoding.json.reading.messages import Member
+from gateway.transcoding.json.reading.messages import Member, Plan
 from gateway.transcoding.json.text import check_depth, parse
 
 _WINDOWS: Final = 4

@@ -5,8 +5,8 @@ from typing import Final
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from gateway.transcoding.json.reading.base import Value
 from gateway.transcoding.json.reading.failures import Failures
+from gateway.transcoding.json.reading.messages import Value
 from gateway.transcoding.json.reading.number import Number
 from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
 from gateway.transcoding.wire import signed_varint, varint, zigzag

@@ -8,18 +8,20 @@ from gateway.call import Metadata, Reply
 from gateway.http2.frames import ErrorCode
 from gateway.http2.stream import Listener, Stream
 from gateway.status import StatusError
-from gateway.upstream.channels.failures import Progress, connection_lost, lost
+from gateway.upstream.channels.failures import (
+    Progress,
+    connection_lost,
+    deadline_exceeded,
+    headers_too_large,
+    lost,
+    of_breach,
+    too_large,
+)
 from gateway.upstream.channels.http2 import status
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage, inflated
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies, Share
-from gateway.upstream.channels.status_details import (
-    deadline_exceeded,
-    headers_too_large,
-    of_breach,
-    too_large,
-)
 
 PREFIX_BYTES: Final = 5
 """Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""

@@ -11,7 +11,9 @@ from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     HeldRequest,
+    deadline_exceeded,
     metadata_too_large,
+    unavailable,
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
@@ -24,10 +26,6 @@ from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.http2.streaming_call import StreamingCall
 from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies
-from gateway.upstream.channels.status_details import (
-    deadline_exceeded,
-    unavailable,
-)
 from gateway.upstream.channels.user_agent import USER_AGENT
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_connections import UNWATCHED, WatchConnections

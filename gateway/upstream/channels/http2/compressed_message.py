@@ -6,7 +6,7 @@ It has a module of its own because mypyc does not compile a class derived from a
 import zlib
 from typing import Any, Final
 
-from gateway.upstream.channels.status_details import of_breach, too_large
+from gateway.upstream.channels.failures import of_breach, too_large
 
 _GZIP_WINDOW: Final = 31
 

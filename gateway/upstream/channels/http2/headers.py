@@ -24,7 +24,7 @@ from gateway.http2.headers import (
     literal_start,
     string,
 )
-from gateway.upstream.channels.status_details import DETAILS, PREVIOUS_ATTEMPTS, PUSHBACK
+from gateway.upstream.channels.failures import DETAILS, PREVIOUS_ATTEMPTS, PUSHBACK
 
 _REMEMBERED_PAIR_BYTES: Final = 512
 _REMEMBERED_PAIRS: Final = 1024

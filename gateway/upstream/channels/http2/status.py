@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from gateway.call import Metadata
 from gateway.http2.frames import ErrorCode
 from gateway.status import Code, StatusError
+from gateway.upstream.channels.failures import backend_error, of_breach
 from gateway.upstream.channels.http2.headers import ResponseHeaders
-from gateway.upstream.channels.status_details import backend_error, of_breach
 
 CODE_OF_RESET: Mapping[ErrorCode, Code] = {
     ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,

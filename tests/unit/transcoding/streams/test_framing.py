@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from gateway.transcoding.media import PROTOBUF_TYPES
-from gateway.transcoding.payload import JSON
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.streams.framing import (
     EVENT_STREAM,
     FRAMINGS,

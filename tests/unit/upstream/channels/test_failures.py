@@ -5,7 +5,7 @@ from google.protobuf import any_pb2, wrappers_pb2
 from google.rpc import status_pb2
 
 from gateway.status import Code
-from gateway.upstream.channels.status_details import DETAILS, backend_error
+from gateway.upstream.channels.failures import DETAILS, backend_error
 
 
 def packed(text: str) -> any_pb2.Any:
