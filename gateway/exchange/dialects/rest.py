@@ -21,6 +21,8 @@ from gateway.transcoding.routing.differences import no_match
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
+_MOST_PATHS: Final = 1024
+_LONGEST_PATH: Final = 256
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
@@ -53,10 +55,15 @@ class RestDialect:
         self._masks = masks
         self._tagged = frozenset(tagged)
         self._judges_etags = judges_etags
+        self._found: dict[str, RouteMatch] = {}
+        """Where the paths of stored replies lead, which come again, with GET."""
         self.fail = rendering.failure
 
     def match(self, request: Request) -> RouteMatch:
         """Returns the binding that serves a request; see `Dialect.match`."""
+        found = self._found.get(request.path)
+        if found is not None and request.method == "GET":
+            return found
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
@@ -115,9 +122,17 @@ class RestDialect:
             response = await run_in_thread(render) if in_thread else render()
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
+                self._note(request, match)
         if is_judged and request.fields.may_be_conditional:
             return under_conditions(request, response, is_raw=match.target.answers_raw)
         return response
+
+    def _note(self, request: Request, match: RouteMatch) -> None:
+        """Notes where a path leads; too many are forgotten together."""
+        if request.method == "GET" and len(request.path) <= _LONGEST_PATH:
+            if len(self._found) >= _MOST_PATHS:
+                self._found.clear()
+            self._found[request.path] = match
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:
         """True if the conditions of a GET or HEAD are evaluated against the response."""
