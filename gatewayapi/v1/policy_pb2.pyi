@@ -42,7 +42,7 @@ class Policy(_message.Message):
     def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ..., invalidates: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Idempotency(_message.Message):
-    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled")
+    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled", "backend_handles")
     class Key(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KEY_UNSPECIFIED: _ClassVar[Idempotency.Key]
@@ -67,6 +67,7 @@ class Idempotency(_message.Message):
     ALLOW_ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     DOCS_URL_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_HANDLES_FIELD_NUMBER: _ClassVar[int]
     key: Idempotency.Key
     ttl: _duration_pb2.Duration
     lease: _duration_pb2.Duration
@@ -75,7 +76,8 @@ class Idempotency(_message.Message):
     allow_anonymous: bool
     docs_url: str
     disabled: bool
-    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
+    backend_handles: bool
+    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ..., backend_handles: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
     __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative")
