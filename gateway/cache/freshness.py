@@ -130,6 +130,15 @@ def with_vary(metadata: Metadata, rule: CacheRule) -> Metadata:
     return [*metadata, ("vary", ", ".join(missing))] if missing else metadata
 
 
+def unlisted_vary(metadata: Metadata, rule: CacheRule) -> frozenset[str]:
+    """Returns the names by which a reply varies, and its rule does not: it must not be stored.
+
+    RFC 9111 section 4.1: `*` is never matched, in whatever place.
+    """
+    names = {one.strip().lower() for text in _texts(metadata, "vary") for one in text.split(",")}
+    return frozenset(names - {"", "accept", "accept-encoding", *rule.vary})
+
+
 def _may_be_stored(metadata: Metadata, rule: CacheRule) -> bool:
     for name, value in metadata:
         if name == HTTP_CODE:
@@ -137,12 +146,7 @@ def _may_be_stored(metadata: Metadata, rule: CacheRule) -> bool:
                 return False
         elif name == "set-cookie":  # a cookie is meant for one client
             return False
-        elif name == "vary":
-            # RFC 9111 section 4.1: `*` is never matched, in whatever place.
-            names = {one.strip().lower() for one in str(value).split(",")} - {""}
-            if not names <= {*rule.vary, "accept", "accept-encoding"}:
-                return False
-    return True
+    return not unlisted_vary(metadata, rule)
 
 
 def _directives(metadata: Metadata, targets: Sequence[str]) -> tuple[Directives, bool]:

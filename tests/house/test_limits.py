@@ -90,6 +90,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "cli/described.py": "_MOST_LINES",
         "cli/token.py": "_MOST_ROWS",
         "config/wording.py": "_MAX_QUOTED",
+        "interceptors/cache/storage.py": "_LONGEST_SHOWN",
         "endpoints/admin/certificate_fields.py": "_MOST_LETTERS",
         "openapi/comments.py": "_LONGEST_SUMMARY",
         "process/reloading.py": "_MOST_LINES",

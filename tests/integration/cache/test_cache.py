@@ -330,3 +330,36 @@ async def test_a_later_rule_takes_storage_back(open_cache: OpenCache) -> None:
     for _ in range(2):
         assert (await gateway.get("/v1/items/a")).header("Cache-Status") is None
     assert gateway.backend.calls["GetItem"] == 2
+
+
+async def test_a_vary_that_the_policy_does_not_have_is_logged_once_for_a_method(
+    open_cache: OpenCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await open_cache(policies=rule(vary=["x-kind"]))
+    for vary in ("X-Kind, X-Tenant", "*, foo"):
+        gateway.backend.metadata = (("vary", vary),)
+        await gateway.get("/v1/items/a")
+    gateway.backend.metadata = (("vary", ", *"),)
+    await gateway.get("/v1/me")
+    gateway.backend.metadata = (("cache-control", "no-store"),)
+    await gateway.get("/v1/items")
+    event = "gateway.cache.unlisted_vary"
+    lines = [one for one in caplog.records if getattr(one, "gateway_event", "") == event]
+    assert [line.getMessage().partition(" are not")[0] for line in lines] == [
+        "replies of shop.v1.Shop.GetItem",
+        "replies of shop.v1.Shop.GetMe",
+    ]
+    assert lines[0].getMessage().endswith(": x-tenant")
+
+
+async def test_what_nobody_asks_for_again_leaves_the_memory_when_it_has_expired(
+    open_cache: OpenCache,
+) -> None:
+    gateway = await open_cache(policies=rule(ttl_s=0.2))
+    for name in "abc":
+        await gateway.get(f"/v1/items/{name}")
+    await gateway.get("/v1/me")
+    memory = gateway.cache.memory
+    assert len(memory) == 4
+    await until(lambda: len(memory) == 1)
+    assert "hit" in status(await gateway.get("/v1/me"))
