@@ -83,7 +83,9 @@ def times_of(
     if not _may_be_stored(metadata, rule):
         return None
     directives, is_targeted = _directives(metadata, targets)
-    if not directives.keys().isdisjoint(("no-store", "private")):
+    # RFC 9111 section 5.2.2.3: the status is one whose meaning this cache knows.
+    forbids = ("private",) if "must-understand" in directives else ("private", "no-store")
+    if not directives.keys().isdisjoint(forbids):
         return None
     about_time = [] if is_targeted else metadata
     lifetime_s = _lifetime_s(directives, about_time, rule, wall_s)
@@ -163,6 +165,8 @@ def _lifetime_s(
     directives: Directives, metadata: Metadata, rule: CacheRule, wall_s: float
 ) -> float | None:
     """RFC 9111 section 4.2.1; without heuristics."""
+    if rule.ttl_overrides and rule.ttl_s is not None:
+        return rule.ttl_s
     for name in ("s-maxage", "max-age"):
         stated = seconds(directives, name)
         if stated is not None:

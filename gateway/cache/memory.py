@@ -60,6 +60,11 @@ class KeptForms(Forms):
         memory.grow(entry, size_bytes)
         return True
 
+    def discard(self) -> None:
+        """Removes the entry, wherever it is stored."""
+        if self._memory.unreadable is not None:
+            self._memory.unreadable(self._entry.key)
+
 
 class Entry:
     """A stored reply. Its lists must not be changed."""
@@ -157,6 +162,8 @@ class MemoryCache:
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
+        self.unreadable: Callable[[bytes], None] | None = None
+        """Removes the entry of a key of whose message no response can be made."""
         self.evicted: Callable[[str], None] | None = None
         """Called for each entry that is removed: `bytes`, `share`, `invalidated` or `expired`.
 

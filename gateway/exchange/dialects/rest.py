@@ -14,7 +14,7 @@ from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.routing.differences import no_match
@@ -119,7 +119,12 @@ class RestDialect:
             render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
             if is_judged and method in self._tagged:
                 render = partial(_tagged, render)
-            response = await run_in_thread(render) if in_thread else render()
+            try:
+                response = await run_in_thread(render) if in_thread else render()
+            except UnreadableReplyError:
+                if reply.forms is not None:
+                    reply.forms.discard()  # the next reply of the back end may be right
+                raise
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
                 self._note(request, match)

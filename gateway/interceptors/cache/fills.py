@@ -97,6 +97,7 @@ class CallCache:
         """`store` is shared with other workers and nodes; it needs a running loop."""
         self.options = options
         self.memory = MemoryCache(options)
+        self.memory.unreadable = self.discard
         self.shared: SharedReplies | None = None
         """The replies in the store; None if each worker stores replies alone."""
         self.count: Callable[[tuple[str, str]], None] | None = None
@@ -134,6 +135,12 @@ class CallCache:
         """
         self._sweep.begin()
         return self.memory.put(entry)
+
+    def discard(self, key: bytes) -> None:
+        """Removes a reply, here and in the store; the next call goes to the back end."""
+        self.memory.discard(key)
+        if self.shared is not None:
+            self.shared.forget(key)
 
     @property
     def fills(self) -> int:
@@ -309,9 +316,7 @@ class CallCache:
             or len(reply.message) > self.options.max_entry_bytes
             or not are_few_and_short(tags)
         ):
-            self.memory.discard(keyed.key)  # a stale one must not outlive what the back end says
-            if self.shared is not None:
-                self.shared.forget(keyed.key)
+            self.discard(keyed.key)  # a stale one must not outlive what the back end says
             self._note_uncacheable(keyed.key)
             tell_of_vary(fill.storage, reply.metadata, self._varying)
             return
