@@ -1,9 +1,9 @@
 """Measures what a stored reply costs beside a small GET that goes to the back end.
 
 `python -m benchmarks.hits [ROUNDS]`. All run on one core and are loaded in turns of a second, so
-that a busy machine slows all of them alike. NGINX (`proxy_cache`, before this gateway) takes part
-where it is installed. Envoy does not: its cache filter fetches without the filters behind it, so
-without the transcoder.
+that a busy machine slows all of them alike. NGINX (`proxy_cache`) and Envoy (its cache filter) take
+part where they are installed, each before this gateway: Envoy's cache filter fetches without the
+filters behind it, so without its own transcoder.
 """
 
 import sys
@@ -18,8 +18,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.building import MissingError
-from benchmarks.load import ask, cpu_s, need_wrk, saturate
-from benchmarks.peers import Start, backend, gateway, nginx_cache, running
+from benchmarks.load import ask, cpu_s, names_of_headers, need_wrk, saturate
+from benchmarks.peers import (
+    CACHEABLE,
+    Start,
+    backend,
+    envoy_cache,
+    gateway,
+    nginx_cache,
+    running,
+)
 from benchmarks.scenarios import SMALL_GET
 
 CACHED: Mapping[str, Any] = {
@@ -27,7 +35,12 @@ CACHED: Mapping[str, Any] = {
 }
 FORWARDED = "small GET, to the back end"
 HIT = "small GET, stored"
-_NGINX = "NGINX, proxy_cache"
+_ENVOY = "Envoy, cache filter"
+_CACHES: Mapping[str, Callable[[int], Start]] = {
+    "NGINX, proxy_cache": nginx_cache,
+    _ENVOY: envoy_cache,
+}
+"""Caches before this gateway, started with the port of what they store replies of."""
 _TURNS_A_ROUND = 5
 # Clients differ in their headers, but ask for one thing: all answers but the first are stored.
 _ONE = replace(SMALL_GET, target="/v1/shelves/7/items/42")
@@ -62,10 +75,12 @@ def run(rounds: int) -> dict[str, float]:
 def _contestants(address: str, held: ExitStack) -> Sequence[Contestant]:
     plain = _started(FORWARDED, partial(gateway, address), held)
     found = [plain, _started(HIT, partial(gateway, address, CACHED), held)]
-    try:
-        found.append(_started(_NGINX, partial(nginx_cache, plain.port), held))
-    except (MissingError, OSError) as missing:
-        print(f"left out: {_NGINX}: {missing}", file=sys.stderr)
+    for name, start in _CACHES.items():
+        try:
+            origin = _started("an origin", partial(gateway, address, CACHEABLE), held)
+            found.append(_started(name, partial(start, origin.port), held))
+        except (MissingError, OSError) as missing:
+            print(f"left out: {name}: {missing}", file=sys.stderr)
     return found
 
 
@@ -77,6 +92,8 @@ def _started(name: str, start: Callable[[], Start], held: ExitStack) -> Contesta
         if objection:
             raise MissingError(f"{name} {objection}")
     saturate(port, _ONE, 1)  # to warm up
+    if name == _ENVOY and "age" not in names_of_headers(port, _ONE):
+        raise MissingError(f"{name} stores nothing")
     return Contestant(name, pid, port)
 
 

@@ -36,6 +36,10 @@ GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 """Settings with which a request without a credential is refused."""
 
 
+CACHEABLE = {"security_headers": {"cache_control": "max-age=3600"}}
+"""Settings with which caches before this gateway store what it sends."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A gateway under test, and the command that starts it on a port for a back end."""
@@ -155,17 +159,13 @@ def envoy_gateway(
         filters.insert(0, _ENVOY_GUARD)
     change(settings)
     config.write_text(yaml.safe_dump(settings))
+    return _envoy_command(binary, config), port
+
+
+def _envoy_command(binary: Path, config: Path) -> Sequence[str]:
     # Without an id of its own, a second Envoy on the machine does not start.
-    return [
-        str(binary),
-        "-c",
-        str(config),
-        "--concurrency",
-        "1",
-        "-l",
-        "error",
-        "--use-dynamic-base-id",
-    ], port
+    options = ["--concurrency", "1", "-l", "error", "--use-dynamic-base-id"]
+    return [str(binary), "-c", str(config), *options]
 
 
 def nginx_cache(origin_port: int) -> Start:
@@ -182,6 +182,23 @@ def nginx_cache(origin_port: int) -> Start:
         "port": port, "origin_port": origin_port, "out": OUT,
     })  # fmt: skip
     return ["nginx", "-c", str(config), "-e", str(OUT / "nginx.log")], port
+
+
+def envoy_cache(origin_port: int) -> Start:
+    """Envoy with one worker and its cache filter, before a gateway on another port.
+
+    That gateway must send replies that may be stored (`CACHEABLE`).
+
+    Raises:
+        MissingError: there is no Envoy for this machine.
+    """
+    binary = envoy()
+    port = free_port()
+    config = OUT / "envoy-cache.yaml"
+    config.write_text((HERE / "envoy-cache.yaml").read_text() % {
+        "port": port, "origin_port": origin_port, "out": OUT,
+    })  # fmt: skip
+    return _envoy_command(binary, config), port
 
 
 def _plain_python(backend: str) -> Start:

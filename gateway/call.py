@@ -329,6 +329,10 @@ class Forms:
         """Counts what a kept form takes besides; False if there is no room for it."""
         raise NotImplementedError
 
+    def discard(self) -> None:
+        """Removes the stored reply, because no response can be made of it."""
+        raise NotImplementedError
+
 
 class Reply:
     """The back end's reply: one message, or an async generator of messages.

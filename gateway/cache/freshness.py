@@ -83,7 +83,9 @@ def times_of(
     if not _may_be_stored(metadata, rule):
         return None
     directives, is_targeted = _directives(metadata, targets)
-    if not directives.keys().isdisjoint(("no-store", "private")):
+    # RFC 9111 section 5.2.2.3: the status is one whose meaning this cache knows.
+    forbids = ("private",) if "must-understand" in directives else ("private", "no-store")
+    if not directives.keys().isdisjoint(forbids):
         return None
     about_time = [] if is_targeted else metadata
     lifetime_s = _lifetime_s(directives, about_time, rule, wall_s)
@@ -130,6 +132,15 @@ def with_vary(metadata: Metadata, rule: CacheRule) -> Metadata:
     return [*metadata, ("vary", ", ".join(missing))] if missing else metadata
 
 
+def unlisted_vary(metadata: Metadata, rule: CacheRule) -> frozenset[str]:
+    """Returns the names by which a reply varies, and its rule does not: it must not be stored.
+
+    RFC 9111 section 4.1: `*` is never matched, in whatever place.
+    """
+    names = {one.strip().lower() for text in _texts(metadata, "vary") for one in text.split(",")}
+    return frozenset(names - {"", "accept", "accept-encoding", *rule.vary})
+
+
 def _may_be_stored(metadata: Metadata, rule: CacheRule) -> bool:
     for name, value in metadata:
         if name == HTTP_CODE:
@@ -137,12 +148,7 @@ def _may_be_stored(metadata: Metadata, rule: CacheRule) -> bool:
                 return False
         elif name == "set-cookie":  # a cookie is meant for one client
             return False
-        elif name == "vary":
-            # RFC 9111 section 4.1: `*` is never matched, in whatever place.
-            names = {one.strip().lower() for one in str(value).split(",")} - {""}
-            if not names <= {*rule.vary, "accept", "accept-encoding"}:
-                return False
-    return True
+    return not unlisted_vary(metadata, rule)
 
 
 def _directives(metadata: Metadata, targets: Sequence[str]) -> tuple[Directives, bool]:
@@ -159,6 +165,8 @@ def _lifetime_s(
     directives: Directives, metadata: Metadata, rule: CacheRule, wall_s: float
 ) -> float | None:
     """RFC 9111 section 4.2.1; without heuristics."""
+    if rule.ttl_overrides and rule.ttl_s is not None:
+        return rule.ttl_s
     for name in ("s-maxage", "max-age"):
         stated = seconds(directives, name)
         if stated is not None:

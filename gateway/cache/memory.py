@@ -25,6 +25,7 @@ _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
+_SWEPT_AT_ONCE: Final = 100
 
 Asked = tuple[str, RequestLine, str, tuple[tuple[str, str | bytes], ...]]
 """A call that is not decoded: the RPC, the request line, the caller's name, the keyed metadata."""
@@ -58,6 +59,11 @@ class KeptForms(Forms):
         self.size_bytes += size_bytes
         memory.grow(entry, size_bytes)
         return True
+
+    def discard(self) -> None:
+        """Removes the entry, wherever it is stored."""
+        if self._memory.unreadable is not None:
+            self._memory.unreadable(self._entry.key)
 
 
 class Entry:
@@ -151,9 +157,13 @@ class MemoryCache:
         self._by_path = KeyIndex()
         self._by_tag = KeyIndex()
         self._by_line: dict[Asked, tuple[Entry, Principal | None]] = {}
+        self._unswept: list[bytes] = []
+        """The keys that the sweep under way has yet to look at."""
         self._small_bytes = 0
         self.size_bytes = 0
         """The memory that all entries take."""
+        self.unreadable: Callable[[bytes], None] | None = None
+        """Removes the entry of a key of whose message no response can be made."""
         self.evicted: Callable[[str], None] | None = None
         """Called for each entry that is removed: `bytes`, `share`, `invalidated` or `expired`.
 
@@ -245,6 +255,18 @@ class MemoryCache:
         entry = self._entries.get(key)
         if entry is not None:
             self._evict(entry, "invalidated")
+
+    def sweep(self, now_s: float) -> bool:
+        """Removes those of the next few entries that are of no use; False after the last of all."""
+        if not self._unswept:
+            self._unswept = list(self._entries)
+        for _ in range(_SWEPT_AT_ONCE):
+            if not self._unswept:
+                return False
+            entry = self._entries.get(self._unswept.pop())
+            if entry is not None and now_s > entry.times.kept_until_s:
+                self._evict(entry, "expired")
+        return True
 
     def drop(self, paths: Collection[str], tags: Collection[str] = ()) -> int:
         """Removes the entries that were reached by any of these paths, or have any of these tags.

@@ -38,6 +38,9 @@ class CacheRule(LayeredRule):
     ttl_s: Seconds | None = None
     """The time for which a reply is fresh if its back end does not say it; if unset, such replies
     are not stored."""
+    ttl_overrides: bool = False
+    """True to let `ttl_s` count before `max-age`, `s-maxage` and `expires` of the back end; what it
+    forbids to store or to send without confirmation stays forbidden."""
     scope: CacheScope = CacheScope.PRINCIPAL
     """principal: each caller has replies of their own; shared: all callers get the same, and back
     ends do not learn who calls; anonymous: only calls without a credential are stored."""

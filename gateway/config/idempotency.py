@@ -41,6 +41,10 @@ class IdempotencyRule(LayeredRule):
     """If nobody knows the outcome of the first request, because its connection, deadline or worker
     was lost: refuse answers repeated ones with 409, retry sends them to the back end. Methods with
     `idempotency_level = IDEMPOTENT` always retry."""
+    backend_handles: bool = False
+    """True if the back end itself does a request once for each `idempotency-key` in its metadata.
+    Then the gateway repeats calls with a key as it does calls of methods that may be repeated
+    (`upstreams.<name>.retries`), and also if their outcome is not known."""
     allow_anonymous: bool = False
     """Take keys from callers without a credential, who then share their keys."""
     docs_url: str = ""

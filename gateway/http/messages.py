@@ -13,6 +13,7 @@ from gateway.trace_context import Trace
 Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK
+_MOST_NAMES: Final = 16
 _FORM_BYTES: Final = 2000
 """The memory of a form besides its texts, roughly."""
 
@@ -204,7 +205,7 @@ class ResponseForm:
     It is that of the message and its representation, before anything of a request is added.
     """
 
-    __slots__ = ("_forms", "_names", "_reply", "_response", "described", "gzipped")
+    __slots__ = ("_forms", "_free", "_names", "_reply", "_response", "described", "gzipped")
 
     def __init__(self, forms: Forms, reply: Reply, response: "Response") -> None:
         """Takes the reply and the response that was made of it, which may be changed later."""
@@ -214,6 +215,8 @@ class ResponseForm:
         )
         self._response = _copy(response)
         self._names: frozenset[str] = frozenset()
+        self._free: set[str] = set()
+        """Names that were asked for, as they are spelled, and that it does not have."""
         self.gzipped = b""
         """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
         self.described: dict[bool, Headers] = {}
@@ -240,7 +243,15 @@ class ResponseForm:
         if not self._names:
             headers = self.described.get(False) or self.described.get(True) or []
             self._names = frozenset([name.lower() for name, _ in headers] + ["content-encoding"])
-        return self._names.isdisjoint([name.lower() for name, _ in own])
+        free = self._free
+        for name, _ in own:
+            if name in free:
+                continue
+            if name.lower() in self._names:
+                return False
+            if len(free) < _MOST_NAMES:
+                free.add(name)
+        return True
 
     def response(self) -> "Response":
         """Returns an equal response, which may be changed."""

@@ -65,6 +65,7 @@ class Method:
     __slots__ = (
         "client_streaming",
         "full_name",
+        "has_keys",
         "input",
         "name",
         "options",
@@ -96,6 +97,8 @@ class Method:
         self.server_streaming = server_streaming
         self.rules = rules
         self.source = source
+        self.has_keys = False
+        """True if its back end does each call once, by the idempotency key that the call has."""
         self.options = options
         """Its service's ServiceOptions and its own MethodOptions, encoded: as messages they would
         keep the whole descriptor set in memory."""
@@ -120,10 +123,28 @@ class Method:
         HTTP rules are GET without a body: such methods have no side effects (RFC 9110 section
         9.2.1).
         """
+        if self.has_keys:
+            return True
         level = self._idempotency_level()
         if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
             return level in _SAFE_LEVELS
         return self._only_reads()
+
+    def with_keys(self) -> "Method":
+        """Returns the method of calls that its back end does once for each idempotency key."""
+        keyed = Method(
+            self.service,
+            self.name,
+            self.input,
+            self.output,
+            self.client_streaming,
+            self.server_streaming,
+            self.rules,
+            self.source,
+            self.options,
+        )
+        keyed.has_keys = True
+        return keyed
 
     @property
     def declares_repeatable(self) -> bool:

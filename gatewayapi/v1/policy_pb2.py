@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agatewayapi/v1/policy.proto\x12\rgatewayapi.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x93\x03\n\x06Policy\x12\x16\n\tanonymous\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12%\n\x06scopes\x18\x02 \x01(\x0b\x32\x15.gatewayapi.v1.Scopes\x12-\n\x0brate_limits\x18\x03 \x03(\x0b\x32\x18.gatewayapi.v1.RateLimit\x12\x11\n\x04\x63ost\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0emax_concurrent\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06redact\x18\x07 \x03(\t\x12#\n\x05\x63\x61\x63he\x18\x08 \x01(\x0b\x32\x14.gatewayapi.v1.Cache\x12\x11\n\x04\x65tag\x18\t \x01(\x08H\x03\x88\x01\x01\x12/\n\x0bidempotency\x18\n \x01(\x0b\x32\x1a.gatewayapi.v1.Idempotency\x12\x13\n\x0binvalidates\x18\x0b \x03(\tB\x0c\n\n_anonymousB\x07\n\x05_costB\x11\n\x0f_max_concurrentB\x07\n\x05_etag\"\xe1\x03\n\x0bIdempotency\x12+\n\x03key\x18\x01 \x01(\x0e\x32\x1e.gatewayapi.v1.Idempotency.Key\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\non_unknown\x18\x05 \x01(\x0e\x32$.gatewayapi.v1.Idempotency.OnUnknown\x12\x1c\n\x0f\x61llow_anonymous\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x64ocs_url\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x08 \x01(\x08H\x02\x88\x01\x01\"6\n\x03Key\x12\x13\n\x0fKEY_UNSPECIFIED\x10\x00\x12\x0c\n\x08OPTIONAL\x10\x01\x12\x0c\n\x08REQUIRED\x10\x02\">\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\n\n\x06REFUSE\x10\x01\x12\t\n\x05RETRY\x10\x02\x42\x12\n\x10_allow_anonymousB\x0b\n\t_docs_urlB\x0b\n\t_disabled\"\x91\x03\n\x05\x43\x61\x63he\x12&\n\x03ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x05scope\x18\x02 \x01(\x0e\x32\x1a.gatewayapi.v1.Cache.Scope\x12\x0c\n\x04vary\x18\x03 \x03(\t\x12&\n\x03swr\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03sie\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0frequest_control\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12)\n\x08negative\x18\t \x01(\x0b\x32\x17.gatewayapi.v1.Negative\"H\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tPRINCIPAL\x10\x01\x12\n\n\x06SHARED\x10\x02\x12\r\n\tANONYMOUS\x10\x03\x42\x12\n\x10_request_controlB\x0b\n\t_disabled\"\x9b\x01\n\x08Negative\x12,\n\tnot_found\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\runimplemented\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cout_of_range\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\"\n\x06Scopes\x12\x0b\n\x03\x61ny\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x03(\t\"\xef\x02\n\tRateLimit\x12\r\n\x05limit\x18\x01 \x01(\x05\x12)\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.gatewayapi.v1.RateLimit.By\x12\x0e\n\x06header\x18\x04 \x01(\t\x12\x35\n\talgorithm\x18\x05 \x01(\x0e\x32\".gatewayapi.v1.RateLimit.Algorithm\x12\x0c\n\x04name\x18\x06 \x01(\t\"\\\n\x02\x42y\x12\x12\n\x0e\x42Y_UNSPECIFIED\x10\x00\x12\r\n\tPRINCIPAL\x10\x01\x12\x0e\n\nCREDENTIAL\x10\x02\x12\x0b\n\x07\x41\x44\x44RESS\x10\x03\x12\n\n\x06HEADER\x10\x04\x12\n\n\x06METHOD\x10\x05\"L\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x10\n\x0cTOKEN_BUCKET\x10\x01\x12\x12\n\x0eSLIDING_WINDOW\x10\x02:G\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x9c\x94\x03 \x01(\x0b\x32\x15.gatewayapi.v1.Policy:P\n\x0e\x64\x65\x66\x61ult_policy\x12\x1f.google.protobuf.ServiceOptions\x18\x9c\x94\x03 \x01(\x0b\x32\x15.gatewayapi.v1.Policyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agatewayapi/v1/policy.proto\x12\rgatewayapi.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x93\x03\n\x06Policy\x12\x16\n\tanonymous\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12%\n\x06scopes\x18\x02 \x01(\x0b\x32\x15.gatewayapi.v1.Scopes\x12-\n\x0brate_limits\x18\x03 \x03(\x0b\x32\x18.gatewayapi.v1.RateLimit\x12\x11\n\x04\x63ost\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0emax_concurrent\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06redact\x18\x07 \x03(\t\x12#\n\x05\x63\x61\x63he\x18\x08 \x01(\x0b\x32\x14.gatewayapi.v1.Cache\x12\x11\n\x04\x65tag\x18\t \x01(\x08H\x03\x88\x01\x01\x12/\n\x0bidempotency\x18\n \x01(\x0b\x32\x1a.gatewayapi.v1.Idempotency\x12\x13\n\x0binvalidates\x18\x0b \x03(\tB\x0c\n\n_anonymousB\x07\n\x05_costB\x11\n\x0f_max_concurrentB\x07\n\x05_etag\"\x93\x04\n\x0bIdempotency\x12+\n\x03key\x18\x01 \x01(\x0e\x32\x1e.gatewayapi.v1.Idempotency.Key\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\non_unknown\x18\x05 \x01(\x0e\x32$.gatewayapi.v1.Idempotency.OnUnknown\x12\x1c\n\x0f\x61llow_anonymous\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x64ocs_url\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x08 \x01(\x08H\x02\x88\x01\x01\x12\x1c\n\x0f\x62\x61\x63kend_handles\x18\t \x01(\x08H\x03\x88\x01\x01\"6\n\x03Key\x12\x13\n\x0fKEY_UNSPECIFIED\x10\x00\x12\x0c\n\x08OPTIONAL\x10\x01\x12\x0c\n\x08REQUIRED\x10\x02\">\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\n\n\x06REFUSE\x10\x01\x12\t\n\x05RETRY\x10\x02\x42\x12\n\x10_allow_anonymousB\x0b\n\t_docs_urlB\x0b\n\t_disabledB\x12\n\x10_backend_handles\"\xbf\x03\n\x05\x43\x61\x63he\x12&\n\x03ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x05scope\x18\x02 \x01(\x0e\x32\x1a.gatewayapi.v1.Cache.Scope\x12\x0c\n\x04vary\x18\x03 \x03(\t\x12&\n\x03swr\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03sie\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0frequest_control\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12)\n\x08negative\x18\t \x01(\x0b\x32\x17.gatewayapi.v1.Negative\x12\x1a\n\rttl_overrides\x18\n \x01(\x08H\x02\x88\x01\x01\"H\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tPRINCIPAL\x10\x01\x12\n\n\x06SHARED\x10\x02\x12\r\n\tANONYMOUS\x10\x03\x42\x12\n\x10_request_controlB\x0b\n\t_disabledB\x10\n\x0e_ttl_overrides\"\x9b\x01\n\x08Negative\x12,\n\tnot_found\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\runimplemented\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cout_of_range\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\"\n\x06Scopes\x12\x0b\n\x03\x61ny\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x03(\t\"\xef\x02\n\tRateLimit\x12\r\n\x05limit\x18\x01 \x01(\x05\x12)\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.gatewayapi.v1.RateLimit.By\x12\x0e\n\x06header\x18\x04 \x01(\t\x12\x35\n\talgorithm\x18\x05 \x01(\x0e\x32\".gatewayapi.v1.RateLimit.Algorithm\x12\x0c\n\x04name\x18\x06 \x01(\t\"\\\n\x02\x42y\x12\x12\n\x0e\x42Y_UNSPECIFIED\x10\x00\x12\r\n\tPRINCIPAL\x10\x01\x12\x0e\n\nCREDENTIAL\x10\x02\x12\x0b\n\x07\x41\x44\x44RESS\x10\x03\x12\n\n\x06HEADER\x10\x04\x12\n\n\x06METHOD\x10\x05\"L\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x10\n\x0cTOKEN_BUCKET\x10\x01\x12\x12\n\x0eSLIDING_WINDOW\x10\x02:G\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x9c\x94\x03 \x01(\x0b\x32\x15.gatewayapi.v1.Policy:P\n\x0e\x64\x65\x66\x61ult_policy\x12\x1f.google.protobuf.ServiceOptions\x18\x9c\x94\x03 \x01(\x0b\x32\x15.gatewayapi.v1.Policyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,23 +36,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICY']._serialized_start=112
   _globals['_POLICY']._serialized_end=515
   _globals['_IDEMPOTENCY']._serialized_start=518
-  _globals['_IDEMPOTENCY']._serialized_end=999
-  _globals['_IDEMPOTENCY_KEY']._serialized_start=835
-  _globals['_IDEMPOTENCY_KEY']._serialized_end=889
-  _globals['_IDEMPOTENCY_ONUNKNOWN']._serialized_start=891
-  _globals['_IDEMPOTENCY_ONUNKNOWN']._serialized_end=953
-  _globals['_CACHE']._serialized_start=1002
-  _globals['_CACHE']._serialized_end=1403
-  _globals['_CACHE_SCOPE']._serialized_start=1298
-  _globals['_CACHE_SCOPE']._serialized_end=1370
-  _globals['_NEGATIVE']._serialized_start=1406
-  _globals['_NEGATIVE']._serialized_end=1561
-  _globals['_SCOPES']._serialized_start=1563
-  _globals['_SCOPES']._serialized_end=1597
-  _globals['_RATELIMIT']._serialized_start=1600
-  _globals['_RATELIMIT']._serialized_end=1967
-  _globals['_RATELIMIT_BY']._serialized_start=1797
-  _globals['_RATELIMIT_BY']._serialized_end=1889
-  _globals['_RATELIMIT_ALGORITHM']._serialized_start=1891
-  _globals['_RATELIMIT_ALGORITHM']._serialized_end=1967
+  _globals['_IDEMPOTENCY']._serialized_end=1049
+  _globals['_IDEMPOTENCY_KEY']._serialized_start=865
+  _globals['_IDEMPOTENCY_KEY']._serialized_end=919
+  _globals['_IDEMPOTENCY_ONUNKNOWN']._serialized_start=921
+  _globals['_IDEMPOTENCY_ONUNKNOWN']._serialized_end=983
+  _globals['_CACHE']._serialized_start=1052
+  _globals['_CACHE']._serialized_end=1499
+  _globals['_CACHE_SCOPE']._serialized_start=1376
+  _globals['_CACHE_SCOPE']._serialized_end=1448
+  _globals['_NEGATIVE']._serialized_start=1502
+  _globals['_NEGATIVE']._serialized_end=1657
+  _globals['_SCOPES']._serialized_start=1659
+  _globals['_SCOPES']._serialized_end=1693
+  _globals['_RATELIMIT']._serialized_start=1696
+  _globals['_RATELIMIT']._serialized_end=2063
+  _globals['_RATELIMIT_BY']._serialized_start=1893
+  _globals['_RATELIMIT_BY']._serialized_end=1985
+  _globals['_RATELIMIT_ALGORITHM']._serialized_start=1987
+  _globals['_RATELIMIT_ALGORITHM']._serialized_end=2063
 # @@protoc_insertion_point(module_scope)

@@ -42,7 +42,7 @@ class Policy(_message.Message):
     def __init__(self, anonymous: _Optional[bool] = ..., scopes: _Optional[_Union[Scopes, _Mapping]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., cost: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., redact: _Optional[_Iterable[str]] = ..., cache: _Optional[_Union[Cache, _Mapping]] = ..., etag: _Optional[bool] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ..., invalidates: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Idempotency(_message.Message):
-    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled")
+    __slots__ = ("key", "ttl", "lease", "wait", "on_unknown", "allow_anonymous", "docs_url", "disabled", "backend_handles")
     class Key(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KEY_UNSPECIFIED: _ClassVar[Idempotency.Key]
@@ -67,6 +67,7 @@ class Idempotency(_message.Message):
     ALLOW_ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     DOCS_URL_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_HANDLES_FIELD_NUMBER: _ClassVar[int]
     key: Idempotency.Key
     ttl: _duration_pb2.Duration
     lease: _duration_pb2.Duration
@@ -75,10 +76,11 @@ class Idempotency(_message.Message):
     allow_anonymous: bool
     docs_url: str
     disabled: bool
-    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
+    backend_handles: bool
+    def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ..., backend_handles: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
-    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative")
+    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative", "ttl_overrides")
     class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SCOPE_UNSPECIFIED: _ClassVar[Cache.Scope]
@@ -98,6 +100,7 @@ class Cache(_message.Message):
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    TTL_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     ttl: _duration_pb2.Duration
     scope: Cache.Scope
     vary: _containers.RepeatedScalarFieldContainer[str]
@@ -107,7 +110,8 @@ class Cache(_message.Message):
     disabled: bool
     tags: _containers.RepeatedScalarFieldContainer[str]
     negative: Negative
-    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ..., tags: _Optional[_Iterable[str]] = ..., negative: _Optional[_Union[Negative, _Mapping]] = ...) -> None: ...
+    ttl_overrides: bool
+    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ..., tags: _Optional[_Iterable[str]] = ..., negative: _Optional[_Union[Negative, _Mapping]] = ..., ttl_overrides: _Optional[bool] = ...) -> None: ...
 
 class Negative(_message.Message):
     __slots__ = ("not_found", "unimplemented", "out_of_range")

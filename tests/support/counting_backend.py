@@ -83,6 +83,8 @@ class CountingBackend:
     """The time that each call takes."""
     size: int = 0
     """The size of the text of each reply."""
+    raw: bytes | None = None
+    """The bytes of each reply, in place of a message."""
     text: str | None = None
     """The text of each reply; if None, it names the call's number and the caller."""
 
@@ -99,6 +101,8 @@ class CountingBackend:
         if fails is not None:
             await context.abort(fails, "as the test wants it")
         await context.send_initial_metadata(metadata)
+        if self.raw is not None:
+            return self.raw
         caller = told.get("x-principal", "nobody")
         reflected = ",".join(
             f"{k}={v}" for k, v in sorted(told.items()) if k.startswith(("x-evil", "accept-l"))

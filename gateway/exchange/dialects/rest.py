@@ -13,13 +13,15 @@ from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.routing.differences import no_match
 from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
 
 _READS: Final = ("GET", "HEAD")
+_MOST_PATHS: Final = 1024
+_LONGEST_PATH: Final = 256
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
@@ -52,10 +54,15 @@ class RestDialect:
         self._masks = masks
         self._tagged = frozenset(tagged)
         self._judges_etags = judges_etags
+        self._found: dict[str, RouteMatch] = {}
+        """Where the paths of stored replies lead, which come again, with GET."""
         self.fail = rendering.failure
 
     def match(self, request: Request) -> RouteMatch:
         """Returns the binding that serves a request; see `Dialect.match`."""
+        found = self._found.get(request.path)
+        if found is not None and request.method == "GET":
+            return found
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
@@ -111,12 +118,25 @@ class RestDialect:
             render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
             if is_judged and method in self._tagged:
                 render = partial(_tagged, render)
-            response = await run_in_thread(render) if in_thread else render()
+            try:
+                response = await run_in_thread(render) if in_thread else render()
+            except UnreadableReplyError:
+                if reply.forms is not None:
+                    reply.forms.discard()  # the next reply of the back end may be right
+                raise
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
+                self._note(request, match)
         if is_judged and request.fields.may_be_conditional:
             return under_conditions(request, response, is_raw=match.target.answers_raw)
         return response
+
+    def _note(self, request: Request, match: RouteMatch) -> None:
+        """Notes where a path leads; too many are forgotten together."""
+        if request.method == "GET" and len(request.path) <= _LONGEST_PATH:
+            if len(self._found) >= _MOST_PATHS:
+                self._found.clear()
+            self._found[request.path] = match
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:
         """True if the conditions of a GET or HEAD are evaluated against the response."""

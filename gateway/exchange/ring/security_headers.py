@@ -5,6 +5,7 @@ headers itself, its value is kept.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.config.headers import SecurityHeaderOptions
 from gateway.exchange.ring.ring import ResponseHook
@@ -14,6 +15,7 @@ IsSecure = Callable[[Request], bool]
 """True if a client uses TLS, with the gateway or with a trusted proxy."""
 
 _HSTS = "Strict-Transport-Security"
+_MOST_OTHERS: Final = 64
 
 
 def security_headers(
@@ -35,16 +37,21 @@ def security_headers(
     hsts = options.strict_transport_security
     lines = _lines(plain)
     secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
+    others: set[str] = set()  # names of other headers, as they are spelled
 
     def add_headers(request: Request, response: Response) -> None:
         secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
         applicable = secure_lines if secure else lines
         response.fixed = applicable[""]
         for name, _ in response.headers:
+            if name in others:
+                continue
             # Build the lines again only if the back end sent one of these headers.
             if name.lower() in applicable:
                 response.fixed = _without(applicable, response.headers)
                 break
+            if name.lower() not in secure_lines and len(others) < _MOST_OTHERS:
+                others.add(name)
 
     return add_headers
 

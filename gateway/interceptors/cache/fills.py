@@ -6,12 +6,17 @@ Collapsed requests: RFC 9111 section 4 ("a cache can use a response … for mult
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.cache.confirmation import confirmed, is_not_modified
-from gateway.cache.freshness import Times, dated, kept_metadata, times_of, with_vary
+from gateway.cache.freshness import (
+    Times,
+    dated,
+    kept_metadata,
+    times_of,
+    with_vary,
+)
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.cache.paths import KeyIndex, normal_path
@@ -25,7 +30,8 @@ from gateway.cache.tags import (
 from gateway.call import Call, Handler, Metadata, Reply
 from gateway.config.cache import CacheOptions, CacheRule
 from gateway.interceptors.cache.shared import SharedReplies
-from gateway.policy.reply_tags import TagMaker
+from gateway.interceptors.cache.storage import Storage, tell_of_vary
+from gateway.interceptors.cache.sweep import Sweep
 from gateway.status import Code, StatusError
 from gateway.stores.replies import ReplyStore
 
@@ -35,18 +41,6 @@ _MOST_BACKGROUND: Final = 100
 _MOST_DROPPED: Final = 1000
 _MOST_UNCACHEABLE: Final = 10_000
 _UNCACHEABLE_S: Final = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The storage of the replies of one method, decided at start."""
-
-    method: str
-    """The full name of the method."""
-    rule: CacheRule
-    tags: TagMaker
-    negative: Mapping[Code, CacheRule]
-    """The rule for each failure that is stored."""
 
 
 class Fill:
@@ -103,6 +97,7 @@ class CallCache:
         """`store` is shared with other workers and nodes; it needs a running loop."""
         self.options = options
         self.memory = MemoryCache(options)
+        self.memory.unreadable = self.discard
         self.shared: SharedReplies | None = None
         """The replies in the store; None if each worker stores replies alone."""
         self.count: Callable[[tuple[str, str]], None] | None = None
@@ -119,15 +114,33 @@ class CallCache:
         self._running: set[asyncio.Task[None]] = set()
         self._in_background = 0
         self._uncacheable: OrderedDict[bytes, float] = OrderedDict()
+        self._varying: set[str] = set()
+        """The methods of which the log says that their replies vary by more than the rule has."""
+        self._sweep = Sweep(self.memory)
 
     async def close(self) -> None:
         """Cancels the calls under way."""
+        self._sweep.close()
         if self.shared is not None:
             await self.shared.close()
         running = tuple(self._running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def store(self, entry: Entry) -> bool:
+        """Stores an entry in memory, from which a sweep removes it when it is of no use any more.
+
+        False if it is too large.
+        """
+        self._sweep.begin()
+        return self.memory.put(entry)
+
+    def discard(self, key: bytes) -> None:
+        """Removes a reply, here and in the store; the next call goes to the back end."""
+        self.memory.discard(key)
+        if self.shared is not None:
+            self.shared.forget(key)
 
     @property
     def fills(self) -> int:
@@ -303,10 +316,9 @@ class CallCache:
             or len(reply.message) > self.options.max_entry_bytes
             or not are_few_and_short(tags)
         ):
-            self.memory.discard(keyed.key)  # a stale one must not outlive what the back end says
-            if self.shared is not None:
-                self.shared.forget(keyed.key)
+            self.discard(keyed.key)  # a stale one must not outlive what the back end says
             self._note_uncacheable(keyed.key)
+            tell_of_vary(fill.storage, reply.metadata, self._varying)
             return
         if not tags.isdisjoint(fill.dropped):
             return  # those who wait call for themselves: they may have come after the change
@@ -351,7 +363,7 @@ class CallCache:
     def _put(self, fill: Fill, entry: Entry) -> None:
         # Not the present: a change may have come before the reply, and its message may be lost.
         entry.confirmed_s, entry.number = fill.started_s, fill.number
-        fill.is_stored = self.memory.put(entry)
+        fill.is_stored = self.store(entry)
         if self.shared is not None:
             self.shared.keep(entry, fill.number, fill.started_s)
 
@@ -378,20 +390,3 @@ def _is_purged(fill: Fill, purge: Purge) -> bool:
             return fill.storage.method == purge.value
         case _:
             return purge.by is PurgeBy.ALL
-
-
-def negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
-    """Returns the rule for each failure that is stored; a stale failure is never sent."""
-    if rule.negative is None:
-        return {}
-    times = {
-        Code.NOT_FOUND: rule.negative.not_found_s,
-        Code.UNIMPLEMENTED: rule.negative.unimplemented_s,
-        Code.OUT_OF_RANGE: rule.negative.out_of_range_s,
-    }
-    never = {"swr_s": None, "sie_s": None}
-    return {
-        code: rule.model_copy(update=never | {"ttl_s": ttl_s})
-        for code, ttl_s in times.items()
-        if ttl_s is not None
-    }

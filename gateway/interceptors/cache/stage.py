@@ -18,7 +18,8 @@ from gateway.cache.memory import Asked, Entry
 from gateway.cache.paths import normal_path
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
 from gateway.config.cache import CacheRule, CacheScope
-from gateway.interceptors.cache.fills import CallCache, Fill, Storage, negative_rules
+from gateway.interceptors.cache.fills import CallCache, Fill
+from gateway.interceptors.cache.storage import Storage, negative_rules
 from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
@@ -79,6 +80,10 @@ class CachedCalls:
         tags = TagMaker(method, "cache.tags", rule.tags)
         self._storage = Storage(method.full_name, rule, tags, negative_rules(rule))
         self._keys = KeyMaker(method, rule, for_store=cache.shared is not None)
+        self._counted_hit = method.path[1:], "hit"
+        self._memory = cache.memory
+        self._shared_replies = cache.shared
+        self._states = cache.options.status
         self._timeout_s = timeout_s
         self._is_shared = rule.scope is CacheScope.SHARED
         self._admits_principals = rule.scope is not CacheScope.ANONYMOUS
@@ -120,10 +125,10 @@ class CachedCalls:
             return None
         now_s = _now_s()
         principal = None if self._is_shared else call.principal
-        entry = self._cache.memory.recall(asked, principal, now_s)
+        entry = self._memory.recall(asked, principal, now_s)
         if entry is None or entry.error is not None:
             return None
-        shared = self._cache.shared
+        shared = self._shared_replies
         if shared is not None and not shared.is_recent(entry, normal_path(asked[1][1]), now_s):
             return None
         return self._fresh(call, entry, now_s)
@@ -137,12 +142,13 @@ class CachedCalls:
             headers.append(("Date", entry.date))
         call.cache_result = "hit"
         if cache.count is not None:
-            cache.count((self._method.path[1:], "hit"))
+            cache.count(self._counted_hit)
         if cache.note_age is not None:
             cache.note_age(age_s)
-        if cache.options.status:
+        if self._states:
             ttl_s = int(entry.times.fresh_until_s - now_s)
-            headers.append(("Cache-Status", f"{entry.nearer}gateway; hit; ttl={ttl_s}"))
+            state = "".join((entry.nearer, "gateway; hit; ttl=", str(ttl_s)))
+            headers.append(("Cache-Status", state))
         reply = Reply(entry.message, metadata=[*entry.metadata], trailers=[*entry.trailers])
         reply.forms = entry.forms
         return reply
@@ -175,7 +181,7 @@ class CachedCalls:
         if entry is None:
             memory.discard(key)  # it has been changed, or nobody knows
         elif memory.get(key, 0.0) is not entry:
-            memory.put(entry)
+            self._cache.store(entry)
         now_s = _now_s()
         if entry is not None and now_s > entry.times.kept_until_s:
             entry = None

@@ -170,7 +170,8 @@ class IdempotentCalls:
         self._method = KeyedMethod(method)
         self._rule = rule
         self._is_required = rule.key is KeyNeed.REQUIRED
-        self._takes_over = rule.on_unknown is OnUnknown.RETRY or method.may_repeat
+        self._sent_as = method.with_keys() if rule.backend_handles else method
+        self._takes_over = rule.on_unknown is OnUnknown.RETRY or self._sent_as.may_repeat
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Returns the reply of the back end, or the one it gave to the first request.
@@ -196,6 +197,7 @@ class IdempotentCalls:
             *(one for one in call.metadata if one[0] != name),
             (name, ",".join(stated)),
         ]
+        call.method = self._sent_as  # so that an attempt that was lost can be repeated
         return self._answer(call, proceed, key)
 
     async def _answer(self, call: Call, proceed: Handler, key: str) -> Reply:

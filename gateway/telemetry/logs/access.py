@@ -71,6 +71,8 @@ class AccessLines:
         self._chance = chance
         self._headers = options.headers
         self._shown = _ShownTexts()
+        self._paths = _ShownTexts()
+        """Those of stored replies, which come again."""
         self._rpcs: dict[Binding, str] = {}
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
@@ -94,6 +96,7 @@ class AccessLines:
             path = record.masks.mask(path, binding)
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path))
+        path = self._paths.of(path) if record.cache_result == "hit" else _safe(path)
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
@@ -114,7 +117,7 @@ class AccessLines:
             '","severity_text":"', SEVERITIES[severity],
             _SCOPE_MEMBER, _http_method(record.method), self._rpc(binding),
             ',"http.response.status_code":', str(status), _CODES[code],
-            ',"url.path":', _safe(path),
+            ',"url.path":', path,
             ',"http.server.request.duration":', seconds(duration_s),
             ',"http.request.body.size":', str(record.request_bytes),
             ',"http.response.body.size":', str(record.response_bytes),

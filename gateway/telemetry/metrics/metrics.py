@@ -30,7 +30,7 @@ from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
 from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
-from gateway.telemetry.metrics.writing import CellWriter, Count
+from gateway.telemetry.metrics.writing import CellWriter, Count, Counter, Histogram
 
 
 class CountedCache(Protocol):
@@ -87,29 +87,16 @@ class Metrics:
 
         The values must come from the settings or the code, never from a client.
         """
-        counts: dict[tuple[str, ...], Count] = {}
-
-        def count(values: tuple[str, ...]) -> None:
-            known = counts.get(values)
-            if known is None:
-                known = counts[values] = self.counter(metric, *values)
-            known()
-
-        return count
+        return Counter(self.writer, metric).count
 
     def count_cache(self, cache: "CountedCache") -> None:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        cache.note_age = self._observer(self.metric(CACHE_AGE))
+        cache.note_age = Histogram(self.writer, self.metric(CACHE_AGE)).note
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
-
-    def _observer(self, metric: Metric) -> Callable[[float], None]:
-        """Returns the function that adds a value to a histogram without labels."""
-        writer, at, edges = self.writer, self.writer.child(metric, ()), list(metric.edges)
-        return lambda value: writer.observe(at, edges, value)
 
     def calls(self, rpc_method: str, upstream: str) -> Observe:
         """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""

@@ -8,6 +8,7 @@ from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.metric import Metric, Slot
 
 _SUM: Final[int] = Slot.SUM
+_VALUE: Final[int] = Slot.VALUE
 _BUCKETS: Final[int] = Slot.BUCKETS
 _ID_BYTES: Final = 24
 """The length of a trace id and a span id (W3C Trace Context section 3.2.2)."""
@@ -21,6 +22,7 @@ class CellWriter:
 
     def __init__(self, file: CellFile) -> None:
         self.file = file
+        self._cells = file.cells
 
     def child(self, metric: Metric, values: Sequence[str]) -> int:
         """Returns the index of the first cell of a child, which is created if there is none."""
@@ -31,7 +33,7 @@ class CellWriter:
 
     def add(self, at: int, amount: float = 1.0) -> None:
         """Adds to the value of a counter."""
-        self.file.cells[at + Slot.VALUE] += amount
+        increase(self._cells, at + _VALUE, amount)
 
     def set(self, at: int, value: float) -> None:
         """Sets the value of a gauge."""
@@ -43,7 +45,7 @@ class CellWriter:
 
     def observe(self, at: int, edges: list[float], value: float) -> None:
         """Adds a value to a histogram with these upper bounds; a bound belongs to its bucket."""
-        cells = self.file.cells
+        cells = self._cells
         increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
         increase(cells, at + _SUM, value)
 
@@ -59,6 +61,35 @@ class CellWriter:
         end = begin + _ID_BYTES
         self.file.octets[begin:end] = ids
         cells[at + 1] = time_s
+
+
+class Counter:
+    """A counter whose children are created when they are first counted."""
+
+    def __init__(self, writer: CellWriter, metric: Metric) -> None:
+        self._writer = writer
+        self._metric = metric
+        self._places: dict[tuple[str, ...], int] = {}
+
+    def count(self, values: tuple[str, ...]) -> None:
+        """Adds one to the child with these values of the labels."""
+        at = self._places.get(values)
+        if at is None:
+            at = self._places[values] = self._writer.child(self._metric, values)
+        self._writer.add(at)
+
+
+class Histogram:
+    """A histogram without labels."""
+
+    def __init__(self, writer: CellWriter, metric: Metric) -> None:
+        self._writer = writer
+        self._at = writer.child(metric, ())
+        self._edges = [float(edge) for edge in metric.edges]
+
+    def note(self, value: float) -> None:
+        """Adds a value."""
+        self._writer.observe(self._at, self._edges, value)
 
 
 def bucket(edges: list[float], value: float) -> int:

@@ -330,3 +330,69 @@ async def test_a_later_rule_takes_storage_back(open_cache: OpenCache) -> None:
     for _ in range(2):
         assert (await gateway.get("/v1/items/a")).header("Cache-Status") is None
     assert gateway.backend.calls["GetItem"] == 2
+
+
+async def test_a_vary_that_the_policy_does_not_have_is_logged_once_for_a_method(
+    open_cache: OpenCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await open_cache(policies=rule(vary=["x-kind"]))
+    for vary in ("X-Kind, X-Tenant", "*, foo"):
+        gateway.backend.metadata = (("vary", vary),)
+        await gateway.get("/v1/items/a")
+    gateway.backend.metadata = (("vary", ", *"),)
+    await gateway.get("/v1/me")
+    gateway.backend.metadata = (("cache-control", "no-store"),)
+    await gateway.get("/v1/items")
+    event = "gateway.cache.unlisted_vary"
+    lines = [one for one in caplog.records if getattr(one, "gateway_event", "") == event]
+    assert [line.getMessage().partition(" are not")[0] for line in lines] == [
+        "replies of shop.v1.Shop.GetItem",
+        "replies of shop.v1.Shop.GetMe",
+    ]
+    assert lines[0].getMessage().endswith(": x-tenant")
+
+
+async def test_what_nobody_asks_for_again_leaves_the_memory_when_it_has_expired(
+    open_cache: OpenCache,
+) -> None:
+    gateway = await open_cache(policies=rule(ttl_s=0.2))
+    for name in "abc":
+        await gateway.get(f"/v1/items/{name}")
+    await gateway.get("/v1/me")
+    memory = gateway.cache.memory
+    assert len(memory) == 4
+    await until(lambda: len(memory) == 1)
+    assert "hit" in status(await gateway.get("/v1/me"))
+
+
+async def test_a_reply_that_cannot_be_shown_is_not_kept(gateway: CachingGateway) -> None:
+    gateway.backend.raw = b"\x0a\x05a"  # it ends within a field
+    for _ in range(2):
+        assert (await gateway.get("/v1/items/a")).status == 500
+    gateway.backend.raw = None
+    assert (await gateway.get("/v1/items/a")).status == 200
+    assert gateway.backend.calls["GetItem"] == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "metadata", "ttl"),
+    [
+        ({"ttl_overrides": True}, "max-age=5, s-maxage=6", 600),
+        ({}, "max-age=5", 5),
+        ({"ttl_overrides": True}, "no-store", None),
+        ({"ttl_overrides": True}, "no-cache", None),
+        ({}, "no-store, must-understand, max-age=60", 60),
+        ({}, "private, must-understand, max-age=60", None),
+    ],
+)
+async def test_the_policy_can_overrule_times_and_nothing_that_is_forbidden(
+    open_cache: OpenCache, keys: dict[str, object], metadata: str, ttl: int | None
+) -> None:
+    gateway = await open_cache(policies=rule(**keys))
+    gateway.backend.metadata = (("cache-control", metadata),)
+    await gateway.get("/v1/items/a")
+    found = status(await gateway.get("/v1/items/a"))
+    if ttl is None:
+        assert "hit" not in found
+    else:
+        assert ttl - 5 <= int(found.rpartition("=")[2]) <= ttl

@@ -283,3 +283,34 @@ async def test_settings_that_protect_nothing_are_refused(
 ) -> None:
     with pytest.raises(PolicyError, match=words):
         await open_keyed(rule, **settings)
+
+
+@pytest.mark.parametrize(
+    ("rule", "headers", "made"),
+    [
+        ({"backend_handles": True}, [KEY], 3),
+        ({"backend_handles": True}, [], 1),
+        ({}, [KEY], 1),
+    ],
+    ids=["handled", "no key", "not handled"],
+)
+async def test_a_call_is_repeated_only_if_the_back_end_handles_its_key(
+    open_keyed: OpenKeyed, rule: dict[str, Any], headers: list[str], made: int
+) -> None:
+    policy = {"max_attempts": 3, "initial_backoff_s": 0.01}
+    gateway = await open_keyed(rule, upstream={"retry_policy": policy})
+    gateway.backend.fails = grpc.StatusCode.UNAVAILABLE
+    assert (await post(gateway, *headers)).status == 503
+    assert calls(gateway) == made
+    told = [one.get("idempotency-key") for one in gateway.backend.seen]
+    assert told == ['"k-1"' if headers else None] * made
+
+
+async def test_an_unknown_outcome_is_asked_for_again_if_the_back_end_handles_keys(
+    open_keyed: OpenKeyed,
+) -> None:
+    gateway = await open_keyed({"backend_handles": True}, policy={"timeout_s": 0.5})
+    gateway.backend.open.clear()
+    assert (await post(gateway, KEY)).status == 504
+    gateway.backend.open.set()
+    assert (await post(gateway, KEY)).status == 200

@@ -34,6 +34,25 @@ def test_an_entry_that_has_expired_is_dropped_when_it_is_asked_for() -> None:
     assert (len(memory), memory.size_bytes) == (0, 0)
 
 
+def test_a_sweep_drops_all_that_has_expired_a_part_at_a_time() -> None:
+    memory = cache(1000)
+    for number in range(500):
+        memory.put(entry(f"{number:04}", until_s=5.0 if number % 2 else 50.0))
+    evicted: list[str] = []
+    memory.evicted = evicted.append
+    steps = [memory.sweep(6.0)]
+    assert 0 < len(evicted) < 250
+    memory.drop(["/0000"])  # not all that the sweep has yet to look at is still there
+    while steps[-1]:
+        steps.append(memory.sweep(6.0))
+    assert (len(memory), evicted.count("expired")) == (249, 250)
+    assert len(steps) < 10
+    while memory.sweep(60.0):
+        pass
+    assert (len(memory), memory.size_bytes) == (0, 0)
+    assert memory.sweep(60.0) is False
+
+
 def hit_rate(memory: MemoryCache, names: list[str]) -> float:
     hits = 0
     for name in names:
