@@ -12,6 +12,7 @@ from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.rendering import Rendering
+from gateway.exchange.ring.key_places import key_headers
 from gateway.exchange.ring.ring import Ring
 from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import certificates_of
@@ -55,7 +56,7 @@ class Site:
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         masks = _masks(transcoder, policies or {})
         traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
-        rules, rules_of_proxies = _metadata_rules(config, is_traced=traces is not None)
+        rules, rules_of_proxies = _metadata_rules(config, transcoder, is_traced=traces is not None)
         calls = CallFactory(
             chains,
             rules=rules,
@@ -90,9 +91,12 @@ class Site:
         """True if a request can become a WebSocket."""
 
 
-def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, MetadataRules]:
+def _metadata_rules(
+    config: Config, transcoder: Transcoder, *, is_traced: bool
+) -> tuple[MetadataRules, MetadataRules]:
     """Returns the rules for clients, and those for trusted proxies."""
-    reserved, forwarded = config.auth.reserved_metadata, config.forwarded
+    of_keys = key_headers(config.auth.key_header, transcoder)
+    reserved, forwarded = (*config.auth.reserved_metadata, *of_keys), config.forwarded
     if config.metadata.path_name:
         reserved = (*reserved, config.metadata.path_name)
     if is_traced:

@@ -81,7 +81,7 @@ class _Document:
         self._others = "additionalOperations" if has_items else "x-operations"
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
-        self._security = Security(config.auth, [policies[method] for method in self._methods])
+        self._security = Security(config.auth, {one: policies[one] for one in self._methods})
         self._names = resource_names(self._methods)
         self._ids = _OperationIds(self._methods)
         self._paths: dict[str, Json] = {}
@@ -179,7 +179,7 @@ class _Document:
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
         describe_operation(operation, method, self._schemas, accepted=self._accepts)
         if self._security.schemes:
-            operation["security"] = self._security.requirements(policy)
+            operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
         if words:
             annotate_operation(operation, words)

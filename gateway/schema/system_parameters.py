@@ -4,10 +4,6 @@ Source: google/api/system_parameter.proto. The last rule that selects a method c
 """
 
 from dataclasses import dataclass
-from typing import Final
-
-API_KEY: Final = "api_key"
-"""The parameter with the API key of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +14,11 @@ class SystemParameter:
     """Without `$`, such as `alt` or `api_key`."""
     http_header: str
     url_query_parameter: str
+
+    @property
+    def is_api_key(self) -> bool:
+        """True if it is the API key of a call."""
+        return self.name == "api_key"
 
 
 @dataclass(frozen=True, slots=True)

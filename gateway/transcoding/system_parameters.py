@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.schema.system_parameters import API_KEY, SystemParameter
+from gateway.schema.system_parameters import SystemParameter
 from gateway.status import invalid_argument
 from gateway.transcoding.media import PROTOBUF_TYPES
 from gateway.transcoding.payload import JSON
@@ -26,7 +26,7 @@ _BARE_NAMES: Final = (_ALT, _FIELDS, _PRETTY, "key", "quotaUser", "xgafv")
 _FIELD_MASK: Final = "X-Goog-FieldMask"
 """The header that counts as `$fields`."""
 _MASK: Final = "***"
-_SECRET: Final = (API_KEY, "key")
+_SECRET: Final = ("api_key", "key")
 _READ: Final = (_ALT, _FIELDS, _PRETTY)
 _MAY_HAVE: Final = re.compile(r"\$|%24|alt|fields|Print")
 """Finds a part of the name of a parameter that is read."""
