@@ -30,6 +30,7 @@ from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
+from gateway.schema.resources import GET_OPERATION
 from gateway.transcoding.binding import Binding
 
 _VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
@@ -77,7 +78,8 @@ class _Document:
         self._schemas = Schemas(config.json_, self._texts, rules, visibility)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
         self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)
-        self._accepts = config.resources.accepts_operations
+        shows_operations = any(one.method.full_name == GET_OPERATION for one in bindings)
+        self._longest_wait_s = config.resources.operation_wait_s if shows_operations else 0
         self._others = "additionalOperations" if has_items else "x-operations"
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
@@ -177,7 +179,11 @@ class _Document:
         )
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
-        describe_operation(operation, method, self._schemas, accepted=self._accepts)
+        describe_operation(
+            *(operation, method, self._schemas),
+            accepted=self._config.resources.accepts_operations,
+            longest_wait_s=self._longest_wait_s,
+        )
         if self._security.schemes:
             operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
