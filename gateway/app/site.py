@@ -160,7 +160,7 @@ async def compose(
         starter=None if traces is None else traces.starter,
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warned, guards.cache)
+    return OpenSite(site, pool, schema, transcoder, warned, limits.reset, guards.cache)
 
 
 def _path_senders(config: Config) -> Sequence[Interceptor]:
