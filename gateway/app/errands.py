@@ -3,17 +3,17 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from gateway.app.api_changes import Described, document_of
-from gateway.app.store_errands import run_store_errand, store_errand
+from gateway.app.store_errands import run_store_errand, store_errand, wanted_reset
 from gateway.audit import Audit
 from gateway.auth.names import MalformedError
 from gateway.endpoints.admin.endpoints import failure
-from gateway.endpoints.admin.operations import Errand, ErrandDone
+from gateway.endpoints.admin.operations import RESET, Errand, ErrandDone
 from gateway.schema.used_files import used_files
 from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError
@@ -29,11 +29,16 @@ class Errands:
     """Carries out errands with the settings and the schema in force."""
 
     def __init__(
-        self, current: Callable[[], Described], stores: SharedStores, audit: Audit
+        self,
+        current: Callable[[], Described],
+        stores: SharedStores,
+        audit: Audit,
+        reset_limits: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._current = current
         self._stores = stores
         self._audit = audit
+        self._reset_limits = reset_limits
 
     def stores_down(self) -> frozenset[str]:
         """Returns the purposes of the stores that are not asked because they have failed."""
@@ -62,6 +67,10 @@ class Errands:
             return ErrandDone(200, _SCHEMA, await asyncio.to_thread(_schema, api))
         if errand.action == "GET /openapi.json":
             return ErrandDone(200, JSON, await asyncio.to_thread(_document, api))
+        if errand.action == RESET:
+            by, name = wanted_reset(dict(errand.wanted))
+            await self._reset_limits(by, name)
+            return ErrandDone(200, JSON, json.dumps({"reset": name or "all"}).encode() + b"\n")
         of_store, config = store_errand(errand.action), api.config
         if of_store is None:
             raise StatusError(Code.UNIMPLEMENTED, f"{errand.action} is not known here")

@@ -187,7 +187,7 @@ async def open_gateway(
             health,
             failures,
             _count_nothing if metrics is None else metrics.by_value(RELOADS),
-            Errands(lambda: generations.current.described, stores, logs.audit),
+            Errands(lambda: generations.current.described, stores, logs.audit, generations.reset),
         )
 
 

@@ -103,6 +103,10 @@ class Generations:
         self._retirement: asyncio.Task[None] | None = None
         self._cut = asyncio.Event()
 
+    async def reset(self, by: str, name: str) -> None:
+        """Makes counters of rate limits new; see `RateLimits.reset`."""
+        await self.current.opened.reset_limits(by, name)
+
     @property
     def count(self) -> int:
         """The number of generations that are open."""

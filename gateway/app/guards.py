@@ -18,6 +18,7 @@ from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCa
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.measure import Measure
+from gateway.interceptors.opentelemetry_context import opentelemetry_context
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.resources.stages import NO_STAGES, ResourceStages
 from gateway.policy.deadlines import Deadlines
@@ -79,7 +80,10 @@ class Guards:
             concurrency.append(ConcurrencyLimit(method, policy.max_concurrent))
         if not cached:
             stages += concurrency
-        stages += [one.interceptor for one in self.custom if one.stands_before(method)]
+        custom = [one.interceptor for one in self.custom if one.stands_before(method)]
+        if custom and self.is_traced:
+            stages += opentelemetry_context()
+        stages += custom
         resources = self.resources.get(method, NO_STAGES)
         decoded = self._of_message(method, resources)
         if decoded or not cached:

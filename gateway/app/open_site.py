@@ -1,6 +1,6 @@
 """A site that is open: the result of its composition."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.exchange.site import Site
@@ -20,6 +20,8 @@ class OpenSite:
     transcoder: Transcoder
     warnings: Sequence[str]
     """Warnings for the operator, one per line."""
+    reset_limits: Callable[[str, str], Awaitable[None]]
+    """Makes counters of rate limits new; see `RateLimits.reset`."""
     cache: CallCache | None = None
     """The stored replies; None if no method has its replies stored."""
     schema_hash: str = ""

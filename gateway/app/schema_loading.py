@@ -36,10 +36,12 @@ async def load_schema(
     for module in config.modules:
         files.add_module(module)
     reflected, found = await _reflect(config, pool, files) if config.reflect else ({}, {})
+    rules = read_service_configs(config.service_config)
     schema = build_schema(
         files.complete(),
         services=config.services,
-        overrides=read_service_configs(config.service_config),
+        overrides=rules.http,
+        system_parameters=rules.system_parameters,
         unannotated=config.routing.unannotated,
         skip_unmatched=config.routing.on_error is OnError.SKIP,
         comments=comments,

@@ -22,6 +22,7 @@ from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
 from gateway.exchange.ring.filters import filter_checks
 from gateway.exchange.ring.grpc_status import add_grpc_status
+from gateway.exchange.ring.key_places import key_checks
 from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
 from gateway.exchange.ring.security_headers import IsSecure, security_headers
 from gateway.exchange.site import Site
@@ -160,7 +161,7 @@ async def compose(
         starter=None if traces is None else traces.starter,
     )
     warned = [*map(str, transcoder.warnings), *auth.warnings, *_warnings(config, policies)]
-    return OpenSite(site, pool, schema, transcoder, warned, guards.cache)
+    return OpenSite(site, pool, schema, transcoder, warned, limits.reset, guards.cache)
 
 
 def _path_senders(config: Config) -> Sequence[Interceptor]:
@@ -235,7 +236,7 @@ def _ring(
         hooks.append(cors.add_headers)
     if config.metadata.grpc_status:
         hooks.append(add_grpc_status)
-    return Ring([*checks, *auth.checks], hooks)
+    return Ring([*checks, *key_checks(config.auth.key_header, transcoder), *auth.checks], hooks)
 
 
 def _policies(

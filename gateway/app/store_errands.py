@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 from gateway.audit import Audit
@@ -17,6 +18,7 @@ StoreErrand = Callable[[Store, Audit, Wanted], Awaitable[dict[str, Any]]]
 _MOST_KEYS: Final = 1000
 """The most keys that are listed; `gateway key list` lists all."""
 _LONGEST_S: Final = 100 * 366 * 86_400.0
+_COUNTED: Final = ("principal", "key", "address", "all")
 _SECRETS: Final = ("gwk_", "gwt_", "gwr_")
 
 
@@ -79,6 +81,30 @@ _ERRANDS: Final[Mapping[str, StoreErrand]] = {
     "POST /keys/revoke": _revoke_key,
     "POST /tokens/revoke": _revoke_tokens,
 }
+
+
+def wanted_reset(wanted: Wanted) -> tuple[str, str]:
+    """Returns the kind and the name of the caller whose counters are to be new; empty for all.
+
+    Raises:
+        StatusError: the order names none, or more than one.
+    """
+    taken = _take(wanted, *_COUNTED)
+    given = {name: value for name, value in zip(_COUNTED, taken, strict=True) if value is not None}
+    if len(given) != 1:
+        raise invalid_argument("", "expected one of principal, key (its id), address, or all: true")
+    ((by, value),) = given.items()
+    if by == "all":
+        if value is not True:
+            raise invalid_argument(by, "expected true")
+        return "", ""
+    name = _text(by, value)
+    if by == "address":
+        try:
+            ip_address(name)
+        except ValueError:
+            raise invalid_argument(by, "expected an IP address") from None
+    return by, name
 
 
 def store_errand(action: str) -> StoreErrand | None:

@@ -35,7 +35,8 @@ def read_settings(  # noqa: PLR0917 - one parameter for each flag
         list[str] | None, typer.Option(help="Expose only this service; package.* allowed.")
     ] = None,
     service_config: Annotated[
-        list[Path] | None, typer.Option(help="google.api.Service YAML with HTTP rules.")
+        list[Path] | None,
+        typer.Option(help="google.api.Service YAML with HTTP rules or system parameters."),
     ] = None,
     on_conflict: Annotated[
         OnConflict | None, typer.Option(help="Two methods on one route: refuse, first, or last.")

@@ -167,6 +167,11 @@ class AuthOptions(Section):
         return self.certificates is not None and CredentialKind.CERTIFICATE in self.order
 
     @property
+    def key_header(self) -> str | None:
+        """The header that carries API keys; None if they are not accepted."""
+        return self.keys.header if self.takes_keys else None
+
+    @property
     def takes_keys(self) -> bool:
         """True if API keys are accepted as credentials."""
         return self.store is not None and CredentialKind.KEY in self.order

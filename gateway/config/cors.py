@@ -58,6 +58,7 @@ class CorsOptions(Section):
         "ETag",
         "Link",
         "Operation-Location",
+        "Preference-Applied",
     )
     """Response headers that pages may read; by default those that the gateway itself sends."""
     max_age_s: Annotated[int, Field(ge=0, le=86400)] = 600

@@ -87,7 +87,8 @@ class Config(Section):
     reflect: bool = False
     """Load descriptors from the upstreams by server reflection."""
     service_config: tuple[Annotated[Path, Words("a file", "http.yaml")], ...] = ()
-    """google.api.Service YAML files, whose http rules override annotations."""
+    """google.api.Service YAML files, whose http rules override annotations; their system_parameters
+    are read, too."""
     services: tuple[ServiceName, ...] = ()
     """Services to expose: a full name, `package.*`, or `*`; empty for all."""
     zone: Zone | None = None

@@ -56,7 +56,7 @@ class Site:
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         masks = _masks(transcoder, policies or {})
         traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
-        rules, rules_of_proxies = _metadata_rules(config, is_traced=traces is not None)
+        rules, rules_of_proxies = _metadata_rules(config, transcoder, is_traced=traces is not None)
         calls = CallFactory(
             chains,
             rules=rules,
@@ -91,9 +91,12 @@ class Site:
         """True if a request can become a WebSocket."""
 
 
-def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, MetadataRules]:
+def _metadata_rules(
+    config: Config, transcoder: Transcoder, *, is_traced: bool
+) -> tuple[MetadataRules, MetadataRules]:
     """Returns the rules for clients, and those for trusted proxies."""
-    reserved, forwarded = config.auth.reserved_metadata, config.forwarded
+    of_keys = () if config.auth.key_header is None else _key_headers(transcoder)
+    reserved, forwarded = (*config.auth.reserved_metadata, *of_keys), config.forwarded
     if config.metadata.path_name:
         reserved = (*reserved, config.metadata.path_name)
     if is_traced:
@@ -111,3 +114,17 @@ def _metadata_rules(config: Config, *, is_traced: bool) -> tuple[MetadataRules, 
 def _masks(transcoder: Transcoder, policies: Policies) -> PathMasks:
     redact = {method: policy.redact for method, policy in policies.items()}
     return PathMasks(transcoder.bindings, lambda method: redact.get(method, frozenset()))
+
+
+def _key_headers(transcoder: Transcoder) -> Sequence[str]:
+    """Returns the headers, in lower case, that carry an API key for one method at least.
+
+    Back ends never receive them: clients may send the key to other methods too.
+    """
+    named = {
+        one.http_header.lower()
+        for binding in transcoder.bindings
+        for one in binding.method.system_parameters
+        if one.is_api_key
+    }
+    return sorted(named - {""})

@@ -28,17 +28,23 @@ class SendPath:
         if not path:
             return proceed(call)  # made by the gateway for a request whose metadata it has
         if query:
-            fields = call.method.input.fields_by_name
-            path += "?" + "&".join(_masked(part, fields) for part in query.split("&"))
+            method = call.method
+            fields = method.input.fields_by_name
+            of_keys = [p.url_query_parameter for p in method.system_parameters if p.is_api_key]
+            path += "?" + "&".join(_masked(part, fields, of_keys) for part in query.split("&"))
         # What metadata cannot carry is escaped; escapes of the client stay.
         call.metadata.append((self._name, quote(mask_credentials(path), safe=_PRINTABLE)))
         return proceed(call)
 
 
-def _masked(parameter: str, fields: Container[str]) -> str:
-    """Masks the value of a parameter that carries a credential and is for none of the `fields`."""
+def _masked(parameter: str, fields: Container[str], of_keys: Container[str]) -> str:
+    """Masks the value of a parameter that carries a credential and is for none of the `fields`.
+
+    Those `of_keys` are never for a field (system_parameter.proto).
+    """
     name = parameter.partition("=")[0]
     decoded = unquote_plus(name)
-    if decoded.removeprefix("$") in _CREDENTIALS and decoded not in fields:
+    is_usual = decoded.removeprefix("$") in _CREDENTIALS and decoded not in fields
+    if is_usual or decoded in of_keys:
         return f"{name}=***"
     return parameter

@@ -31,6 +31,7 @@ from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
+from gateway.schema.resources import GET_OPERATION
 from gateway.transcoding.binding import Binding
 
 _VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta|p)[0-9]*)*", re.ASCII)
@@ -119,11 +120,12 @@ class _Document:
         self._schemas = Schemas(config.json_, self._texts, rules, config.openapi)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
         self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)
-        self._accepts = config.resources.accepts_operations
+        shows_operations = any(one.method.full_name == GET_OPERATION for one in bindings)
+        self._longest_wait_s = config.resources.operation_wait_s if shows_operations else 0
         self._others = "additionalOperations" if has_items else "x-operations"
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
-        self._security = Security(config.auth, [policies[method] for method in self._methods])
+        self._security = Security(config.auth, {one: policies[one] for one in self._methods})
         self._headers = RequestHeaders(lists_all=config.openapi.headers)
         self._names = resource_names(self._methods)
         self._ids = _OperationIds(self._methods)
@@ -223,10 +225,16 @@ class _Document:
         )
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
-        describe_operation(operation, method, self._schemas, accepted=self._accepts)
+        describe_operation(
+            operation,
+            method,
+            self._schemas,
+            accepted=self._config.resources.accepts_operations,
+            longest_wait_s=self._longest_wait_s,
+        )
         self._headers.add(operation, http_method, policy)
         if self._security.schemes:
-            operation["security"] = self._security.requirements(policy)
+            operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
         if words:
             annotate_operation(operation, words)

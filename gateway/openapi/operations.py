@@ -20,9 +20,17 @@ _LOCATION: Final = "The path that shows the operation."
 
 
 def describe_operation(
-    operation: dict[str, Any], method: Method, schemas: Schemas, *, accepted: bool
+    operation: dict[str, Any],
+    method: Method,
+    schemas: Schemas,
+    *,
+    accepted: bool,
+    longest_wait_s: int,
 ) -> None:
-    """Adds the types of a method's operations, and with `accepted` the answer 202."""
+    """Adds the types of a method's operations, and with `accepted` the answer 202.
+
+    `longest_wait_s` is the longest time that a call may wait for its operation; 0 if none does.
+    """
     if not begins_operation(method):
         return
     options: Any = MethodOptions.FromString(method.options[1])
@@ -36,13 +44,31 @@ def describe_operation(
             found[key] = {"allOf": [schemas.message(message, Use.REPLY)]}
     if found:
         operation["x-operation-response"] = found
+    if longest_wait_s and not (method.client_streaming or method.server_streaming):
+        _describe_wait(operation, longest_wait_s)
     if accepted:
         location = {"description": _LOCATION, "schema": {"type": "string"}}
         responses = operation["responses"]
         responses["202"] = responses["200"] | {
             "description": "The operation has begun.",
-            "headers": {"Operation-Location": location},
+            "headers": {**responses["200"].get("headers", {}), "Operation-Location": location},
         }
+
+
+def _describe_wait(operation: dict[str, Any], longest_s: int) -> None:
+    """Adds the preference to wait for the operation (RFC 7240 section 4.3), and its answer."""
+    prefer = {
+        "name": "Prefer",
+        "in": "header",
+        "description": f"`wait=N` waits N seconds for the operation, {longest_s} at most.",
+        "schema": {"type": "string"},
+        "example": f"wait={longest_s}",
+    }
+    operation["parameters"] = [*operation.get("parameters", ()), prefer]
+    applied = {"description": "The wait that was granted.", "schema": {"type": "string"}}
+    response = operation["responses"]["200"]
+    headers = {**response.get("headers", {}), "Preference-Applied": applied}
+    operation["responses"]["200"] = response | {"headers": headers}
 
 
 def _find(method: Method, name: str) -> Descriptor | None:

@@ -39,11 +39,14 @@ class Parameters:
         found = self._of_path(path)
         if binding.body == WHOLE:
             return found, ""
+        # Names that a service config gives to system parameters are never those of fields.
+        taken = {one.url_query_parameter for one in binding.method.system_parameters}
         leaves = self._leaves(binding, binding.method.input, ())
-        for number, (leaf, schema) in enumerate(leaves):
+        of_query = (self._of_query(leaf, schema) for leaf, schema in leaves)
+        for number, part in enumerate(one for one in of_query if one["name"] not in taken):
             if number == _MOST:
                 return found, _CUT
-            found.append(self._of_query(leaf, schema))
+            found.append(part)
         return found, ""
 
     def _of_path(self, path: OpenApiPath) -> list[Json]:

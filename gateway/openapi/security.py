@@ -3,13 +3,15 @@
 The rule for callers without a credential is that of `interceptors/authorize.py`.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gateway.config.auth import AuthOptions
 from gateway.config.credentials import CredentialKind, JwtIssuer
 from gateway.openapi.comments import Json
 from gateway.policy.options import MethodPolicy
+from gateway.schema.catalog import Method
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
@@ -18,12 +20,13 @@ _TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 class Security:
     """The security of an API: schemes by name, and requirements by method."""
 
-    def __init__(self, options: AuthOptions, policies: Iterable[MethodPolicy]) -> None:
+    def __init__(self, options: AuthOptions, policies: Mapping[Method, MethodPolicy]) -> None:
         scopes: set[str] = set()
-        for policy in policies:
+        for policy in policies.values():
             scopes |= policy.scopes_all | policy.scopes_any
         self._options = options
-        self.schemes = _schemes(options, sorted(scopes))
+        self._more_keys = _more_keys(options, policies)
+        self.schemes = _schemes(options, sorted(scopes), self._more_keys)
         """The security schemes by name, in the order of `auth.order`."""
 
     def admits_anyone(self, policy: MethodPolicy) -> bool:
@@ -32,22 +35,52 @@ class Security:
             return True
         return policy.is_open(anonymous=self._options.anonymous)
 
-    def requirements(self, policy: MethodPolicy) -> list[Json]:
+    def requirements(self, method: Method, policy: MethodPolicy) -> list[Json]:
         """The alternatives, of which a caller must satisfy one; `{}` is no credential."""
         if not self._options.takes_credentials:
             return []
+        own = {_key_name(place) for place in _key_places(method)}
+        names = [one for one in self.schemes if one not in self._more_keys or one in own]
         if self.admits_anyone(policy):
             anyone: list[Json] = [{}]
-            return anyone + [{name: []} for name in self.schemes]
+            return anyone + [{name: []} for name in names]
         needed = sorted(policy.scopes_all)
         # One of `scopes_any` is enough, and a requirement needs all its scopes.
         choices = [[*needed, one] for one in sorted(policy.scopes_any - policy.scopes_all)]
         if not choices or policy.scopes_any & policy.scopes_all:
             choices = [needed]
-        return [{name: scopes} for name in self.schemes for scopes in choices]
+        return [{name: scopes} for name in names for scopes in choices]
 
 
-def _schemes(options: AuthOptions, scopes: list[str]) -> dict[str, Json]:
+def _more_keys(options: AuthOptions, methods: Iterable[Method]) -> dict[str, Json]:
+    """The schemes of the places that a service config names for the API keys of these methods."""
+    if not options.takes_keys:
+        return {}
+    own = "header", options.keys.header.lower()
+    places = dict.fromkeys(place for method in methods for place in _key_places(method))
+    return {
+        _key_name(place): {"type": "apiKey", "in": place[0], "name": place[1]}
+        for place in places
+        if (place[0], place[1].lower()) != own
+    }
+
+
+def _key_places(method: Method) -> Iterator[tuple[str, str]]:
+    """Yields the places of a method's API key in a service config, in the words of OpenAPI."""
+    for one in method.system_parameters:
+        if one.is_api_key:
+            places = (("query", one.url_query_parameter), ("header", one.http_header))
+            yield from [place for place in places if place[1]]
+
+
+def _key_name(place: tuple[str, str]) -> str:
+    """The name of a scheme; it must be of these characters (OpenAPI, Components Object)."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"key-{place[0]}-{place[1]}")
+
+
+def _schemes(
+    options: AuthOptions, scopes: list[str], more_keys: Mapping[str, Json]
+) -> dict[str, Json]:
     if not options.takes_credentials:
         return {}
     found: dict[str, Json] = {}
@@ -56,6 +89,7 @@ def _schemes(options: AuthOptions, scopes: list[str]) -> dict[str, Json]:
             found["token"] = _tokens(options, scopes)
         elif kind is CredentialKind.KEY and options.takes_keys:
             found["key"] = {"type": "apiKey", "in": "header", "name": options.keys.header}
+            found |= more_keys
         elif kind is CredentialKind.JWT and options.takes_jwts:
             found["jwt"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             found |= _discovered(options.jwt.issuers)

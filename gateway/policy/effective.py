@@ -9,7 +9,7 @@ from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
 from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
 from gateway.policy.reply_tags import TagMaker
-from gateway.schema.catalog import Method, Schema, redacted_field
+from gateway.schema.catalog import Method, Schema
 
 Policies = Mapping[Method, MethodPolicy]
 
@@ -163,9 +163,23 @@ def refuse_secrets(policies: Policies, place: str, permission: str) -> None:
         PolicyError: a reply can have a field with `debug_redact`; `permission` would allow it.
     """
     for method, policy in policies.items():
-        secret = None if policy.cache is None else redacted_field(method.output)
+        secret = None if policy.cache is None else _redacted_field(method.output)
         if secret is not None:
             raise PolicyError(
                 f"{method.full_name}: cache: {secret} is secret (debug_redact), and {place} would "
                 f"keep it outside of this process: expected {permission}, or no cache here"
             )
+
+
+def _redacted_field(output: Descriptor) -> str | None:
+    """Returns the first field that a message can contain, and that must not be shown; or None."""
+    seen, waiting = {output.full_name}, [output]
+    while waiting:
+        for one in waiting.pop().fields:
+            if one.GetOptions().debug_redact:  # descriptor.proto, FieldOptions
+                return one.full_name
+            inner = one.message_type
+            if inner is not None and inner.full_name not in seen:
+                seen.add(inner.full_name)
+                waiting.append(inner)
+    return None

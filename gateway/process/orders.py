@@ -119,6 +119,8 @@ class Answer:
 
     number: int
     content: int | Followed | Inspected | ErrandDone
+    has_more: bool = False
+    """True if the body of an errand is long, and its next part follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from socket import socket
 from typing import Final, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
+    RESET,
     Details,
     Errand,
     ErrandDone,
@@ -245,24 +247,35 @@ class Supervised:
             return await self._answered(follow, Followed)
 
     async def run(self, errand: Errand) -> ErrandDone:
-        """Lets the first worker that answers carry out an errand; waits ten seconds at most.
+        """Lets the first worker that answers, or each for `RESET`, carry out an errand.
+
+        Waits ten seconds at most.
 
         Raises:
             StatusError: UNAVAILABLE, if none serves, or it does not respond in time.
         """
         async with self._errand:
             begun_s = time.monotonic()
-            worker = next((one for one in self._workers if one.answers(begun_s)), None)
-            if worker is None:
+            asked = {one: one.pid for one in self._workers if one.answers(begun_s)}
+            if errand.action != RESET:
+                asked = dict(islice(asked.items(), 1))
+            if not asked:
                 raise _unavailable("no worker serves")
-            number, pid = self._ask(errand, [worker]), worker.pid
-            while time.monotonic() - begun_s < _ERRAND_S and worker.pid == pid:
+            number, missing = self._ask(errand, list(asked)), dict(asked)
+            done: list[ErrandDone] = []
+            while missing and time.monotonic() - begun_s < _ERRAND_S:
                 await asyncio.sleep(_POLL_S)
-                found = _answers([worker], number, ErrandDone)
-                if found:
-                    del worker.answers_of[ErrandDone]  # it may be large, or have a secret
-                    return found[worker.number]
-            raise _unavailable(f"worker {worker.number} did not respond in time: look, then repeat")
+                for worker in list(missing):
+                    if found := _answers([worker], number, ErrandDone):
+                        done += found.values()
+                        # Not kept: it may be large, or have a secret.
+                        del worker.answers_of[ErrandDone], missing[worker]
+                if any(worker.pid != pid for worker, pid in missing.items()):
+                    break
+            if not missing:
+                return max(done, key=lambda one: one.status)  # a failure, if one failed
+            numbers = ", ".join(str(one.number) for one in missing)
+            raise _unavailable(f"worker {numbers} did not respond in time: look, then repeat")
 
     async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
         """Returns the state of the processes of the workers that answer in time."""

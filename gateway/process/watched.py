@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from gateway.app.gateway import Gateway
-from gateway.endpoints.admin.operations import Errand
+from gateway.endpoints.admin.operations import Errand, ErrandDone
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Answer,
@@ -38,6 +38,8 @@ from gateway.process.shutdown import Shutdown
 _TOGETHER_S: Final = 0.005
 """The time in which changes are collected for one report."""
 _AGAIN_S: Final = 0.1
+_PART_BYTES: Final = 32 * 1024
+_PART_AGAIN_S: Final = 0.01
 _LONGEST_REPORT: Final = 4096
 """The characters that a report names; if there are more, the other workers drop everything."""
 
@@ -66,6 +68,7 @@ class SupervisorLink:
         self._obey_reload: Reload | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
+        self._one_errand = asyncio.Lock()
         self._ordered: frozenset[int] = frozenset()
         self._standing: set[int] = set()
         self._changed_paths: set[str] = set()
@@ -115,9 +118,7 @@ class SupervisorLink:
     def _report_changes(self) -> None:
         assert self._loop is not None  # noqa: S101 - the loop calls this method
         # A supervisor that hangs does not read: then this would wait.
-        pipe = select.poll()
-        pipe.register(self._connection, select.POLLOUT)
-        if not pipe.poll(0):
+        if not self._is_writable():
             self._loop.call_later(_AGAIN_S, self._report_changes)
             return
         paths, tags = frozenset(self._changed_paths), frozenset(self._changed_tags)
@@ -125,6 +126,15 @@ class SupervisorLink:
         self._changed_tags.clear()
         is_all = sum(map(len, paths | tags)) > _LONGEST_REPORT
         self.report(Changed(frozenset(), frozenset(), is_all) if is_all else Changed(paths, tags))
+
+    def _is_writable(self) -> bool:
+        """True if a report of tens of kilobytes can be sent without a wait, or never again.
+
+        Linux says so of a Unix socket as long as a quarter of its buffer is used at most.
+        """
+        pipe = select.poll()
+        pipe.register(self._connection, select.POLLOUT)
+        return bool(pipe.poll(0))
 
     def _take_order(self, shutdown: Shutdown) -> None:
         try:
@@ -173,12 +183,24 @@ class SupervisorLink:
             return
 
         async def run() -> None:
-            self.report(Answer(order.number, await operations.run(content)))
+            done = await operations.run(content)
+            async with self._one_errand:
+                await self._send_parts(order.number, done)
 
         assert self._loop is not None  # noqa: S101 - the loop calls this method
         task = self._loop.create_task(run())
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+
+    async def _send_parts(self, number: int, done: ErrandDone) -> None:
+        """Sends a result that may have megabytes, while requests are answered."""
+        for start in range(0, len(done.body) or 1, _PART_BYTES):
+            end = start + _PART_BYTES
+            while not self._is_writable():  # noqa: ASYNC110 - asyncio reads from the same socket
+                await asyncio.sleep(_PART_AGAIN_S)
+            part = replace(done, body=done.body[start:end])
+            self.report(Answer(number, part, has_more=end < len(done.body)))
+            await asyncio.sleep(0)
 
     async def _reload(self, order: ReloadOrder, before: "asyncio.Task[None] | None") -> None:
         """Obeys an order of a reload, after the one before."""

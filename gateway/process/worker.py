@@ -6,13 +6,14 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details
+from gateway.endpoints.admin.operations import Details, ErrandDone
 from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
     CUT,
@@ -67,6 +68,8 @@ class Worker:
     """True if its back ends have changed, which its supervisor has not handled yet."""
     was_short = False
     """True if the last process died soon after its start."""
+    _parts_of = 0
+    """The number of the question whose answer arrives in parts."""
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class Worker:
         """The time at which the process last reported its details."""
         self.answers_of: dict[type, Answer] = {}
         """The last answer with a content of each type."""
+        self._parts: list[bytes] = []
         self.changes: list[Changed] = []
         """Reports of changes that the other workers have not been told of yet."""
         self._missed_changes = False
@@ -176,7 +180,7 @@ class Worker:
                     if report.details is not None:
                         self.details, self.details_s = report.details, self.told_s
                 elif isinstance(report, Answer):
-                    self.answers_of[type(report.content)] = report
+                    self._take_answer(report)
                 elif isinstance(report, Changed):
                     self.changes.append(report)
                 elif isinstance(report, Prepared | Refused | Swapped):
@@ -190,6 +194,19 @@ class Worker:
         except (EOFError, OSError):
             self.is_silent = True
         return found
+
+    def _take_answer(self, answer: Answer) -> None:
+        """Keeps an answer; joins the parts of a long one, which arrive in order."""
+        content = answer.content
+        if isinstance(content, ErrandDone):
+            if answer.number != self._parts_of:
+                self._parts, self._parts_of = [], answer.number
+            self._parts.append(content.body)
+            if answer.has_more:
+                return
+            content = replace(content, body=b"".join(self._parts))
+            self._parts = []
+        self.answers_of[type(content)] = replace(answer, content=content)
 
     def answers(self, now_s: float) -> bool:
         """True if the process accepts connections and sends heartbeats."""

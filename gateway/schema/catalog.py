@@ -13,8 +13,9 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.config.selectors import complaint, matches_service
+from gateway.config.selectors import complaint, matches, matches_service
 from gateway.schema.comments import NO_COMMENTS, Comments, collect_comments
+from gateway.schema.system_parameters import SystemParameter, SystemParameterRule
 from gateway.status import StartUpError
 
 _SAFE_LEVELS = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
@@ -75,6 +76,7 @@ class Method:
         "server_streaming",
         "service",
         "source",
+        "system_parameters",
     )
 
     def __init__(  # noqa: PLR0917 - the parts of a method
@@ -102,6 +104,8 @@ class Method:
         self.options = options
         """Its service's ServiceOptions and its own MethodOptions, encoded: as messages they would
         keep the whole descriptor set in memory."""
+        self.system_parameters: tuple[SystemParameter, ...] = ()
+        """Those to which a service config gives names for this method."""
         self.full_name = f"{service}.{name}"
         """The name as in a selector: `library.v1.LibraryService.GetBook`."""
         self.path = f"/{service}/{name}"
@@ -218,6 +222,7 @@ def build_schema(
     *,
     services: Sequence[str] = (),
     overrides: RuleOverrides | None = None,
+    system_parameters: Sequence[SystemParameterRule] = (),
     unannotated: bool = False,
     skip_unmatched: bool = False,
     comments: bool = False,
@@ -226,19 +231,22 @@ def build_schema(
 
     `services` are selectors that limit the schema to these services; `overrides` replace
     annotations; `unannotated` gives methods without a rule `POST /package.Service/Method`; with
-    `skip_unmatched`, overrides of missing methods are skipped and reported; with `comments`, the
-    schema has the comments of the files.
+    `skip_unmatched`, overrides and `system_parameters` of missing methods are skipped and reported;
+    with `comments`, the schema has the comments of the files.
 
     Raises:
-        SchemaError: the files do not fit together, or a selector in `services` or a name in
-            `overrides` matches nothing.
+        SchemaError: the files do not fit together, or a selector in `services`, a name in
+            `overrides` or a selector in `system_parameters` matches nothing.
     """
     pool = _build_pool(files)
     overrides = overrides or {}
     found = list(_methods(files, pool, overrides, unannotated=unannotated))
-    unmatched = dict(_unmatched(overrides, found))
+    unmatched = dict(_unmatched(overrides, system_parameters, found))
     if unmatched and not skip_unmatched:
         raise SchemaError("\n".join([f"{source}: {why}" for source, why in unmatched.values()]))
+    for method in found if system_parameters else ():
+        fitting = [one for one in system_parameters if matches(one.selector, method.full_name)]
+        method.system_parameters = fitting[-1].parameters if fitting else ()
     exposed = [method for method in found if _is_exposed(method.service, services)]
     for selector in services:
         reason = complaint(selector, [method.service for method in found], kind="service")
@@ -275,13 +283,19 @@ def _is_exposed(service: str, selectors: Sequence[str]) -> bool:
 
 
 def _unmatched(
-    overrides: RuleOverrides, methods: Sequence[Method]
+    overrides: RuleOverrides,
+    system_parameters: Sequence[SystemParameterRule],
+    methods: Sequence[Method],
 ) -> Iterator[tuple[str, tuple[Source, str]]]:
     known = {method.full_name: None for method in methods}
     for selector, rules in overrides.items():
         if selector not in known:
             why = complaint(selector, known) or ""
             yield selector, (rules[0].source if rules else Source("service config"), why)
+    for rule in system_parameters:
+        why = complaint(rule.selector, known) or ""
+        if why:
+            yield rule.selector, (Source(rule.file, rule.line), why)
 
 
 def _methods(
@@ -378,17 +392,3 @@ def _alternative(
     return HttpRule(
         http_method, template, rule.body, rule.response_body, source, fully_decode, nested
     )
-
-
-def redacted_field(output: Descriptor) -> str | None:
-    """Returns the first field that a message can contain, and that must not be shown; or None."""
-    seen, waiting = {output.full_name}, [output]
-    while waiting:
-        for one in waiting.pop().fields:
-            if one.GetOptions().debug_redact:  # descriptor.proto, FieldOptions
-                return one.full_name
-            inner = one.message_type
-            if inner is not None and inner.full_name not in seen:
-                seen.add(inner.full_name)
-                waiting.append(inner)
-    return None

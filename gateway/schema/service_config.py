@@ -1,21 +1,25 @@
-"""google.api.Service YAML: HTTP rules outside the protos, which override annotations.
+"""google.api.Service YAML: HTTP rules and system parameters outside the protos.
 
-Only the HTTP part is read: `http.rules` and `http.fully_decode_reserved_expansion`
-(google/api/service.proto, http.proto). Other sections of a service config are ignored.
+Read are `http.rules`, which override annotations, `http.fully_decode_reserved_expansion`, and
+`system_parameters.rules` (google/api/service.proto, http.proto, system_parameter.proto). Other
+sections of a service config are ignored.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from google.api import http_pb2
+from google.api import http_pb2, system_parameter_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
+from gateway.config.grammar import is_token
 from gateway.schema.catalog import HttpRule, SchemaError, Source, flatten
+from gateway.schema.system_parameters import SystemParameter, SystemParameterRule
 
 
 class _LineLoader(yaml.SafeLoader):
@@ -35,6 +39,10 @@ class _LineLoader(yaml.SafeLoader):
 _LINE = "__line__"
 _ANYWHERE = Source("")
 _FULLY_DECODE = "fully_decode_reserved_expansion"
+_SYSTEM_PARAMETERS = ("system_parameters", "systemParameters")
+"""Both spellings of the key, as in JSON."""
+_NOT_FOR_PARAMETERS = frozenset({"authorization", "cookie", "host"})
+"""Headers that have a meaning for every request."""
 _METHOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
@@ -61,19 +69,24 @@ def _refuse_repeated(node: yaml.MappingNode) -> None:
 _LineLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
-    """The rules of a service-config file by selected method; the last rule of a method counts.
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """The rules of service configs."""
+
+    http: dict[str, tuple[HttpRule, ...]]
+    """The HTTP rules by selected method."""
+    system_parameters: tuple[SystemParameterRule, ...]
+    """In order: the last one that selects a method counts."""
+
+
+def read_service_config(path: Path) -> ServiceConfig:
+    """Reads a service-config file; the last HTTP rule of a method counts.
 
     Raises:
-        SchemaError: the file is not such YAML, or a rule has keys that HttpRule does not have.
+        SchemaError: the file is not such YAML, or a rule has keys that its message does not have.
     """
     config = _load(path)
-    http = config.get("http") or {}
-    if not isinstance(http, dict) or not isinstance(http.get("rules") or [], list):
-        raise SchemaError(f"{path}: http must be a mapping with a list of rules")
-    for key in http:
-        if key not in ("rules", _FULLY_DECODE, _LINE):
-            raise SchemaError(f"{path}:{http[_LINE]}: http.{key}: unknown key")
+    http = _section(path, config, "http", ("rules", _FULLY_DECODE))
     fully_decode = http.get(_FULLY_DECODE, False)
     if not isinstance(fully_decode, bool):
         raise SchemaError(f"{path}:{http[_LINE]}: http.{_FULLY_DECODE} must be true or false")
@@ -81,25 +94,46 @@ def read_service_config(path: Path) -> dict[str, tuple[HttpRule, ...]]:
     for number, rule in enumerate(http.get("rules") or []):
         selector, alternatives = _rule(path, number, rule, fully_decode=fully_decode)
         rules[selector] = alternatives
-    return rules
+    parameters: list[SystemParameterRule] = []
+    for name in _SYSTEM_PARAMETERS:
+        section = _section(path, config, name, ("rules",))
+        for number, rule in enumerate(section.get("rules") or []):
+            parameters += _parameter_rules(path, f"{name}.rules[{number}]", rule)
+    return ServiceConfig(rules, tuple(parameters))
 
 
-def read_service_configs(paths: Iterable[Path]) -> dict[str, tuple[HttpRule, ...]]:
-    """The rules of all these files by selected method.
+def read_service_configs(paths: Iterable[Path]) -> ServiceConfig:
+    """Reads all these files.
 
     Files add up: a method that several files select has the bindings of each. A binding that is
-    the same in two files counts once.
+    the same in two files counts once. The rules for system parameters are in the order of the
+    files.
 
     Raises:
         SchemaError: as `read_service_config`.
     """
     rules: dict[str, dict[HttpRule, HttpRule]] = {}
+    parameters: list[SystemParameterRule] = []
     for path in paths:
-        for selector, alternatives in read_service_config(path).items():
+        config = read_service_config(path)
+        parameters += config.system_parameters
+        for selector, alternatives in config.http.items():
             of_method = rules.setdefault(selector, {})
             for rule in alternatives:
                 of_method.setdefault(replace(rule, source=_ANYWHERE), rule)
-    return {selector: tuple(of_method.values()) for selector, of_method in rules.items()}
+    http = {selector: tuple(of_method.values()) for selector, of_method in rules.items()}
+    return ServiceConfig(http, tuple(parameters))
+
+
+def _section(path: Path, config: dict[str, Any], name: str, keys: Iterable[str]) -> dict[Any, Any]:
+    """Returns a section of a service config that has a list of rules, or nothing."""
+    section = config.get(name) or {}
+    if not isinstance(section, dict) or not isinstance(section.get("rules") or [], list):
+        raise SchemaError(f"{path}: {name} must be a mapping with a list of rules")
+    for key in section:
+        if key not in (*keys, _LINE):
+            raise SchemaError(f"{path}:{section[_LINE]}: {name}.{key}: unknown key")
+    return section
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -124,13 +158,61 @@ def _rule(
     mapping = _checked(rule, http_pb2.HttpRule.DESCRIPTOR, Source(str(path)), where)
     source = Source(str(path), mapping[_LINE])
     message = http_pb2.HttpRule()
-    try:
-        json_format.ParseDict(_without_lines(mapping), message)
-    except json_format.ParseError as error:
-        raise SchemaError(f"{source}: {where}: {error}") from None
+    _fill(message, mapping, source, where)
     if not _METHOD_NAME.fullmatch(message.selector):
         raise SchemaError(f"{source}: {where}.selector must be the full name of one method")
     return message.selector, tuple(flatten(message, source, fully_decode=fully_decode))
+
+
+def _parameter_rules(path: Path, where: str, rule: object) -> Iterator[SystemParameterRule]:
+    """Yields a rule once for each selector: there may be several, separated by commas."""
+    outer = Source(str(path))
+    mapping = _checked(rule, system_parameter_pb2.SystemParameterRule.DESCRIPTOR, outer, where)
+    source = Source(str(path), mapping[_LINE])
+    message = system_parameter_pb2.SystemParameterRule()
+    _fill(message, mapping, source, where)
+    if not message.selector:
+        raise SchemaError(f"{source}: {where}.selector must be a method, a prefix.*, or *")
+    found = tuple(
+        _parameter(one, source, f"{where}.parameters[{number}]")
+        for number, one in enumerate(message.parameters)
+    )
+    _refuse_two_meanings(found, source, where)
+    for selector in message.selector.split(","):  # documentation.proto, DocumentationRule.selector
+        yield SystemParameterRule(selector.strip(), found, str(path), mapping[_LINE])
+
+
+def _parameter(
+    message: system_parameter_pb2.SystemParameter, source: Source, where: str
+) -> SystemParameter:
+    name, header = message.name.removeprefix("$"), message.http_header
+    if not name:
+        raise SchemaError(f"{source}: {where}.name must be that of a parameter, such as api_key")
+    if not header and not message.url_query_parameter:
+        raise SchemaError(f"{source}: {where}: give http_header, url_query_parameter, or both")
+    if header and (not is_token(header) or header.lower() in _NOT_FOR_PARAMETERS):
+        raise SchemaError(
+            f"{source}: {where}.http_header must be a header that nothing else uses, "
+            "such as X-Api-Key"
+        )
+    return SystemParameter(name, header, message.url_query_parameter)
+
+
+def _refuse_two_meanings(parameters: Iterable[SystemParameter], source: Source, where: str) -> None:
+    """Rejects one name for two parameters: it could not be read."""
+    meanings: dict[tuple[str, str], str] = {}
+    for one in parameters:
+        places = (
+            ("url_query_parameter", one.url_query_parameter),
+            ("http_header", one.http_header),
+        )
+        for place, text in places:
+            key = place, text.lower() if place == "http_header" else text
+            if text and meanings.setdefault(key, one.name) != one.name:
+                raise SchemaError(
+                    f"{source}: {where}: the {place} {text} is given to {meanings[key]} and to "
+                    f"{one.name}; give each its own"
+                )
 
 
 def _checked(value: object, message: Descriptor, outer: Source, where: str) -> dict[Any, Any]:
@@ -150,8 +232,15 @@ def _checked(value: object, message: Descriptor, outer: Source, where: str) -> d
     return value
 
 
+def _fill(message: Message, mapping: dict[Any, Any], source: Source, where: str) -> None:
+    try:
+        json_format.ParseDict(_without_lines(mapping), message)
+    except json_format.ParseError as error:
+        raise SchemaError(f"{source}: {where}: {error}") from None
+
+
 def _check_field(value: object, field: FieldDescriptor, source: Source, where: str) -> None:
-    """Rejects a value that does not fit a field; HttpRule has only texts and messages of texts."""
+    """Rejects a value that does not fit a field; the rules have only texts and messages."""
     message = field.message_type
     if message is None:
         if not isinstance(value, str):

@@ -196,6 +196,14 @@ class CounterStore(Protocol):
         """
         ...
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again, so that their limits can be taken whole."""
+        ...
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`."""
+        ...
+
 
 class Store(TokenStore, KeyStore, CounterStore, Protocol):
     """A store for tokens, keys and counters."""

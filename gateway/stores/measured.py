@@ -137,6 +137,14 @@ class MeasuredStore:
         """Takes from several counters."""
         return await _timed(self._observe, "take", self._store.take_all(demands))
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again."""
+        await _timed(self._observe, "forget", self._store.forget(keys))
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`."""
+        await _timed(self._observe, "forget", self._store.forget_all(prefix))
+
     async def ping(self) -> None:
         """Returns if the store answers."""
         await _timed(self._observe, "ping", self._store.ping())

@@ -182,6 +182,15 @@ class MemoryStore:
             self._keep(key, state)
         return [taken for taken, _ in outcomes]
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again."""
+        for key in keys:
+            self._counters.pop(key, None)
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`."""
+        await self.forget([key for key in self._counters if key.startswith(prefix)])
+
     async def ping(self) -> None:
         """Always succeeds."""
 

@@ -23,7 +23,7 @@ from gateway.transcoding.fields import (
     field_encoder,
     resolve,
 )
-from gateway.transcoding.system_parameters import BARE_NAMES, is_system_parameter
+from gateway.transcoding.system_parameters import ParameterNames
 from gateway.transcoding.text_forms import shown
 from gateway.transcoding.text_values import has_members, value_reader
 from gateway.transcoding.wire import length_delimited
@@ -49,8 +49,8 @@ class QueryBinder:
     """Binds the query of one binding's requests to wire bytes.
 
     `bound` are the path variables; `body` is the target of the body: a field, "*" for the whole
-    message (then no parameter is allowed), or None. With `system_parameters`, the names of those
-    are not fields; with `ignores_case`, names of enum values are compared without their case.
+    message (then no parameter is allowed), or None. The names of `system_parameters` are not
+    fields; with `ignores_case`, names of enum values are compared without their case.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class QueryBinder:
         bound: Sequence[FieldPath] = (),
         body: FieldDescriptor | str | None = None,
         options: QueryOptions,
-        system_parameters: bool = False,
+        system_parameters: ParameterNames | None = None,
         ignores_case: bool = False,
     ) -> None:
         self._ignores_case = ignores_case
@@ -147,7 +147,7 @@ class QueryBinder:
         """The parameter called `name`, or None if it is unknown and may be ignored."""
         if name.count(".") >= _MAX_DEPTH:
             raise invalid_argument(_clipped(name), f"has more than {_MAX_DEPTH} steps")
-        if self._system_parameters and is_system_parameter(name):
+        if self._system_parameters is not None and self._system_parameters.claims(name):
             return None
         entry = _MAP_ENTRY.fullmatch(name)
         path = self._resolve(name) if entry is None else self._map(entry[1])
@@ -180,7 +180,7 @@ class QueryBinder:
         return path if _is_map(path.leaf) else None
 
     def _refuse_unknown(self, name: str) -> None:
-        if self._system_parameters and name in BARE_NAMES:
+        if self._system_parameters is not None and name in self._system_parameters.meanings:
             return
         policy = self._options.unknown
         if policy is Unknown.IGNORE or (isinstance(policy, tuple) and name in policy):

@@ -28,6 +28,7 @@ from gateway.transcoding.media import (
 from gateway.transcoding.path_conflict import ConflictCheck, path_conflict_check
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.streams.form import FormFields, form_fields, is_form, read_form
+from gateway.transcoding.system_parameters import parameter_names
 from gateway.transcoding.unwanted_fields import Remove, remover
 from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
 from gateway.transcoding.wire import length_prefix
@@ -59,7 +60,11 @@ class RequestDecoder:
             bound=binding.variables,
             body=binding.body,
             options=query,
-            system_parameters=config.resources.system_parameters,
+            system_parameters=parameter_names(
+                binding.method.system_parameters,
+                binding.method.input,
+                by_default=config.resources.system_parameters,
+            ),
             ignores_case=ignores_case,
         )
         self._remove = _remover(binding, config.resources)

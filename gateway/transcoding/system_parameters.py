@@ -2,27 +2,35 @@
 
 Google's REST clients send them with each call (cloud.google.com/apis/docs/system-parameters). A
 name that begins with `$` is never a field. The bare names count only if the request message has no
-field of that name.
+field of that name. A service config can give a method other names, in queries and headers; those
+are never fields.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
+from google.protobuf.descriptor import Descriptor
+
+from gateway.schema.system_parameters import SystemParameter
 from gateway.status import invalid_argument
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 
 _SIGN: Final = "$"
-BARE_NAMES: Final = frozenset({"alt", "fields", "prettyPrint", "key", "quotaUser", "xgafv"})
-"""The names that are also taken without `$`."""
-
 _ALT, _FIELDS, _PRETTY, _ERRORS = "alt", "fields", "prettyPrint", ".xgafv"
+_BARE_NAMES: Final = (_ALT, _FIELDS, _PRETTY, "key", "quotaUser", "xgafv")
+"""The names that are also taken without `$`."""
+_FIELD_MASK: Final = "X-Goog-FieldMask"
+"""The header that counts as `$fields`."""
+_MASK: Final = "***"
+_SECRET: Final = ("api_key", "key")
+_READ: Final = (_ALT, _FIELDS, _PRETTY)
 _MAY_HAVE: Final = re.compile(r"\$|%24|alt|fields|Print")
 """Finds a part of the name of a parameter that is read."""
-_IGNORED: Final = frozenset({"key", "quotaUser", _ERRORS, "xgafv"})
-"""Parameters that change nothing here: quotas, and the format of errors."""
+_SIGNED_NAMES: Final = (*_BARE_NAMES, _ERRORS)
+"""The names that are taken with `$`: three are read, the others change nothing here."""
 _EVENTS: Final = "text/event-stream"
 _TYPES: Final = {
     "json": JSON,
@@ -61,43 +69,99 @@ NOTHING: Final = Asked()
 _USUAL: Final = JsonForm()
 
 
-def is_system_parameter(name: str) -> bool:
-    """True if a decoded name is one that begins with `$`."""
-    return name.startswith(_SIGN)
+@dataclass(frozen=True, slots=True)
+class ParameterNames:
+    """The names under which the system parameters of one method are sent."""
+
+    meanings: Mapping[str, str]
+    """The parameter that each name in a query stands for."""
+    own: frozenset[str]
+    """The names that are never fields, from the service config."""
+    headers: tuple[tuple[str, str], ...]
+    """The headers that are read, and the parameters they stand for."""
+    reserves_sign: bool
+    """True if a name that begins with `$` is never a field."""
+
+    def claims(self, name: str) -> bool:
+        """True if a decoded name is never that of a field."""
+        return name in self.own or (self.reserves_sign and name.startswith(_SIGN))
+
+    def read(self, query: str, headers: Mapping[str, str]) -> Asked:
+        """Reads the system parameters of a request; the last of a name in the query counts.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT for an unknown parameter with `$`, or an unknown value.
+        """
+        sent = []
+        for header, meaning in self.headers:
+            value = headers.get(header)
+            if value is not None:
+                sent.append((header, meaning, value))
+        if self.own or _MAY_HAVE.search(query):
+            sent += self._of_query(query)
+        return _read(sent) if sent else NOTHING
+
+    def explain(self, query: str) -> list[tuple[str, str, str]]:
+        """Returns each system parameter in a query: its origin, its text, and its name."""
+        return [
+            (f"query {name}", _MASK if meaning in _SECRET else text, f"system parameter {meaning}")
+            for name, meaning, text in self._of_query(query)
+        ]
+
+    def _of_query(self, query: str) -> list[tuple[str, str, str]]:
+        """Returns the system parameters of a query: name, meaning and value of each."""
+        found = []
+        for piece in query.split("&"):
+            raw_name, _, raw_value = piece.partition("=")
+            name = unquote_plus(raw_name)
+            meaning = self.meanings.get(name)
+            if meaning is not None:
+                found.append((name, meaning, unquote_plus(raw_value)))
+            elif self.reserves_sign and name.startswith(_SIGN):
+                reason = "no such system parameter: expected $alt, $fields or $prettyPrint"
+                raise invalid_argument(name[:100], reason)
+        return found
 
 
-def read_system_parameters(
-    query: str, fields: Container[str], field_mask: str | None = None
-) -> Asked:
-    """Reads the system parameters of a query; the last of a name counts.
+def parameter_names(
+    given: Sequence[SystemParameter], message: Descriptor, *, by_default: bool
+) -> ParameterNames | None:
+    """Returns the names of the system parameters of a method; None if it has none.
 
-    A name without `$` that is in `fields` is that of a field. `field_mask` is the header
-    `X-Goog-FieldMask`, which counts as `$fields` if the query has none.
-
-    Raises:
-        StatusError: INVALID_ARGUMENT for an unknown parameter with `$`, or an unknown value.
+    `given` are those of the service config, and `message` is the method's request. With
+    `by_default` there are Google's too; names that are given to a parameter replace those.
     """
-    if not _MAY_HAVE.search(query):
-        return NOTHING if field_mask is None else Asked(form=JsonForm(fields=field_mask))
+    if not (given or by_default):
+        return None
+    replaced = {one.name for one in given}
+    own = {one.url_query_parameter: one.name for one in given if one.url_query_parameter}
+    headers = [
+        (one.http_header, one.name) for one in given if one.name in _READ and one.http_header
+    ]
+    meanings: dict[str, str] = {}
+    if by_default:
+        fields = {name for field in message.fields for name in (field.name, field.json_name)}
+        meanings |= {_SIGN + name: name for name in _SIGNED_NAMES if name not in replaced}
+        meanings |= {one: one for one in _BARE_NAMES if one not in fields and one not in replaced}
+        if _FIELDS not in replaced:
+            headers.append((_FIELD_MASK, _FIELDS))
+    return ParameterNames(meanings | own, frozenset(own), tuple(headers), by_default)
+
+
+def _read(sent: list[tuple[str, str, str]]) -> Asked:
+    """Reads parameters, each a name as it was sent, its meaning, and its value."""
     media_type: str | None = None
     pretty: bool | None = None
     numbers: bool | None = None
-    for piece in query.split("&"):
-        raw_name, _, raw_value = piece.partition("=")
-        written, value = unquote_plus(raw_name), unquote_plus(raw_value)
-        if written in fields:
-            continue
-        name = written.removeprefix(_SIGN)
-        if name == _ALT:
-            media_type, numbers = _read_alt(written, value)
-        elif name == _FIELDS:
-            field_mask = value
-        elif name == _PRETTY:
-            pretty = _read_bool(written, value)
-        elif written.startswith(_SIGN) and name not in _IGNORED:
-            reason = "no such system parameter: expected $alt, $fields or $prettyPrint"
-            raise invalid_argument(written[:100], reason)
-    form = JsonForm(pretty, numbers, field_mask)
+    fields: str | None = None
+    for name, meaning, value in sent:
+        if meaning == _ALT:
+            media_type, numbers = _read_alt(name, value)
+        elif meaning == _FIELDS:
+            fields = value
+        elif meaning == _PRETTY:
+            pretty = _read_bool(name, value)
+    form = JsonForm(pretty, numbers, fields)
     return Asked(media_type, None if form == _USUAL else form)
 
 

@@ -5,14 +5,14 @@ message (`stream_decoder`: the messages of a stream), `encoder` makes the encode
 `encode_error` makes the payload of a failure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from gateway.config.json import Excess, Unacceptable
 from gateway.config.model import Config
 from gateway.config.streams import Wrap
-from gateway.schema.catalog import Schema
+from gateway.schema.catalog import Method, Schema
 from gateway.status import (
     ERROR_MEDIA_TYPE,
     Code,
@@ -51,10 +51,14 @@ from gateway.transcoding.streams.framing import (
     choose_framing,
     offered_framings,
 )
-from gateway.transcoding.system_parameters import Asked, JsonForm, read_system_parameters
+from gateway.transcoding.system_parameters import (
+    NOTHING,
+    Asked,
+    JsonForm,
+    ParameterNames,
+    parameter_names,
+)
 
-FIELD_MASK: Final = "X-Goog-FieldMask"
-"""The header that counts as the system parameter `$fields`."""
 _MOST_FORMS: Final = 256
 """The number of encoders in other forms that are kept."""
 
@@ -105,8 +109,11 @@ class Transcoder:
         self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
-        self.has_system_parameters = config.resources.system_parameters
+        self.has_system_parameters = config.resources.system_parameters or any(
+            binding.method.system_parameters for binding in self.bindings
+        )
         """True if requests may have system parameters."""
+        self._parameter_names: dict[Method, ParameterNames | None] = {}
         self._other_forms: dict[tuple[Binding, JsonForm], Encode] = {}
         self._failures = FailureWriter(
             codec, pretty=config.json_.pretty, emits_unset=config.json_.emit_unset
@@ -122,16 +129,23 @@ class Transcoder:
             return self.match("GET", path)
         return None
 
-    def asked(self, match: RouteMatch, query: str, field_mask: str | None = None) -> Asked:
+    def asked(self, match: RouteMatch, query: str, headers: Mapping[str, str]) -> Asked:
         """Reads the system parameters of a request; call it only if `has_system_parameters`.
 
-        `field_mask` is the request's header `X-Goog-FieldMask`.
-
         Raises:
-            StatusError: INVALID_ARGUMENT for an unknown one.
+            StatusError: INVALID_ARGUMENT for an unknown one, or an unknown value.
         """
-        fields = match.target.method.input.fields_by_camelcase_name
-        return read_system_parameters(query, fields, field_mask)
+        names = self._names_of(match.target.method)
+        return NOTHING if names is None else names.read(query, headers)
+
+    def _names_of(self, method: Method) -> ParameterNames | None:
+        known = self._parameter_names
+        if method not in known:
+            by_default = self._config.resources.system_parameters
+            known[method] = parameter_names(
+                method.system_parameters, method.input, by_default=by_default
+            )
+        return known[method]
 
     def encoder(
         self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
@@ -269,8 +283,13 @@ class Transcoder:
         return self.router.explain(http_method, path)
 
     def explain_request(self, match: RouteMatch, query: str) -> list[tuple[str, str, str]]:
-        """Returns each part of the URL that sets a field: its origin, its text, the field path."""
-        return self._plan(match).decoder.explain(match.captures, query)
+        """Returns each part of the URL that has a meaning: its origin, its text, and what it sets.
+
+        That is a field path or, for a system parameter, its name.
+        """
+        found = self._plan(match).decoder.explain(match.captures, query)
+        names = self._names_of(match.target.method)
+        return found if names is None else found + names.explain(query)
 
     def request_json(self, match: RouteMatch, message: bytes) -> bytes:
         """Writes a request message as JSON, for people."""

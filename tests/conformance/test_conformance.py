@@ -63,7 +63,12 @@ def rules_yaml(case: Case) -> str:
     http: dict[str, Any] = {"rules": rules}
     if case.get("fully_decode"):
         http["fully_decode_reserved_expansion"] = True
-    return yaml.safe_dump({"type": "google.api.Service", "http": http})
+    config = {"type": "google.api.Service", "http": http}
+    if "parameters" in case:
+        config["system_parameters"] = {
+            "rules": [{"selector": "*", "parameters": case["parameters"]}]
+        }
+    return yaml.safe_dump(config)
 
 
 def _rule(written: str | dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +82,8 @@ def _rule(written: str | dict[str, Any]) -> dict[str, Any]:
 def schema_of(case: Case, place: Path) -> Schema:
     path = place / "rules.yaml"
     path.write_text(rules_yaml(case))
-    return build_schema(files(), overrides=read_service_config(path))
+    rules = read_service_config(path)
+    return build_schema(files(), overrides=rules.http, system_parameters=rules.system_parameters)
 
 
 def message_of(method: str, document: str, *, of_input: bool) -> Message:

@@ -65,6 +65,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "listeners/write_batch.py": "MAX_JOINED_BYTES",
         "process/allocator.py": "_KEPT_BYTES",
         "process/pulse.py": "_READ_BYTES",
+        "process/watched.py": "_PART_BYTES",
         "stores/memory_claims.py": "_CLAIM_BYTES",
         "stores/batching.py": "_MOST_TOGETHER",
         "transcoding/json/count.py": "_PIECE_BYTES",

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.app.gateway import Gateway, open_gateway
+from gateway.call import Interceptor
 from gateway.config.model import Config
 from services import echo
 from services.serving import serve
 
 
 @asynccontextmanager
-async def echo_gateway(**settings: Any) -> AsyncIterator[Gateway]:
-    """A gateway on a free port in front of a real echo server."""
+async def echo_gateway(*own: Interceptor, **settings: Any) -> AsyncIterator[Gateway]:
+    """A gateway on a free port in front of a real echo server, with interceptors of its own."""
     async with serve(echo.register) as address:
         defaults: dict[str, Any] = {
             "listen": "127.0.0.1:0",
@@ -23,7 +24,8 @@ async def echo_gateway(**settings: Any) -> AsyncIterator[Gateway]:
             "upstreams": {"echo": {"target": address}},
             "log": {"access": "off"},
         }
-        async with open_gateway(Config.model_validate(defaults | settings)) as gateway:
+        config = Config.model_validate(defaults | settings)
+        async with open_gateway(config, interceptors=own) as gateway:
             yield gateway
 
 

@@ -41,6 +41,12 @@ class Remote:
             raise StoreUnavailableError("redis at somewhere: ConnectionError")
         return self._memory.take_all_now(demands)
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        await self._memory.forget(keys)
+
+    async def forget_all(self, prefix: str) -> None:
+        await self._memory.forget_all(prefix)
+
 
 def rate_limit(
     limit: int,

@@ -7,7 +7,7 @@ from gateway.endpoints.admin.operations import Errand, Operations
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 
 QUESTIONS: Final = ("/schema", "/openapi.json", "/keys")
-ORDERS: Final = ("/keys", "/keys/rotate", "/keys/revoke", "/tokens/revoke")
+ORDERS: Final = ("/keys", "/keys/rotate", "/keys/revoke", "/tokens/revoke", "/limits/reset")
 
 
 def errand_endpoints(operations: Operations) -> Endpoints:

@@ -111,6 +111,10 @@ class PurgeReport:
     """The numbers of the workers that did not answer: they may still have such replies."""
 
 
+RESET: Final = "POST /limits/reset"
+"""The errand that every process carries out, because each may count alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A question or an order of an operator that only a process which serves can carry out."""

@@ -17,7 +17,7 @@ from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.routing.differences import no_match
-from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
+from gateway.transcoding.transcoder import Transcoder
 
 _READS: Final = ("GET", "HEAD")
 _MOST_PATHS: Final = 1024
@@ -97,8 +97,7 @@ class RestDialect:
             return await self._answer_stream(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
-            field_mask = request.headers.get(FIELD_MASK)
-            asked = self._transcoder.asked(match, request.query, field_mask)
+            asked = self._transcoder.asked(match, request.query, request.headers)
             accept, form = asked.media_type_or(accept), asked.form
         encode = self._transcoder.encoder(match, accept, form)
         source = RequestMessage(self._transcoder.decoder(match), request, match)

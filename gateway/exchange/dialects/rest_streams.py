@@ -22,7 +22,7 @@ from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import RAW_LINES, Framing, last_number, retry_field
-from gateway.transcoding.transcoder import FIELD_MASK, Transcoder
+from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
 
@@ -175,8 +175,7 @@ class RestStreams:
         method = match.target.method
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
-            field_mask = request.headers.get(FIELD_MASK)
-            asked = self._transcoder.asked(match, request.query, field_mask)
+            asked = self._transcoder.asked(match, request.query, request.headers)
             accept, form = (
                 asked.media_type_or(accept, is_stream=method.server_streaming),
                 asked.form,

@@ -26,7 +26,7 @@ def credential_check(
     with the errors of RFC 6749.
 
     A credential is never accepted in a URL, because URLs are logged in many places (RFC 9700
-    section 4.3.2).
+    section 4.3.2); one that a service config allows there has been moved (`key_places`).
     """
 
     def check(request: Request) -> None:

@@ -15,7 +15,7 @@ from gateway.audit import Audit, RecordThrottle
 from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.rate_limits import OnStoreFailure, RateLimitOptions
 from gateway.interceptors.rate_limits.refusal import Quotas, cannot_count, limit_reached
-from gateway.interceptors.rate_limits.rules import counters_of
+from gateway.interceptors.rate_limits.rules import ALL_COUNTERS, counters_of, key_end
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
 from gateway.stores.base import CounterStore, Demand, Limit, StoreUnavailableError, Taken
@@ -53,12 +53,26 @@ class RateLimits:
         self._shared = SharedCounters(counters, options, timeout_s, processes, clock)
         self._refusals = _RefusalRecords(audit, clock, count)
         self._headers = options.headers
+        self._prefixes: set[str] = set()
+
+    async def reset(self, by: str, name: str) -> None:
+        """Makes the counters of a `principal`, an API `key` or an `address` new; of all for "".
+
+        Raises:
+            StoreUnavailableError: the store does not answer; some counters may be new.
+        """
+        if by:
+            end = key_end(by, name)
+            await self._shared.forget([prefix + end for prefix in sorted(self._prefixes)])
+        else:
+            await self._shared.forget_all(ALL_COUNTERS)
 
     def guards(self, method: Method, policy: MethodPolicy) -> Sequence[Interceptor]:
         """Returns the interceptor that applies the limits of a method; none if it has no limits."""
         if not policy.rate_limits:
             return ()
         checks = _Checks(method, policy, self._refusals, headers=self._headers)
+        self._prefixes.update(one.prefix for one in checks.limits)
         if isinstance(self._counters, MemoryStore):
             kind = LocalLimit if len(checks.limits) == 1 else LocalLimits
             return (kind(checks, self._counters),)
@@ -202,6 +216,16 @@ class SharedCounters:
             self._is_down = False
             logger.warning("rate limits are counted again")
         return taken
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new, in the store and in this process."""
+        await self._local.forget(keys)
+        await self._store.forget(keys)
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new whose keys begin with `prefix`, in the store and here."""
+        await self._local.forget_all(prefix)
+        await self._store.forget_all(prefix)
 
     def _is_due(self) -> bool:
         """True if the store is available, or due for a probe."""

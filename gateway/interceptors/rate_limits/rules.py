@@ -19,6 +19,9 @@ from gateway.stores.base import Limit, SlidingWindow, TokenBucket
 KeyOf = Callable[[Call], str]
 """Maps a call to the key of the counter that it takes from."""
 
+ALL_COUNTERS = "rate:"
+"""The beginning of the keys of all counters of rate limits."""
+
 # Longer names are stored as their digests, because callers choose their length.
 _LONGEST_NAME = 64
 
@@ -99,7 +102,7 @@ def _prefix(method: str, limit: RateLimit) -> str:
     """Returns the prefix of the keys of a limit's counters; a changed limit has new counters."""
     owner = f"limit {limit.name}" if limit.name else method
     by = f"{limit.by}={limit.header}" if limit.by is CountBy.HEADER else limit.by
-    return f"rate:{owner}:{by}:{limit.algorithm}:{limit.limit}/{limit.window_s:g}:"
+    return f"{ALL_COUNTERS}{owner}:{by}:{limit.algorithm}:{limit.limit}/{limit.window_s:g}:"
 
 
 def _label(limit: RateLimit, taken: set[str]) -> str:
@@ -127,20 +130,25 @@ def _key_of(limit: RateLimit, prefix: str) -> KeyOf:
             return lambda _: prefix
 
 
+def key_end(by: str, name: str) -> str:
+    """Returns the end of the keys that count a `principal`, an API `key` or an `address`."""
+    if by == "principal":
+        return f"principal:{_short(name)}"
+    return f"credential:{_short(f'key:{name}')}" if by == "key" else f"address:{network_of(name)}"
+
+
 def _by_principal(prefix: str, by_address: str, call: Call) -> str:
     principal = call.principal
     if principal is None:
         return by_address + network_of(call.peer)
-    name = principal.name
-    return prefix + (name if len(name) <= _LONGEST_NAME else _digest(name))
+    return prefix + _short(principal.name)
 
 
 def _by_credential(prefix: str, by_address: str, call: Call) -> str:
     principal = call.principal
     if principal is None:
         return by_address + network_of(call.peer)
-    name = f"{principal.kind}:{principal.credential or principal.name}"
-    return prefix + (name if len(name) <= _LONGEST_NAME else _digest(name))
+    return prefix + _short(f"{principal.kind}:{principal.credential or principal.name}")
 
 
 def _by_address(prefix: str, call: Call) -> str:
@@ -151,6 +159,10 @@ def _by_header(prefix: str, by_address: str, header: str, call: Call) -> str:
     # A call without the header is counted by its address, so that omitting it gains nothing.
     value = call.headers.get(header)
     return by_address + network_of(call.peer) if value is None else prefix + _digest(value)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else _digest(name)
 
 
 def _digest(text: str) -> str:

@@ -96,6 +96,13 @@ INSERT INTO gateway_counters (key, a, b, c, expires_at_s)
 SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[], $4::float8[], $5::float8[])
 ON CONFLICT (key) DO UPDATE
 SET a = excluded.a, b = excluded.b, c = excluded.c, expires_at_s = excluded.expires_at_s"""
+FORGET_COUNTERS = """
+DELETE FROM gateway_counters WHERE key IN (
+  SELECT key FROM gateway_counters WHERE key = ANY($1::text[]) ORDER BY key FOR UPDATE)"""
+FORGET_ALL_COUNTERS = """
+DELETE FROM gateway_counters WHERE key IN (
+  SELECT key FROM gateway_counters WHERE starts_with(key, $1) ORDER BY key LIMIT 5000 FOR UPDATE)
+RETURNING 1"""
 
 # Locked rows are skipped: another node may delete them at the same time.
 SWEEPS = (

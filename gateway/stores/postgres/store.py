@@ -189,6 +189,15 @@ class PostgresStore:
         self._sweep_when_due()
         return taken
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again."""
+        await self._rows(sql.FORGET_COUNTERS, sorted(keys))
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`, a part at a time."""
+        while await self._rows(sql.FORGET_ALL_COUNTERS, prefix):
+            pass
+
     async def ping(self) -> None:
         """Returns if the database answers and has the tables of a store."""
         await self._rows(sql.READ_COUNTERS, [])

@@ -195,6 +195,20 @@ class RedisStore:
         """Takes from several counters; see `CounterStore.take_all`."""
         return await self._breaker.run(lambda: self._takes(demands))
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again."""
+        if keys:
+            names = [f"{self._prefix}counter:{key}" for key in keys]
+            await self._execute(self._redis.unlink(*names))
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`, a page at a time."""
+        pattern, cursor = _escape_pattern(f"{self._prefix}counter:{prefix}") + "*", -1
+        while cursor:
+            cursor, names = await self._execute(self._scan(max(cursor, 0), pattern))
+            if names:
+                await self._execute(self._redis.unlink(*names))
+
     async def ping(self) -> None:
         """Returns if Redis answers."""
         await self._execute(self._redis.ping())

@@ -223,6 +223,21 @@ class SqliteStore:
         """Takes from several counters; see `CounterStore.take_all`."""
         return await self._takes(demands)
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Makes these counters new again."""
+        rows, query = [(key,) for key in keys], "DELETE FROM counters WHERE key = ?"
+
+        def forget(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                connection.executemany(query, rows)
+
+        await self._writes.run(forget)
+
+    async def forget_all(self, prefix: str) -> None:
+        """Makes all counters new again whose keys begin with `prefix`."""
+        query = "DELETE FROM counters WHERE substr(key, 1, ?) = ?"
+        await self._change(query, len(prefix), prefix)
+
     async def _take_many(self, asked: Sequence[Sequence[Demand]]) -> Sequence[Sequence[Taken]]:
         def look(connection: sqlite3.Connection, demands: Sequence[Demand]) -> list[_Outcome]:
             query = "SELECT a, b, c FROM counters WHERE key = ?"

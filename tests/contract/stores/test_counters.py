@@ -116,3 +116,22 @@ async def test_what_was_taken_can_be_given_back(store: Store) -> None:
     await store.take("a", limit, -5)
     assert (await store.take("a", limit, 3)).allowed
     assert not (await store.take("a", limit, 1)).allowed
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_counters_that_are_forgotten_are_new(store: Store, limit: Limit) -> None:
+    keys = ["a:[*]ada", "a:[*]adam", "a:b", "b:c"]
+
+    async def used_up() -> list[str]:
+        return [key for key in keys if not (await store.take(key, limit, 0)).remaining]
+
+    for key in keys:
+        await store.take(key, limit, 5)
+    await store.forget([])
+    assert await used_up() == keys
+    await store.forget(["a:[*]ada", "unknown"])
+    assert await used_up() == ["a:[*]adam", "a:b", "b:c"]
+    await store.forget_all("a:[*]")
+    assert await used_up() == ["a:b", "b:c"]
+    await store.forget_all("a:")
+    assert await used_up() == ["b:c"]

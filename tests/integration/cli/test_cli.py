@@ -151,6 +151,20 @@ def test_explain_shows_binding_fields_and_message() -> None:
     assert "GET /v1/{name=shelves/*/books/*}: the path fits, but it serves GET" in out
 
 
+def test_explain_shows_system_parameters_without_keys(tmp_path: Path) -> None:
+    config = tmp_path / "service.yaml"
+    parameters = "{name: $alt, url_query_parameter: as}, {name: api_key, url_query_parameter: key}"
+    config.write_text(
+        "type: google.api.Service\n"
+        f"system_parameters: {{rules: [{{selector: '*', parameters: [{parameters}]}}]}}\n"
+    )
+    request = "GET /v1/shelves?as=json&key=s3cret"
+    done = gateway("explain", request, "--service-config", str(config), *SAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert "query as: 'json' -> system parameter alt" in done.stdout
+    assert "query key: '***' -> system parameter api_key" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

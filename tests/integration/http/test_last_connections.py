@@ -1,8 +1,10 @@
 """The connections that wait when a listener stops, while no file descriptor is free."""
 
 import asyncio
+import os
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,10 +16,13 @@ from tests.support.polling import until
 
 
 @contextmanager
-def no_file_descriptor() -> Iterator[None]:
-    """Lets the process open nothing; what is open stays so."""
+def no_file_descriptor(*, may_reopen: bool = False) -> Iterator[None]:
+    """Lets the process open nothing; what is open stays so, and can be opened again if it may."""
+    lowest = os.dup(0) if may_reopen else 0
+    if may_reopen:
+        os.close(lowest)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
     try:
         yield
     finally:
@@ -64,3 +69,25 @@ async def test_a_listener_ends_though_none_becomes_free() -> None:
                 await until(lambda: not listener.has_handshakes)
             with pytest.raises(ConnectionResetError):
                 await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
+
+
+async def test_connections_go_on_while_no_other_can_be_accepted() -> None:
+    async with open_front_end() as front_end:
+        listener, loop = front_end.listener, asyncio.get_running_loop()
+
+        async def answered(client: socket.socket) -> bool:
+            async with asyncio.timeout(10):
+                return (await loop.sock_recv(client, 65536)).startswith(b"HTTP/1.1 200 ")
+
+        with waiting(listener) as kept:
+            assert await answered(kept)
+            with waiting(listener), no_file_descriptor(may_reopen=True):
+                before_s = time.process_time()
+                await asyncio.sleep(0.5)
+                # A loop that tries again without a pause would use all of that time.
+                assert time.process_time() - before_s < 0.25
+                for _ in range(3):
+                    await loop.sock_sendall(kept, get("/v1/items/1"))
+                    assert await answered(kept)
+            with waiting(listener) as late:
+                assert await answered(late)

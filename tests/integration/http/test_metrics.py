@@ -1,5 +1,6 @@
 """`GET /metrics` of a running gateway, as Prometheus reads it."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -171,4 +172,16 @@ async def test_an_endpoint_of_another_listener_can_show_them() -> None:
         assert gateway.exposition is not None
         registry = EndpointRegistry({PATH: {"GET": metrics_endpoint(lambda: gateway.exposition)}})
         response = await registry.answer(make_request(PATH))
+        compressed = [
+            await registry.answer(make_request(PATH, Accept_Encoding=accepted, Accept=accept))
+            for accepted in ("gzip", "gzip;q=0, br")
+            for accept in ("text/plain", "application/openmetrics-text")
+        ]
     assert b"http_server_request_duration_seconds_count{" in response.body
+    assert ("Content-Encoding", "gzip") not in response.headers
+    for one, is_gzipped in zip(compressed, [True, True, False, False], strict=True):
+        assert (("Content-Encoding", "gzip") in one.headers) is is_gzipped
+        assert ("Vary", "Accept, Accept-Encoding") in one.headers
+        text = gzip.decompress(one.body) if is_gzipped else one.body
+        assert b"http_server_request_duration_seconds_count{" in text
+    assert len(compressed[0].body) < len(compressed[2].body) / 4

@@ -262,6 +262,18 @@ async def test_the_types_of_an_operation_are_in_the_document(
         assert {one for one in operation["responses"] if one < "300"} == statuses
 
 
+@pytest.mark.parametrize("longest_s", [0, 9])
+async def test_the_preference_to_wait_is_in_the_document(tmp_path: Path, longest_s: int) -> None:
+    async with serving(tmp_path, operations="accepted", operation_wait_s=longest_s) as (client, _):
+        document = (await asked(client, "GET /openapi.json")).json()
+        for path, shown in (("/items:build", longest_s > 0), ("/items", False)):
+            operation = document["paths"][path]["post"]
+            prefer = [one for one in operation.get("parameters", ()) if one["name"] == "Prefer"]
+            assert len(prefer) == shown
+            answered = operation["responses"]["200"].get("headers", {})
+            assert ("Preference-Applied" in answered) == shown
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "says"),
     [

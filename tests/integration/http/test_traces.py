@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanContext, get_current_span
 
+from gateway.call import Call, Handler, Reply
 from gateway.config.log import LogOptions
 from gateway.telemetry.logs.opening import open_logs
 from tests.support.collector import attributes, collector
@@ -260,3 +262,43 @@ async def test_what_a_collector_refuses_is_counted_in_the_metrics() -> None:
 
             await first(text, lambda found: b"gateway_traces_lost_total 256" in found, within_s=20)
     assert received.spans == []
+
+
+@pytest.mark.parametrize("flag", ["01", "00"], ids=["sampled", "not sampled"])
+async def test_custom_interceptors_see_the_span_of_the_request(flag: str) -> None:
+    seen: list[SpanContext] = []
+
+    async def observe(call: Call, proceed: Handler) -> Reply:
+        seen.append(get_current_span().get_span_context())
+        return await proceed(call)
+
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 1, "trust": "all"}
+        async with (
+            echo_gateway(observe, tracing=settings) as gateway,
+            connected(gateway) as client,
+        ):
+            traceparent = f"traceparent: 00-{TRACE}-{SPAN}-{flag}"
+            await sent(client, traceparent, "tracestate: a=1")
+            await sent(client, traceparent)
+    first_one, second = seen
+    assert format(first_one.trace_id, "032x") == TRACE
+    assert first_one.span_id not in {0, int(SPAN, 16), second.span_id}
+    assert first_one.trace_flags.sampled is (flag == "01")
+    assert first_one.trace_state.to_header() == "a=1"
+    assert not first_one.is_remote
+    if flag == "01":
+        spans = {one.span_id.hex() for one in received.spans if one.name.startswith("GET ")}
+        assert spans == {format(one.span_id, "016x") for one in seen}
+
+
+async def test_without_traces_interceptors_see_no_span() -> None:
+    seen: list[SpanContext] = []
+
+    async def observe(call: Call, proceed: Handler) -> Reply:
+        seen.append(get_current_span().get_span_context())
+        return await proceed(call)
+
+    async with echo_gateway(observe) as gateway, connected(gateway) as client:
+        await sent(client, SAMPLED)
+    assert [one.is_valid for one in seen] == [False]

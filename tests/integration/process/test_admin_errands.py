@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tests.integration.process.test_admin import JSON, ask, ask_json
 from tests.integration.process.test_drain import Served, served
 from tests.support.command_line import run
+from tests.support.polling import first
 
 pytestmark = [
     pytest.mark.slow,
@@ -111,3 +112,41 @@ async def test_a_store_that_fails_is_named(tmp_path: Path) -> None:
         status, text = await ask(admin, "/keys")
         assert status == 503
         assert "the store is unavailable" in text
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
+async def test_a_reset_holds_in_every_process(tmp_path: Path, workers: int) -> None:
+    admin = tmp_path / "admin.sock"
+    limits = '[{"limit": 1, "window_s": 3600, "by": "address"}]'
+    settings = {
+        "ADMIN__LISTEN": f"unix:{admin}",
+        "LOG__AUDIT": tmp_path / "audit.log",
+        "POLICIES": f'[{{"selector": "echo.v1.*", "rate_limits": {limits}}}]',
+    }
+
+    async def until_limited(gateway: Served) -> int:
+        """Returns how many calls passed until each process had refused some."""
+        statuses: list[int] = []
+        while statuses[-40:] != [429] * 40:
+            answer = await ask(gateway.port, "/v1/echo/a", "GET", "Connection: close")
+            statuses.append(answer[0])
+        assert set(statuses) <= {200, 429}
+        return statuses.count(200)
+
+    async with served(tmp_path, workers, settings=settings) as gateway:
+        await first(
+            lambda: ask_json(admin, "/status"),
+            lambda found: found["workers"]["serving"] == workers,
+            within_s=30.0,
+        )
+        assert await until_limited(gateway) == workers
+        status, told = await order(admin, "/limits/reset", {"address": "127.0.0.2"})
+        assert (status, told) == (200, {"reset": "127.0.0.2"})
+        assert await until_limited(gateway) == 0
+        for body in ({"address": "127.0.0.1"}, {"all": True}):
+            assert (await order(admin, "/limits/reset", body))[0] == 200
+            assert await until_limited(gateway) == workers
+        for wrong in ({}, {"all": False}, {"address": "x"}, {"principal": "a", "key": "b"}):
+            status, refused = await order(admin, "/limits/reset", wrong)
+            assert (status, refused["error"]["status"]) == (400, "INVALID_ARGUMENT"), wrong
+        assert '"POST /limits/reset"' in (tmp_path / "audit.log").read_text()

@@ -55,6 +55,7 @@ async def test_a_page_of_an_origin_that_is_allowed_may_read(allowed: str, origin
     assert "allow-credentials" not in told(answer)
     exposed = told(answer)["expose-headers"].split(", ")
     assert {"RateLimit", "ETag", "Link", "Operation-Location"} <= set(exposed)
+    assert "Preference-Applied" in exposed
     assert "origin" in varies(answer)
 
 

@@ -13,7 +13,7 @@ HEAD = "type: google.api.Service\nconfig_version: 3\nname: x\n"
 def read(place: Path, text: str) -> dict[str, list[tuple[str, str, str]]]:
     path = place / "service.yaml"
     path.write_text(text)
-    found = read_service_config(path)
+    found = read_service_config(path).http
     return {
         name: [(r.http_method, r.template, r.body) for r in rules] for name, rules in found.items()
     }
@@ -30,7 +30,7 @@ def test_rules_are_read_with_their_additional_bindings_and_places(tmp_path: Path
         "a.S.Get": [("GET", "/v1/{x}", ""), ("POST", "/v1:get", "*")],
         "a.S.Any": [("*", "/any", "")],
     }
-    rule = read_service_config(tmp_path / "service.yaml")["a.S.Get"][0]
+    rule = read_service_config(tmp_path / "service.yaml").http["a.S.Get"][0]
     assert (rule.source.file, rule.source.line) == (str(tmp_path / "service.yaml"), 6)
 
 
@@ -45,7 +45,7 @@ def test_full_decoding_holds_for_every_rule_of_the_file(tmp_path: Path) -> None:
         HEAD + "http: {fully_decode_reserved_expansion: true, "
         "rules: [{selector: a.S.M, get: '/{x=**}'}]}"
     )
-    assert read_service_config(path)["a.S.M"][0].fully_decode
+    assert read_service_config(path).http["a.S.M"][0].fully_decode
 
 
 def test_both_spellings_and_unset_values_are_read_as_in_json(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_both_spellings_and_unset_values_are_read_as_in_json(tmp_path: Path) -> 
         "additionalBindings: [{get: /y, response_body: c}]}"
     )
     read(tmp_path, text)
-    first, second = read_service_config(tmp_path / "service.yaml")["a.S.M"]
+    first, second = read_service_config(tmp_path / "service.yaml").http["a.S.M"]
     assert (first.response_body, first.body, second.response_body) == ("b", "", "c")
 
 
@@ -66,7 +66,7 @@ def test_a_section_left_empty_has_no_rules(tmp_path: Path, http: str) -> None:
 def test_bindings_too_deep_are_kept_to_be_refused_with_their_rule(tmp_path: Path) -> None:
     deep = "{get: /y, additional_bindings: [{get: /z}]}"
     read(tmp_path, HEAD + f"http: {{rules: [{{selector: a.S.M, additional_bindings: [{deep}]}}]}}")
-    rules = read_service_config(tmp_path / "service.yaml")["a.S.M"]
+    rules = read_service_config(tmp_path / "service.yaml").http["a.S.M"]
     assert [(rule.template, rule.nested) for rule in rules] == [
         ("/y", False),
         ("/z", True),

@@ -31,7 +31,7 @@ def test_a_method_has_the_bindings_of_every_file(tmp_path: Path) -> None:
         "  - {selector: a.S.Put, put: '/v1/{id}'}\n"
         "  - selector: a.S.Get\n    additional_bindings: [{get: '/v2/{id}'}, {get: '/v1/{id}'}]\n",
     )
-    rules = read_service_configs(paths)
+    rules = read_service_configs(paths).http
     found = {
         name: [(rule.template, Path(rule.source.file).name) for rule in of_method]
         for name, of_method in rules.items()
@@ -50,7 +50,7 @@ def test_files_that_differ_on_one_route_are_refused_not_lost(tmp_path: Path) -> 
         "  - {selector: a.S.Put, put: '/v1/{id}'}\n",
         "  - {selector: a.S.Put, put: '/v1/{id}', body: '*'}\n",
     )
-    schema = build_schema(descriptor_set(a=PROTO), overrides=read_service_configs(paths))
+    schema = build_schema(descriptor_set(a=PROTO), overrides=read_service_configs(paths).http)
     with pytest.raises(RulesError, match=r"1\.yaml:4: error: .* the same route as a\.S\.Put"):
         build_transcoder(Config(), schema)
 

@@ -193,6 +193,41 @@ async def test_all_limits_hold_at_once_and_one_that_refuses_leaves_the_others_al
     ]
 
 
+@pytest.mark.parametrize(
+    ("count_by", "by", "name"),
+    [
+        (CountBy.PRINCIPAL, "principal", "ada"),
+        (CountBy.PRINCIPAL, "principal", "a" * 99),
+        (CountBy.CREDENTIAL, "key", "key-1"),
+        (CountBy.CREDENTIAL, "address", "2001:db8::7"),
+        (CountBy.PRINCIPAL, "address", "2001:db8::8"),
+        (CountBy.ADDRESS, "address", "2001:db8::9"),
+    ],
+)
+async def test_the_counters_of_one_caller_are_made_new(
+    limits: RateLimits, count_by: CountBy, by: str, name: str
+) -> None:
+    def from_caller(name: str, number: int) -> Call:
+        if by == "address":
+            return call(peer=name or f"10.0.0.{number}")
+        of_key = by == "key"
+        owner, credential = ("ada", name) if of_key else (name, "key-1")
+        return call(Principal(owner or "eve", kind="key", credential=credential or "key-2"))
+
+    handle = handler(limits, rate_limit(1, 60.0, count_by))
+    one, other = from_caller(name, 1), from_caller("", 2)
+    assert [await passes(handle, each) for each in (one, other, one, other)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    await limits.reset(by, name)
+    assert [await passes(handle, each) for each in (one, other)] == [True, False]
+    await limits.reset("", "")
+    assert [await passes(handle, each) for each in (one, other)] == [True, True]
+
+
 async def test_a_limit_said_twice_counts_once(limits: RateLimits) -> None:
     handle = handler(limits, rate_limit(2, 60.0), rate_limit(2, 60.0))
     assert [await passes(handle, call(ADA)) for _ in range(3)] == [True, True, False]
