@@ -55,9 +55,9 @@ class AdminOptions(Section):
     ready_requires: tuple[
         Annotated[str, Field(pattern=_REQUIRED), Words("store, or upstreams.NAME", "store")], ...
     ] = ()
-    """What `/readyz` needs besides a worker that serves: `store`, no store is out of reach, or
-    `upstreams.NAME`, an endpoint of it takes calls, both as far as requests have shown. Empty for
-    nothing: what all nodes share must not take all of them out of service at once."""
+    """The conditions of `/readyz` besides a worker that serves: `store`, no store is out of reach,
+    or `upstreams.NAME`, an endpoint of it takes calls, both as far as requests have shown. Empty
+    for none: a failure that all nodes share must not take all of them out of service at once."""
     debug: bool = False
     """Serve `/debug/*`: the stacks, a profile, the memory and the garbage of each worker."""
     tls: AdminTls | None = None

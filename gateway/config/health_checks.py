@@ -12,7 +12,7 @@ Times = Annotated[int, Field(ge=1, le=100)]
 
 
 class HealthCheckKind(StrEnum):
-    """How an endpoint is asked."""
+    """The protocol of a health check."""
 
     GRPC = "grpc"
     HTTP = "http"

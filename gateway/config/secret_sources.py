@@ -12,7 +12,7 @@ from gateway.files import read_file
 _FILE: Final = "file:"
 _MAX_BYTES: Final = 64 * 1024
 _READ: Final[dict[int, bytes]] = {}
-"""What file descriptors gave: they can be read once, and a reload asks again."""
+"""The secrets from file descriptors, which can be read once; a reload needs them again."""
 
 
 def _secret(value: object) -> object:

@@ -74,8 +74,8 @@ class ForceLocal(Section):
 
 
 class ZoneOptions(Section):
-    """How calls stay in the zone of the gateway; has an effect where `zone` and `targets[].zone`
-    are set; for `http2`."""
+    """Keeps calls in the zone of the gateway, where `zone` and `targets[].zone` are set; for
+    `http2`."""
 
     min_endpoints: Annotated[int, Field(ge=1, le=1000)] = 6
     """With fewer endpoints in a priority, all zones get calls alike: a few calls more would be too

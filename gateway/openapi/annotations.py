@@ -82,7 +82,7 @@ class Annotations(NamedTuple):
     types: Mapping[Any, Json]
     """The same by the descriptor of a message, field or enum: to find one takes less time."""
     document: DocumentWords
-    """What they say of the whole document."""
+    """The words about the whole document."""
     left_out: Sequence[LeftOut]
     """The parts that are left out."""
 

@@ -120,7 +120,7 @@ class Record:
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
-        """What the client sent."""
+        """The value that the client sent."""
         self.trace = trace
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache

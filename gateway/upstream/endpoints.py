@@ -48,7 +48,7 @@ class Member:
 
 _UNSETTLED: Final = (State.IDLE, State.CONNECTING)
 _MadeOf = tuple[list[tuple[int, Member, int, float]], list[Endpoint], bool]
-"""What a picker was made of: the members that take calls, all endpoints where zones count, and
+"""The parts of a picker: the members that take calls, all endpoints where zones count, and
 whether there is a panic."""
 
 _Level = tuple[int, list[Member]]

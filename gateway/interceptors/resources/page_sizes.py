@@ -9,7 +9,7 @@ from gateway.call import Call, Handler, Reply
 from gateway.transcoding.wire import last_value, tag, varint
 
 _FIRST_NEGATIVE = 1 << 31
-"""What `_int32` returns for the smallest number."""
+"""The result of `_int32` for the smallest number."""
 
 
 class CutPageSize:

@@ -4,7 +4,7 @@ from typing import Final
 
 
 class PathOptions:
-    """How a router reads paths; the defaults are those of the settings."""
+    """The rules by which a router reads paths; the defaults are those of the settings."""
 
     def __init__(
         self,
