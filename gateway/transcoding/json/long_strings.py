@@ -34,17 +34,23 @@ def long_string(body: bytes, start: int, piece_bytes: int = PIECE_BYTES) -> tupl
             cut = _cut(piece)
             piece = piece[:cut]
         text, used = utf_8_decode(piece, "strict", is_last)
+        del piece  # its memory can serve for the text
         try:
             # With a quote, what is before the end of the string is a string.
             part, end = _scan(text if is_last else f'{text}"', 0, True)  # noqa: FBT003
         except JSONDecodeError as error:
             # A string without an end is at fault at its start, which is before the piece.
-            return None, start if error.pos < 0 else at + len(text[: error.pos].encode())
+            return None, start if error.pos < 0 else at + _size(text, error.pos)
         parts.append(part)
         if end <= len(text):
-            return "".join(parts), at + len(text[:end].encode())
+            return "".join(parts), at + _size(text, end)
         at += used
         time.sleep(0)  # lets other threads run: machine code keeps the interpreter lock
+
+
+def _size(text: str, end: int) -> int:
+    """Returns the number of bytes of the first characters of a text."""
+    return end if text.isascii() else len(text[:end].encode())
 
 
 def _cut(piece: bytes) -> int:
