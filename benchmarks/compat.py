@@ -5,14 +5,9 @@ settings off, and with each set of them on. Nothing in it depends on time, so th
 busy machine. What is off must cost nothing: a request without the shape of a convention costs the
 same with the `default` settings as with `off`, which leaves out the conventions that are on by
 default. Stages are those that the conventions add to the chains of the methods of `bench.proto`.
-
-As in `instructions.py`, N requests and then 2N are counted, and the difference by N is one.
 """
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -20,8 +15,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.building import OUT, MissingError
-from benchmarks.instructions import control, total
+from benchmarks import work
+from benchmarks.building import MissingError
 from benchmarks.sample import HERE, ITEM, item_of_1_kb, message, schema
 from gateway.config.compat import with_compat
 from gateway.config.model import Config
@@ -30,7 +25,6 @@ from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.transcoder import build_transcoder
 
 _COUNT = 300
-_READY = "ready"
 _HEADERS = [
     (b"Host", b"api.example.com"),
     (b"User-Agent", b"example/1.0"),
@@ -104,61 +98,30 @@ def work_of(config: Config, form: str) -> Callable[[], object]:
 
 
 def serve(name: str) -> None:
-    """Does the work as often as each line of the input says; prints a line when it has."""
+    """Transcodes `_COUNT` requests of a form as often as each line of the input says."""
     config = config_of(name)
-    works = {form: work_of(config, form) for form in _FORMS}
-    print(_READY, flush=True)
-    for line in sys.stdin:
-        form, times = line.split()
-        for _ in range(int(times) * _COUNT):
-            works[form]()
-        print(_READY, flush=True)
+
+    def repeated(form: str) -> Callable[[], None]:
+        one = work_of(config, form)
+
+        def works() -> None:
+            for _ in range(_COUNT):
+                one()
+
+        return works
+
+    work.serve({form: repeated(form) for form in _FORMS})
 
 
 def count(name: str) -> list[int]:
     """The instructions of a request of each form, with the settings of a row.
 
     Raises:
-        MissingError: valgrind is missing, or cannot be controlled.
+        MissingError: as `work.count`.
     """
-    if shutil.which("valgrind") is None:
-        raise MissingError("instructions are counted by callgrind: apt-get install valgrind")
-    OUT.mkdir(exist_ok=True)
-    counts = OUT / f"callgrind-compat-{name}"
-    command = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
-    command += [f"--callgrind-out-file={counts}", sys.executable, "-m", "benchmarks.compat"]
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "1"}
-    with subprocess.Popen(
-        [*command, "--serve", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env=environment, text=True,
-    ) as process:  # fmt: skip
-        try:
-            _ask(process, "")
-            control(process.pid, "instrumentation", "on")
-            found: list[int] = []
-            for form in _FORMS:
-                _ask(process, f"{form} 1")  # callgrind translates the code anew
-                control(process.pid, "zero")
-                for times in (1, 2):
-                    _ask(process, f"{form} {times}")
-                    control(process.pid, "dump")
-                number = 2 * len(found)
-                files = [counts.with_name(f"{counts.name}.{number + one}") for one in (1, 2)]
-                once, twice = map(total, files)
-                found.append((twice - once) // _COUNT)
-            return found
-        finally:
-            process.kill()
-
-
-def _ask(process: "subprocess.Popen[str]", line: str) -> None:
-    if process.stdin is None or process.stdout is None:
-        raise MissingError("the work has no input or output")
-    if line:
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-    if process.stdout.readline().strip() != _READY:
-        raise MissingError("the work ended early")
+    arguments = ["-m", "benchmarks.compat", "--serve", name]
+    found = work.count(tuple(_FORMS), arguments, [str(HERE.parent)])
+    return [one // _COUNT for one in found]
 
 
 def table(counts: Mapping[str, Sequence[int]]) -> Table:

@@ -1,24 +1,22 @@
 """`python -m benchmarks.look_up`: counts the instructions of finding a route among more and more.
 
 Each size runs in a process of its own under callgrind, which finds routes spread over the whole
-API, and paths that no route serves. As in `instructions.py`, N look-ups and then 2N are counted,
-and the difference by N is the cost of one; what the loop around them costs is in it.
+API, and paths that no route serves. The loop around them is counted too.
 """
 
 import argparse
-import os
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.building import OUT, MissingError, compiled
-from benchmarks.instructions import control, total
+from benchmarks import work
+from benchmarks.building import MissingError, compiled
 from benchmarks.sample import HERE
 from benchmarks.schema_load import SIZES, synthetic
 from gateway.config.model import Config
@@ -28,21 +26,19 @@ from gateway.transcoding.transcoder import build_transcoder
 
 _COUNT = 2_000
 _KINDS = ("found", "nowhere")
-_READY = "ready"
 
 
 def serve(size: int) -> None:
-    """Finds as many routes as each line of the input says; prints a line when it has."""
+    """Finds `_COUNT` routes of a kind as often as each line of the input says."""
     find = build_transcoder(Config(), build_schema(synthetic(size))).match
     chance = random.Random(7)
     paths = {kind: [_path(kind, chance.randrange(size)) for _ in range(_COUNT)] for kind in _KINDS}
-    print(_READY, flush=True)
-    for line in sys.stdin:
-        kind, times = line.split()
-        for _ in range(int(times)):
-            for path in paths[kind]:
-                _try(find, path)
-        print(_READY, flush=True)
+
+    def find_all(kind: str) -> None:
+        for path in paths[kind]:
+            _try(find, path)
+
+    work.serve({kind: partial(find_all, kind) for kind in _KINDS})
 
 
 def _path(kind: str, number: int) -> str:
@@ -59,46 +55,11 @@ def count(size: int, code: Path) -> list[int]:
     """The instructions of a look-up among `size` routes, for each kind of path.
 
     Raises:
-        MissingError: callgrind cannot be controlled.
+        MissingError: as `work.count`.
     """
-    OUT.mkdir(exist_ok=True)
-    counts = OUT / f"callgrind-routes-{size}"
-    command = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
-    command += [f"--callgrind-out-file={counts}"]
-    command += [sys.executable, "-m", "benchmarks.look_up", "--serve", str(size)]
-    path = f"{code}{os.pathsep}{HERE.parent}"
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": "1", "PYTHONSAFEPATH": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env=environment, text=True,
-    ) as process:  # fmt: skip
-        try:
-            _ask(process, "")
-            control(process.pid, "instrumentation", "on")
-            found: list[int] = []
-            for kind in _KINDS:
-                _ask(process, f"{kind} 1")  # callgrind translates the code anew
-                control(process.pid, "zero")
-                for times in (1, 2):
-                    _ask(process, f"{kind} {times}")
-                    control(process.pid, "dump")
-                number = 2 * len(found)
-                files = [counts.with_name(f"{counts.name}.{number + one}") for one in (1, 2)]
-                once, twice = map(total, files)
-                found.append((twice - once) // _COUNT)
-            return found
-        finally:
-            process.kill()
-
-
-def _ask(process: "subprocess.Popen[str]", line: str) -> None:
-    if process.stdin is None or process.stdout is None:
-        raise MissingError("the look-ups have no input or output")
-    if line:
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-    if process.stdout.readline().strip() != _READY:
-        raise MissingError("the look-ups ended early")
+    arguments = ["-m", "benchmarks.look_up", "--serve", str(size)]
+    found = work.count(_KINDS, arguments, [str(code), str(HERE.parent)])
+    return [one // _COUNT for one in found]
 
 
 def main() -> int:
