@@ -35,12 +35,10 @@ from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.user_agent import USER_AGENT
 
 _LOG = logging.getLogger(__name__)
-
 _SAY_AGAIN_S = 60.0
 """Seconds until the log repeats an unchanged reason."""
 _CLOCK_SLACK_S = 0.02
 """Seconds by which the C core's clock and the back end's may differ over one deadline."""
-
 _COMPRESSIONS: Mapping[RequestCompression, grpc.Compression] = {
     RequestCompression.NONE: grpc.Compression.NoCompression,
     RequestCompression.GZIP: grpc.Compression.Gzip,
