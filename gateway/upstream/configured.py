@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.config.grpc_service_config import (
     MethodConfig,
     ServiceConfig,
@@ -117,8 +117,8 @@ class ConfiguredChannel:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
@@ -153,7 +153,7 @@ class ConfiguredChannel:
         self,
         method: Method,
         request: bytes,
-        metadata: Metadata | CallHead,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None,
     ) -> Reply:
@@ -205,8 +205,8 @@ class FollowingChannel:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
@@ -307,7 +307,7 @@ def _too_large(kind: str, most: int, http_status: int) -> StatusError:
     return StatusError(Code.RESOURCE_EXHAUSTED, text, http_status=http_status)
 
 
-def _within(request: bytes | AsyncGenerator[bytes], most: int) -> bytes | AsyncGenerator[bytes]:
+def _within(request: RequestBytes, most: int) -> RequestBytes:
     if not isinstance(request, bytes):
         return _all_within(request, most, _too_large("request", most, 413))
     if len(request) > most:

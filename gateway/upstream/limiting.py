@@ -4,9 +4,9 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import overloaded
@@ -67,8 +67,8 @@ class LimitedChannel:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
