@@ -3,8 +3,7 @@
 from typing import Final
 
 from gateway.status import Code
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 _SYSTEM: Final = "grpc"
 _NOT_YET: Final = -1

@@ -25,12 +25,11 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import Metric
+from gateway.telemetry.metrics.metric import CellWriter, Count, Counter, Histogram, Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
 from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
-from gateway.telemetry.metrics.writing import CellWriter, Count, Counter, Histogram
 
 
 class CountedCache(Protocol):

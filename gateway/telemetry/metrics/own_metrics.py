@@ -13,8 +13,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Final
 
-from gateway.telemetry.metrics.metric import Kind, Metric, Slot
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Kind, Metric, Slot
 
 _MOST_METRICS: Final = 32
 _MOST_CHILDREN: Final = 1000

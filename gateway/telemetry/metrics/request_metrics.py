@@ -9,8 +9,7 @@ from gateway.telemetry.metrics.definitions import (
     RESPONSE_SIZE,
     SPLIT_CALLS,
 )
-from gateway.telemetry.metrics.metric import Metric, Slot
-from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
+from gateway.telemetry.metrics.metric import CellWriter, Metric, Slot, bucket, increase
 from gateway.telemetry.record import Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
