@@ -25,7 +25,12 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
-from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import (
+    AroundUpstream,
+    ChecksMethods,
+    EndpointReport,
+    UpstreamChannel,
+)
 from gateway.upstream.resolving import Refresh
 
 __all__ = [
@@ -98,21 +103,13 @@ def check_methods(name: str, config: ServiceConfig, methods: Sequence[Method]) -
             )
 
 
-class ConfiguredChannel:
+class ConfiguredChannel(AroundUpstream):
     """The channel to an upstream whose calls follow the `methodConfig` of their methods."""
 
     def __init__(self, name: str, channel: UpstreamChannel, config: ServiceConfig) -> None:
-        self._name = name
-        self._channel = channel
+        super().__init__(name, channel)
         self._config = config
         self._known: dict[Method, MethodConfig | None] = {}
-        self.key_of = channel.key_of
-        self.connect = channel.connect
-        self.resolve = channel.resolve
-        self.report = channel.report
-        self.refusing = channel.refusing
-        self.panics = channel.panics
-        self.close = channel.close
 
     async def call(
         self,

@@ -1,6 +1,6 @@
 """The interfaces of channels: to one endpoint, and to an upstream with all its endpoints.
 
-`Around` is the base of the channels that add something to another one.
+`Around` and `AroundUpstream` are the bases of the channels that add something to another one.
 """
 
 from abc import abstractmethod
@@ -104,6 +104,21 @@ class UpstreamChannel(KeyedChannel, Protocol):
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; see `Channel.close`."""
         ...
+
+
+class AroundUpstream:
+    """The base of channels to an upstream that do what another one does, apart from calls."""
+
+    def __init__(self, name: str, channel: UpstreamChannel) -> None:
+        self._name = name
+        self._channel = channel
+        self.key_of = channel.key_of
+        self.connect = channel.connect
+        self.resolve = channel.resolve
+        self.report = channel.report
+        self.refusing = channel.refusing
+        self.panics = channel.panics
+        self.close = channel.close
 
 
 @runtime_checkable
