@@ -1,7 +1,7 @@
 """Counters and histograms that interceptors of the user's own register.
 
-They are counted into the same file as those of the gateway. Whoever shows them has not loaded the
-interceptors, so the file has their definitions too: children of a metric without a name.
+They are counted into the same file as those of the gateway. The process that shows them has not
+loaded the interceptors, so the file has their definitions too: children of a metric without a name.
 """
 
 import json
