@@ -118,7 +118,10 @@ class AroundUpstream:
         self.report = channel.report
         self.refusing = channel.refusing
         self.panics = channel.panics
-        self.close = channel.close
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        await self._channel.close(grace_s)
 
 
 @runtime_checkable
