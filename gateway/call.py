@@ -125,6 +125,12 @@ class CallHead:
         raise NotImplementedError
 
 
+CallMetadata = Metadata | CallHead
+"""The metadata of a call, or the head from which it is made on demand."""
+RequestBytes = bytes | AsyncGenerator[bytes]
+"""The one message of a request, or the messages of a request that streams."""
+
+
 class Call:
     """One RPC: its method, its request, its caller and its deadline.
 

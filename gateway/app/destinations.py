@@ -43,7 +43,8 @@ class Destinations:
         self._splits = config.splits
         self._pool = pool
         self._random = Random()  # noqa: S311 - the choice of an upstream is no secret
-        self._faults = config.faults.rules if config.faults.enabled else ()
+        self._fault_rules = config.faults.rules
+        self._faults = self._fault_rules if config.faults.enabled else ()
         self._mirrors = [(one, Mirroring(one, self._random)) for one in config.mirrors]
         self._fallbacks = {
             name: (Fallback(name, one.fallback), one.fallback)
@@ -80,7 +81,8 @@ class Destinations:
             yield f"splits[{number}].selector", split.selector, served, "method"
         for number, (mirror, _) in enumerate(self._mirrors):
             yield f"mirrors[{number}].selector", mirror.selector, copied, _COPIED
-        for number, fault in enumerate(self._faults):
+        # Also those that are off: a mistake must not wait for the day when they are needed.
+        for number, fault in enumerate(self._fault_rules):
             yield f"faults.rules[{number}].selector", fault.selector, served, "method"
 
     def last(self, method: Method, measured: Measured) -> Handler:

@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final
 
 from gateway.audit import Audit
-from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey
+from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey, shown_key
+from gateway.auth.secrets import begins_as_secret
 from gateway.auth.tokens.tokens import Tokens
 from gateway.status import Code, StatusError, invalid_argument
-from gateway.stores.base import KeyRecord, Store
+from gateway.stores.base import Store
 
 Wanted = dict[str, Any]
 StoreErrand = Callable[[Store, Audit, Wanted], Awaitable[dict[str, Any]]]
@@ -19,7 +19,6 @@ _MOST_KEYS: Final = 1000
 """The most keys that are listed; `gateway key list` lists all."""
 _LONGEST_S: Final = 100 * 366 * 86_400.0
 _COUNTED: Final = ("principal", "key", "address", "all")
-_SECRETS: Final = ("gwk_", "gwt_", "gwr_")
 
 
 async def _keys(store: Store, audit: Audit, wanted: Wanted) -> dict[str, Any]:
@@ -29,7 +28,7 @@ async def _keys(store: Store, audit: Audit, wanted: Wanted) -> dict[str, Any]:
     async for record in ApiKeys(store, audit).list_all():
         if len(shown) == _MOST_KEYS:
             return {"keys": shown, "is_complete": False}
-        shown.append(_shown(record))
+        shown.append(shown_key(record))
     return {"keys": shown, "is_complete": True}
 
 
@@ -140,7 +139,7 @@ def _take(wanted: Wanted, *names: str) -> Sequence[Any]:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise invalid_argument(name, "expected a text that is not empty")
-    if value.startswith(_SECRETS):
+    if begins_as_secret(value):
         # The audit trail shows what operators ask for.
         raise invalid_argument(name, "expected an id or a name; a secret must not be sent here")
     return value
@@ -162,26 +161,7 @@ def _seconds(name: str, value: object) -> float:
 
 
 def _made(made: MadeKey) -> dict[str, Any]:
-    return {"key": made.secret} | _shown(made.record)
-
-
-def _shown(record: KeyRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "owner": record.owner,
-        "scopes": sorted(record.scopes),
-        "networks": list(record.networks),
-        "created_at": _instant(record.created_at_s),
-        "expires_at": _instant(record.expires_at_s),
-        "last_used_at": _instant(record.last_used_at_s),
-    }
-
-
-def _instant(at_s: float | None) -> str | None:
-    """Returns a time in the format of RFC 3339."""
-    if at_s is None:
-        return None
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"key": made.secret} | shown_key(made.record)
 
 
 def _no_key() -> StatusError:

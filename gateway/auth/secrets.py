@@ -35,6 +35,11 @@ def is_secret(text: str, prefix: str) -> bool:
     )
 
 
+def begins_as_secret(text: str) -> bool:
+    """True if `text` begins as a secret of any kind: it may be one that is cut short."""
+    return text.startswith((f"{ACCESS}_", f"{REFRESH}_", f"{API_KEY}_"))
+
+
 def digest(text: str) -> bytes:
     """The digest that stores keep. No salt and no slow hash: 256 random bits need neither."""
     return sha256(text.encode()).digest()

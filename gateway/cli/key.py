@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit import Audit
-from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey
+from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey, shown_key
 from gateway.cli.messages import say
 from gateway.cli.store_commands import (
     STANDARD_INPUT,
@@ -24,8 +24,8 @@ from gateway.cli.store_commands import (
     settings_of,
     with_store,
 )
-from gateway.cli.tables import duration_s, expiry, instant, print_table
-from gateway.stores.base import KeyRecord, Store
+from gateway.cli.tables import duration_s, expiry, print_table
+from gateway.stores.base import KeyRecord, Store, instant
 
 app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,7 +65,7 @@ def list_keys(
     records = with_store(settings_of(config, store), collect)
     if as_json:
         for record in records:
-            typer.echo(json.dumps(_as_json(record)))
+            typer.echo(json.dumps(shown_key(record)))
         return
     columns = ("id", "owner", "scopes", "networks", "created", "expires", "last used")
     print_table(columns, map(_as_row, records))
@@ -126,25 +126,13 @@ def revoke(
 def _show(made: MadeKey, *, as_json: bool) -> None:
     record = made.record
     if as_json:
-        typer.echo(json.dumps({"key": made.secret} | _as_json(record)))
+        typer.echo(json.dumps({"key": made.secret} | shown_key(record)))
         return
     typer.echo(made.secret)
     say(f"{record.id} of {record.owner}; expires: {expiry(record.expires_at_s)}")
     say("store it now: the gateway keeps only a digest, and cannot show it again")
     if record.expires_at_s is not None and record.expires_at_s <= time.time():
         say("warning: this key has expired; create another with `gateway key create`")
-
-
-def _as_json(record: KeyRecord) -> dict[str, object]:
-    return {
-        "id": record.id,
-        "owner": record.owner,
-        "scopes": sorted(record.scopes),
-        "networks": list(record.networks),
-        "created_at": instant(record.created_at_s),
-        "expires_at": instant(record.expires_at_s),
-        "last_used_at": instant(record.last_used_at_s),
-    }
 
 
 def _as_row(record: KeyRecord) -> tuple[str, ...]:

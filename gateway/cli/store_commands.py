@@ -11,6 +11,7 @@ import typer
 
 from gateway.audit import Audit
 from gateway.auth.names import MalformedError
+from gateway.auth.secrets import begins_as_secret
 from gateway.cli.messages import say
 from gateway.cli.tables import lifetime_s
 from gateway.config.loader import load_config
@@ -34,7 +35,6 @@ LifetimeFlag = Annotated[
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
 
-_SECRETS = ("gwk_", "gwt_", "gwr_")
 STANDARD_INPUT = "-"
 """The argument that stands for a secret on standard input."""
 
@@ -121,7 +121,7 @@ def refuse_secret(text: str) -> None:
     Raises:
         CommandError: the argument is one.
     """
-    if text.startswith(_SECRETS):
+    if begins_as_secret(text):
         raise CommandError(
             "others can see a secret on the command line: give its id, "
             "or - and the secret on standard input"

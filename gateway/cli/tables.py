@@ -4,11 +4,11 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 import typer
 
 from gateway.cli.messages import visible
+from gateway.stores.base import instant
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)")
@@ -28,13 +28,6 @@ def lifetime_s(text: str) -> float:
     if seconds <= 0:
         raise typer.BadParameter("expected a duration above 0")
     return seconds
-
-
-def instant(at_s: float | None) -> str | None:
-    """A time in the format of RFC 3339, in UTC."""
-    if at_s is None:
-        return None
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def expiry(expires_at_s: float | None) -> str:

@@ -24,9 +24,9 @@ from gateway.cli.store_commands import (
     settings_of,
     with_store,
 )
-from gateway.cli.tables import expiry, instant, print_table
+from gateway.cli.tables import expiry, print_table
 from gateway.config.auth import TokenOptions
-from gateway.stores.base import Store, TokenRecord
+from gateway.stores.base import Store, TokenRecord, instant
 
 app = typer.Typer(help="Tokens.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -31,7 +31,7 @@ class LoadReportOptions(Section):
     utilization."""
     enable_oob_load_report: bool = False
     """Let endpoints send reports by themselves (`xds.service.orca.v3.OpenRcaService`) instead of
-    with each call; those that do not know this service are told by their calls."""
+    with each call; those without this service report with each call."""
     oob_reporting_period_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     """The seconds between such reports that endpoints are asked for; they may send fewer."""
     metric_names_for_computing_utilization: tuple[MetricName, ...] = ()

@@ -1,4 +1,4 @@
-"""Settings of mirrors: upstreams that get copies of calls, and whose replies nobody gets."""
+"""Settings of mirrors: upstreams that get copies of calls, and whose replies are dropped."""
 
 from typing import Annotated, Final
 
@@ -25,7 +25,7 @@ _MetadataName = Annotated[
 
 
 class Mirror(ForMethods):
-    """Copies of the calls of some methods, for an upstream whose replies nobody gets."""
+    """Copies of the calls of some methods, for an upstream whose replies are dropped."""
 
     to: UpstreamName
     """The name of the upstream that gets the copies."""

@@ -36,7 +36,7 @@ def read_opentelemetry(environment: Mapping[str, str], say: Say) -> dict[str, An
     said: set[str] = set()
 
     def say_once(text: str) -> None:
-        # What concerns all signals is read for each of them.
+        # Variables for all signals are read for each of them.
         if text not in said:
             said.add(text)
             say(text)

@@ -77,9 +77,9 @@ class OutlierOptions(Section):
     Others, such as INTERNAL, can be caused by what a client sends."""
     min_deadline_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """DEADLINE_EXCEEDED is a failure only of calls that had this time or more, so that clients with
-    short deadlines eject nobody."""
+    short deadlines eject no endpoint."""
 
 
 IN_A_ROW = OutlierOptions(interval_s=1.0, base_ejection_time_s=3.0, max_ejection_time_s=8.0)
 """The rules without a setting: an endpoint that fails all its calls is left out. The times are
-short, so that one that is well again gets calls within 10 s, with nobody who looks after it."""
+short, so that one that is well again gets calls within 10 s, without an operator."""

@@ -31,8 +31,8 @@ class QueryOptions(Section):
     """Parameters without a field: reject, ignore, or a list of the names to ignore."""
     clash: Clash = Clash.REJECT
     """A parameter for a field that the path or the body sets: reject with 400, ignore, or merge it
-    into the body, where it adds to lists and else counts if the body leaves the field out. What is
-    for a field of the path is ignored then."""
+    into the body, where it adds to lists and else counts if the body leaves the field out. A
+    parameter for a field of the path is then ignored."""
     plus: Plus = Plus.SPACE
     """A plus sign in a query: a space, as in HTML forms, or keep it (RFC 3986)."""
     max_parameters: Annotated[int, Field(gt=0)] = 1000

@@ -20,9 +20,9 @@ class SupervisorOptions(Section):
     """A worker that does not serve within this time of its start is ended and replaced."""
     give_up: bool = True
     """End with exit code 1 after five workers have died within 60 s, each within ten seconds of its
-    start, while none has served for longer: whoever started the gateway should know. False to go
-    on trying, every 15 s at last."""
+    start, while none has served for longer, so that the service manager sees it. False to go
+    on trying, every 15 s in the end."""
     max_memory_mb: Annotated[int, Field(ge=1)] | None = None
     """A worker that has more memory than this (its resident set, in MB) finishes its requests and
     is replaced, one worker at a time; unset for no limit. Set at least twice what a worker has
-    soon after its start, and two workers or more: one alone accepts nobody meanwhile."""
+    soon after its start, and two workers or more: one alone accepts no connections meanwhile."""

@@ -113,7 +113,7 @@ class DnsTarget:
     """The name that is asked for."""
     authority: str
     """`name:port`, or the name without the labels of the service: what is sent to back ends and
-    expected in their certificates, as nobody vouches for the names in an answer (RFC 9525
+    expected in their certificates, because nothing proves the names in an answer (RFC 9525
     section 6.1)."""
     is_service: bool
     """True if its SRV records are asked for, which have the ports."""

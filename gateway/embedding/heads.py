@@ -24,7 +24,7 @@ RawFields = tuple[tuple[bytes, bytes], ...]
 
 # RFC 9110 section 5.5: a value has no control characters but the tab.
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-# What the parser of the gateway's own connections lets pass in a request target.
+# The characters that the parser of the gateway's own connections accepts in a request target.
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 # Fields that must not come twice, because two readers could take different ones.

@@ -102,7 +102,7 @@ def _metadata_rules(
     if is_traced:
         # Back ends must see the gateway's span as their parent, not that of the client.
         reserved = (*reserved, *FIELDS)
-    # What a client puts there would be passed on by every back end, and might be believed.
+    # Every back end would pass on a client's baggage, and might believe it.
     keys = frozenset(config.tracing.baggage)
     of_clients = reserved if keys else (*reserved, BAGGAGE)
     return (

@@ -8,7 +8,7 @@ from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode
 
 _MAX_CONTINUATIONS: Final = 1024
-"""The most frames that continue one block. What is over the limit is dropped as it comes, so this
+"""The most frames that continue one block. Bytes over the limit are dropped as they come, so this
 bounds how long a block may hold up its connection: at 16 KiB a frame, for 16 MiB."""
 _MAX_SETTINGS: Final = 32
 """The most entries of one SETTINGS frame; RFC 9113 and its extensions define about ten."""

@@ -32,7 +32,7 @@ class SendPath:
             fields = method.input.fields_by_name
             of_keys = [p.url_query_parameter for p in method.system_parameters if p.is_api_key]
             path += "?" + "&".join(_masked(part, fields, of_keys) for part in query.split("&"))
-        # What metadata cannot carry is escaped; escapes of the client stay.
+        # Characters that metadata cannot carry are escaped; escapes of the client stay.
         call.metadata.append((self._name, quote(mask_credentials(path), safe=_PRINTABLE)))
         return proceed(call)
 

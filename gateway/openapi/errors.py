@@ -93,7 +93,7 @@ _HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     "401": {"WWW-Authenticate": "The kinds of credentials that are accepted (RFC 9110)."},
     "429": _RETRY
     | {
-        "RateLimit": "What is left of the limit that is nearest, if the settings show it.",
+        "RateLimit": "The rest of the limit that is nearest, if the settings show it.",
         "RateLimit-Policy": "The limits that apply, if the settings show them.",
     },
     "503": _RETRY,

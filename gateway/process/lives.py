@@ -71,7 +71,7 @@ class Lives:
 
         Raises:
             StartUpError: lives were short too often, and no worker has served for long: starting
-                more of them helps nobody, so whoever started the gateway should know.
+                more of them is of no use, and the service manager has to know.
         """
         if not worker.was_short:
             return

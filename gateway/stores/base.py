@@ -7,6 +7,7 @@ is deleted by the store.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,13 @@ from gateway.stores.replies import ReplyStore
 
 class StoreUnavailableError(Exception):
     """The store is unavailable; the message says which and why, and holds no secret."""
+
+
+def instant(at_s: float | None) -> str | None:
+    """A time of a record in the format of RFC 3339, in UTC."""
+    if at_s is None:
+        return None
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class TokenKind(StrEnum):

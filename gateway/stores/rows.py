@@ -33,6 +33,21 @@ def token_of(row: Sequence[Any]) -> TokenRecord:
     )
 
 
+def token_values(record: TokenRecord) -> tuple[Any, ...]:
+    """The row of a token, with the columns of `TOKEN`."""
+    return (
+        record.digest,
+        record.kind.value,
+        record.family,
+        record.principal,
+        record.client,
+        joined(record.scopes),
+        record.issued_at_s,
+        record.expires_at_s,
+        json.dumps(dict(record.claims)),
+    )
+
+
 def key_of(row: Sequence[Any]) -> KeyRecord:
     """The key of a row, with the columns of `KEY`."""
     digest, key_id, owner, scopes, created_at_s, expires_at_s, networks, last_used_at_s = row

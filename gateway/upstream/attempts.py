@@ -9,18 +9,18 @@ policy. Nothing is repeated once its reply, or the first message of it, has been
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Call, CallHead, Metadata, Reply
+from gateway.call import Call, CallHead, CallMetadata, Metadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
     PREVIOUS_ATTEMPTS,
+    AnyRequest,
     BackendError,
     ConnectionLost,
-    HeldRequest,
     Progress,
     Unprocessed,
     late_before_sending,
@@ -81,8 +81,8 @@ class Balanced:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
@@ -160,8 +160,8 @@ class Balanced:
     async def _call_again(  # noqa: PLR0917 - a call and its failure
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
+        request: AnyRequest,
+        metadata: CallMetadata,
         until_s: float | None,
         failure: StatusError,
         retry: "Retry",
@@ -210,8 +210,8 @@ class Balanced:
     async def _once_more(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
+        request: AnyRequest,
+        metadata: CallMetadata,
         until_s: float | None,
         retry: "Retry",
     ) -> Reply | StatusError:
@@ -388,7 +388,7 @@ def name_of(failure: StatusError) -> str:
     return "unprocessed" if isinstance(failure, Unprocessed) else failure.code.name
 
 
-def after(metadata: Metadata | CallHead, attempts: int) -> Metadata:
+def after(metadata: CallMetadata, attempts: int) -> Metadata:
     """The metadata of an attempt after so many others."""
     plain = metadata.metadata() if isinstance(metadata, CallHead) else metadata
     return [*plain, (PREVIOUS_ATTEMPTS, str(attempts))]

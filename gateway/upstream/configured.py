@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.config.grpc_service_config import (
     MethodConfig,
     ServiceConfig,
@@ -25,7 +25,12 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
-from gateway.upstream.interfaces import ChecksMethods, EndpointReport, UpstreamChannel
+from gateway.upstream.interfaces import (
+    AroundUpstream,
+    ChecksMethods,
+    EndpointReport,
+    UpstreamChannel,
+)
 from gateway.upstream.resolving import Refresh
 
 __all__ = [
@@ -98,27 +103,19 @@ def check_methods(name: str, config: ServiceConfig, methods: Sequence[Method]) -
             )
 
 
-class ConfiguredChannel:
+class ConfiguredChannel(AroundUpstream):
     """The channel to an upstream whose calls follow the `methodConfig` of their methods."""
 
     def __init__(self, name: str, channel: UpstreamChannel, config: ServiceConfig) -> None:
-        self._name = name
-        self._channel = channel
+        super().__init__(name, channel)
         self._config = config
         self._known: dict[Method, MethodConfig | None] = {}
-        self.key_of = channel.key_of
-        self.connect = channel.connect
-        self.resolve = channel.resolve
-        self.report = channel.report
-        self.refusing = channel.refusing
-        self.panics = channel.panics
-        self.close = channel.close
 
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
@@ -153,7 +150,7 @@ class ConfiguredChannel:
         self,
         method: Method,
         request: bytes,
-        metadata: Metadata | CallHead,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None,
     ) -> Reply:
@@ -205,8 +202,8 @@ class FollowingChannel:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:
@@ -307,7 +304,7 @@ def _too_large(kind: str, most: int, http_status: int) -> StatusError:
     return StatusError(Code.RESOURCE_EXHAUSTED, text, http_status=http_status)
 
 
-def _within(request: bytes | AsyncGenerator[bytes], most: int) -> bytes | AsyncGenerator[bytes]:
+def _within(request: RequestBytes, most: int) -> RequestBytes:
     if not isinstance(request, bytes):
         return _all_within(request, most, _too_large("request", most, 413))
     if len(request) > most:

@@ -3,23 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply
 from gateway.config.outliers import FailureCode, OutlierOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import (
-    BackendError,
-    ConnectionLost,
-    HeldRequest,
-    Unprocessed,
-)
+from gateway.upstream.channels.failures import AnyRequest, BackendError, ConnectionLost, Unprocessed
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.interfaces import EndpointChannel
@@ -183,11 +178,7 @@ class WatchedChannel:
         self._ejector = ejector
 
     def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Awaitable[Reply]:
         """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
         if not self._ejector.has_choice:  # a single endpoint pays for no counting
@@ -195,11 +186,7 @@ class WatchedChannel:
         return self._counted(method, request, metadata, timeout_s)
 
     async def _counted(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         try:
             reply = await self.channel.call(method, request, metadata, timeout_s)

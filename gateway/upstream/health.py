@@ -6,18 +6,18 @@ answer it counts as connecting.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply
 from gateway.config.health_checks import HealthCheckKind, HealthCheckOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import ConnectionLost, HeldRequest
+from gateway.upstream.channels.failures import AnyRequest, ConnectionLost
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.own_calls import own_method, pause_s
@@ -104,11 +104,7 @@ class CheckedChannel(Around):
         """Called with each good result."""
 
     def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Awaitable[Reply]:
         """Calls `method` once; see `EndpointChannel.call`."""
         self._had_call = True

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
@@ -28,8 +28,8 @@ class Hedged(Balanced):
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:

@@ -1,18 +1,18 @@
 """The interfaces of channels: to one endpoint, and to an upstream with all its endpoints.
 
-`Around` is the base of the channels that add something to another one.
+`Around` and `AroundUpstream` are the bases of the channels that add something to another one.
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.upstream.channels.channel import KeyedChannel
-from gateway.upstream.channels.failures import HeldRequest
+from gateway.upstream.channels.failures import AnyRequest
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_messages import WatchedMessages
 
@@ -21,11 +21,7 @@ class EndpointChannel(Protocol):
     """A channel that makes one attempt at one endpoint, and knows its state."""
 
     def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Awaitable[Reply]:
         """Calls `method` once, also with a streaming request of another attempt; see `Channel`."""
         ...
@@ -110,6 +106,24 @@ class UpstreamChannel(KeyedChannel, Protocol):
         ...
 
 
+class AroundUpstream:
+    """The base of channels to an upstream that do what another one does, apart from calls."""
+
+    def __init__(self, name: str, channel: UpstreamChannel) -> None:
+        self._name = name
+        self._channel = channel
+        self.key_of = channel.key_of
+        self.connect = channel.connect
+        self.resolve = channel.resolve
+        self.report = channel.report
+        self.refusing = channel.refusing
+        self.panics = channel.panics
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`."""
+        await self._channel.close(grace_s)
+
+
 @runtime_checkable
 class ChecksMethods(Protocol):
     """A channel with settings for single methods."""
@@ -134,11 +148,7 @@ class Around:
         self._told: Callable[[], None] | None = None
 
     def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Awaitable[Reply]:
         """Calls `method` once; see `EndpointChannel.call`."""
         return self.channel.call(method, request, metadata, timeout_s)
@@ -185,11 +195,7 @@ class AroundWithEnds(Around):
         """Takes the trailers of a call that has ended, well or not; it must not wait or raise."""
 
     async def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         """Calls `method` once, and `ended` at its end; see `EndpointChannel.call`."""
         try:

@@ -30,7 +30,7 @@ def shares(usable_percents: Sequence[float]) -> tuple[list[int], int]:
         share = min(left, round(health * 100 / total))
         result.append(share)
         left -= share
-    # What rounding has left goes to the first level that takes calls.
+    # The rest from rounding goes to the first level that takes calls.
     first = next(index for index, share in enumerate(result) if share)
     result[first] += left
     return result, total

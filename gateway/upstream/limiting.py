@@ -4,21 +4,21 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
-from gateway.upstream.interfaces import UpstreamChannel
+from gateway.upstream.interfaces import AroundUpstream, UpstreamChannel
 from gateway.upstream.watched_messages import WatchedMessages
 
 __all__ = ["Gradient", "LimitedChannel"]
 
 
-class LimitedChannel:
+class LimitedChannel(AroundUpstream):
     """The channel to an upstream that takes at most `most` calls at once, or as many as `adaptive`
     says; None for no such limit. A stream counts until it ends.
     """
@@ -33,20 +33,12 @@ class LimitedChannel:
         fullness: Fullness,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name
-        self._channel = channel
+        super().__init__(name, channel)
         self._most = most
         self._adaptive = adaptive
         self._clock = clock
         self._under_way = 0
         self._fullness = fullness
-        self.key_of = channel.key_of
-        self.connect = channel.connect
-        self.resolve = channel.resolve
-        self.report = channel.report
-        self.refusing = channel.refusing
-        self.panics = channel.panics
-        self.close = channel.close
 
     def __repr__(self) -> str:
         return f"<LimitedChannel {self._name}, {self._under_way} of {self.limit} calls>"
@@ -67,8 +59,8 @@ class LimitedChannel:
     async def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Reply:

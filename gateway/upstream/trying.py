@@ -4,13 +4,13 @@ Endpoints are wrapped only where a setting asks for it, so that others do not pa
 """
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import HeldRequest, LateAttempt, Unprocessed, unreachable
+from gateway.upstream.channels.failures import AnyRequest, LateAttempt, Unprocessed, unreachable
 from gateway.upstream.channels.http2.calls import Traffic
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.retrying import Retrying, Throttle
@@ -24,8 +24,8 @@ class TellsTraffic(EndpointChannel, Protocol):
     def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
+        request: AnyRequest,
+        metadata: CallMetadata,
         timeout_s: float | None,
         traffic: Traffic | None = None,
     ) -> Awaitable[Reply]:
@@ -42,11 +42,7 @@ class CountedChannel(Around):
         self._watch = watch
 
     async def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         """Calls `method` once and counts it; see `EndpointChannel.call`."""
         rpc_method, traffic, started_s = method.path[1:], Traffic(), time.monotonic()
@@ -93,11 +89,7 @@ class TriedChannel(Around):
         self._retrying_of = retrying_of
 
     async def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         """Calls `method` once; see `EndpointChannel.call`.
 
@@ -115,11 +107,7 @@ class TriedChannel(Around):
         return reply
 
     async def _attempt(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         per_try_s = self._per_try_s
         if per_try_s is None or method.server_streaming or not isinstance(request, bytes):

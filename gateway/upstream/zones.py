@@ -84,6 +84,6 @@ class _InZones:
         for until, indices, picker in self._groups:
             if drawn < until:
                 return indices[picker.pick()]
-        # What rounding has left of 1 goes to the last zone.
+        # The rest of 1 from rounding goes to the last zone.
         _, indices, picker = self._groups[-1]
         return indices[picker.pick()]

@@ -10,6 +10,11 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
+_FREE_RELATIVE = re.compile(
+    r"(?:^|[.:;]\s|[|>#\"]\s*)\**(?:What|Who|Whose|Whoever|Whatever) [a-z][^.?!:]*[.!:|]",
+    re.MULTILINE,
+)
+
 
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as they are made on the web."""
@@ -45,3 +50,24 @@ def test_the_readme_links_every_page() -> None:
 def test_limits_are_constants_of_the_modules_named() -> None:
     for path in re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/limits.md").read_text()):
         assert (ROOT / "gateway" / path).is_file(), path
+
+
+def sentences(file: Path) -> str:
+    text = file.read_text()
+    return re.sub(r"^#+ .*$", "", text, flags=re.MULTILINE) if file.suffix == ".md" else text
+
+
+def test_no_sentence_has_a_free_relative_as_its_subject() -> None:
+    files = [*PAGES, *sorted(ROOT.glob("gateway/**/*.py"))]
+    found = [
+        (str(file.relative_to(ROOT)), one[0])
+        for file in files
+        for one in _FREE_RELATIVE.finditer(sentences(file))
+    ]
+    assert found == []
+
+
+def test_a_free_relative_is_seen_and_a_question_is_none() -> None:
+    assert _FREE_RELATIVE.search("It ends. Who waits\nfor it gets 503.")
+    assert _FREE_RELATIVE.search("# What is lost is counted.")
+    assert not _FREE_RELATIVE.search("It ends. Who waits for it?")

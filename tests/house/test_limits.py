@@ -30,7 +30,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "listeners/http1/plain_head.py": "_MAX_METHOD_BYTES",
         "listeners/sockets.py": "_LONGEST_PATH",
         "telemetry/metrics/own_metrics.py": "_DIGEST_BYTES",
-        "telemetry/metrics/writing.py": "_ID_BYTES",
+        "telemetry/metrics/metric.py": "_ID_BYTES",
         "transcoding/json/writing/well_known.py": "_DURATION_MOST_S",
         "transcoding/streams/deframing.py": "_MAX_VARINT_BYTES",
         "transcoding/streams/form.py": "_LONGEST_BOUNDARY",

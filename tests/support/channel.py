@@ -1,9 +1,8 @@
 """A channel that answers as it is told, and remembers what it was asked."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallHead, CallMetadata, Metadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
 
@@ -13,7 +12,7 @@ class Asked:
     """One call as the channel got it."""
 
     method: Method
-    request: bytes | AsyncGenerator[bytes]
+    request: RequestBytes
     metadata: Metadata
     timeout_s: float | None
 
@@ -27,11 +26,7 @@ class ScriptedChannel:
     graces_s: list[float] = field(default_factory=list)
 
     async def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: RequestBytes, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         """Answers, and remembers."""
         pairs = metadata.metadata() if isinstance(metadata, CallHead) else metadata

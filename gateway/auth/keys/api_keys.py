@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from gateway.auth.names import MalformedError, check_name, check_scopes
 from gateway.auth.secrets import API_KEY, digest, is_secret, new_secret
 from gateway.auth.stored import Stored
-from gateway.stores.base import KeyRecord, KeyStore
+from gateway.stores.base import KeyRecord, KeyStore, instant
 
 _ID_BYTES = 6
 
@@ -42,6 +42,19 @@ class MadeKey:
 
     secret: str = field(repr=False)
     record: KeyRecord
+
+
+def shown_key(record: KeyRecord) -> dict[str, object]:
+    """A key as operators see it in JSON; it has no secret."""
+    return {
+        "id": record.id,
+        "owner": record.owner,
+        "scopes": sorted(record.scopes),
+        "networks": list(record.networks),
+        "created_at": instant(record.created_at_s),
+        "expires_at": instant(record.expires_at_s),
+        "last_used_at": instant(record.last_used_at_s),
+    }
 
 
 class ApiKeys(Stored[KeyStore]):

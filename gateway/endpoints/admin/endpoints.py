@@ -23,7 +23,7 @@ from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
 _JSON: Final = "application/json"
 _LONGEST_LEVEL_S: Final = 86_400
-"""The longest time for a log level: whoever wants it for longer sets it in the settings."""
+"""The longest time for a log level; the settings have levels for longer."""
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
 

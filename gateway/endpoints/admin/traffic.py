@@ -1,6 +1,6 @@
 """The traffic as the admin listener shows it: sums since the start, for each route and upstream.
 
-Whoever asks twice learns rates and percentiles from the differences, as Prometheus does.
+A client that asks twice learns rates and percentiles from the differences, as Prometheus does.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Records in the audit trail what operators change, and whoever is refused."""
+"""Records in the audit trail the changes and the refusals of operators."""
 
 import time
 from collections.abc import Callable

@@ -73,7 +73,7 @@ class CachedCalls:
     def __init__(
         self, cache: CallCache, method: Method, rule: CacheRule, *, timeout_s: float
     ) -> None:
-        """`timeout_s` is the time that a call to the back end may take, whoever waits for it."""
+        """`timeout_s` is the time for one call to the back end, however many requests wait."""
         self._cache = cache
         self._method = method
         self._rule = rule

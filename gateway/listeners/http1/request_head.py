@@ -27,7 +27,7 @@ _GREATEST_PORT: Final = 65535
 
 
 class Head(Protocol):
-    """The head of a request, whoever has parsed it."""
+    """The head of a request, of any parser."""
 
     method: str
     path: str

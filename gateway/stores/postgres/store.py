@@ -5,7 +5,6 @@ read: what belongs to a login is changed under the lock of that login.
 """
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,7 +26,7 @@ from gateway.stores.batching import Batches
 from gateway.stores.breaker import Breaker
 from gateway.stores.postgres import sql
 from gateway.stores.postgres.database import Address, Database
-from gateway.stores.rows import joined, key_of, key_values, token_of
+from gateway.stores.rows import key_of, key_values, token_of, token_values
 
 T = TypeVar("T")
 
@@ -242,20 +241,7 @@ class PostgresStore:
             return taken
 
     async def _insert(self, connection: Any, records: Sequence[TokenRecord]) -> None:
-        rows = [
-            (
-                record.digest,
-                record.kind.value,
-                record.family,
-                record.principal,
-                record.client,
-                joined(record.scopes),
-                record.issued_at_s,
-                record.expires_at_s,
-                json.dumps(dict(record.claims)),
-            )
-            for record in records
-        ]
+        rows = [token_values(record) for record in records]
         await connection.executemany(self._database.named(sql.ADD_TOKEN), rows)
 
     async def _run(self, work: Callable[[Any], Awaitable[T]]) -> T:

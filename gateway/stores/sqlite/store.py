@@ -5,7 +5,6 @@ write-ahead log lets all read while one writes; writers wait for each other for 
 `BUSY_TIMEOUT_S` of `file` (sqlite.org/wal.html).
 """
 
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
-from gateway.stores.rows import KEY, TOKEN, joined, key_of, key_values, token_of
+from gateway.stores.rows import KEY, TOKEN, key_of, key_values, token_of, token_values
 from gateway.stores.sqlite.file import SqliteThread
 
 _Outcome = tuple[Taken, counting.State]
@@ -332,18 +331,5 @@ def _find_id(connection: sqlite3.Connection, key_id: str) -> KeyRecord | None:
 def _insert(connection: sqlite3.Connection, records: Sequence[TokenRecord]) -> None:
     connection.executemany(
         f"INSERT INTO tokens ({TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
-        [
-            (
-                record.digest,
-                record.kind,
-                record.family,
-                record.principal,
-                record.client,
-                joined(record.scopes),
-                record.issued_at_s,
-                record.expires_at_s,
-                json.dumps(dict(record.claims)),
-            )
-            for record in records
-        ],
+        [token_values(record) for record in records],
     )

@@ -10,8 +10,7 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPTS_STARTED,
     WHOLE_CALL_DURATION,
 )
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 Observe = Callable[[Code, float], None]
 """Takes the code and the duration of a call that has ended."""

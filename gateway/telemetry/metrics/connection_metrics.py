@@ -6,8 +6,7 @@ from gateway.telemetry.metrics.definitions import (
     DISCONNECTIONS,
     OPEN_CONNECTIONS,
 )
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 
 class ConnectionMetrics:

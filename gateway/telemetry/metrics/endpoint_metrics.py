@@ -11,8 +11,7 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     WEIGHTS_NOT_YET_USABLE,
     WEIGHTS_STALE,
 )
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 
 class EndpointMetrics:

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics, Observe
-from gateway.telemetry.metrics.call_metrics import CallMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
 from gateway.telemetry.metrics.definitions import (
@@ -25,12 +24,11 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import Metric
+from gateway.telemetry.metrics.metric import CellWriter, Count, Counter, Histogram, Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
-from gateway.telemetry.metrics.request_metrics import RequestMetrics
+from gateway.telemetry.metrics.request_metrics import CallMetrics, RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
-from gateway.telemetry.metrics.writing import CellWriter, Count, Counter, Histogram
 
 
 class CountedCache(Protocol):

@@ -1,7 +1,7 @@
 """Counters and histograms that interceptors of the user's own register.
 
-They are counted into the same file as those of the gateway. Whoever shows them has not loaded the
-interceptors, so the file has their definitions too: children of a metric without a name.
+They are counted into the same file as those of the gateway. The process that shows them has not
+loaded the interceptors, so the file has their definitions too: children of a metric without a name.
 """
 
 import json
@@ -13,8 +13,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Final
 
-from gateway.telemetry.metrics.metric import Kind, Metric, Slot
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Kind, Metric, Slot
 
 _MOST_METRICS: Final = 32
 _MOST_CHILDREN: Final = 1000

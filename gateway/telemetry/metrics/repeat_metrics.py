@@ -11,8 +11,7 @@ from gateway.telemetry.metrics.definitions import (
     RETRIES,
     RETRIES_REFUSED,
 )
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 
 class Repeats(Protocol):

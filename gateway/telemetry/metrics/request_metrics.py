@@ -1,16 +1,16 @@
-"""Counts ended requests: the observer that every request passes."""
+"""Counts ended requests, as the observer that every request passes, and calls to back ends."""
 
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.status import Code
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
     RESPONSE_SIZE,
     SPLIT_CALLS,
 )
-from gateway.telemetry.metrics.metric import Metric, Slot
-from gateway.telemetry.metrics.writing import CellWriter, bucket, increase
+from gateway.telemetry.metrics.metric import CellWriter, Metric, Slot, bucket, increase
 from gateway.telemetry.record import Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
@@ -19,11 +19,33 @@ _METHODS: Final = frozenset(
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
 )
 _OTHER: Final = "_OTHER"
+_SYSTEM: Final = "grpc"
+_NOT_YET: Final = -1
 _GATEWAY: Final = "gateway"
 _UPSTREAM: Final = "upstream"
 _SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS
 _EXEMPLAR_PERIOD_S: Final = 1.0
+
+
+class CallMetrics:
+    """Adds calls of one method to the histogram of their durations."""
+
+    def __init__(self, writer: CellWriter, metric: Metric, rpc_method: str, upstream: str) -> None:
+        self._writer = writer
+        self._metric = metric
+        self._edges = [float(edge) for edge in metric.edges]
+        self._labels = (rpc_method, upstream)
+        # By number: the hash of a member of an enum is computed by Python code.
+        self._kept = [_NOT_YET] * len(Code)
+
+    def observe(self, code: Code, duration_s: float) -> None:
+        """Counts one call that ended with `code`."""
+        at = self._kept[code]
+        if at == _NOT_YET:
+            values = (*self._labels, code.name, _SYSTEM)
+            at = self._kept[code] = self._writer.child(self._metric, values)
+        self._writer.observe(at, self._edges, duration_s)
 
 
 class RequestMetrics:

@@ -1,7 +1,6 @@
 """Times the operations of a store."""
 
-from gateway.telemetry.metrics.metric import Metric
-from gateway.telemetry.metrics.writing import CellWriter
+from gateway.telemetry.metrics.metric import CellWriter, Metric
 
 
 class StoreMetrics:

@@ -1,7 +1,7 @@
 """Counts streaming calls in progress, and their messages."""
 
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
-from gateway.telemetry.metrics.writing import CellWriter, Count
+from gateway.telemetry.metrics.metric import CellWriter, Count
 
 
 class StreamMetrics:

@@ -1,7 +1,7 @@
 """Builds the spans of an ended request: that of the request, of its call, and of its attempts.
 
 Names are those of OpenTelemetry's semantic conventions 1.44 ("HTTP spans", "gRPC"), as in the
-access log. What the access log masks is masked here too.
+access log. Text that the access log masks is masked here too.
 """
 
 from functools import lru_cache

@@ -2,7 +2,7 @@
 
 A value of a few bytes takes up to a hundred in the parser's tree. Here an object or array that is
 larger than the window is a node: iterating over it parses its members or items one after the other.
-What fits into the window is a tree, as in `text.py`. Offsets are those of bytes.
+A value that fits into the window is a tree, as in `text.py`. Offsets are those of bytes.
 """
 
 import re
@@ -194,7 +194,7 @@ class LargeText:
                 if end < len(self._window) - 2 or is_closed or at_end:
                     return found, self._offset(end)
                 return None, _NONE
-            # What is no value is refused here: only values grow the window.
+            # Text that is no value is refused here: only values grow the window.
             if at_end or (at == self._base and self.byte(at) not in _GROWING):
                 raise self.fault(self._offset(fault))
             return None, _NONE

@@ -1,7 +1,7 @@
 """Parses a long JSON string piece by piece: no call of the parser holds the interpreter for long.
 
 A piece is a string of its own, so it must not end within an escape, nor between the escapes of a
-surrogate pair. What is at fault, and where, is what the parser finds in the whole string.
+surrogate pair. The fault and its place are those that the parser finds in the whole string.
 """
 
 import re

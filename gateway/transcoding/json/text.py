@@ -211,7 +211,7 @@ def _scanner(parse_int: Callable[[str], object]) -> Scan:
         parse_int=parse_int,
         parse_constant=_refuse_constant,
     )
-    # What its method `raw_decode` calls; that one only words the error.
+    # The function that its method `raw_decode` calls; that one only words the error.
     scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
     return scan
 

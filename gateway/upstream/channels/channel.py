@@ -1,9 +1,9 @@
 """The `Channel` protocol: connections to one endpoint, wire bytes in, wire bytes out."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, runtime_checkable
 
-from gateway.call import Call, CallHead, Metadata, Reply
+from gateway.call import Call, CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 
 QUIET_S = 1.0
@@ -20,11 +20,7 @@ class Channel(Protocol):
     """
 
     def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: RequestBytes, metadata: CallMetadata, timeout_s: float | None
     ) -> Awaitable[Reply]:
         """Calls `method` once; `request` is a generator where the method streams its request.
 
@@ -50,8 +46,8 @@ class KeyedChannel(Protocol):
     def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
+        request: RequestBytes,
+        metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
     ) -> Awaitable[Reply]:

@@ -5,7 +5,7 @@ Each says how far the call came: from this, others decide if it may be sent agai
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
 from math import ceil
 
@@ -146,6 +146,10 @@ class HeldRequest(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Drops the request: takes no further message of it, and returns once that is done."""
+
+
+AnyRequest = bytes | AsyncGenerator[bytes] | HeldRequest
+"""The request of an attempt: of a new call, or held by the failure of another attempt."""
 
 
 class Unprocessed(StatusError):  # noqa: N818 - reads as what happened

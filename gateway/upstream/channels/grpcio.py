@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallHead, CallMetadata, Metadata, Reply, RequestBytes
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import HeaderError
@@ -99,11 +99,7 @@ class GrpcioChannel:
         return f"<GrpcioChannel {self._name}>"
 
     async def call(
-        self,
-        method: Method,
-        request: bytes | AsyncGenerator[bytes],
-        metadata: Metadata | CallHead,
-        timeout_s: float | None,
+        self, method: Method, request: RequestBytes, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         """Calls `method` once; see `Channel.call`."""
         whole = request if isinstance(request, bytes) else None

@@ -10,6 +10,7 @@ import grpc
 import pytest
 import trustme
 
+from gateway.call import RequestBytes
 from gateway.config.upstreams import TlsClient
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
@@ -70,7 +71,7 @@ async def test_metadata_goes_both_ways_in_order(channel: Channel, backend: Backe
 async def test_metadata_that_grpc_cannot_carry_is_a_clear_failure(
     channel: Channel, caplog: pytest.LogCaptureFixture, name: str, value: str | bytes, says: str
 ) -> None:
-    async def call(kind: str, request: bytes | AsyncGenerator[bytes], **sides: bool) -> None:
+    async def call(kind: str, request: RequestBytes, **sides: bool) -> None:
         reply = await channel.call(method(kind, **sides), request, [(name, value)], 10)
         if reply.messages is not None:
             async for _ in reply.messages:

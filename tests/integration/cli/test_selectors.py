@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.app.gateway import open_gateway
+from gateway.call import Call, Handler, Reply
 from gateway.cli.checks import check
 from gateway.config.model import Config
 from gateway.status import StartUpError
@@ -19,6 +20,19 @@ def config(**settings: Any) -> Config:
 
 def upstream(*services: str) -> dict[str, Any]:
     return {"upstreams": {"echo": {"target": "127.0.0.1:1", "services": services}}}
+
+
+def two_upstreams(**settings: Any) -> dict[str, Any]:
+    return {
+        "upstreams": {
+            "echo": {"target": "127.0.0.1:1", "services": ["*"]},
+            "other": {"target": "127.0.0.1:2", "services": []},
+        }
+    } | settings
+
+
+TYPO = "echo.v1.EchoServise.*"
+SAYS = f"selector: no method is called {TYPO}; available: echo.v1.EchoService.*"
 
 
 WRONG = [
@@ -50,7 +64,51 @@ WRONG = [
         "available: echo.v1.EchoService",
         id="upstreams",
     ),
+    pytest.param(
+        upstream() | {"routing": {"prefer": [TYPO]}},
+        f"routing.prefer[0]: no method is called {TYPO}; available: echo.v1.EchoService.*",
+        id="routing.prefer",
+    ),
+    pytest.param(
+        upstream() | {"routing": {"exclude": ["*", TYPO]}},
+        f"routing.exclude[1]: no method is called {TYPO}; available: echo.v1.EchoService.*",
+        id="routing.exclude",
+    ),
+    pytest.param(
+        upstream() | {"interceptors": [{"use": f"{__name__}:Passes", "selector": TYPO}]},
+        f"interceptors[0].{SAYS}",
+        id="interceptors",
+    ),
+    pytest.param(
+        two_upstreams(
+            splits=[{"name": "new", "selector": TYPO, "to": [{"upstream": "other"}]}],
+        ),
+        f"splits[0].{SAYS}",
+        id="splits",
+    ),
+    pytest.param(
+        two_upstreams(mirrors=[{"selector": TYPO, "to": "other"}]),
+        f"mirrors[0].selector: no unary method without side effects is called {TYPO}",
+        id="mirrors",
+    ),
+    pytest.param(
+        upstream() | {"faults": {"enabled": True, "rules": [{"selector": TYPO, "delay_s": 1}]}},
+        f"faults.rules[0].{SAYS}",
+        id="faults",
+    ),
+    pytest.param(
+        upstream() | {"faults": {"rules": [{"selector": TYPO, "delay_s": 1}]}},
+        f"faults.rules[0].{SAYS}",
+        id="faults that are not enabled",
+    ),
 ]
+
+
+class Passes:
+    """An interceptor that adds nothing."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        return await proceed(call)
 
 
 @pytest.mark.parametrize(("settings", "says"), WRONG)

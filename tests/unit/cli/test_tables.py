@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from gateway.cli.messages import visible
-from gateway.cli.tables import duration_s, expiry, instant, lifetime_s
+from gateway.cli.tables import duration_s, expiry, lifetime_s
+from gateway.stores.base import instant
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Theory of operation. `gateway.http2` is a state machine without I/O: it takes bytes, calls the
 listeners of streams, and collects the bytes to send. `socket.py` puts it on an asyncio transport,
-`calls.py` listens for gRPC, `channel.py` finds each call a connection. What makes it cheap:
+`calls.py` listens for gRPC, `channel.py` finds each call a connection. Why it is cheap:
 
 * It advertises a header table of size 0, so that each block it receives has one meaning, and a
   block seen before is not decoded again.

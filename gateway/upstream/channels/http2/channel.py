@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast
 
-from gateway.call import CallHead, Metadata, Reply
+from gateway.call import CallMetadata, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
-    HeldRequest,
+    AnyRequest,
     deadline_exceeded,
     metadata_too_large,
     unavailable,
@@ -102,8 +102,8 @@ class Http2Channel:
     def call(
         self,
         method: Method,
-        request: bytes | AsyncGenerator[bytes] | HeldRequest,
-        metadata: Metadata | CallHead,
+        request: AnyRequest,
+        metadata: CallMetadata,
         timeout_s: float | None,
         traffic: Traffic | None = None,
     ) -> Awaitable[Reply]:
@@ -129,7 +129,7 @@ class Http2Channel:
     async def _call(  # noqa: PLR0917 - a call and its parts
         self,
         method: Method,
-        metadata: Metadata | CallHead,
+        metadata: CallMetadata,
         block: bytes,
         request: bytes | Sender,
         deadline_s: float | None,

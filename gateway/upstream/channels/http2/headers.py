@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final
 from urllib.parse import unquote
 
-from gateway.call import CallHead, Metadata
+from gateway.call import CallHead, CallMetadata, Metadata
 from gateway.http2.headers import (
     FIELD_OVERHEAD,
     LENGTHS,
@@ -95,7 +95,7 @@ class RequestHeaders:
         # ... and the headers that many clients send with the same value.
         self._pairs = Pairs()
 
-    def block(self, path: str, metadata: Metadata | CallHead, timeout_s: float | None) -> bytes:
+    def block(self, path: str, metadata: CallMetadata, timeout_s: float | None) -> bytes:
         """The header block of one call.
 
         Raises:

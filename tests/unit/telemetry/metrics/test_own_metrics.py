@@ -13,8 +13,8 @@ from gateway.telemetry.metrics import cells
 from gateway.telemetry.metrics.cells import OVERFLOW, CellFile
 from gateway.telemetry.metrics.definitions import RATE_LIMITED
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metric import CellWriter
 from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
-from gateway.telemetry.metrics.writing import CellWriter
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from bisect import bisect_left
 import pytest
 
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.writing import bucket, increase
+from gateway.telemetry.metrics.metric import bucket, increase
 
 EDGES = [0.005, 0.01, 0.5, 1.0, 10.0]
 
