@@ -140,6 +140,7 @@ class Request:
         "client",
         "deadline_s",
         "fields",
+        "http_version",
         "id",
         "interruption",
         "method",
@@ -167,6 +168,8 @@ class Request:
         self.peer = peer
         self.client = peer
         """The client's address; differs from `peer` behind trusted proxies."""
+        self.http_version = "1.1"
+        """The version of HTTP, for the metrics and the trace; empty if it is not known."""
         self.certificate: Certificate | None = None
         """The client certificate of this connection."""
         self.own_headers: Headers = []

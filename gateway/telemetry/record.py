@@ -43,7 +43,7 @@ class Record:
     of the split that chose the upstream, and the upstream; None without one. `attempts` has the
     attempts of its call, the last to end at the end; it is empty if there was one.
     `back_end_failed` is True if a back end failed or did not answer in time, so that a failure is
-    not the gateway's.
+    not the gateway's. `http_version` is empty if it is not known.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
@@ -57,6 +57,7 @@ class Record:
         "client",
         "code",
         "duration_s",
+        "http_version",
         "masks",
         "method",
         "path",
@@ -73,6 +74,7 @@ class Record:
         "user_agent",
     )
 
+    http_version: str
     split: tuple[str, str] | None
     attempts: Sequence[Attempt]
     back_end_failed: bool
@@ -125,7 +127,7 @@ class Record:
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
-        self.split, self.attempts, self.back_end_failed = None, (), False
+        self.split, self.attempts, self.back_end_failed, self.http_version = None, (), False, "1.1"
         self._fields = fields
 
     @property

@@ -59,6 +59,24 @@ async def test_a_request_and_its_call_are_counted() -> None:
     assert found["process_resident_memory_bytes"][0][1] > 1e6
 
 
+async def test_requests_are_counted_by_the_version_of_http() -> None:
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        for version in ("1.0", "1.1"):
+            await client.send(
+                f"GET /v1/echo/a HTTP/{version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+            )
+            assert (await client.answer()).status == 200
+        async with connected(gateway) as other:
+            await other.send("GET /v1/echo/a HTTP/3.0\r\nHost: a\r\n\r\n")
+            assert (await other.answer()).status == 400
+        found = await scraped(client)
+    counts = {
+        (labels["http_response_status_code"], labels.get("network_protocol_version")): value
+        for labels, value in found["http_server_request_duration_seconds_count"]
+    }
+    assert counts == {("200", "1.0"): 1, ("200", "1.1"): 1, ("400", None): 1}
+
+
 async def test_a_stream_is_counted_when_it_ends() -> None:
     async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
         assert (await client.get("/v1/echo/hello:repeat?count=2")).status == 200

@@ -165,6 +165,7 @@ async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> No
         "url.path": "/v1/echo/***",
         "url.query": "***=***",
         "url.scheme": "http",
+        "network.protocol.version": "1.1",
         "http.response.status_code": 400,
         "rpc.response.status_code": "INVALID_ARGUMENT",
         "http.request.body.size": 0,
