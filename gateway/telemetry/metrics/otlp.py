@@ -24,22 +24,15 @@ _NAMES: Final = {
     "http_server_response_body_size_bytes": "http.server.response.body.size",
     "http_server_active_requests": "http.server.active_requests",
     "rpc_client_call_duration_seconds": "rpc.client.call.duration",
-    "grpc_client_call_retries": "grpc.client.call.retries",
-    "grpc_client_call_transparent_retries": "grpc.client.call.transparent_retries",
-    "grpc_client_call_retry_delay_seconds": "grpc.client.call.retry_delay",
-    "grpc_client_call_hedges": "grpc.client.call.hedges",
     "process_cpu_seconds": "process.cpu.time",
     "process_resident_memory_bytes": "process.memory.usage",
-    **{
-        f"grpc_subchannel_{name}": f"grpc.subchannel.{name}"
-        for name in (
-            "connection_attempts_succeeded",
-            "connection_attempts_failed",
-            "disconnections",
-            "open_connections",
-        )
-    },
 }
+_NAMESPACES: Final = (
+    "gateway.",
+    *("grpc.client.attempt.", "grpc.client.call."),  # gRFC A66 and A96
+    *("grpc.lb.wrr.", "grpc.lb.outlier_detection.", "grpc.subchannel."),  # A78, A91 and A94
+)
+"""The beginnings of other names; what follows has no more dots."""
 _ATTRIBUTES: Final = {
     "http_route": "http.route",
     "http_request_method": "http.request.method",
@@ -54,11 +47,32 @@ _ATTRIBUTES: Final = {
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
+    "grpc_status": "grpc.status",
+    "grpc_lb_outlier_detection_detection_method": "grpc.lb.outlier_detection.detection_method",
+    "grpc_lb_outlier_detection_unenforced_reason": "grpc.lb.outlier_detection.unenforced_reason",
     "grpc_lb_locality": "grpc.lb.locality",
     "grpc_disconnect_error": "grpc.disconnect_error",
     "worker": "gateway.worker.number",
 }
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
+_COUNTED: Final = {
+    "http.server.active_requests": "{request}",
+    "grpc.client.attempt.started": "{attempt}",
+    "grpc.client.call.retries": "{retry}",
+    "grpc.client.call.transparent_retries": "{transparent_retry}",
+    "grpc.client.call.hedges": "{hedge}",
+    "grpc.lb.wrr.rr_fallback": "{update}",
+    "grpc.lb.wrr.endpoint_weight_not_yet_usable": "{endpoint}",
+    "grpc.lb.wrr.endpoint_weight_stale": "{endpoint}",
+    "grpc.lb.wrr.endpoint_weights": "{weight}",
+    "grpc.lb.outlier_detection.ejections_enforced": "{ejection}",
+    "grpc.lb.outlier_detection.ejections_unenforced": "{ejection}",
+    "grpc.subchannel.connection_attempts_succeeded": "{attempt}",
+    "grpc.subchannel.connection_attempts_failed": "{attempt}",
+    "grpc.subchannel.disconnections": "{disconnection}",
+    "grpc.subchannel.open_connections": "{connection}",
+}
+"""The units of numbers of things, as far as conventions state them."""
 _PAUSE_EVERY: Final = 32
 _CUMULATIVE: Final = 2
 _MONOTONIC: Final = tag(3, 0) + varint(1)
@@ -95,7 +109,11 @@ def otlp_name(metric: Metric) -> str:
     if known is not None:
         return known
     plain = metric.name.removesuffix(f"_{metric.unit}") if metric.unit else metric.name
-    return plain.replace("gateway_", "gateway.", 1)
+    for namespace in _NAMESPACES:
+        begin = namespace.replace(".", "_")
+        if plain.startswith(begin):
+            return namespace + plain.removeprefix(begin)
+    return plain
 
 
 def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
@@ -118,10 +136,12 @@ def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
         data = length_delimited(7, data + _TEMPORALITY)  # OpenTelemetry's UpDownCounter
     else:
         data = length_delimited(5, data)
+    name = otlp_name(metric)
+    unit = _UNITS[metric.unit] if metric.unit else _COUNTED.get(name, "1")
     return (
-        length_delimited(1, otlp_name(metric).encode())
+        length_delimited(1, name.encode())
         + length_delimited(2, metric.help.encode())
-        + length_delimited(3, _UNITS.get(metric.unit, "1").encode())
+        + length_delimited(3, unit.encode())
         + data
     )
 
