@@ -28,6 +28,10 @@ TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
     "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
 )
+_FACTS: Final = {
+    "gateway_build_info": "The version of the gateway and of that on which it runs; always 1",
+    "target_info": "The service that this is; always 1",
+}
 _NAME: Final = "grpc-rest-gateway"
 _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
@@ -112,6 +116,7 @@ def render(
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
         family = name.removesuffix("_info") if is_open else name
+        text.write(f"# HELP {family} {_FACTS[name]}.\n".encode())
         text.write(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
         text.write(f"{name}{_braces(labels.items())} 1\n".encode())
     for name, metric in metrics.items():

@@ -16,6 +16,9 @@ import yaml
 
 from gateway.telemetry.metrics.definitions import METRICS
 from gateway.telemetry.metrics.metric import Kind
+from tests.support.collector import collector
+from tests.support.http import echo_gateway
+from tests.support.polling import first
 from tools import dashboard
 
 ROOT = Path(__file__).parents[3]
@@ -139,6 +142,27 @@ def test_the_dashboard_shows_every_metric() -> None:
 
 def test_the_dashboard_is_up_to_date() -> None:
     assert dashboard.FILE.read_text() == dashboard.text(), "run python -m tools.dashboard"
+
+
+async def test_counters_whose_first_step_is_an_alert_are_there_from_the_start() -> None:
+    asked = {
+        found
+        for rule in rules()
+        if "alert" in rule
+        for found in re.findall(r"increase\((\w+)(?:{(\w+=\"\w+\")})?\[", rule["expr"])
+    }
+    assert ("gateway_reloads_total", 'outcome="refused"') in asked
+    asked.discard(("gateway_tls_certificate_reloads_total", 'outcome="refused"'))  # only with TLS
+    with collector() as received:
+        async with echo_gateway(tracing={"otlp": received.url}) as gateway:
+            exposition = gateway.exposition
+            assert exposition is not None
+
+            async def lines() -> list[str]:
+                return exposition.text()[1].decode().splitlines()
+
+            wanted = [f"{name}{{{label}}} 0.0" if label else f"{name} 0.0" for name, label in asked]
+            await first(lines, lambda found: set(wanted) <= set(found), within_s=20)
 
 
 def test_the_examples_have_the_objectives_of_the_alerts() -> None:
