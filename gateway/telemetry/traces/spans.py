@@ -57,6 +57,7 @@ class SpanBuilder:
             record.at_s - record.duration_s,
             record.at_s,
             outcome + _details(record),
+            otlp.event("first_byte", record.first_byte_s) if record.first_byte_s else b"",
             is_failed=is_failed,
             is_remote=trace.parent_id != "",
         )
