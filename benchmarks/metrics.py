@@ -1,18 +1,21 @@
 """Measures the cost of metrics: recording a request, recording a call, and a scrape.
 
 `python -m benchmarks.metrics [ROUNDS]`. Each figure is the best of the rounds, because others use
-the machine too. The scrape has 500 routes with four statuses each.
+the machine too. A scrape has 500 routes with four statuses each, of one worker or of four with
+forty requests of each.
 """
 
+import random
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from gateway.config.metrics import MetricsOptions
+from gateway.config.metrics import Histograms, MetricsOptions
 from gateway.http.header_fields import NO_FIELDS
 from gateway.status import Code
 from gateway.telemetry.metrics import exposition
@@ -93,6 +96,20 @@ def longest_hold(rounds: int, work: Callable[[], Any]) -> float:
     return min(found)
 
 
+def of_workers(workers: int, form: Histograms) -> exposition.Exposition:
+    """The metrics of several workers, whose durations and sizes are as spread as real ones."""
+    chance, options = random.Random(1), MetricsOptions(otlp_histograms=form)
+    files = tuple(CellFile() for _ in range(workers))
+    for file in files:
+        ended = Metrics(options, MetricFiles(file, files), scheme="http").requests.ended
+        for number, (status, code), _ in product(range(_ROUTES), _STATUSES, range(40)):
+            one = record(binding(number), status, code)
+            one.duration_s = chance.lognormvariate(-5, 1)
+            one.response_bytes = int(chance.lognormvariate(7, 1.5))
+            ended(one)
+    return exposition.Exposition(options, files)
+
+
 def main(rounds: int) -> None:
     file = CellFile()
     metrics = Metrics(MetricsOptions(), MetricFiles(file, (file,)), scheme="http")
@@ -119,6 +136,12 @@ def main(rounds: int) -> None:
     table.add_row(f"a scrape, {size / 1e6:.1f} MB", f"{scrape_s * 1000:.0f} ms")
     hold_s = longest_hold(rounds, metrics.exposition.text)
     table.add_row("of it, without a pause", f"{hold_s * 1000:.1f} ms")
+    for form in Histograms:
+        exposition_of_four = of_workers(4, form)
+        scrape_s = best(rounds, exposition_of_four.text)  # type: ignore[arg-type]
+        export_s = best(rounds, lambda: exposition_of_four.export({}))  # type: ignore[arg-type]  # noqa: B023
+        table.add_row(f"a scrape of four workers, {form} histograms", f"{scrape_s * 1000:.0f} ms")
+        table.add_row("an export of them", f"{export_s * 1000:.0f} ms")
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 The only part of the composition root that names each kind of credential.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -133,6 +134,18 @@ async def _open_jwts(
         return await stack.enter_async_context(open_jwts(options, _fetch_nothing, lambda _: None))
     fetch = await stack.enter_async_context(open_fetch())
     return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
+
+
+async def try_issuers(options: JwtOptions) -> list[tuple[str, str]]:
+    """Loads the keys of each issuer once; returns the issuers, and why that failed if it did.
+
+    It needs the same library as JWTs do.
+    """
+    from gateway.auth.jwt.issuers import why_not_loaded  # noqa: PLC0415 - its library is an extra
+
+    async with open_fetch() as fetch:
+        reasons = await asyncio.gather(*(why_not_loaded(one, fetch) for one in options.issuers))
+    return [(one.issuer, reason) for one, reason in zip(options.issuers, reasons, strict=True)]
 
 
 async def _fetch_nothing(_url: str) -> bytes:

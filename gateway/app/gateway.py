@@ -186,7 +186,7 @@ async def open_gateway(
             None if metrics is None else metrics.exposition,
             health,
             failures,
-            _count_nothing if metrics is None else metrics.by_value(RELOADS),
+            _count_nothing if metrics is None else metrics.by_value(RELOADS, "applied", "refused"),
             Errands(lambda: generations.current.described, stores, logs.audit, generations.reset),
         )
 

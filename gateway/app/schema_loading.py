@@ -7,10 +7,11 @@ from gateway.config.model import Config
 from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
 from gateway.schema.catalog import Schema, SchemaError, build_schema
+from gateway.schema.drift import differences
 from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import hash_of_files
-from gateway.upstream.pool import Pool, check_services
+from gateway.upstream.pool import Pool, check_services, claimants
 from gateway.upstream.reflection import ReflectionError, reflect
 
 
@@ -50,6 +51,26 @@ async def load_schema(
     for number, rule in enumerate(config.deadlines.methods):
         check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
     return replace(schema, reflected=hash_of_files(found)), reflected
+
+
+async def drift(config: Config, pool: Pool, schema: Schema, name: str) -> list[str]:
+    """Returns how the back end of an upstream differs from the schema, by its own reflection.
+
+    Raises:
+        NoReflectionError: the upstream offers no reflection.
+        ReflectionError: it does not answer.
+        SchemaError: its descriptors do not fit together.
+    """
+    found = await reflect(name, pool[name])
+    files = DescriptorFiles()
+    files.add_serialized(found.files, f"upstream {name}")
+    theirs = build_schema(files.complete(), unannotated=True)
+    ours = [
+        method
+        for method in schema.methods.values()
+        if claimants(config.upstreams, method.service) == [name]
+    ]
+    return list(differences(ours, theirs.methods))
 
 
 async def hash_reflected(config: Config, pool: Pool) -> bytes:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from gateway.app.credentials import open_credentials
-from gateway.app.schema_loading import load_schema
+from gateway.app.credentials import open_credentials, try_issuers
+from gateway.app.schema_loading import drift, load_schema
 from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
@@ -21,7 +21,7 @@ from gateway.policy.effective import Policies, effective_policies, summary, with
 from gateway.process.event_loop import run
 from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
-from gateway.status import StartUpError
+from gateway.status import Code, StartUpError, StatusError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.opening import open_store
 from gateway.stores.shared import SharedStores
@@ -30,6 +30,7 @@ from gateway.transcoding.binding import Binding, Diagnostic, plan_routes
 from gateway.transcoding.reachability import never_reached
 from gateway.transcoding.transcoder import RulesError, build_transcoder
 from gateway.upstream.pool import Reports, open_pool
+from gateway.upstream.reflection import NoReflectionError, ask_health
 
 _CONNECT_S = 10.0
 """Seconds to resolve names, and then to connect, for the report of `gateway upstreams`."""
@@ -50,6 +51,18 @@ class Checked:
     """Other reasons why the gateway would not start, one per line."""
     notes: Sequence[str] = ()
     """The parts that were not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The answers of an upstream about itself."""
+
+    ill: str
+    """The reason why its health is not SERVING; empty if it is, or if it does not say."""
+    differences: Sequence[str]
+    """The parts of the schema that its own descriptors lack, or have otherwise."""
+    has_health: bool
+    has_reflection: bool
 
 
 def check(config: Config, *, online: bool = False) -> Checked:
@@ -75,6 +88,34 @@ async def reports(config: Config, timeout_s: float) -> Reports:
     """Does the same as `endpoints`, in a running loop; the endpoints have `timeout_s`."""
     async with open_pool(config.destinations) as pool:
         return await pool.report(timeout_s)
+
+
+async def asked(config: Config, name: str, timeout_s: float) -> Asked:
+    """Asks an upstream, on its own connection, for its health, and how it differs from the schema.
+
+    Raises:
+        StatusError, StartUpError: it does not answer.
+    """
+    async with open_pool(config.destinations) as pool:
+        try:
+            ill, has_health = await ask_health(pool[name], timeout_s), True
+        except StatusError as error:
+            if error.code is not Code.UNIMPLEMENTED:
+                raise
+            ill, has_health = "", False
+        if config.reflect:  # it has given the schema
+            return Asked(ill, [], has_health=has_health, has_reflection=True)
+        schema, _ = await load_schema(config, pool)
+        try:
+            found = await drift(config, pool, schema, name)
+        except NoReflectionError:
+            return Asked(ill, [], has_health=has_health, has_reflection=False)
+    return Asked(ill, found, has_health=has_health, has_reflection=True)
+
+
+async def tried_issuers(config: Config) -> Sequence[tuple[str, str]]:
+    """Loads the keys of each issuer of JWTs; returns the issuers, and why that failed if it did."""
+    return await try_issuers(config.auth.jwt) if config.auth.takes_jwts else []
 
 
 async def checked(config: Config, *, online: bool) -> Checked:

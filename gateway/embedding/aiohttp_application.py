@@ -169,7 +169,8 @@ def _head(request: web.Request) -> ReceivedHead:
     raw = tuple(field for field in request.raw_headers if field[0].lower() != _DECODED)
     by_name = CIMultiDict(request.headers)
     by_name.popall("Content-Encoding", None)
-    return ReceivedHead(request.method, request.raw_path, CIMultiDictProxy(by_name), raw)
+    version = "1.0" if request.version < (1, 1) else "1.1"
+    return ReceivedHead(request.method, request.raw_path, CIMultiDictProxy(by_name), raw, version)
 
 
 async def _streamed(

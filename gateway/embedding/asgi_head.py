@@ -27,7 +27,8 @@ def head_of(scope: Scope) -> ReceivedHead:
         others = [one for one in raw if one[0].lower() not in (*_OF_HANDSHAKE, _OF_FRAMES)]
         raw = (*others, (b"upgrade", b"websocket"), _WEBSOCKET_KEY, _WEBSOCKET_VERSION)
     method = "GET" if is_websocket else scope["method"]
-    return ReceivedHead(method, _target(scope), by_name(raw), raw)
+    version = str(scope.get("http_version", "1.1"))
+    return ReceivedHead(method, _target(scope), by_name(raw), raw, version)
 
 
 def checked_request(head: ReceivedHead, scope: Scope, limits: Limits) -> Request:

@@ -31,6 +31,10 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _ONCE: Final = ("Host", "Content-Length", "Content-Type", "Transfer-Encoding", "User-Agent")
 
 
+_HTTP_VERSIONS: Final = ("1.0", "1.1", "2", "3")
+"""Those of ASGI; they become values of a label, so there are no others."""
+
+
 class ReceivedHead:
     """The head of a request as another server has received it.
 
@@ -39,8 +43,15 @@ class ReceivedHead:
     """
 
     def __init__(
-        self, method: str, path: str, headers: CIMultiDictProxy[str], raw_headers: RawFields
+        self,
+        method: str,
+        path: str,
+        headers: CIMultiDictProxy[str],
+        raw_headers: RawFields,
+        http_version: str = "1.1",
     ) -> None:
+        """Takes the version that the client spoke, as ASGI names it, for those who monitor."""
+        self._http_version = http_version if http_version in _HTTP_VERSIONS else ""
         self.method = method
         self.path = path
         self.version = (1, 1)
@@ -63,6 +74,7 @@ class ReceivedHead:
         if self.path[:1] not in ("/", "*"):
             fields = with_host_of(self.path, fields)
         request = Request(self.method, target, fields, peer)
+        request.http_version = self._http_version
         request.wants_websocket = websockets and asks_for_websocket(self, fields)
         return request
 

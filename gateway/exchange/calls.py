@@ -347,6 +347,7 @@ class RequestLog:
             trace=trace,
             cache_result=request.cache_result,
         )
+        record.http_version, record.first_byte_s = request.http_version, request.first_byte_s
         record.split = request.split
         record.attempts = request.attempts
         record.back_end_failed = request.back_end_failed

@@ -119,7 +119,7 @@ class Exchange:
         site = self.site
         # Log only a path: an absolute request target can contain a password.
         request = Request(method, path if path.startswith("/") else "", fields, peer)
-        request.id = self._ids.choose(None)
+        request.id, request.http_version = self._ids.choose(None), ""
         response = site.rest.fail(error)
         if not self._add_headers(site, request, response):
             response = _bare_error(site.rest, request)

@@ -140,6 +140,8 @@ class Request:
         "client",
         "deadline_s",
         "fields",
+        "first_byte_s",
+        "http_version",
         "id",
         "interruption",
         "method",
@@ -167,6 +169,10 @@ class Request:
         self.peer = peer
         self.client = peer
         """The client's address; differs from `peer` behind trusted proxies."""
+        self.first_byte_s = 0.0
+        """The time since 1970 at which the head of a stream was ready; 0 without a stream."""
+        self.http_version = "1.1"
+        """The version of HTTP, for the metrics and the trace; empty if it is not known."""
         self.certificate: Certificate | None = None
         """The client certificate of this connection."""
         self.own_headers: Headers = []

@@ -43,7 +43,8 @@ class Record:
     of the split that chose the upstream, and the upstream; None without one. `attempts` has the
     attempts of its call, the last to end at the end; it is empty if there was one.
     `back_end_failed` is True if a back end failed or did not answer in time, so that a failure is
-    not the gateway's.
+    not the gateway's. `http_version` is empty if it is not known. `first_byte_s` is the time at
+    which the head of a stream was ready, in seconds since 1970; 0 without a stream.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
@@ -57,6 +58,8 @@ class Record:
         "client",
         "code",
         "duration_s",
+        "first_byte_s",
+        "http_version",
         "masks",
         "method",
         "path",
@@ -73,6 +76,8 @@ class Record:
         "user_agent",
     )
 
+    http_version: str
+    first_byte_s: float
     split: tuple[str, str] | None
     attempts: Sequence[Attempt]
     back_end_failed: bool
@@ -105,9 +110,8 @@ class Record:
         """The time at which the request ended, in seconds since 1970."""
         self.duration_s = duration_s
         self.request_id = request_id
-        self.method = method
-        self.path = path
-        self.query = query
+        self.method, self.path, self.query = method, path, query
+        self.first_byte_s = 0.0
         self.masks = masks  # mask the secret parts of `path`
         self.binding = binding
         """The binding that served the request; None if none did."""
@@ -125,7 +129,7 @@ class Record:
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
-        self.split, self.attempts, self.back_end_failed = None, (), False
+        self.split, self.attempts, self.back_end_failed, self.http_version = None, (), False, "1.1"
         self._fields = fields
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 from google.protobuf.message import DecodeError
+from google.protobuf.wrappers_pb2 import Int32Value
 from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionRequest,
     ServerReflectionResponse,
@@ -21,6 +22,9 @@ from gateway.status import Code, StartUpError, StatusError
 from gateway.upstream.channels.channel import Channel
 
 _VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
+_SERVING = 1
+_STATUSES = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+_EMPTY = EMPTY.message_types_by_name["Empty"]
 _OWN = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 _TIMEOUT_S = 20.0
 """Seconds for a back end to describe itself: the gateway cannot start before."""
@@ -33,6 +37,10 @@ _MAX_BYTES = 128 * 1024 * 1024
 
 class ReflectionError(StartUpError):
     """Reflection failed; the message names the upstream and the reason."""
+
+
+class NoReflectionError(ReflectionError):
+    """A back end does not offer reflection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S)
         raise ReflectionError(f"upstream {name}: its descriptors cannot be read") from None
     except StatusError as error:
         if error.code is Code.UNIMPLEMENTED:
-            raise ReflectionError(
+            raise NoReflectionError(
                 f"upstream {name}: server reflection is not enabled there; "
                 "enable it, or give descriptors or modules"
             ) from None
@@ -69,6 +77,27 @@ async def reflect(name: str, channel: Channel, *, timeout_s: float = _TIMEOUT_S)
         if error.code is Code.OK:  # the server ended the stream while a question was sent
             reason = "server reflection ended early"
         raise ReflectionError(f"upstream {name}: server reflection failed: {reason}") from None
+
+
+async def ask_health(channel: Channel, timeout_s: float) -> str:
+    """Asks the server on `channel` whether it serves (grpc.health.v1); returns the reason if not.
+
+    Raises:
+        StatusError: there is no answer, or no such service (UNIMPLEMENTED).
+    """
+    method = Method(
+        *("grpc.health.v1.Health", "Check", _EMPTY, _EMPTY),
+        client_streaming=False,
+        server_streaming=False,
+        rules=(),
+        source=Source("grpc/health/v1/health.proto"),
+    )
+    reply = await channel.call(method, b"", [], timeout_s)
+    try:
+        status = Int32Value.FromString(reply.message).value  # the same on the wire as its one field
+    except DecodeError:
+        return "its answer cannot be read"
+    return "" if status == _SERVING else f"its status is {_STATUSES.get(status, status)}"
 
 
 async def _reflect_any(channel: Channel) -> Reflected:

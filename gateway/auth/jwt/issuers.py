@@ -35,6 +35,15 @@ async def open_jwts(
         yield JwtAuthenticator(issuers, max_bytes=options.max_bytes, remember_s=options.remember_s)
 
 
+async def why_not_loaded(issuer: JwtIssuer, fetch: Fetch) -> str:
+    """Loads the keys of an issuer; returns the reason if that failed, otherwise an empty text."""
+    try:
+        await load_from(issuer, fetch)()
+    except KeySetError as error:
+        return str(error)
+    return ""
+
+
 async def _open_keys(
     issuer: JwtIssuer, fetch: Fetch, say: Callable[[str], None], where: str
 ) -> IssuerKeys:

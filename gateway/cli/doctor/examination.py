@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from gateway.cli.doctor.addresses import examine_addresses
 from gateway.cli.doctor.finding import Finding
 from gateway.cli.doctor.machine import examine_machine
+from gateway.cli.doctor.proxies import examine_proxies
 from gateway.cli.doctor.reached import examine_reached
 from gateway.cli.doctor.secrets import examine_secrets
 from gateway.config.model import Config
@@ -19,6 +20,7 @@ def examine(config: Config, given: Collection[str] = ()) -> Sequence[Finding]:
     return [
         *run(examine_reached(config)),
         *examine_addresses(config, given),
+        examine_proxies(config),
         *examine_secrets(config),
         *examine_machine(config),
     ]

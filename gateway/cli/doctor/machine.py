@@ -1,30 +1,23 @@
 """Examines what the machine gives the gateway: files, processors, the clock, compiled code."""
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Final
 
 from gateway.app.file_limit import fit_connections, raise_file_limit
+from gateway.cli.doctor.clock import examine_clock
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
 from gateway.config.model import Config
 from gateway.process.cpus import usable_cpus
 from gateway.transcoding.json.native import codec_name
 
-# adjtimex(2): struct timex has `status` behind `modes` and four long integers; the structure has
-# 208 bytes on 64-bit systems.
-_TIMEX_SIZE: Final = 256
-_STATUS_AT: Final = 40
 _ENDING_S: Final = 10.0
 """The time that the supervisor gives its workers beyond `drain.grace_s`."""
 _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 """Kubernetes sets this variable in every container."""
 GRACE_PERIOD: Final = "TERMINATION_GRACE_PERIOD_S"
 """The variable in which the manifests of this project repeat terminationGracePeriodSeconds."""
-_UNSYNCHRONISED: Final = 0x0040
-"""STA_UNSYNC."""
 
 
 def examine_machine(config: Config) -> Iterator[Finding]:
@@ -32,7 +25,7 @@ def examine_machine(config: Config) -> Iterator[Finding]:
     yield _files(config)
     yield _processors(config)
     yield from _drain(config, os.environ)
-    yield _clock()
+    yield examine_clock()
     yield from _builds()
 
 
@@ -78,34 +71,6 @@ def _drain(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
         yield fail("drain", text, advice)
     else:
         yield ok("drain", f"{text}, and the pod has {given} s")
-
-
-def _clock() -> Finding:
-    is_kept = _is_clock_kept()
-    if is_kept is None:
-        return ok("clock", "this system does not say whether it is synchronised")
-    if is_kept:
-        return ok("clock", "synchronised, as the kernel says")
-    return warn(
-        "clock",
-        "not synchronised, as the kernel says",
-        "run an NTP client such as chrony on the host: tokens and certificates end by the clock",
-    )
-
-
-def _is_clock_kept() -> bool | None:
-    """Returns whether the kernel's clock is kept by NTP; None if the system does not say."""
-    if sys.platform != "linux" or ctypes.sizeof(ctypes.c_long) != 8:
-        return None
-    timex = ctypes.create_string_buffer(_TIMEX_SIZE)  # modes 0: only read
-    try:
-        state = ctypes.CDLL(None).adjtimex(timex)
-    except (OSError, AttributeError):
-        return None
-    if state < 0:
-        return None
-    status = int.from_bytes(timex.raw[_STATUS_AT : _STATUS_AT + 4], sys.byteorder)
-    return not status & _UNSYNCHRONISED
 
 
 def _builds() -> Iterator[Finding]:

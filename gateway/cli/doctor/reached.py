@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
-from gateway.cli.checks import Checked, checked, reports
+from gateway.cli.checks import Checked, asked, checked, reports, tried_issuers
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
 from gateway.config.model import Config
-from gateway.status import StartUpError
+from gateway.status import StartUpError, StatusError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.opening import is_remote, open_store
 
@@ -16,6 +17,8 @@ _CONNECT_S: Final = 4.0
 _WITHIN_S: Final = 8.0
 """The time for each of the examinations, which run side by side."""
 _SLOW_STORE_S: Final = 0.05
+_MOST_DIFFERENCES: Final = 20
+_ADVICE_ISSUER: Final = "correct auth.jwt.issuers, or the network between: tokens of it get 503"
 _ADVICE_STORE: Final = "start it, or correct the URL, its password and the network between"
 
 
@@ -29,6 +32,7 @@ async def examine_reached(config: Config) -> list[Finding]:
     found = await asyncio.gather(
         _rules(config),
         _upstreams(config),
+        _issuers(config),
         *(_store(setting, url) for setting, url in urls.items() if url and is_remote(url)),
     )
     return [finding for findings in found for finding in findings]
@@ -82,7 +86,52 @@ async def _upstreams(config: Config) -> list[Finding]:
             else:
                 text = f"{one.address} is {one.state}: {one.failure or 'no reason is known'}"
                 findings.append(fail(subject, text, advice))
-    return findings
+    reached = [name for name, found in reported.items() if any(e.state == "ready" for e in found)]
+    more = await asyncio.gather(*(_about_itself(config, name) for name in reached))
+    return [*findings, *chain.from_iterable(more)]
+
+
+async def _about_itself(config: Config, name: str) -> list[Finding]:
+    """Asks an upstream that is connected for its health and its own descriptors."""
+    health, schema = f"upstream {name} health", f"upstream {name} schema"
+    try:
+        async with asyncio.timeout(_WITHIN_S / 2):
+            found = await asked(config, name, _CONNECT_S)
+    except (StatusError, StartUpError, TimeoutError) as error:
+        text = str(error) or f"did not answer within {_WITHIN_S / 2:g} s"
+        return [warn(health, text, "read its log; its calls may fail as this question did")]
+    findings = [ok(health, "it is serving" if found.has_health else "it has no health service")]
+    if found.ill:
+        advice = "read its log; with upstreams.*.health it would get no calls"
+        findings = [warn(health, found.ill, advice)]
+    if not found.has_reflection:
+        return [*findings, ok(schema, "not compared: it offers no server reflection")]
+    if not found.differences:
+        return [*findings, ok(schema, "its own descriptors agree with the schema")]
+    advice = "give the descriptors of the version that runs there"
+    shown = found.differences[:_MOST_DIFFERENCES]
+    findings += [warn(schema, one, advice) for one in shown]
+    left = len(found.differences) - len(shown)
+    return [*findings, warn(schema, f"{left} more differences", advice)] if left else findings
+
+
+async def _issuers(config: Config) -> list[Finding]:
+    """Loads the keys of each issuer of JWTs, as the gateway does at its start."""
+    subject = "JWT issuer"
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            found = await tried_issuers(config)
+    except ImportError:
+        return []  # the settings are refused without it
+    except TimeoutError:
+        text = f"the keys were not complete within {_WITHIN_S:g} s"
+        return [fail(subject, text, _ADVICE_ISSUER)]
+    return [
+        fail(f"{subject} {issuer}", reason, _ADVICE_ISSUER)
+        if reason
+        else ok(f"{subject} {issuer}", "its keys can be read")
+        for issuer, reason in found
+    ]
 
 
 async def _store(setting: str, url: str) -> list[Finding]:

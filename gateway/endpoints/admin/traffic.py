@@ -57,7 +57,7 @@ def traffic(exposition: Exposition) -> Row:
     total = _row(len(bounds_s))
     routes: dict[tuple[str, str], Row] = {}
     for values, cells in exposition.sums(REQUEST_DURATION).items():
-        route, http_method, status, _, error_type, _ = values
+        route, http_method, status, _, error_type, *_ = values
         row = routes.setdefault(
             (http_method, route), _row(len(bounds_s), http_method=http_method, route=route)
         )

@@ -5,6 +5,7 @@ The response starts as soon as there is data for it, even while the request is s
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 
@@ -285,7 +286,7 @@ class RestStreams:
         pieces: ResponseStream,
         started_s: float,
     ) -> Response:
-        status = response.status
+        status, request.first_byte_s = response.status, time.time()
         pieces.ended = lambda code, size: self._log.note(
             request, match, status, code, size, started_s
         )

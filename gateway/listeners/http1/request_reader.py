@@ -220,6 +220,8 @@ class RequestReader:
         if message.path[:1] not in ("/", "*"):
             fields = with_host_of(message.path, fields)
         request = Request(message.method, target, fields, self.peer)
+        if message.version < (1, 1):
+            request.http_version = "1.0"  # the others are 1.1, whatever they call themselves
         if not body.is_eof() or body.total_bytes:
             request.body = IncomingBody(
                 body, fields, limits, self._on_awaited_read if waits else self._on_read

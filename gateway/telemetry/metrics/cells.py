@@ -112,10 +112,11 @@ class CellFile:
         self._places[key] = at
         return at
 
-    def children(self) -> Iterator[tuple[str, Sequence[float]]]:
+    def children(self) -> Iterator[tuple[str, "array[float]"]]:
         """Yields the key and a copy of the cells of each child, as they are now."""
         end = self._length()
-        copy = array("d", bytes(self.octets[: end * _WORD]))
+        copy = array("d")
+        copy.frombytes(self.octets[: end * _WORD])
         for key, at, slots in self._walk():
             if at + slots > end:
                 return

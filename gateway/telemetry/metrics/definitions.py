@@ -20,7 +20,7 @@ _SIZES: Final = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 _LAGS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _OF_A_REQUEST: Final = (
     *("http_route", "http_request_method", "http_response_status_code"),
-    *("url_scheme", "error_type", "gateway_origin"),
+    *("url_scheme", "error_type", "gateway_origin", "network_protocol_version"),
 )
 # Without the status: three times as many cells and lines would tell little more.
 _OF_A_SIZE: Final = ("http_route", "http_request_method", "url_scheme")

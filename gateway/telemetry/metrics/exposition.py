@@ -7,6 +7,7 @@ import json
 import platform
 import struct
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,7 +20,7 @@ from typing import Final
 from gateway.config.metrics import MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.definitions import metrics_of
-from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot
+from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot, used
 from gateway.telemetry.metrics.otlp import export_request
 from gateway.telemetry.metrics.own_metrics import read_definition
 
@@ -27,6 +28,10 @@ TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = (
     "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
 )
+_FACTS: Final = {
+    "gateway_build_info": "The version of the gateway and of that on which it runs; always 1",
+    "target_info": "The service that this is; always 1",
+}
 _NAME: Final = "grpc-rest-gateway"
 _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
@@ -34,8 +39,11 @@ _PAUSE_EVERY: Final = 32
 _LABELS: Final = "\0"
 _WORKER: Final = "worker"
 
-Children = dict[str, list[float]]
-"""The cells of the children of one metric, by their labels in braces."""
+Children = dict[str, "array[float]"]
+"""The cells of the children of one metric, by the values of their labels as JSON.
+
+Not lists: a million numbers as objects cost more than the sums.
+"""
 
 
 class Exposition:
@@ -79,7 +87,7 @@ class Exposition:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
         return self._metrics[histogram.name].edges
 
-    def sums(self, metric: Metric) -> dict[tuple[str, ...], list[float]]:
+    def sums(self, metric: Metric) -> dict[tuple[str, ...], "array[float]"]:
         """Returns the cells of each child of a metric, by its labels' values; call it in a thread.
 
         See `Slot` for their order.
@@ -108,6 +116,7 @@ def render(
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
         family = name.removesuffix("_info") if is_open else name
+        text.write(f"# HELP {family} {_FACTS[name]}.\n".encode())
         text.write(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
         text.write(f"{name}{_braces(labels.items())} 1\n".encode())
     for name, metric in metrics.items():
@@ -146,7 +155,10 @@ def merge(
                 labels = f'["{worker}"{", " if len(labels) > len("[]") else ""}{labels[1:]}'
             children = merged.setdefault(name, {})
             known = children.get(labels)
-            children[labels] = list(cells) if known is None else _sum(metric, known, cells)
+            if known is None:
+                children[labels] = cells
+            else:
+                _add(metric, known, cells)
     return merged
 
 
@@ -179,17 +191,20 @@ def _of_a_worker(metric: Metric) -> Metric:
     return replace(metric, labels=(_WORKER, *metric.labels))
 
 
-def _sum(metric: Metric, one: Sequence[float], other: Sequence[float]) -> list[float]:
-    total = [a + b for a, b in zip(one, other, strict=True)]
-    total[Slot.CREATED] = min(one[Slot.CREATED], other[Slot.CREATED])
-    if metric.merge is not Merge.SUM:
+def _add(metric: Metric, total: "array[float]", cells: "array[float]") -> None:
+    """Adds the cells of another file."""
+    total[Slot.CREATED] = min(total[Slot.CREATED], cells[Slot.CREATED])
+    if metric.merge is Merge.SUM:
+        total[Slot.VALUE] += cells[Slot.VALUE]
+    else:
         choose = min if metric.merge is Merge.LEAST else max
-        total[Slot.VALUE] = choose(one[Slot.VALUE], other[Slot.VALUE])
+        total[Slot.VALUE] = choose(total[Slot.VALUE], cells[Slot.VALUE])
     if metric.kind is Kind.HISTOGRAM:
         at = _exemplar_at(metric)
-        latest = one if one[at + 1] >= other[at + 1] else other
-        total[at:] = latest[at:]
-    return total
+        for counted in used(cells, Slot.BUCKETS, at):
+            total[counted] += cells[counted]
+        if cells[at + 1] > total[at + 1]:
+            total[at:] = cells[at:]
 
 
 @lru_cache(maxsize=65_536)

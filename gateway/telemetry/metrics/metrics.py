@@ -72,11 +72,14 @@ class Metrics:
         writer, at = self.writer, self.writer.child(metric, values)
         return lambda: writer.add(at)
 
-    def by_value(self, metric: Metric) -> Callable[[str], None]:
+    def by_value(self, metric: Metric, *known: str) -> Callable[[str], None]:
         """Returns the function that adds one to the child of a counter with a value of its label.
 
-        The values must come from the settings or the code, never from a client.
+        The values must come from the settings or the code, never from a client. Those that are
+        `known` are shown as zero from the start: Prometheus sees no increase from nothing to one.
         """
+        for value in known:
+            self.writer.child(metric, (value,))
         count = self.by_values(metric)
         return lambda value: count((value,))
 

@@ -7,13 +7,14 @@ are made; those of the gateway's own begin with `gateway.`. All sums are cumulat
 import json
 import struct
 import time
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from math import inf
 from typing import Final
 
-from gateway.telemetry.metrics.metric import GRIDS, Kind, Merge, Metric, Slot, grid
+from gateway.telemetry.metrics.metric import GRIDS, Kind, Merge, Metric, Slot, grid, used
 from gateway.telemetry.traces.otlp import Value, attributes
 from gateway.transcoding.wire import length_delimited, tag, varint
 
@@ -23,28 +24,22 @@ _NAMES: Final = {
     "http_server_response_body_size_bytes": "http.server.response.body.size",
     "http_server_active_requests": "http.server.active_requests",
     "rpc_client_call_duration_seconds": "rpc.client.call.duration",
-    "grpc_client_call_retries": "grpc.client.call.retries",
-    "grpc_client_call_transparent_retries": "grpc.client.call.transparent_retries",
-    "grpc_client_call_retry_delay_seconds": "grpc.client.call.retry_delay",
-    "grpc_client_call_hedges": "grpc.client.call.hedges",
     "process_cpu_seconds": "process.cpu.time",
     "process_resident_memory_bytes": "process.memory.usage",
-    **{
-        f"grpc_subchannel_{name}": f"grpc.subchannel.{name}"
-        for name in (
-            "connection_attempts_succeeded",
-            "connection_attempts_failed",
-            "disconnections",
-            "open_connections",
-        )
-    },
 }
+_NAMESPACES: Final = (
+    "gateway.",
+    *("grpc.client.attempt.", "grpc.client.call."),  # gRFC A66 and A96
+    *("grpc.lb.wrr.", "grpc.lb.outlier_detection.", "grpc.subchannel."),  # A78, A91 and A94
+)
+"""The beginnings of other names; what follows has no more dots."""
 _ATTRIBUTES: Final = {
     "http_route": "http.route",
     "http_request_method": "http.request.method",
     "http_response_status_code": "http.response.status_code",
     "url_scheme": "url.scheme",
     "error_type": "error.type",
+    "network_protocol_version": "network.protocol.version",
     "rpc_method": "rpc.method",
     "rpc_system_name": "rpc.system.name",
     "rpc_response_status_code": "rpc.response.status_code",
@@ -52,11 +47,32 @@ _ATTRIBUTES: Final = {
     "gateway_upstream": "gateway.upstream",
     "grpc_method": "grpc.method",
     "grpc_target": "grpc.target",
+    "grpc_status": "grpc.status",
+    "grpc_lb_outlier_detection_detection_method": "grpc.lb.outlier_detection.detection_method",
+    "grpc_lb_outlier_detection_unenforced_reason": "grpc.lb.outlier_detection.unenforced_reason",
     "grpc_lb_locality": "grpc.lb.locality",
     "grpc_disconnect_error": "grpc.disconnect_error",
     "worker": "gateway.worker.number",
 }
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
+_COUNTED: Final = {
+    "http.server.active_requests": "{request}",
+    "grpc.client.attempt.started": "{attempt}",
+    "grpc.client.call.retries": "{retry}",
+    "grpc.client.call.transparent_retries": "{transparent_retry}",
+    "grpc.client.call.hedges": "{hedge}",
+    "grpc.lb.wrr.rr_fallback": "{update}",
+    "grpc.lb.wrr.endpoint_weight_not_yet_usable": "{endpoint}",
+    "grpc.lb.wrr.endpoint_weight_stale": "{endpoint}",
+    "grpc.lb.wrr.endpoint_weights": "{weight}",
+    "grpc.lb.outlier_detection.ejections_enforced": "{ejection}",
+    "grpc.lb.outlier_detection.ejections_unenforced": "{ejection}",
+    "grpc.subchannel.connection_attempts_succeeded": "{attempt}",
+    "grpc.subchannel.connection_attempts_failed": "{attempt}",
+    "grpc.subchannel.disconnections": "{disconnection}",
+    "grpc.subchannel.open_connections": "{connection}",
+}
+"""The units of numbers of things, as far as conventions state them."""
 _PAUSE_EVERY: Final = 32
 _CUMULATIVE: Final = 2
 _MONOTONIC: Final = tag(3, 0) + varint(1)
@@ -64,7 +80,7 @@ _TEMPORALITY: Final = tag(2, 0) + varint(_CUMULATIVE)
 _fixed64: Final = struct.Struct("<Q").pack
 _double: Final = struct.Struct("<d").pack
 
-Children = MutableMapping[str, list[float]]
+Children = MutableMapping[str, "array[float]"]
 """The cells of the children of one metric, by the values of its labels as JSON."""
 
 
@@ -93,7 +109,11 @@ def otlp_name(metric: Metric) -> str:
     if known is not None:
         return known
     plain = metric.name.removesuffix(f"_{metric.unit}") if metric.unit else metric.name
-    return plain.replace("gateway_", "gateway.", 1)
+    for namespace in _NAMESPACES:
+        begin = namespace.replace(".", "_")
+        if plain.startswith(begin):
+            return namespace + plain.removeprefix(begin)
+    return plain
 
 
 def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
@@ -116,20 +136,22 @@ def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
         data = length_delimited(7, data + _TEMPORALITY)  # OpenTelemetry's UpDownCounter
     else:
         data = length_delimited(5, data)
+    name = otlp_name(metric)
+    unit = _UNITS[metric.unit] if metric.unit else _COUNTED.get(name, "1")
     return (
-        length_delimited(1, otlp_name(metric).encode())
+        length_delimited(1, name.encode())
         + length_delimited(2, metric.help.encode())
-        + length_delimited(3, _UNITS.get(metric.unit, "1").encode())
+        + length_delimited(3, unit.encode())
         + data
     )
 
 
-def _number_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+def _number_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
     value = tag(4, 1) + _double(cells[Slot.VALUE])
     return _times(cells, now_s) + value + _labels(metric, labels, 7)
 
 
-def _histogram_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+def _histogram_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
     counts = [int(one) for one in cells[Slot.BUCKETS : Slot.BUCKETS + len(metric.edges) + 1]]
     return b"".join(
         [
@@ -144,30 +166,32 @@ def _histogram_point(metric: Metric, labels: str, cells: Sequence[float], now_s:
     )
 
 
-def _exponential_point(metric: Metric, labels: str, cells: Sequence[float], now_s: float) -> bytes:
+def _exponential_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
     """Encodes a histogram whose buckets are powers of one base.
 
     Its bucket for zero has all values up to the least bound; the last bucket also has those beyond
     the greatest one.
     """
-    counts = [int(one) for one in cells[Slot.BUCKETS : Slot.BUCKETS + len(metric.edges) + 1]]
     least, places = _places(metric)
-    zeros, buckets = 0, [0] * (places[-1] + 1)
-    for place, count in zip(places, counts, strict=True):
+    zeros, count, buckets = 0, 0, dict[int, int]()
+    for at in used(cells, Slot.BUCKETS, Slot.BUCKETS + len(metric.edges) + 1):
+        place, counted = places[at - Slot.BUCKETS], int(cells[at])
+        count += counted
         if place < 0:
-            zeros += count
-        else:
-            buckets[place] += count
-    used = [place for place, count in enumerate(buckets) if count]
-    first, end = (used[0], used[-1] + 1) if used else (0, 0)
+            zeros += counted
+        elif counted:
+            buckets[place] = buckets.get(place, 0) + counted
+    first = min(buckets, default=0)
+    end = max(buckets, default=-1) + 1
+    written = [varint(buckets.get(place, 0)) for place in range(first, end)]
     scale, exponent, _ = GRIDS[metric.unit]
     positive = tag(1, 0) + _zigzag((exponent << scale) + first)
-    positive += length_delimited(2, b"".join(map(varint, buckets[first:end])))
+    positive += length_delimited(2, b"".join(written))
     return b"".join(
         [
             _labels(metric, labels, 1),
             _times(cells, now_s),
-            tag(4, 1) + _fixed64(sum(counts)),
+            tag(4, 1) + _fixed64(count),
             tag(5, 1) + _double(cells[Slot.SUM]),
             tag(6, 0) + _zigzag(scale),
             tag(7, 1) + _fixed64(zeros),
@@ -189,7 +213,7 @@ def _zigzag(number: int) -> bytes:
     return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
-def _exemplar(metric: Metric, cells: Sequence[float], number: int) -> Iterator[bytes]:
+def _exemplar(metric: Metric, cells: "array[float]", number: int) -> Iterator[bytes]:
     """Yields the exemplar of a histogram, if it has one."""
     value, time_s, *ids = cells[Slot.BUCKETS + len(metric.edges) + 1 :]
     if time_s:
@@ -205,7 +229,7 @@ def _exemplar(metric: Metric, cells: Sequence[float], number: int) -> Iterator[b
         )
 
 
-def _times(cells: Sequence[float], now_s: float) -> bytes:
+def _times(cells: "array[float]", now_s: float) -> bytes:
     begin, now = _fixed64(int(cells[Slot.CREATED] * 1e9)), _fixed64(int(now_s * 1e9))
     return tag(2, 1) + begin + tag(3, 1) + now
 

@@ -21,6 +21,9 @@ _METHODS: Final = frozenset(
 _OTHER: Final = "_OTHER"
 _SYSTEM: Final = "grpc"
 _NOT_YET: Final = -1
+_USUAL_VERSION: Final = "1.1"
+_VERSIONS: Final = {"": 1, "1.0": 2, "2": 3, "3": 4}
+"""A number for each other version of HTTP."""
 _GATEWAY: Final = "gateway"
 _UPSTREAM: Final = "upstream"
 _SUM: Final[int] = Slot.SUM
@@ -115,6 +118,8 @@ class RequestMetrics:
         if by_outcome is None:
             by_outcome = by_method[method] = {}
         outcome = status << 8 | record.code
+        if record.http_version != _USUAL_VERSION:
+            outcome |= _VERSIONS[record.http_version] << 24
         if status >= 500 and record.back_end_failed:
             outcome = -outcome
         places = by_outcome.get(outcome)
@@ -128,6 +133,7 @@ class RequestMetrics:
         of_all = (
             *(route, method, str(status), self._scheme),
             *(error_type(status, record.code), of_failure if status >= 500 else ""),
+            record.http_version,
         )
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics

@@ -21,6 +21,7 @@ _SPAN_ID: Final = tag(2, LENGTH) + varint(8)
 _PARENT_ID: Final = tag(4, LENGTH) + varint(8)
 _TRUTH: Final = tag(2, 0)
 _INTEGER: Final = tag(3, 0)
+_EVENT_TIME: Final = tag(1, 1)
 _KIND: Final = tag(6, 0)
 _START: Final = tag(7, 1)
 _END: Final = tag(8, 1)
@@ -55,6 +56,13 @@ def attributes(values: Mapping[str, Value], number: int = 9) -> bytes:
     return b"".join([Attribute(key, number).of(value) for key, value in values.items()])
 
 
+def event(name: str, at_s: float) -> bytes:
+    """Encodes an `Event` as an item of `Span.events`; the time is in seconds since 1970."""
+    return length_delimited(
+        11, _EVENT_TIME + _fixed64(int(at_s * 1e9)) + length_delimited(2, name.encode())
+    )
+
+
 def span(  # noqa: PLR0917 - the fields of a span
     trace_id: str,
     span_id: str,
@@ -66,6 +74,7 @@ def span(  # noqa: PLR0917 - the fields of a span
     start_s: float,
     end_s: float,
     encoded_attributes: bytes,
+    encoded_events: bytes = b"",
     *,
     is_failed: bool,
     is_remote: bool,
@@ -84,6 +93,7 @@ def span(  # noqa: PLR0917 - the fields of a span
         _START + _fixed64(int(start_s * 1e9)),
         _END + _fixed64(int(end_s * 1e9)),
         encoded_attributes,
+        encoded_events,
         _FAILED if is_failed else b"",
         _FLAGS + _fixed32(flags | _HAS_REMOTE | (_IS_REMOTE if is_remote else 0)),
     ]

@@ -44,6 +44,7 @@ class SpanBuilder:
             record.status,
             record.code,
             self._scheme,
+            record.http_version,
         )
         server = otlp.span(
             trace.trace_id,
@@ -56,6 +57,7 @@ class SpanBuilder:
             record.at_s - record.duration_s,
             record.at_s,
             outcome + _details(record),
+            otlp.event("first_byte", record.first_byte_s) if record.first_byte_s else b"",
             is_failed=is_failed,
             is_remote=trace.parent_id != "",
         )
@@ -137,8 +139,8 @@ def _attempt(trace: Trace, number: int, attempt: Attempt, rpc_method: str) -> by
 
 
 @lru_cache(maxsize=512)
-def _outcome(
-    method: str, route: str | None, status: int, code: Code, scheme: str
+def _outcome(  # noqa: PLR0917 - all that it depends on
+    method: str, route: str | None, status: int, code: Code, scheme: str, version: str
 ) -> tuple[str, bytes, bool]:
     """Returns the name of a span, attributes, and whether it failed."""
     error = error_type(status, code)
@@ -150,6 +152,8 @@ def _outcome(
         "http.response.status_code": status,
         "rpc.response.status_code": code.name,
     }
+    if version:
+        found["network.protocol.version"] = version
     if known != method:
         found["http.request.method_original"] = _shown(method)[:64]
     if route is not None:

@@ -1,10 +1,14 @@
 """`GET /metrics` of a running gateway, as Prometheus reads it."""
 
+import asyncio
 import gzip
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
@@ -57,6 +61,41 @@ async def test_a_request_and_its_call_are_counted() -> None:
     ((_, connections),) = found["gateway_connections"]
     assert connections >= 0
     assert found["process_resident_memory_bytes"][0][1] > 1e6
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+async def test_prometheus_finds_nothing_to_complain_of(accept: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs promtool: apt-get install prometheus")
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        assert (await client.get("/v1/echo/hello")).status == 200
+        text = (await client.get("/metrics", f"Accept: {accept}")).body
+    families = open_families if accept.startswith("application") else text_families
+    assert [one.name for one in families(text.decode()) if not one.documentation] == []
+    if families is text_families:
+        done = await asyncio.to_thread(
+            subprocess.run, [promtool, "check", "metrics"], input=text, capture_output=True
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_requests_are_counted_by_the_version_of_http() -> None:
+    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+        for version in ("1.0", "1.1"):
+            await client.send(
+                f"GET /v1/echo/a HTTP/{version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+            )
+            assert (await client.answer()).status == 200
+        async with connected(gateway) as other:
+            await other.send("GET /v1/echo/a HTTP/3.0\r\nHost: a\r\n\r\n")
+            assert (await other.answer()).status == 400
+        found = await scraped(client)
+    counts = {
+        (labels["http_response_status_code"], labels.get("network_protocol_version")): value
+        for labels, value in found["http_server_request_duration_seconds_count"]
+    }
+    assert counts == {("200", "1.0"): 1, ("200", "1.1"): 1, ("400", None): 1}
 
 
 async def test_a_stream_is_counted_when_it_ends() -> None:

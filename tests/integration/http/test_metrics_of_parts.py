@@ -100,6 +100,8 @@ async def test_the_end_of_certificates_and_their_changes_are_shown(tmp_path: Pat
 async def test_reloads_are_counted_and_the_generation_is_shown() -> None:
     async with echo_gateway() as gateway:
         await shown(gateway, "gateway_config_generation", {(): 1})
+        # From the start: an increase from nothing to 1 is none for Prometheus.
+        assert of(gateway, "gateway_reloads_total") == {("applied",): 0, ("refused",): 0}
         await gateway.reload(gateway.config)
         with pytest.raises(StartUpError):
             await gateway.reload(gateway.config.model_copy(update={"modules": ["no.such.module"]}))

@@ -165,6 +165,7 @@ async def test_the_attributes_have_the_names_of_the_semantic_conventions() -> No
         "url.path": "/v1/echo/***",
         "url.query": "***=***",
         "url.scheme": "http",
+        "network.protocol.version": "1.1",
         "http.response.status_code": 400,
         "rpc.response.status_code": "INVALID_ARGUMENT",
         "http.request.body.size": 0,
@@ -185,7 +186,13 @@ async def test_a_stream_has_the_span_of_its_whole_call() -> None:
         settings = {"otlp": received.url, "ratio": 1}
         async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
             assert (await client.get("/v1/echo/a:repeat?count=2")).status == 200
-    call = [one for one in received.spans if one.kind == 3]
+            assert (await client.get("/v1/echo/a")).status == 200
+    server = received.named("GET /v1/echo/{text}:repeat")
+    (event,) = server.events
+    assert event.name == "first_byte"
+    assert server.start_time_unix_nano < event.time_unix_nano <= server.end_time_unix_nano
+    assert not received.named("GET /v1/echo/{text}").events, "its last byte comes with its first"
+    call = [one for one in received.spans if one.kind == 3 and one.name.endswith("Repeat")]
     assert [attributes(one)["rpc.response.status_code"] for one in call] == ["OK"]
     assert attributes(call[0])["gateway.upstream"] == "echo"
 

@@ -16,6 +16,9 @@ import yaml
 
 from gateway.telemetry.metrics.definitions import METRICS
 from gateway.telemetry.metrics.metric import Kind
+from tests.support.collector import collector
+from tests.support.http import echo_gateway
+from tests.support.polling import first
 from tools import dashboard
 
 ROOT = Path(__file__).parents[3]
@@ -63,11 +66,43 @@ def samples() -> dict[str, set[str]]:
     return found | {rule["record"]: {"job"} for rule in rules() if "record" in rule}
 
 
+def of_sloth() -> dict[float, list[str]]:
+    """The queries of the example for Sloth, by their objective in percent."""
+    found = yaml.safe_load(ALERTS.with_name("sloth.yaml").read_text())
+    return {
+        one["objective"]: [
+            query.replace("{{.window}}", "5m") for query in one["sli"]["events"].values()
+        ]
+        for one in found["slos"]
+    }
+
+
+def of_pyrra() -> dict[float, list[str]]:
+    """The metrics of the example for Pyrra, by their objective in percent."""
+    found = yaml.safe_load_all(ALERTS.with_name("pyrra.yaml").read_text())
+    return {
+        float(one["spec"]["target"]): [
+            part["metric"]
+            for indicator in one["spec"]["indicator"].values()
+            for part in indicator.values()
+        ]
+        for one in found
+    }
+
+
+def examples() -> list[str]:
+    """Every query of the examples for programs that make rules of objectives."""
+    return [
+        query for found in (of_sloth(), of_pyrra()) for some in found.values() for query in some
+    ]
+
+
 def queries() -> list[str]:
-    """Every query of the alerts and of the dashboard, also those of its variables."""
+    """Every query of the alerts, the examples and the dashboard, also those of its variables."""
     shown = json.loads(dashboard.FILE.read_text())
     variables = [one["definition"] for one in shown["templating"]["list"] if "definition" in one]
-    return [rule["expr"] for rule in rules()] + [*dashboard.queries(), *variables]
+    alerting = [rule["expr"] for rule in rules()]
+    return [*alerting, *examples(), *dashboard.queries(), *variables]
 
 
 def unknown(query: str) -> Iterator[str]:
@@ -107,6 +142,41 @@ def test_the_dashboard_shows_every_metric() -> None:
 
 def test_the_dashboard_is_up_to_date() -> None:
     assert dashboard.FILE.read_text() == dashboard.text(), "run python -m tools.dashboard"
+
+
+async def test_counters_whose_first_step_is_an_alert_are_there_from_the_start() -> None:
+    asked = {
+        found
+        for rule in rules()
+        if "alert" in rule
+        for found in re.findall(r"increase\((\w+)(?:{(\w+=\"\w+\")})?\[", rule["expr"])
+    }
+    assert ("gateway_reloads_total", 'outcome="refused"') in asked
+    asked.discard(("gateway_tls_certificate_reloads_total", 'outcome="refused"'))  # only with TLS
+    with collector() as received:
+        async with echo_gateway(tracing={"otlp": received.url}) as gateway:
+            exposition = gateway.exposition
+            assert exposition is not None
+
+            async def lines() -> list[str]:
+                return exposition.text()[1].decode().splitlines()
+
+            wanted = [f"{name}{{{label}}} 0.0" if label else f"{name} 0.0" for name, label in asked]
+            await first(lines, lambda found: set(wanted) <= set(found), within_s=20)
+
+
+def test_the_examples_have_the_objectives_of_the_alerts() -> None:
+    assert sorted(of_sloth()) == sorted(of_pyrra()) == [99, 99.9]
+    budgets = {float(one) for one in re.findall(r"> [0-9.]+ \* ([0-9.]+)", ALERTS.read_text())}
+    assert budgets == {0.001, 0.01}
+    failed = [rule["expr"] for rule in rules() if rule.get("record", "").endswith("ratio_rate5m")]
+    for number, objective in enumerate((99.9, 99)):
+        for some in (of_sloth(), of_pyrra()):
+            selectors = re.findall(r"\{([^}]*)\}", " ".join(some[objective]))
+            for matcher in {
+                one for text in selectors for one in text.split(",") if "le=" not in one
+            }:
+                assert matcher in failed[number]
 
 
 def test_panels_do_not_overlap() -> None:
@@ -161,10 +231,10 @@ def test_the_alerts_fire_when_they_should() -> None:
 
 
 @pytest.mark.slow
-def test_the_queries_of_the_dashboard_can_be_parsed(tmp_path: Path) -> None:
+def test_the_queries_of_the_dashboard_and_the_examples_can_be_parsed(tmp_path: Path) -> None:
     recorded = [
         {"record": f"query:{number}", "expr": query.replace("$__rate_interval", "5m")}
-        for number, query in enumerate(dashboard.queries())
+        for number, query in enumerate([*dashboard.queries(), *examples()])
     ]
     file = tmp_path / "queries.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))

@@ -9,16 +9,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 import trustme
 from redis import Redis
 
 from gateway.cli.doctor.redis import of_facts
 from gateway.stores.redis.facts import RedisFacts
+from services import echo
+from services.serving import serve
 from tests.integration.process.test_admin import ask_json
 from tests.integration.process.test_drain import served
 from tests.support.command_line import run
+from tests.support.health import NOT_SERVING, Health
+from tests.support.jwts import jwk_set, private_key, public_jwk
 from tests.support.redis_server import free_port, redis_server
+from tests.support.schema import descriptor_set
 from tests.support.tls import Files
 
 pytestmark = [
@@ -119,6 +125,75 @@ async def test_each_fault_is_found_in_bounded_time(tmp_path: Path) -> None:
     assert found["file upstreams.echo.tls.key_file"][0] == "ok"
     assert found["processors"][0] == "warn"
     assert took_s < 30  # ten on a machine that is not busy
+
+
+CHANGED = """
+syntax = "proto3";
+package echo.v1;
+import "google/api/annotations.proto";
+message EchoRequest { int64 text = 1; string added = 99; }
+message EchoResponse { string text = 1; }
+service EchoService {
+  rpc Echo(EchoRequest) returns (EchoResponse) { option (google.api.http) = {get: "/v1/echo"}; }
+  rpc New(EchoRequest) returns (EchoResponse) { option (google.api.http) = {get: "/v1/new"}; }
+}
+"""
+
+
+async def test_what_a_back_end_says_of_itself_is_compared(tmp_path: Path) -> None:
+    health = Health()
+    health.becomes(NOT_SERVING)
+
+    def register(server: grpc.aio.Server) -> str:
+        server.add_generic_rpc_handlers((health.handler,))
+        return echo.register(server)
+
+    (tmp_path / "changed.binpb").write_bytes(descriptor_set(echo=CHANGED).SerializeToString())
+    async with serve(register) as ill, serve(echo.register, reflect=False) as silent:
+        settings: dict[str, Any] = SCHEMA | {
+            "listen": "127.0.0.1:0",
+            "descriptors": [str(tmp_path / "changed.binpb")],
+            "upstreams": {
+                "echo": {"target": ill},
+                "other": {"target": silent, "services": ["gatewayapi.v1.AuthService"]},
+            },
+        }
+        _, changed = await asyncio.to_thread(examine, tmp_path, settings)
+        del settings["upstreams"]["other"]
+        _, same = await asyncio.to_thread(examine, tmp_path, settings | SCHEMA)
+
+    assert changed["upstream echo health"] == ("warn", "its status is NOT_SERVING")
+    assert changed["upstream echo schema"] == (
+        "warn",
+        "echo.v1.EchoService.New is not there",  # the last of them
+    )
+    assert changed["upstream other health"] == ("ok", "it has no health service")
+    assert changed["upstream other schema"][1] == "not compared: it offers no server reflection"
+    assert same["upstream echo schema"] == ("ok", "its own descriptors agree with the schema")
+
+
+def test_issuers_whose_keys_cannot_be_loaded_are_found(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(jwk_set(public_jwk(private_key("P-256"))))
+    nowhere = f"http://127.0.0.1:{free_port()}/keys"
+    both = {"audiences": ["x"], "plain_http": True}
+    issuers = [
+        both | {"issuer": "https://a", "prefix": "a/", "keys_file": str(keys)},
+        both | {"issuer": "https://b", "prefix": "b/", "keys_url": nowhere},
+    ]
+    settings = SCHEMA | {"listen": "127.0.0.1:0", "auth": {"jwt": {"issuers": issuers}}}
+    settings["forwarded"] = {"trusted_proxies": ["10.0.0.0/8", "0.0.0.0/0"]}
+
+    code, found = examine(tmp_path, settings)
+
+    assert code == 2
+    assert found["JWT issuer https://a"] == ("ok", "its keys can be read")
+    assert found["JWT issuer https://b"][0] == "fail"
+    assert f"{nowhere}: cannot be reached" in found["JWT issuer https://b"][1]
+    assert found["proxies"] == (
+        "warn",
+        "forwarded.trusted_proxies has 0.0.0.0/0: strangers can state any address",
+    )
 
 
 async def test_a_key_of_another_certificate_is_found(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ async def test_counters_gauges_and_histograms_arrive_with_opentelemetrys_names()
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "url.scheme": "http",
+        "network.protocol.version": "1.1",
     }
     point = points[200]
     assert sum(point.bucket_counts) == point.count == 1

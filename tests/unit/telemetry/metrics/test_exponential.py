@@ -2,6 +2,7 @@
 
 import math
 import random
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from gateway.config.metrics import Histograms, MetricsOptions
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
+from gateway.telemetry.metrics.definitions import REQUEST_DURATION
 from gateway.telemetry.metrics.exposition import Exposition
+from gateway.telemetry.metrics.metric import used
 from gateway.telemetry.metrics.metrics import Metrics
 from tests.support.entries import entry
 
@@ -86,6 +89,36 @@ def test_sizes_are_exponential_and_small_numbers_are_not(file: CellFile) -> None
     assert list(point.positive.bucket_counts) == [1]
     assert point.positive.offset == index(3000, 1)
     assert "grpc.client.call.retries" not in found
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, []),
+        ({0: 1.0}, [0]),
+        ({9: 3.0}, [9]),
+        ({0: 2.0, 9: 5e-324}, list(range(10))),
+        ({3: 1e300, 4: 1.0}, [3, 4]),
+    ],
+)
+def test_the_cells_in_use_are_found(values: dict[int, float], expected: list[int]) -> None:
+    cells = array("d", [7.0, 7.0, *(values.get(at, 0.0) for at in range(10)), 7.0])
+    assert [at - 2 for at in used(cells, 2, 12)] == expected
+
+
+def test_workers_are_added_up_bucket_by_bucket(file: CellFile) -> None:
+    other, both = CellFile(), CellFile()
+    chance = random.Random(3)
+    durations_s = [2 ** chance.uniform(-14, 18) for _ in range(200)]
+    counted(file, OPTIONS, durations_s[:150])
+    counted(other, OPTIONS, durations_s[150:])
+    counted(both, OPTIONS, durations_s)
+    sums = [Exposition(OPTIONS, files).sums(REQUEST_DURATION) for files in ([file, other], [both])]
+    for (labels, one), (same, expected) in zip(sums[0].items(), sums[1].items(), strict=True):
+        assert labels == same
+        assert list(one[1:]) == pytest.approx(list(expected[1:]))
+    other.close()
+    both.close()
 
 
 def test_the_text_has_the_buckets_of_the_settings_all_the_same(file: CellFile) -> None:

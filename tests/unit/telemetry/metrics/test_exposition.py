@@ -71,6 +71,7 @@ def test_requests_are_counted_by_route_and_never_by_path(files: list[CellFile]) 
         "http_request_method": "GET",
         "http_response_status_code": "200",
         "url_scheme": "http",
+        "network_protocol_version": "1.1",
     }
 
 
