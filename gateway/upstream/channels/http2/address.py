@@ -42,6 +42,8 @@ class Address:
     unacknowledged_s: float | None = None
     dialled: tuple[tuple[str, int], ...] = ()
     """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
+    health_tls: ssl.SSLContext | None = None
+    """The TLS of health checks over HTTP/1.1, which cannot be that of HTTP/2 (ALPN)."""
     is_shuffled: bool = False
     """True to try the addresses that `host` resolves to in an order by chance (gRFC A62)."""
 
@@ -72,6 +74,16 @@ class Address:
             return replace(self, path=_path(addresses[0]), dialled=())
         dialled = tuple(_host_and_port(address, self.port) for address in addresses)
         return replace(self, path="", dialled=dialled)
+
+    def on_port(self, port: int | None) -> Self:
+        """The same back end at another port; None for the same, as for a Unix socket."""
+        if port is None or self.path:
+            return self
+        host, colon, last = self.authority.rpartition(":")
+        name = host if colon and last.isdigit() else self.authority
+        places = self.dialled or ((self.host, self.port),)
+        dialled = tuple((place, port) for place, _ in places)
+        return replace(self, port=port, authority=f"{name}:{port}", dialled=dialled)
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Http2Socket], None]
@@ -162,11 +174,12 @@ def parse_target(upstream: Upstream, target: str | None = None) -> Address:
     target = target.removeprefix("dns:///")
     if target.startswith("unix:"):
         name = override or "localhost"
-        return Address("", 0, _path(target), name, tls, name, keepalive, *more)
+        unix = Address("", 0, _path(target), name, tls, name, keepalive, *more)
+        return replace(unix, health_tls=_health_context(upstream))
     host, port = _host_and_port(target, 80 if tls is None else 443)
     authority, name = override or target, override or host
     address = Address(host, port, "", authority, tls, name, keepalive, *more)
-    return replace(address, is_shuffled=upstream.shuffle)
+    return replace(address, is_shuffled=upstream.shuffle, health_tls=_health_context(upstream))
 
 
 def _host_and_port(target: str, default_port: int) -> tuple[str, int]:
@@ -183,12 +196,19 @@ def _path(target: str) -> str:
     return target.removeprefix("unix:").replace("//", "", 1)
 
 
-def _context(tls: TlsClient) -> ssl.SSLContext:
+def _health_context(upstream: Upstream) -> ssl.SSLContext | None:
+    health = upstream.health
+    if upstream.tls is None or health is None or health.http2 or not health.by_tls:
+        return None
+    return _context(upstream.tls, "http/1.1")
+
+
+def _context(tls: TlsClient, protocol: str = "h2") -> ssl.SSLContext:
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
             read_file(file)  # its error names the file; that of the ssl module does not
     context = ssl.create_default_context(cafile=tls.ca_file)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     if tls.cert_file is not None:
         context.load_cert_chain(tls.cert_file, tls.key_file)
     return context
