@@ -7,15 +7,17 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from random import shuffle
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohappyeyeballs import start_connection
 
 from gateway.config.upstreams import TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.upstream.channels.http2.racing import first_of, interleaved
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
 _NEXT_ADDRESS_S = 0.25
@@ -90,9 +92,29 @@ class Address:
     ) -> Http2Socket:
         """Opens a connection and waits until the server has sent HTTP/2 settings.
 
+        All addresses are tried in turn, and those of both families, without waiting long for any
+        (RFC 8305): one that takes connections may have no server behind it (gRFC A61).
+
         Raises:
             OSError: the server cannot be reached, or does not speak HTTP/2.
         """
+        if self.path:
+            return await self._open(loop, on_change, None)
+        found = []
+        for host, port in self.dialled or ((self.host, self.port),):
+            found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if self.is_shuffled:
+            shuffle(found)
+        attempts = [partial(self._open, loop, on_change, one) for one in interleaved(found)]
+        return await first_of(attempts, _NEXT_ADDRESS_S, Http2Socket.close)
+
+    async def _open(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_change: Callable[[Http2Socket], None],
+        place: tuple[Any, ...] | None,
+    ) -> Http2Socket:
+        """A connection to one address, as of `getaddrinfo`, or to the Unix socket."""
         name = self.server_name if self.tls is not None else None
 
         def make() -> Http2Socket:
@@ -100,12 +122,12 @@ class Address:
                 loop, on_change, self.keepalive, self.header_bytes, self.probe_after_s
             )
 
-        if self.path:
+        if place is None:
             transport, opened = await loop.create_unix_connection(
                 make, self.path, ssl=self.tls, server_hostname=name
             )
         else:
-            sock = await self._reach(loop)
+            sock = await start_connection([place], loop=loop)
             if self.unacknowledged_s is not None and _USER_TIMEOUT is not None:
                 milliseconds = round(self.unacknowledged_s * 1000)
                 sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
@@ -118,20 +140,6 @@ class Address:
             transport.abort()
             raise
         return opened
-
-    async def _reach(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
-        """A socket connected to the first address of the host that answers.
-
-        Addresses of both families are tried in turn, without waiting long for any (RFC 8305).
-        """
-        found = []
-        for host, port in self.dialled or ((self.host, self.port),):
-            found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        if self.is_shuffled:
-            shuffle(found)
-        return await start_connection(
-            found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop
-        )
 
 
 async def _greeted(transport: asyncio.BaseTransport, opened: Http2Socket) -> None:
