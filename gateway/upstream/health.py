@@ -87,10 +87,13 @@ class CheckedChannel(Around):
         options: HealthCheckOptions,
         random: Random,
         *,
+        own: EndpointChannel,
         probe: Ask,
         watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
+        """Checks go over `own`, the same channel without what is counted around it."""
         super().__init__(channel)
+        self._own = own
         self._name = name
         self._watch_results = watch
         self._endpoint = endpoint
@@ -190,7 +193,7 @@ class CheckedChannel(Around):
         self._is_asking = True
         try:
             async with asyncio.timeout(self._options.timeout_s) as first:
-                reply = await self.channel.call(_WATCH, self._request, [], None)
+                reply = await self._own.call(_WATCH, self._request, [], None)
                 messages = reply.messages
                 if messages is None:
                     return False
@@ -237,7 +240,7 @@ class CheckedChannel(Around):
         self._is_asking = True
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                reply = await self.channel.call(_CHECK, self._request, [], self._options.timeout_s)
+                reply = await self._own.call(_CHECK, self._request, [], self._options.timeout_s)
             reason = _reason(reply.message)
         except TimeoutError:
             reason = self._no_answer()

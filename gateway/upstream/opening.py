@@ -96,7 +96,7 @@ def _open(
         own = Http2Channel(name, upstream, address, large_replies, pending, watch=watch)
         channel: EndpointChannel = own if attempts is None else CountedChannel(own, attempts)
         if upstream.health is not None:
-            channel = _checked(name, upstream.health, endpoint, channel, address, told)
+            channel = _checked(name, upstream.health, endpoint, (channel, own), address, told)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
@@ -127,13 +127,17 @@ def _checked(  # noqa: PLR0917 - a channel and all that its checks need
     name: str,
     options: HealthCheckOptions,
     endpoint: Endpoint,
-    channel: EndpointChannel,
+    channels: tuple[EndpointChannel, EndpointChannel],
     address: Address,
     watch: WatchEndpoints,
 ) -> CheckedChannel:
+    """The first of two `channels` with checks, which go over the second."""
     random = Random()  # noqa: S311 - the time of a check is no secret
     probe = Probe(options, address).ask
-    return CheckedChannel(name, endpoint, channel, options, random, probe=probe, watch=watch)
+    channel, own = channels
+    return CheckedChannel(
+        name, endpoint, channel, options, random, own=own, probe=probe, watch=watch
+    )
 
 
 def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:
