@@ -1,18 +1,18 @@
 """Loads the schema from all sources that the settings name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gateway.config.model import Config
 from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
-from gateway.schema.catalog import Schema, SchemaError, build_schema
+from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
 from gateway.schema.drift import differences
 from gateway.schema.service_config import read_service_configs
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import hash_of_files
 from gateway.upstream.pool import Pool, check_services, claimants
-from gateway.upstream.reflection import ReflectionError, reflect
+from gateway.upstream.reflection import Reflected, ReflectionError, reflect
 
 
 async def load_schema(
@@ -25,7 +25,8 @@ async def load_schema(
     Raises:
         SchemaError: no source is given, or the sources contradict each other.
         SelectorError: a deadline or an upstream selects no method or service.
-        ReflectionError: an upstream does not answer reflection.
+        ReflectionError: an upstream does not answer reflection, or does not serve what a split
+            sends there.
     """
     if not (config.descriptors or config.modules or config.reflect):
         raise SchemaError(
@@ -36,7 +37,7 @@ async def load_schema(
         files.add_set(path)
     for module in config.modules:
         files.add_module(module)
-    reflected, found = await _reflect(config, pool, files) if config.reflect else ({}, {})
+    found = await _reflect(config, pool, files) if config.reflect else {}
     rules = read_service_configs(config.service_config)
     schema = build_schema(
         files.complete(),
@@ -50,7 +51,14 @@ async def load_schema(
     check_services(config.upstreams, schema.declared)
     for number, rule in enumerate(config.deadlines.methods):
         check_selector(f"deadlines.methods[{number}].selector", rule.selector, schema.methods)
-    return replace(schema, reflected=hash_of_files(found)), reflected
+    owners: dict[str, str] = {}
+    for name, one in found.items():
+        owners = dict.fromkeys(one.services, name) | owners
+    _check_arms(
+        config, schema.methods.values(), {name: one.services for name, one in found.items()}
+    )
+    whole = {name: one.files for name, one in found.items()}
+    return replace(schema, reflected=hash_of_files(whole)), owners
 
 
 async def drift(config: Config, pool: Pool, schema: Schema, name: str) -> list[str]:
@@ -83,18 +91,34 @@ async def hash_reflected(config: Config, pool: Pool) -> bytes:
     return hash_of_files(found)
 
 
-async def _reflect(
-    config: Config, pool: Pool, files: DescriptorFiles
-) -> tuple[dict[str, str], dict[str, tuple[bytes, ...]]]:
-    """Adds the files of all upstreams; returns the owners of services, and the files."""
+async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[str, Reflected]:
+    """Adds the files of all upstreams; returns what each one says."""
     if not config.upstreams:
         raise ReflectionError("--reflect needs an --upstream to ask")
-    owners: dict[str, str] = {}
-    by_upstream: dict[str, tuple[bytes, ...]] = {}
+    by_upstream: dict[str, Reflected] = {}
     for name in config.upstreams:
-        found = await reflect(name, pool[name])
+        found = by_upstream[name] = await reflect(name, pool[name])
         files.add_serialized(found.files, f"upstream {name}")
-        by_upstream[name] = found.files
-        for service in found.services:
-            owners.setdefault(service, name)
-    return owners, by_upstream
+    return by_upstream
+
+
+def _check_arms(
+    config: Config, methods: Collection[Method], served: Mapping[str, Collection[str]]
+) -> None:
+    """Refuses splits that send calls to an upstream which does not serve their methods, as far as
+    reflection has told.
+
+    Raises:
+        ReflectionError: there is one.
+    """
+    known = {service for services in served.values() for service in services}
+    for number, split in enumerate(config.splits):
+        taken = {one.service for one in methods if split.takes(one.full_name)} & known
+        for place, arm in enumerate(split.to):
+            missing = sorted(taken.difference(served.get(arm.upstream, ())))
+            if missing and arm.weight:
+                raise ReflectionError(
+                    f"splits[{number}].to[{place}].upstream: {arm.upstream} does not serve "
+                    f"{', '.join(missing[:5])}: expected a selector of what all of its upstreams "
+                    "serve"
+                )

@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.config.json_object import JsonObject, refused
+from gateway.config.load_balancing import read_load_balancing
 from gateway.config.retries import HedgingPolicy, RetryCode, RetryPolicy
 
-_BALANCES = {
-    "pick_first": "pick_first",
-    "round_robin": "round_robin",
-    "least_request_experimental": "least_request",
-}
-"""The policies of `loadBalancingConfig` that are there, and their names in `balance`."""
 _ATTRIBUTE = "grpc_config="
 """The start of the TXT record that has a service config (gRFC A2)."""
 _MOST_ATTEMPTS = 5
@@ -49,8 +44,8 @@ class ServiceConfig:
     """By service and method; both are empty in the default for all, the method in that of a
     service."""
     upstream: Mapping[str, Any]
-    """The settings of the upstream that it replaces: balance, health, retry_throttling,
-    max_connections."""
+    """The settings of the upstream that it replaces: balance and its options, outlier, health,
+    retry_throttling, max_connections."""
     ignored: tuple[str, ...]
     """The paths of the fields that are not known."""
 
@@ -202,11 +197,7 @@ def _code(value: object, path: str) -> RetryCode:
 
 def _upstream(top: JsonObject) -> Iterator[tuple[str, Any]]:
     """The settings of the upstream that are replaced."""
-    balance, is_shuffled = _balance(top)
-    if balance:
-        yield "balance", balance
-    if is_shuffled:
-        yield "shuffle", True
+    yield from read_load_balancing(top).items()
     health = top.inner("healthCheckConfig")
     if health is not None:
         yield "health", {"service": health.text("serviceName")}
@@ -226,30 +217,3 @@ def _upstream(top: JsonObject) -> Iterator[tuple[str, Any]]:
         scaling.end()
         if most is not None:
             yield "max_connections", int(most)
-
-
-def _balance(top: JsonObject) -> tuple[str, bool]:
-    """The first policy that is there, and whether it shuffles; empty if none is asked for."""
-    is_shuffled = False
-    path = top.at("loadBalancingConfig")
-    asked: list[str] = []
-    found = ""
-    for one, where in top.items("loadBalancingConfig"):
-        policy = JsonObject(one, where, top.ignored)
-        if not isinstance(one, Mapping) or len(one) != 1:
-            raise refused(where, "expected an object with one policy")
-        (name,) = one
-        asked.append(str(name))
-        if str(name) in _BALANCES and not found:
-            found = _BALANCES[str(name)]
-            options = policy.inner(str(name))
-            if options is not None:
-                if found == "pick_first":
-                    is_shuffled = options.flag("shuffleAddressList")
-                options.end()
-    old = top.text("loadBalancingPolicy").lower()
-    if not asked and old:
-        path, asked, found = top.at("loadBalancingPolicy"), [old], _BALANCES.get(old, "")
-    if asked and not found:
-        raise refused(path, f"expected one of {', '.join(_BALANCES)}, not {', '.join(asked)}")
-    return found, is_shuffled

@@ -23,8 +23,14 @@ class HealthCheckOptions(Section):
     """Asks endpoints if they are well, by `grpc.health.v1.Health`, by HTTP, or by connecting."""
 
     kind: HealthCheckKind = HealthCheckKind.GRPC
-    """grpc: `grpc.health.v1.Health` on the connection of the calls; http: GET over HTTP/1.1 without
-    TLS, on a connection of its own; tcp: such a connection alone."""
+    """grpc: `grpc.health.v1.Health` on the connection of the calls; http: GET, on a connection of
+    its own; tcp: such a connection alone, without TLS."""
+    http2: bool = False
+    """With `kind: http`, ask over HTTP/2, and without TLS as a server that is known to speak it;
+    else over HTTP/1.1."""
+    tls: bool | None = None
+    """With `kind: http`, use the `tls` of the upstream; unset for as the calls do on their port,
+    and without on another."""
     path: Annotated[str, Field(pattern=r"^/[!-~]{0,1000}$")] = "/"
     """With `kind: http`, what is asked for."""
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
@@ -49,6 +55,13 @@ class HealthCheckOptions(Section):
     healthy: Times = 2
     """Passed checks in a row after which it is healthy again."""
 
+    @property
+    def by_tls(self) -> bool:
+        """True if checks use TLS where the upstream does."""
+        if self.kind is not HealthCheckKind.HTTP:
+            return False
+        return self.port is None if self.tls is None else self.tls
+
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         for kinds, names in _OF_KINDS:
@@ -60,7 +73,7 @@ class HealthCheckOptions(Section):
 
 _OF_KINDS = (
     ((HealthCheckKind.GRPC,), ("service", "watch")),
-    ((HealthCheckKind.HTTP,), ("path", "expect")),
+    ((HealthCheckKind.HTTP,), ("path", "expect", "http2", "tls")),
     ((HealthCheckKind.HTTP, HealthCheckKind.TCP), ("port",)),
 )
 """The settings that only some kinds use."""

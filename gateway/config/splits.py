@@ -1,6 +1,7 @@
 """Settings of splits: the upstreams among which the calls of some methods are divided."""
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -62,6 +63,13 @@ class SplitMatch(Section):
         return part if self.prefix is None else f"{part} begins with {self.prefix!r}"
 
 
+class LabelsFallback(StrEnum):
+    """Outcomes of calls that no endpoint with the labels can take."""
+
+    FAIL = "fail"
+    ANY = "any"
+
+
 class SplitTarget(Section):
     """One upstream of a split, and its share of the calls."""
 
@@ -69,6 +77,9 @@ class SplitTarget(Section):
     """The name of the upstream."""
     labels: Labels = Field(default={}, max_length=16)
     """Only those of its `targets` that have all of these labels; empty for all."""
+    labels_fallback: LabelsFallback = LabelsFallback.FAIL
+    """The fate of calls that could not be sent to any of these: fail, or any for other
+    endpoints of the upstream. With any, it is also no error that none has the labels."""
     weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     """Its share, in proportion to the weights of the others; 0 for none."""
 
@@ -175,10 +186,21 @@ def check_splits(splits: Sequence[Split], upstreams: Mapping[str, Upstream]) -> 
     Raises:
         ValueError: there is one; the text says where.
     """
+    kinds: dict[str, LabelsFallback] = {}
     for number, split in enumerate(splits):
         for place, one in enumerate(split.to):
             check_upstream(f"splits[{number}].to[{place}].upstream", one.upstream, upstreams)
-            if one.labels and not one.among(upstreams[one.upstream]):
+            fails = one.labels_fallback is LabelsFallback.FAIL
+            if not one.labels and not fails:
+                raise ValueError(
+                    f"splits[{number}].to[{place}].labels_fallback: has no effect without labels"
+                )
+            if kinds.setdefault(one.name, one.labels_fallback) is not one.labels_fallback:
+                raise ValueError(
+                    f"splits[{number}].to[{place}].labels_fallback: expected the same in all "
+                    f"splits for {one.name}"
+                )
+            if one.labels and fails and not one.among(upstreams[one.upstream]):
                 raise ValueError(
                     f"splits[{number}].to[{place}].labels: expected labels of one of "
                     f"upstreams.{one.upstream}.targets; none has {one.labels_text}"
@@ -199,7 +221,11 @@ def with_subsets(
     """Returns the upstreams, and as one more each part of them that splits choose by labels."""
     found = dict(upstreams)
     for one in [arm for split in splits for arm in split.to if arm.labels]:
-        whole = upstreams[one.upstream]
-        changes = {"targets": tuple(one.among(whole)), "services": (NO_SERVICE,)}
+        whole, targets = upstreams[one.upstream], one.among(upstreams[one.upstream])
+        changes: dict[str, object] = {"services": (NO_SERVICE,)}
+        if targets:
+            changes["targets"] = tuple(targets)
+            if one.labels_fallback is LabelsFallback.ANY:
+                changes["fallback"] = one.upstream
         found[one.name] = whole.model_copy(update=changes)
     return found

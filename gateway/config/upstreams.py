@@ -245,6 +245,8 @@ class Upstream(Section):
                 raise ValueError(f"{name}: has no effect with retries: off; remove one of them")
         if self.retry_policy is not None and self.hedging_policy is not None:
             raise ValueError("hedging_policy: expected either it or retry_policy, not both")
+        if self.health is not None and self.health.tls and self.tls is None:
+            raise ValueError("health.tls: expected tls of the upstream too, {} for the defaults")
         self._check_balance()
         self._check_zones()
         addresses = [one.address for one in self.targets]

@@ -65,6 +65,7 @@ class Balanced:
         self._retrying_by_method = retrying_of
         self._clock = clock
         self._is_closed = False
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._may_repeat: dict[Method, bool] = {}
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
@@ -134,6 +135,8 @@ class Balanced:
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels to all endpoints; see `Channel.close`."""
         self._is_closed = True
+        if not self._end.done():
+            self._end.set_result(None)  # calls that wait for a repeat fail now
         if self._refresh is not None:
             await self._refresh.close()
         await self._endpoints.close(grace_s)
@@ -267,9 +270,9 @@ class Balanced:
             retry.pushed = retry.repeats
         self._say_again("repeated", retry.repeats, member, failure.code.name)
         if pause_s:
-            await asyncio.sleep(pause_s)
+            await asyncio.wait((self._end,), timeout=pause_s)
             retry.waited_s += pause_s
-        return member
+        return None if self._is_closed else member
 
     def _pause(
         self,

@@ -110,6 +110,7 @@ class ConfiguredChannel(AroundUpstream):
         super().__init__(name, channel)
         self._config = config
         self._known: dict[Method, MethodConfig | None] = {}
+        self._is_closed = False
 
     async def call(
         self,
@@ -141,6 +142,11 @@ class ConfiguredChannel(AroundUpstream):
                 raise _too_large("reply", most, 500)
         return reply
 
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; see `Channel.close`. Calls that wait for a connection fail soon."""
+        self._is_closed = True
+        await self._channel.close(grace_s)
+
     def check(self, methods: Sequence[Method]) -> None:
         """Checks the service config with the methods that go to the upstream; see
         `check_methods`."""
@@ -163,7 +169,7 @@ class ConfiguredChannel(AroundUpstream):
             except Unprocessed as failure:
                 # With details, it is an upstream that has too many calls: waiting adds to them.
                 is_down = failure.code is Code.UNAVAILABLE and not failure.details
-                if not is_down or failure.progress is not Progress.UNSENT:
+                if self._is_closed or not is_down or failure.progress is not Progress.UNSENT:
                     raise
                 if until_s is not None and time.monotonic() + _AGAIN_S >= until_s:
                     raise

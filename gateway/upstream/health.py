@@ -21,7 +21,6 @@ from gateway.upstream.channels.failures import AnyRequest, ConnectionLost
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.own_calls import own_method, pause_s
-from gateway.upstream.probes import probe_http, probe_tcp, reason_of, why
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 
 logger = logging.getLogger("gateway.upstream")
@@ -30,6 +29,9 @@ _JITTER = 0.15
 _STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _SERVING = "SERVING"
 
+
+Ask = Callable[[], Awaitable[tuple[str, bool]]]
+"""Asks an endpoint outside its connection; see `Probe.ask`."""
 
 _SERVICE, _FILE = "grpc.health.v1.Health", "grpc/health/v1/health.proto"
 _CHECK = own_method(_SERVICE, "Check", _FILE, server_streaming=False)
@@ -85,13 +87,18 @@ class CheckedChannel(Around):
         options: HealthCheckOptions,
         random: Random,
         *,
+        own: EndpointChannel,
+        probe: Ask,
         watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
+        """Checks go over `own`, the same channel without what is counted around it."""
         super().__init__(channel)
+        self._own = own
         self._name = name
         self._watch_results = watch
         self._endpoint = endpoint
         self._options = options
+        self._outside = probe
         self._random = random
         self._request = StringValue(value=options.service).SerializeToString()
         """A HealthCheckRequest: its one field has the number and the type of a StringValue's."""
@@ -182,7 +189,7 @@ class CheckedChannel(Around):
         self._is_asking = True
         try:
             async with asyncio.timeout(self._options.timeout_s) as first:
-                reply = await self.channel.call(_WATCH, self._request, [], None)
+                reply = await self._own.call(_WATCH, self._request, [], None)
                 messages = reply.messages
                 if messages is None:
                     return False
@@ -229,7 +236,7 @@ class CheckedChannel(Around):
         self._is_asking = True
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                reply = await self.channel.call(_CHECK, self._request, [], self._options.timeout_s)
+                reply = await self._own.call(_CHECK, self._request, [], self._options.timeout_s)
             reason = _reason(reply.message)
         except TimeoutError:
             reason = self._no_answer()
@@ -247,22 +254,12 @@ class CheckedChannel(Around):
         return True
 
     async def _probe(self) -> bool:
-        """Asks by HTTP, or connects; statuses of 500 and more count at once (Envoy)."""
-        options, reason, at_once = self._options, "", False
+        """Asks by HTTP, or connects."""
         try:
-            async with asyncio.timeout(options.timeout_s):
-                if options.kind is HealthCheckKind.TCP:
-                    await probe_tcp(self._endpoint, options.port)
-                else:
-                    status = await probe_http(self._endpoint, options.port, options.path)
-                    reason = reason_of(status, options.expect)
-                    at_once = bool(reason) and status >= 500
+            async with asyncio.timeout(self._options.timeout_s):
+                reason, at_once = await self._outside()
         except TimeoutError:
-            reason = self._no_answer()
-        except OSError as error:
-            reason = f"its health check failed: {why(error)}"
-        except ValueError:
-            reason = "the answer to its health check is not HTTP/1"
+            reason, at_once = self._no_answer(), False
         self._take(reason, at_once=at_once)
         return True
 

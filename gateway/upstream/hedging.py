@@ -57,7 +57,7 @@ class Hedged(Balanced):
         def has_time(pause_s: float) -> bool:
             return until_s is None or self._clock() + pause_s < until_s
 
-        race = Race(hedging, send, has_time, lambda: endpoints.in_flight, self.watch)
+        race = Race(hedging, send, has_time, lambda: endpoints.in_flight, self.watch, self._end)
         try:
             return await race.run()
         finally:
@@ -70,14 +70,17 @@ class Hedged(Balanced):
 class Race:
     """The attempts of one call."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of a call that it needs
         self,
         hedging: Hedging,
         send: Send,
         has_time: Callable[[float], bool],
         in_flight: Callable[[], int],
         watch: WatchRepeats,
+        end: asyncio.Future[None],
     ) -> None:
+        """Takes how to send an attempt, and what is done when no more may begin."""
+        self._end = end
         self._hedging = hedging
         self._watch = watch
         self.hedges = 0
@@ -137,7 +140,9 @@ class Race:
                     self._running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
                 )
             else:
-                await asyncio.sleep(self._next_in_s)
+                await asyncio.wait((self._end,), timeout=self._next_in_s)
+                if self._end.done():
+                    break
             if not done:
                 self._start_another(NO_ANSWER)
                 continue

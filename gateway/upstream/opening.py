@@ -13,7 +13,7 @@ from gateway.schema.catalog import Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
-from gateway.upstream.channels.http2.address import Address, parse_target
+from gateway.upstream.channels.http2.address import parse_target
 from gateway.upstream.channels.http2.channel import Http2Channel
 from gateway.upstream.channels.http2.connections import Pending
 from gateway.upstream.channels.large_replies import LargeReplies
@@ -32,6 +32,7 @@ from gateway.upstream.hedging import Hedged
 from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
 from gateway.upstream.limiting import Gradient, LimitedChannel
 from gateway.upstream.pickers import Policy, policy_of
+from gateway.upstream.probes import Address, HealthCheckOptions, Probe
 from gateway.upstream.reporting import Reports
 from gateway.upstream.resolving import Refresh, SystemResolver
 from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
@@ -95,7 +96,7 @@ def _open(
         own = Http2Channel(name, upstream, address, large_replies, pending, watch=watch)
         channel: EndpointChannel = own if attempts is None else CountedChannel(own, attempts)
         if upstream.health is not None:
-            channel = CheckedChannel(name, endpoint, channel, upstream.health, random, watch=told)
+            channel = _checked(name, upstream.health, endpoint, (channel, own), address, told)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
@@ -120,6 +121,23 @@ def _open(
     balanced.refusing = fullness.refusing
     limited = _limited(name, upstream, balanced, fullness)
     return limited if config is None else ConfiguredChannel(name, limited, config)
+
+
+def _checked(  # noqa: PLR0917 - a channel and all that its checks need
+    name: str,
+    options: HealthCheckOptions,
+    endpoint: Endpoint,
+    channels: tuple[EndpointChannel, EndpointChannel],
+    address: Address,
+    watch: WatchEndpoints,
+) -> CheckedChannel:
+    """The first of two `channels` with checks, which go over the second."""
+    random = Random()  # noqa: S311 - the time of a check is no secret
+    probe = Probe(options, address).ask
+    channel, own = channels
+    return CheckedChannel(
+        name, endpoint, channel, options, random, own=own, probe=probe, watch=watch
+    )
 
 
 def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:

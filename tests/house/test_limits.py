@@ -22,6 +22,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "auth/keys/api_keys.py": "_ID_BYTES",
         "cache/directives.py": "MOST_S",
         "config/grpc_service_config.py": "_MOST_ATTEMPTS",
+        "config/load_balancing.py": "_LARGEST_RING",
         "exchange/dialects/websocket/frames.py": "_MAX_REASON_BYTES",
         "http/conditions.py": "_TAG_BYTES",
         "http/header_fields.py": "TIMEOUT",

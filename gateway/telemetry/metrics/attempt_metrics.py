@@ -1,6 +1,7 @@
 """Counts each attempt of calls to one upstream, with the names of gRFC A66."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.status import Code
 from gateway.telemetry.metrics.endpoint_definitions import (
@@ -12,6 +13,8 @@ from gateway.telemetry.metrics.endpoint_definitions import (
 )
 from gateway.telemetry.metrics.metric import CellWriter, Metric
 
+_NOT_YET: Final = -1
+
 Observe = Callable[[Code, float], None]
 """Takes the code and the duration of a call that has ended."""
 
@@ -22,31 +25,56 @@ class AttemptMetrics:
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], upstream: str) -> None:
         self._writer = writer
         self._upstream = upstream
-        self._duration = metrics[ATTEMPT_DURATION.name]
-        self._call_duration = metrics[WHOLE_CALL_DURATION.name]
+        self._started: dict[str, int] = {}
+        ended = (metrics[ATTEMPT_DURATION.name], ATTEMPT_SENT, ATTEMPT_RECEIVED)
+        self._ended = [_ByCode(writer, metric, upstream) for metric in ended]
+        self._calls = _ByCode(writer, metrics[WHOLE_CALL_DURATION.name], upstream)
 
     def started(self, rpc_method: str) -> None:
         """Counts an attempt of `package.Service/Method` that begins."""
-        self._writer.add(self._writer.child(ATTEMPTS_STARTED, (rpc_method, self._upstream)))
+        at = self._started.get(rpc_method)
+        if at is None:
+            at = self._writer.child(ATTEMPTS_STARTED, (rpc_method, self._upstream))
+            self._started[rpc_method] = at
+        self._writer.add(at)
 
     def ended(
         self, rpc_method: str, code: Code, duration_s: float, sent: int, received: int
     ) -> None:
         """Counts an attempt that has ended, with the bytes of its messages."""
-        labels = (rpc_method, self._upstream, code.name)
-        self._observe(self._duration, labels, duration_s)
-        self._observe(ATTEMPT_SENT, labels, sent)
-        self._observe(ATTEMPT_RECEIVED, labels, received)
+        duration, sizes_sent, sizes_received = self._ended
+        duration.observe(rpc_method, code, duration_s)
+        sizes_sent.observe(rpc_method, code, sent)
+        sizes_received.observe(rpc_method, code, received)
 
     def of_calls(self, rpc_method: str, observe: Observe) -> Observe:
         """Returns the function that counts a call here, and then passes it to `observe`."""
 
         def ended(code: Code, duration_s: float) -> None:
-            labels = (rpc_method, self._upstream, code.name)
-            self._observe(self._call_duration, labels, duration_s)
+            self._calls.observe(rpc_method, code, duration_s)
             observe(code, duration_s)
 
         return ended
 
-    def _observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        self._writer.observe(self._writer.child(metric, labels), list(metric.edges), value)
+
+class _ByCode:
+    """A histogram whose children, by method and code, are created when they are first needed."""
+
+    def __init__(self, writer: CellWriter, metric: Metric, upstream: str) -> None:
+        self._writer = writer
+        self._metric = metric
+        self._edges = [float(edge) for edge in metric.edges]
+        self._upstream = upstream
+        # By number: the hash of a member of an enum is computed by Python code.
+        self._places: dict[str, list[int]] = {}
+
+    def observe(self, rpc_method: str, code: Code, value: float) -> None:
+        """Adds a value."""
+        places = self._places.get(rpc_method)
+        if places is None:
+            places = self._places[rpc_method] = [_NOT_YET] * len(Code)
+        at = places[code]
+        if at == _NOT_YET:
+            labels = (rpc_method, self._upstream, code.name)
+            at = places[code] = self._writer.child(self._metric, labels)
+        self._writer.observe(at, self._edges, value)

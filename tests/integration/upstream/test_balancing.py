@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -251,3 +252,32 @@ async def test_a_report_shows_each_endpoint() -> None:
         ("127.0.0.1:1", "failing", 1),
     ]
     assert reports["library"][1].failure == "Connection refused"
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_request"])
+async def test_calls_under_way_are_counted_down_however_they_end(balance: str) -> None:
+    random = Random(1)
+    stream = method("Names", server_streaming=True)
+    async with balanced(3, balance=balance) as (_, channel):
+
+        async def one() -> None:
+            if random.random() < 0.8:
+                await channel.call(method("Name"), b"", [], 5)
+                return
+            reply = await channel.call(stream, b"", [], 5)
+            assert reply.messages is not None
+            await anext(reply.messages)
+            await reply.messages.aclose()
+
+        async def some() -> None:
+            for _ in range(100):
+                call = asyncio.ensure_future(one())
+                for _ in range(random.randrange(6)):
+                    await asyncio.sleep(0)
+                if random.random() < 0.5:
+                    call.cancel()
+                await asyncio.wait([call])
+
+        await asyncio.gather(*(some() for _ in range(50)))
+        assert isinstance(channel, Balanced)
+        await until(lambda: [one.in_flight for one in channel.report()] == [0, 0, 0])

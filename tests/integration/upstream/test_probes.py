@@ -46,7 +46,7 @@ async def answers() -> AsyncIterator[Answers]:
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "its health check was answered with 404"),
         (b"SSH-2.0-server\r\n", "the answer to its health check is not HTTP/1"),
         (b"x" * 5000, "the answer to its health check is not HTTP/1"),
-        (b"", "its health check failed: ConnectionError"),
+        (b"", "its health check failed: the connection was closed"),
     ],
     ids=["503", "404", "another protocol", "no line", "nothing"],
 )

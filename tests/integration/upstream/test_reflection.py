@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionResponse,
 )
 
+from gateway.app.gateway import open_gateway
+from gateway.config.model import Config
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.schema.catalog import SchemaError, build_schema
 from gateway.schema.sources import DescriptorFiles
@@ -312,3 +314,30 @@ async def test_a_server_that_describes_too_much_is_refused(
     async with reflecting({V1: one_file_at_a_time(files, SERVICES)}) as target:
         with pytest.raises(ReflectionError, match=r"describes over|import over"):
             await ask(target)
+
+
+@pytest.mark.parametrize(("canary", "is_taken"), [(SERVICES, True), ((SHELVES,), False)])
+@pytest.mark.parametrize("weight", [1, 0])
+async def test_a_split_needs_upstreams_that_serve_its_methods(
+    files: FileDescriptorSet, canary: tuple[str, ...], is_taken: bool, weight: int
+) -> None:
+    async with (
+        reflecting({V1: from_grpcio(files, SERVICES)}) as main,
+        reflecting({V1: from_grpcio(files, canary)}) as other,
+    ):
+        arms = [{"upstream": "main"}, {"upstream": "canary", "weight": weight}]
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "reflect": True,
+                "upstreams": {"main": {"target": main}, "canary": {"target": other}},
+                "splits": [{"name": "canary", "selector": "library.v1.Books.*", "to": arms}],
+            }
+        )
+        if is_taken or not weight:
+            async with open_gateway(config):
+                return
+        wrong = r"splits\[0\]\.to\[1\]\.upstream: canary does not serve library\.v1\.Books: "
+        with pytest.raises(ReflectionError, match=wrong):
+            async with open_gateway(config):
+                pass

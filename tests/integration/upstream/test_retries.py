@@ -108,6 +108,26 @@ async def test_a_pause_beyond_the_deadline_fails_at_once() -> None:
         assert sum(one.calls for one in servers) == 1
 
 
+@pytest.mark.parametrize("is_hedged", [False, True], ids=["retries", "hedging"])
+async def test_a_call_that_waits_for_its_repeat_ends_with_the_channel(is_hedged: bool) -> None:
+    policy = {"initial_backoff_s": 60, "max_backoff_s": 60}
+    settings: dict[str, Any] = {"retry_policy": policy}
+    if is_hedged:
+        settings = {"hedging_policy": {"hedging_delay_s": 30}}
+    async with balanced(2, **settings) as (both, channel):
+        for one in both:
+            one.fails_with = grpc.StatusCode.UNAVAILABLE
+            one.trailers = (("grpc-retry-pushback-ms", "60000"),) if is_hedged else ()
+        before = sum(one.calls for one in both)
+        call = asyncio.ensure_future(channel.call(safe("Name"), b"", [], 100))
+        await until(lambda: sum(one.calls for one in both) > before)
+        await asyncio.sleep(0.1)  # until the answer has come
+        await channel.close()
+        async with asyncio.timeout(5):
+            error = await failure(call)
+        assert (error.code, error.message) == (Code.UNAVAILABLE, "as told"), "the last status"
+
+
 async def test_repeats_have_the_time_that_is_left() -> None:
     async with balanced(2) as ((bad, good), channel):
         fail([bad], ("grpc-retry-pushback-ms", "300"))

@@ -164,6 +164,20 @@ async def test_a_call_waits_for_a_connection_only_if_asked() -> None:
             assert (await asyncio.wait_for(call, 20)).message == only.name
 
 
+async def test_a_call_that_waits_for_a_connection_ends_with_the_channel() -> None:
+    async with (
+        servers(1) as (only,),
+        channel_to([only.target], **config(waitForReady=True)) as channel,
+    ):
+        await only.kill()
+        call = asyncio.ensure_future(channel.call(method("Name"), b"", [], 100))
+        await asyncio.sleep(0.2)
+        assert not call.done()
+        await channel.close()
+        async with asyncio.timeout(5):
+            assert (await failure(call)).code is Code.UNAVAILABLE
+
+
 async def test_health_and_balance_come_from_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ from gateway.policy.options import PolicyError
 from gateway.status import StartUpError
 from tests.support.command_line import run
 from tests.support.counting_backend import CountingBackend, counting_server
+from tests.support.http import connected
 from tests.support.polling import until
 from tests.support.redis_server import free_port
 from tests.support.schema import descriptor_set
@@ -231,6 +232,50 @@ async def test_a_split_chooses_endpoints_by_their_labels(tmp_path: Path) -> None
         "main[version=canary]": canary.target,
         "main[track=a,version=canary]": canary.target,
     }
+
+
+async def test_calls_may_go_to_any_endpoint_if_none_with_the_labels_is_there(
+    tmp_path: Path,
+) -> None:
+    splits, main = versions()
+    async with counting_server() as stable, counting_server() as other:
+        stable.text = "stable"
+        main["target"] = None
+        main["targets"] = [
+            {"address": stable.target, "labels": {"version": "stable"}},
+            {"address": f"127.0.0.1:{free_port()}", "labels": {"version": "canary", "track": "a"}},
+        ]
+        testers = splits[0]["to"][0] | {"labels_fallback": "any"}
+        strict = {"upstream": "main", "labels": {"version": "canary", "track": "a"}}
+        gone = {"upstream": "main", "labels": {"version": "gone"}, "labels_fallback": "any"}
+        made = [
+            splits[0] | {"to": [testers]},
+            splits[0] | {"name": "gone", "match": [{"header": "x-gone"}], "to": [gone]},
+            splits[0] | {"name": "strict", "match": [{"header": "x-strict"}], "to": [strict]},
+        ]
+        more = {"splits": made, "upstreams": {"main": main}}
+        config = Config.model_validate(settings(tmp_path, stable, other, **more))
+        async with open_gateway(config) as gateway:
+            running = TwoUpstreams(gateway, stable, other)
+            assert set(await running.names(8, "X-Canary: yes")) == {"stable"}
+            assert set(await running.names(8, "X-Gone: yes")) == {"stable"}
+            async with connected(gateway) as client:
+                assert (await client.get("/v1/plain", "X-Strict: yes")).status == 503
+
+
+def test_the_same_labels_cannot_both_fail_and_go_to_any_endpoint() -> None:
+    splits, main = versions()
+    main["targets"] = [{"address": "localhost:1", "labels": {"version": "stable"}}]
+    one = {"upstream": "main", "labels": {"version": "stable"}}
+    splits = [
+        splits[0] | {"to": [one]},
+        {"name": "b", "to": [one | {"labels_fallback": "any"}]},
+    ]
+    with pytest.raises(ValidationError, match="expected the same in all splits for main"):
+        Config.model_validate({"splits": splits, "upstreams": {"main": main}})
+    splits = [{"name": "b", "to": [{"upstream": "main", "labels_fallback": "any"}]}]
+    with pytest.raises(ValidationError, match="labels_fallback: has no effect without labels"):
+        Config.model_validate({"splits": splits, "upstreams": {"main": main}})
 
 
 def test_labels_that_no_endpoint_has_are_refused() -> None:

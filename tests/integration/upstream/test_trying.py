@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
+import pytest
 
 from gateway.config.metrics import MetricsOptions
 from gateway.config.upstreams import Upstream
@@ -135,3 +136,15 @@ async def test_health_checks_are_counted_by_their_result() -> None:
     async with counted(2, Health, health={"watch": False, "interval_s": 0.05}) as found:
         await until(lambda: found.read(checks).get(("library", "passed"), 0) >= 4)
         assert ("library", "failed") not in found.read(checks)
+
+
+@pytest.mark.parametrize("watch", [True, False], ids=["Watch", "Check"])
+async def test_health_checks_are_no_attempts_of_calls(watch: bool) -> None:
+    health = {"watch": watch, "interval_s": 0.02}
+    async with counted(1, Health, health=health) as found:
+        (only,) = found.servers
+        assert only.health is not None
+        asked = only.health.asked
+        await until(lambda: len(asked) >= (1 if watch else 3))
+        await found.channel.call(method("Name"), b"", [], 5)
+        assert set(found.read(STARTED)) == {(NAME, "library")}

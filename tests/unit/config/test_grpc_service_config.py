@@ -6,6 +6,7 @@ import pytest
 
 from gateway.config.grpc_service_config import read_service_config
 from gateway.config.retries import HedgingPolicy, RetryCode
+from gateway.config.upstreams import Upstream
 
 RETRY = {
     "maxAttempts": 9,
@@ -137,5 +138,144 @@ def method_config(**entry: Any) -> dict[str, Any]:
     ],
 )
 def test_one_bad_field_refuses_the_whole(value: object, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        read_service_config(value)
+
+
+A50 = {
+    "interval": "1s",
+    "baseEjectionTime": "2s",
+    "maxEjectionTime": "9s",
+    "maxEjectionPercent": 50,
+    "successRateEjection": {"stdevFactor": 1000, "requestVolume": 9},
+    "failurePercentageEjection": {"threshold": 40, "minimumHosts": 3},
+}
+WEIGHTED = {
+    "enableOobLoadReport": True,
+    "oobReportingPeriod": "3s",
+    "blackoutPeriod": "0s",
+    "weightExpirationPeriod": "60s",
+    "weightUpdatePeriod": "0.01s",
+    "errorUtilizationPenalty": 0.5,
+    "metricNamesForComputingUtilization": ["named_metrics.queue"],
+}
+
+
+def policy(name: str, **options: Any) -> dict[str, Any]:
+    return {"loadBalancingConfig": [{"unheard_of": {"a": 1}}, {name: options}, {"later": 5}]}
+
+
+@pytest.mark.parametrize(
+    ("value", "settings"),
+    [
+        (
+            policy("pick_first", shuffleAddressList=True),
+            {"balance": "pick_first", "shuffle": True},
+        ),
+        (policy("least_request_experimental", choiceCount=99), {"balance": "least_request"}),
+        (
+            policy("weighted_round_robin", **WEIGHTED),
+            {
+                "balance": "weighted_round_robin",
+                "weighted_round_robin": {
+                    "enable_oob_load_report": True,
+                    "oob_reporting_period_s": 3,
+                    "blackout_period_s": 0,
+                    "weight_expiration_period_s": 60,
+                    "weight_update_period_s": 0.1,  # A58: never shorter
+                    "error_utilization_penalty": 0.5,
+                    "metric_names_for_computing_utilization": ["named_metrics.queue"],
+                },
+            },
+        ),
+        (
+            policy("ring_hash_experimental", maxRingSize=2**20, requestHashHeader="x-tenant"),
+            {
+                "balance": "ring_hash",
+                "max_ring_size": 4096,  # A42: never larger
+                "hash": [{"by": "header", "name": "x-tenant"}],
+            },
+        ),
+        (
+            policy("outlier_detection_experimental", **A50, childPolicy=[{"round_robin": {}}]),
+            {
+                "balance": "round_robin",
+                "outlier": {
+                    "consecutive": None,
+                    "interval_s": 1,
+                    "base_ejection_time_s": 2,
+                    "max_ejection_time_s": 9,
+                    "max_ejection_percent": 50,
+                    "success_rate_ejection": {"stdev_factor": 1000, "request_volume": 9},
+                    "failure_percentage_ejection": {"threshold": 40, "minimum_hosts": 3},
+                },
+            },
+        ),
+        (
+            policy(
+                "random_subsetting_experimental",
+                subsetSize=3,
+                childPolicy=[
+                    {"outlier_detection_experimental": {"childPolicy": [{"pick_first": None}]}}
+                ],
+            ),
+            {"balance": "pick_first", "outlier": {"consecutive": None}, "subset_size": 3},
+        ),
+        ({"loadBalancingPolicy": "ROUND_ROBIN"}, {"balance": "round_robin"}),
+        (
+            {"loadBalancingPolicy": "PICK_FIRST", "loadBalancingConfig": []},
+            {"balance": "pick_first"},
+        ),
+    ],
+)
+def test_each_policy_is_read_with_its_options(value: object, settings: dict[str, Any]) -> None:
+    config = read_service_config(value)
+    assert config.upstream == settings
+    Upstream.model_validate({"target": "localhost:1", **settings})
+    assert config.ignored == ()
+
+
+def test_a_child_is_the_first_known_policy_and_unknown_options_are_named() -> None:
+    children = [{"priority_experimental": {}}, {"round_robin": {"new": 1}}]
+    config = read_service_config(policy("outlier_detection_experimental", childPolicy=children))
+    assert config.upstream["balance"] == "round_robin"
+    path = "loadBalancingConfig[1].outlier_detection_experimental"
+    assert config.ignored == (f"{path}.childPolicy[1].round_robin.new",)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (policy("least_request_experimental", choiceCount=1), "choiceCount: expected a whole num"),
+        (policy("pick_first", shuffleAddressList="yes"), "List: expected true or false"),
+        (policy("weighted_round_robin", blackoutPeriod=5), "blackoutPeriod: expected a duration"),
+        (policy("weighted_round_robin", oobReportingPeriod="0s"), "a duration above zero"),
+        (policy("ring_hash_experimental", minRingSize=2**23 + 1), "minRingSize: expected a whole"),
+        (policy("ring_hash_experimental", minRingSize=9, maxRingSize=5), "at most maxRingSize"),
+        (policy("random_subsetting_experimental", childPolicy=[]), "subsetSize: expected a number"),
+        (policy("random_subsetting_experimental", subsetSize=2), "childPolicy: expected a list"),
+        (policy("outlier_detection_experimental"), "childPolicy: expected a list of policies"),
+        (
+            policy("outlier_detection_experimental", childPolicy=[{"grpclb": {}}]),
+            "childPolicy: expected one of pick_first.*, not grpclb",
+        ),
+        (
+            policy("outlier_detection_experimental", maxEjectionPercent=101, childPolicy=[]),
+            "maxEjectionPercent: expected a whole number from 0 to 100",
+        ),
+        (
+            policy(
+                "outlier_detection_experimental",
+                childPolicy=[{"outlier_detection_experimental": {}}],
+            ),
+            "expected another policy within outlier_detection_experimental",
+        ),
+        (
+            policy("outlier_detection_experimental", successRateEjection={"stdevFactor": -1}),
+            "successRateEjection.stdevFactor: expected a whole number",
+        ),
+    ],
+)
+def test_one_bad_option_of_a_policy_refuses_the_whole(value: object, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         read_service_config(value)

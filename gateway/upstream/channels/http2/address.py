@@ -7,15 +7,17 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from random import shuffle
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohappyeyeballs import start_connection
 
 from gateway.config.upstreams import TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import MAX_HEADER_BYTES
+from gateway.upstream.channels.http2.racing import first_of, interleaved
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
 _NEXT_ADDRESS_S = 0.25
@@ -42,6 +44,8 @@ class Address:
     unacknowledged_s: float | None = None
     dialled: tuple[tuple[str, int], ...] = ()
     """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
+    health_tls: ssl.SSLContext | None = None
+    """The TLS of health checks over HTTP/1.1, which cannot be that of HTTP/2 (ALPN)."""
     is_shuffled: bool = False
     """True to try the addresses that `host` resolves to in an order by chance (gRFC A62)."""
 
@@ -73,14 +77,44 @@ class Address:
         dialled = tuple(_host_and_port(address, self.port) for address in addresses)
         return replace(self, path="", dialled=dialled)
 
+    def on_port(self, port: int | None) -> Self:
+        """The same back end at another port; None for the same, as for a Unix socket."""
+        if port is None or self.path:
+            return self
+        host, colon, last = self.authority.rpartition(":")
+        name = host if colon and last.isdigit() else self.authority
+        places = self.dialled or ((self.host, self.port),)
+        dialled = tuple((place, port) for place, _ in places)
+        return replace(self, port=port, authority=f"{name}:{port}", dialled=dialled)
+
     async def connect(
         self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Http2Socket], None]
     ) -> Http2Socket:
         """Opens a connection and waits until the server has sent HTTP/2 settings.
 
+        All addresses are tried in turn, and those of both families, without waiting long for any
+        (RFC 8305): one that takes connections may have no server behind it (gRFC A61).
+
         Raises:
             OSError: the server cannot be reached, or does not speak HTTP/2.
         """
+        if self.path:
+            return await self._open(loop, on_change, None)
+        found = []
+        for host, port in self.dialled or ((self.host, self.port),):
+            found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if self.is_shuffled:
+            shuffle(found)
+        attempts = [partial(self._open, loop, on_change, one) for one in interleaved(found)]
+        return await first_of(attempts, _NEXT_ADDRESS_S, Http2Socket.close)
+
+    async def _open(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_change: Callable[[Http2Socket], None],
+        place: tuple[Any, ...] | None,
+    ) -> Http2Socket:
+        """A connection to one address, as of `getaddrinfo`, or to the Unix socket."""
         name = self.server_name if self.tls is not None else None
 
         def make() -> Http2Socket:
@@ -88,12 +122,12 @@ class Address:
                 loop, on_change, self.keepalive, self.header_bytes, self.probe_after_s
             )
 
-        if self.path:
+        if place is None:
             transport, opened = await loop.create_unix_connection(
                 make, self.path, ssl=self.tls, server_hostname=name
             )
         else:
-            sock = await self._reach(loop)
+            sock = await start_connection([place], loop=loop)
             if self.unacknowledged_s is not None and _USER_TIMEOUT is not None:
                 milliseconds = round(self.unacknowledged_s * 1000)
                 sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
@@ -106,20 +140,6 @@ class Address:
             transport.abort()
             raise
         return opened
-
-    async def _reach(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
-        """A socket connected to the first address of the host that answers.
-
-        Addresses of both families are tried in turn, without waiting long for any (RFC 8305).
-        """
-        found = []
-        for host, port in self.dialled or ((self.host, self.port),):
-            found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        if self.is_shuffled:
-            shuffle(found)
-        return await start_connection(
-            found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop
-        )
 
 
 async def _greeted(transport: asyncio.BaseTransport, opened: Http2Socket) -> None:
@@ -162,11 +182,12 @@ def parse_target(upstream: Upstream, target: str | None = None) -> Address:
     target = target.removeprefix("dns:///")
     if target.startswith("unix:"):
         name = override or "localhost"
-        return Address("", 0, _path(target), name, tls, name, keepalive, *more)
+        unix = Address("", 0, _path(target), name, tls, name, keepalive, *more)
+        return replace(unix, health_tls=_health_context(upstream))
     host, port = _host_and_port(target, 80 if tls is None else 443)
     authority, name = override or target, override or host
     address = Address(host, port, "", authority, tls, name, keepalive, *more)
-    return replace(address, is_shuffled=upstream.shuffle)
+    return replace(address, is_shuffled=upstream.shuffle, health_tls=_health_context(upstream))
 
 
 def _host_and_port(target: str, default_port: int) -> tuple[str, int]:
@@ -183,12 +204,19 @@ def _path(target: str) -> str:
     return target.removeprefix("unix:").replace("//", "", 1)
 
 
-def _context(tls: TlsClient) -> ssl.SSLContext:
+def _health_context(upstream: Upstream) -> ssl.SSLContext | None:
+    health = upstream.health
+    if upstream.tls is None or health is None or health.http2 or not health.by_tls:
+        return None
+    return _context(upstream.tls, "http/1.1")
+
+
+def _context(tls: TlsClient, protocol: str = "h2") -> ssl.SSLContext:
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         if file is not None:
             read_file(file)  # its error names the file; that of the ssl module does not
     context = ssl.create_default_context(cafile=tls.ca_file)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     if tls.cert_file is not None:
         context.load_cert_chain(tls.cert_file, tls.key_file)
     return context

@@ -87,6 +87,36 @@ async def test_an_address_that_does_not_answer_holds_up_nobody(
     assert took_s < 2
 
 
+@pytest.mark.parametrize("closes", [False, True], ids=["never", "closes at once"])
+async def test_an_address_that_accepts_but_does_not_greet_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, closes: bool
+) -> None:
+    """So does a balancer of connections without a server behind it."""
+    server, held = Scripted(answer), []
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        if closes:
+            writer.transport.abort()
+
+    loop = asyncio.get_running_loop()
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as silent, server.running() as to:
+        ports = [silent.sockets[0].getsockname()[1], int(to.rpartition(":")[2])]
+
+        async def resolve(host: str, port_: int, **_: Any) -> list[Any]:
+            places = [(host, port_)]
+            if host == "library.test":
+                places = [("127.0.0.1", port) for port in ports]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+
+        monkeypatch.setattr(loop, "getaddrinfo", resolve)
+        async with channel_to("library.test:1", connect_timeout_s=5) as channel:
+            assert (await call(channel, 3)).message == b"ok"
+            assert len(held) == 1
+        for writer in held:
+            writer.close()
+
+
 async def test_a_back_end_that_is_down_is_named_once_and_says_when_to_try_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
