@@ -89,7 +89,7 @@ class Plans:
         found = self._find(name)
         return None if found is None else self.message(found)
 
-    def _ignores(self, name: str) -> bool:
+    def _ignores(self, name: str | bytes) -> bool:
         return self._ignored is None or name in self._ignored
 
     def _make(self, message: Descriptor) -> Plan:

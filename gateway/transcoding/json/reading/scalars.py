@@ -151,9 +151,11 @@ class StringValue(Scalar):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends text in UTF-8."""
-        if type(tree) is not str:
-            return failures.expected("a string", tree)
-        return append_bytes(self, tree.encode(), out)
+        if type(tree) is str:
+            return append_bytes(self, tree.encode(), out)
+        if type(tree) is bytes:  # long text
+            return append_bytes(self, tree, out)
+        return failures.expected("a string", tree)
 
 
 class BytesValue(Scalar):
@@ -161,6 +163,8 @@ class BytesValue(Scalar):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends bytes."""
+        if type(tree) is bytes:  # long text that is not ASCII
+            return failures.expected("base64", tree)
         if type(tree) is not str:
             return failures.expected("a string", tree)
         payload = parse_base64(tree)
@@ -207,6 +211,8 @@ class EnumValue(Scalar):
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the number of a value."""
         number = 0
+        if type(tree) is bytes:  # long text that is not ASCII, as every name is
+            return 0 if self.ignores_unknown else failures.expected(self.what, tree)
         if type(tree) is str:
             known = self.names.get(tree)
             if known is None and self.lower:
