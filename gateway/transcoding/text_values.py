@@ -37,8 +37,6 @@ from gateway.transcoding.wire import (
 
 Reader = Callable[[str], bytes]
 
-_ENUM_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")
-
 
 def _integer(text: str, name: str, low: int, high: int) -> int:
     try:
@@ -176,9 +174,14 @@ def enum_reader(enum: EnumDescriptor, *, ignores_case: bool = False) -> Reader:
             return known
         if ignores_case and text.lower() in lower:
             return lower[text.lower()]
-        if not _ENUM_NUMBER.fullmatch(text):
+        try:
+            number = parse_integer(text)
+        except ValueError:
+            number = None
+        if number is None:
             raise expected(f"a value of {enum.name} by name or number", text)
-        number = _integer(text, "int32", -(1 << 31), (1 << 31) - 1)
+        if not -(1 << 31) <= number < 1 << 31:
+            raise expected(f"a number from {-(1 << 31)} to {(1 << 31) - 1}", text)
         if enum.is_closed and number not in numbers:
             raise expected(f"a number that {enum.name} declares", text)
         return signed_varint(number)

@@ -220,15 +220,12 @@ class EnumValue(Scalar):
             if known is None:
                 return 0 if self.ignores_unknown else failures.expected(self.what, tree)
             number = known
-        elif type(tree) is int:
-            number = tree
-            in_int32 = -0x8000_0000 <= number <= 0x7FFF_FFFF
-            if not (number in self.numbers if self.is_closed else in_int32):
+        elif type(tree) is int or type(tree) is Number:
+            exact = tree if isinstance(tree, int) else parse_integer(tree)
+            if exact is None or not self._takes(exact):
                 return failures.expected(self.what, tree)
-        elif tree is None:
-            if not self.is_null:
-                return failures.expected(self.what, tree)
-        elif tree != "-0" or (self.is_closed and 0 not in self.numbers):
+            number = exact
+        elif tree is not None or not self.is_null:
             return failures.expected(self.what, tree)
         if number == 0 and self.omits_default:
             return 0
@@ -236,3 +233,6 @@ class EnumValue(Scalar):
         out.append(self.head)
         out.append(payload)
         return self.size + len(payload)
+
+    def _takes(self, number: int) -> bool:
+        return number in self.numbers if self.is_closed else -(1 << 31) <= number < 1 << 31
