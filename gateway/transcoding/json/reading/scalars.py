@@ -9,13 +9,15 @@ from gateway.transcoding.json.reading.failures import Failures
 from gateway.transcoding.json.reading.messages import Value
 from gateway.transcoding.json.reading.number import Number
 from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
-from gateway.transcoding.wire import signed_varint, varint, zigzag
-
-UNSIGNED: Final = 0
-SIGNED: Final = 1
-ZIGZAG: Final = 2
-FIXED: Final = 3
-"""The encodings of integers on the wire: three varints, and a fixed size."""
+from gateway.transcoding.wire import (
+    SIGNED,
+    UNSIGNED,
+    ZIGZAG,
+    IntegerType,
+    signed_varint,
+    varint,
+    zigzag,
+)
 
 _PACK_DOUBLE: Final = struct.Struct("<d").pack
 _PACK_FLOAT: Final = struct.Struct("<f").pack
@@ -33,16 +35,14 @@ class Scalar(Value):
 
 
 class IntegerValue(Scalar):
-    """An integer from `low` to `high`, as a number or in quotes; `layout` is its struct format."""
+    """An integer, as a number or in quotes."""
 
-    def __init__(
-        self, head: bytes, low: int, high: int, encoding: int, layout: str, *, omits_default: bool
-    ) -> None:
+    def __init__(self, head: bytes, kind: IntegerType, *, omits_default: bool) -> None:
         super().__init__(head, omits_default=omits_default)
-        self.low = low
-        self.high = high
-        self.encoding = encoding
-        self.pack = struct.Struct(layout).pack
+        self.low = kind.low
+        self.high = kind.high
+        self.encoding = kind.encoding
+        self.pack = struct.Struct(kind.layout).pack
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends an integer."""
