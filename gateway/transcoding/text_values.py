@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
@@ -22,22 +23,25 @@ from gateway.transcoding.text_forms import (
     parse_timestamp,
 )
 from gateway.transcoding.wire import (
-    FIXED32,
     FIXED64,
+    INTEGERS,
     LENGTH,
+    SIGNED,
+    UNSIGNED,
     VARINT,
+    ZIGZAG,
+    IntegerType,
     fixed,
     length_delimited,
     signed_varint,
     tag,
     time_message,
     varint,
+    wire_type_of,
     zigzag,
 )
 
 Reader = Callable[[str], bytes]
-
-_ENUM_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})")
 
 
 def _integer(text: str, name: str, low: int, high: int) -> int:
@@ -52,14 +56,17 @@ def _integer(text: str, name: str, low: int, high: int) -> int:
     return value
 
 
-def _bits(name: str, size: int, *, signed: bool, write: Callable[[int], bytes]) -> Reader:
-    low = -(1 << size - 1) if signed else 0
-    high = (1 << size - 1) - 1 if signed else (1 << size) - 1
-    return lambda text: write(_integer(text, name, low, high))
+_ENCODERS: dict[int, Callable[[int], bytes]] = {
+    UNSIGNED: varint,
+    SIGNED: signed_varint,
+    ZIGZAG: zigzag,
+}
 
 
-def _fixed_writer(layout: str) -> Callable[[int], bytes]:
-    return lambda value: fixed(layout, value)
+def _integer_reader(kind: IntegerType) -> Reader:
+    name = f"{'int' if kind.low else 'uint'}{(kind.high - kind.low).bit_length()}"
+    encode = _ENCODERS.get(kind.encoding, partial(fixed, kind.layout))
+    return lambda text: encode(_integer(text, name, kind.low, kind.high))
 
 
 def read_bool(text: str) -> bytes:
@@ -176,9 +183,14 @@ def enum_reader(enum: EnumDescriptor, *, ignores_case: bool = False) -> Reader:
             return known
         if ignores_case and text.lower() in lower:
             return lower[text.lower()]
-        if not _ENUM_NUMBER.fullmatch(text):
+        try:
+            number = parse_integer(text)
+        except ValueError:
+            number = None
+        if number is None:
             raise expected(f"a value of {enum.name} by name or number", text)
-        number = _integer(text, "int32", -(1 << 31), (1 << 31) - 1)
+        if not -(1 << 31) <= number < 1 << 31:
+            raise expected(f"a number from {-(1 << 31)} to {(1 << 31) - 1}", text)
         if enum.is_closed and number not in numbers:
             raise expected(f"a number that {enum.name} declares", text)
         return signed_varint(number)
@@ -187,23 +199,14 @@ def enum_reader(enum: EnumDescriptor, *, ignores_case: bool = False) -> Reader:
 
 
 _F = FieldDescriptor
-_SCALARS: dict[int, tuple[int, Reader]] = {
-    _F.TYPE_INT32: (VARINT, _bits("int32", 32, signed=True, write=signed_varint)),
-    _F.TYPE_INT64: (VARINT, _bits("int64", 64, signed=True, write=signed_varint)),
-    _F.TYPE_UINT32: (VARINT, _bits("uint32", 32, signed=False, write=varint)),
-    _F.TYPE_UINT64: (VARINT, _bits("uint64", 64, signed=False, write=varint)),
-    _F.TYPE_SINT32: (VARINT, _bits("int32", 32, signed=True, write=zigzag)),
-    _F.TYPE_SINT64: (VARINT, _bits("int64", 64, signed=True, write=zigzag)),
-    _F.TYPE_FIXED32: (FIXED32, _bits("uint32", 32, signed=False, write=_fixed_writer("<I"))),
-    _F.TYPE_FIXED64: (FIXED64, _bits("uint64", 64, signed=False, write=_fixed_writer("<Q"))),
-    _F.TYPE_SFIXED32: (FIXED32, _bits("int32", 32, signed=True, write=_fixed_writer("<i"))),
-    _F.TYPE_SFIXED64: (FIXED64, _bits("int64", 64, signed=True, write=_fixed_writer("<q"))),
-    _F.TYPE_DOUBLE: (FIXED64, read_double),
-    _F.TYPE_FLOAT: (FIXED32, read_float),
-    _F.TYPE_STRING: (LENGTH, read_string),
-    _F.TYPE_BYTES: (LENGTH, read_bytes),
+_SCALARS: dict[int, Reader] = {
+    **{field: _integer_reader(kind) for field, kind in INTEGERS.items()},
+    _F.TYPE_DOUBLE: read_double,
+    _F.TYPE_FLOAT: read_float,
+    _F.TYPE_STRING: read_string,
+    _F.TYPE_BYTES: read_bytes,
 }
-"""By field type: the wire type and the reader."""
+"""By field type."""
 
 _MESSAGES: dict[str, Reader] = {
     "google.protobuf.Timestamp": read_timestamp,
@@ -240,7 +243,8 @@ def value_reader(
     if field.enum_type is not None:
         return VARINT, enum_reader(field.enum_type, ignores_case=ignores_case)
     if field.message_type is None:
-        return _SCALARS.get(field.type)
+        read = _SCALARS.get(field.type)
+        return None if read is None else (wire_type_of(field), read)
     name = field.message_type.full_name
     if name in _MESSAGES:
         return LENGTH, _MESSAGES[name]

@@ -7,7 +7,9 @@ added to a request this way.
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.status import UnreadableReplyError
 
@@ -18,6 +20,44 @@ MESSAGES: Final = (LENGTH, GROUP)
 """The wire types of a message in a field."""
 MAX_DEPTH: Final = 100
 """The nesting limit of messages: the default of the protobuf libraries."""
+
+UNSIGNED, SIGNED, ZIGZAG, FIXED = range(4)
+"""The encodings of integers: three varints, and a fixed size."""
+
+
+class IntegerType(NamedTuple):
+    """An integer type: its values, how they are encoded, and the struct format of a fixed size."""
+
+    low: int
+    high: int
+    encoding: int
+    layout: str = ""
+
+
+_F = FieldDescriptor
+_INT32: Final = (-(1 << 31), (1 << 31) - 1)
+_INT64: Final = (-(1 << 63), (1 << 63) - 1)
+_UINT32: Final = (0, (1 << 32) - 1)
+_UINT64: Final = (0, (1 << 64) - 1)
+INTEGERS: Final = {
+    _F.TYPE_INT32: IntegerType(*_INT32, SIGNED),
+    _F.TYPE_INT64: IntegerType(*_INT64, SIGNED),
+    _F.TYPE_UINT32: IntegerType(*_UINT32, UNSIGNED),
+    _F.TYPE_UINT64: IntegerType(*_UINT64, UNSIGNED),
+    _F.TYPE_SINT32: IntegerType(*_INT32, ZIGZAG),
+    _F.TYPE_SINT64: IntegerType(*_INT64, ZIGZAG),
+    _F.TYPE_FIXED32: IntegerType(*_UINT32, FIXED, "<I"),
+    _F.TYPE_FIXED64: IntegerType(*_UINT64, FIXED, "<Q"),
+    _F.TYPE_SFIXED32: IntegerType(*_INT32, FIXED, "<i"),
+    _F.TYPE_SFIXED64: IntegerType(*_INT64, FIXED, "<q"),
+}
+"""By field type, for JSON and for the texts of URLs."""
+_WIRE_TYPES: Final = {
+    **dict.fromkeys((_F.TYPE_FIXED32, _F.TYPE_SFIXED32, _F.TYPE_FLOAT), FIXED32),
+    **dict.fromkeys((_F.TYPE_FIXED64, _F.TYPE_SFIXED64, _F.TYPE_DOUBLE), FIXED64),
+    **dict.fromkeys((_F.TYPE_STRING, _F.TYPE_BYTES, _F.TYPE_MESSAGE), LENGTH),
+    _F.TYPE_GROUP: GROUP,
+}
 
 _64_BITS: Final = (1 << 64) - 1
 _LAST_SHIFT: Final = 63
@@ -34,6 +74,11 @@ class MalformedError(UnreadableReplyError):
 
     def __init__(self) -> None:
         super().__init__("the back end's reply is malformed: its bytes are not a protobuf message")
+
+
+def wire_type_of(field: FieldDescriptor) -> int:
+    """Returns the wire type of one value of a field."""
+    return _WIRE_TYPES.get(field.type, VARINT)
 
 
 def varint(value: int) -> bytes:

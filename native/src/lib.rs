@@ -21,5 +21,5 @@ mod gateway_native {
 
     /// The version of what Python and Rust tell each other; both must have the same.
     #[pymodule_export]
-    const CONTRACT: u32 = 4;
+    const CONTRACT: u32 = 5;
 }

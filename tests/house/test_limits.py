@@ -72,6 +72,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "transcoding/json/count.py": "_PIECE_BYTES",
         "transcoding/json/large_text.py": "WINDOW_BYTES",
         "transcoding/json/long_strings.py": "PIECE_BYTES _ESCAPE_BYTES",
+        "transcoding/json/reading/failures.py": "_EXCERPT_BYTES",
         "transcoding/json/text.py": "_CHECKED_BYTES",
         "transcoding/json/writing/scalars.py": "_CHECKED_BYTES",
         "transcoding/json/writing/well_known.py": "_STEP_BYTES",

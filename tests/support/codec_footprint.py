@@ -2,9 +2,10 @@
 
 `python -m tests.support.codec_footprint python|native` prints a line for each message, in one
 direction, for which it grows by more than three times the larger of message and JSON, and
-two megabytes; with a number behind it, a line for each, of so many megabytes. Linux only.
+one megabyte; with a number behind it, a line for each, of so many megabytes. Linux only.
 
-Memory that the codec has freed does not count: the allocator is told to give it back.
+Memory that the codec has freed does not count: the allocator is told to give it back. Nor does
+what is made once: plans, and pages of code, which a small message of the kind needs before.
 """
 
 import ctypes
@@ -22,35 +23,47 @@ from tests.support import rich
 
 SIZE = (int(sys.argv[2]) if sys.argv[2:] else 4) << 20
 TIMES = 3
-SLACK = 2 << 20  # what an allocator keeps, whatever it is asked for
+SLACK = 1 << 20  # what does not depend on the size
+_SMALL = 128 << 10
+"""The size of the message before: more than what the codec reads at once."""
 _SELF = Path("/proc/self")
 
 
-def _entries(name: bytes, value: bytes) -> bytes:
-    count = SIZE // (len(value) + 10)
+def _entries(size: int, name: bytes, value: bytes) -> bytes:
+    count = size // (len(value) + 10)
     return b'{"%b":{%b}}' % (name, b",".join(b'"%d":%b' % (key, value) for key in range(count)))
 
 
-def _items(name: bytes, value: bytes) -> bytes:
-    return b'{"%b":[%b]}' % (name, b",".join([value] * (SIZE // (len(value) + 1))))
+def _items(size: int, name: bytes, value: bytes) -> bytes:
+    return b'{"%b":[%b]}' % (name, b",".join([value] * (size // (len(value) + 1))))
 
 
-BODIES: Final[dict[str, Callable[[], bytes]]] = {
-    "map of strings": lambda: _entries(b"labels", b'""'),
-    "map of messages": lambda: _entries(b"byYear", b"{}"),
-    "map of numbers": lambda: _entries(b"counts", b"1"),
-    "Struct": lambda: _entries(b"extra", b"0"),
-    "Values": lambda: _items(b"values", b'{"a":1}'),
-    "strings": lambda: _items(b"tags", b'"ab"'),
-    "messages": lambda: _items(b"coAuthors", b'{"name":"A"}'),
-    "numbers": lambda: _items(b"weights", b"1.5"),
-    "ListValue": lambda: _items(b"list", b"1"),
-    "Anys": lambda: _entries(b"parts", b'{"any":{"@type":"x/rich.Plain"}}'),
-    "control characters": lambda: b'{"title":"%b"}' % (b"\\u0001" * (SIZE // 6)),
-    "text": lambda: b'{"title":"%b"}' % (b"x" * SIZE),
-    "text in quotes": lambda: b'{"title":"%b"}' % (b'\\"x' * (SIZE // 3)),
-    "Cyrillic text": lambda: b'{"title":"%b"}' % ("\u0416" * (SIZE // 2)).encode(),
-    "bytes": lambda: b'{"data":"%b"}' % (b"QUJD" * (SIZE // 4)),
+_EMOJI: Final = "\U0001f600".encode()
+BODIES: Final[dict[str, Callable[[int], bytes]]] = {
+    "map of strings": lambda size: _entries(size, b"labels", b'""'),
+    "map of messages": lambda size: _entries(size, b"byYear", b"{}"),
+    "map of numbers": lambda size: _entries(size, b"counts", b"1"),
+    "Struct": lambda size: _entries(size, b"extra", b"0"),
+    "Values": lambda size: _items(size, b"values", b'{"a":1}'),
+    "strings": lambda size: _items(size, b"tags", b'"ab"'),
+    "messages": lambda size: _items(size, b"coAuthors", b'{"name":"A"}'),
+    "numbers": lambda size: _items(size, b"weights", b"1.5"),
+    "ListValue": lambda size: _items(size, b"list", b"1"),
+    "Anys": lambda size: _entries(size, b"parts", b'{"any":{"@type":"x/rich.Plain"}}'),
+    "control characters": lambda size: b'{"title":"%b"}' % (b"\\u0001" * (size // 6)),
+    "text": lambda size: b'{"title":"%b"}' % (b"x" * size),
+    "text in quotes": lambda size: b'{"title":"%b"}' % (b'\\"x' * (size // 3)),
+    "Cyrillic text": lambda size: b'{"title":"%b"}' % ("\u0416" * (size // 2)).encode(),
+    "emoji": lambda size: b'{"title":"%b"}' % ("\U0001f600" * (size // 4)).encode(),
+    "text and an emoji": lambda size: b'{"title":"%b%b"}' % (b"x" * size, _EMOJI),
+    "text and a letter": lambda size: b'{"title":"%b\xd0\x96"}' % (b"x" * size),
+    "text in a Value": lambda size: b'{"value":"%b%b"}' % (b"x" * size, _EMOJI),
+    "text in quotes and an emoji": lambda size: (
+        b'{"title":"%b%b"}' % (b'\\"x' * (size // 3), _EMOJI)
+    ),
+    "text as a key": lambda size: b'{"labels":{"%b%b":""}}' % (b"x" * size, _EMOJI),
+    "text as a member": lambda size: b'{"extra":{"%b%b":0}}' % (b"x" * size, _EMOJI),
+    "bytes": lambda size: b'{"data":"%b"}' % (b"QUJD" * (size // 4)),
 }
 """JSON of many small values, each kind of which takes memory of its own beside the text; and of one
 large text."""
@@ -70,18 +83,22 @@ def in_child(work: Callable[[], None]) -> None:
         raise SystemExit("a child failed")
 
 
-def write_body(make: Callable[[], bytes], file: Path) -> None:
+def write_body(make: Callable[[int], bytes], file: Path) -> None:
     """Makes a body."""
-    file.write_bytes(make())
+    file.write_bytes(make(SIZE))
 
 
-def convert(transform: Callable[[bytes], bytes], source: Path, target: Path) -> None:
-    """Converts a file; writes the result, and beside it the growth of the memory at its peak."""
+def convert(transform: Callable[[bytes], bytes], before: bytes, source: Path, target: Path) -> None:
+    """Converts a message `before`, then a file.
+
+    It writes the result, and beside it the growth of the memory at its peak.
+    """
+    transform(before)
     message = source.read_bytes()
     Path(_SELF, "clear_refs").write_text("5")  # the peak is now what is resident (proc(5))
-    before = _peak()
+    start = _peak()
     result = transform(message)
-    target.with_suffix(".grown").write_text(str(_peak() - before))
+    target.with_suffix(".grown").write_text(str(_peak() - start))
     target.write_bytes(result)
 
 
@@ -113,8 +130,9 @@ def main() -> None:
         body, wire, text = (Path(folder, name) for name in ("body", "wire", "text"))
         for name, make in BODIES.items():
             in_child(partial(write_body, make, body))
-            in_child(lambda: convert(read, body, wire))
-            in_child(lambda: convert(write, wire, text))
+            small = make(_SMALL)
+            in_child(partial(convert, read, small, body, wire))
+            in_child(partial(convert, write, read(small), wire, text))
             larger = max(file.stat().st_size for file in (body, wire, text))
             for direction, file in (("in", wire), ("out", text)):
                 cost = int(file.with_suffix(".grown").read_text())

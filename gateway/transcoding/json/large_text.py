@@ -346,7 +346,7 @@ class LargeObject(Node):
     def __str__(self) -> str:
         return "an object"
 
-    def __iter__(self) -> Iterator[tuple[str, object]]:
+    def __iter__(self) -> Iterator[tuple[str | bytes, object]]:
         """Yields the members, each a name and a value."""
         text = self._text
         at = self.first(_OBJECT_END)
@@ -361,7 +361,7 @@ class LargeObject(Node):
             if text.byte(at) != _QUOTE:
                 raise text.fault(at)
             name, end = text.value(at)
-            assert isinstance(name, str)  # noqa: S101 # it begins with a quote
+            assert isinstance(name, str | bytes)  # noqa: S101 # it begins with a quote
             at = text.spaces(end)
             if text.byte(at) != _COLON:
                 raise text.fault(at)
@@ -382,7 +382,7 @@ class LargeObject(Node):
         """Returns the object without the members of a name."""
         return LargeObject(self._text, self._start, name)
 
-    def if_large(self) -> "LargeObject | tuple[tuple[str, object], ...]":
+    def if_large(self) -> "LargeObject | tuple[tuple[str | bytes, object], ...]":
         """Returns the object itself, or the tree of one that is small: it is read faster."""
         if not self._text.is_small(self._start, self.end()):
             return self

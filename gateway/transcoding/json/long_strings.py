@@ -13,19 +13,22 @@ from typing import Final
 
 _scan: Final[Callable[[str, int, bool], tuple[str, int]]] = decoder.scanstring  # type: ignore[attr-defined]
 """Parses a string from behind its opening quote; what is no string is a JSONDecodeError."""
-PIECE_BYTES: Final = 256 * 1024
+PIECE_BYTES: Final = 64 * 1024
 _ESCAPE_BYTES: Final = 6
 _HIGH: Final = re.compile(rb"\\u[dD][89abAB]..", re.DOTALL)
 """The escape of the first half of a surrogate pair."""
 _BACKSLASH: Final = b"\\"
 
 
-def long_string(body: bytes, start: int, piece_bytes: int = PIECE_BYTES) -> tuple[str | None, int]:
+def long_string(
+    body: bytes, start: int, piece_bytes: int = PIECE_BYTES
+) -> tuple[str | bytes | None, int]:
     """Parses the string of JSON in UTF-8 whose opening quote is at an offset.
 
-    Returns its text and its end; None and the offset of the fault if it has one.
+    Returns its text and its end; None and the offset of the fault if it has one. Text that is not
+    ASCII stays bytes, in UTF-8: with a single emoji, a str takes four bytes for each character.
     """
-    parts: list[str] = []
+    parts: list[bytes] = []
     at = start + 1
     while True:
         piece = body[at : at + piece_bytes]
@@ -41,9 +44,12 @@ def long_string(body: bytes, start: int, piece_bytes: int = PIECE_BYTES) -> tupl
         except JSONDecodeError as error:
             # A string without an end is at fault at its start, which is before the piece.
             return None, start if error.pos < 0 else at + _size(text, error.pos)
-        parts.append(part)
+        # Half of a surrogate pair is refused later, where it is in the body.
+        parts.append(part.encode("utf-8", "surrogatepass"))
         if end <= len(text):
-            return "".join(parts), at + _size(text, end)
+            found = b"".join(parts)
+            parts.clear()
+            return found.decode() if found.isascii() else found, at + _size(text, end)
         at += used
         time.sleep(0)  # lets other threads run: machine code keeps the interpreter lock
 

@@ -39,6 +39,23 @@ pub struct Object {
     pub ignored: Option<Vec<String>>,
 }
 
+/// The members that are compared with a name before it is looked for in the table.
+const LIKELY: usize = 4;
+
+impl Object {
+    /// Returns the index of the member with a name, which is likely to be from `next` on.
+    ///
+    /// Most programs write members in the order of the .proto.
+    #[inline]
+    pub fn index(&self, name: &str, next: usize) -> Option<usize> {
+        let likely = self.members.iter().skip(next).take(LIKELY);
+        match likely.enumerate().find(|(_, member)| member.name == name) {
+            Some((distance, _)) => Some(next + distance),
+            None => self.names.get(name).copied(),
+        }
+    }
+}
+
 /// The types that an Any held before, by name; `own` is its index.
 pub struct Held {
     own: usize,
@@ -47,6 +64,8 @@ pub struct Held {
 
 /// A field as a member of an object.
 pub struct Member {
+    /// Its name in JSON, the last one of its names.
+    pub name: String,
     /// The index of its oneof, or -1.
     pub oneof: i32,
     pub takes_null: bool,
@@ -137,8 +156,9 @@ fn plan_of(index: usize, described: &Bound<'_, PyAny>) -> PyResult<Plan> {
     let (form, described, ignored): (String, Described, _) = described.extract()?;
     let (mut names, mut members) = (HashMap::default(), Vec::new());
     for (own, oneof, takes_null, value) in described {
+        let name = own.last().cloned().unwrap_or_default();
         names.extend(own.into_iter().map(|name| (name, members.len())));
-        members.push(Member { oneof, takes_null, value: value_of(&value)? });
+        members.push(Member { name, oneof, takes_null, value: value_of(&value)? });
     }
     Ok(match (form.as_str(), members.pop()) {
         ("timestamp", _) => Plan::Timestamp,

@@ -75,7 +75,7 @@ pub fn members(
     }
     let mut seen = Seen::new(object.members.len());
     let mut chosen = Vec::new();
-    let (mut before, mut has_type) = (false, false);
+    let (mut before, mut has_type, mut next) = (false, false, 0);
     while !text.closes(b'}', before)? {
         before = true;
         let name = text.name()?;
@@ -87,13 +87,14 @@ pub fn members(
             text.string()?;
             continue;
         }
-        let Some(&index) = object.names.get(&*name) else {
+        let Some(index) = object.index(&name, next) else {
             if object.ignored.as_ref().is_some_and(|own| own.iter().all(|other| *other != name)) {
                 return Err(Other);
             }
             text.skip()?;
             continue;
         };
+        next = index + 1;
         seen.add(index)?;
         let member = &object.members[index];
         if !member.takes_null && text.word("null") {

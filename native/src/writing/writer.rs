@@ -12,7 +12,7 @@ use crate::text;
 /// Larger messages are written without the interpreter lock: other threads go on.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// Converts the wire bytes of a message to JSON: call it with the bytes.
+/// Converts the wire bytes of a message to JSON.
 #[pyclass(frozen)]
 pub struct Writer {
     plans: Py<Plans>,
@@ -44,12 +44,12 @@ impl Writer {
     }
 
     /// Converts a message; raises what `refusal` of the source returns.
-    fn __call__<'py>(&self, wire: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    fn write<'py>(&self, wire: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
         let (py, bytes) = (wire.py(), wire.as_bytes());
         let written = if bytes.len() > LARGE_BYTES {
-            py.detach(|| self.write(bytes))
+            py.detach(|| self.written(bytes))
         } else {
-            self.write(bytes)
+            self.written(bytes)
         };
         match written {
             Ok(json) => Ok(PyBytes::new(py, &json)),
@@ -59,7 +59,7 @@ impl Writer {
 }
 
 impl Writer {
-    fn write(&self, wire: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn written(&self, wire: &[u8]) -> Result<Vec<u8>, Fault> {
         let job = Job::new(self.plans.get(), wire, self.most_values);
         let mut draft = Draft::new(job.plans.get(self.plan)?, &job)?;
         draft.read(&job, wire, &mut 0, 0, 0)?;

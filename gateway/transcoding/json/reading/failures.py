@@ -16,6 +16,7 @@ _SAFE_NAME: Final = re.compile(r"[\w.\[\]@-]{1,64}")
 
 
 _VALUES_AT_A_TIME: Final = 2048
+_EXCERPT_BYTES: Final = 512
 
 
 class Failures:
@@ -74,14 +75,25 @@ class Failures:
         )
 
 
-def member_step(name: str) -> str:
+def member_step(name: str | bytes) -> str:
     """The step to a member of an object: its name, bare if it can be a field's, else quoted."""
-    return "." + (name if _SAFE_NAME.fullmatch(name) else shown(name))
+    if isinstance(name, str) and _SAFE_NAME.fullmatch(name):
+        return "." + name
+    return "." + _shown(name)
 
 
-def key_step(key: str) -> str:
+def key_step(key: str | bytes) -> str:
     """The step to the value of a map's key."""
-    return f"[{shown(key)}]"
+    return f"[{_shown(key)}]"
+
+
+def _shown(text: str | bytes) -> str:
+    return shown(text if isinstance(text, str) else excerpt(text))
+
+
+def excerpt(text: bytes) -> str:
+    """Returns the beginning of a long text in UTF-8, longer than errors show and times are."""
+    return text[:_EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
 def kind_of(tree: object) -> str:
@@ -92,8 +104,8 @@ def kind_of(tree: object) -> str:
         return "an array"
     if type(tree) is int or type(tree) is Number:
         return shown(str(tree))[1:-1]
-    if isinstance(tree, str):
-        return shown(tree)
+    if isinstance(tree, str | bytes):
+        return _shown(tree)
     if tree is None or isinstance(tree, bool):
         return json.dumps(tree)
     return str(tree)  # an object or array of a large text

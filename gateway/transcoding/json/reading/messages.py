@@ -89,7 +89,7 @@ class MessagePlan(Plan):
 
     def write_members(
         self,
-        pairs: Iterable[tuple[str, object]],
+        pairs: Iterable[tuple[str | bytes, object]],
         out: list[bytes],
         depth: int,
         failures: Failures,
@@ -103,7 +103,8 @@ class MessagePlan(Plan):
         size = seen = chosen = 0
         failed = failures.count
         for key, item in pairs:
-            member = members.get(key)
+            # A long name that is not ASCII is bytes, and no field's.
+            member = members.get(key) if isinstance(key, str) else None
             if member is None:
                 if self.ignored is not None and key not in self.ignored:
                     failures.add("no such field")
@@ -126,12 +127,12 @@ class MessagePlan(Plan):
         return size
 
     def _refuse_choice(
-        self, member: Member, pairs: Iterable[tuple[str, object]], failures: Failures
+        self, member: Member, pairs: Iterable[tuple[str | bytes, object]], failures: Failures
     ) -> None:
         """Adds a failure that names the member of the oneof that came first."""
         members = self._members or {}
         for key, item in pairs:
-            other = members.get(key)
+            other = members.get(key) if isinstance(key, str) else None
             if other is None or other.oneof != member.oneof:
                 continue
             if item is not None or other.takes_null:
@@ -245,7 +246,7 @@ class MapValue(Value):
 
     def _write_entries(
         self,
-        pairs: Iterable[tuple[str, object]],
+        pairs: Iterable[tuple[str | bytes, object]],
         out: list[bytes],
         depth: int,
         failures: Failures,

@@ -7,7 +7,7 @@ rule of refusal is in one place.
 from collections.abc import Callable
 from itertools import count
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from gateway.transcoding.json.reading import messages, scalars
 from gateway.transcoding.json.reading.messages import Plan, Value
@@ -44,13 +44,9 @@ class NativeReaders:
 
         `definition` reads what the native one does not.
         """
-        native = self._module.Reader(self._plans, self._source.index(part), self._depth)
-
-        def read(body: bytes) -> bytes:
-            wire: bytes | None = native(body)
-            return definition(body) if wire is None else wire
-
-        return read
+        reader = self._module.Reader
+        made = reader(self._plans, self._source.index(part), self._depth, definition)
+        return cast("Read", made.read)
 
 
 class _PlanSource:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -19,32 +18,9 @@ from gateway.transcoding.json.reading.messages import (
     Value,
 )
 from gateway.transcoding.json.reading.well_known import WELL_KNOWN, AnyPlan, WrapperPlan
-from gateway.transcoding.wire import END_GROUP, FIXED32, FIXED64, GROUP, LENGTH, VARINT, tag
+from gateway.transcoding.wire import END_GROUP, INTEGERS, LENGTH, tag, wire_type_of
 
 _F = FieldDescriptor
-_INT32: Final = (-(1 << 31), (1 << 31) - 1)
-_INT64: Final = (-(1 << 63), (1 << 63) - 1)
-_UINT32: Final = (0, (1 << 32) - 1)
-_UINT64: Final = (0, (1 << 64) - 1)
-_INTEGERS: Final[dict[int, tuple[tuple[int, int], int, str]]] = {
-    _F.TYPE_INT32: (_INT32, scalars.SIGNED, ""),
-    _F.TYPE_INT64: (_INT64, scalars.SIGNED, ""),
-    _F.TYPE_UINT32: (_UINT32, scalars.UNSIGNED, ""),
-    _F.TYPE_UINT64: (_UINT64, scalars.UNSIGNED, ""),
-    _F.TYPE_SINT32: (_INT32, scalars.ZIGZAG, ""),
-    _F.TYPE_SINT64: (_INT64, scalars.ZIGZAG, ""),
-    _F.TYPE_FIXED32: (_UINT32, scalars.FIXED, "<I"),
-    _F.TYPE_FIXED64: (_UINT64, scalars.FIXED, "<Q"),
-    _F.TYPE_SFIXED32: (_INT32, scalars.FIXED, "<i"),
-    _F.TYPE_SFIXED64: (_INT64, scalars.FIXED, "<q"),
-}
-"""By field type: the range, the encoding and the layout of a fixed size."""
-_WIRE_TYPES: Final = {
-    **dict.fromkeys((_F.TYPE_FIXED32, _F.TYPE_SFIXED32, _F.TYPE_FLOAT), FIXED32),
-    **dict.fromkeys((_F.TYPE_FIXED64, _F.TYPE_SFIXED64, _F.TYPE_DOUBLE), FIXED64),
-    **dict.fromkeys((_F.TYPE_STRING, _F.TYPE_BYTES), LENGTH),
-}
-"""By field type, the wire type of scalars that are no varint."""
 
 
 class Plans:
@@ -89,7 +65,7 @@ class Plans:
         found = self._find(name)
         return None if found is None else self.message(found)
 
-    def _ignores(self, name: str) -> bool:
+    def _ignores(self, name: str | bytes) -> bool:
         return self._ignored is None or name in self._ignored
 
     def _make(self, message: Descriptor) -> Plan:
@@ -148,11 +124,8 @@ class Plans:
                 ignores_case=self._ignores_case,
                 omits_default=omits_default,
             )
-        if kind in _INTEGERS:
-            (low, high), encoding, layout = _INTEGERS[kind]
-            return scalars.IntegerValue(
-                head, low, high, encoding, layout, omits_default=omits_default
-            )
+        if kind in INTEGERS:
+            return scalars.IntegerValue(head, INTEGERS[kind], omits_default=omits_default)
         if kind in (_F.TYPE_DOUBLE, _F.TYPE_FLOAT):
             single = kind == _F.TYPE_FLOAT
             return scalars.NumberValue(head, single=single, omits_default=omits_default)
@@ -175,7 +148,4 @@ def takes_null(field: FieldDescriptor) -> bool:
 
 
 def _tag_of(field: FieldDescriptor) -> bytes:
-    if field.type == _F.TYPE_GROUP:
-        return tag(field.number, GROUP)
-    wire_type = LENGTH if field.message_type else _WIRE_TYPES.get(field.type, VARINT)
-    return tag(field.number, wire_type)
+    return tag(field.number, wire_type_of(field))

@@ -9,13 +9,15 @@ from gateway.transcoding.json.reading.failures import Failures
 from gateway.transcoding.json.reading.messages import Value
 from gateway.transcoding.json.reading.number import Number
 from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
-from gateway.transcoding.wire import signed_varint, varint, zigzag
-
-UNSIGNED: Final = 0
-SIGNED: Final = 1
-ZIGZAG: Final = 2
-FIXED: Final = 3
-"""The encodings of integers on the wire: three varints, and a fixed size."""
+from gateway.transcoding.wire import (
+    SIGNED,
+    UNSIGNED,
+    ZIGZAG,
+    IntegerType,
+    signed_varint,
+    varint,
+    zigzag,
+)
 
 _PACK_DOUBLE: Final = struct.Struct("<d").pack
 _PACK_FLOAT: Final = struct.Struct("<f").pack
@@ -33,16 +35,14 @@ class Scalar(Value):
 
 
 class IntegerValue(Scalar):
-    """An integer from `low` to `high`, as a number or in quotes; `layout` is its struct format."""
+    """An integer, as a number or in quotes."""
 
-    def __init__(
-        self, head: bytes, low: int, high: int, encoding: int, layout: str, *, omits_default: bool
-    ) -> None:
+    def __init__(self, head: bytes, kind: IntegerType, *, omits_default: bool) -> None:
         super().__init__(head, omits_default=omits_default)
-        self.low = low
-        self.high = high
-        self.encoding = encoding
-        self.pack = struct.Struct(layout).pack
+        self.low = kind.low
+        self.high = kind.high
+        self.encoding = kind.encoding
+        self.pack = struct.Struct(kind.layout).pack
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends an integer."""
@@ -151,9 +151,11 @@ class StringValue(Scalar):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends text in UTF-8."""
-        if type(tree) is not str:
-            return failures.expected("a string", tree)
-        return append_bytes(self, tree.encode(), out)
+        if type(tree) is str:
+            return append_bytes(self, tree.encode(), out)
+        if type(tree) is bytes:  # long text
+            return append_bytes(self, tree, out)
+        return failures.expected("a string", tree)
 
 
 class BytesValue(Scalar):
@@ -161,6 +163,8 @@ class BytesValue(Scalar):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends bytes."""
+        if type(tree) is bytes:  # long text that is not ASCII
+            return failures.expected("base64", tree)
         if type(tree) is not str:
             return failures.expected("a string", tree)
         payload = parse_base64(tree)
@@ -207,6 +211,8 @@ class EnumValue(Scalar):
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the number of a value."""
         number = 0
+        if type(tree) is bytes:  # long text that is not ASCII, as every name is
+            return 0 if self.ignores_unknown else failures.expected(self.what, tree)
         if type(tree) is str:
             known = self.names.get(tree)
             if known is None and self.lower:
@@ -214,15 +220,12 @@ class EnumValue(Scalar):
             if known is None:
                 return 0 if self.ignores_unknown else failures.expected(self.what, tree)
             number = known
-        elif type(tree) is int:
-            number = tree
-            in_int32 = -0x8000_0000 <= number <= 0x7FFF_FFFF
-            if not (number in self.numbers if self.is_closed else in_int32):
+        elif type(tree) is int or type(tree) is Number:
+            exact = tree if isinstance(tree, int) else parse_integer(tree)
+            if exact is None or not self._takes(exact):
                 return failures.expected(self.what, tree)
-        elif tree is None:
-            if not self.is_null:
-                return failures.expected(self.what, tree)
-        elif tree != "-0" or (self.is_closed and 0 not in self.numbers):
+            number = exact
+        elif tree is not None or not self.is_null:
             return failures.expected(self.what, tree)
         if number == 0 and self.omits_default:
             return 0
@@ -230,3 +233,6 @@ class EnumValue(Scalar):
         out.append(self.head)
         out.append(payload)
         return self.size + len(payload)
+
+    def _takes(self, number: int) -> bool:
+        return number in self.numbers if self.is_closed else -(1 << 31) <= number < 1 << 31

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.transcoding.field_masks import MAX_CHARACTERS, read_mask
 from gateway.transcoding.json.large_text import LargeArray, LargeObject
-from gateway.transcoding.json.reading.failures import Failures, member_step
+from gateway.transcoding.json.reading.failures import Failures, excerpt, member_step
 from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.json.reading.messages import (
     MANY,
@@ -40,13 +40,13 @@ class AnyPlan(Plan):
     refused unless `ignores` says that a member of that name is to be ignored.
     """
 
-    def __init__(self, find: Find, ignores: Callable[[str], bool]) -> None:
+    def __init__(self, find: Find, ignores: Callable[[str | bytes], bool]) -> None:
         self.find = find
         self._ignores = ignores
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the type's URL and the wire bytes of the message."""
-        pairs: Iterable[tuple[str, object]]
+        pairs: Iterable[tuple[str | bytes, object]]
         if isinstance(tree, LargeObject):
             pairs = tree.if_large()  # its type may come last
         elif type(tree) is tuple:
@@ -59,6 +59,8 @@ class AnyPlan(Plan):
         if depth > MAX_DEPTH:
             raise too_deep()
         url = _only(_TYPE, pairs, failures)
+        if type(url) is bytes:  # long text
+            url = url.decode()
         kind = url.rpartition("/")[2] if type(url) is str and "/" in url else ""
         plan = self.find(kind) if kind else None
         if plan is None or type(url) is not str:
@@ -86,7 +88,7 @@ class AnyPlan(Plan):
     def _write_content(
         self,
         plan: Plan,
-        pairs: Iterable[tuple[str, object]],
+        pairs: Iterable[tuple[str | bytes, object]],
         out: list[bytes],
         depth: int,
         failures: Failures,
@@ -107,14 +109,16 @@ class AnyPlan(Plan):
         return written
 
 
-def _without_type(pairs: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+def _without_type(
+    pairs: Iterable[tuple[str | bytes, object]],
+) -> Iterable[tuple[str | bytes, object]]:
     """Returns the members of the message in an Any."""
     if isinstance(pairs, LargeObject):
         return pairs.without(_TYPE)
     return tuple([pair for pair in pairs if pair[0] != _TYPE])
 
 
-def _only(name: str, pairs: Iterable[tuple[str, object]], failures: Failures) -> object:
+def _only(name: str, pairs: Iterable[tuple[str | bytes, object]], failures: Failures) -> object:
     """Returns the value of a member, or None; adds a failure if the member is there twice."""
     values = [item for key, item in pairs if key == name]
     if len(values) > 1:
@@ -122,7 +126,7 @@ def _only(name: str, pairs: Iterable[tuple[str, object]], failures: Failures) ->
     return values[0] if values else None
 
 
-def _add(failures: Failures, name: str, description: str) -> None:
+def _add(failures: Failures, name: str | bytes, description: str) -> None:
     """Adds a failure at a member of the Any."""
     failed = failures.count
     failures.add(description)
@@ -152,6 +156,8 @@ class TimePlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the message."""
+        if type(tree) is bytes:
+            tree = excerpt(tree)
         if type(tree) is not str:
             return failures.expected("a string", tree)
         try:
@@ -167,6 +173,8 @@ class MaskPlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the paths."""
+        if type(tree) is bytes:  # four bytes of UTF-8 are at least one character
+            tree = tree[: 4 * MAX_CHARACTERS + 4].decode("utf-8", "ignore")
         if type(tree) is str:
             if len(tree) > MAX_CHARACTERS:
                 what = f"at most {MAX_CHARACTERS} characters of field paths"
@@ -231,8 +239,8 @@ class ArrayPlan(Plan):
 def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
-    if type(tree) is str:
-        payload = tree.encode()
+    if type(tree) is str or type(tree) is bytes:
+        payload = tree.encode() if isinstance(tree, str) else tree
         prefix = varint(len(payload))
         out.append(_STRING)
         out.append(prefix)
@@ -273,7 +281,7 @@ def _write_number(tree: object, out: list[bytes], failures: Failures) -> int:
 
 
 def _write_struct(
-    pairs: Iterable[tuple[str, object]], out: list[bytes], depth: int, failures: Failures
+    pairs: Iterable[tuple[str | bytes, object]], out: list[bytes], depth: int, failures: Failures
 ) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
@@ -283,7 +291,7 @@ def _write_struct(
 
 
 def _write_pairs(
-    pairs: Iterable[tuple[str, object]],
+    pairs: Iterable[tuple[str | bytes, object]],
     out: list[bytes],
     depth: int,
     failures: Failures,
@@ -293,9 +301,9 @@ def _write_pairs(
     failed = failures.count
     start = len(out)
     for key, item in pairs:
-        if keys.is_twice(key):
+        name = key.encode() if isinstance(key, str) else key
+        if keys.is_twice(name):
             failures.add("set twice")
-        name = key.encode()
         out.append(_FIRST)
         at = len(out)
         out += (b"", _FIRST, varint(len(name)), name, _SECOND, b"")

@@ -58,7 +58,7 @@ class NativeWriter:
     def _writer(self, plan: int, only: tuple[int, str] | None) -> Write:
         writer = self._module.Writer
         made = writer(self._plans, plan, self._most, pretty=self._pretty, only=only)
-        return cast("Write", made)
+        return cast("Write", made.write)
 
 
 class _PlanSource:

@@ -80,6 +80,10 @@ def test_what_is_written_reads_as_the_same(text: str) -> None:
 
 OTHER_SPELLINGS = [
     pytest.param('{"i32":1.0}', '{"i32":1}', id="a whole number with a point"),
+    pytest.param('{"color":1.0}', '{"color":"RED"}', id="an enum's number with a point"),
+    pytest.param(
+        '{"colors":[2e0,-0]}', '{"colors":["BLUE","NONE"]}', id="enums' numbers in other spellings"
+    ),
     pytest.param('{"i32":"1e2"}', '{"i32":100}', id="a quoted exponent"),
     pytest.param('{"i32":-0}', "{}", id="minus zero"),
     pytest.param(
