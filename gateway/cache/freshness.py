@@ -43,6 +43,8 @@ class Times:
     """It may be sent until then if the back end fails."""
     confirm_until_s: float | None = None
     """The back end is asked to confirm it until then; None if it has no validator."""
+    may_be_stale: bool = True
+    """False if it must be confirmed once it is stale, whatever clients and policies say."""
 
     @property
     def kept_until_s(self) -> float:
@@ -59,6 +61,7 @@ class Times:
             self.swr_until_s - early_s,
             self.sie_until_s - early_s,
             None if self.confirm_until_s is None else self.confirm_until_s - early_s,
+            may_be_stale=self.may_be_stale,
         )
 
 
@@ -97,14 +100,17 @@ def times_of(
     born_s = started_s - age_s
     fresh_until_s = born_s + lifetime_s
     swr_s, sie_s = 0.0, 0.0
-    if directives.keys().isdisjoint(_FORBIDS_STALE):
+    may_be_stale = directives.keys().isdisjoint(_FORBIDS_STALE)
+    if may_be_stale:
         swr_s = _window_s(directives, "stale-while-revalidate", rule.swr_s)
         sie_s = _window_s(directives, "stale-if-error", rule.sie_s)
     confirm_until_s = None
     if any(name in ("etag", "last-modified") for name, _ in metadata):
         confirm_until_s = max(fresh_until_s, started_s) + _CONFIRMED_FOR_S
     times = Times(
-        *(born_s, fresh_until_s, fresh_until_s + swr_s, fresh_until_s + sie_s), confirm_until_s
+        *(born_s, fresh_until_s, fresh_until_s + swr_s, fresh_until_s + sie_s),
+        confirm_until_s,
+        may_be_stale=may_be_stale,
     )
     return times if times.kept_until_s > started_s else None
 
