@@ -18,7 +18,7 @@ from gateway.cache.directives import (
     seconds,
 )
 from gateway.call import Metadata
-from gateway.config.cache import CacheRule
+from gateway.config.cache import CacheRule, CacheScope
 from gateway.config.grammar import http_date_s
 from gateway.transcoding.metadata import HOP_BY_HOP, HTTP_CODE
 
@@ -113,6 +113,19 @@ def times_of(
         may_be_stale=may_be_stale,
     )
     return times if times.kept_until_s > started_s else None
+
+
+def told_clients(metadata: Metadata, rule: CacheRule, targets: Sequence[str]) -> Metadata:
+    """Returns the Cache-Control for clients of a stored reply whose back end states none.
+
+    It states the whole life, of which clients subtract Age (RFC 9111 section 4.2.3).
+    """
+    if not rule.downstream or rule.ttl_s is None:
+        return []
+    if any(name in ("cache-control", "expires", *targets) for name, _ in metadata):
+        return []  # what is meant for this cache alone is not for clients
+    audience = "" if rule.scope is CacheScope.SHARED else "private, "
+    return [("cache-control", f"{audience}max-age={int(rule.ttl_s)}")]
 
 
 def dated(metadata: Metadata, wall_s: float) -> Metadata:

@@ -41,6 +41,9 @@ class CacheRule(LayeredRule):
     ttl_overrides: bool = False
     """True to let `ttl_s` count before `max-age`, `s-maxage` and `expires` of the back end; what it
     forbids to store or to send without confirmation stays forbidden."""
+    downstream: bool = False
+    """True to let clients keep a reply for `ttl_s`, too, if its back end says nothing about that:
+    by `Cache-Control: private, max-age`, or without `private` if `scope` is shared."""
     scope: CacheScope = CacheScope.PRINCIPAL
     """principal: each caller has replies of their own; shared: all callers get the same, and back
     ends do not learn who calls; anonymous: only calls without a credential are stored."""

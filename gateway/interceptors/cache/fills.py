@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.cache.confirmation import confirmed, has_server_failed, is_not_modified
-from gateway.cache.freshness import Times, dated, kept_metadata, times_of, with_vary
+from gateway.cache.freshness import (
+    Times,
+    dated,
+    kept_metadata,
+    times_of,
+    told_clients,
+    with_vary,
+)
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.cache.paths import KeyIndex, normal_path
@@ -329,6 +336,7 @@ class CallCache:
             fill.paths,
             tags=tags,
             method=fill.storage.method,
+            told=told_clients(reply.metadata, rule, self.options.targets),
         )
         if not fill.is_outdated:
             self._put(fill, fill.entry)

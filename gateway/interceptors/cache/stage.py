@@ -142,7 +142,9 @@ class CachedCalls:
             ttl_s = int(entry.times.fresh_until_s - now_s)
             state = "".join((entry.nearer, "gateway; hit; ttl=", str(ttl_s)))
             headers.append(("Cache-Status", state))
-        reply = Reply(entry.message, metadata=[*entry.metadata], trailers=[*entry.trailers])
+        reply = Reply(
+            entry.message, metadata=[*entry.metadata, *entry.told], trailers=[*entry.trailers]
+        )
         reply.forms = entry.forms
         return reply
 
@@ -354,6 +356,8 @@ class CachedCalls:
         self._state(call, metadata, note)
         if entry.error is not None:
             raise copied(entry.error)
+        if reads:
+            metadata += entry.told
         reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
         reply.forms = entry.forms
         return reply
