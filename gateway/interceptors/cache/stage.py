@@ -3,6 +3,7 @@
 Sources: RFC 9111 (caching), RFC 5861 (stale replies), RFC 9211 (Cache-Status).
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -345,7 +346,8 @@ class CachedCalls:
         age_s = max(0.0, now_s - entry.times.born_s)
         is_hit = note == "hit"
         if is_hit:
-            note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
+            # Rounded down: a reply that is stale by half a second has a negative time (RFC 9211).
+            note = f"hit; ttl={math.floor(entry.times.fresh_until_s - now_s)}"
             if self._cache.note_age is not None:
                 self._cache.note_age(age_s)
         if reads and (is_hit or age_s >= 1):

@@ -139,6 +139,7 @@ async def test_a_stale_reply_replaces_the_status_of_a_failed_server(
     for _ in range(2):
         answer = await gateway.get(ITEM)
         assert (answer.status, answer.body.decode()) == (200, body)
+        assert "; hit; ttl=-" in str(answer.header("Cache-Status"))  # RFC 9211 section 2.5
     gateway.backend.metadata = (NOT_MODIFIED, FRESH)  # it is back
     assert (await gateway.get(ITEM)).body.decode() == body
     assert "hit; ttl=5" in str((await gateway.get(ITEM)).header("Cache-Status"))
