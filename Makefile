@@ -17,7 +17,7 @@ COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
   integration/docs/test_oasdiff.py integration/docs/test_other_tools.py)
 
-.PHONY: help run try protos check format test test-quick test-compiled native wheel instructions bench bench-quick corpus lint-corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick corpus lint-corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -63,6 +63,9 @@ test-compiled: $(READY) ## run the socket tests and the conformance rows against
 	  -n $(TEST_PROCESSES) $(NOT_COMPILED) tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
+
+http-cache: $(READY) ## run the public suite of HTTP caches against the cache (needs npm; HTTP_CACHE_TESTS=FOLDER for a checkout of it)
+	$(BIN)/python -m tests.interop.http_cache
 
 instructions: $(READY) ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
 	$(BIN)/python -m tools.machine_code $(COMPILED)

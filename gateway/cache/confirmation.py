@@ -13,6 +13,7 @@ from gateway.status import Code, StatusError
 from gateway.transcoding.metadata import HTTP_CODE
 
 _VALIDATORS: Final = {"etag": "if-none-match", "last-modified": "if-modified-since"}
+_SERVER_FAILURES: Final = frozenset({"500", "502", "503", "504"})
 # They describe the message that is kept; those of the answer describe one that was not sent.
 _OF_THE_MESSAGE: Final = frozenset(
     {HTTP_CODE, "etag", "content-encoding", "content-md5", "content-range", "content-type"}
@@ -29,6 +30,16 @@ def conditions(entry: Entry) -> Metadata:
 def is_not_modified(metadata: Metadata) -> bool:
     """True if a back end confirms a reply."""
     return (HTTP_CODE, "304") in metadata
+
+
+def has_server_failed(metadata: Metadata) -> bool:
+    """True if a back end answers with a status that a stale reply may replace (RFC 5861)."""
+    return any(name == HTTP_CODE and value in _SERVER_FAILURES for name, value in metadata)
+
+
+def is_change_refused(metadata: Metadata) -> bool:
+    """True if a back end answers with the status of a failure: nothing has changed."""
+    return any(name == HTTP_CODE and str(value)[:1] in ("4", "5") for name, value in metadata)
 
 
 def confirmed(entry: Entry | None, answer: Reply) -> Reply:

@@ -18,7 +18,7 @@ from gateway.cache.directives import (
     seconds,
 )
 from gateway.call import Metadata
-from gateway.config.cache import CacheRule
+from gateway.config.cache import CacheRule, CacheScope
 from gateway.config.grammar import http_date_s
 from gateway.transcoding.metadata import HOP_BY_HOP, HTTP_CODE
 
@@ -43,6 +43,8 @@ class Times:
     """It may be sent until then if the back end fails."""
     confirm_until_s: float | None = None
     """The back end is asked to confirm it until then; None if it has no validator."""
+    may_be_stale: bool = True
+    """False if it must be confirmed once it is stale, whatever clients and policies say."""
 
     @property
     def kept_until_s(self) -> float:
@@ -59,6 +61,7 @@ class Times:
             self.swr_until_s - early_s,
             self.sie_until_s - early_s,
             None if self.confirm_until_s is None else self.confirm_until_s - early_s,
+            may_be_stale=self.may_be_stale,
         )
 
 
@@ -97,16 +100,32 @@ def times_of(
     born_s = started_s - age_s
     fresh_until_s = born_s + lifetime_s
     swr_s, sie_s = 0.0, 0.0
-    if directives.keys().isdisjoint(_FORBIDS_STALE):
+    may_be_stale = directives.keys().isdisjoint(_FORBIDS_STALE)
+    if may_be_stale:
         swr_s = _window_s(directives, "stale-while-revalidate", rule.swr_s)
         sie_s = _window_s(directives, "stale-if-error", rule.sie_s)
     confirm_until_s = None
     if any(name in ("etag", "last-modified") for name, _ in metadata):
         confirm_until_s = max(fresh_until_s, started_s) + _CONFIRMED_FOR_S
     times = Times(
-        *(born_s, fresh_until_s, fresh_until_s + swr_s, fresh_until_s + sie_s), confirm_until_s
+        *(born_s, fresh_until_s, fresh_until_s + swr_s, fresh_until_s + sie_s),
+        confirm_until_s,
+        may_be_stale=may_be_stale,
     )
     return times if times.kept_until_s > started_s else None
+
+
+def told_clients(metadata: Metadata, rule: CacheRule, targets: Sequence[str]) -> Metadata:
+    """Returns the Cache-Control for clients of a stored reply whose back end states none.
+
+    It states the whole life, of which clients subtract Age (RFC 9111 section 4.2.3).
+    """
+    if not rule.downstream or rule.ttl_s is None:
+        return []
+    if any(name in ("cache-control", "expires", *targets) for name, _ in metadata):
+        return []  # what is meant for this cache alone is not for clients
+    audience = "" if rule.scope is CacheScope.SHARED else "private, "
+    return [("cache-control", f"{audience}max-age={int(rule.ttl_s)}")]
 
 
 def dated(metadata: Metadata, wall_s: float) -> Metadata:

@@ -19,7 +19,7 @@ from gateway.config.cache import CacheRule, CacheScope
 from gateway.schema.catalog import Method
 
 Key = bytes
-_FORMAT: Final = b"gateway cache 2"
+_FORMAT: Final = b"gateway cache 3"
 """The version of what is stored; a reply of another one is not found."""
 _SECRET: Final = secrets.token_bytes(16)
 """Makes keys of this process unpredictable, so that nobody can search for two that are equal."""

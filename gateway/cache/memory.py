@@ -87,6 +87,7 @@ class Entry:
         "size_bytes",
         "tags",
         "times",
+        "told",
         "trailers",
         "uses",
     )
@@ -104,8 +105,12 @@ class Entry:
         tags: frozenset[str] = frozenset(),
         method: str = "",
         error: StatusError | None = None,
+        told: Metadata | None = None,
     ) -> None:
-        """`method` is the full name of the RPC; `error` is the reply, if it is a failure."""
+        """`method` is the full name of the RPC; `error` is the reply, if it is a failure.
+
+        `told` is metadata for clients alone, and not for the back end that confirms it.
+        """
         self.key = key
         self.message = message
         self.metadata = metadata
@@ -116,6 +121,7 @@ class Entry:
         self.tags = tags
         self.method = method
         self.error = error
+        self.told = told or []
         self.uses = 0
         self.is_in_main = False
         self.forms: KeptForms | None = None

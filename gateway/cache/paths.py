@@ -18,16 +18,22 @@ def normal_path(raw: str) -> str:
 
 
 def changed_paths(
-    raw: str, metadata: Iterable[tuple[str, str | bytes]], host: str
+    raw: str,
+    metadata: Iterable[tuple[str, str | bytes]],
+    host: str,
+    *,
+    with_parent: bool = True,
 ) -> Collection[str]:
     """Returns the paths whose replies a successful change of `raw` may have changed.
 
-    These are the resource, with and without the verb of a custom method (AIP-136); its parent; and
-    what `location` and `content-location` of the reply name, if it is on this `host`.
+    These are the resource, with and without the verb of a custom method (AIP-136); its parent, if
+    `with_parent`; and what `location` and `content-location` of the reply name on this `host`.
     """
     plain = raw.rstrip("/")
     start, _, last = plain.rpartition("/")
-    paths = {normal_path(plain), normal_path(start)}
+    paths = {normal_path(plain)}
+    if with_parent:
+        paths.add(normal_path(start))
     if ":" in last:
         paths.add(normal_path(f"{start}/{last.rpartition(':')[0]}"))
     for name, value in metadata:

@@ -41,6 +41,8 @@ def stored_bytes(entry: Entry, wall_ahead_s: float) -> bytes:
             for one in (times.born_s, times.fresh_until_s, times.swr_until_s, times.sie_until_s)
         ],
         "confirm": None if times.confirm_until_s is None else times.confirm_until_s + wall_ahead_s,
+        "stale": times.may_be_stale,
+        "told": listed_metadata(entry.told),
         "owner": entry.owner,
         "method": entry.method,
         "paths": sorted(entry.paths),
@@ -125,9 +127,11 @@ def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -
         Times(
             *(born_s, fresh_until_s, swr_until_s, sie_until_s),
             None if confirm_s is None else float(confirm_s) - wall_ahead_s,
+            may_be_stale=head["stale"] is True,
         ),
         *(str(head["owner"]), paths),
         tags=frozenset(str(one) for one in head["tags"]),
         method=str(head["method"]),
         error=error,
+        told=read_metadata(head["told"]),
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.auth import StoreUrl
-from gateway.config.grammar import is_token
+from gateway.config.grammar import SCOPE, is_token
 from gateway.config.sections import Bytes, LayeredRule, Seconds, Section
 
 # The gateway chooses the representation itself; the reply of a back end depends on neither.
@@ -41,6 +41,9 @@ class CacheRule(LayeredRule):
     ttl_overrides: bool = False
     """True to let `ttl_s` count before `max-age`, `s-maxage` and `expires` of the back end; what it
     forbids to store or to send without confirmation stays forbidden."""
+    downstream: bool = False
+    """True to let clients keep a reply for `ttl_s`, too, if its back end says nothing about that:
+    by `Cache-Control: private, max-age`, or without `private` if `scope` is shared."""
     scope: CacheScope = CacheScope.PRINCIPAL
     """principal: each caller has replies of their own; shared: all callers get the same, and back
     ends do not learn who calls; anonymous: only calls without a credential are stored."""
@@ -59,8 +62,9 @@ class CacheRule(LayeredRule):
     """Names under which replies can be dropped, with fields of the request: `book:{name}`. Back
     ends add more in the metadata `cache-groups` and `surrogate-key`."""
     request_control: bool = False
-    """Obey `no-cache`, `max-age` and `min-fresh` of clients, who can then load back ends at will.
-    `no-store` and `only-if-cached` are always obeyed."""
+    """Obey `no-cache`, `max-age`, `min-fresh` and `max-stale` of clients, and `Pragma: no-cache`
+    without `Cache-Control`. They can then load back ends at will, unless `cache.admin_scope` says
+    who may. `no-store` and `only-if-cached` are always obeyed."""
     disabled: bool = False
     """True to store nothing, although an earlier rule says so."""
 
@@ -106,6 +110,11 @@ class CacheOptions(Section):
     consume_tags: bool = True
     """Keep the metadata for this cache from clients: `cache-groups`, `cache-group-invalidation`,
     `surrogate-key` and `gateway-cache-control`. Turn it off if a cache in front reads them."""
+    invalidate_parent: bool = True
+    """A successful change also drops the replies under the parent of its path, for example the list
+    that a resource is in."""
+    admin_scope: Annotated[str, Field(pattern=rf"^{SCOPE}$")] | None = None
+    """The scope that a caller needs for what `request_control` allows; if unset, all may."""
     status: bool = True
     """Send `Cache-Status` (RFC 9211), which says how the cache answered."""
 

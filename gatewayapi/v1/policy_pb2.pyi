@@ -80,7 +80,7 @@ class Idempotency(_message.Message):
     def __init__(self, key: _Optional[_Union[Idempotency.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_unknown: _Optional[_Union[Idempotency.OnUnknown, str]] = ..., allow_anonymous: _Optional[bool] = ..., docs_url: _Optional[str] = ..., disabled: _Optional[bool] = ..., backend_handles: _Optional[bool] = ...) -> None: ...
 
 class Cache(_message.Message):
-    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative", "ttl_overrides")
+    __slots__ = ("ttl", "scope", "vary", "swr", "sie", "request_control", "disabled", "tags", "negative", "ttl_overrides", "downstream")
     class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SCOPE_UNSPECIFIED: _ClassVar[Cache.Scope]
@@ -101,6 +101,7 @@ class Cache(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     NEGATIVE_FIELD_NUMBER: _ClassVar[int]
     TTL_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
     ttl: _duration_pb2.Duration
     scope: Cache.Scope
     vary: _containers.RepeatedScalarFieldContainer[str]
@@ -111,7 +112,8 @@ class Cache(_message.Message):
     tags: _containers.RepeatedScalarFieldContainer[str]
     negative: Negative
     ttl_overrides: bool
-    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ..., tags: _Optional[_Iterable[str]] = ..., negative: _Optional[_Union[Negative, _Mapping]] = ..., ttl_overrides: _Optional[bool] = ...) -> None: ...
+    downstream: bool
+    def __init__(self, ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[Cache.Scope, str]] = ..., vary: _Optional[_Iterable[str]] = ..., swr: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sie: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_control: _Optional[bool] = ..., disabled: _Optional[bool] = ..., tags: _Optional[_Iterable[str]] = ..., negative: _Optional[_Union[Negative, _Mapping]] = ..., ttl_overrides: _Optional[bool] = ..., downstream: _Optional[bool] = ...) -> None: ...
 
 class Negative(_message.Message):
     __slots__ = ("not_found", "unimplemented", "out_of_range")

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ class CountingBackend:
     """The bytes of each reply, in place of a message."""
     text: str | None = None
     """The text of each reply; if None, it names the call's number and the caller."""
+    stop: Callable[[], Awaitable[None]] | None = None
+    """Stops its server."""
 
     async def answer(self, name: str, context: Any) -> bytes:
         """The reply: it names the call's number, the caller and the request's metadata."""
@@ -176,6 +179,7 @@ async def counting_server() -> AsyncIterator[CountingBackend]:
     )
     backend.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
+    backend.stop = partial(server.stop, None)
     try:
         yield backend
     finally:

@@ -9,26 +9,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
-from gateway.cache.confirmation import confirmed, is_not_modified
+from gateway.cache.confirmation import confirmed, has_server_failed, is_not_modified
 from gateway.cache.freshness import (
     Times,
     dated,
     kept_metadata,
     times_of,
+    told_clients,
     with_vary,
 )
 from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.cache.paths import KeyIndex, normal_path
-from gateway.cache.tags import (
-    CONSUMED,
-    Purge,
-    PurgeBy,
-    are_few_and_short,
-    tags_of_reply,
-)
+from gateway.cache.tags import CONSUMED, Purge, PurgeBy, are_few_and_short, tags_of_reply
 from gateway.call import Call, Handler, Metadata, Reply
 from gateway.config.cache import CacheOptions, CacheRule
+from gateway.interceptors.cache.failures import SERVER_FAILURES
 from gateway.interceptors.cache.shared import SharedReplies
 from gateway.interceptors.cache.storage import Storage, tell_of_vary
 from gateway.interceptors.cache.sweep import Sweep
@@ -88,6 +84,13 @@ class Fill:
         """The code with which it ended."""
         self.task: asyncio.Task[None] | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def has_failed(self) -> bool:
+        """True if a stale reply is better than its own (RFC 5861 section 4)."""
+        if isinstance(self.error, StatusError):
+            return self.error.code in SERVER_FAILURES
+        return self.reply is not None and has_server_failed(self.reply.metadata)
 
 
 class CallCache:
@@ -283,7 +286,8 @@ class CallCache:
                 fill.reply = confirmed(fill.stale, fill.reply)
                 fill.is_confirmed = True
             fill.code = Code.OK
-            self._keep(fill, rule, fill.reply)
+            if not fill.has_failed:  # else a stale reply stays
+                self._keep(fill, rule, fill.reply)
         except StatusError as error:
             fill.code, fill.error = error.code, error
             negative = fill.storage.negative.get(error.code)
@@ -332,6 +336,7 @@ class CallCache:
             fill.paths,
             tags=tags,
             method=fill.storage.method,
+            told=told_clients(reply.metadata, rule, self.options.targets),
         )
         if not fill.is_outdated:
             self._put(fill, fill.entry)

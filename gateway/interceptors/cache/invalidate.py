@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Collection
 
+from gateway.cache.confirmation import is_change_refused
 from gateway.cache.paths import changed_paths
 from gateway.cache.tags import dropped_tags
 from gateway.call import Call, Handler, Reply
@@ -39,6 +40,9 @@ class Invalidate:
         except asyncio.CancelledError:
             self._drop(call, ())
             raise
+        if is_change_refused(reply.metadata):
+            reply.metadata = self._cache.consumed(reply.metadata)
+            return reply
         self._drop(call, reply.metadata)
         if self._cache.shared is not None:
             # The client must see its change also through another node.
@@ -54,4 +58,6 @@ class Invalidate:
         )
         if path or tags:
             host = call.headers.get("Host", "")
-            self._cache.changed(changed_paths(path, metadata, host), tags)
+            with_parent = self._cache.options.invalidate_parent
+            paths = changed_paths(path, metadata, host, with_parent=with_parent)
+            self._cache.changed(paths, tags)

@@ -3,6 +3,7 @@
 Sources: RFC 9111 (caching), RFC 5861 (stale replies), RFC 9211 (Cache-Status).
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -12,12 +13,13 @@ from typing import Final
 from multidict import istr
 
 from gateway.cache.confirmation import conditions
-from gateway.cache.directives import Directives, parse_directives, seconds
 from gateway.cache.keys import KeyedCall, KeyMaker
 from gateway.cache.memory import Asked, Entry
 from gateway.cache.paths import normal_path
+from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
 from gateway.config.cache import CacheRule, CacheScope
+from gateway.interceptors.cache.failures import copied, is_for_all, unconfirmed
 from gateway.interceptors.cache.fills import CallCache, Fill
 from gateway.interceptors.cache.storage import Storage, negative_rules
 from gateway.policy.reply_tags import TagMaker
@@ -26,20 +28,12 @@ from gateway.status import Code, StatusError
 
 _now_s: Final = time.monotonic
 
-_NOTHING: Final[Directives] = {}
 FindReply = Callable[[bytes, str], Awaitable[tuple[Entry | None, int | None]]]
 """Looks a reply up by key and path; also returns the number of the last change."""
 _FORWARDED: Final = ("x-request-id", "traceparent")
-# A reply that is stale is better than one of these (RFC 5861 section 4).
-_SERVER_FAILURES: Final = frozenset(
-    {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS}
-)
-# A failure that all who wait for a call get: it does not depend on who asked.
-_SHARED_FAILURES: Final = _SERVER_FAILURES | {Code.NOT_FOUND}
 _MOST_TURNS: Final = 2
 # An `istr` is already case-folded, so a look-up does not fold the name again.
 _AUTHORIZATION: Final = istr("Authorization")
-_CACHE_CONTROL: Final = istr("Cache-Control")
 _IF_MATCH: Final = istr("If-Match")
 _IF_UNMODIFIED_SINCE: Final = istr("If-Unmodified-Since")
 
@@ -54,8 +48,7 @@ class _Lookup:
     path: str
     reads: bool
     """True for GET and HEAD, whose responses have an age (RFC 9110 section 9.3.3)."""
-    wanted: Directives
-    """The Cache-Control of the request."""
+    wanted: Wishes
     asked: Asked | None = None
     """The call before it was decoded, if that decides its key."""
     number: int | None = None
@@ -79,6 +72,7 @@ class CachedCalls:
         self._rule = rule
         tags = TagMaker(method, "cache.tags", rule.tags)
         self._storage = Storage(method.full_name, rule, tags, negative_rules(rule))
+        self._control = RequestControl(is_on=rule.request_control, scope=cache.options.admin_scope)
         self._keys = KeyMaker(method, rule, for_store=cache.shared is not None)
         self._counted_hit = method.path[1:], "hit"
         self._memory = cache.memory
@@ -121,7 +115,7 @@ class CachedCalls:
 
     def _known(self, call: Call, asked: Asked) -> Awaitable[Reply] | None:
         """Answers with the fresh reply that an equal call has got; None if it is not known."""
-        if self._rule.request_control and _CACHE_CONTROL in call.headers:
+        if self._rule.request_control and self._control.decides(call):
             return None
         now_s = _now_s()
         principal = None if self._is_shared else call.principal
@@ -149,13 +143,14 @@ class CachedCalls:
             ttl_s = int(entry.times.fresh_until_s - now_s)
             state = "".join((entry.nearer, "gateway; hit; ttl=", str(ttl_s)))
             headers.append(("Cache-Status", state))
-        reply = Reply(entry.message, metadata=[*entry.metadata], trailers=[*entry.trailers])
+        reply = Reply(
+            entry.message, metadata=[*entry.metadata, *entry.told], trailers=[*entry.trailers]
+        )
         reply.forms = entry.forms
         return reply
 
     def _look_up(self, call: Call, proceed: Handler, asked: Asked | None) -> Awaitable[Reply]:
-        stated = call.headers.get(_CACHE_CONTROL)
-        wanted = _NOTHING if stated is None else parse_directives((stated,))
+        wanted = self._control.wishes(call)
         keyed = self._keyed(call)
         if keyed is None:
             return self._pass(call, proceed, "bypass", wanted)
@@ -193,8 +188,10 @@ class CachedCalls:
         wanted = look.wanted
         if entry is not None and not self._cache.memory.has_path(entry, path):
             return self._pass(call, proceed, "bypass", wanted)
-        if entry is not None and self._may_send(entry, wanted, now_s):
-            if now_s > entry.times.fresh_until_s:
+        if entry is not None and wanted.allow(entry.times, now_s):
+            if now_s > entry.times.swr_until_s:
+                pass  # the client wants it however stale it is
+            elif now_s > entry.times.fresh_until_s:
                 stale = replace(look, stale=entry)
                 self._cache.refresh(
                     *(keyed, path, self._storage, partial(self._start, stale), entry.number),
@@ -204,9 +201,9 @@ class CachedCalls:
                 principal = None if self._is_shared else call.principal
                 self._cache.memory.note(entry, look.asked, principal)
             return self._hit(call, entry, now_s, reads=look.reads)
-        if "no-store" in wanted:
+        if wanted.no_store:
             return self._pass(call, proceed, "request", wanted)
-        if "only-if-cached" in wanted or self._cache.is_uncacheable(keyed.key):
+        if wanted.only_if_cached or self._cache.is_uncacheable(keyed.key):
             return self._pass(call, proceed, "bypass", wanted)
         why = "uri-miss"
         if entry is not None:
@@ -233,24 +230,12 @@ class CachedCalls:
         # The back end evaluates these (RFC 9111 section 4.3.2).
         return _IF_MATCH not in headers and _IF_UNMODIFIED_SINCE not in headers
 
-    def _may_send(self, entry: Entry, wanted: Directives, now_s: float) -> bool:
-        times = entry.times
-        if wanted and self._rule.request_control:
-            if "no-cache" in wanted:
-                return False
-            most_s, least_s = seconds(wanted, "max-age"), seconds(wanted, "min-fresh")
-            if most_s is not None and now_s - times.born_s > most_s:
-                return False
-            if least_s is not None and times.fresh_until_s - now_s < least_s:
-                return False
-        return now_s <= max(times.fresh_until_s, times.swr_until_s)
-
     async def _hit(self, call: Call, entry: Entry, now_s: float, *, reads: bool = True) -> Reply:
         return self._reply(call, entry, now_s, "hit", reads=reads)
 
-    async def _pass(self, call: Call, proceed: Handler, why: str, wanted: Directives) -> Reply:
+    async def _pass(self, call: Call, proceed: Handler, why: str, wanted: Wishes) -> Reply:
         """Forwards a call as it is, and stores nothing."""
-        if "only-if-cached" in wanted:
+        if wanted.only_if_cached:
             raise StatusError(
                 Code.UNAVAILABLE,
                 "there is no stored reply, and the request has Cache-Control: only-if-cached",
@@ -271,17 +256,17 @@ class CachedCalls:
                 fill = self._cache.begin(
                     *(look.keyed, look.path, self._storage, start, look.number), stale=look.stale
                 )
-            ended = await self._cache.wait(
-                fill, None if leads else self._cache.options.collapse_wait_s
-            )
-            if not ended:
+            if not await self._cache.wait(fill, self._most_s(look, leads=leads)):
+                stale = self._stale(look)
+                if stale is not None:
+                    return stale
                 break
             reply = self._outcome(look, fill, why, leads=leads)
             if reply is not None:
                 return reply
             if fill.error is None:  # the reply is for one caller: all others go at once
                 break
-        return await self._pass(look.call, look.proceed, why, _NOTHING)
+        return await self._pass(look.call, look.proceed, why, NO_WISHES)
 
     def _outcome(self, look: _Lookup, fill: Fill, why: str, *, leads: bool) -> Reply | None:
         """Returns the reply of a call that has ended; None if it is not for this caller.
@@ -298,6 +283,10 @@ class CachedCalls:
             now_s = fill.started_s if leads else _now_s()
             return self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
         error = fill.error
+        if fill.has_failed:
+            stale = self._stale(look)
+            if stale is not None:
+                return stale
         if error is None:
             if leads and fill.reply is not None:
                 self._state(look.call, fill.reply.metadata, note)
@@ -305,16 +294,30 @@ class CachedCalls:
                 return fill.reply
             return None
         if isinstance(error, StatusError):
-            if error.code in _SERVER_FAILURES:
-                now_s = _now_s()
-                stale = self._cache.memory.get(look.keyed.key, now_s)
-                if stale is not None and now_s <= stale.times.sie_until_s:
-                    return self._reply(look.call, stale, now_s, "hit", reads=look.reads)
-            if not leads and not _is_for_all(error):
+            if not leads and not is_for_all(error):
                 return None
+            if look.stale is not None and not look.stale.times.may_be_stale:
+                error = unconfirmed(error)
         if fill.is_stored:
             self._state(look.call, [], note)
         raise error.with_traceback(None)
+
+    def _most_s(self, look: _Lookup, *, leads: bool) -> float | None:
+        """Returns the time to wait for a call; None to wait until it ends, or the client leaves."""
+        most_s = None if leads else self._cache.options.collapse_wait_s
+        deadline, stale = look.call.deadline, look.stale
+        if deadline is None or stale is None or stale.times.sie_until_s < deadline.at_s:
+            return most_s
+        left_s = deadline.remaining_s(_now_s())  # then the stale reply is sent
+        return left_s if most_s is None else min(left_s, most_s)
+
+    def _stale(self, look: _Lookup) -> Reply | None:
+        """Returns the stale reply for a call whose back end fails; None without one."""
+        now_s = _now_s()
+        stale = self._cache.memory.get(look.keyed.key, now_s)
+        if stale is None or now_s > stale.times.sie_until_s:
+            return None
+        return self._reply(look.call, stale, now_s, "hit", reads=look.reads)
 
     def _start(self, look: _Lookup) -> tuple[Call, Handler]:
         """Makes the call to the back end: with what the key contains, and no more."""
@@ -343,7 +346,8 @@ class CachedCalls:
         age_s = max(0.0, now_s - entry.times.born_s)
         is_hit = note == "hit"
         if is_hit:
-            note = f"hit; ttl={int(entry.times.fresh_until_s - now_s)}"
+            # Rounded down: a reply that is stale by half a second has a negative time (RFC 9211).
+            note = f"hit; ttl={math.floor(entry.times.fresh_until_s - now_s)}"
             if self._cache.note_age is not None:
                 self._cache.note_age(age_s)
         if reads and (is_hit or age_s >= 1):
@@ -353,7 +357,9 @@ class CachedCalls:
             call.response_headers.append(("Date", date))
         self._state(call, metadata, note)
         if entry.error is not None:
-            raise _copy(entry.error)
+            raise copied(entry.error)
+        if reads:
+            metadata += entry.told
         reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
         reply.forms = entry.forms
         return reply
@@ -377,23 +383,3 @@ def _result(note: str) -> str:
     if "fwd-status=304" in note:
         return "revalidated"
     return "bypass" if note in ("fwd=bypass", "fwd=request") else "miss"
-
-
-def _copy(error: StatusError) -> StatusError:
-    """Returns an equal failure, which the stages that it passes may change."""
-    return StatusError(
-        error.code,
-        error.message,
-        details=error.details,
-        http_status=error.http_status,
-        headers=error.headers,
-        metadata=list(error.metadata),
-        trailers=list(error.trailers),
-    )
-
-
-def _is_for_all(error: StatusError) -> bool:
-    """True if all who wait get this failure: it neither depends on who asks nor sets a cookie."""
-    return error.code in _SHARED_FAILURES and not any(
-        name == "set-cookie" for name, _ in [*error.metadata, *error.trailers]
-    )

@@ -2,12 +2,15 @@
 
 import asyncio
 
+import grpc
 import pytest
 
+from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway
 from tests.support.http import Answer
 from tests.support.polling import until
 
+GET = "shop.v1.Shop.GetItem"
 ITEM = "/v1/items/a"
 TAG = ("etag", '"v1"')
 STALE = ("cache-control", "max-age=0")
@@ -124,6 +127,56 @@ async def test_a_change_meanwhile_keeps_a_confirmed_reply_from_being_stored(
     gateway.backend.metadata = (FRESH, TAG)
     assert (await gateway.get(ITEM)).body.decode() != body
     assert "if-none-match" not in gateway.backend.seen[2]
+
+
+@pytest.mark.parametrize("status", ["500", "502", "503", "504"])
+async def test_a_stale_reply_replaces_the_status_of_a_failed_server(
+    open_cache: OpenCache, status: str
+) -> None:
+    gateway = await open_cache(policies=[{"selector": GET, "cache": {"sie_s": 600}}])
+    body = await stale(gateway, TAG)
+    gateway.backend.metadata = (("x-http-code", status),)
+    for _ in range(2):
+        answer = await gateway.get(ITEM)
+        assert (answer.status, answer.body.decode()) == (200, body)
+        assert "; hit; ttl=-" in str(answer.header("Cache-Status"))  # RFC 9211 section 2.5
+    gateway.backend.metadata = (NOT_MODIFIED, FRESH)  # it is back
+    assert (await gateway.get(ITEM)).body.decode() == body
+    assert "hit; ttl=5" in str((await gateway.get(ITEM)).header("Cache-Status"))
+
+
+async def test_the_status_of_a_failed_server_is_sent_without_a_stale_reply(
+    gateway: CachingGateway,
+) -> None:
+    await stale(gateway, TAG)
+    gateway.backend.metadata = (("x-http-code", "503"),)
+    assert (await gateway.get(ITEM)).status == 503
+    gateway.backend.metadata = (FRESH,)
+    assert (await gateway.get(ITEM)).status == 200
+    assert "hit" in str((await gateway.get(ITEM)).header("Cache-Status"))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "status"),
+    [("max-age=0, must-revalidate", 504), ("no-cache", 504), ("max-age=0", 503)],
+)
+async def test_504_for_what_must_be_confirmed_by_a_back_end_that_is_away(
+    gateway: CachingGateway, metadata: str, status: int
+) -> None:
+    body = await stale(gateway, ("cache-control", metadata), TAG)
+    assert gateway.backend.stop is not None
+    await gateway.backend.stop()
+    answer = await gateway.get(ITEM)
+    assert (answer.status, answer.json()["error"]["status"]) == (status, "UNAVAILABLE")
+    assert body.encode() not in answer.body
+
+
+async def test_a_failure_of_a_back_end_that_answers_keeps_its_status(
+    gateway: CachingGateway,
+) -> None:
+    await stale(gateway, ("cache-control", "no-cache"), TAG)
+    gateway.backend.fails = grpc.StatusCode.UNAVAILABLE
+    assert (await gateway.get(ITEM)).status == 503
 
 
 async def test_date_is_that_of_the_stored_reply(gateway: CachingGateway) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 
+from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway
 from tests.support.polling import until
 
@@ -40,6 +41,27 @@ async def test_a_failed_change_drops_nothing(gateway: CachingGateway) -> None:
     gateway.backend.fails = grpc.StatusCode.PERMISSION_DENIED
     assert (await gateway.send("PATCH", "/v1/items/a")).status == 403
     assert await is_stored(gateway, "/v1/items/a")
+
+
+@pytest.mark.parametrize("status", ["400", "409", "500", "503"])
+async def test_a_change_that_fails_by_its_http_status_drops_nothing(
+    gateway: CachingGateway, status: str
+) -> None:
+    await gateway.get("/v1/items/a")
+    gateway.backend.metadata = (("x-http-code", status),)
+    assert (await gateway.send("PATCH", "/v1/items/a")).status == int(status)
+    assert await is_stored(gateway, "/v1/items/a")
+
+
+async def test_the_collection_of_a_resource_can_be_left_in_place(open_cache: OpenCache) -> None:
+    gateway = await open_cache(cache={"invalidate_parent": False})
+    for target in ("/v1/items/a", "/v1/items"):
+        await gateway.get(target)
+    for change in ("/v1/items/a", "/v1/items/a:archive"):
+        await gateway.get("/v1/items/a")
+        assert (await gateway.send("POST" if ":" in change else "PATCH", change)).status == 200
+        assert not await is_stored(gateway, "/v1/items/a")
+        assert await is_stored(gateway, "/v1/items")
 
 
 async def test_reading_by_post_drops_nothing(gateway: CachingGateway) -> None:

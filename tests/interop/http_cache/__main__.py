@@ -8,7 +8,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.interop.http_cache.run import run_suite, summary, unexpected
+from tests.interop.http_cache.run import settled_results, summary, unexpected
 from tests.interop.servers import node_packages
 
 _CACHE = Path(".pytest_cache/d/interop")
@@ -17,7 +17,8 @@ _CACHE = Path(".pytest_cache/d/interop")
 def main() -> int:
     """Prints the results."""
     _CACHE.mkdir(parents=True, exist_ok=True)
-    results = asyncio.run(run_suite(node_packages(_CACHE, "http_cache").resolve(), *sys.argv[1:]))
+    place = node_packages(_CACHE, "http_cache").resolve()
+    results = asyncio.run(settled_results(place, *sys.argv[1:]))
     wrong = unexpected(results)
     print(*wrong, summary(results), sep="\n")
     return 1 if wrong else 0

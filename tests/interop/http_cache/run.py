@@ -46,6 +46,20 @@ async def run_suite(place: Path, *names: str) -> list[Result]:
     return [result for task in tasks for result in task.result()]
 
 
+async def settled_results(place: Path, *names: str) -> list[Result]:
+    """Runs the tests as `run_suite` does; those that do not end as expected run once more alone.
+
+    Lives of two seconds are short on a busy machine.
+    """
+    results = await run_suite(place, *names)
+    wrong = unexpected(results)
+    if not wrong:
+        return results
+    again = await run_suite(place, *[one.partition(":")[0] for one in wrong])
+    better = {one.name: one for one in again}
+    return [better.get(one.name, one) for one in results]
+
+
 async def _run(place: Path, vary: Collection[str], names: Sequence[str]) -> list[Result]:
     """Runs tests whose replies vary by these headers."""
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +102,7 @@ def summary(results: Sequence[Result]) -> str:
 
 def unexpected(results: Sequence[Result]) -> list[str]:
     """Returns the required tests that should have passed, and those that should not have."""
-    # Only older versions have this test.
+    # In newer versions it is not required.
     is_old = any(
         one.name == "age-parse-numeric-parameter" and one.kind == "required" for one in results
     )

@@ -17,7 +17,7 @@ KEY = b"\0" * 20
 
 def entry(message: bytes = b"\x0a\x01a", **more: Any) -> Entry:
     metadata: Metadata = [("cache-control", "max-age=9"), ("x-bin", "\xe9"), ("raw-bin", b"\0\xff")]
-    times = Times(100.0, 160.0, 170.0, 180.0)
+    times = Times(100.0, 160.0, 170.0, 180.0, may_be_stale=False)
     return Entry(
         KEY,
         message,
@@ -26,6 +26,7 @@ def entry(message: bytes = b"\x0a\x01a", **more: Any) -> Entry:
         times,
         "ada",
         ["/v1/a", "/v1/b"],
+        told=[("cache-control", "private, max-age=60")],
         **({"tags": frozenset({"t:1"}), "method": "shop.v1.Shop.GetItem"} | more),
     )
 
@@ -35,11 +36,22 @@ def test_an_entry_is_read_as_it_was_written(message: bytes) -> None:
     written = entry(message)
     read = entry_of(KEY, stored_bytes(written, 1e9), 2e9, 100_000)
     assert read is not None
-    for name in ("key", "message", "metadata", "trailers", "owner", "paths", "tags", "method"):
+    for name in (
+        "key",
+        "message",
+        "metadata",
+        "trailers",
+        "owner",
+        "paths",
+        "tags",
+        "method",
+        "told",
+    ):
         assert getattr(read, name) == getattr(written, name)
     # The other machine started later, by its own clock.
     assert read.times.fresh_until_s == 160.0 + 1e9 - 2e9
     assert read.times.kept_until_s - read.times.born_s == 80.0
+    assert not read.times.may_be_stale
     assert read.error is None
 
 
