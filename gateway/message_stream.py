@@ -1,8 +1,9 @@
 """The base of the streams that hand messages on."""
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
+from typing import Any
 
 
 class MessageStream(AsyncGenerator[bytes]):
@@ -11,6 +12,10 @@ class MessageStream(AsyncGenerator[bytes]):
     An async function that yields would then not run, so that its call would never be ended. Not
     compiled: a class of mypyc cannot derive from a class of Python.
     """
+
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        """Returns what waits for the next message: that of `asend`, without a coroutine around."""
+        return self.asend(None)
 
     @abstractmethod
     async def asend(self, value: None) -> bytes:

@@ -12,6 +12,9 @@ from gateway.http.messages import Request
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 
+Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
+"""Makes the messages of a request; when the first one is wanted, they call the given function."""
+
 
 class StreamingCall:
     """One streaming call: an async iterator over the messages of its reply, as wire bytes.
@@ -29,7 +32,7 @@ class StreamingCall:
         started_s: float,
         *,
         read: Callable[[], Awaitable[bytes]] | None = None,
-        messages: AsyncGenerator[bytes] | None = None,
+        messages: Messages | None = None,
     ) -> None:
         """Opens the call: with `messages` if the method streams its request, otherwise with `read`.
 
@@ -38,16 +41,15 @@ class StreamingCall:
         Raises:
             StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
-        admitted = None if messages is None else self._messages(messages)
         self._request = request
-        self._sources = () if admitted is None or messages is None else (admitted, messages)
+        self._source = None if messages is None else messages(self._on_admitted)
         self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.call = calls.open(
             request,
             method,
             started_s,
             source=None if read is None else _ObservedSource(read, self._on_admitted),
-            messages=admitted,
+            messages=self._source,
         )
         request.open_call = self
         self._task = asyncio.ensure_future(_answer(calls, self.call))
@@ -133,17 +135,12 @@ class StreamingCall:
             replies = self._replies or self._task.result().messages
             if replies is not None:
                 await replies.aclose()
-        for source in self._sources:
-            await source.aclose()
+        if self._source is not None:
+            await self._source.aclose()
 
     def _on_admitted(self) -> None:
         if not self._admitted.done():
             self._admitted.set_result(None)
-
-    async def _messages(self, source: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        self._on_admitted()
-        async for message in source:
-            yield message
 
 
 class _ObservedSource:

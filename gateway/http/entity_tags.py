@@ -70,7 +70,7 @@ def tag_representation(response: Response, fields: HeaderFields, *, is_raw: bool
     """
     headers = response.headers
     for at, (name, tag) in enumerate(headers):
-        if name.lower() == "etag" and _TAG.fullmatch(tag):
+        if len(name) == 4 and name.lower() == "etag" and _TAG.fullmatch(tag):
             suffix = "" if is_raw else _SUFFIX_OF.get(media_type(response.content_type), "")
             is_compressed = any(one.lower() == "content-encoding" for one, _ in headers)
             if not tag.startswith("W/") and (

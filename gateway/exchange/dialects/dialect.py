@@ -14,8 +14,10 @@ class Dialect(Protocol):
     the call, unless the response continues on its own (`Response.stream`, `Response.upgrade`).
     """
 
-    def match(self, request: Request) -> RouteMatch:
-        """Returns the binding that serves a request.
+    def match(self, request: Request) -> RouteMatch | StatusError:
+        """Returns the binding that serves a request; usually the error if there is none.
+
+        An error that is returned costs less than one that is raised.
 
         Raises:
             StatusError: no binding serves it.

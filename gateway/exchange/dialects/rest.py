@@ -58,8 +58,8 @@ class RestDialect:
         """Where the paths of stored replies lead, which come again, with GET."""
         self.fail = rendering.failure
 
-    def match(self, request: Request) -> RouteMatch:
-        """Returns the binding that serves a request; see `Dialect.match`."""
+    def match(self, request: Request) -> RouteMatch | StatusError:
+        """Returns the binding that serves a request, or the error; see `Dialect.match`."""
         found = self._found.get(request.path)
         if found is not None and request.method == "GET":
             return found
@@ -82,7 +82,7 @@ class RestDialect:
             raise
         if match is None:
             missed = no_match(request.method, request.path)
-            raise _without_path(missed) if self._hides(request.path) else missed
+            return _without_path(missed) if self._hides(request.path) else missed
         return match
 
     def _hides(self, path: str) -> bool:

@@ -195,13 +195,16 @@ class RestStreams:
     def _open(self, request: Request, match: RouteMatch, started_s: float) -> StreamingCall:
         method = match.target.method
         if method.client_streaming:
-            messages = self._messages(request, match)
+            messages = partial(self._messages, request, match)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
         source = RequestMessage(self._transcoder.decoder(match), request, match)
         return StreamingCall(self._calls, request, method, started_s, read=source.read)
 
-    async def _messages(self, request: Request, match: RouteMatch) -> AsyncGenerator[bytes]:
+    async def _messages(
+        self, request: Request, match: RouteMatch, on_admitted: Callable[[], None]
+    ) -> AsyncGenerator[bytes]:
         """Yields the messages of a request's body, each as soon as it is complete."""
+        on_admitted()
         refuse_needless_body(request, match)
         body = request.body
         # Without a body, the Content-Type header is ignored.
@@ -213,6 +216,10 @@ class RestStreams:
         if body is not None:
             async for data in body.pieces(lambda: stream_decoder.is_midway):
                 request.body_bytes += len(data)
+                if stream_decoder.only_copies:
+                    for message in stream_decoder.feed(data):
+                        yield message
+                    continue
                 size += len(data)
                 async for message in _each(stream_decoder.feed(data), is_large=size >= LARGE_BYTES):
                     size = 0

@@ -173,7 +173,9 @@ class Codec:
             except StatusError:
                 return None
             left -= len(text)
-            if left < 0 or not text.isascii() or text.count(b"\\") != text.count(b'\\"'):
+            if left < 0 or not text.isascii():
+                return None
+            if b"\\" in text and text.count(b"\\") != text.count(b'\\"'):
                 return None
             texts.append(text.decode("ascii"))
         return ",".join(texts)

@@ -8,6 +8,8 @@ from gateway.transcoding.routing.percent import decode
 from gateway.transcoding.routing.template import Literal, Template
 
 _SHOWN_LENGTH: Final = 200
+# A constant, because looking up an enum member takes as long as a small function call.
+_NOT_FOUND: Final = Code.NOT_FOUND
 
 
 def no_match(
@@ -16,7 +18,7 @@ def no_match(
     """The 404 of a request; or another status, usually 405, if its path allows other methods."""
     request = f"{_shown(http_method)} {_shown(path)}"
     if not allowed or wrong_method_status == 404:
-        return StatusError(Code.NOT_FOUND, f"no route for {request}")
+        return StatusError(_NOT_FOUND, f"no route for {request}")
     listed = ", ".join(allowed)
     return StatusError(
         Code.UNIMPLEMENTED,

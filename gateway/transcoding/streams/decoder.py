@@ -52,6 +52,11 @@ class RequestStreamDecoder(Protocol):
         """True if the client has begun something and must send the rest."""
         ...
 
+    @property
+    def only_copies(self) -> bool:
+        """True if `feed` does nothing to the next bytes but copy them, at once and into few."""
+        ...
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields the messages that these bytes complete.
 
@@ -71,6 +76,9 @@ class RequestStreamDecoder(Protocol):
 
 class FramedStreamDecoder:
     """Decodes a body of many messages, each one when it is consumed."""
+
+    only_copies = False
+    """Always False: decoding a message takes time."""
 
     def __init__(self, deframer: Deframer, decoder: MessageDecoder) -> None:
         self._deframer = deframer
@@ -109,6 +117,8 @@ class RawStreamDecoder:
 
     is_midway = True
     """Always True: a body that has begun must be sent to its end."""
+    only_copies = True
+    """Always True: the bytes are not looked at."""
 
     def __init__(
         self, url: Callable[[], bytes], write: Callable[[str, bytes], bytes], content_type: str
@@ -154,6 +164,11 @@ class FormStreamDecoder:
         self._decode = decode
         self._fields: list[tuple[str, str]] = []
         self._file: RawStreamDecoder | None = None
+
+    @property
+    def only_copies(self) -> bool:
+        """True once the file has begun: only its end is looked for."""
+        return self._file is not None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields the pieces of the file in these bytes."""

@@ -25,7 +25,8 @@ DETAILS = "grpc-status-details-bin"
 PUSHBACK = "grpc-retry-pushback-ms"
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 """The metadata with the number of earlier attempts of a call that was repeated (gRFC A6)."""
-_OF_GRPC = (DETAILS, PUSHBACK)
+# A constant, because looking up an enum member takes as long as a small function call.
+_DEADLINE_EXCEEDED = Code.DEADLINE_EXCEEDED
 
 _DEADLINE_WORDS = frozenset(
     {"deadline exceeded", "context deadline exceeded", "deadline%20exceeded"}
@@ -48,30 +49,34 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
     The code and message are those of the trailers; only details are taken from
     grpc-status-details-bin, and bytes that are not a google.rpc.Status are kept as one detail.
     """
-    if code == Code.DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
+    if code == _DEADLINE_EXCEEDED and message.lower() in _DEADLINE_WORDS:
         message = LATE
-    error = BackendError(
-        Code.of(code),
-        message,
-        details=_details(trailers),
-        metadata=metadata,
-        trailers=[entry for entry in trailers if entry[0] not in _OF_GRPC],
-    )
+    details: bytes | None = None
+    pushback_ms: str | None = None
+    others: Metadata = []
+    for entry in trailers:
+        name, value = entry
+        if name == DETAILS:
+            if details is None and isinstance(value, bytes):
+                details = value
+        elif name == PUSHBACK:
+            pushback_ms = str(value)
+        else:
+            others.append(entry)
+    error = BackendError(Code.of(code), message, metadata=metadata, trailers=others)
     error.was_processed = True
-    for name, value in trailers:
-        if name == PUSHBACK:
-            error.pushback_ms = str(value)
+    if details is not None:
+        error.details = _details(details)
+    if pushback_ms is not None:
+        error.pushback_ms = pushback_ms
     return error
 
 
-def _details(trailers: Metadata) -> Sequence[Any]:
-    for name, value in trailers:
-        if name == DETAILS and isinstance(value, bytes):
-            try:
-                return list(status_pb2.Status.FromString(value).details)
-            except DecodeError:
-                return [Any(type_url="type.googleapis.com/google.rpc.Status", value=value)]
-    return ()
+def _details(status: bytes) -> Sequence[Any]:
+    try:
+        return list(status_pb2.Status.FromString(status).details)
+    except DecodeError:
+        return [Any(type_url="type.googleapis.com/google.rpc.Status", value=status)]
 
 
 def unavailable_text(upstream: str) -> str:

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.exchange.worker_threads import LARGE_BYTES
@@ -72,3 +73,26 @@ async def test_the_messages_of_websockets(
             await client.send(json.dumps({"text": one}))
             assert json.loads(await client.recv())["text"] == one
     assert len(handed_over) == directions
+
+
+async def test_a_file_that_is_passed_on_is_only_copied(handed_over: list[object]) -> None:
+    data = b"x" * 10 * LARGE_BYTES
+    async with open_stage() as stage, aiohttp.ClientSession(stage.gateway.url) as session:
+        headers = {"Content-Type": "image/png"}
+        async with session.post("/v1/t/file", data=data, headers=headers) as response:
+            assert (await response.json())["note"] == f"{len(data)} bytes"
+    assert handed_over == []
+
+
+async def test_the_file_of_a_form_is_only_copied_once_it_has_begun(
+    handed_over: list[object],
+) -> None:
+    data = b"x" * 10 * LARGE_BYTES
+    form = aiohttp.FormData()
+    form.add_field("note", "a note")
+    form.add_field("file", data, filename="a.gif", content_type="image/gif")
+    async with open_stage() as stage, aiohttp.ClientSession(stage.gateway.url) as session:
+        async with session.post("/v1/t/file", data=form) as response:
+            assert (await response.json())["note"] == "a note"
+        assert sum(int(one.file.data) for one in stage.backend.received) == len(data)
+    assert len(handed_over) <= 1

@@ -1,7 +1,7 @@
 """A streaming call apart from what carries it: guards, reply, and one ending."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -29,7 +29,8 @@ class Source:
         self.messages = messages
         self.begun = self.closed = False
 
-    async def __call__(self) -> AsyncGenerator[bytes]:
+    async def __call__(self, on_admitted: Callable[[], None]) -> AsyncGenerator[bytes]:
+        on_admitted()
         self.begun = True
         try:
             for message in self.messages:
@@ -53,7 +54,7 @@ def converse(
         framings=(),
     )
     request = Request("POST", "/", NO_FIELDS, "127.0.0.1")
-    opened: dict[str, Any] = {"messages": source()}
+    opened: dict[str, Any] = {"messages": source}
     if not METHODS[kind].client_streaming:
         opened = {"read": read_one}
     return StreamingCall(calls, request, METHODS[kind], 0.0, **opened), upstream, source

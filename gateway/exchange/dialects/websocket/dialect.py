@@ -112,7 +112,7 @@ class WebSocketDialect:
             partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
         )
         if method.client_streaming:
-            messages = _messages(decoder, socket)
+            messages = partial(_messages, decoder, socket)
             call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
 
@@ -146,7 +146,10 @@ class WebSocketDialect:
         )
 
 
-async def _messages(made: Callable[[], MessageDecoder], socket: WebSocket) -> AsyncGenerator[bytes]:
+async def _messages(
+    made: Callable[[], MessageDecoder], socket: WebSocket, on_admitted: Callable[[], None]
+) -> AsyncGenerator[bytes]:
+    on_admitted()
     decoder = made()
     async for payload in socket.payloads():
         yield await transcode(decoder.decode, payload)

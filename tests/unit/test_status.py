@@ -1,0 +1,47 @@
+"""The error type: its text is its message, and each failure has its own parts."""
+
+import pickle
+
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2
+
+from gateway.status import Code, FieldViolation, StatusError, invalid_argument, invalid_fields
+
+
+def test_the_text_is_the_message() -> None:
+    error = StatusError(Code.NOT_FOUND, "no such book", headers=[("A", "b")])
+    assert str(error) == "no such book"
+    assert repr(error) == "StatusError(NOT_FOUND, 'no such book')"
+
+
+def test_the_parts_of_one_failure_are_not_those_of_another() -> None:
+    full = StatusError(
+        Code.ABORTED, "a", details=[any_pb2.Any()], headers=[("A", "b")], metadata=[("c", "d")],
+        trailers=[("e", "f")],
+    )  # fmt: skip
+    full.was_processed = True
+    bare = StatusError(Code.ABORTED, "a")
+    for name in ("details", "headers", "metadata", "trailers", "attempts"):
+        assert list(getattr(bare, name)) == [], name
+    assert bare.was_processed is None
+    assert (list(full.headers), list(full.trailers)) == ([("A", "b")], [("e", "f")])
+
+
+def test_a_failure_can_be_copied_whole() -> None:
+    error = StatusError(Code.ABORTED, "a", http_status=418, headers=[("A", "b")])
+    copied = pickle.loads(pickle.dumps(error))
+    assert (copied.code, str(copied), copied.http_status) == (Code.ABORTED, "a", 418)
+    assert copied.headers == [("A", "b")]
+
+
+def test_invalid_fields_are_a_detail() -> None:
+    error = invalid_fields([FieldViolation("a.b", "is empty", "required"), FieldViolation("", "x")])
+    assert str(error) == "a.b: is empty; x"
+    (detail,) = error.details
+    bad = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad)
+    assert [(one.field, one.description, one.reason) for one in bad.field_violations] == [
+        ("a.b", "is empty", "required"), ("", "x", ""),
+    ]  # fmt: skip
+    assert detail.type_url == "type.googleapis.com/google.rpc.BadRequest"
+    assert invalid_argument("a", "b").code is Code.INVALID_ARGUMENT
