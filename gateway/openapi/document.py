@@ -78,8 +78,8 @@ def _packages(methods: Sequence[Method]) -> Sequence[str]:
 _VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
-_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
-"""The HTTP methods that are listed for a binding of the kind `*`."""
+_FOR_ANY: Final = ("HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH")
+"""The HTTP methods that are listed for a binding of the kind `*`; HEAD before GET, which has it."""
 
 
 def build_document(
@@ -189,6 +189,8 @@ class _Document:
         operations = item if is_known else item.setdefault(self._others, {})
         assert isinstance(operations, dict)  # noqa: S101 - as it was made
         key = http_method.lower() if is_known else http_method
+        if serves_rest and key == "head" and "get" in operations:
+            return  # the gateway answers HEAD from the binding for GET
         if key in operations:
             if not serves_rest:
                 # Two templates that OpenAPI cannot distinguish, such as {name} and {name=**}.

@@ -327,7 +327,23 @@ def test_raw_bytes_have_any_media_type() -> None:
 
 
 def test_a_binding_of_any_method_is_listed_for_the_usual_ones() -> None:
-    assert list(DOCUMENT["paths"]["/v1/any"]) == ["get", "put", "post", "delete", "patch"]
+    usual = {"head", "get", "put", "post", "delete", "options", "patch"}
+    assert DOCUMENT["paths"]["/v1/any"].keys() == usual
+    assert "content" not in operation("/v1/any", "head")["responses"]["200"]
+
+
+def test_a_binding_of_any_method_leaves_head_to_that_of_get() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message M { string a = 1; }
+        service S {
+          rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; }
+          rpc Any(M) returns (M) { option (google.api.http) = {custom {kind: "*" path: "/v1"}}; }
+        }
+    """
+    item = document(proto)["paths"]["/v1"]
+    assert item.keys() == {"get", "put", "post", "delete", "options", "patch"}
+    assert item["get"]["operationId"] == "S_Get"
 
 
 def test_head_has_no_body_and_other_methods_stand_apart() -> None:
