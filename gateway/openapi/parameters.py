@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.config.query import QueryOptions
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
-from gateway.openapi.examples import add_stated_example
+from gateway.openapi.examples import add_checked_example, add_stated_example
 from gateway.openapi.paths import OpenApiPath
 from gateway.openapi.schemas import Schemas, Use
 from gateway.schema.field_behavior import behavior
@@ -90,6 +90,7 @@ class Parameters:
         if words.get("deprecated"):
             part["deprecated"] = True
         add_stated_example(schema, leaf, words)
+        add_checked_example(schema, leaf, rules.example)
         schema.pop("deprecated", None)
         part["schema"] = schema
         return self.texts.describe(part, leaf.full_name, *rules.notes)
@@ -100,7 +101,8 @@ class Parameters:
         """Yields the fields that a query can set, each with its schema."""
         for field in self.schemas.fields(message):
             path = FieldPath((*above, field))
-            if not above and binding.body is not None and field == binding.body:
+            is_body = not above and binding.body is not None and field == binding.body
+            if is_body or field.is_extension:
                 continue
             if any(path.numbers == bound.numbers for bound in binding.variables):
                 continue

@@ -494,4 +494,25 @@ def test_defaults_and_required_fields_of_proto2() -> None:
     assert (properties["b"]["default"], properties["e"]["default"]) == ("7", "B")
     assert properties["c"]["default"] == "eA=="
     assert "default" not in properties["inf"]
-    assert "additionalProperties" not in schemas["p.MInput"]  # extensions may be set
+    assert schemas["p.MInput"]["additionalProperties"] is False
+
+
+def test_extensions_are_properties_and_no_parameters() -> None:
+    proto = """
+        syntax = "proto2"; package p; import "google/api/annotations.proto";
+        message M { optional string a = 1; extensions 100 to 200; }
+        extend M { optional int64 big = 100; }
+        message Other { extend M { repeated Other others = 101; } }
+        service S {
+          rpc Put(M) returns (M) { option (google.api.http) = {post: "/v1" body: "*"}; }
+          rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; }
+        }
+    """
+    found = document(proto)
+    schemas = found["components"]["schemas"]
+    # ProtoJSON: the name of an extension is its full name in brackets.
+    assert list(schemas["p.MInput"]["properties"]) == ["a", "[p.big]", "[p.Other.others]"]
+    assert schemas["p.M"]["properties"]["[p.Other.others]"]["type"] == "array"
+    assert "required" not in schemas["p.M"]
+    assert list(parameters("/v1", "get", found)) == ["a"]
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
