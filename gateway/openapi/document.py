@@ -7,7 +7,7 @@ policies. It is the same for the same protos and settings, byte for byte.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
@@ -16,7 +16,7 @@ from gateway.config.model import Config
 from gateway.config.openapi import OpenApiOptions, OpenApiVersion
 from gateway.config.validation import Validation
 from gateway.openapi.annotated_operations import annotate_operation
-from gateway.openapi.annotations import read_annotations
+from gateway.openapi.annotations import document_words, read_annotations
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
@@ -69,13 +69,20 @@ def title(options: OpenApiOptions, methods: Sequence[Method], stated: Json) -> s
     )
 
 
+def title_of(options: OpenApiOptions, schema: Schema, methods: Sequence[Method]) -> str:
+    """The name of the API with these methods, as its document has it."""
+    services = dict.fromkeys(method.service for method in methods)
+    return title(options, methods, document_words(schema.pool, services).info)
+
+
 def _packages(methods: Sequence[Method]) -> Sequence[str]:
     """The packages of the services, in order."""
     packages = dict.fromkeys([method.service.rpartition(".")[0] for method in methods])
     return [package for package in packages if package]
 
 
-_VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
+VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
+"""The full names of the versions of the OpenAPI Specification that a document can have."""
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
 _FOR_ANY: Final = ("HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH")
@@ -93,6 +100,24 @@ def build_document(
     built = document.build()
     document.release()
     return built
+
+
+def with_version(config: Config, version: str) -> Config:
+    """The settings with one of `VERSIONS` instead of their own; if it is empty, as they are."""
+    if not version:
+        return config
+    options = config.openapi.model_copy(update={"version": OpenApiVersion(version)})
+    return config.model_copy(update={"openapi": options})
+
+
+def select(bindings: Iterable[Binding], service: str = "", package: str = "") -> list[Binding]:
+    """The bindings of one service or of the services of one package; all if neither is given."""
+    return [
+        one
+        for one in bindings
+        if service in ("", one.method.service)
+        and package in ("", one.method.service.rpartition(".")[0])
+    ]
 
 
 class _Document:
@@ -157,7 +182,7 @@ class _Document:
         if self._security.schemes:
             components["securitySchemes"] = self._security.schemes
         found: Json = {
-            "openapi": _VERSIONS[options.version],
+            "openapi": VERSIONS[options.version],
             "info": info(options, self._methods, stated.info),
             "servers": [{"url": url} for url in options.servers],
             "security": [],
