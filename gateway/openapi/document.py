@@ -85,8 +85,8 @@ VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 """The full names of the versions of the OpenAPI Specification that a document can have."""
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
-_FOR_ANY: Final = ("HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH")
-"""The HTTP methods that are listed for a binding of the kind `*`; HEAD before GET, which has it."""
+_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
+"""The HTTP methods that are listed for a binding of the kind `*`."""
 
 
 def build_document(
@@ -158,6 +158,8 @@ class _Document:
         self._statuses: set[str] = set()
         """The statuses of failures that operations refer to."""
         self._by_shape: dict[str, OpenApiPath] = {}
+        self._with_head: set[str] = set()
+        """The paths on which the gateway answers HEAD from a binding for GET."""
 
     def build(self) -> Json:
         """Builds the whole document."""
@@ -165,6 +167,7 @@ class _Document:
         # Bindings for any HTTP method come last: they serve what no other does.
         for binding in exact:
             self._add(binding, binding.http_method)
+        self._with_head = {path for path, item in self._paths.items() if "get" in item}
         for binding in self._bindings:
             if binding.http_method == "*":
                 for http_method in _FOR_ANY:
@@ -214,8 +217,8 @@ class _Document:
         operations = item if is_known else item.setdefault(self._others, {})
         assert isinstance(operations, dict)  # noqa: S101 - as it was made
         key = http_method.lower() if is_known else http_method
-        if serves_rest and key == "head" and "get" in operations:
-            return  # the gateway answers HEAD from the binding for GET
+        if serves_rest and key == "head" and first.text in self._with_head:
+            return
         if key in operations:
             if not serves_rest:
                 # Two templates that OpenAPI cannot distinguish, such as {name} and {name=**}.

@@ -42,12 +42,19 @@ class Parameters:
         # Names that a service config gives to system parameters are never those of fields.
         taken = {one.url_query_parameter for one in binding.method.system_parameters}
         leaves = self._leaves(binding, binding.method.input, ())
-        of_query = (self._of_query(leaf, schema) for leaf, schema in leaves)
-        for number, part in enumerate(one for one in of_query if one["name"] not in taken):
+        note = ""
+        number = 0
+        for leaf, schema in leaves:
             if number == _MOST:
                 return found, _CUT
-            found.append(part)
-        return found, ""
+            if schema is None:
+                note = _CUT
+                continue
+            part = self._of_query(leaf, schema)
+            if part["name"] not in taken:
+                found.append(part)
+                number += 1
+        return found, note
 
     def _of_path(self, path: OpenApiPath) -> list[Json]:
         found: list[Json] = []
@@ -97,8 +104,11 @@ class Parameters:
 
     def _leaves(
         self, binding: Binding, message: Descriptor, above: tuple[FieldDescriptor, ...]
-    ) -> Iterator[tuple[FieldPath, Json]]:
-        """Yields the fields that a query can set, each with its schema."""
+    ) -> Iterator[tuple[FieldPath, Json | None]]:
+        """Yields the fields that a query can set, each with its schema.
+
+        A message whose fields are not listed has none.
+        """
         for field in self.schemas.fields(message):
             path = FieldPath((*above, field))
             is_body = not above and binding.body is not None and field == binding.body
@@ -115,7 +125,9 @@ class Parameters:
                 yield path, self.schemas.field(field, Use.REQUEST)
             elif inner is not None and not field.is_repeated and has_members(inner):
                 is_recursive = inner == message or any(inner == one.message_type for one in above)
-                if not is_recursive and len(above) + 1 < _DEEPEST:
+                if is_recursive or len(above) + 1 == _DEEPEST:
+                    yield path, None
+                else:
                     yield from self._leaves(binding, inner, (*above, field))
 
 

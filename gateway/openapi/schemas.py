@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import (
     Descriptor,
     EnumDescriptor,
+    EnumValueDescriptor,
     FieldDescriptor,
     OneofDescriptor,
 )
@@ -20,7 +21,7 @@ from google.protobuf.descriptor import (
 from gateway.config.json import JsonOptions, Unknown
 from gateway.config.openapi import OneofForm, OpenApiOptions, SchemaNames
 from gateway.openapi.annotated_schemas import add_limits, add_words
-from gateway.openapi.behavior import mark
+from gateway.openapi.behavior import immutable, mark
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.examples import (
     add_checked_example,
@@ -207,26 +208,37 @@ class Schemas:
         return self._refer(key)
 
     def _enum_schema(self, enum: EnumDescriptor) -> Json:
-        values = self._visibility.values(enum)
-        names = [value.name for value in values]
+        # Of several names of one number, replies have the first.
+        values: dict[int, EnumValueDescriptor] = {}
+        for value in self._visibility.values(enum):
+            values.setdefault(value.number, value)
+        names = [value.name for value in values.values()]
         part: Json
         if self._options.enums_as_numbers:
-            numbers = dict.fromkeys(value.number for value in values)
-            varnames = [enum.values_by_number[number].name for number in numbers]
-            part = {"type": "integer", "enum": list(numbers), "x-enum-varnames": varnames}
+            part = {"type": "integer", "enum": list(values), "x-enum-varnames": names}
         else:
             part = {"type": "string", "enum": names}
-        texts = [" ".join(self._texts.of(f"{enum.full_name}.{name}").split()) for name in names]
+        texts = [self._value_text(value) for value in values.values()]
         lines = [f"- `{name}`: {text}" for name, text in zip(names, texts, strict=True) if text]
         if lines and not self._options.enums_as_numbers:
             part["x-enum-descriptions"] = texts
+        notes = ["\n".join(lines)]
         if not enum.is_closed:
             part["x-extensible-enum"] = True
-        self._texts.describe(part, enum.full_name, "\n".join(lines))
+            notes.append("A reply may have a number that has no name here.")
+        self._texts.describe(part, enum.full_name, *notes)
         add_words(part, self._texts.words(enum))
         if enum.has_options and enum.GetOptions().deprecated:
             part["deprecated"] = True
         return part
+
+    def _value_text(self, value: EnumValueDescriptor) -> str:
+        """The comment of a value of an enum on one line, and that it is deprecated."""
+        enum: EnumDescriptor = value.type
+        text = " ".join(self._texts.of(f"{enum.full_name}.{value.name}").split())
+        if value.has_options and value.GetOptions().deprecated:
+            return f"{text} Deprecated.".lstrip()
+        return text
 
     def _fill(self, part: Json, message: Descriptor, key: _Key) -> None:
         """Completes the schema of a message."""
@@ -302,7 +314,7 @@ class Schemas:
                     schema["description"] = other.schema["description"]
             else:
                 notes = () if use is Use.REPLY else rules.notes
-                self._texts.describe(schema, field.full_name, *notes)
+                self._texts.describe(schema, field.full_name, *notes, *immutable(of))
         if use is Use.REPLY:
             is_always_there = not (field.has_presence or field.is_extension)
             is_needed = field.is_required or (self._options.emit_unset and is_always_there)

@@ -192,7 +192,7 @@ def test_comments_become_texts() -> None:
     assert found["deprecated"] is True
     assert DOCUMENT["tags"] == [{"name": "shop.v1.Shop", "description": "Sells things."}]
     assert SCHEMAS["shop.v1.Thing"]["description"].startswith("A thing, see Color.")
-    assert SCHEMAS["shop.v1.Color"]["description"] == "A color.\n\n- `RED`: Like fire."
+    assert SCHEMAS["shop.v1.Color"]["description"].startswith("A color.\n\n- `RED`: Like fire.")
 
 
 def test_query_parameters_are_field_paths() -> None:
@@ -260,6 +260,54 @@ def test_enums_are_names_or_numbers_as_the_settings_say() -> None:
     assert SCHEMAS["shop.v1.Color"]["enum"] == ["COLOR_UNSPECIFIED", "RED"]
     numbers = document(json={"enums_as_numbers": True})["components"]["schemas"]["shop.v1.Color"]
     assert (numbers["type"], numbers["enum"]) == ("integer", [0, 1])
+
+
+def test_enums_have_one_name_for_a_number_and_say_which_are_deprecated() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        enum E {
+          option allow_alias = true;
+          NONE = 0;
+          // Like fire.
+          RED = 1 [deprecated = true];
+          CRIMSON = 1;
+          BLUE = 2;
+        }
+        message M { E e = 1; }
+        service S { rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; } }
+    """
+    found = document(proto)["components"]["schemas"]["p.E"]
+    assert found["enum"] == ["NONE", "RED", "BLUE"]
+    assert found["x-enum-descriptions"] == ["", "Like fire. Deprecated.", ""]
+    assert found["description"] == (
+        "- `RED`: Like fire. Deprecated.\n\nA reply may have a number that has no name here."
+    )
+    numbers = document(proto, json={"enums_as_numbers": True})["components"]["schemas"]["p.E"]
+    assert numbers["enum"] == [0, 1, 2]
+    assert numbers["x-enum-varnames"] == ["NONE", "RED", "BLUE"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ("string a = 1; M m = 2;", ["a"]),  # recursion
+        ("string a = 1; A b = 2;", ["a"]),  # too deep
+        ("string a = 1; repeated M m = 2;", None),  # which a query cannot set
+    ],
+)
+def test_an_operation_says_that_its_query_can_set_more(
+    fields: str, names: list[str] | None
+) -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message A { B b = 1; } message B { C c = 1; } message C { D d = 1; } message D { E e = 1; }
+        message E { string f = 1; }
+        message M { FIELDS }
+        service S { rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; } }
+    """
+    found = document(proto.replace("FIELDS", fields))["paths"]["/v1"]["get"]
+    assert [one["name"] for one in found["parameters"]] == (names or ["a"])
+    assert ("can set more fields" in found.get("description", "")) == (names is not None)
 
 
 def test_names_are_those_of_the_proto_if_the_settings_say_so() -> None:
@@ -330,6 +378,7 @@ def test_a_binding_of_any_method_is_listed_for_the_usual_ones() -> None:
     usual = {"head", "get", "put", "post", "delete", "options", "patch"}
     assert DOCUMENT["paths"]["/v1/any"].keys() == usual
     assert "content" not in operation("/v1/any", "head")["responses"]["200"]
+    assert operation("/v1/any", "get")["operationId"] == "Shop_AnyThing"
 
 
 def test_a_binding_of_any_method_leaves_head_to_that_of_get() -> None:
