@@ -23,7 +23,7 @@ from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
-from gateway.openapi.request_headers import RequestHeaders
+from gateway.openapi.request_headers import Etags, RequestHeaders
 from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
@@ -31,7 +31,7 @@ from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
-from gateway.schema.resources import GET_OPERATION
+from gateway.schema.resources import GET_OPERATION, etag_field, request_etag
 from gateway.transcoding.binding import Binding
 
 _VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta|p)[0-9]*)*", re.ASCII)
@@ -262,13 +262,24 @@ class _Document:
             accepted=self._config.resources.accepts_operations,
             longest_wait_s=self._longest_wait_s,
         )
-        self._headers.add(operation, http_method, policy)
+        self._headers.add(operation, http_method, policy, self._etags(method))
         if self._security.schemes:
             operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
         if words:
             annotate_operation(operation, words)
         return operation
+
+    def _etags(self, method: Method) -> Etags:
+        """The fields of a method that the gateway connects with entity tags."""
+        if (
+            not self._config.resources.has_etags
+            or method.client_streaming
+            or method.server_streaming
+        ):
+            return Etags()
+        of_request = not method.has_no_side_effects and bool(request_etag(method))
+        return Etags(of_request, etag_field(method.output) is not None)
 
     def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
         """Facts about a method for which OpenAPI has no keyword."""

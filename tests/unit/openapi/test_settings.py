@@ -248,6 +248,43 @@ def test_methods_list_the_header_fields_of_their_policies() -> None:
     assert [(one["name"], one["required"]) for one in needed] == [("Idempotency-Key", True)]
 
 
+def test_etags_of_resources_are_header_fields() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message M { string id = 1; string etag = 2; }
+        message Update { M m = 1; }
+        service S {
+          rpc Get(Update) returns (M) {
+            option idempotency_level = NO_SIDE_EFFECTS;
+            option (google.api.http) = {get: "/v1/{m.id}"};
+          }
+          rpc Patch(Update) returns (M) {
+            option (google.api.http) = {patch: "/v1/{m.id}" body: "m"};
+          }
+          rpc Put(Update) returns (M) { option (google.api.http) = {put: "/v1/{m.id}" body: "m"}; }
+          rpc Drop(M) returns (Update) { option (google.api.http) = {delete: "/v1/{id}"}; }
+        }
+    """
+    found = document(proto, resources={"etags": "quoted"})
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+    (item,) = found["paths"].values()
+    stated = {
+        method: (
+            [one["$ref"].rpartition("/")[2] for one in of["parameters"] if "$ref" in one],
+            "304" in of["responses"],
+            "ETag" in of["responses"]["200"].get("headers", {}),
+        )
+        for method, of in item.items()
+    }
+    assert stated == {
+        "get": (["If-None-Match"], True, True),
+        "patch": (["If-Match"], False, True),
+        "put": (["If-Match"], False, False),
+        "delete": (["If-Match"], False, False),
+    }
+    assert "Match" not in str(document(proto))
+
+
 def test_an_issuer_with_discovery_is_a_scheme_of_its_own() -> None:
     issuers = [
         {"issuer": "https://id.example.com/", "audiences": ["api"], "prefix": "a/"},
