@@ -374,6 +374,30 @@ def test_raw_bytes_have_any_media_type() -> None:
     ]
 
 
+def test_a_form_has_the_file_and_the_fields_that_its_parts_set() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        import "google/api/field_behavior.proto"; import "google/api/httpbody.proto";
+        message M {
+          string id = 1;
+          google.api.HttpBody file = 2;
+          repeated int32 page_numbers = 3 [(google.api.field_behavior) = REQUIRED];
+          string title = 4;
+        }
+        message E {}
+        service S {
+          rpc Put(stream M) returns (E) { option (google.api.http) = {put: "/v1/{id}" body: "*"}; }
+        }
+    """
+    found = document(proto)
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+    content = found["paths"]["/v1/{id}"]["put"]["requestBody"]["content"]
+    form = content["multipart/form-data"]["schema"]
+    assert list(form["properties"]) == ["file", "pageNumbers", "title"]
+    assert form["required"] == ["file", "pageNumbers"]
+    assert form["properties"]["pageNumbers"]["items"] == {"type": "integer", "format": "int32"}
+
+
 def test_a_binding_of_any_method_is_listed_for_the_usual_ones() -> None:
     usual = {"head", "get", "put", "post", "delete", "options", "patch"}
     assert DOCUMENT["paths"]["/v1/any"].keys() == usual
