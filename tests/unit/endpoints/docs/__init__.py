@@ -1,1 +1,0 @@
-"""Tests of the endpoints that describe the API."""
