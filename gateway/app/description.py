@@ -8,14 +8,19 @@ from google.protobuf.empty_pb2 import Empty
 from gateway.app.credentials import Credentials
 from gateway.call import Call, Certificate
 from gateway.config.model import Config
-from gateway.endpoints.docs.document import Readers, Rights, document_endpoints
+from gateway.endpoints.docs.document import (
+    Known,
+    Readers,
+    Rights,
+    Selection,
+    document_endpoints,
+)
 from gateway.endpoints.docs.page import About, page_endpoints
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Endpoints, Request
 from gateway.interceptors.authenticate import Authenticate
-from gateway.openapi.annotations import document_words
-from gateway.openapi.document import title
+from gateway.openapi.document import VERSIONS, build_document, select, title_of, with_version
 from gateway.openapi.listing import list_operations
 from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies
@@ -55,23 +60,24 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
         anonymous = auth.admits_anonymous
         return not is_filtered or policies[method].admits(rights, anonymous=anonymous)
 
-    def build(rights: Rights) -> dict[str, object]:
-        # Imported when the document is first asked for: the gateway is ready to serve sooner.
-        from gateway.openapi.document import build_document  # noqa: PLC0415
-
-        shown = [one for one in bindings if is_shown(one.method, rights)]
-        return build_document(config, schema, shown, policies)
+    def build(rights: Rights, selection: Selection) -> dict[str, object] | None:
+        selected = select(bindings, selection.service, selection.package)
+        shown = [one for one in selected if is_shown(one.method, rights)]
+        if selection.is_part and not shown:
+            return None
+        return build_document(with_version(config, selection.version), schema, shown, policies)
 
     level = config.compression.level if config.compression.enabled else 0
     certificate_of = certificates_of(config.auth, forwarding)
     readers = _readers(auth, policies, certificate_of) if is_filtered else None
-    found = dict(document_endpoints(config.openapi.path, build, level, readers))
+    services = dict.fromkeys(one.method.service for one in bindings)
+    packages = {service.rpartition(".")[0] for service in services}
+    known = Known(VERSIONS, services, packages)
+    found = dict(document_endpoints(config.openapi.path, build, level, known, readers))
     if config.docs.enabled:
         # The page is for everyone, and its title names packages.
         public = [one for one in bindings if is_shown(one.method, None)]
-        methods = [one.method for one in public]
-        stated = document_words(schema.pool, dict.fromkeys(one.service for one in methods))
-        name = title(config.openapi, methods, stated.info)
+        name = title_of(config.openapi, schema, [one.method for one in public])
         issuers = [one.issuer for one in config.auth.jwt.issuers if one.is_discovered]
         about = About(name, lambda: list_operations(schema, public), issuers)
         found |= page_endpoints(config.docs, config.openapi, about, level)

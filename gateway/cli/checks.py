@@ -9,6 +9,7 @@ from gateway.app.schema_loading import drift, load_schema
 from gateway.app.site import compose, counters_url
 from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
+from gateway.cli.document_notes import document_notes
 from gateway.cli.worker_figures import worker_figures
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
@@ -147,7 +148,7 @@ async def checked(config: Config, *, online: bool) -> Checked:
     if asks or faults or found.without_policy or any(one.is_error for one in found.diagnostics):
         await _check_parts(config, faults)
     lines = [line for line in faults if line not in found.without_policy]
-    return replace(found, faults=lines, notes=[*notes, *worker_figures(config)])
+    return replace(found, faults=lines, notes=[*notes, *found.notes, *worker_figures(config)])
 
 
 async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) -> Checked:
@@ -160,7 +161,8 @@ async def _check_rules(config: Config, faults: dict[str, None], *, whole: bool) 
             found = _rules(config, schema)
             if config.openapi.enabled:
                 more = annotation_warnings(schema)
-                found = replace(found, diagnostics=[*found.diagnostics, *more])
+                notes = list(document_notes(plan_routes(schema, config.routing)[0].targets))
+                found = replace(found, diagnostics=[*found.diagnostics, *more], notes=notes)
             if not whole:
                 return found
             policies = effective_policies(schema, config.policies)

@@ -105,6 +105,14 @@ class OpenApiOptions(Section):
     the package, such as Book, except for those that two packages have."""
     lenient_input: bool = False
     """State that requests may have integers of 64 bits as numbers too, which is always so."""
+    nullable: bool = False
+    """State that members of requests that are not required may be null, which is always so."""
+    strict_floats: bool = False
+    """State that numbers with a fraction may be the texts NaN, Infinity and -Infinity too, of which
+    some generators make types that are hard to use."""
+    strict_times: bool = False
+    """State the form in which replies have a `google.protobuf.Timestamp`: UTC, with 0, 3, 6 or 9
+    digits of a second."""
     oneof: OneofForm = OneofForm.DESCRIBED
     """The oneofs of requests: `described` in a sentence, or `constrained` with `oneOf` too, of
     which some generators make types that are hard to use."""

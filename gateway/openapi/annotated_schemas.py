@@ -23,6 +23,7 @@ _LIMITS: Final[Mapping[str, tuple[str, ...]]] = {
 _SIZES: Final = frozenset(
     {"maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"}
 )
+_INFINITE: Final = ("Infinity", "-Infinity", "NaN", float("inf"), float("-inf"))
 _EXCLUSIVE: Final = (("maximum", "exclusiveMaximum"), ("minimum", "exclusiveMinimum"))
 _NOT_SAID: Final = frozenset({"extensions", "fieldConfiguration"})
 _F = FieldDescriptor
@@ -59,6 +60,8 @@ def schema_words(kind: str, stated: Json) -> tuple[Json, list[str]]:
     for low, high in _EXCLUSIVE if kind == "number" else ():
         limits |= {word: stated.pop(word) for word in (low, high) if word in stated}
     limits = {word: _number(word, value) for word, value in limits.items()}
+    # JSON has no infinite numbers, and they limit nothing.
+    limits = {word: value for word, value in limits.items() if value not in _INFINITE}
     if limits:
         found["limits"] = limits
     if isinstance(configured := stated.get("fieldConfiguration"), dict):

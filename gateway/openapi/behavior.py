@@ -15,3 +15,8 @@ def mark(part: dict[str, object], of: Behavior) -> None:
         part["deprecated"] = True
     if of.is_secret and part.get("type") == "string" and "format" not in part:
         part["format"] = "password"
+
+
+def immutable(of: Behavior) -> tuple[str, ...]:
+    """The sentence about a field that cannot be changed; none for others."""
+    return ("It cannot be changed once it is set.",) if of.is_immutable else ()

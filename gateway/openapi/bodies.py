@@ -97,7 +97,15 @@ class Bodies:
             return None
         file: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
         name = self.schemas.name(fields.file)
-        return {"type": "object", "required": [name], "properties": {name: file}}
+        required, properties = [name], {name: file}
+        # With a body field, the other fields are parameters; parts can set them too.
+        if binding.body == WHOLE:
+            bound = {path.numbers for path in binding.variables}
+            for field in self.schemas.fields(binding.method.input):
+                if field.message_type is None and (field.number,) not in bound:
+                    properties[self.schemas.name(field)] = self.schemas.field(field, Use.REQUEST)
+                    required += [self.schemas.name(field)] if self.schemas.needs(field) else []
+        return {"type": "object", "required": required, "properties": properties}
 
     def _reply(self, binding: Binding) -> Json:
         field = binding.response_body

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from textwrap import dedent
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -11,7 +12,7 @@ Json = dict[str, object]
 
 _INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
 """Comments for the authors of the API alone (AIP-192, "Internal comments")."""
-_TOOL_LINE = re.compile(r"^[ \t]*(?:buf:lint:|@exclude\b).*$", re.MULTILINE)
+_TOOL_LINE = re.compile(r"^[ \t]*(?:buf:lint:|@exclude\b).*\n?", re.MULTILINE)
 _REFERENCE = re.compile(r"\[([^\[\]\n]+)\]\[[\w.]*\]")
 """A reference to another element of the protos: `[Book][library.v1.Book]` (AIP-192)."""
 _LINE_ENDING = re.compile(r"[ \t]+\n")
@@ -21,7 +22,7 @@ _LONGEST_SUMMARY = 120
 def clean(comment: str) -> str:
     """Returns a comment without its indentation, references, and lines for tools."""
     # Most comments have none of these, and a large API has a hundred thousand comments.
-    comment = comment.strip()
+    comment = comment.removeprefix(" ").rstrip()
     if "(--" in comment:
         comment = _INTERNAL.sub("", comment)
     if "buf:lint:" in comment or "@exclude" in comment:
@@ -34,7 +35,14 @@ def clean(comment: str) -> str:
         comment = comment.replace("\n ", "\n")
         if " \n" in comment or "\t\n" in comment:
             comment = _LINE_ENDING.sub("\n", comment)
+        return _flush(comment)
     return comment.strip()
+
+
+def _flush(text: str) -> str:
+    """Lines without blank ones around them; if the first has an indentation, without this."""
+    text = text.strip("\n")
+    return dedent(text).strip() if text.startswith(" ") else text.strip()
 
 
 _NOTHING: Final[Json] = {}
@@ -103,7 +111,7 @@ class Texts:
         if len(summary) > _LONGEST_SUMMARY:
             summary, rest = "", comment
         part["summary"] = summary or full_name.rpartition(".")[2]
-        text = "\n\n".join(filter(None, (rest.strip(), *more)))
+        text = "\n\n".join(filter(None, (_flush(rest), *more)))
         if text:
             part["description"] = text
         return part

@@ -7,7 +7,7 @@ policies. It is the same for the same protos and settings, byte for byte.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
@@ -16,14 +16,14 @@ from gateway.config.model import Config
 from gateway.config.openapi import OpenApiOptions, OpenApiVersion
 from gateway.config.validation import Validation
 from gateway.openapi.annotated_operations import annotate_operation
-from gateway.openapi.annotations import read_annotations
+from gateway.openapi.annotations import document_words, read_annotations
 from gateway.openapi.bodies import Bodies
 from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
-from gateway.openapi.request_headers import RequestHeaders
+from gateway.openapi.request_headers import Etags, RequestHeaders
 from gateway.openapi.rules import Rules
 from gateway.openapi.schemas import Schemas
 from gateway.openapi.security import Security
@@ -31,7 +31,7 @@ from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method, Schema, files_of
-from gateway.schema.resources import GET_OPERATION
+from gateway.schema.resources import GET_OPERATION, etag_field, request_etag
 from gateway.transcoding.binding import Binding
 
 _VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta|p)[0-9]*)*", re.ASCII)
@@ -69,16 +69,23 @@ def title(options: OpenApiOptions, methods: Sequence[Method], stated: Json) -> s
     )
 
 
+def title_of(options: OpenApiOptions, schema: Schema, methods: Sequence[Method]) -> str:
+    """The name of the API with these methods, as its document has it."""
+    services = dict.fromkeys(method.service for method in methods)
+    return title(options, methods, document_words(schema.pool, services).info)
+
+
 def _packages(methods: Sequence[Method]) -> Sequence[str]:
     """The packages of the services, in order."""
     packages = dict.fromkeys([method.service.rpartition(".")[0] for method in methods])
     return [package for package in packages if package]
 
 
-_VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
+VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
+"""The full names of the versions of the OpenAPI Specification that a document can have."""
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
-_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
+_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 """The HTTP methods that are listed for a binding of the kind `*`."""
 
 
@@ -93,6 +100,24 @@ def build_document(
     built = document.build()
     document.release()
     return built
+
+
+def with_version(config: Config, version: str) -> Config:
+    """The settings with one of `VERSIONS` instead of their own; if it is empty, as they are."""
+    if not version:
+        return config
+    options = config.openapi.model_copy(update={"version": OpenApiVersion(version)})
+    return config.model_copy(update={"openapi": options})
+
+
+def select(bindings: Iterable[Binding], service: str = "", package: str = "") -> list[Binding]:
+    """The bindings of one service or of the services of one package; all if neither is given."""
+    return [
+        one
+        for one in bindings
+        if service in ("", one.method.service)
+        and package in ("", one.method.service.rpartition(".")[0])
+    ]
 
 
 class _Document:
@@ -133,6 +158,8 @@ class _Document:
         self._statuses: set[str] = set()
         """The statuses of failures that operations refer to."""
         self._by_shape: dict[str, OpenApiPath] = {}
+        self._with_head: set[str] = set()
+        """The paths on which the gateway answers HEAD from a binding for GET."""
 
     def build(self) -> Json:
         """Builds the whole document."""
@@ -140,6 +167,7 @@ class _Document:
         # Bindings for any HTTP method come last: they serve what no other does.
         for binding in exact:
             self._add(binding, binding.http_method)
+        self._with_head = {path for path, item in self._paths.items() if "get" in item}
         for binding in self._bindings:
             if binding.http_method == "*":
                 for http_method in _FOR_ANY:
@@ -157,7 +185,7 @@ class _Document:
         if self._security.schemes:
             components["securitySchemes"] = self._security.schemes
         found: Json = {
-            "openapi": _VERSIONS[options.version],
+            "openapi": VERSIONS[options.version],
             "info": info(options, self._methods, stated.info),
             "servers": [{"url": url} for url in options.servers],
             "security": [],
@@ -189,6 +217,8 @@ class _Document:
         operations = item if is_known else item.setdefault(self._others, {})
         assert isinstance(operations, dict)  # noqa: S101 - as it was made
         key = http_method.lower() if is_known else http_method
+        if serves_rest and key == "head" and first.text in self._with_head:
+            return
         if key in operations:
             if not serves_rest:
                 # Two templates that OpenAPI cannot distinguish, such as {name} and {name=**}.
@@ -232,13 +262,24 @@ class _Document:
             accepted=self._config.resources.accepts_operations,
             longest_wait_s=self._longest_wait_s,
         )
-        self._headers.add(operation, http_method, policy)
+        self._headers.add(operation, http_method, policy, self._etags(method))
         if self._security.schemes:
             operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
         if words:
             annotate_operation(operation, words)
         return operation
+
+    def _etags(self, method: Method) -> Etags:
+        """The fields of a method that the gateway connects with entity tags."""
+        if (
+            not self._config.resources.has_etags
+            or method.client_streaming
+            or method.server_streaming
+        ):
+            return Etags()
+        of_request = not method.has_no_side_effects and bool(request_etag(method))
+        return Etags(of_request, etag_field(method.output) is not None)
 
     def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
         """Facts about a method for which OpenAPI has no keyword."""

@@ -52,6 +52,12 @@ def add_stated_example(part: dict[str, object], field: FieldDescriptor, words: J
             part["examples"] = [value]
 
 
+def add_checked_example(part: dict[str, object], field: FieldDescriptor, example: object) -> None:
+    """Adds the example in the rules of a field, if its schema has none."""
+    if example is not None and "examples" not in part and not behavior(field).is_secret:
+        part["examples"] = [example]
+
+
 def add_message_example(part: dict[str, object], message: Descriptor, words: Json) -> None:
     """Adds the example of a whole message to its schema; its own option, or its annotation."""
     if not message.has_options:
@@ -64,10 +70,15 @@ def add_message_example(part: dict[str, object], message: Descriptor, words: Jso
         part["examples"] = [value]
 
 
+def _no_number(text: str) -> object:
+    """Refuses NaN and the infinities, which Python reads and JSON does not have."""
+    raise ValueError(f"{text} is no number of JSON")
+
+
 def _add(part: dict[str, object], text: str, kind: object, of: str, option: str) -> None:
     """Adds an example of this JSON type; None for any type."""
     try:
-        value = text if kind == "string" else json.loads(text)
+        value = text if kind == "string" else json.loads(text, parse_constant=_no_number)
     except ValueError:
         value = None
     fits = _FITS.get(kind)

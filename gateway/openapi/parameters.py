@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.config.query import QueryOptions
 from gateway.openapi.behavior import mark
 from gateway.openapi.comments import Json, Texts
-from gateway.openapi.examples import add_stated_example
+from gateway.openapi.examples import add_checked_example, add_stated_example
 from gateway.openapi.paths import OpenApiPath
 from gateway.openapi.schemas import Schemas, Use
 from gateway.schema.field_behavior import behavior
@@ -42,12 +42,19 @@ class Parameters:
         # Names that a service config gives to system parameters are never those of fields.
         taken = {one.url_query_parameter for one in binding.method.system_parameters}
         leaves = self._leaves(binding, binding.method.input, ())
-        of_query = (self._of_query(leaf, schema) for leaf, schema in leaves)
-        for number, part in enumerate(one for one in of_query if one["name"] not in taken):
+        note = ""
+        number = 0
+        for leaf, schema in leaves:
             if number == _MOST:
                 return found, _CUT
-            found.append(part)
-        return found, ""
+            if schema is None:
+                note = _CUT
+                continue
+            part = self._of_query(leaf, schema)
+            if part["name"] not in taken:
+                found.append(part)
+                number += 1
+        return found, note
 
     def _of_path(self, path: OpenApiPath) -> list[Json]:
         found: list[Json] = []
@@ -90,17 +97,22 @@ class Parameters:
         if words.get("deprecated"):
             part["deprecated"] = True
         add_stated_example(schema, leaf, words)
+        add_checked_example(schema, leaf, rules.example)
         schema.pop("deprecated", None)
         part["schema"] = schema
         return self.texts.describe(part, leaf.full_name, *rules.notes)
 
     def _leaves(
         self, binding: Binding, message: Descriptor, above: tuple[FieldDescriptor, ...]
-    ) -> Iterator[tuple[FieldPath, Json]]:
-        """Yields the fields that a query can set, each with its schema."""
+    ) -> Iterator[tuple[FieldPath, Json | None]]:
+        """Yields the fields that a query can set, each with its schema.
+
+        A message whose fields are not listed has none.
+        """
         for field in self.schemas.fields(message):
             path = FieldPath((*above, field))
-            if not above and binding.body is not None and field == binding.body:
+            is_body = not above and binding.body is not None and field == binding.body
+            if is_body or field.is_extension:
                 continue
             if any(path.numbers == bound.numbers for bound in binding.variables):
                 continue
@@ -113,7 +125,9 @@ class Parameters:
                 yield path, self.schemas.field(field, Use.REQUEST)
             elif inner is not None and not field.is_repeated and has_members(inner):
                 is_recursive = inner == message or any(inner == one.message_type for one in above)
-                if not is_recursive and len(above) + 1 < _DEEPEST:
+                if is_recursive or len(above) + 1 == _DEEPEST:
+                    yield path, None
+                else:
                     yield from self._leaves(binding, inner, (*above, field))
 
 

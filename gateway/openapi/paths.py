@@ -40,7 +40,8 @@ class PathParameter:
     is_deep: bool
     """True for `**`, which matches any number of segments."""
     example: str = ""
-    """The part of the field's example that it captures; empty for none."""
+    """The part of the field's example that it captures, or one made from its name; empty for
+    none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,9 @@ def openapi_path(binding: Binding, names: ResourceNames) -> OpenApiPath:
         pattern = "/".join(texts)
         wanted = _wildcard_names(segments, variable, names.get(pattern))
         examples = _example_parts(segments, field)
+        if pattern in names and not any(examples):
+            # As a resource of this pattern could be called: shelves/shelf-1.
+            examples = _made_parts(segments, wanted)
         for segment, text, example in zip(segments, texts, examples, strict=True):
             if isinstance(segment, Literal):
                 parts.append(text)
@@ -133,6 +137,12 @@ def _example_parts(segments: Sequence[Segment], field: FieldPath) -> list[str]:
         if not is_same or ("/" in part and not isinstance(segment, DeepWildcard)):
             return [""] * len(segments)
     return parts
+
+
+def _made_parts(segments: Sequence[Segment], names: Sequence[str]) -> list[str]:
+    """An example for each segment that is a wildcard, made from its name."""
+    left = iter(names)
+    return ["" if isinstance(one, Literal) else f"{next(left)}-1" for one in segments]
 
 
 def _wildcard_names(

@@ -3,7 +3,7 @@
 `Accept`, `Content-Type` and `Authorization` are none (OpenAPI, "Parameter Object", `name`).
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.config.idempotency import KeyNeed
 from gateway.openapi.comments import Json
@@ -11,6 +11,7 @@ from gateway.policy.options import MethodPolicy
 
 _KEY: Final = "Idempotency-Key"
 _NONE_MATCH: Final = "If-None-Match"
+_MATCH: Final = "If-Match"
 _FOR_ALL: Final = ("Grpc-Timeout", "X-Request-Id")
 _STRING: Final[Json] = {"type": "string"}
 _ALL: Final[dict[str, tuple[str, Json]]] = {
@@ -21,15 +22,23 @@ _ALL: Final[dict[str, tuple[str, Json]]] = {
     "X-Request-Id": ("An id for the logs, which the response repeats.", _STRING),
     _KEY: ("A key with which the request may be repeated, and is done once.", _STRING),
     _NONE_MATCH: ("The entity tag of the representation that the client has.", _STRING),
+    _MATCH: ("The entity tag of the resource as it must be for the change to be made.", _STRING),
 }
 _TAG: Final[Json] = {
-    "description": "The entity tag of this representation, for `If-None-Match`.",
+    "description": "The entity tag of this representation.",
     "schema": _STRING,
 }
 _ID: Final[Json] = {"description": "The id of the request in the logs.", "schema": _STRING}
 _CHANGES: Final = frozenset({"POST", "PATCH"})
 """The HTTP methods that idempotency keys are for."""
 _READS: Final = frozenset({"GET", "HEAD"})
+
+
+class Etags(NamedTuple):
+    """The fields of a method that are entity tags (AIP-154)."""
+
+    of_request: bool = False
+    of_reply: bool = False
 
 
 class RequestHeaders:
@@ -40,7 +49,7 @@ class RequestHeaders:
         self._always = _FOR_ALL if lists_all else ()
         self._used: set[str] = set()
 
-    def add(self, operation: Json, http_method: str, policy: MethodPolicy) -> None:
+    def add(self, operation: Json, http_method: str, policy: MethodPolicy, etags: Etags) -> None:
         """Adds to an operation the header fields that change it, and the answer 304."""
         names = list(self._always)
         parts: list[Json] = []
@@ -51,14 +60,17 @@ class RequestHeaders:
             else:
                 names.append(_KEY)
         is_tagged = policy.cache is not None if policy.etag is None else policy.etag
-        if is_tagged and http_method in _READS:
+        responses: Any = operation["responses"]
+        if (is_tagged or etags.of_reply) and http_method in _READS:
             names.append(_NONE_MATCH)
-            responses: Any = operation["responses"]
             responses["304"] = {"description": "The client has this representation."}
             responses["200"].setdefault("headers", {})["ETag"] = _TAG
+        elif etags.of_reply and http_method != "PUT":  # RFC 9110 section 9.3.4
+            responses["200"].setdefault("headers", {})["ETag"] = _TAG
+        if etags.of_request and http_method not in _READS:
+            names.append(_MATCH)
         if self._always:
-            answers: Any = operation["responses"]
-            answers["200"].setdefault("headers", {})["X-Request-Id"] = _ID
+            responses["200"].setdefault("headers", {})["X-Request-Id"] = _ID
         self._used.update(names)
         parts += [{"$ref": f"#/components/parameters/{name}"} for name in names]
         if parts:

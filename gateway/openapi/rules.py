@@ -7,7 +7,9 @@ The rules are read with the descriptors of the API itself: its descriptor set ha
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
@@ -66,6 +68,8 @@ class FieldRules(NamedTuple):
     """True if a request without the field is rejected."""
     notes: tuple[str, ...]
     """The rules that have no keyword, as sentences."""
+    example: object = None
+    """The first example of its value, as JSON has it; None for none."""
 
 
 NO_RULES: Final = FieldRules({}, {}, {}, is_required=False, notes=())
@@ -161,7 +165,26 @@ def _field_rules(field: FieldDescriptor, rules: Any) -> FieldRules:
     is_required = bool(rules.required) or (
         needs_more and ignore != _IF_ZERO and not field.has_presence
     )
-    return FieldRules(keywords, items, keys, is_required, tuple(_told(notes)))
+    example = None if field.is_repeated or not kind else _example(kind, of)
+    return FieldRules(keywords, items, keys, is_required, tuple(_told(notes)), example)
+
+
+def _example(kind: str, of: Any) -> object:
+    """The first of the examples that rules of this kind state; None for none, or no scalar."""
+    stated = getattr(of, "example", ())
+    if not stated or kind == "enum":
+        return None
+    value: object = stated[0]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, bool | str) or kind in _SMALL_NUMBERS:
+        return value if _is_json(value) else None
+    return str(value) if isinstance(value, int) else None
+
+
+def _is_json(value: object) -> bool:
+    """True for what JSON can write: it has no infinite numbers, and no NaN."""
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _typed(rules: Any) -> tuple[str, Any]:
@@ -201,7 +224,11 @@ def _scalar(kind: str, of: Any, notes: list[str]) -> Json:
 
 def _bounds(of: Any) -> Json:
     """The keywords with the same sense as a rule."""
-    return {_BOUNDS[field.name]: value for field, value in of.ListFields() if field.name in _BOUNDS}
+    return {
+        _BOUNDS[field.name]: value
+        for field, value in of.ListFields()
+        if field.name in _BOUNDS and _is_json(value)
+    }
 
 
 def _sets(of: Any) -> Json:
@@ -209,9 +236,9 @@ def _sets(of: Any) -> Json:
     found: Json = {}
     for field, values in of.ListFields():
         if field.name == "in":
-            found["enum"] = list(values)
+            found["enum"] = list(filter(_is_json, values))
         elif field.name == "not_in":
-            found["not"] = {"enum": list(values)}
+            found["not"] = {"enum": list(filter(_is_json, values))}
     return found
 
 
@@ -234,7 +261,7 @@ def _string(of: Any, notes: list[str]) -> Json:
                 patterns.append(_escape(value))
             case name if name in _FORMATS:
                 found["format"] = _FORMATS[name]
-            case name if name not in _BOUNDS and name not in {"in", "not_in"}:
+            case name if name not in _BOUNDS and name not in {"in", "not_in", "example"}:
                 notes.append(_sentence(name, value))
     if patterns:
         found["pattern"] = patterns[0]
@@ -259,7 +286,7 @@ def _escape(text: str) -> str:
 
 
 def _sentences(of: Any) -> list[str]:
-    return [_sentence(field.name, value) for field, value in of.ListFields()]
+    return [_sentence(one.name, value) for one, value in of.ListFields() if one.name != "example"]
 
 
 def _words(name: str) -> str:

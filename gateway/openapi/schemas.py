@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import (
     Descriptor,
     EnumDescriptor,
+    EnumValueDescriptor,
     FieldDescriptor,
     OneofDescriptor,
 )
@@ -20,11 +21,17 @@ from google.protobuf.descriptor import (
 from gateway.config.json import JsonOptions, Unknown
 from gateway.config.openapi import OneofForm, OpenApiOptions, SchemaNames
 from gateway.openapi.annotated_schemas import add_limits, add_words
-from gateway.openapi.behavior import mark
+from gateway.openapi.behavior import immutable, mark
 from gateway.openapi.comments import Json, Texts
-from gateway.openapi.examples import add_example, add_message_example, add_stated_example
+from gateway.openapi.examples import (
+    add_checked_example,
+    add_example,
+    add_message_example,
+    add_stated_example,
+)
+from gateway.openapi.leniency import admit_null, widen
 from gateway.openapi.rules import NO_RULES, Rules, add_rules
-from gateway.openapi.values import default, map_keys, scalar, well_known, widen
+from gateway.openapi.values import default, map_keys, scalar, strict_time, well_known
 from gateway.openapi.visibility import Visibility
 from gateway.schema.field_behavior import behavior
 
@@ -70,7 +77,8 @@ class Schemas:
         self._options = options
         self._visibility = Visibility(described.visibility)
         self._has_short_names = described.names is SchemaNames.SHORT
-        self._is_lenient = described.lenient_input
+        self._described = described
+        self._is_lenient = described.lenient_input or described.nullable
         self._constrains = described.oneof is OneofForm.CONSTRAINED
         self.rules = rules
         """The rules that requests are checked against."""
@@ -87,6 +95,8 @@ class Schemas:
 
     def name(self, field: FieldDescriptor) -> str:
         """The name of a field in JSON, as replies have it."""
+        if field.is_extension:
+            return f"[{field.full_name}]"
         name: str = field.name if self._options.proto_names else field.json_name
         return name
 
@@ -97,8 +107,10 @@ class Schemas:
         without: frozenset[int] = _NO_FIELDS,
     ) -> Json:
         """The schema of a message: a reference, or that of a well-known type itself."""
-        known = well_known(message.full_name)
+        known = well_known(message.full_name, strict_floats=self._described.strict_floats)
         if known is not None:
+            if self._described.strict_times and use is Use.REPLY:
+                strict_time(message.full_name, known)
             return known
         if use is Use.UPDATE and not any(self._is_stated(field) for field in message.fields):
             use = Use.REQUEST
@@ -180,7 +192,7 @@ class Schemas:
             return self._enum(field.enum_type)
         if field.message_type is not None:
             return self.message(field.message_type, use, without)
-        return scalar(field)
+        return scalar(field, strict_floats=self._described.strict_floats)
 
     def _refer(self, key: _Key) -> Json:
         part: Json = {"$ref": ""}
@@ -196,26 +208,37 @@ class Schemas:
         return self._refer(key)
 
     def _enum_schema(self, enum: EnumDescriptor) -> Json:
-        values = self._visibility.values(enum)
-        names = [value.name for value in values]
+        # Of several names of one number, replies have the first.
+        values: dict[int, EnumValueDescriptor] = {}
+        for value in self._visibility.values(enum):
+            values.setdefault(value.number, value)
+        names = [value.name for value in values.values()]
         part: Json
         if self._options.enums_as_numbers:
-            numbers = dict.fromkeys(value.number for value in values)
-            varnames = [enum.values_by_number[number].name for number in numbers]
-            part = {"type": "integer", "enum": list(numbers), "x-enum-varnames": varnames}
+            part = {"type": "integer", "enum": list(values), "x-enum-varnames": names}
         else:
             part = {"type": "string", "enum": names}
-        texts = [" ".join(self._texts.of(f"{enum.full_name}.{name}").split()) for name in names]
+        texts = [self._value_text(value) for value in values.values()]
         lines = [f"- `{name}`: {text}" for name, text in zip(names, texts, strict=True) if text]
         if lines and not self._options.enums_as_numbers:
             part["x-enum-descriptions"] = texts
+        notes = ["\n".join(lines)]
         if not enum.is_closed:
             part["x-extensible-enum"] = True
-        self._texts.describe(part, enum.full_name, "\n".join(lines))
+            notes.append("A reply may have a number that has no name here.")
+        self._texts.describe(part, enum.full_name, *notes)
         add_words(part, self._texts.words(enum))
         if enum.has_options and enum.GetOptions().deprecated:
             part["deprecated"] = True
         return part
+
+    def _value_text(self, value: EnumValueDescriptor) -> str:
+        """The comment of a value of an enum on one line, and that it is deprecated."""
+        enum: EnumDescriptor = value.type
+        text = " ".join(self._texts.of(f"{enum.full_name}.{value.name}").split())
+        if value.has_options and value.GetOptions().deprecated:
+            return f"{text} Deprecated.".lstrip()
+        return text
 
     def _fill(self, part: Json, message: Descriptor, key: _Key) -> None:
         """Completes the schema of a message."""
@@ -243,7 +266,7 @@ class Schemas:
         if words:
             add_words(part, words)
         if key.use is not Use.REPLY:
-            if self._options.unknown_fields is Unknown.REJECT and not message.is_extendable:
+            if self._options.unknown_fields is Unknown.REJECT:
                 part["additionalProperties"] = False
             # An example has names of fields and enums as JSON usually has them.
             has_usual_names = not (self._options.proto_names or self._options.enums_as_numbers)
@@ -283,6 +306,7 @@ class Schemas:
                 add_example(schema, field, of.example)
                 if words:
                     add_stated_example(schema, field, words)
+                add_checked_example(schema, field, rules.example)
             if words:
                 add_words(schema, words)
             if other is not None and rules is NO_RULES:
@@ -290,17 +314,23 @@ class Schemas:
                     schema["description"] = other.schema["description"]
             else:
                 notes = () if use is Use.REPLY else rules.notes
-                self._texts.describe(schema, field.full_name, *notes)
-            if self._is_lenient and use is not Use.REPLY:
-                widen(schema)
+                self._texts.describe(schema, field.full_name, *notes, *immutable(of))
         if use is Use.REPLY:
-            is_needed = field.is_required or (self._options.emit_unset and not field.has_presence)
+            is_always_there = not (field.has_presence or field.is_extension)
+            is_needed = field.is_required or (self._options.emit_unset and is_always_there)
         else:
             is_set_here = not (of.is_output_only or words.get("readOnly"))
             is_needed = rules.is_required or (
                 is_set_here and (of.is_required or "isNeeded" in words)
             )
+            schema = self._as_accepted(schema, is_needed=is_needed)
         return _Property(name, schema, is_needed, rules.is_required)
+
+    def _as_accepted(self, schema: Json, *, is_needed: bool) -> Json:
+        """The schema of a member of a request, with the forms that the settings have stated."""
+        if self._described.lenient_input:
+            widen(schema)
+        return admit_null(schema) if self._described.nullable and not is_needed else schema
 
     def _choices(self, message: Descriptor, use: Use) -> list[str]:
         """A sentence for each oneof; that of a proto3 `optional` is no choice."""

@@ -40,6 +40,12 @@ _SCALARS: Final[Mapping[int, Json]] = {
     _F.TYPE_STRING: _STRING,
     _F.TYPE_BYTES: _BYTES,
 }
+_STEP: Final = r"""([A-Za-z0-9_]+|\*|`([^`]|``)*`|"([^"\\]|\\[\s\S])*")"""
+_MASK_PATH: Final = rf"(\*|[A-Za-z_][A-Za-z0-9_]*(\.{_STEP})*)"
+_MASK: Final = f"^({_MASK_PATH}(,{_MASK_PATH})*)?$"
+"""The form of a field mask (`transcoding/field_masks.py`), in the expressions of JSON Schema."""
+TEXTS_OF_NUMBERS: Final[Json] = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
+"""The numbers that JSON does not have, as ProtoJSON writes them."""
 _PACKAGE: Final = "google.protobuf."
 _WELL_KNOWN: Final[Mapping[str, Json]] = {
     "DoubleValue": _DOUBLE,
@@ -57,7 +63,7 @@ _WELL_KNOWN: Final[Mapping[str, Json]] = {
         "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$",
         "examples": ["3.5s"],
     },
-    "FieldMask": {"type": "string", "examples": ["title,author.name"]},
+    "FieldMask": {"type": "string", "pattern": _MASK, "examples": ["title,author.name"]},
     "Struct": {"type": "object", "additionalProperties": True},
     "Value": {},
     "ListValue": {"type": "array", "items": {}},
@@ -69,32 +75,48 @@ _WELL_KNOWN: Final[Mapping[str, Json]] = {
         "additionalProperties": True,
     },
 }
+_WRITTEN_TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}|\.[0-9]{6}|\.[0-9]{9})?Z$"
+)
+"""ProtoJSON: UTC, with 0, 3, 6 or 9 digits of a second."""
+OWN_PATTERNS: Final = frozenset({_MASK, _WRITTEN_TIME})
+"""The patterns of types whose form is the same in every API."""
 _MAP_KEYS: Final[Mapping[str, str]] = {
     "integer": "^-?[0-9]+$",
     "boolean": "^(true|false)$",
 }
 
 
-def scalar(field: FieldDescriptor) -> Json:
-    """The schema of one value of a field that is neither a message nor an enum."""
-    return dict(_SCALARS[field.type])
+def scalar(field: FieldDescriptor, *, strict_floats: bool = False) -> Json:
+    """The schema of one value of a field that is neither a message nor an enum.
+
+    With `strict_floats` it states the texts of numbers that JSON does not have.
+    """
+    found = _SCALARS[field.type]
+    return _strict(found) if strict_floats else dict(found)
 
 
-def well_known(full_name: str) -> Json | None:
+def well_known(full_name: str, *, strict_floats: bool = False) -> Json | None:
     """The schema of a message with a JSON form of its own, or None for all others."""
     if not full_name.startswith(_PACKAGE):
         return None
     found = _WELL_KNOWN.get(full_name.removeprefix(_PACKAGE))
-    return None if found is None else dict(found)
+    if found is None:
+        return None
+    return _strict(found) if strict_floats else dict(found)
 
 
-def widen(part: Json) -> None:
-    """Adds to a schema of requests that integers of 64 bits may be numbers (ProtoJSON)."""
-    for inner in (part.get("items"), part.get("additionalProperties")):
-        if isinstance(inner, dict):
-            widen(inner)
-    if part.get("format") in {"int64", "uint64"} and part.get("type") == "string":
-        part["type"] = ["string", "integer"]
+def _strict(part: Json) -> Json:
+    """A copy of the schema of a value; a number may also be one of the texts of ProtoJSON."""
+    if part not in (_FLOAT, _DOUBLE):
+        return dict(part)
+    return {"anyOf": [dict(part), TEXTS_OF_NUMBERS]}
+
+
+def strict_time(full_name: str, part: Json) -> None:
+    """Adds to the schema of a Timestamp the form in which the gateway writes it."""
+    if full_name == f"{_PACKAGE}Timestamp":
+        part["pattern"] = _WRITTEN_TIME
 
 
 def map_keys(field: FieldDescriptor) -> Json | None:

@@ -22,6 +22,8 @@ from google.protobuf.descriptor_pb2 import (
     ServiceOptions,
 )
 
+from gateway.transcoding.json.message_fields import parts_of
+
 _FILE: Final = visibility_pb2.DESCRIPTOR.name
 _Read = Callable[[bytes], Any]
 
@@ -41,9 +43,10 @@ class Visibility:
         ) and self._admits(MethodOptions.FromString, of_method, visibility_pb2.method_visibility)
 
     def fields(self, message: Descriptor) -> Sequence[FieldDescriptor]:
-        """The fields of a message that are shown."""
-        found = list(message.fields)
-        if not self._restricts(message.file):
+        """The fields of a message, and its extensions, that are shown."""
+        found = list(parts_of(message))
+        # Extensions are those of other files.
+        if not (message.is_extendable or self._restricts(message.file)):
             return found
         return [
             field

@@ -98,6 +98,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
     "how much a person is shown": {
         "cli/described.py": "_MOST_LINES",
         "cli/doctor/reached.py": "_MOST_DIFFERENCES",
+        "cli/document_notes.py": "_MOST",
         "cli/token.py": "_MOST_ROWS",
         "config/wording.py": "_MAX_QUOTED",
         "interceptors/cache/storage.py": "_LONGEST_SHOWN",

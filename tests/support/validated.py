@@ -37,6 +37,7 @@ message StringRules {
   repeated string not_in = 11;
   oneof well_known { bool email = 12; bool ip = 14; bool uuid = 22; }
   optional uint64 len = 19;
+  repeated string example = 92;
 }
 message Int32Rules {
   optional int32 lt = 2;
@@ -45,8 +46,17 @@ message Int32Rules {
   optional int32 gte = 5;
   repeated int32 in = 6;
 }
-message Int64Rules { optional int64 lte = 3; }
-message BytesRules { optional uint64 min_len = 2; optional uint64 max_len = 3; }
+message Int64Rules { optional int64 lte = 3; repeated int64 example = 9; }
+message DoubleRules {
+  optional double lte = 3;
+  repeated double in = 6;
+  repeated double example = 9;
+}
+message BytesRules {
+  optional uint64 min_len = 2;
+  optional uint64 max_len = 3;
+  repeated bytes example = 14;
+}
 message RepeatedRules {
   optional uint64 min_items = 1;
   optional uint64 max_items = 2;
@@ -69,6 +79,7 @@ message FieldRules {
   optional bool required = 25;
   optional Ignore ignore = 27;
   oneof type {
+    DoubleRules double = 2;
     Int32Rules int32 = 3;
     Int64Rules int64 = 4;
     StringRules string = 14;

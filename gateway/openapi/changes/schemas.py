@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.openapi.changes.findings import Findings, Spot
-from gateway.openapi.changes.values import Part, Side, compare_values, same_type, told
+from gateway.openapi.changes.values import Part, Side, compare_values, plain, same_type, told
 from gateway.schema.places import Elements
 
 _DEEPEST: Final = 100
@@ -38,6 +38,7 @@ class SchemaChanges:
         if depth > _DEEPEST:
             return
         self._compare_deprecation(old, new, spot)
+        old, new = plain(old), plain(new)
         before, after = _target(old), _target(new)
         if before and after:
             if (before, after, side) in self._seen:

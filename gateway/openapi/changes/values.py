@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.openapi.changes.findings import Findings, Spot
+from gateway.openapi.values import OWN_PATTERNS, TEXTS_OF_NUMBERS
 
 Part = Mapping[str, Any]
 """A part of an OpenAPI document."""
@@ -43,6 +44,26 @@ def kind(part: Part) -> str:
     stated = part.get("type", "any value")
     # Integers of 64 bits are accepted as numbers, whether the document says so or not.
     return "string" if stated == ["string", "integer"] else str(stated)
+
+
+def plain(part: Part) -> Part:
+    """A schema without what only describes how every gateway reads and writes its type.
+
+    Null is read as if a member were not sent, and a number can be a text such as NaN, whether the
+    document says so or not.
+    """
+    if part.get("pattern") in OWN_PATTERNS:
+        part = {word: value for word, value in part.items() if word != "pattern"}
+    if isinstance(kinds := part.get("type"), list) and "null" in kinds:
+        rest = [one for one in kinds if one != "null"]
+        part = {**part, "type": rest[0] if len(rest) == 1 else rest}
+    if "anyOf" in part:
+        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS)
+        choices = [one for one in part["anyOf"] if one not in told_too]
+        if len(choices) == 1 and len(part["anyOf"]) > 1:
+            about = {word: value for word, value in part.items() if word != "anyOf"}
+            return plain({**about, **choices[0]})
+    return part
 
 
 def told(part: Part) -> str:

@@ -282,6 +282,35 @@ def test_what_the_document_leaves_out_of_annotations_is_told(tmp_path: Path) -> 
     assert "annotation" not in command("check", tmp_path, settings | {"openapi": {}}).stdout
 
 
+def test_routes_that_openapi_cannot_describe_are_noted(tmp_path: Path) -> None:
+    proto = """
+        syntax = "proto3";
+        package a.v1;
+        import "google/api/annotations.proto";
+        message Thing { string a = 1; string b = 2; }
+        service Things {
+          rpc Get(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/{a}"}; }
+          rpc Find(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/{b=**}"}; }
+        }
+    """
+    file = tmp_path / "a.binpb"
+    file.write_bytes(descriptor_set(a=proto).SerializeToString())
+    settings = {"descriptors": [str(file)], "modules": [], "openapi": {"enabled": True}}
+    found = command("check", tmp_path, settings)
+    assert found.returncode == 0
+    assert [line for line in found.stderr.splitlines() if "OpenAPI" in line] == [
+        (
+            "gateway: note: clients must send the slashes in a variable with ** as they are, which "
+            "OpenAPI cannot state, so generated clients send %2F: GET /v1/{b=**}"
+        ),
+        (
+            "gateway: note: the OpenAPI document has one operation for each of these: "
+            "GET /v1/{a} and GET /v1/{b=**}"
+        ),
+    ]
+    assert "OpenAPI" not in command("check", tmp_path, settings | {"openapi": {}}).stderr
+
+
 def test_limits_of_each_worker_are_shown_for_all_together(tmp_path: Path) -> None:
     targets = [{"address": f"127.0.0.1:{port}"} for port in range(1, 10)]
     limited = {"targets": targets, "max_requests": 100, "max_connections": 2, "subset_size": 2}

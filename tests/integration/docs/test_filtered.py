@@ -140,3 +140,34 @@ async def test_documents_are_right_whichever_were_made_before(readers: Readers) 
             text, _headers = await readers.read(headers)
             assert named(text) == wanted
         assert named((await readers.read({}))[0]) == {"Echo"}  # the seventeenth
+
+
+async def test_a_part_that_the_caller_may_not_call_is_as_one_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    settings = {
+        "listen": "127.0.0.1:0",
+        "descriptors": [DESCRIPTORS],
+        "services": ["echo.v1.*", "library.v1.*"],
+        "upstreams": {"echo": {"target": "127.0.0.1:1"}},
+        "policies": [
+            {"selector": "*", "anonymous": True},
+            {"selector": "library.v1.*", "scopes": {"all": ["read"]}},
+        ],
+        "auth": {"store": f"sqlite:///{tmp_path}/store.db"},
+        "openapi": {"enabled": True, "filter": True},
+        "log": {"access": "off", "audit": "off"},
+    }
+    async with (
+        open_gateway(Config.model_validate(settings)) as gateway,
+        ClientSession(gateway.url) as session,
+    ):
+
+        async def read(package: str) -> tuple[int, str]:
+            async with session.get(f"/openapi.json?package={package}") as answer:
+                return answer.status, await answer.text()
+
+        assert (await read("echo.v1"))[0] == 200
+        for _ in range(2):
+            assert await read("library.v1") == await read("library.v2")
+        assert (await read("library.v1"))[0] == 400

@@ -71,6 +71,43 @@ async def test_a_client_that_has_the_document_does_not_get_it_again(client: Clie
         assert answer.status == 200
 
 
+async def test_a_request_selects_the_version_and_a_part(client: ClientSession) -> None:
+    async def read(query: str, ending: str = "json") -> Any:
+        async with client.get(f"/openapi.{ending}?{query}") as answer:
+            assert answer.status == 200, await answer.text()
+            return yaml.safe_load(await answer.text())
+
+    whole = await read("other=1")
+    assert (await read("version=3.2"))["openapi"] == "3.2.0"
+    assert (await read("version=3.2", "yaml"))["openapi"] == "3.2.0"
+    assert (await read("version=3.1")) == whole
+    assert (await read("package=library.v1")) == whole
+    (service,) = [one["name"] for one in whole["tags"] if one["name"].endswith("LibraryService")]
+    part = await read(f"service={service}")
+    assert [one["name"] for one in part["tags"]] == [service]
+    assert part["paths"].keys() <= whole["paths"].keys()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "version=3",
+        "version=",
+        "service=library.v1",
+        "service=library.v1.None",
+        "package=library",
+        "package=library.v1&package=library.v1",
+        "service=",
+    ],
+)
+async def test_a_part_that_is_not_there_is_refused(client: ClientSession, query: str) -> None:
+    async with client.get(f"/openapi.json?{query}") as answer:
+        error = (await answer.json())["error"]
+    (violation,) = error["details"][0]["fieldViolations"]
+    assert (answer.status, violation["field"]) == (400, query.partition("=")[0])
+    assert violation["description"].startswith("expected ")
+
+
 async def test_only_get_and_head_are_served(client: ClientSession) -> None:
     async with client.head("/openapi.json") as answer:
         assert (answer.status, await answer.read()) == (200, b"")
@@ -141,6 +178,12 @@ def test_the_command_prints_the_document() -> None:
     as_yaml = run("openapi", "--descriptors", DESCRIPTORS, "--format", "yaml")
     assert (as_json.returncode, as_yaml.returncode) == (0, 0)
     assert json.loads(as_json.stdout) == yaml.safe_load(as_yaml.stdout)
+
+
+def test_the_command_takes_a_version() -> None:
+    found = run("openapi", "--descriptors", DESCRIPTORS, "--version", "3.2")
+    assert json.loads(found.stdout)["openapi"] == "3.2.0"
+    assert run("openapi", "--descriptors", DESCRIPTORS, "--version", "2.0").returncode == 2
 
 
 def test_the_command_needs_a_schema() -> None:

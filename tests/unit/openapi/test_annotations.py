@@ -100,7 +100,7 @@ message Thing {{
   string made = 6 [({V2}.openapiv2_field) = {{read_only: true required: "made"}}];
   string id = 7 [(google.api.field_info).format = UUID4];
   string secret = 8 [debug_redact = true, ({V2}.openapiv2_field) = {{example: "\\"x\\""}}];
-  int32 odd = 9 [({V2}.openapiv2_field) = {{example: "\\"no number\\""}}];
+  int32 odd = 9 [({V2}.openapiv2_field) = {{example: "\\"no number\\"" maximum: inf pattern: "x"}}];
 }}
 // Comment of the enum.
 enum Color {{
@@ -208,6 +208,10 @@ def test_fields_have_words_limits_and_examples() -> None:
     assert FIELDS["id"]["format"] == "uuid"
 
 
+def test_infinite_limits_are_left_out() -> None:
+    assert FIELDS["odd"] == {"type": "integer", "format": "int32"}
+
+
 def test_limits_are_those_of_requests() -> None:
     properties = SCHEMAS["a.v1.Thing"]["properties"]
     assert "maxLength" not in properties["name"]
@@ -232,7 +236,7 @@ def test_messages_and_enums_have_words_and_examples() -> None:
     assert thing["description"] == "Comment of the message."
     assert thing["externalDocs"] == {"url": "https://example.com/thing"}
     assert thing["examples"] == [{"name": "b", "bigCount": "5"}]
-    assert SCHEMAS["a.v1.Color"]["description"] == "A color."
+    assert SCHEMAS["a.v1.Color"]["description"].startswith("A color.\n\n")
 
 
 @pytest.mark.parametrize(

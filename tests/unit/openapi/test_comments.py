@@ -14,11 +14,18 @@ from gateway.openapi.comments import Texts, clean
         (" buf:lint:ignore X\n One.\n @exclude y\n", "One."),
         ("   code\n", "code"),
         (" a\n   - b\n", "a\n  - b"),
+        (" a\n\n buf:lint:ignore X\n\n b\n", "a\n\n\nb"),
+        ("   * a\n   * b\n     c\n", "* a\n* b\n  c"),
         (" a  \n \n \t\n b\r\n c\n", "a\n\n\nb\nc"),
     ],
 )
 def test_a_comment_is_cleaned(comment: str, text: str) -> None:
     assert clean(comment) == text
+
+
+def test_a_list_after_the_summary_stays_a_list() -> None:
+    part = Texts({"s.Get": " Gets:\n\n   * a\n   * b\n     - c\n"}).summarize({}, "s.Get")
+    assert part == {"summary": "Gets:", "description": "* a\n* b\n  - c"}
 
 
 def test_a_long_first_paragraph_is_no_summary() -> None:

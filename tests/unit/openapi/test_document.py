@@ -192,7 +192,7 @@ def test_comments_become_texts() -> None:
     assert found["deprecated"] is True
     assert DOCUMENT["tags"] == [{"name": "shop.v1.Shop", "description": "Sells things."}]
     assert SCHEMAS["shop.v1.Thing"]["description"].startswith("A thing, see Color.")
-    assert SCHEMAS["shop.v1.Color"]["description"] == "A color.\n\n- `RED`: Like fire."
+    assert SCHEMAS["shop.v1.Color"]["description"].startswith("A color.\n\n- `RED`: Like fire.")
 
 
 def test_query_parameters_are_field_paths() -> None:
@@ -262,6 +262,54 @@ def test_enums_are_names_or_numbers_as_the_settings_say() -> None:
     assert (numbers["type"], numbers["enum"]) == ("integer", [0, 1])
 
 
+def test_enums_have_one_name_for_a_number_and_say_which_are_deprecated() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        enum E {
+          option allow_alias = true;
+          NONE = 0;
+          // Like fire.
+          RED = 1 [deprecated = true];
+          CRIMSON = 1;
+          BLUE = 2;
+        }
+        message M { E e = 1; }
+        service S { rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; } }
+    """
+    found = document(proto)["components"]["schemas"]["p.E"]
+    assert found["enum"] == ["NONE", "RED", "BLUE"]
+    assert found["x-enum-descriptions"] == ["", "Like fire. Deprecated.", ""]
+    assert found["description"] == (
+        "- `RED`: Like fire. Deprecated.\n\nA reply may have a number that has no name here."
+    )
+    numbers = document(proto, json={"enums_as_numbers": True})["components"]["schemas"]["p.E"]
+    assert numbers["enum"] == [0, 1, 2]
+    assert numbers["x-enum-varnames"] == ["NONE", "RED", "BLUE"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ("string a = 1; M m = 2;", ["a"]),  # recursion
+        ("string a = 1; A b = 2;", ["a"]),  # too deep
+        ("string a = 1; repeated M m = 2;", None),  # which a query cannot set
+    ],
+)
+def test_an_operation_says_that_its_query_can_set_more(
+    fields: str, names: list[str] | None
+) -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message A { B b = 1; } message B { C c = 1; } message C { D d = 1; } message D { E e = 1; }
+        message E { string f = 1; }
+        message M { FIELDS }
+        service S { rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; } }
+    """
+    found = document(proto.replace("FIELDS", fields))["paths"]["/v1"]["get"]
+    assert [one["name"] for one in found["parameters"]] == (names or ["a"])
+    assert ("can set more fields" in found.get("description", "")) == (names is not None)
+
+
 def test_names_are_those_of_the_proto_if_the_settings_say_so() -> None:
     found = document(json={"proto_names": True})
     assert "update_mask" in parameters("/v1/boxes/{container}/things/{thing}", "patch", found)
@@ -326,8 +374,49 @@ def test_raw_bytes_have_any_media_type() -> None:
     ]
 
 
+def test_a_form_has_the_file_and_the_fields_that_its_parts_set() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        import "google/api/field_behavior.proto"; import "google/api/httpbody.proto";
+        message M {
+          string id = 1;
+          google.api.HttpBody file = 2;
+          repeated int32 page_numbers = 3 [(google.api.field_behavior) = REQUIRED];
+          string title = 4;
+        }
+        message E {}
+        service S {
+          rpc Put(stream M) returns (E) { option (google.api.http) = {put: "/v1/{id}" body: "*"}; }
+        }
+    """
+    found = document(proto)
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+    content = found["paths"]["/v1/{id}"]["put"]["requestBody"]["content"]
+    form = content["multipart/form-data"]["schema"]
+    assert list(form["properties"]) == ["file", "pageNumbers", "title"]
+    assert form["required"] == ["file", "pageNumbers"]
+    assert form["properties"]["pageNumbers"]["items"] == {"type": "integer", "format": "int32"}
+
+
 def test_a_binding_of_any_method_is_listed_for_the_usual_ones() -> None:
-    assert list(DOCUMENT["paths"]["/v1/any"]) == ["get", "put", "post", "delete", "patch"]
+    usual = {"head", "get", "put", "post", "delete", "options", "patch"}
+    assert DOCUMENT["paths"]["/v1/any"].keys() == usual
+    assert "content" not in operation("/v1/any", "head")["responses"]["200"]
+    assert operation("/v1/any", "get")["operationId"] == "Shop_AnyThing"
+
+
+def test_a_binding_of_any_method_leaves_head_to_that_of_get() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message M { string a = 1; }
+        service S {
+          rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; }
+          rpc Any(M) returns (M) { option (google.api.http) = {custom {kind: "*" path: "/v1"}}; }
+        }
+    """
+    item = document(proto)["paths"]["/v1"]
+    assert item.keys() == {"get", "put", "post", "delete", "options", "patch"}
+    assert item["get"]["operationId"] == "S_Get"
 
 
 def test_head_has_no_body_and_other_methods_stand_apart() -> None:
@@ -478,4 +567,25 @@ def test_defaults_and_required_fields_of_proto2() -> None:
     assert (properties["b"]["default"], properties["e"]["default"]) == ("7", "B")
     assert properties["c"]["default"] == "eA=="
     assert "default" not in properties["inf"]
-    assert "additionalProperties" not in schemas["p.MInput"]  # extensions may be set
+    assert schemas["p.MInput"]["additionalProperties"] is False
+
+
+def test_extensions_are_properties_and_no_parameters() -> None:
+    proto = """
+        syntax = "proto2"; package p; import "google/api/annotations.proto";
+        message M { optional string a = 1; extensions 100 to 200; }
+        extend M { optional int64 big = 100; }
+        message Other { extend M { repeated Other others = 101; } }
+        service S {
+          rpc Put(M) returns (M) { option (google.api.http) = {post: "/v1" body: "*"}; }
+          rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1"}; }
+        }
+    """
+    found = document(proto)
+    schemas = found["components"]["schemas"]
+    # ProtoJSON: the name of an extension is its full name in brackets.
+    assert list(schemas["p.MInput"]["properties"]) == ["a", "[p.big]", "[p.Other.others]"]
+    assert schemas["p.M"]["properties"]["[p.Other.others]"]["type"] == "array"
+    assert "required" not in schemas["p.M"]
+    assert list(parameters("/v1", "get", found)) == ["a"]
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []

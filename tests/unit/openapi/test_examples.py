@@ -80,6 +80,8 @@ def test_an_example_is_a_value_of_its_field(kind: str, stated: str, example: obj
         ("int32", "4.5"),
         ("bool", "1"),
         ("double", '\\"4\\"'),
+        ("double", "NaN"),
+        ("repeated double", "[Infinity]"),
         ("repeated string", "a"),
         ("map<string, int32>", "[]"),
         ("Thing", "{"),
@@ -131,6 +133,25 @@ def test_parameters_of_a_path_have_their_parts_of_the_example(
     ]
     found = [one.get("example") for one in path["parameters"] if one["in"] == "path"]
     assert found == examples
+
+
+def test_parameters_that_are_parts_of_a_resource_have_examples_made_of_their_names() -> None:
+    text = """
+        syntax = "proto3"; package a.v1;
+        import "google/api/annotations.proto"; import "google/api/resource.proto";
+        message Thing {
+          option (google.api.resource) = {type: "a/Thing" pattern: "boxes/{box_id}/things/{thing}"};
+          string name = 1;
+        }
+        service Things {
+          rpc Get(Thing) returns (Thing) {
+            option (google.api.http) = {get: "/v1/{name=boxes/*/things/*}"};
+          }
+        }
+    """
+    (path,) = document(descriptor_set(a=text))["paths"].values()
+    found = {one["name"]: one.get("example") for one in path["get"]["parameters"]}
+    assert found == {"box_id": "box_id-1", "thing": "thing-1"}
 
 
 def test_all_examples_of_the_sample_are_valid_by_their_schemas() -> None:

@@ -54,6 +54,8 @@ TEXT = {"type": "string"}
 INT32 = {"type": "integer", "format": "int32"}
 BYTES = {"type": "string", "format": "byte", "contentEncoding": "base64"}
 NUMBERS = {"type": "array", "items": INT32}
+INT64 = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
+DOUBLE = {"type": "number", "format": "double"}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,22 @@ NUMBERS = {"type": "array", "items": INT32}
                 "pattern": "^-?[0-9]+$",
                 "description": "Rules: lte 5.",
             },
+        ),
+        (rule("string", 'string.example = "a"'), TEXT | {"examples": ["a"]}),
+        (
+            rule("string", 'string.example = "a", debug_redact = true'),
+            TEXT | {"format": "password"},
+        ),
+        (rule("int64", "int64.example = 5"), INT64 | {"examples": ["5"]}),
+        (rule("bytes", 'bytes.example = "abc"'), BYTES | {"examples": ["YWJj"]}),
+        (
+            rule("double", "double = {lte: 2.5, example: 1.5}"),
+            DOUBLE | {"maximum": 2.5, "examples": [1.5]},
+        ),
+        # JSON has no such numbers.
+        (
+            rule("double", "double = {lte: inf, in: [1, nan], example: nan}"),
+            DOUBLE | {"enum": [1.0]},
         ),
         (
             rule("bytes", "bytes = {min_len: 4, max_len: 4}"),

@@ -11,6 +11,7 @@ from gateway.openapi.changes.documents import compare_documents
 from gateway.openapi.document import build_document
 from gateway.policy.effective import effective_policies
 from gateway.schema.catalog import build_schema
+from gateway.transcoding.field_masks import read_mask
 from gateway.transcoding.transcoder import build_transcoder
 from tests.support.schema import descriptor_set
 from tests.unit.openapi.test_document import document
@@ -90,6 +91,110 @@ def test_requests_may_have_large_integers_as_numbers_if_the_settings_say_it() ->
     assert strict["size"]["type"] == "string"
 
 
+FORMS = """
+syntax = "proto3"; package p;
+import "google/api/annotations.proto";
+import "google/api/field_behavior.proto";
+import "google/protobuf/field_mask.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+enum E { NONE = 0; ONE = 1; }
+message M {
+  string name = 1 [(google.api.field_behavior) = REQUIRED];
+  double number = 2;
+  repeated float numbers = 3;
+  google.protobuf.DoubleValue wrapped = 4;
+  google.protobuf.Timestamp time = 5;
+  // Another.
+  M inner = 6;
+  E of = 7;
+  google.protobuf.Value any = 8;
+  google.protobuf.NullValue nothing = 9;
+  int64 large = 10;
+  google.protobuf.FieldMask mask = 11;
+}
+service S { rpc Put(M) returns (M) { option (google.api.http) = {post: "/v1" body: "*"}; } }
+"""
+
+
+def validator(schema: str, **openapi: Any) -> OAS31Validator:
+    """Validates values by a schema of the document with these settings."""
+    found = document(FORMS, openapi=openapi)
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+    root = {"$ref": f"#/components/schemas/{schema}", "components": found["components"]}
+    return OAS31Validator(root)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_members_of_requests_may_be_null_if_the_settings_say_it(lenient: bool) -> None:
+    nullable = validator("p.MInput", nullable=True, strict_floats=True, lenient_input=lenient)
+    plain = validator("p.MInput")
+    names = {"number", "numbers", "wrapped", "time", "inner", "of", "large", "mask"}
+    for name in names:
+        body = {"name": "x", name: None}
+        assert nullable.is_valid(body), name
+        assert not plain.is_valid(body), name
+    for name in ("any", "nothing"):
+        assert nullable.is_valid({"name": "x", name: None})
+    assert not nullable.is_valid({"name": None})
+    assert nullable.is_valid({"name": "x", "inner": {"name": "y", "of": "ONE"}, "large": "1"})
+    assert not nullable.is_valid({"name": "x", "number": "1"})
+    inner = document(FORMS, openapi={"nullable": True})["components"]["schemas"]["p.MInput"]
+    assert inner["properties"]["inner"]["description"] == "Another."
+
+
+@pytest.mark.parametrize("schema", ["p.M", "p.MInput"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_may_be_texts_if_the_settings_say_it(schema: str, value: str) -> None:
+    properties = {"number": value, "numbers": [value, 1.5], "wrapped": value}
+    for name, one in properties.items():
+        strict = validator(schema, strict_floats=True)
+        errors = [error for error in strict.iter_errors({name: one}) if name in error.path]
+        assert errors == []
+        assert [error for error in validator(schema).iter_errors({name: one}) if error.path]
+
+
+@pytest.mark.parametrize(
+    ("time", "is_written"),
+    [
+        ("2026-01-02T03:04:05Z", True),
+        ("2026-01-02T03:04:05.678Z", True),
+        ("2026-01-02T03:04:05.67Z", False),
+        ("2026-01-02T03:04:05+01:00", False),
+    ],
+)
+def test_replies_have_times_in_one_form_if_the_settings_say_it(time: str, is_written: bool) -> None:
+    strict = validator("p.M", strict_times=True)
+    assert ([one for one in strict.iter_errors({"time": time}) if one.path] == []) == is_written
+    assert validator("p.MInput", strict_times=True).is_valid({"name": "x", "time": time})
+
+
+@pytest.mark.parametrize(
+    ("mask", "fits"),
+    [
+        ("", True),
+        ("title", True),
+        ("title,author.birthYear", True),
+        ("*", True),
+        ("labels.`a,b`.*", True),
+        ('labels."a\\"b"', True),
+        ("title,", False),
+        ("a b", False),
+        ("1", False),
+        ("a..b", False),
+    ],
+)
+def test_a_field_mask_has_a_form(mask: str, fits: bool) -> None:
+    assert validator("p.MInput").is_valid({"name": "x", "mask": mask}) == fits
+    try:
+        read_mask(mask, camel_case=True)
+    except ValueError:
+        assert not fits
+    else:
+        assert fits
+
+
 def test_a_oneof_of_requests_can_be_a_constraint() -> None:
     proto = """
         syntax = "proto3"; package p; import "google/api/annotations.proto";
@@ -141,6 +246,43 @@ def test_methods_list_the_header_fields_of_their_policies() -> None:
     policies[1]["idempotency"] = {"key": "required"}
     needed = document(SHELF, policies=policies)["paths"]["/v1"]["post"]["parameters"]
     assert [(one["name"], one["required"]) for one in needed] == [("Idempotency-Key", True)]
+
+
+def test_etags_of_resources_are_header_fields() -> None:
+    proto = """
+        syntax = "proto3"; package p; import "google/api/annotations.proto";
+        message M { string id = 1; string etag = 2; }
+        message Update { M m = 1; }
+        service S {
+          rpc Get(Update) returns (M) {
+            option idempotency_level = NO_SIDE_EFFECTS;
+            option (google.api.http) = {get: "/v1/{m.id}"};
+          }
+          rpc Patch(Update) returns (M) {
+            option (google.api.http) = {patch: "/v1/{m.id}" body: "m"};
+          }
+          rpc Put(Update) returns (M) { option (google.api.http) = {put: "/v1/{m.id}" body: "m"}; }
+          rpc Drop(M) returns (Update) { option (google.api.http) = {delete: "/v1/{id}"}; }
+        }
+    """
+    found = document(proto, resources={"etags": "quoted"})
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+    (item,) = found["paths"].values()
+    stated = {
+        method: (
+            [one["$ref"].rpartition("/")[2] for one in of["parameters"] if "$ref" in one],
+            "304" in of["responses"],
+            "ETag" in of["responses"]["200"].get("headers", {}),
+        )
+        for method, of in item.items()
+    }
+    assert stated == {
+        "get": (["If-None-Match"], True, True),
+        "patch": (["If-Match"], False, True),
+        "put": (["If-Match"], False, False),
+        "delete": (["If-Match"], False, False),
+    }
+    assert "Match" not in str(document(proto))
 
 
 def test_an_issuer_with_discovery_is_a_scheme_of_its_own() -> None:
@@ -198,9 +340,20 @@ def test_what_the_gateway_answers_by_itself_is_not_listed() -> None:
 
 @pytest.mark.parametrize(
     "openapi",
-    [{"names": "short"}, {"lenient_input": True}, {"oneof": "constrained"}, {"headers": True}],
+    [
+        {"names": "short"},
+        {"lenient_input": True},
+        {"nullable": True},
+        {"nullable": True, "lenient_input": True},
+        {"strict_floats": True},
+        {"strict_floats": True, "nullable": True},
+        {"strict_times": True},
+        {"oneof": "constrained"},
+        {"headers": True},
+    ],
 )
 def test_what_only_describes_changes_nothing_for_clients(openapi: dict[str, Any]) -> None:
-    plain, other = document(SHELF), document(SHELF, openapi=openapi)
+    proto = FORMS if openapi.keys() & {"nullable", "strict_floats", "strict_times"} else SHELF
+    plain, other = document(proto), document(proto, openapi=openapi)
     assert plain != other
     assert compare_documents(plain, other) == compare_documents(other, plain) == []
