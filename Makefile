@@ -9,6 +9,8 @@ READY := $(VENV)/ready
 PROTOS ?= protos
 GEN ?= gen
 PYTEST_ARGS ?=
+# How long `make soak` runs.
+MINUTES ?= 15
 # How many processes run tests side by side: one for each core, or a number.
 TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
@@ -17,7 +19,7 @@ COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
   integration/docs/test_oasdiff.py integration/docs/test_other_tools.py)
 
-.PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick corpus lint-corpus pin clean
+.PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -76,6 +78,9 @@ bench: $(READY) ## measure the cost of a request, side by side with other gatewa
 
 bench-quick: $(READY) ## measure only the small GET, in less than two minutes
 	$(BIN)/python -m benchmarks --quick
+
+soak: $(READY) ## serve for 15 minutes while workers are killed and settings reloaded; fails if something is lost or grows
+	@$(BIN)/python -m benchmarks.soak_gateway --minutes $(MINUTES)
 
 corpus: $(READY) ## send a request to every HTTP rule of a large published API set (for your own: FOLDER=my/sets)
 	$(BIN)/python -m tools.corpus $(FOLDER)

@@ -17,7 +17,8 @@ from gateway.config.sections import Seconds, Section, Words
 
 # Match up to the last @, to hide a password that contains an unencoded @ too.
 _PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
-_PARAMETER = re.compile(r"([?&](?:sentinel_)?password=)[^&]*")
+# Options of drivers: password, sentinel_password, ssl_password.
+_PARAMETER = re.compile(r"([?&]\w*password=)[^&]*", re.IGNORECASE)
 _ISSUER = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
 _METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
 

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from socket import AF_UNIX, socket
@@ -26,6 +27,7 @@ from gateway.listeners.sockets import (
     open_sockets,
     why_not,
 )
+from gateway.listeners.spare_files import has_spare_files
 from gateway.listeners.tls import TlsContexts, TlsProtocol
 from gateway.telemetry.event import about
 
@@ -34,6 +36,8 @@ logger = logging.getLogger("gateway")
 _GRACE_S = 10.0
 _SWEEP_EVERY_S = 0.5
 _CLOSING_STEP_S = 0.01
+_PAUSE_S = 0.1
+_SAY_EVERY_S = 60.0
 _OWN = 0
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """Keeps the file of a unix socket, which later servers use, at the end of a server on it."""
@@ -53,6 +57,10 @@ class Listener:
         """The sockets that connections are accepted from: its own, and those of workers that cannot
         answer."""
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
+        self._is_paused = False
+        """True while connections wait in the backlog, because hardly a file descriptor is free."""
+        self._is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+        self._said_s = -_SAY_EVERY_S
         self._limits = responder.limits
         self._last: set[asyncio.Task[object]] = set()
         """The tasks that open the last connections."""
@@ -77,12 +85,17 @@ class Listener:
         `number` identifies them: 1 or more.
         """
         self._sockets[number] = sockets
-        self._servers[number] = await self._open(sockets)
+        if self._is_paused:
+            return
+        opened = await self._open(sockets)
+        if self._is_paused or number not in self._sockets:  # it changed meanwhile
+            _close(opened)
+        else:
+            self._servers[number] = opened
 
     def cease(self, number: int) -> None:
         """Stops accepting connections of sockets that were passed to `accept_from`."""
-        for server in self._servers.pop(number, ()):
-            server.close()
+        _close(self._servers.pop(number, ()))
         self._sockets.pop(number, None)
 
     @property
@@ -140,6 +153,8 @@ class Listener:
 
     def _connection(self) -> HttpProtocol:
         loop = asyncio.get_running_loop()
+        if not self._is_paused and not self._can_accept():
+            loop.call_soon(self._pause)  # this one is accepted only now
         kind = HttpProtocol if self._tls is None else TlsProtocol
         return kind(loop, self._responder, self.port)
 
@@ -209,17 +224,47 @@ class Listener:
             self._last.add(task)
             task.add_done_callback(self._last.discard)
 
+    def _can_accept(self) -> bool:
+        """Returns False if a further connection could find no file descriptor."""
+        # asyncio's own loop leaves connections in the backlog and tries again after a second.
+        return self._is_asyncio or has_spare_files()
+
+    def _pause(self) -> None:
+        """Leaves new connections in the backlog until file descriptors are free."""
+        if self._is_paused or not self._sockets:  # it has stopped, too
+            return
+        self._is_paused = True
+        for servers in self._servers.values():
+            _close(servers)
+        self._servers.clear()
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _SAY_EVERY_S:
+            self._said_s = now_s
+            text = "%s: hardly a file descriptor is free (RLIMIT_NOFILE): new connections wait"
+            logger.error(text, self.address, extra=about("gateway.connections.waiting"))
+
+    async def _check_files(self) -> None:
+        """Pauses, or accepts again, as there are file descriptors."""
+        if not self._can_accept():
+            self._pause()
+        elif self._is_paused:
+            self._is_paused = False
+            try:
+                for number, sockets in list(self._sockets.items()):
+                    await self.accept_from(number, sockets)
+            except OSError:
+                self._pause()
+
     async def _renew_tls(self) -> None:
-        if self._tls is None or not self._tls.renewed():
+        if self._tls is None or self._is_paused or not self._tls.renewed():
             return
         for number, sockets in list(self._sockets.items()):
             before, opened = self._servers.get(number, []), await self._open(sockets)
-            if number not in self._sockets:  # it was told to cease meanwhile
+            if self._is_paused or number not in self._sockets:  # it changed meanwhile
                 before = opened
             else:
                 self._servers[number] = opened
-            for server in before:
-                server.close()
+            _close(before)
 
     async def sweep(self) -> None:
         """Updates the date and enforces the time limits of connections, until cancelled."""
@@ -227,10 +272,12 @@ class Listener:
         while True:
             limits = self._limits
             shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.keep_alive_s)
-            await asyncio.sleep(min(_SWEEP_EVERY_S, shortest_s / 4))
+            every_s = _PAUSE_S if self._is_paused else _SWEEP_EVERY_S
+            await asyncio.sleep(min(every_s, shortest_s / 4))
             self.port.date = http_date()
             if self._late:
                 self._accept_late()
+            await self._check_files()
             try:
                 await self._renew_tls()
             except Exception:
@@ -271,6 +318,11 @@ class Listener:
         for connection in list(self.port.connections):
             await connection.abort()
         await asyncio.sleep(0)
+
+
+def _close(servers: Iterable[asyncio.AbstractServer]) -> None:
+    for server in servers:
+        server.close()
 
 
 def _nothing() -> None:

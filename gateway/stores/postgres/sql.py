@@ -46,7 +46,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('gateway_' || $1, 0))"
 """Waits for other transactions that hold the lock of this name, and holds it to the end."""
 
 ADD_TOKEN = f"""
-INSERT INTO gateway_tokens ({TOKEN}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO gateway_tokens ({TOKEN})
+VALUES ($1, $2, $3, $4, $5, $6, {NOW}, {NOW} + ($8::float8 - $7::float8), $9)
 ON CONFLICT (digest) DO NOTHING"""
 FIND_TOKEN = f"""
 SELECT {TOKEN} FROM gateway_tokens WHERE digest = $1 AND NOT used AND expires_at_s > {NOW}"""

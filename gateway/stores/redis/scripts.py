@@ -1,15 +1,16 @@
 """The Lua that makes each operation on Redis atomic and one round trip (redis.io, "Scripting").
 
-ARGV[1] is always the prefix of all names. Tokens come as triples: digest, expiry in milliseconds,
-record as JSON. A token has its key, an entry in its family's sorted set, and its family has one in
-its principal's set; expired entries are removed from both when one is added. A used refresh token
-leaves a mark with its family, so that a second use is recognised.
+ARGV[1] is always the prefix of all names. Tokens come as triples: digest, lifetime in milliseconds,
+record as JSON. The clock of Redis decides when it is over, whatever that of a node says. A token
+has its key, an entry in its family's sorted set, and its family has one in its principal's set;
+expired entries are removed from both when one is added. A used refresh token leaves a mark with its
+family, so that a second use is recognised.
 """
 
 _KEEP = """
 local function keep(from)
   for i = from, #ARGV, 3 do
-    local digest, ends, record = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+    local digest, ends, record = ARGV[i], now_ms() + tonumber(ARGV[i + 1]), ARGV[i + 2]
     local token = cjson.decode(record)
     redis.call('SET', ARGV[1] .. 'token:' .. digest, record, 'PXAT', ends)
     local family = ARGV[1] .. 'login:' .. token.family

@@ -310,7 +310,8 @@ def _arguments(records: Sequence[TokenRecord]) -> list[str | int]:
             "claims": dict(record.claims),
             "digest": record.digest.hex(),
         }
-        arguments += record.digest.hex(), int(record.expires_at_s * 1000), json.dumps(value)
+        lives_ms = int((record.expires_at_s - record.issued_at_s) * 1000)
+        arguments += record.digest.hex(), lives_ms, json.dumps(value)
     return arguments
 
 

@@ -6,7 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -23,6 +23,19 @@ def no_file_descriptor(*, may_reopen: bool = False) -> Iterator[None]:
         os.close(lowest)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def few_file_descriptors(count: int) -> Iterator[None]:
+    """Lets the process open so many files more."""
+    lowest = os.dup(0)
+    os.close(lowest)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + count, before[1]))
     try:
         yield
     finally:
@@ -69,6 +82,29 @@ async def test_a_listener_ends_though_none_becomes_free() -> None:
                 await until(lambda: not listener.has_handshakes)
             with pytest.raises(ConnectionResetError):
                 await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
+
+
+async def test_new_ones_wait_while_files_are_short(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_front_end() as front_end:
+        listener, loop = front_end.listener, asyncio.get_running_loop()
+        with ExitStack() as stack:
+            clients = [stack.enter_context(waiting(listener)) for _ in range(30)]
+            answers = [asyncio.create_task(loop.sock_recv(client, 65536)) for client in clients]
+            with few_file_descriptors(20):
+                await until(lambda: any(one.done() for one in answers))
+                before_s = time.process_time()
+                await asyncio.sleep(0.5)
+                assert time.process_time() - before_s < 0.25
+                assert not all(one.done() for one in answers)
+            async with asyncio.timeout(10):
+                for answer in answers:  # none was reset
+                    assert (await answer).startswith(b"HTTP/1.1 200 ")
+    said = [one.getMessage() for one in caplog.records if one.name == "gateway"]
+    if isinstance(loop, asyncio.BaseEventLoop):  # it says it itself
+        assert not said
+    else:
+        assert len(said) == 1
+        assert "hardly a file descriptor is free" in said[0]
 
 
 async def test_connections_go_on_while_no_other_can_be_accepted() -> None:

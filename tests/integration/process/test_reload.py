@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
 both = pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
+WHOLE = Path("gen/descriptors.binpb").read_bytes()
 
 
 class Reloadable:
@@ -174,6 +175,21 @@ async def test_a_change_of_the_file_is_a_reload_where_that_is_set(
         assert await status_of(gateway, "/v1/echo/a") == 404
         place.write("")
         await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 200, within_s=30)
+
+
+async def test_a_descriptor_set_that_is_half_written_changes_nothing(tmp_path: Path) -> None:
+    place, descriptors = Reloadable(tmp_path), tmp_path / "api.binpb"
+    descriptors.write_bytes(WHOLE)
+    flags = (*place.flags, "--descriptors", str(descriptors))
+    settings = {**place.environment, "RELOAD__WATCH": "true"}
+    async with served(tmp_path, 1, *flags, settings=settings) as gateway:
+        descriptors.write_bytes(WHOLE[: len(WHOLE) // 2])
+        await until(lambda: "gateway.reload.refused" in place.events.read_text(), within_s=30)
+        assert str(descriptors) in place.events.read_text()
+        assert await status_of(gateway, "/v1/echo/a") == 200
+        descriptors.write_bytes(WHOLE)
+        status, done = await place.reload()
+        assert (status, done["changes"]) == (200, [])
 
 
 def has_origin(origin: str, config: Any) -> bool:

@@ -17,6 +17,8 @@ from gateway.config.model import Config
         ("redis://user:s3cret@host/0", "redis://user:***@host/0"),
         ("redis://user:s3:cr@et@host/0", "redis://user:***@host/0"),
         ("redis://host/0?password=s3cret&prefix=a:", "redis://host/0?password=***&prefix=a:"),
+        ("rediss://host/0?ssl_password=s3cret", "rediss://host/0?ssl_password=***"),
+        ("redis://host/0?Password=s3cret", "redis://host/0?Password=***"),
         ("unix:///socket?prefix=a:&password=s3cret", "unix:///socket?prefix=a:&password=***"),
         (
             "redis+sentinel://:s3cret@a,b:26380/main?sentinel_password=s3cret",
