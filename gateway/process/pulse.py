@@ -6,8 +6,10 @@ Both use one pipe. This module must not import code that serves, because the sup
 import faulthandler
 import os
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 BEAT_S: Final = 0.25
 """The interval of the heartbeats, in seconds."""
@@ -24,7 +26,7 @@ _READ_BYTES: Final = 64 * 1024
 class HeartbeatReader:
     """The supervisor's end of the pipe."""
 
-    def __init__(self, connection: Connection, now_s: float) -> None:
+    def __init__(self, connection: "Connection", now_s: float) -> None:
         self.connection = connection
         self.last_heard_s = now_s
         """The time at which data last arrived."""
@@ -80,7 +82,7 @@ class _Loop(Protocol):
 class HeartbeatSender:
     """The worker's end of the pipe."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: "Connection") -> None:
         """Makes this process write its stack to the pipe if it dies of a fatal signal."""
         self._connection = connection
         # Not blocking: a supervisor that does not read must not delay requests.

@@ -4,8 +4,7 @@ import asyncio
 import select
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from multiprocessing.connection import Connection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.app.gateway import Gateway
 from gateway.endpoints.admin.operations import Errand, ErrandDone
@@ -35,6 +34,9 @@ from gateway.process.orders import (
 from gateway.process.pulse import HeartbeatSender
 from gateway.process.shutdown import Shutdown
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 _TOGETHER_S: Final = 0.005
 """The time in which changes are collected for one report."""
 _AGAIN_S: Final = 0.1
@@ -53,8 +55,8 @@ class SupervisorLink:
     def __init__(
         self,
         assignment: Assignment,
-        connection: Connection,
-        pulse: Connection,
+        connection: "Connection",
+        pulse: "Connection",
         *,
         has_admin: bool = False,
     ) -> None:

@@ -18,7 +18,6 @@ from array import array
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.reduction import DupFd
 from typing import Any, Final
 
 _FILE_BYTES: Final = 24 * 1024 * 1024
@@ -56,6 +55,8 @@ class CellFile:
         self._children = Counter(json.loads(key)[0] for key in self._places)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415 - only for several workers
+
         return _inherited, (DupFd(self._fd),)
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ func (e *events) Marshal(message any) ([]byte, error) {
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "host:port")
 	backend := flag.String("backend", "", "host:port")
+	cert := flag.String("cert", "", "a PEM file, to serve TLS")
+	key := flag.String("key", "", "a PEM file")
 	flag.Parse()
 	mux := runtime.NewServeMux(runtime.WithMarshalerOption("text/event-stream", &events{
 		JSONPb: runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitUnpopulated: true}},
@@ -41,6 +43,9 @@ func main() {
 	}
 	if err := pb.RegisterBenchHandlerFromEndpoint(context.Background(), mux, *backend, options); err != nil {
 		log.Fatal(err)
+	}
+	if *cert != "" {
+		log.Fatal(http.ListenAndServeTLS(*listen, *cert, *key, mux))
 	}
 	log.Fatal(http.ListenAndServe(*listen, mux))
 }
