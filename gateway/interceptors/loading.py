@@ -99,17 +99,20 @@ def _answering(interceptor: Interceptor) -> Interceptor:
     All that stands before it relies on a reply: a stream without one would have no end.
     """
 
+    name = getattr(interceptor, "__name__", type(interceptor).__name__)
+
     async def answer(call: Call, proceed: Handler) -> Reply:
         reply: Any = interceptor(call, proceed)
         if isawaitable(reply):
             reply = await reply
         if not isinstance(reply, Reply):
             raise TypeError(
-                f"the interceptor {type(interceptor).__name__} returned {type(reply).__name__}; "
+                f"the interceptor {name} returned {type(reply).__name__}; "
                 "expected a Reply, such as `return await proceed(call)`"
             )
         return reply
 
+    answer.__name__ = name
     return answer
 
 
