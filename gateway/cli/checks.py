@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from gateway.app.credentials import open_credentials, try_issuers
 from gateway.app.schema_loading import drift, load_schema
-from gateway.app.site import compose, counters_url
+from gateway.app.site import compose
 from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
 from gateway.cli.document_notes import document_notes
@@ -24,8 +24,8 @@ from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
 from gateway.status import Code, StartUpError, StatusError
 from gateway.stores.base import StoreUnavailableError
-from gateway.stores.opening import open_store
-from gateway.stores.shared import SharedStores
+from gateway.stores.opening import PATIENCE_S, is_remote
+from gateway.stores.shared import SETTINGS, SharedStores
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
 from gateway.transcoding.binding import Binding, Diagnostic, plan_routes
 from gateway.transcoding.reachability import never_reached
@@ -132,8 +132,7 @@ async def checked(config: Config, *, online: bool) -> Checked:
     ):
         with _collecting(faults):
             look(config)
-    if online:
-        await _check_stores(config, faults)
+    await _check_stores(config, faults, online=online)
     asks = config.reflect and not online
     if asks:
         notes.append("the upstreams were not asked for their descriptors: --online does")
@@ -195,27 +194,27 @@ async def _check_parts(config: Config, faults: dict[str, None]) -> None:
                     config, pool, NO_AUDIT, stack, SharedStores(), rehearsal=True
                 )
         with _collecting(faults):
-            await stack.enter_async_context(open_store(counters_url(config)))
-        with _collecting(faults):
             await load_interceptors(config.interceptors, None, None)
 
 
-async def _check_stores(config: Config, faults: dict[str, None]) -> None:
-    """Connects to the stores that are reached over a network."""
+async def _check_stores(config: Config, faults: dict[str, None], *, online: bool) -> None:
+    """Checks the URLs of all stores; `online`, connects to those that a network reaches."""
     urls = {
-        "auth.store": config.auth.store,
-        "rate_limits.store": config.rate_limits.store,
-        "cache.store": config.cache.store,
+        "credentials": config.auth.store,
+        "counters": config.rate_limits.store,
+        "cache": config.cache.store,
+        "idempotency": config.idempotency.store,
     }
-    for setting, url in urls.items():
-        if url is None or url.startswith(("memory:", "sqlite:")):
+    for purpose, url in urls.items():
+        if url is None:
             continue
         with _collecting(faults):
-            async with open_store(url) as store:
+            async with SharedStores().open(purpose, url, PATIENCE_S) as store:
                 try:
-                    await store.ping()
+                    if online and is_remote(url):
+                        await store.ping()
                 except StoreUnavailableError as error:
-                    faults.setdefault(f"{setting}: the store is unavailable: {error}")
+                    faults.setdefault(f"{SETTINGS[purpose]}: the store is unavailable: {error}")
 
 
 def _check_admin(config: Config) -> None:

@@ -1,5 +1,6 @@
 """Explains one request: the binding it matches, its fields, and its message."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
@@ -8,9 +9,13 @@ from gateway.cli.checks import read_schema
 from gateway.cli.going_to import upstreams_of
 from gateway.cli.nearest import distance
 from gateway.config.model import Config
-from gateway.status import StatusError
-from gateway.transcoding.binding import Binding
+from gateway.status import StartUpError, StatusError
+from gateway.transcoding.binding import KNOWN_METHODS, Binding
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
+
+_ORIGIN = re.compile(r"https?://[^/?#]+(?=/)", re.IGNORECASE)
+_NOT_IN_TARGETS = re.compile(r"[^!-~]|#")
+"""The characters that clients escape: all but visible ASCII, and the start of a fragment."""
 
 _NEAREST = 5
 """The number of shown bindings that do not match the request."""
@@ -61,10 +66,12 @@ def explain(config: Config, request: str, data: str) -> Explanation:
 
 
 def explain_request(transcoder: Transcoder, request: str, body: str) -> Explanation:
-    """Explains a request such as `GET /v1/shelves?page_size=2` with this JSON body."""
-    http_method, _, target = request.strip().partition(" ")
-    http_method = http_method.upper()
-    path, _, query = target.strip().partition("?")
+    """Explains a request such as `GET /v1/shelves?page_size=2` with this JSON body.
+
+    Raises:
+        StartUpError: the request is not of this form.
+    """
+    http_method, path, query = _request_line(request)
     explanation = Explanation([])
     try:
         match = transcoder.match(http_method, path)
@@ -80,6 +87,22 @@ def explain_request(transcoder: Transcoder, request: str, body: str) -> Explanat
         explanation.error = error
     explanation.nearest = _nearest(transcoder, http_method, path, explanation.binding)
     return explanation
+
+
+def _request_line(request: str) -> tuple[str, str, str]:
+    """Returns the HTTP method, path and query of a request; a scheme and a host are left out."""
+    http_method, _, target = request.strip().partition(" ")
+    http_method, target = http_method.upper(), _ORIGIN.sub("", target.strip())
+    if not target.startswith("/") or _NOT_IN_TARGETS.search(target) is not None:
+        raise StartUpError(
+            f"not a request: {request!r}; expected METHOD '/path?query', such as "
+            "GET '/v1/shelves?page_size=2', and %20 for a blank, %23 for #, %C3%A9 for é"
+        )
+    if http_method not in KNOWN_METHODS:
+        known = ", ".join(sorted(KNOWN_METHODS - {"*"}))
+        raise StartUpError(f"{http_method} is no HTTP method that is served; known here: {known}")
+    path, _, query = target.partition("?")
+    return http_method, path, query
 
 
 def _nearest(

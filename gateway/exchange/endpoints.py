@@ -30,8 +30,15 @@ class EndpointRegistry:
         by_method[http_method] = endpoint
 
     def allowed_methods(self, path: str) -> Sequence[str]:
-        """Returns the HTTP methods with an endpoint on `path`, sorted; empty if there are none."""
-        return sorted(self.by_path.get(path, ()))
+        """Returns the HTTP methods that are served on `path`, sorted; empty if there are none.
+
+        HEAD and OPTIONS are among them without an endpoint (RFC 9110 section 10.2.1).
+        """
+        by_method = self.by_path.get(path)
+        if by_method is None:
+            return []
+        head = ["HEAD"] if "GET" in by_method else []
+        return sorted({*by_method, *head, "OPTIONS"})
 
     async def answer(self, request: Request) -> Response:
         """Returns the response of the endpoint on the request's path, which must be registered.
@@ -45,7 +52,7 @@ class EndpointRegistry:
         if endpoint is None and request.method == "HEAD":
             endpoint = by_method.get("GET")  # RFC 9110 section 9.3.2
         if endpoint is None:
-            raise _not_allowed(request.method, sorted(by_method))
+            raise _not_allowed(request.method, self.allowed_methods(request.path))
         return await endpoint(request)
 
 

@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import signature
+from inspect import isawaitable, signature
 from typing import Any
 
-from gateway.call import Interceptor
+from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.extensions import InterceptorOptions
 from gateway.config.selectors import complaint, matches
 from gateway.schema.catalog import Method
@@ -76,9 +76,11 @@ def with_metrics(
     Without `metrics`, nothing is counted: they are off, or this is a check of the settings.
 
     Raises:
-        InterceptorError: one cannot register it.
+        InterceptorError: one of `more` cannot be called, or one cannot register what it counts.
     """
     joined = [*selected, *map(SelectedInterceptor, more)]
+    for one in joined[len(selected) :]:
+        _check(one.interceptor, f"interceptors: {one.interceptor!r}")
     handle = InterceptorMetrics(None if metrics is None else metrics.writer)
     for one in joined:
         use = getattr(one.interceptor, "use_metrics", None)
@@ -88,7 +90,30 @@ def with_metrics(
             except Exception as error:
                 name = type(one.interceptor).__name__
                 raise InterceptorError(f"{name}.use_metrics failed: {error}") from error
-    return joined
+    return [SelectedInterceptor(_answering(one.interceptor), one.selector) for one in joined]
+
+
+def _answering(interceptor: Interceptor) -> Interceptor:
+    """Returns an interceptor that fails, with its name, if it returns something else than a reply.
+
+    All that stands before it relies on a reply: a stream without one would have no end.
+    """
+
+    name = getattr(interceptor, "__name__", type(interceptor).__name__)
+
+    async def answer(call: Call, proceed: Handler) -> Reply:
+        reply: Any = interceptor(call, proceed)
+        if isawaitable(reply):
+            reply = await reply
+        if not isinstance(reply, Reply):
+            raise TypeError(
+                f"the interceptor {name} returned {type(reply).__name__}; "
+                "expected a Reply, such as `return await proceed(call)`"
+            )
+        return reply
+
+    answer.__name__ = name
+    return answer
 
 
 def _make(options: InterceptorOptions, where: str) -> Any:
@@ -148,6 +173,8 @@ def _offered(name: str, where: str) -> Any:
 
 
 def _check(made: Any, what: str) -> None:
+    if isinstance(made, type):
+        raise InterceptorError(f"{what} is a class: pass an object of it")
     if not callable(made):
         raise InterceptorError(f"{what} cannot be called: give it async __call__(call, proceed)")
     try:

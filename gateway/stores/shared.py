@@ -5,7 +5,15 @@ from contextlib import asynccontextmanager
 
 from gateway.stores.base import Store
 from gateway.stores.measured import MeasuredStore, Observe
-from gateway.stores.opening import is_remote, make_store
+from gateway.stores.opening import StoreUrlError, is_remote, make_store
+
+SETTINGS = {
+    "credentials": "auth.store",
+    "counters": "rate_limits.store",
+    "cache": "cache.store",
+    "idempotency": "idempotency.store",
+}
+"""The setting of the store of each purpose."""
 
 
 class SharedStores:
@@ -30,7 +38,7 @@ class SharedStores:
         `timeout_s` bounds each operation of a store that is reached over a network.
 
         Raises:
-            StoreUrlError: the URL is invalid, or its driver is not installed.
+            StoreUrlError: the URL is invalid, or its driver is not installed; it names the setting.
         """
         # Without a network there is nothing to bound: a new limit must not lose what is in memory.
         key = purpose, url, timeout_s if is_remote(url) else 0.0
@@ -54,7 +62,10 @@ class SharedStores:
         return found
 
     def _made(self, purpose: str, url: str, _: float, timeout_s: float) -> Store:
-        store = make_store(url, timeout_s)
+        try:
+            store = make_store(url, timeout_s)
+        except StoreUrlError as error:
+            raise StoreUrlError(f"{SETTINGS[purpose]}: {error}") from None
         if self._observe_of is None or url == "memory:":
             return store
         return MeasuredStore(store, self._observe_of(purpose))

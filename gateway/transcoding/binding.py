@@ -50,11 +50,12 @@ _WRONG_METHOD: Final = {
     WrongMethod.NOT_IMPLEMENTED: 501,
 }
 
-_KNOWN_METHODS = (
+_LISTED_METHODS = (
     "GET HEAD POST PUT DELETE PATCH OPTIONS TRACE QUERY COPY LOCK UNLOCK MOVE MKCOL MKACTIVITY "
     "MKCALENDAR PROPFIND PROPPATCH SEARCH BIND REBIND UNBIND ACL REPORT CHECKOUT MERGE M-SEARCH "
     "NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE LINK UNLINK SOURCE *"
 )
+KNOWN_METHODS = frozenset(_LISTED_METHODS.split())
 """The HTTP methods that the parser accepts: llhttp's list."""
 
 
@@ -349,7 +350,7 @@ def _warnings(binding: Binding) -> Iterator[str]:
         yield "segments after ** are outside the grammar of google.api.http; other gateways differ"
     if binding.body is not None and binding.http_method in ("GET", "HEAD", "DELETE"):
         yield f"{binding.http_method} with a body: many clients and proxies drop it (AIP-127)"
-    if binding.http_method not in _KNOWN_METHODS.split():
+    if binding.http_method not in KNOWN_METHODS:
         yield f"{binding.http_method} is not a method that HTTP parsers accept: it gets no request"
     if method.client_streaming:
         yield from _stream_warnings(binding)

@@ -33,6 +33,9 @@ from gateway.transcoding.unwanted_fields import Remove, remover
 from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
 from gateway.transcoding.wire import length_prefix
 
+_NO_MEMBERS = b"null"
+"""The JSON of a body that is not there, for the inference of a mask."""
+
 BodyReader = Callable[[bytes, str | None], bytes]
 """Converts a body with its Content-Type to wire bytes of the request message."""
 
@@ -89,7 +92,10 @@ class RequestDecoder:
         """
         if not body:
             wire = b"".join(self._encode_captures(captures))
-            return self._bind(query) + wire if query else wire
+            bound = self._bind(query) if query else b""
+            if self._infer_mask is not None:
+                self._infer_mask(_NO_MEMBERS, bound)  # refuses an update of nothing
+            return bound + wire
         if self._read is None:
             return self._decode_excess(captures, query, content_type, body)
         if self._is_plain and self._is_raw(content_type):

@@ -5,7 +5,7 @@ from ipaddress import IPv6Address
 from itertools import chain
 from typing import Final, Protocol
 
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from gateway.config.limits import Limits
@@ -24,6 +24,25 @@ _AUTHORITY: Final = re.compile(
     r"(?::([0-9]{0,5}))?"
 )
 _GREATEST_PORT: Final = 65535
+_MALFORMED: Final = "the request is not well-formed HTTP"
+# The parser quotes the request line. A line that is one but for its method has an unknown method.
+_UNKNOWN_METHOD: Final = re.compile(
+    r"Invalid method encountered:\s+b['\"][!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.[01]['\"]"
+)
+_REASONS: Final = (
+    ("Missing 'Host'", "it has no Host header; expected one such as Host: api.example.com"),
+    ("Duplicate 'Host'", "it has several Host headers; expected one"),
+    ("can't be present with", "it has Content-Length and Transfer-Encoding; expected one of them"),
+    ("Content-Length", "its Content-Length is invalid; expected one number"),
+    (
+        "Transfer-Encoding",
+        "its Transfer-Encoding is invalid; expected chunked, once and at the end",
+    ),
+    ("chunk", "a chunk of its body is invalid; expected a hexadecimal size, CRLF, the bytes, CRLF"),
+    ("header", "a header line is invalid; expected Name: value in one line that ends in CRLF"),
+    ("HTTPS", "it is TLS, but this port serves plain HTTP; expected http:// in its URL"),
+)
+"""A part of the text of the parser, and the reason that the client gets for it."""
 
 
 class Head(Protocol):
@@ -55,11 +74,7 @@ def check_request_line(message: Head, limits: Limits) -> None:
         StatusError: HTTP status 505, 501 or 414.
     """
     if message.version[0] != 1:
-        raise StatusError(
-            Code.INVALID_ARGUMENT,
-            "this HTTP version is not supported; expected HTTP/1.1 or HTTP/1.0",
-            http_status=505,
-        )
+        raise _unsupported_version()
     if len(message.path) > limits.url_bytes:
         raise too_long("request target", limits.url_bytes, 414)
     # If chunked is not the last coding, the body has no end, and the parser has rejected it (RFC
@@ -169,12 +184,34 @@ def malformed(error: HttpProcessingError, limits: Limits) -> StatusError:
         return too_long("header field", limits.header_bytes, 431)
     if is_too_large(error):
         return too_many_fields(limits.header_count)
-    return StatusError(Code.INVALID_ARGUMENT, "the request is not well-formed HTTP")
+    text = str(error.message)
+    if isinstance(error, BadHttpMethod) and _UNKNOWN_METHOD.match(text) is not None:
+        # RFC 9110 section 9.1: a method that is not recognised is 501.
+        return StatusError(
+            Code.UNIMPLEMENTED,
+            "the HTTP method is not known; expected one such as GET, in upper case",
+            http_status=501,
+        )
+    said = text.partition("\n\n")[0]  # what follows quotes the client
+    if "Invalid HTTP version" in said:
+        return _unsupported_version()
+    for part, reason in _REASONS:
+        if part in said:
+            return StatusError(Code.INVALID_ARGUMENT, f"{_MALFORMED}: {reason}")
+    return StatusError(Code.INVALID_ARGUMENT, _MALFORMED)
 
 
 def is_too_large(error: HttpProcessingError) -> bool:
     """True if the parser rejected a head only for its size."""
     return isinstance(error, LineTooLong) or "Too many headers" in str(error.message)
+
+
+def _unsupported_version() -> StatusError:
+    return StatusError(
+        Code.INVALID_ARGUMENT,
+        "this HTTP version is not supported; expected HTTP/1.1 or HTTP/1.0",
+        http_status=505,
+    )
 
 
 def _no_host(where: str) -> StatusError:

@@ -95,10 +95,30 @@ JWT = {"issuer": "https://a.test", "audiences": ["a"]}
         pytest.param({"listen": "a" * 70 + ".test:80"}, "no such address", id="no name"),
         pytest.param({"listen": "unix:/no/such/folder/s"}, "an existing folder", id="folder"),
         pytest.param({"listen": "unix:/tmp/" + "s" * 200}, "at most", id="a long path"),
-        pytest.param(store("redis://h:port/0"), "a redis:// store is at", id="store URL"),
-        pytest.param(store("mysql://h/0"), "no such store", id="store of no kind"),
+        pytest.param(store("redis://h:port/0"), "auth.store: a redis:// store is", id="store URL"),
+        pytest.param(store("mysql://h/0"), "auth.store: no such store", id="store of no kind"),
         pytest.param(
-            {"rate_limits": {"store": "redis://h/x/y"}}, "a redis:// store is at", id="counters"
+            {"rate_limits": {"store": "redis://h/x/y"}},
+            "rate_limits.store: a redis:// store is at",
+            id="counters",
+        ),
+        pytest.param(
+            {
+                "cache": {"store": "mysql://h/0"},
+                "policies": [{"selector": "echo.v1.EchoService.Echo", "cache": {"ttl_s": 1}}],
+            },
+            "cache.store: no such store",
+            id="store of the cache",
+        ),
+        pytest.param(
+            {
+                "idempotency": {"store": "mysql://h/0"},
+                "policies": [
+                    {"selector": "echo.v1.*", "idempotency": {"allow_anonymous": True}},
+                ],
+            },
+            "idempotency.store: no such store",
+            id="store of idempotency keys",
         ),
         pytest.param(
             {"auth": {"jwt": {"issuers": [JWT | {"keys_file": "none.pem"}]}}},

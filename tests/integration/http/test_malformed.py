@@ -19,7 +19,7 @@ GET = b"GET /v1/items/a HTTP/1.1\r\nHost: a\r\n"
         pytest.param(b"hello\r\n\r\n", 400, id="no request line"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS"),
         pytest.param(b"GET /v1/items/a\r\n\r\n", 505, id="HTTP/0.9"),
-        pytest.param(b"GET /v1/items/a HTTP/1.2\r\n" + HOST + b"\r\n", 400, id="HTTP/1.2"),
+        pytest.param(b"GET /v1/items/a HTTP/1.2\r\n" + HOST + b"\r\n", 505, id="HTTP/1.2"),
         pytest.param(b"GET /v1/items/a HTTP/2.0\r\n" + HOST + b"\r\n", 505, id="HTTP/2.0"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2 preface"),
         pytest.param(b"GET /a b HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="space in target"),
@@ -35,7 +35,7 @@ GET = b"GET /v1/items/a HTTP/1.1\r\nHost: a\r\n"
         pytest.param(b"GET http:///b HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="no authority"),
         pytest.param(b"CONNECT a:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="CONNECT"),
         pytest.param(b"CONNECT /v1/items HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="CONNECT a path"),
-        pytest.param(b"get /v1/items/a HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="lower-case method"),
+        pytest.param(b"GET /v1/items/a HTTP/3.0\r\n" + HOST + b"\r\n", 505, id="HTTP/3.0"),
         pytest.param(GET.replace(b"\r\n", b"\n") + b"\n", 400, id="bare LF"),
         pytest.param(GET + b"X: a\rY: b\r\n\r\n", 400, id="bare CR in a header"),
         pytest.param(GET + b"X: a\x00\r\n\r\n", 400, id="NUL in a header"),
@@ -114,8 +114,47 @@ async def test_a_chunk_that_breaks_while_the_body_is_read_is_a_400_at_once(
         assert await client.is_closed()
 
 
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"GET /v1/items/a HTTP/1.1\r\n\r\n", "it has no Host header; expected one"),
+        (GET + b"Host: b\r\n\r\n", "it has several Host headers; expected one"),
+        (GET + b"X : a\r\n\r\n", "a header line is invalid; expected Name: value"),
+        (GET + b"X: a\r\n b\r\n\r\n", "a header line is invalid; expected Name: value"),
+        (POST + b"Content-Length: +1\r\n\r\na", "its Content-Length is invalid; expected one"),
+        (POST + b"Content-Length: 1\r\n" * 2 + b"\r\na", "its Content-Length is invalid"),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", "its Transfer-Encoding is invalid; expected"),
+        (
+            POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "it has Content-Length and Transfer-Encoding; expected one of them",
+        ),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "a chunk of its body is invalid"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "it is TLS, but this port serves"),
+    ],
+)
+async def test_a_malformed_request_is_told_what_is_wrong(
+    front_end: FrontEnd, sent: bytes, reason: str
+) -> None:
+    answer = await front_end.ask(sent)
+    assert answer.json["error"]["message"].startswith(
+        f"the request is not well-formed HTTP: {reason}"
+    )
+
+
+@pytest.mark.parametrize("method", [b"FOO", b"get", b"X-Y"])
+async def test_an_unknown_method_is_not_implemented(front_end: FrontEnd, method: bytes) -> None:
+    answer = await front_end.ask(method + b" /v1/items/a HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert answer.status == 501
+    assert answer.closes
+    assert answer.json["error"] == {
+        "code": 501,
+        "message": "the HTTP method is not known; expected one such as GET, in upper case",
+        "status": "UNIMPLEMENTED",
+    }
+
+
 async def test_no_word_of_a_library_reaches_the_client(front_end: FrontEnd) -> None:
-    answer = await front_end.ask(GET + b"X : a\r\n\r\n")
+    answer = await front_end.ask(b"hello\r\n\r\n")
     assert answer.json == {
         "error": {
             "code": 400,

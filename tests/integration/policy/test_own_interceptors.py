@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -74,4 +75,54 @@ async def test_a_metric_that_cannot_be_registered_keeps_the_gateway_from_startin
     )
     with pytest.raises(StartUpError, match=r"Wrong\.use_metrics failed: gateway_calls: expected"):
         async with open_gateway(config, interceptors=[Wrong()]):
+            pass
+
+
+class Silent:
+    """Returns no reply."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        await proceed(call)
+        return None  # type: ignore[return-value]
+
+
+class Plain:
+    """Returns no reply, at once."""
+
+    def __call__(self, call: Call, proceed: Handler) -> Reply:
+        return None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("wrong", [Silent, Plain])
+@pytest.mark.parametrize("path", ["/v1/echo/hello", "/v1/echo/hello:repeat?count=2"])
+async def test_an_interceptor_without_a_reply_is_named_in_the_log(
+    wrong: type, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        echo_gateway(interceptors=[{"use": f"{__name__}:{wrong.__name__}"}]) as gateway,
+        connected(gateway) as client,
+    ):
+        for _ in range(2):  # the connection goes on
+            answer = await client.get(path)
+            assert answer.status == 500
+            assert answer.json()["error"]["message"] == "internal error"
+    assert f"the interceptor {wrong.__name__} returned NoneType; expected a Reply" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (5, "interceptors: 5 cannot be called: give it async __call__"),
+        (Wrong, "Wrong'> is a class: pass an object of it"),
+        (lambda call: call, "must take two arguments"),
+    ],
+)
+async def test_what_is_no_interceptor_keeps_the_gateway_from_starting(
+    given: Any, reason: str
+) -> None:
+    config = Config.model_validate(
+        {"modules": ["gen.echo.v1"], "upstreams": {"echo": {"target": "127.0.0.1:1"}}}
+    )
+    with pytest.raises(StartUpError, match=reason):
+        async with open_gateway(config, interceptors=[given]):
             pass

@@ -92,6 +92,47 @@ async def test_what_breaks_the_rules_ends_call_and_connection(
         await until(lambda: stage.endings.codes == [Code[code]])
 
 
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        pytest.param(frame(TEXT, b"{}", masked=False), "expected masked frames", id="unmasked"),
+        pytest.param(
+            frame(PING, b"", fin=False), "expected control frames in one piece", id="half a ping"
+        ),
+        pytest.param(
+            frame(PING, b"x" * 126), "expected control frames of at most 125 bytes", id="long ping"
+        ),
+        pytest.param(frame(0, b"{}"), "expected a frame that begins a message", id="continuation"),
+        pytest.param(
+            frame(TEXT, b"{", fin=False) + frame(TEXT, b"}"),
+            "expected a frame that continues the message",
+            id="two beginnings",
+        ),
+        pytest.param(
+            frame(3, b""), "expected frames with an opcode of RFC 6455 section 5.2", id="opcode"
+        ),
+        pytest.param(
+            frame(8, b"\x03"), "expected a close frame with a code of two bytes", id="half a code"
+        ),
+        pytest.param(
+            frame(8, b"\x03\xe7"), "expected a close code of RFC 6455 section 7.4", id="close code"
+        ),
+        pytest.param(frame(8, b"\x03\xe8\xff"), "text is not UTF-8", id="close reason"),
+        pytest.param(
+            b"\x81\xff" + (1 << 62).to_bytes(8, "big"), "a message is larger than ", id="endless"
+        ),
+        pytest.param(b"\xc1\x80abcd", "expected frames whose reserved bits are 0", id="reserved"),
+    ],
+)
+async def test_the_reason_of_a_close_says_which_rule_was_broken(sent: bytes, reason: str) -> None:
+    async with open_stage() as stage, stage.connected() as client:
+        await shake(client)
+        await client.send(sent)
+        async with asyncio.timeout(10):
+            said = await client.reader.read()
+        assert said[4 : 2 + said[1]].decode().startswith(reason)
+
+
 async def test_a_flood_of_pings_fills_no_memory() -> None:
     async with open_stage() as stage, stage.connected() as client:
         await shake(client)

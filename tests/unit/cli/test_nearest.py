@@ -5,6 +5,7 @@ import pytest
 from gateway.cli.explanation import explain_request
 from gateway.config.model import Config
 from gateway.schema.catalog import HttpRule, Source, build_schema
+from gateway.status import StartUpError
 from gateway.transcoding.transcoder import Transcoder, build_transcoder
 from tests.support.schema import descriptor_set
 
@@ -68,13 +69,27 @@ def test_of_the_routes_that_were_not_chosen_five_are_shown(transcoder: Transcode
 
 
 def test_any_request_at_all_is_explained(transcoder: Transcoder) -> None:
-    for line in (
-        "",
-        "GET",
-        "GET /",
-        "GET //",
-        "GET /%zz",
-        "GET " + "/a:b" * 5000,
-        "G\x00T /\udcff",
-    ):
+    for line in ("GET /", "GET //", "GET /%zz", "GET " + "/a:b" * 5000, "purge /"):
         assert list(explain_request(transcoder, line, "").lines())
+
+
+def test_a_whole_url_is_explained_without_its_host(transcoder: Transcoder) -> None:
+    lines = list(explain_request(transcoder, "GET https://a:1/v1/shelves/7", "").lines())
+    assert lines[0] == "GET /v1/shelves/{id}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "GET", "/v1/shelves", "GET v1/shelves", "GET http://a", "GET /a b", "GET /é"),
+        *("GET /a HTTP/1.1", "GET /a#b", "GET /a\tb", "G\x00T /\udcff"),
+    ],
+)
+def test_what_is_no_request_is_told_the_form_of_one(transcoder: Transcoder, line: str) -> None:
+    with pytest.raises(StartUpError, match=r"not a request: .*; expected METHOD '/path"):
+        explain_request(transcoder, line, "")
+
+
+def test_a_method_that_no_request_has_is_not_explained(transcoder: Transcoder) -> None:
+    with pytest.raises(StartUpError, match="FOO is no HTTP method that is served; known here: ACL"):
+        explain_request(transcoder, "FOO /v1/shelves", "")

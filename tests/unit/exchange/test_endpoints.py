@@ -52,10 +52,10 @@ async def refused(method: str, path: str) -> StatusError:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/health", "GET"),
-        ("GET", "/token", "DELETE, POST"),
-        ("HEAD", "/token", "DELETE, POST"),
-        ("get", "/health", "GET"),
+        ("POST", "/health", "GET, HEAD, OPTIONS"),
+        ("GET", "/token", "DELETE, OPTIONS, POST"),
+        ("HEAD", "/token", "DELETE, OPTIONS, POST"),
+        ("get", "/health", "GET, HEAD, OPTIONS"),
     ],
 )
 async def test_another_method_is_405_and_names_those_that_are_allowed(
@@ -70,7 +70,7 @@ async def test_another_method_is_405_and_names_those_that_are_allowed(
 async def test_options_is_answered_with_the_allowed_methods_and_no_body() -> None:
     error = await refused("OPTIONS", "/token")
     assert (error.code, error.http_status) == (Code.OK, 204)
-    assert error.headers == [("Allow", "DELETE, POST")]
+    assert error.headers == [("Allow", "DELETE, OPTIONS, POST")]
 
 
 async def test_a_failure_of_an_endpoint_is_its_callers_business() -> None:
@@ -90,7 +90,7 @@ def test_two_endpoints_for_one_method_and_path_are_refused_at_start_up() -> None
 
 def test_methods_of_two_rooms_on_one_path_stand_side_by_side() -> None:
     both = EndpointRegistry({"/x": {"GET": saying("a")}}, {"/x": {"POST": saying("b")}})
-    assert both.allowed_methods("/x") == ["GET", "POST"]
+    assert both.allowed_methods("/x") == ["GET", "HEAD", "OPTIONS", "POST"]
 
 
 def test_a_path_without_an_endpoint_allows_nothing() -> None:

@@ -26,6 +26,20 @@ _FEW_FRAMES = 8
 _COMPRESSED_PIECE_BYTES = 1024
 _RATIO_FREE_BYTES = 64 * 1024
 _MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame holds 125, two for the code
+_NOT_UTF8 = "text is not UTF-8"
+# The library's reasons for a protocol error, and the client's; others get that of their code.
+_BROKEN_RULES = {
+    "incorrect masking": "expected masked frames",
+    "invalid opcode": "expected frames with an opcode of RFC 6455 section 5.2",
+    "reserved bits must be 0": "expected frames whose reserved bits are 0",
+    "control frame too long": "expected control frames of at most 125 bytes",
+    "fragmented control frame": "expected control frames in one piece",
+    "unexpected continuation frame": "expected a frame that begins a message",
+    "expected a continuation frame": "expected a frame that continues the message",
+    "close frame too short": "expected a close frame with a code of two bytes",
+    "invalid status code": "expected a close code of RFC 6455 section 7.4",
+    "decompression failed": "expected a message that can be decompressed",
+}
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
@@ -37,6 +51,29 @@ class Message:
     is_text: bool
 
 
+class _Protocol(ServerProtocol):
+    """The library's protocol, whose reasons for a failure are those of the gateway."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(state=State.OPEN, max_size=limit_bytes, logger=_log)
+        self._limit_bytes = limit_bytes
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fails the connection; the library calls it with a text that clients do not get."""
+        self.refuse(code, self._reason(code, reason))
+
+    def refuse(self, code: int, reason: str) -> None:
+        """Fails the connection with this reason."""
+        super().fail(code, reason)
+
+    def _reason(self, code: int, said: str) -> str:
+        if code == CloseCode.MESSAGE_TOO_BIG:
+            return f"a message is larger than {self._limit_bytes} bytes"
+        if code == CloseCode.INVALID_DATA:
+            return _NOT_UTF8
+        return _BROKEN_RULES.get(said, "expected frames of RFC 6455")
+
+
 class Frames:
     """Parses and creates the frames of one WebSocket, as the server."""
 
@@ -44,7 +81,7 @@ class Frames:
         self, limit_bytes: int, ratio: int = 100, extensions: Iterable[Extension] = ()
     ) -> None:
         """Takes the maximum size of a message, and the maximum compression ratio."""
-        protocol = ServerProtocol(state=State.OPEN, max_size=limit_bytes, logger=_log)
+        protocol = _Protocol(limit_bytes)
         protocol.extensions = list(extensions)
         self._protocol = protocol
         self._is_compressed = bool(protocol.extensions)
@@ -88,7 +125,8 @@ class Frames:
         if self._is_compressed:
             self._received_bytes += len(data)
             if self._inflated_bytes > self._received_bytes * self._ratio + _RATIO_FREE_BYTES:
-                protocol.fail(CloseCode.MESSAGE_TOO_BIG, f"compressed more than {self._ratio}-fold")
+                reason = f"compressed more than {self._ratio}-fold"
+                protocol.refuse(CloseCode.MESSAGE_TOO_BIG, reason)
         return messages
 
     def data_to_send(self) -> bytes:
@@ -136,6 +174,6 @@ class Frames:
                 payload.decode()
             except UnicodeDecodeError:
                 # RFC 6455 section 8.1.
-                self._protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
+                self._protocol.refuse(CloseCode.INVALID_DATA, _NOT_UTF8)
                 return
         messages.append(Message(payload, self._is_text))
