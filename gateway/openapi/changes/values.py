@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.openapi.changes.findings import Findings, Spot
-from gateway.openapi.values import OWN_PATTERNS, TEXTS_OF_NUMBERS
+from gateway.openapi.values import NUMBERS_OF_ENUMS, OWN_PATTERNS, TEXTS_OF_NUMBERS
 
 Part = Mapping[str, Any]
 """A part of an OpenAPI document."""
@@ -49,8 +49,8 @@ def kind(part: Part) -> str:
 def plain(part: Part) -> Part:
     """A schema without what only describes how every gateway reads and writes its type.
 
-    Null is read as if a member were not sent, and a number can be a text such as NaN, whether the
-    document says so or not.
+    Null is read as if a member were not sent, a number can be a text such as NaN, and the value of
+    an enum a number, whether the document says so or not.
     """
     if part.get("pattern") in OWN_PATTERNS:
         part = {word: value for word, value in part.items() if word != "pattern"}
@@ -58,7 +58,7 @@ def plain(part: Part) -> Part:
         rest = [one for one in kinds if one != "null"]
         part = {**part, "type": rest[0] if len(rest) == 1 else rest}
     if "anyOf" in part:
-        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS)
+        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS, NUMBERS_OF_ENUMS)
         choices = [one for one in part["anyOf"] if one not in told_too]
         if len(choices) == 1 and len(part["anyOf"]) > 1:
             about = {word: value for word, value in part.items() if word != "anyOf"}

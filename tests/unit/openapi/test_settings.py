@@ -43,7 +43,9 @@ message Shelf {
   Row row = 6;
   int32 small = 7;
   oneof kind { string color = 8; string wood = 9; }
+  Use use = 10;
 }
+enum Use { NONE = 0; LENDING = 1; }
 """
 PATH = "/v1/{id}"
 
@@ -87,6 +89,9 @@ def test_requests_may_have_large_integers_as_numbers_if_the_settings_say_it() ->
     assert given["weight"]["type"] == both
     assert given["small"]["type"] == "integer"
     assert found["library.v1.Shelf"]["properties"]["size"]["type"] == "string"
+    assert given["use"]["anyOf"][0]["$ref"] == "#/components/schemas/library.v1.Use"
+    assert given["use"]["anyOf"][1] == {"type": "integer", "format": "int32"}
+    assert "$ref" in found["library.v1.Shelf"]["properties"]["use"]
     strict = schemas()["library.v1.ShelfInput"]["properties"]
     assert strict["size"]["type"] == "string"
 

@@ -411,6 +411,20 @@ TABLE = [
         "response-type-narrowed",
     ),
     *both(
+        "a duration becomes a text",
+        Api({"Timestamp time = 4": "Duration time = 4", "timestamp.proto": "duration.proto"}),
+        proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
+        "response-constraint-loosened",
+        "response-constraint-tightened",
+    ),
+    *both(
+        "a mask becomes a text",
+        Api({"Timestamp time = 4": "FieldMask time = 4", "timestamp.proto": "field_mask.proto"}),
+        proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
+        "response-constraint-loosened",
+        "response-constraint-tightened",
+    ),
+    *both(
         "a float of the reply becomes a double",
         BASE,
         proto("float weight", "double weight"),
