@@ -12,7 +12,7 @@ from gateway.schema.places import Elements
 
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_ERROR: Final = "Error"
+_ERROR: Final = "Failure"
 """The component for the body of errors (`openapi/errors.py`)."""
 _SENT_AS: Final = ("type", "scheme", "in", "name")
 """The keywords of a security scheme by which a client knows how to send it."""

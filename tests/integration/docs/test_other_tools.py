@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,6 +122,8 @@ async def test_a_client_in_python_calls_the_api(cache: Path, tmp_path: Path) -> 
             *("--meta", "none", "--output-path", "sample_client"),
             where=tmp_path,
         )
+        types = ["--python-executable", str(programs / "python"), "--config-file", os.devnull]
+        await output(sys.executable, "-m", "mypy", *types, "sample_client", where=tmp_path)
         path = {"PYTHONPATH": str(tmp_path)}
         printed = await output(str(programs / "python"), "-c", CALLS, url, where=tmp_path, **path)
     assert printed == "shelves/maps Maps NOT_FOUND\n"

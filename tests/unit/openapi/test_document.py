@@ -495,7 +495,7 @@ def test_limits_are_stated() -> None:
 
 
 def test_failures_have_the_form_of_the_settings() -> None:
-    assert SCHEMAS["Error"]["required"] == ["error"]
+    assert SCHEMAS["Failure"]["required"] == ["error"]
     problem = document(errors="problem")
     content = problem["components"]["responses"]["NotFound"]["content"]
     assert list(content) == ["application/problem+json"]
