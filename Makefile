@@ -17,7 +17,7 @@ COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 # What these test is not compiled: commands, documents for other tools, alerts.
 NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
-  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py)
+  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py)
 
 .PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 

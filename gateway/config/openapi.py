@@ -104,7 +104,8 @@ class OpenApiOptions(Section):
     """The names of schemas: `full` as in the protos, such as library.v1.Book, or `short` without
     the package, such as Book, except for those that two packages have."""
     lenient_input: bool = False
-    """State that requests may have integers of 64 bits as numbers too, which is always so."""
+    """State that requests may have integers of 64 bits as numbers too, and the numbers of enums,
+    which is always so."""
     nullable: bool = False
     """State that members of requests that are not required may be null, which is always so."""
     strict_floats: bool = False

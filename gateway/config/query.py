@@ -44,3 +44,8 @@ class QueryOptions(Section):
     has no `body`; sent by POST, it may also be for a GET route."""
     numeric_bools: bool = False
     """Accept 1 and 0 for booleans."""
+
+    @property
+    def rejects_unknown(self) -> bool:
+        """True if each parameter without a field is rejected."""
+        return self.unknown is Unknown.REJECT

@@ -97,15 +97,25 @@ class Bodies:
             return None
         file: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
         name = self.schemas.name(fields.file)
-        required, properties = [name], {name: file}
-        # With a body field, the other fields are parameters; parts can set them too.
-        if binding.body == WHOLE:
-            bound = {path.numbers for path in binding.variables}
-            for field in self.schemas.fields(binding.method.input):
-                if field.message_type is None and (field.number,) not in bound:
-                    properties[self.schemas.name(field)] = self.schemas.field(field, Use.REQUEST)
-                    required += [self.schemas.name(field)] if self.schemas.needs(field) else []
-        return {"type": "object", "required": required, "properties": properties}
+        required = [name] if self.schemas.needs(fields.file) else []
+        properties = {name: file}
+        bound = {path.numbers[0] for path in binding.variables}
+        others = [
+            field
+            for field in self.schemas.fields(binding.method.input)
+            if field != fields.file and field.number not in bound
+        ]
+        for field in others:
+            # With a body field, the other fields are parameters; parts can set them too.
+            if field.message_type is None and binding.body == WHOLE:
+                properties[self.schemas.name(field)] = self.schemas.field(field, Use.REQUEST)
+                required += [self.schemas.name(field)] if self.schemas.needs(field) else []
+        form: Json = {"type": "object", "properties": properties}
+        if required:
+            form["required"] = required
+        if self.query.rejects_unknown and len(properties) == len(others) + 1:
+            form["additionalProperties"] = False
+        return form
 
     def _reply(self, binding: Binding) -> Json:
         field = binding.response_body

@@ -107,7 +107,7 @@ class Texts:
         """
         comment = self._comment(full_name)
         first, _, rest = comment.partition("\n\n")
-        summary = " ".join(first.split())
+        summary = " ".join(first.split()).replace("`", "")  # it is no Markdown
         if len(summary) > _LONGEST_SUMMARY:
             summary, rest = "", comment
         part["summary"] = summary or full_name.rpartition(".")[2]

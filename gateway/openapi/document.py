@@ -85,7 +85,7 @@ VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 """The full names of the versions of the OpenAPI Specification that a document can have."""
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
-_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
+_FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
 """The HTTP methods that are listed for a binding of the kind `*`."""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from gateway.openapi.comments import Json
 from gateway.status import ERROR_MEDIA_TYPE, Code, ErrorShape
 
-ERROR: Final = "Error"
+ERROR: Final = "Failure"
 """The name of the schema of a failure's body."""
 RECORD: Final = "StreamError"
 """The name of the schema of the last record of a stream that fails."""

@@ -31,7 +31,7 @@ from gateway.openapi.examples import (
 )
 from gateway.openapi.leniency import admit_null, widen
 from gateway.openapi.rules import NO_RULES, Rules, add_rules
-from gateway.openapi.values import default, map_keys, scalar, strict_time, well_known
+from gateway.openapi.values import default, map_keys, or_number, scalar, strict_time, well_known
 from gateway.openapi.visibility import Visibility
 from gateway.schema.field_behavior import behavior
 
@@ -79,6 +79,7 @@ class Schemas:
         self._has_short_names = described.names is SchemaNames.SHORT
         self._described = described
         self._is_lenient = described.lenient_input or described.nullable
+        self._states_numbers = described.lenient_input and not options.enums_as_numbers
         self._constrains = described.oneof is OneofForm.CONSTRAINED
         self.rules = rules
         """The rules that requests are checked against."""
@@ -189,7 +190,8 @@ class Schemas:
         without: frozenset[int],
     ) -> Json:
         if field.enum_type is not None:
-            return self._enum(field.enum_type)
+            named = self._enum(field.enum_type)
+            return or_number(named) if self._states_numbers and use is not Use.REPLY else named
         if field.message_type is not None:
             return self.message(field.message_type, use, without)
         return scalar(field, strict_floats=self._described.strict_floats)

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from gateway.openapi.comments import Json
 
 _F = FieldDescriptor
-_INT64: Final[Json] = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
-_UINT64: Final[Json] = {"type": "string", "format": "uint64", "pattern": "^[0-9]+$"}
+_INT64: Final[Json] = {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]{0,18})$"}
+_UINT64: Final[Json] = {"type": "string", "format": "uint64", "pattern": "^(0|[1-9][0-9]{0,19})$"}
 _INT32: Final[Json] = {"type": "integer", "format": "int32"}
 _UINT32: Final[Json] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**32 - 1}
 _STRING: Final[Json] = {"type": "string"}
@@ -44,8 +44,13 @@ _STEP: Final = r"""([A-Za-z0-9_]+|\*|`([^`]|``)*`|"([^"\\]|\\[\s\S])*")"""
 _MASK_PATH: Final = rf"(\*|[A-Za-z_][A-Za-z0-9_]*(\.{_STEP})*)"
 _MASK: Final = f"^({_MASK_PATH}(,{_MASK_PATH})*)?$"
 """The form of a field mask (`transcoding/field_masks.py`), in the expressions of JSON Schema."""
+_SECONDS: Final = "([0-9]{1,11}|[0-2][0-9]{11}|3(0[0-9]|1[0-4])[0-9]{9}|315[0-5][0-9]{8})"
+_DURATION: Final = rf"^-?{_SECONDS}(\.[0-9]{{1,9}})?s$"
+"""The form of a duration, of some 10,000 years at most (`transcoding/text_forms.py`)."""
 TEXTS_OF_NUMBERS: Final[Json] = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
 """The numbers that JSON does not have, as ProtoJSON writes them."""
+NUMBERS_OF_ENUMS: Final[Json] = _INT32
+"""The other form of the value of an enum in requests (ProtoJSON)."""
 _PACKAGE: Final = "google.protobuf."
 _WELL_KNOWN: Final[Mapping[str, Json]] = {
     "DoubleValue": _DOUBLE,
@@ -60,7 +65,7 @@ _WELL_KNOWN: Final[Mapping[str, Json]] = {
     "Timestamp": {"type": "string", "format": "date-time"},
     "Duration": {
         "type": "string",
-        "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$",
+        "pattern": _DURATION,
         "examples": ["3.5s"],
     },
     "FieldMask": {"type": "string", "pattern": _MASK, "examples": ["title,author.name"]},
@@ -79,10 +84,10 @@ _WRITTEN_TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}|\.[0-9]{6}|\.[0-9]{9})?Z$"
 )
 """ProtoJSON: UTC, with 0, 3, 6 or 9 digits of a second."""
-OWN_PATTERNS: Final = frozenset({_MASK, _WRITTEN_TIME})
-"""The patterns of types whose form is the same in every API."""
+OWN_PATTERNS: Final = frozenset({_WRITTEN_TIME})
+"""The patterns that only some documents state, by the settings."""
 _MAP_KEYS: Final[Mapping[str, str]] = {
-    "integer": "^-?[0-9]+$",
+    "integer": "^-?(0|[1-9][0-9]{0,9})$",
     "boolean": "^(true|false)$",
 }
 
@@ -94,6 +99,11 @@ def scalar(field: FieldDescriptor, *, strict_floats: bool = False) -> Json:
     """
     found = _SCALARS[field.type]
     return _strict(found) if strict_floats else dict(found)
+
+
+def or_number(named: Json) -> Json:
+    """The schema of the value of an enum that may be its number too; null has none."""
+    return {"anyOf": [named, NUMBERS_OF_ENUMS]} if "$ref" in named else named
 
 
 def well_known(full_name: str, *, strict_floats: bool = False) -> Json | None:

@@ -12,8 +12,10 @@ from gateway.schema.places import Elements
 
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_ERROR: Final = "Error"
+_ERROR: Final = "Failure"
 """The component for the body of errors (`openapi/errors.py`)."""
+_SENT_AS: Final = ("type", "scheme", "in", "name")
+"""The keywords of a security scheme by which a client knows how to send it."""
 Operations = Mapping[str, tuple[str, Part]]
 """The path and the operation, by HTTP method."""
 
@@ -30,6 +32,7 @@ def compare_documents(
     schemas = SchemaChanges(old, new, elements, found)
     operations = OperationChanges(schemas, found)
     _compare_errors(old, new, found)
+    _compare_credentials(old, new, found)
     before, after = _routes(old), _routes(new)
     moved = {_rpc(operation): route for route, operation in _operations(after)}
     for shape, verbs in before.items():
@@ -78,6 +81,27 @@ def _compare_errors(old: Part, new: Part, found: Findings) -> None:
     if all(shapes) and shapes[0] != shapes[1]:
         text = f"has the fields {', '.join(shapes[1])}, before {', '.join(shapes[0])}"
         found.add("error-shape-changed", Spot("", "", "every error"), text)
+
+
+def _compare_credentials(old: Part, new: Part, found: Findings) -> None:
+    """Compares how each kind of credential is sent, and where it is issued."""
+    before, after = (one.get("components", {}).get("securitySchemes", {}) for one in (old, new))
+    for name in before.keys() & after.keys():
+        was, now = ({k: one[name].get(k) for k in _SENT_AS} for one in (before, after))
+        spot = Spot("", "", f"credential {name}")
+        if was != now:
+            parts = ", ".join(f"{word} {now[word]}" for word in now if now[word] != was[word])
+            found.add("credential-form-changed", spot, f"has {parts}")
+        elif _addresses(before[name]) != _addresses(after[name]):
+            found.add("credential-address-changed", spot, "is issued elsewhere")
+
+
+def _addresses(scheme: Part) -> object:
+    flows = {
+        kind: {word: value for word, value in flow.items() if word != "scopes"}
+        for kind, flow in scheme.get("flows", {}).items()
+    }
+    return flows, scheme.get("openIdConnectUrl")
 
 
 def _error_fields(document: Part) -> list[str]:

@@ -10,6 +10,8 @@ from gateway.openapi.changes.values import Part, Side
 
 _LINES: Final = "application/x-ndjson"
 """The media type that every stream has among others."""
+_ALWAYS: Final = frozenset({"Grpc-Timeout", "X-Request-Id"})
+"""The header fields that count in every call, and that not every document states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class OperationChanges:
             self.found.add("operation-replaced", spot, f"calls {rpc}, before {rpc_before}")
         self._compare_path(old, new, spot)
         self._compare_query(old, new, spot)
+        self._compare_headers(old, new, spot)
         self._compare_body(old.get("requestBody"), new.get("requestBody"), spot)
         before, after = _content(_reply(old)), _content(_reply(new))
         self._compare_content(before, after, Side.RESPONSE, spot)
@@ -46,7 +49,29 @@ class OperationChanges:
                 rule = "path-parameter-widened" if is_deep else "path-parameter-narrowed"
                 extent = "any number of segments" if is_deep else "one segment"
                 self.found.add(rule, inner, f"matches {extent} now")
+            self.schemas.compare_rules(before, after, Side.REQUEST, inner)
             self.schemas.compare(before["schema"], after["schema"], Side.REQUEST, inner)
+
+    def _compare_headers(self, old: Part, new: Part, spot: Spot) -> None:
+        """Compares what must be in the header of requests, and what is in that of replies."""
+        for name in sorted(_header_fields(old) - _header_fields(new)):
+            inner = spot._replace(subject=f"header field {name}")
+            self.found.add("request-parameter-removed", inner, "has no effect any more")
+        was = {one["name"] for one in _parameters(old, "header") if one.get("required")}
+        for one in _parameters(new, "header"):
+            if one.get("required") and one["name"] not in was:
+                inner = spot._replace(subject=f"header field {one['name']}")
+                self.found.add("request-parameter-became-required", inner, "is now required")
+        for status, reply in old["responses"].items():
+            if not status.startswith("2"):
+                continue
+            if status not in new["responses"]:
+                self.found.add("response-status-removed", spot, f"no longer answers {status}")
+                continue
+            now = new["responses"][status].get("headers", {})
+            for name in sorted(reply.get("headers", {}).keys() - now.keys() - _ALWAYS):
+                inner = spot._replace(subject=f"header field {name}")
+                self.found.add("response-header-removed", inner, f"no longer sent with {status}")
 
     def _compare_query(self, old: Part, new: Part, spot: Spot) -> None:
         before = {one["name"]: one for one in _parameters(old, "query")}
@@ -62,6 +87,7 @@ class OperationChanges:
                 self.found.add(f"request-parameter-became-{what}", inner, f"is now {what}")
             if after[name].get("deprecated") and not part.get("deprecated"):
                 self.found.add("deprecated", inner, "deprecated")
+            self.schemas.compare_rules(part, after[name], Side.REQUEST, inner)
             self.schemas.compare(part["schema"], after[name]["schema"], Side.REQUEST, inner)
         for name, part in after.items():
             if name not in before:
@@ -171,6 +197,18 @@ def method_name(operation: Part) -> str:
 
 def _parameters(operation: Part, place: str) -> Sequence[Mapping[str, Any]]:
     return [one for one in operation.get("parameters", ()) if one.get("in") == place]
+
+
+def _header_fields(operation: Part) -> frozenset[str]:
+    """The header fields that change a call; those of many operations are references."""
+    return (
+        frozenset(
+            one.get("name") or one["$ref"].rpartition("/")[2]
+            for one in operation.get("parameters", ())
+            if one.get("in", "header") == "header"
+        )
+        - _ALWAYS
+    )
 
 
 def _reply(operation: Part) -> Part:

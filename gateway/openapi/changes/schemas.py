@@ -4,11 +4,26 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.openapi.changes.findings import Findings, Spot
-from gateway.openapi.changes.values import Part, Side, compare_values, plain, same_type, told
+from gateway.openapi.changes.values import (
+    Part,
+    Side,
+    choices,
+    compare_conditions,
+    compare_values,
+    plain,
+    same_type,
+    sentences,
+    told,
+)
 from gateway.schema.places import Elements
 
 _DEEPEST: Final = 100
 """The depth of schemas inside each other that is compared."""
+_USES: Final = {
+    Side.REQUEST: ("readOnly", ("writable", "accepted"), ("read-only", "set by the server only")),
+    Side.RESPONSE: ("writeOnly", ("readable", "returned"), ("write-only", "never returned")),
+}
+"""The keyword for a field of one direction alone, and the ends of rules without it and with it."""
 _ENDINGS: Final = ("Input", "Update", "Body")
 """The endings of components that are a second schema of a message (`openapi/schemas.py`)."""
 
@@ -37,7 +52,8 @@ class SchemaChanges:
         """
         if depth > _DEEPEST:
             return
-        self._compare_deprecation(old, new, spot)
+        self._compare_use(old, new, side, spot)
+        self.compare_rules(old, new, side, spot)
         old, new = plain(old), plain(new)
         before, after = _target(old), _target(new)
         if before and after:
@@ -63,9 +79,32 @@ class SchemaChanges:
         # The error is the same for the whole API, and compared once (changes/documents.py).
         self.compare(before[0], after[0], side, spot, depth + 1)
 
-    def _compare_deprecation(self, old: Part, new: Part, spot: Spot) -> None:
+    def compare_rules(self, old: Part, new: Part, side: Side, spot: Spot) -> None:
+        """Compares the rules that descriptions state, because no keyword has their sense."""
+        compare_conditions(sentences(old), sentences(new), side, self._found, spot)
+
+    def _compare_use(self, old: Part, new: Part, side: Side, spot: Spot) -> None:
         if new.get("deprecated") and not old.get("deprecated"):
             self._found.add("deprecated", spot, "deprecated")
+        word, without, with_ = _USES[side]
+        if old.get(word, False) != new.get(word, False):
+            rule, change = with_ if new.get(word) else without
+            self._found.add(f"{side}-property-became-{rule}", spot, f"is now {change}")
+
+    def _compare_oneofs(self, old: Part, new: Part, spot: Spot) -> None:
+        """Compares which fields of a request cannot be set together, or one of which must be."""
+        before, after = choices(old), choices(new)
+        known = old.get("properties", {}).keys()
+        for names, is_needed in after.items():
+            mine = names & known
+            apart = [one for one in mine if not any(mine <= {one} | group for group in before)]
+            listed = ", ".join(sorted(mine))
+            if len(mine) > 1 and apart:
+                text = f"only one of {listed} can be set now"
+                self._found.add("request-properties-became-exclusive", spot, text)
+            if is_needed and not any(was for group, was in before.items() if group & names):
+                text = f"one of {listed} must be set now"
+                self._found.add("request-choice-became-required", spot, text)
 
     def _compare_parts(self, old: Part, new: Part, side: Side, spot: Spot, depth: int) -> None:
         """Compares the items of arrays, and the names and values of maps."""
@@ -87,6 +126,8 @@ class SchemaChanges:
         after: Mapping[str, Any] = new.get("properties", {})
         needed_before, needed = set(old.get("required", ())), set(new.get("required", ()))
         renamed = self._renamed(before, after, spot.element)
+        if side is Side.REQUEST:
+            self._compare_oneofs(old, new, spot)
         for name, part in before.items():
             inner = _field(spot, name)
             if name in renamed:
@@ -97,12 +138,19 @@ class SchemaChanges:
                 if (name in needed) != (name in needed_before):
                     what = "required" if name in needed else "optional"
                     self._found.add(f"{side}-property-became-{what}", inner, f"is now {what}")
+                self._compare_numbers(inner)
                 self.compare(part, after[name], side, inner, depth + 1)
         for name, part in after.items():
             if name not in before and name not in renamed.values():
                 kind = "required-" if side is Side.REQUEST and name in needed else ""
                 rule = f"{side}-property-{kind}added"
                 self._found.add(rule, _field(spot, name), f"added, {told(part)}")
+
+    def _compare_numbers(self, spot: Spot) -> None:
+        old, new = (elements.get(spot.element) for elements in self._elements)
+        if old and new and old.number != new.number:
+            text = f"has the number {new.number}, before {old.number}"
+            self._found.add("property-number-changed", spot, text)
 
     def _renamed(self, before: Part, after: Part, message: str) -> Mapping[str, str]:
         """The new names of fields that have kept their number and not their name."""

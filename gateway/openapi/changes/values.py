@@ -3,12 +3,13 @@
 A request may only become more permissive, a reply only more definite.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 from gateway.openapi.changes.findings import Findings, Spot
-from gateway.openapi.values import OWN_PATTERNS, TEXTS_OF_NUMBERS
+from gateway.openapi.values import NUMBERS_OF_ENUMS, OWN_PATTERNS, TEXTS_OF_NUMBERS
 
 Part = Mapping[str, Any]
 """A part of an OpenAPI document."""
@@ -31,6 +32,11 @@ _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minPro
 _EXACT: Final = ("pattern", "uniqueItems", "multipleOf")
 _ZERO_IS_NONE: Final = frozenset({"minLength", "minItems", "minProperties", "uniqueItems"})
 """Bounds that do not limit anything if they are 0 or false."""
+_RULES: Final = re.compile(r"^Rules: (.+)\.$", re.MULTILINE)
+"""The rules in a description (`openapi/rules.py`)."""
+_CHOICE: Final = re.compile(r"\b(At most|Exactly) one of (`.+?`) is set\.")
+"""A oneof in a description (`openapi/schemas.py`)."""
+_NAME: Final = re.compile(r"`([^`]+)`")
 _FOR_PEOPLE: Final = frozenset({"password"})
 """Formats that do not limit the values."""
 
@@ -49,8 +55,8 @@ def kind(part: Part) -> str:
 def plain(part: Part) -> Part:
     """A schema without what only describes how every gateway reads and writes its type.
 
-    Null is read as if a member were not sent, and a number can be a text such as NaN, whether the
-    document says so or not.
+    Null is read as if a member were not sent, a number can be a text such as NaN, and the value of
+    an enum a number, whether the document says so or not.
     """
     if part.get("pattern") in OWN_PATTERNS:
         part = {word: value for word, value in part.items() if word != "pattern"}
@@ -58,7 +64,7 @@ def plain(part: Part) -> Part:
         rest = [one for one in kinds if one != "null"]
         part = {**part, "type": rest[0] if len(rest) == 1 else rest}
     if "anyOf" in part:
-        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS)
+        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS, NUMBERS_OF_ENUMS)
         choices = [one for one in part["anyOf"] if one not in told_too]
         if len(choices) == 1 and len(part["anyOf"]) > 1:
             about = {word: value for word, value in part.items() if word != "anyOf"}
@@ -124,9 +130,43 @@ def compare_values(old: Part, new: Part, side: Side, found: Findings, spot: Spot
             change = "loosened" if is_looser else "tightened"
         text = f"{word} changed from {_shown(before)} to {_shown(after)}"
         found.add(f"{side}-constraint-{change}", spot, text)
+    compare_conditions(_more_conditions(old), _more_conditions(new), side, found, spot)
     before, after = old.get("default"), new.get("default")
     if before != after:
         found.add("default-changed", spot, f"changed from {_shown(before)} to {_shown(after)}")
+
+
+def compare_conditions(
+    old: frozenset[str], new: frozenset[str], side: Side, found: Findings, spot: Spot
+) -> None:
+    """Compares conditions of which a value must meet each."""
+    more, fewer = sorted(new - old), sorted(old - new)
+    if not more and not fewer:
+        return
+    is_tighter = bool(more) if side is Side.REQUEST else not fewer
+    text = f"must be {', '.join(more) or 'no longer'}, before {', '.join(fewer) or 'not so'}"
+    found.add(f"{side}-constraint-{'tightened' if is_tighter else 'loosened'}", spot, text)
+
+
+def _more_conditions(part: Part) -> frozenset[str]:
+    """The conditions of a schema in keywords that hold several."""
+    patterns = (one["pattern"] for one in part.get("allOf", ()) if "pattern" in one)
+    banned = part.get("not", {}).get("enum", ())
+    return frozenset([*(f"like {one}" for one in patterns), *(f"not {one!r}" for one in banned)])
+
+
+def sentences(part: Part) -> frozenset[str]:
+    """The rules without a keyword, which the description states."""
+    told = _RULES.search(part.get("description", ""))
+    return frozenset(told[1].split("; ")) if told else frozenset()
+
+
+def choices(part: Part) -> Mapping[frozenset[str], bool]:
+    """The names of the fields of each oneof, with True if a request must set one of them."""
+    return {
+        frozenset(_NAME.findall(found[2])): found[1] == "Exactly"
+        for found in _CHOICE.finditer(part.get("description", ""))
+    }
 
 
 def _bound(part: Part, word: str) -> Any:

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -34,18 +36,9 @@ print(made.name, found.theme, missing.error.status)
 
 OPENAPI_GENERATOR = "org.openapitools:openapi-generator-cli:7.12.0"
 
-UNDECIDED = (
-    "positive_data_acceptance",  # the back ends refuse more than their protos say
-    "negative_data_rejection",  # ProtoJSON accepts null, and numbers for names of enums
-    "allow_header_conformance",  # /shelves/{shelf}:merge matches /shelves/{shelf}, too
-)
-"""The checks of schemathesis that this API does not pass, and why."""
-LEFT_OUT = "sleep|watch|repeat|discuss|import|/any/"
-"""Operations that take long, are streams, take lines, or answer any HTTP method."""
-
 
 @asynccontextmanager
-async def open_sample() -> AsyncIterator[str]:
+async def open_sample(openapi: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
     """The sample API behind a gateway; yields its URL."""
     async with library_server() as library, echo_server() as echo:
         settings = {
@@ -55,7 +48,7 @@ async def open_sample() -> AsyncIterator[str]:
                 "library": {"target": library, "services": ["library.v1.*"]},
                 "echo": {"target": echo, "services": ["echo.v1.*"]},
             },
-            "openapi": {"enabled": True},
+            "openapi": {"enabled": True, **(openapi or {})},
             "log": {"access": "off", "audit": "off"},
         }
         async with open_gateway(Config.model_validate(settings)) as gateway:
@@ -129,6 +122,8 @@ async def test_a_client_in_python_calls_the_api(cache: Path, tmp_path: Path) -> 
             *("--meta", "none", "--output-path", "sample_client"),
             where=tmp_path,
         )
+        types = ["--python-executable", str(programs / "python"), "--config-file", os.devnull]
+        await output(sys.executable, "-m", "mypy", *types, "sample_client", where=tmp_path)
         path = {"PYTHONPATH": str(tmp_path)}
         printed = await output(str(programs / "python"), "-c", CALLS, url, where=tmp_path, **path)
     assert printed == "shelves/maps Maps NOT_FOUND\n"
@@ -150,14 +145,3 @@ async def test_a_client_in_go_calls_the_api(cache: Path, tmp_path: Path) -> None
         await output(go, "build", "-o", "calls", ".", where=tmp_path)
         printed = await output(str(tmp_path / "calls"), url, where=tmp_path)
     assert printed == "shelves/maps Maps 404 NOT_FOUND\n"
-
-
-async def test_replies_are_as_described_whatever_is_asked(cache: Path, tmp_path: Path) -> None:
-    programs = python_packages(cache, "schemathesis==4.32.5")
-    async with open_sample() as url:
-        await output(
-            *(str(programs / "schemathesis"), "run", f"{url}/openapi.json", "--seed", "1"),
-            *("--max-examples", "5", "--exclude-checks", ",".join(UNDECIDED)),
-            *("--exclude-path-regex", LEFT_OUT, "--no-color"),
-            where=tmp_path,
-        )

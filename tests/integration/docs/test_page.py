@@ -11,7 +11,7 @@ from gateway.app.gateway import open_gateway
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest
 from gateway.config.model import Config
 from gateway.stores.opening import open_store
-from services import echo
+from services import auth, echo
 from services.serving import serve
 from tests.support.page import Page, open_page
 
@@ -151,4 +151,63 @@ async def test_who_enters_a_credential_sees_what_it_allows(tmp_path: Path) -> No
             assert answer["text"] == "hello"
             await use_key(page, "")
             await page.until(f"{shown} === 0")
+            assert page.complaints == []
+
+
+async def use_token(page: Page, client: str, secret: str) -> None:
+    """Asks for a token with all scopes in the dialog for credentials, and closes that."""
+    await page.run(f"""
+        const until = async (find) => {{
+          for (;;) {{
+            const found = find();
+            if (found) return found;
+            await new Promise((next) => setTimeout(next, 50));
+          }}
+        }};
+        const find = (selector) => () => document.querySelector(selector);
+        const enter = (input, text) => {{
+          const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+          set.call(input, text);
+          input.dispatchEvent(new Event("input", {{bubbles: true}}));
+        }};
+        (await until(find(".scheme-container .authorize"))).click();
+        enter(await until(find("#client_id_clientCredentials")), {json.dumps(client)});
+        enter(await until(find("#client_secret_clientCredentials")), {json.dumps(secret)});
+        document.querySelectorAll(".scopes input").forEach((box) => box.click());
+        const form = document.querySelector("#client_id_clientCredentials").closest("form") ??
+          document.querySelector(".auth-container");
+        [...form.querySelectorAll("button")].find((one) => one.textContent === "Authorize").click();
+        await until(() => document.querySelector(".auth-container").innerText.includes("Logout"));
+        document.querySelector(".close-modal").click();
+    """)
+
+
+async def test_who_asks_for_a_token_on_the_page_calls_with_it(tmp_path: Path) -> None:
+    async with serve(echo.register) as address, serve(auth.register) as accounts:
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "descriptors": [DESCRIPTORS],
+                "services": ["echo.v1.*"],
+                "upstreams": {
+                    "echo": {"target": address, "services": ["echo.v1.*"]},
+                    "auth": {"target": accounts, "services": ["gatewayapi.v1.*"]},
+                },
+                "policies": [{"selector": "*", "scopes": {"all": ["books.write"]}}],
+                "auth": {
+                    "store": f"sqlite:///{tmp_path}/store.db",
+                    "order": ["token"],
+                    "tokens": {"auth_upstream": "auth"},
+                },
+                "log": {"access": "off", "audit": "off"},
+                "openapi": {"enabled": True},
+                "docs": {"enabled": True},
+            }
+        )
+        async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
+            await page.until("document.body?.dataset.ready")
+            await use_token(page, "demo", "demo-secret")
+            answer = await try_it(page, "EchoService_Echo", text="hello")
+            assert answer["text"] == "hello"
+            assert "x-principal" in {one["name"] for one in answer["metadata"]}
             assert page.complaints == []

@@ -31,7 +31,7 @@ func main() {
 	if !errors.As(err, &failure) {
 		log.Fatalf("a missing shelf was found: %v", err)
 	}
-	missing, ok := failure.Model().(sample.Error)
+	missing, ok := failure.Model().(sample.Failure)
 	if !ok {
 		log.Fatalf("an error of another form: %s", failure.Body())
 	}

@@ -28,6 +28,11 @@ def test_a_list_after_the_summary_stays_a_list() -> None:
     assert part == {"summary": "Gets:", "description": "* a\n* b\n  - c"}
 
 
+def test_a_summary_has_no_marks_of_code() -> None:
+    part = Texts({"p.S.Get": "Gets `a`.\n\nNot `b`."}).summarize({}, "p.S.Get")
+    assert part == {"summary": "Gets a.", "description": "Not `b`."}
+
+
 def test_a_long_first_paragraph_is_no_summary() -> None:
     part = Texts({"s.Get": " " + "word " * 40}).summarize({}, "s.Get")
     assert part["summary"] == "Get"

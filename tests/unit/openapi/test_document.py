@@ -250,7 +250,7 @@ def test_types_are_those_of_json() -> None:
     assert properties["parts"] == {
         "type": "object",
         "additionalProperties": {"$ref": "#/components/schemas/shop.v1.Thing"},
-        "propertyNames": {"pattern": "^-?[0-9]+$"},
+        "propertyNames": {"pattern": "^-?(0|[1-9][0-9]{0,9})$"},
     }
     assert "At most one of `cents`, `words` is set." in SCHEMAS["shop.v1.Thing"]["description"]
     assert "note" not in SCHEMAS["shop.v1.Thing"]["description"]
@@ -394,12 +394,15 @@ def test_a_form_has_the_file_and_the_fields_that_its_parts_set() -> None:
     content = found["paths"]["/v1/{id}"]["put"]["requestBody"]["content"]
     form = content["multipart/form-data"]["schema"]
     assert list(form["properties"]) == ["file", "pageNumbers", "title"]
-    assert form["required"] == ["file", "pageNumbers"]
+    assert form["required"] == ["pageNumbers"]
+    assert form["additionalProperties"] is False
+    open_ = document(proto, query={"unknown": "ignore"})["paths"]["/v1/{id}"]["put"]["requestBody"]
+    assert "additionalProperties" not in open_["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["pageNumbers"]["items"] == {"type": "integer", "format": "int32"}
 
 
 def test_a_binding_of_any_method_is_listed_for_the_usual_ones() -> None:
-    usual = {"head", "get", "put", "post", "delete", "options", "patch"}
+    usual = {"head", "get", "put", "post", "delete", "options", "patch", "trace"}
     assert DOCUMENT["paths"]["/v1/any"].keys() == usual
     assert "content" not in operation("/v1/any", "head")["responses"]["200"]
     assert operation("/v1/any", "get")["operationId"] == "Shop_AnyThing"
@@ -415,7 +418,7 @@ def test_a_binding_of_any_method_leaves_head_to_that_of_get() -> None:
         }
     """
     item = document(proto)["paths"]["/v1"]
-    assert item.keys() == {"get", "put", "post", "delete", "options", "patch"}
+    assert item.keys() == {"get", "put", "post", "delete", "options", "patch", "trace"}
     assert item["get"]["operationId"] == "S_Get"
 
 
@@ -492,7 +495,7 @@ def test_limits_are_stated() -> None:
 
 
 def test_failures_have_the_form_of_the_settings() -> None:
-    assert SCHEMAS["Error"]["required"] == ["error"]
+    assert SCHEMAS["Failure"]["required"] == ["error"]
     problem = document(errors="problem")
     content = problem["components"]["responses"]["NotFound"]["content"]
     assert list(content) == ["application/problem+json"]

@@ -54,7 +54,7 @@ TEXT = {"type": "string"}
 INT32 = {"type": "integer", "format": "int32"}
 BYTES = {"type": "string", "format": "byte", "contentEncoding": "base64"}
 NUMBERS = {"type": "array", "items": INT32}
-INT64 = {"type": "string", "format": "int64", "pattern": "^-?[0-9]+$"}
+INT64 = {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]{0,18})$"}
 DOUBLE = {"type": "number", "format": "double"}
 
 
@@ -97,7 +97,7 @@ DOUBLE = {"type": "number", "format": "double"}
             {
                 "type": "string",
                 "format": "int64",
-                "pattern": "^-?[0-9]+$",
+                "pattern": "^-?(0|[1-9][0-9]{0,18})$",
                 "description": "Rules: lte 5.",
             },
         ),

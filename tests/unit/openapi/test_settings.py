@@ -24,7 +24,7 @@ import "google/protobuf/wrappers.proto";
 service Library {
   rpc GetShelf(Id) returns (Shelf) { option (google.api.http) = {get: "/v1/{id}"}; }
   rpc PutShelf(Shelf) returns (Shelf) { option (google.api.http) = {post: "/v1" body: "*"}; }
-  rpc GetError(Id) returns (Error) { option (google.api.http) = {get: "/v1/errors/{id}"}; }
+  rpc GetError(Id) returns (Failure) { option (google.api.http) = {get: "/v1/errors/{id}"}; }
 }
 service Keepers {
   rpc CountShelves(Id) returns (Id) {
@@ -32,7 +32,7 @@ service Keepers {
   }
 }
 message Id { string id = 1; }
-message Error { string text = 1; }
+message Failure { string text = 1; }
 message Shelf {
   message Row { int32 at = 1; }
   string id = 1;
@@ -43,7 +43,9 @@ message Shelf {
   Row row = 6;
   int32 small = 7;
   oneof kind { string color = 8; string wood = 9; }
+  Use use = 10;
 }
+enum Use { NONE = 0; LENDING = 1; }
 """
 PATH = "/v1/{id}"
 
@@ -60,9 +62,9 @@ def test_short_names_leave_out_the_package() -> None:
     found = schemas(openapi={"names": "short"})
     assert {"Shelf", "ShelfInput", "Shelf.Row", "Shelf.RowInput"} <= found.keys()
     assert found["Shelf"]["properties"]["row"]["$ref"] == "#/components/schemas/Shelf.Row"
-    # `Error` is the body of a failure.
-    assert "error" in found["Error"]["properties"]
-    assert "text" in found["Error_2"]["properties"]
+    # `Failure` is the body of a failure.
+    assert "error" in found["Failure"]["properties"]
+    assert "text" in found["Failure_2"]["properties"]
 
 
 def test_types_of_two_packages_with_one_name_keep_their_full_names() -> None:
@@ -87,6 +89,9 @@ def test_requests_may_have_large_integers_as_numbers_if_the_settings_say_it() ->
     assert given["weight"]["type"] == both
     assert given["small"]["type"] == "integer"
     assert found["library.v1.Shelf"]["properties"]["size"]["type"] == "string"
+    assert given["use"]["anyOf"][0]["$ref"] == "#/components/schemas/library.v1.Use"
+    assert given["use"]["anyOf"][1] == {"type": "integer", "format": "int32"}
+    assert "$ref" in found["library.v1.Shelf"]["properties"]["use"]
     strict = schemas()["library.v1.ShelfInput"]["properties"]
     assert strict["size"]["type"] == "string"
 

@@ -411,6 +411,125 @@ TABLE = [
         "response-type-narrowed",
     ),
     *both(
+        "a list of texts that must not be sent",
+        checked("string.max_len = 9"),
+        checked('string = {max_len: 9, not_in: ["a"]}'),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a second pattern",
+        checked('string = {prefix: "a"}'),
+        checked('string = {prefix: "a", suffix: "b"}'),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a rule in words",
+        checked("string.max_len = 9"),
+        Api(
+            {
+                "string title = 1 [(google.api.field_behavior) = REQUIRED": "string title = 1 "
+                "[(google.api.field_behavior) = REQUIRED, (buf.validate.field) = {string: "
+                '{max_len: 9} cel: {id: "a", message: "no tab", expression: "true"}}'
+            },
+            {"validation": "protovalidate"},
+        ),
+        "request-constraint-tightened",
+        "request-constraint-loosened",
+    ),
+    *both(
+        "a field is set by the server only",
+        BASE,
+        proto("tags = 5", "tags = 5 [(google.api.field_behavior) = OUTPUT_ONLY]"),
+        "request-property-became-read-only",
+        "request-property-became-writable",
+    ),
+    *both(
+        "a field is never returned",
+        BASE,
+        proto("bytes icon = 7", "bytes icon = 7 [(google.api.field_behavior) = INPUT_ONLY]"),
+        "response-property-became-write-only",
+        "response-property-became-readable",
+    ),
+    *both(
+        "fields can no longer be set together",
+        BASE,
+        proto(
+            "  int32 count = 2;\n  Color color = 3;",
+            "  oneof choice { int32 count = 2;\n  Color color = 3; }",
+        ),
+        "request-properties-became-exclusive",
+        "",
+    ),
+    *both(
+        "a field joins those of which one can be set",
+        Api({"  Color color = 3;": "  oneof choice { Color color = 3; bytes raw = 9; }"}),
+        Api(
+            {
+                "  int32 count = 2;\n  Color color = 3;": "  oneof choice { int32 count = 2;\n"
+                "  Color color = 3; bytes raw = 9; }"
+            }
+        ),
+        "request-properties-became-exclusive",
+        "",
+    ),
+    *both(
+        "a new field joins those of which one can be set",
+        Api({"  Color color = 3;": "  oneof choice { Color color = 3; bytes raw = 9; }"}),
+        Api(
+            {"  Color color = 3;": "  oneof choice { Color color = 3; bytes raw = 9; bool b = 8; }"}
+        ),
+        "request-property-added",
+        "request-property-removed",
+    ),
+    *both(
+        "a field has another number",
+        BASE,
+        proto("bytes icon = 7", "bytes icon = 8"),
+        "property-number-changed",
+        "property-number-changed",
+    ),
+    *both(
+        "API keys are sent in another header field",
+        Api(settings={"auth": {**TOKENS["auth"], "keys": {"header": "X-Old-Key"}}}),
+        Api(settings={"auth": {**TOKENS["auth"], "keys": {"header": "X-New-Key"}}}),
+        "credential-form-changed",
+        "credential-form-changed",
+    ),
+    *both(
+        "an idempotency key is needed",
+        Api(settings={"policies": [{"selector": "shop.v1.Shop.Put", "idempotency": {}}]}),
+        Api(
+            settings={
+                "policies": [{"selector": "shop.v1.Shop.Put", "idempotency": {"key": "required"}}]
+            }
+        ),
+        "request-parameter-became-required",
+        "",
+    ),
+    *both(
+        "a reply has no entity tag any more",
+        Api({"float weight = 5": "string etag = 5"}, {"resources": {"etags": "quoted"}}),
+        proto("float weight = 5", "string etag = 5"),
+        "request-parameter-removed response-header-removed",
+        "",
+    ),
+    *both(
+        "a duration becomes a text",
+        Api({"Timestamp time = 4": "Duration time = 4", "timestamp.proto": "duration.proto"}),
+        proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
+        "response-constraint-loosened",
+        "response-constraint-tightened",
+    ),
+    *both(
+        "a mask becomes a text",
+        Api({"Timestamp time = 4": "FieldMask time = 4", "timestamp.proto": "field_mask.proto"}),
+        proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
+        "response-constraint-loosened",
+        "response-constraint-tightened",
+    ),
+    *both(
         "a float of the reply becomes a double",
         BASE,
         proto("float weight", "double weight"),
