@@ -12,7 +12,7 @@ from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import invoke
 from gateway.upstream.mirroring import Mirroring
 from gateway.upstream.pool import Pool, PoolError
-from gateway.upstream.splitting import split_calls
+from gateway.upstream.splitting import condition, split_calls
 
 Measured = Callable[[Method, str], Sequence[Interceptor]]
 """The stages that measure calls of a method to the upstream of this name."""
@@ -102,7 +102,8 @@ class Destinations:
         for mirror, mirroring in self._mirrors if _may_be_copied(method) else ():
             if mirror.takes(method.full_name):
                 last = mirroring.beside(last, to(mirror.to))
-        faults = [one for one in self._faults if one.takes(method.full_name)]
+        taking = [one for one in self._faults if one.takes(method.full_name)]
+        faults = [(condition(one.match), one) for one in taking]
         return with_faults(faults, last, self._random) if faults else last
 
     async def close(self) -> None:
