@@ -84,6 +84,9 @@ class DnsOptions(Section):
 
     refresh_s: Seconds = 5.0
     """Seconds after which a name is resolved again, and up to a tenth more."""
+    quiet_refresh_s: Seconds = 60.0
+    """Seconds between two lookups while no call came for so long; calls end that after `refresh_s`
+    at most."""
     min_interval_s: Seconds = 1.0
     """The shortest time between two lookups; a lost or failed connection asks for one at once."""
     start_s: Seconds = 5.0

@@ -166,6 +166,11 @@ class Method:
             return level == MethodOptions.NO_SIDE_EFFECTS
         return self._only_reads()
 
+    @property
+    def may_be_copied(self) -> bool:
+        """True if nobody but the caller sees that a call was made, and it is unary."""
+        return not (self.client_streaming or self.server_streaming) and self.has_no_side_effects
+
     def _idempotency_level(self) -> int:
         return MethodOptions.FromString(self.options[1]).idempotency_level
 

@@ -91,6 +91,13 @@ def test_one_that_is_not_connected_gets_no_calls_while_others_are(state: State) 
     assert len(simulated.calls(30)) == 1
 
 
+@pytest.mark.parametrize("state", [State.CONNECTING, State.IDLE, State.FAILING])
+def test_with_keys_one_that_connects_for_the_first_time_takes_its_calls(state: State) -> None:
+    simulated = Simulated(3, waits_for_connecting=True)
+    simulated.become(state, 2)
+    assert len(simulated.calls(30)) == (1 if state is State.FAILING else 3)
+
+
 def test_calls_wait_for_one_that_connects_for_the_first_time_not_for_one_that_failed() -> None:
     simulated = Simulated(3)
     simulated.become(State.FAILING, 3)
