@@ -258,19 +258,15 @@ def _retryings(
     A service config asks for repeats of methods that do not say that they may be repeated only
     where it names them one by one.
     """
-    general = None
-    if upstream.retries is Retries.SAFE:
-        here = upstream.retry_policy is not None
-        policy = upstream.retry_policy or RetryPolicy()
-        general = Retrying(policy, random, here=here, throttle=throttle, budget=budget)
+    general = _general(upstream, random, throttle, budget)
     if config is None:
-        return lambda _: general
+        return general
     known: dict[Method, Retrying | None] = {}
 
     def of(method: Method) -> Retrying | None:
         if method not in known:
             rule = config.of(method.service, method.name)
-            known[method] = general
+            known[method] = general(method)
             if rule is not None and rule.retry_policy is not None:
                 known[method] = Retrying(
                     rule.retry_policy,
@@ -283,6 +279,18 @@ def _retryings(
         return known[method]
 
     return of
+
+
+def _general(
+    upstream: Upstream, random: Random, throttle: Throttle | None, budget: Budget
+) -> Callable[[Method], Retrying | None]:
+    """The policy of each method by the settings of the upstream."""
+    if upstream.retries is Retries.OFF:
+        return lambda _: None
+    policy, here = upstream.retry_policy or RetryPolicy(), upstream.retry_policy is not None
+    make = partial(Retrying, policy, random, here=here, throttle=throttle, budget=budget)
+    usual, by_verb = make(), make(takes_any=True)
+    return lambda method: by_verb if policy.verbs and method.is_bound_by(policy.verbs) else usual
 
 
 def _ejector(
