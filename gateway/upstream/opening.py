@@ -344,7 +344,7 @@ def _picking(
         reports = Reports(name, upstream.weighted_round_robin, random, watch=watch)
         reports.loads.slow_start = slow
         return reports.loads.picker, None, reports
-    policy = policy_of(balance, random)
+    policy = policy_of(balance, random, full_scan=upstream.full_scan)
     if slow is not None:
         policy = slow.policy(policy, random, by_load=balance is Balance.LEAST_REQUEST)
     return policy, None, None
