@@ -80,7 +80,6 @@ def _open(
     policy, keys, reports = _picking(name, upstream, balancing, random)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
-
     fullness = Fullness(name, _limits_of(upstream))
     pending = Pending(fullness.refused)
     attempts, told = balancing.watch.attempts(name), balancing.watch.endpoints(name)
@@ -113,6 +112,7 @@ def _open(
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
         zones=_zones(name, upstream, balancing, random),
+        waiting=None if keys or upstream.balance is Balance.PICK_FIRST else pending,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
