@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-from pydantic import ValidationError
 
 from gateway.app.gateway import open_gateway
 from gateway.config.model import Config
@@ -21,7 +20,6 @@ from tests.support.counting_backend import FILES, counting_server
 from tests.support.grpc_backend import method
 from tests.support.http import connected
 from tests.support.polling import until
-from tests.support.schema import descriptor_set
 from tests.support.upstream_server import Server
 
 PREVIOUS = "grpc-previous-rpc-attempts"
@@ -68,63 +66,6 @@ async def test_if_all_fail_the_last_status_is_given(
         error = await failure(channel.call(safe("Name"), b"", [], 5))
         assert (error.code, error.message) == (Code.UNAVAILABLE, "as told")
         assert sorted(one.calls for one in servers) == [0] * (3 - attempts) + [1] * attempts
-
-
-async def answer_to(verb: str, tmp_path: Path, policy: dict[str, Any] | None) -> tuple[int, int]:
-    """The status of a request whose first server fails, and the calls that servers got."""
-    proto = """
-        syntax = "proto3";
-        package shop.v1;
-        import "google/api/annotations.proto";
-        message Item { string name = 1; }
-        service Shop { rpc GetItem(Item) returns (Item) { option (google.api.http) = { %s }; } }
-    """
-    rule = f'{verb}: "/v1/{{name=items/*}}"' + (' body: "*"' if verb in {"put", "post"} else "")
-    path = tmp_path / "shop.binpb"
-    path.write_bytes(descriptor_set(shop=proto % rule).SerializeToString())
-    async with counting_server() as one, counting_server() as other:
-        one.fails = other.fails = grpc.StatusCode.UNAVAILABLE
-        upstream = {"targets": [{"address": one.target}, {"address": other.target}]}
-        config = Config.model_validate(
-            {
-                "listen": "127.0.0.1:0",
-                "descriptors": [str(path)],
-                "log": {"access": "off"},
-                "upstreams": {"shop": upstream if policy is None else upstream | policy},
-            }
-        )
-        async with open_gateway(config) as gateway, connected(gateway) as client:
-            body = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-            head = f"{verb.upper()} /v1/items/a HTTP/1.1\r\nHost: test\r\n"
-            await client.send(head + (body if "body" in rule else "\r\n"))
-            status = (await client.answer()).status
-        return status, one.calls.total() + other.calls.total()
-
-
-@pytest.mark.parametrize(
-    ("verb", "verbs", "calls"),
-    [
-        ("get", [], 2),
-        ("get", ["PUT"], 2),
-        ("put", [], 1),
-        ("put", ["PUT"], 2),
-        ("put", ["DELETE"], 1),
-        ("delete", ["PUT", "DELETE"], 2),
-        ("post", ["PUT", "DELETE"], 1),
-    ],
-)
-async def test_verbs_of_the_policy_are_repeated(
-    tmp_path: Path, verb: str, verbs: list[str], calls: int
-) -> None:
-    policy = {"retry_policy": {"verbs": verbs}} if verbs else None
-    assert await answer_to(verb, tmp_path, policy) == (503, calls)
-
-
-@pytest.mark.parametrize("verb", ["POST", "PATCH", "GET", "put"])
-def test_other_verbs_cannot_be_added(verb: str) -> None:
-    upstream = {"target": "127.0.0.1:1", "retry_policy": {"verbs": [verb]}}
-    with pytest.raises(ValidationError, match="'PUT' or 'DELETE'"):
-        Config.model_validate({"upstreams": {"shop": upstream}})
 
 
 @pytest.mark.parametrize(("settings", "calls"), [({}, 1), ({"retry_policy": {}}, 2)])
