@@ -1,7 +1,6 @@
 """The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 
 from google.api import annotations_pb2, http_pb2
@@ -145,7 +144,10 @@ class Method:
 
     def with_keys(self) -> "Method":
         """Returns the method of calls that its back end does once for each idempotency key."""
-        keyed = copy(self)
+        keyed = Method(
+            self.service, self.name, self.input, self.output, self.client_streaming,
+            self.server_streaming, self.rules, self.source, self.options,
+        )  # fmt: skip
         keyed.has_keys = True
         return keyed
 

@@ -160,8 +160,10 @@ def policy_of(balance: Balance, random: Random, *, full_scan: bool = False) -> P
         by_load = balance is Balance.LEAST_REQUEST
         if len({one.endpoint.weight for one in candidates}) > 1:
             return WeightedRoundRobin(candidates, random, by_load=by_load)
+        if by_load and full_scan:
+            return FullScan(candidates, random)
         if by_load:
-            return (FullScan if full_scan else LeastRequest)(candidates, random)
+            return LeastRequest(candidates, random)
         return RoundRobin(len(candidates), random)
 
     return make
