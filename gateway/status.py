@@ -64,6 +64,23 @@ HTTP_STATUS: Mapping[Code, int] = {
 }
 """The HTTP status of each code, as the comments of google/rpc/code.proto state it."""
 
+_CODE_OF_PROXY: Mapping[str, Code] = {
+    "400": Code.INTERNAL,
+    "401": Code.UNAUTHENTICATED,
+    "403": Code.PERMISSION_DENIED,
+    "404": Code.UNIMPLEMENTED,
+    "429": Code.UNAVAILABLE,
+    "502": Code.UNAVAILABLE,
+    "503": Code.UNAVAILABLE,
+    "504": Code.UNAVAILABLE,
+}
+
+
+def code_of_proxy(http_status: str) -> Code:
+    """The code of a call that a proxy before a back end answers with this HTTP status, and without
+    a status of gRPC (http-grpc-status-mapping.md)."""
+    return _CODE_OF_PROXY.get(http_status, Code.UNKNOWN)
+
 
 # A constant, because looking up an enum member takes as long as a small function call.
 _INVALID_ARGUMENT = Code.INVALID_ARGUMENT

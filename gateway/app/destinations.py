@@ -12,7 +12,7 @@ from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import invoke
 from gateway.upstream.mirroring import Mirroring
 from gateway.upstream.pool import Pool, PoolError
-from gateway.upstream.splitting import split_calls
+from gateway.upstream.splitting import condition, split_calls
 
 Measured = Callable[[Method, str], Sequence[Interceptor]]
 """The stages that measure calls of a method to the upstream of this name."""
@@ -76,7 +76,7 @@ class Destinations:
         """Yields each selector after its setting, with the methods one of which it must select, and
         their kind in words."""
         served = [method.full_name for method in self._methods]
-        copied = [method.full_name for method in self._methods if _may_be_copied(method)]
+        copied = [method.full_name for method in self._methods if method.may_be_copied]
         for number, split in enumerate(self._splits):
             yield f"splits[{number}].selector", split.selector, served, "method"
         for number, (mirror, _) in enumerate(self._mirrors):
@@ -99,10 +99,11 @@ class Destinations:
         splits = [one for one in self._splits if one.takes(method.full_name)]
         if splits:
             last = split_calls(splits, to, last, self._random)
-        for mirror, mirroring in self._mirrors if _may_be_copied(method) else ():
+        for mirror, mirroring in self._mirrors if method.may_be_copied else ():
             if mirror.takes(method.full_name):
                 last = mirroring.beside(last, to(mirror.to))
-        faults = [one for one in self._faults if one.takes(method.full_name)]
+        taking = [one for one in self._faults if one.takes(method.full_name)]
+        faults = [(condition(one.match), one) for one in taking]
         return with_faults(faults, last, self._random) if faults else last
 
     async def close(self) -> None:
@@ -118,9 +119,3 @@ def _check_hedged(upstream: str, methods: Sequence[Method]) -> None:
             "NO_SIDE_EFFECTS or IDEMPOTENT, because servers may process hedged calls more than "
             "once; none of the methods that go there has it"
         )
-
-
-def _may_be_copied(method: Method) -> bool:
-    """True if nobody but the caller sees that a call of a method was made, and it is unary."""
-    streams = method.client_streaming or method.server_streaming
-    return not streams and method.has_no_side_effects

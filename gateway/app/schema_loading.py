@@ -1,6 +1,6 @@
 """Loads the schema from all sources that the settings name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from gateway.config.model import Config
@@ -25,8 +25,8 @@ async def load_schema(
     Raises:
         SchemaError: no source is given, or the sources contradict each other.
         SelectorError: a deadline or an upstream selects no method or service.
-        ReflectionError: an upstream does not answer reflection, or does not serve what a split
-            sends there.
+        ReflectionError: an upstream does not answer reflection, or does not serve what a split, a
+            mirror or a fallback sends there.
     """
     if not (config.descriptors or config.modules or config.reflect):
         raise SchemaError(
@@ -54,9 +54,8 @@ async def load_schema(
     owners: dict[str, str] = {}
     for name, one in found.items():
         owners = dict.fromkeys(one.services, name) | owners
-    _check_arms(
-        config, schema.methods.values(), {name: one.services for name, one in found.items()}
-    )
+    served = {name: one.services for name, one in found.items()}
+    _check_ways(config, schema.methods.values(), served, owners)
     whole = {name: one.files for name, one in found.items()}
     return replace(schema, reflected=hash_of_files(whole)), owners
 
@@ -102,23 +101,46 @@ async def _reflect(config: Config, pool: Pool, files: DescriptorFiles) -> dict[s
     return by_upstream
 
 
-def _check_arms(
-    config: Config, methods: Collection[Method], served: Mapping[str, Collection[str]]
+def _check_ways(
+    config: Config,
+    methods: Collection[Method],
+    served: Mapping[str, Collection[str]],
+    owners: Mapping[str, str],
 ) -> None:
-    """Refuses splits that send calls to an upstream which does not serve their methods, as far as
-    reflection has told.
+    """Refuses splits, mirrors and fallbacks that send calls to an upstream which does not serve
+    their methods, as far as reflection has told.
 
     Raises:
         ReflectionError: there is one.
     """
     known = {service for services in served.values() for service in services}
+    for where, upstream, services in _ways(config, methods, owners):
+        missing = sorted((services & known).difference(served.get(upstream, ())))
+        if missing:
+            raise ReflectionError(
+                f"{where}: {upstream} does not serve {', '.join(missing[:5])}: expected an "
+                "upstream that serves all that may go there, or a selector of what it serves"
+            )
+
+
+def _ways(
+    config: Config, methods: Collection[Method], owners: Mapping[str, str]
+) -> Iterator[tuple[str, str, set[str]]]:
+    """Yields the settings by which calls go to another upstream than that of their service, with
+    the upstream and the services."""
+    going: dict[str, set[str]] = {}
+    for service in {one.service for one in methods}:
+        for owner in claimants(config.upstreams, service, owners.get(service)):
+            going.setdefault(owner, set()).add(service)
     for number, split in enumerate(config.splits):
-        taken = {one.service for one in methods if split.takes(one.full_name)} & known
+        taken = {one.service for one in methods if split.takes(one.full_name)}
         for place, arm in enumerate(split.to):
-            missing = sorted(taken.difference(served.get(arm.upstream, ())))
-            if missing and arm.weight:
-                raise ReflectionError(
-                    f"splits[{number}].to[{place}].upstream: {arm.upstream} does not serve "
-                    f"{', '.join(missing[:5])}: expected a selector of what all of its upstreams "
-                    "serve"
-                )
+            if arm.weight:
+                yield f"splits[{number}].to[{place}].upstream", arm.upstream, taken
+                going.setdefault(arm.upstream, set()).update(taken)
+    for number, mirror in enumerate(config.mirrors):
+        copied = [one for one in methods if one.may_be_copied and mirror.takes(one.full_name)]
+        yield f"mirrors[{number}].to", mirror.to, {one.service for one in copied}
+    for name, upstream in config.upstreams.items():
+        if upstream.fallback is not None:
+            yield f"upstreams.{name}.fallback", upstream.fallback, going.get(name, set())

@@ -27,6 +27,13 @@ class RetryCode(StrEnum):
     DATA_LOSS = "DATA_LOSS"
 
 
+class RepeatedVerb(StrEnum):
+    """An HTTP method that means the same when it is done twice (RFC 9110 section 9.2.2)."""
+
+    PUT = "PUT"
+    DELETE = "DELETE"
+
+
 class RetryThrottling(Section):
     """Stops repeats while too many calls of an upstream fail (gRFC A6)."""
 
@@ -54,6 +61,9 @@ class RetryPolicy(Section):
     )
     """The statuses after which a call is repeated; servers of gRPC's C core answer CANCELLED to
     calls that arrive just as they begin to stop."""
+    verbs: tuple[RepeatedVerb, ...] = ()
+    """Repeat also methods without `idempotency_level` all of whose HTTP rules have one of these
+    HTTP methods, or are GET without a body: only if calls of them may really be done twice."""
     budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
     """Repeated calls under way, as the largest percentage of all calls under way; others fail with
     their first status."""

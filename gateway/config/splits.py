@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.grammar import is_token
 from gateway.config.hashing import HashSources
-from gateway.config.sections import Section, Selector, Words
+from gateway.config.sections import Network, Section, Selector, Words
 from gateway.config.selectors import covers, matches
 from gateway.config.targets import Labels, TargetOptions
 from gateway.config.upstreams import Upstream
@@ -26,7 +26,7 @@ NO_SERVICE: Final = "-"
 
 
 class SplitMatch(Section):
-    """A condition on a request: a header, a cookie or a caller that it must have."""
+    """A condition on a request: a header, a cookie, a caller or an address that it must have."""
 
     header: str = ""
     """The name of a header; clients choose its value."""
@@ -36,6 +36,10 @@ class SplitMatch(Section):
     """Compare the name of the caller, in place of a header; anonymous callers have none."""
     claim: str = ""
     """The name of a claim of the caller's credential, in place of a header."""
+    scope: str = ""
+    """A scope of the caller's credential, in place of a header; it has no value."""
+    network: Network | None = None
+    """The address or network of the client, in place of a header; it has no value."""
     value: str | None = None
     """Its whole value; with neither `value` nor `prefix`, it is enough that it is there."""
     prefix: str | None = None
@@ -43,21 +47,32 @@ class SplitMatch(Section):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
-        if sum(map(bool, (self.header, self.cookie, self.principal, self.claim))) != 1:
+        if len(self._parts) != 1:
             raise ValueError(
-                "expected one of header, cookie, principal or claim, such as header: x-canary"
+                "expected one of header, cookie, principal, claim, scope or network, such as "
+                "header: x-canary"
             )
         if not is_token(self.header or self.cookie or "-"):
             raise ValueError("expected the name of a header or a cookie, such as header: x-canary")
         if self.value is not None and self.prefix is not None:
             raise ValueError("prefix: expected either value or prefix, not both")
+        if self.has_no_value and (self.value is not None or self.prefix is not None):
+            raise ValueError(f"{self._parts[0]}: has neither value nor prefix; remove it")
         return self
 
+    @property
+    def has_no_value(self) -> bool:
+        """True if it is about a scope or a network, which clients cannot choose."""
+        return bool(self.scope or self.network)
+
+    @property
+    def _parts(self) -> list[str]:
+        kinds = ("header", "cookie", "principal", "claim", "scope", "network")
+        return [kind for kind in kinds if getattr(self, kind)]
+
     def __str__(self) -> str:
-        part = "principal"
-        for kind in ("header", "cookie", "claim"):
-            if getattr(self, kind):
-                part = f"{kind} {getattr(self, kind)}"
+        (kind,) = self._parts
+        part = kind if self.principal else f"{kind} {getattr(self, kind)}"
         if self.value is not None:
             return f"{part} is {self.value!r}"
         return part if self.prefix is None else f"{part} begins with {self.prefix!r}"

@@ -12,6 +12,8 @@ from gateway.config.sections import Section, Words
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/|(?:ipv4|ipv6|unix-abstract|vsock):")
 _MANY = ("ipv4:", "ipv6:")
 """The schemes with which gRPC accepts a list of addresses (grpc.github.io, doc/naming.md)."""
+_OF_KUBERNETES = ("k8s:/", "kube:/", "kubernetes:/")
+"""The schemes of resolvers that ask the API of Kubernetes, which gRPC itself does not have."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^\]\s]+)?\]|[^\s:/,@\[\]]+")
 _OF_A_SERVER = re.compile(r"(dns|srv)://([^/]*)/(.*)", re.IGNORECASE)
 """A name for which DNS servers are asked (grpc.github.io, doc/naming.md); `dns:///` is left to the
@@ -196,6 +198,12 @@ def check_target(target: str, setting: str = "target") -> None:
         return
     address = target.removeprefix("dns:///")
     scheme = _SCHEME.match(address)
+    if scheme is not None and scheme[0].lower() in _OF_KUBERNETES:
+        raise ValueError(
+            f"{setting}: {scheme[0]} is not known here; expected the DNS name of a headless "
+            "Service and its port, such as library.default.svc.cluster.local:50051: each of its "
+            "ready pods is an endpoint"
+        )
     if scheme is not None:
         raise ValueError(
             f"{setting}: {scheme[0]} is for channel: grpcio; expected host:port or unix:/path"

@@ -68,6 +68,12 @@ class Balance(StrEnum):
 
 
 _WITHOUT_SHARES = (Balance.PICK_FIRST, Balance.RING_HASH)
+_FOR_BALANCE = {
+    "full_scan": Balance.LEAST_REQUEST,
+    "shuffle": Balance.PICK_FIRST,
+    "weighted_round_robin": Balance.WEIGHTED_ROUND_ROBIN,
+}
+"""The settings of one way to choose, which have no effect with others."""
 
 
 class Family(StrEnum):
@@ -84,6 +90,9 @@ class DnsOptions(Section):
 
     refresh_s: Seconds = 5.0
     """Seconds after which a name is resolved again, and up to a tenth more."""
+    quiet_refresh_s: Seconds = 60.0
+    """Seconds between two lookups while no call came for so long; calls end that after `refresh_s`
+    at most."""
     min_interval_s: Seconds = 1.0
     """The shortest time between two lookups; a lost or failed connection asks for one at once."""
     start_s: Seconds = 5.0
@@ -99,7 +108,7 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("adaptive", "balance", "dns", "drain_s", "grpc_service_config", "hash"),
+    *("adaptive", "balance", "dns", "drain_s", "full_scan", "grpc_service_config", "hash"),
     *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
@@ -120,6 +129,9 @@ class Upstream(Section):
     balance: Balance | None = None
     """The choice between endpoints: pick_first, round_robin, least_request, weighted_round_robin,
     or ring_hash; unset for round_robin; for `http2`."""
+    full_scan: bool = False
+    """With `least_request`, compare the calls under way of all endpoints, and not of two; the cost
+    of a choice grows with their number; for `http2`."""
     shuffle: bool = False
     """With `pick_first`, begin with an endpoint that each worker draws, by weight, so that not all
     call the same one; for `http2`."""
@@ -293,15 +305,10 @@ class Upstream(Section):
                 "dns.service_config: expected a target that is a name, such as "
                 "library.internal:50051"
             )
-        if (
-            "weighted_round_robin" in self.model_fields_set
-            and self.balance is not Balance.WEIGHTED_ROUND_ROBIN
-        ):
-            raise ValueError(
-                "weighted_round_robin: has no effect without balance: weighted_round_robin"
-            )
-        if self.shuffle and self.balance is not Balance.PICK_FIRST:
-            raise ValueError("shuffle: has no effect without balance: pick_first")
+        for name, balance in _FOR_BALANCE.items():
+            is_set = name in self.model_fields_set and getattr(self, name)
+            if is_set and self.balance is not balance:
+                raise ValueError(f"{name}: has no effect without balance: {balance}")
         for name in ("slow_start_aggression", "slow_start_min_weight"):
             if name in self.model_fields_set and self.slow_start_s is None:
                 raise ValueError(f"{name}: has no effect without slow_start_s")

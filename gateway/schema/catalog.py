@@ -1,6 +1,6 @@
 """The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.api import annotations_pb2, http_pb2
@@ -132,21 +132,22 @@ class Method:
         level = self._idempotency_level()
         if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
             return level in _SAFE_LEVELS
-        return self._only_reads()
+        return self.is_bound_by(())
+
+    def is_bound_by(self, verbs: Collection[str]) -> bool:
+        """True if each of its HTTP rules has one of these HTTP methods, or is GET without a body,
+        and there is one."""
+        return bool(self.rules) and all(
+            one.http_method in verbs or (one.http_method == "GET" and not one.body)
+            for one in self.rules
+        )
 
     def with_keys(self) -> "Method":
         """Returns the method of calls that its back end does once for each idempotency key."""
         keyed = Method(
-            self.service,
-            self.name,
-            self.input,
-            self.output,
-            self.client_streaming,
-            self.server_streaming,
-            self.rules,
-            self.source,
-            self.options,
-        )
+            self.service, self.name, self.input, self.output, self.client_streaming,
+            self.server_streaming, self.rules, self.source, self.options,
+        )  # fmt: skip
         keyed.has_keys = True
         return keyed
 
@@ -164,14 +165,15 @@ class Method:
         level = self._idempotency_level()
         if level != MethodOptions.IDEMPOTENCY_UNKNOWN:
             return level == MethodOptions.NO_SIDE_EFFECTS
-        return self._only_reads()
+        return self.is_bound_by(())
+
+    @property
+    def may_be_copied(self) -> bool:
+        """True if nobody but the caller sees that a call was made, and it is unary."""
+        return not (self.client_streaming or self.server_streaming) and self.has_no_side_effects
 
     def _idempotency_level(self) -> int:
         return MethodOptions.FromString(self.options[1]).idempotency_level
-
-    def _only_reads(self) -> bool:
-        rules = self.rules
-        return bool(rules) and all(rule.http_method == "GET" and not rule.body for rule in rules)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,7 @@ class Balanced:
         self._retrying_by_method = retrying_of
         self._clock = clock
         self._is_closed = False
+        self._called_s = clock()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._may_repeat: dict[Method, bool] = {}
         self.key_of: Callable[[Call], int] | None = None
@@ -75,6 +76,7 @@ class Balanced:
         """Returns the limits of calls, and whether each refuses some now."""
         if refresh is not None:
             endpoints.on_loss = refresh.ask_soon
+            refresh.called_s = lambda: self._called_s
 
     def __repr__(self) -> str:
         return f"<Balanced {self._name}, {len(self._endpoints)} endpoints>"
@@ -91,7 +93,7 @@ class Balanced:
 
         `key` chooses the endpoint if `key_of` is set.
         """
-        started_s = self._clock()
+        started_s = self._called_s = self._clock()
         endpoints = self._endpoints
         member = endpoints.only or (endpoints.pick() if key is None else endpoints.pick_for(key))
         if member is None:

@@ -221,6 +221,11 @@ class WatchedChannel:
         """The number of calls that have started and not ended."""
         return self.channel.in_flight
 
+    @property
+    def is_full(self) -> bool:
+        """True if a call would wait for one of the calls under way to end."""
+        return self.channel.is_full
+
     def keep_open(self) -> None:
         """Connects now, and again whenever no connection is left, with back-off."""
         self.channel.keep_open()

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from random import Random
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from gateway.telemetry.event import about
+from gateway.upstream.announcing import say_panic, say_resolved
 from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import EndpointChannel, EndpointReport
 from gateway.upstream.levels import Levels, shares
@@ -54,6 +55,13 @@ whether there is a panic."""
 _Level = tuple[int, list[Member]]
 """The percentage of calls for the members of one priority, and those that take them."""
 
+
+class Waiting(Protocol):
+    """The calls that wait for a connection with room, to all members together."""
+
+    count: int
+
+
 Open = Callable[[Endpoint], EndpointChannel]
 """Opens the channel to an endpoint; raises ValueError if its address is none."""
 
@@ -71,17 +79,20 @@ class Endpoints:
         *,
         waits_for_connecting: bool = False,
         zones: Zones | None = None,
+        waiting: Waiting | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
         first time take calls too, so that calls with one key do not change endpoints meanwhile.
-        With `zones`, calls stay in a zone by its rule."""
+        With `zones`, calls stay in a zone by its rule. With `waiting`, no call is given to a member
+        where it would wait behind another, while one of its priority has room."""
         self._name = name
         self._panic_percent = panic_percent
         self.panics = False
         """True while endpoints that are left out get calls too, as too few others are there."""
         self._waits_for_connecting = waits_for_connecting
         self._zones = zones
+        self._waiting = waiting
         self._local_percents: dict[int, int] = {}
         self._open = open_channel
         self._policy = policy
@@ -111,7 +122,12 @@ class Endpoints:
 
     def pick(self) -> Member | None:
         """The member for the next call; None if there is none."""
-        return None if self._picker is None else self._usable[self._picker.pick()]
+        if self._picker is None:
+            return None
+        member, waiting = self._usable[self._picker.pick()], self._waiting
+        if waiting is not None and waiting.count and member.channel.is_full:
+            return self._with_room(member)
+        return member
 
     def pick_for(self, key: int) -> Member | None:
         """The member for a call with this key; None if there is none. Needs a `KeyedPicker`."""
@@ -134,6 +150,13 @@ class Endpoints:
         best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
         return best[self._level_picker(best).pick()]
 
+    def _with_room(self, full: Member) -> Member:
+        """A connected member of the same priority that has room; `full` if none has."""
+        level = [one for one in self._usable if one.endpoint.priority == full.endpoint.priority]
+        able = [one for one in level if one.channel.state is State.READY]
+        able = [one for one in able if not one.channel.is_full]
+        return able[self._level_picker(able).pick()] if able else full
+
     def leaves_out(self, member: Member) -> bool:
         """True if `member` gets no new calls: it is ejected, not well, or not connected."""
         return member not in self._usable
@@ -150,7 +173,7 @@ class Endpoints:
         is_first = not self._members
         if wanted and self._unresolved:
             self._unresolved = ""
-            self._say_resolved(len(wanted))
+            say_resolved(self._name, len(wanted))
         for addresses in [one for one in self._members if one not in wanted]:
             self._drain(self._members.pop(addresses))
         for addresses, endpoint in wanted.items():
@@ -172,14 +195,6 @@ class Endpoints:
             self._name,
             reason,
             extra=about("gateway.upstream.lookup_failed", gateway__upstream=self._name),
-        )
-
-    def _say_resolved(self, count: int) -> None:
-        logger.info(
-            "upstream %s: its endpoints are resolved again: %d",
-            self._name,
-            count,
-            extra=about("gateway.upstream.lookup_restored", gateway__upstream=self._name),
         )
 
     def connect(self) -> None:
@@ -251,7 +266,7 @@ class Endpoints:
         levels, panics = self._levels(members)
         if panics is not self.panics:
             self.panics = panics
-            self._say_panic()
+            say_panic(self._name, is_over=not panics)
         taking = [
             (share, one, one.endpoint.weight, one.since_s)
             for share, level in levels
@@ -339,20 +354,6 @@ class Endpoints:
                 zones.own,
                 priority,
                 extra=about("gateway.upstream.zone", gateway__upstream=self._name),
-            )
-
-    def _say_panic(self) -> None:
-        if self.panics:
-            logger.warning(
-                "upstream %s: few endpoints are left, so those that are left out get calls too",
-                self._name,
-                extra=about("gateway.upstream.panic", gateway__upstream=self._name),
-            )
-        else:
-            logger.info(
-                "upstream %s: enough endpoints are well again",
-                self._name,
-                extra=about("gateway.upstream.panic_over", gateway__upstream=self._name),
             )
 
     def _say(self, event: str, text: str, endpoint: Endpoint) -> None:

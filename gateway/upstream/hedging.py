@@ -37,7 +37,8 @@ class Hedged(Balanced):
         hedging = self.hedging_of(method) if isinstance(request, bytes) else None
         if hedging is None or not isinstance(request, bytes):
             return await super().call(method, request, metadata, timeout_s, key)
-        until_s = None if timeout_s is None else self._clock() + timeout_s
+        now_s = self._called_s = self._clock()
+        until_s = None if timeout_s is None else now_s + timeout_s
         first = self._pick(key) or await self._first_member(timeout_s, key)
         endpoints, untried, tried = self._endpoints, [first], [first]
 

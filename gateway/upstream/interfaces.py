@@ -36,6 +36,11 @@ class EndpointChannel(Protocol):
         ...
 
     @property
+    def is_full(self) -> bool:
+        """True if a call would wait for one of the calls under way to end."""
+        ...
+
+    @property
     def state(self) -> State:
         """The state of its connections."""
         ...
@@ -161,6 +166,11 @@ class Around:
     def in_flight(self) -> int:
         """The number of calls that have started and not ended."""
         return self.channel.in_flight
+
+    @property
+    def is_full(self) -> bool:
+        """True if a call would wait for one of the calls under way to end."""
+        return self.channel.is_full
 
     @property
     def state(self) -> State:

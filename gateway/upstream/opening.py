@@ -80,7 +80,6 @@ def _open(
     policy, keys, reports = _picking(name, upstream, balancing, random)
     known = {one.address: parse_target(upstream, one.address) for one in upstream.targets}
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
-
     fullness = Fullness(name, _limits_of(upstream))
     pending = Pending(fullness.refused)
     attempts, told = balancing.watch.attempts(name), balancing.watch.endpoints(name)
@@ -113,6 +112,7 @@ def _open(
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
         zones=_zones(name, upstream, balancing, random),
+        waiting=None if keys or upstream.balance is Balance.PICK_FIRST else pending,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
@@ -258,19 +258,15 @@ def _retryings(
     A service config asks for repeats of methods that do not say that they may be repeated only
     where it names them one by one.
     """
-    general = None
-    if upstream.retries is Retries.SAFE:
-        here = upstream.retry_policy is not None
-        policy = upstream.retry_policy or RetryPolicy()
-        general = Retrying(policy, random, here=here, throttle=throttle, budget=budget)
+    general = _general(upstream, random, throttle, budget)
     if config is None:
-        return lambda _: general
+        return general
     known: dict[Method, Retrying | None] = {}
 
     def of(method: Method) -> Retrying | None:
         if method not in known:
             rule = config.of(method.service, method.name)
-            known[method] = general
+            known[method] = general(method)
             if rule is not None and rule.retry_policy is not None:
                 known[method] = Retrying(
                     rule.retry_policy,
@@ -283,6 +279,18 @@ def _retryings(
         return known[method]
 
     return of
+
+
+def _general(
+    upstream: Upstream, random: Random, throttle: Throttle | None, budget: Budget
+) -> Callable[[Method], Retrying | None]:
+    """The policy of each method by the settings of the upstream."""
+    if upstream.retries is Retries.OFF:
+        return lambda _: None
+    policy, here = upstream.retry_policy or RetryPolicy(), upstream.retry_policy is not None
+    make = partial(Retrying, policy, random, here=here, throttle=throttle, budget=budget)
+    usual, by_verb = make(), make(takes_any=True)
+    return lambda method: by_verb if policy.verbs and method.is_bound_by(policy.verbs) else usual
 
 
 def _ejector(
@@ -336,7 +344,7 @@ def _picking(
         reports = Reports(name, upstream.weighted_round_robin, random, watch=watch)
         reports.loads.slow_start = slow
         return reports.loads.picker, None, reports
-    policy = policy_of(balance, random)
+    policy = policy_of(balance, random, full_scan=upstream.full_scan)
     if slow is not None:
         policy = slow.policy(policy, random, by_load=balance is Balance.LEAST_REQUEST)
     return policy, None, None

@@ -137,7 +137,21 @@ class LeastRequest:
         return other if candidates[other].in_flight < candidates[one].in_flight else one
 
 
-def policy_of(balance: Balance, random: Random) -> Policy:
+class FullScan:
+    """The candidate with the fewest calls under way; of several, a random one of these."""
+
+    def __init__(self, candidates: Sequence[Candidate], random: Random) -> None:
+        self._candidates = candidates
+        self._random = random
+
+    def pick(self) -> int:
+        """The index of the candidate for the next call."""
+        loads = [one.in_flight for one in self._candidates]
+        least = min(loads)
+        return self._random.choice([index for index, load in enumerate(loads) if load == least])
+
+
+def policy_of(balance: Balance, random: Random, *, full_scan: bool = False) -> Policy:
     """The policy of a setting, with weights where they differ."""
 
     def make(candidates: Sequence[Candidate]) -> Picker:
@@ -146,6 +160,8 @@ def policy_of(balance: Balance, random: Random) -> Policy:
         by_load = balance is Balance.LEAST_REQUEST
         if len({one.endpoint.weight for one in candidates}) > 1:
             return WeightedRoundRobin(candidates, random, by_load=by_load)
+        if by_load and full_scan:
+            return FullScan(candidates, random)
         if by_load:
             return LeastRequest(candidates, random)
         return RoundRobin(len(candidates), random)

@@ -156,6 +156,10 @@ class Refresh(Generic[_Found_co]):
         self._on_answer = on_answer
         self._on_failure = on_failure
         self._schedule = Schedule(options, random)
+        self._refresh_s, self._quiet_s = options.refresh_s, options.quiet_refresh_s
+        self.called_s: Callable[[], float] | None = None
+        """Tells when the last call was made, on the clock of the event loop; without it, names are
+        resolved as if there were always calls."""
         self._asked = asyncio.Event()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -187,16 +191,31 @@ class Refresh(Generic[_Found_co]):
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             pause_s = await self._ask()
+            asked_s = loop.time()
             self._asked.set()
             await asyncio.sleep(min(pause_s, self._min_interval_s))
-            try:
-                async with asyncio.timeout(max(0.0, pause_s - self._min_interval_s)):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
+            wait_s = max(0.0, pause_s - self._min_interval_s)
+            while not await self._is_wanted(wait_s) and self._is_quiet(asked_s):
+                wait_s = min(self._refresh_s, self._quiet_s)
             self._wanted.clear()
+
+    async def _is_wanted(self, wait_s: float) -> bool:
+        """True as soon as a lookup is asked for; False if that takes longer than `wait_s`."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._wanted.wait()
+        except TimeoutError:
+            return False
+
+    def _is_quiet(self, asked_s: float) -> bool:
+        """True if a lookup can wait, because nobody has called for long."""
+        if self.called_s is None:
+            return False
+        since_s = asyncio.get_running_loop().time() - self._quiet_s
+        return self.called_s() <= since_s < asked_s
 
     async def _ask(self) -> float:
         """Asks once; returns the seconds to the next time."""

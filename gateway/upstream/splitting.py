@@ -15,6 +15,7 @@ from typing import Final
 from xxhash import xxh64_intdigest
 
 from gateway.call import Call, Handler, Reply
+from gateway.config.client_networks import Networks
 from gateway.config.splits import Split, SplitCookie, SplitMatch
 from gateway.upstream.call_keys import KeyOf, cookie_value, header_value, key_of
 
@@ -107,6 +108,11 @@ def condition(matches: Sequence[SplitMatch]) -> Callable[[Call], bool]:
 
 
 def _one_condition(match: SplitMatch) -> Callable[[Call], bool]:
+    if match.scope:
+        return lambda call: call.principal is not None and match.scope in call.principal.scopes
+    if match.network is not None:
+        network = Networks([match.network])
+        return lambda call: network.have(call.peer)
     read = _reader(match)
     value = None if match.value is None else match.value.encode()
     prefix = (match.prefix or "").encode()

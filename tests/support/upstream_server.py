@@ -37,6 +37,7 @@ class Server:
         self._goes_on = asyncio.Event()
         self._goes_on.set()
         self._server: grpc.aio.Server | None = None
+        self._draining: asyncio.Task[None] | None = None
         self._inner_port = 0
         self._port: asyncio.Server | None = None
         self._writers: list[Writer] = []
@@ -77,6 +78,15 @@ class Server:
         await self.kill()
         if self._server is not None:
             await self._server.stop(None)
+        if self._draining is not None:
+            await self._draining
+
+    async def drain(self) -> None:
+        """Takes no more calls or connections, and lets the calls under way finish."""
+        if self._port is not None:
+            self._port.close()
+        if self._server is not None:
+            self._draining = asyncio.get_running_loop().create_task(self._server.stop(30))
 
     async def kill(self) -> None:
         """Resets all connections and closes the port, as the death of the process does."""

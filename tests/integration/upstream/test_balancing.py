@@ -17,7 +17,7 @@ from gateway.upstream.channels.channel import Channel
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pickers import Candidate, Picker
 from gateway.upstream.pool import open_pool
-from tests.support.balanced import balanced, channel_to, names, safe, servers, spreads
+from tests.support.balanced import balanced, channel_to, names, safe, servers, spreads, states
 from tests.support.calls import failure, sent
 from tests.support.grpc_backend import method
 from tests.support.polling import still, until
@@ -203,6 +203,26 @@ class Last:
         return self._index
 
 
+@pytest.mark.parametrize("settings", [{}, {"hedging_policy": {"hedging_delay_s": 5}}])
+async def test_while_there_are_calls_endpoints_are_resolved_often(settings: dict[str, Any]) -> None:
+    class Counted:
+        asked = 0
+
+        async def resolve(self) -> Sequence[Endpoint]:
+            self.asked += 1
+            return [Endpoint((only.target,))]
+
+    often = {"refresh_s": 0.005, "min_interval_s": 0.001, "quiet_refresh_s": 0.2}
+    resolver = Counted()
+    async with servers(1) as (only,):
+        balancing = Balancing({"library": resolver})
+        more = {"target": "library.test:1", "dns": often} | settings
+        async with channel_to([], balancing, **more) as channel, asyncio.timeout(8):
+            # Without calls that would take 12 s.
+            while resolver.asked < 100:
+                await channel.call(safe("Name"), b"", [], 5)
+
+
 async def test_a_program_may_choose_the_endpoints_itself() -> None:
     async with servers(2) as (one, two):
 
@@ -234,6 +254,20 @@ async def test_the_system_resolves_a_name_again(monkeypatch: pytest.MonkeyPatch)
             found.append(two.target)
             await spreads(pool["library"], 2)
             assert set(await names(pool["library"], 2)) == {one.name, two.name}
+
+
+async def test_a_server_that_drains_is_left_at_once_and_its_calls_finish() -> None:
+    async with balanced(2) as ((leaving, other), channel):
+        leaving.pause()
+        others = []
+        while not leaving.waiting:
+            others.append(asyncio.ensure_future(names(channel, 1)))
+            await asyncio.sleep(0.01)
+        await leaving.drain()
+        await until(lambda: states(channel)[leaving.target][0] != "ready")
+        assert set(await names(channel, 10)) == {other.name}
+        leaving.go_on()
+        assert {one for answer in others for one in await answer} >= {leaving.name}
 
 
 async def test_a_report_shows_each_endpoint() -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import grpc
 import pytest
 
+from gateway.http2 import frames
+from gateway.http2.frames import ErrorCode
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.interfaces import UpstreamChannel
-from tests.support.balanced import balanced, names, states
+from tests.support import http2_peer as peer
+from tests.support.balanced import balanced, channel_to, names, servers, states
 from tests.support.calls import failure
 from tests.support.grpc_backend import method
 from tests.support.health import Health
+from tests.support.http2_server import Scripted
 from tests.support.polling import until
 
 QUICK = {"interval_s": 0.1, "base_ejection_time_s": 0.3}
@@ -180,3 +184,33 @@ async def test_a_passed_health_check_ends_an_ejection() -> None:
         await many(channel, 4)
         bad.fails_with = None
         await until(lambda: states(channel)[bad.target][0] == "ready")
+
+
+async def test_calls_that_a_server_refuses_eject_nobody() -> None:
+    def refuse(stream_id: int) -> bytes:
+        code = ErrorCode.REFUSED_STREAM.to_bytes(4, "big")
+        return peer.frame(frames.RST_STREAM, 0, stream_id, code)
+
+    odd = Scripted(refuse)
+    async with (
+        servers(1) as (good,),
+        odd.running() as target,
+        channel_to([target, good.target], outlier={"consecutive": 2}) as channel,
+    ):
+        async with asyncio.timeout(20):
+            while odd.calls < 6:
+                assert await names(channel, 1) == [good.name]
+        assert states(channel)[target] == ("ready", "")
+
+
+async def test_connections_that_are_lost_count_as_failures() -> None:
+    odd = Scripted(lambda _: odd.writers[-1].close() or b"")  # type: ignore[func-returns-value]
+    async with (
+        servers(1) as (good,),
+        odd.running() as target,
+        channel_to([target, good.target], outlier={"consecutive": 2}) as channel,
+    ):
+        async with asyncio.timeout(20):
+            while states(channel)[target] != ("ejected", "2 failures in a row"):
+                await many(channel, 1)
+        assert odd.calls == 2

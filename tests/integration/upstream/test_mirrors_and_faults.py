@@ -16,6 +16,7 @@ from tests.support.polling import until
 from tests.support.two_upstreams import TwoUpstreams, two_upstreams
 
 PLAIN = "shop.v1.Shop.Plain"
+NEAR = {"headers": True, "match": [{"network": "127.0.0.0/8"}]}
 
 
 def copies(running: TwoUpstreams, count: int) -> Callable[[], bool]:
@@ -87,6 +88,20 @@ async def test_a_call_that_changes_something_is_never_copied(tmp_path: Path) -> 
         ({"mirrors": [{"to": "a", "percent": 101}]}, "less than or equal to 100"),
         ({"faults": {"rules": [{}]}}, "expected delay_s or abort"),
         ({"faults": {"rules": [{"abort": "OK"}]}}, "Input should be"),
+        (
+            {"faults": {"rules": [{"abort": "UNKNOWN", "abort_http_status": 503}]}},
+            "abort_http_status: expected either it or abort",
+        ),
+        ({"faults": {"rules": [{"abort_http_status": 199}]}}, "greater than or equal to 200"),
+        ({"faults": {"rules": [{"headers": True}]}}, "expected a scope or a network in match"),
+        (
+            {"faults": {"rules": [{"headers": True, "match": [{"header": "x-secret"}]}]}},
+            "expected a scope or a network in match",
+        ),
+        (
+            {"faults": {"rules": [NEAR | {"abort": "UNKNOWN"}]}},
+            "headers: has no effect with abort",
+        ),
     ],
 )
 def test_what_is_refused_and_why(settings: dict[str, Any], words: str) -> None:
@@ -121,3 +136,59 @@ async def test_faults_that_are_not_enabled_do_nothing(tmp_path: Path) -> None:
     async with two_upstreams(tmp_path, faults=faults) as running:
         assert (await running.get("/v1/plain")).status == 200
         assert not any("faults" in one for one in running.gateway.warnings)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "answer"), [(503, 503), (404, 501), (403, 403), (400, 500), (200, 500)]
+)
+async def test_calls_may_fail_as_if_a_proxy_had_answered(
+    tmp_path: Path, http_status: int, answer: int
+) -> None:
+    faults = {"enabled": True, "rules": [{"selector": PLAIN, "abort_http_status": http_status}]}
+    async with two_upstreams(tmp_path, faults=faults) as running:
+        assert (await running.get("/v1/plain")).status == answer
+        assert running.main.calls.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 200),
+        (["X-Fault-Abort: RESOURCE_EXHAUSTED"], 429),
+        (["X-Fault-Abort: 404"], 501),
+        (["X-Fault-Abort: UNAVAILABLE", "X-Fault-Abort-Percent: 0"], 200),
+        (["X-Fault-Delay-Ms: 60000", "Grpc-Timeout: 200m"], 504),
+        (["X-Fault-Delay-Ms: 60000", "X-Fault-Delay-Percent: 0", "Grpc-Timeout: 5S"], 200),
+        (["X-Fault-Abort: OK"], 400),
+        (["X-Fault-Abort: 99"], 400),
+        (["X-Fault-Delay-Ms: -1"], 400),
+        (["X-Fault-Delay-Ms: 9999999999"], 400),
+    ],
+)
+async def test_headers_of_trusted_clients_choose_a_fault(
+    tmp_path: Path, headers: list[str], status: int
+) -> None:
+    faults = {"enabled": True, "rules": [NEAR | {"delay_s": 30}]}
+    async with two_upstreams(tmp_path, faults=faults) as running:
+        assert (await running.get("/v1/plain", *headers)).status == status
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"headers": True, "match": [{"network": "10.0.0.0/8"}]},
+        {"headers": True, "match": [{"scope": "faults"}]},
+        {"delay_s": 1, "match": [{"header": "x-other"}]},
+    ],
+)
+async def test_headers_of_other_clients_choose_none(tmp_path: Path, rule: dict[str, Any]) -> None:
+    faults = {"enabled": True, "rules": [rule]}
+    async with two_upstreams(tmp_path, faults=faults) as running:
+        assert (await running.get("/v1/plain", "X-Fault-Abort: UNAVAILABLE")).status == 200
+
+
+async def test_a_rule_bounds_what_headers_choose(tmp_path: Path) -> None:
+    rule = NEAR | {"delay_s": 0.001, "abort_percent": 0}
+    async with two_upstreams(tmp_path, faults={"enabled": True, "rules": [rule]}) as running:
+        asked = ("X-Fault-Delay-Ms: 60000", "X-Fault-Abort: UNAVAILABLE", "Grpc-Timeout: 5S")
+        assert (await running.get("/v1/plain", *asked)).status == 200

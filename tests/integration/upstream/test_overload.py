@@ -14,15 +14,18 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.config.overload import AdaptiveOptions
+from gateway.http2 import frames
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
 from gateway.upstream.interfaces import UpstreamChannel
 from gateway.upstream.limiting import LimitedChannel
-from tests.support.balanced import balanced, channel_to, safe
+from tests.support import http2_peer as peer
+from tests.support.balanced import balanced, channel_to, safe, servers
 from tests.support.calls import failure, sent
 from tests.support.grpc_backend import SERVICE, method
+from tests.support.http2_server import Scripted
 from tests.support.polling import until
 
 NAME = method("Name")
@@ -67,6 +70,27 @@ async def test_a_call_above_the_limit_fails_at_once_and_is_never_sent() -> None:
         assert len({reply.message for reply in await asyncio.gather(*calls)}) == 2
         assert sum(one.calls for one in servers) == 3
         assert (await channel.call(NAME, b"", [], 5)).message
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_request"])
+async def test_calls_do_not_wait_at_a_full_server_while_another_has_room(balance: str) -> None:
+    two = (3).to_bytes(2, "big") + (2).to_bytes(4, "big")  # MAX_CONCURRENT_STREAMS
+    held = Scripted(lambda _: b"", greeting=peer.frame(frames.SETTINGS, 0, 0, two))
+    async with (
+        servers(1) as (free,),
+        held.running() as target,
+        channel_to([target, free.target], balance=balance, max_connections=1) as channel,
+    ):
+        calls: list[asyncio.Task[Any]] = []
+        async with asyncio.timeout(10):
+            while held.calls < 2:
+                calls.append(asyncio.ensure_future(channel.call(NAME, b"", [], 60)))
+                await asyncio.sleep(0.01)
+        calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(20)]
+        # Two that are held, and one that found them there.
+        await until(lambda: sum(not one.done() for one in calls) <= 3)
+        for one in calls:
+            one.cancel()
 
 
 async def test_the_log_tells_when_a_limit_begins_and_ends_to_refuse_calls(

@@ -341,3 +341,37 @@ async def test_a_split_needs_upstreams_that_serve_its_methods(
         with pytest.raises(ReflectionError, match=wrong):
             async with open_gateway(config):
                 pass
+
+
+@pytest.mark.parametrize("others", [SERVICES, (SHELVES,)])
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({"mirrors": [{"to": "other", "selector": "library.v1.Books.*"}]}, r"mirrors\[0\]\.to"),
+        ({"fallback": "other"}, r"upstreams\.main\.fallback"),
+    ],
+)
+async def test_a_mirror_or_a_fallback_serves_what_may_go_there(
+    files: FileDescriptorSet, others: tuple[str, ...], settings: dict[str, Any], where: str
+) -> None:
+    async with (
+        reflecting({V1: from_grpcio(files, SERVICES)}) as main,
+        reflecting({V1: from_grpcio(files, others)}) as other,
+    ):
+        own = {"target": main, "fallback": settings.get("fallback")}
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "reflect": True,
+                "upstreams": {"main": own, "other": {"target": other}},
+                "mirrors": settings.get("mirrors", []),
+            }
+        )
+        if others is SERVICES:
+            async with open_gateway(config):
+                return
+        with pytest.raises(
+            ReflectionError, match=f"{where}: other does not serve library.v1.Books"
+        ):
+            async with open_gateway(config):
+                pass

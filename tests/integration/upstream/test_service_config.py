@@ -122,6 +122,10 @@ async def test_the_shorter_of_both_times_counts() -> None:
         for timeout_s in (60, None):
             late = failure(channel.call(method("Name"), b"", [], timeout_s))
             assert (await asyncio.wait_for(late, 20)).code is Code.DEADLINE_EXCEEDED
+    async with balanced(1, **config(timeout="3600s")) as ((only,), channel):
+        only.pause()
+        late = failure(channel.call(method("Name"), b"", [], 0.2))
+        assert (await asyncio.wait_for(late, 20)).code is Code.DEADLINE_EXCEEDED
 
 
 async def test_messages_that_are_too_large_are_refused() -> None:

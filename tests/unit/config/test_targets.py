@@ -43,6 +43,8 @@ def test_an_address_is_taken(target: str) -> None:
         ("srv:///library.test", "such as srv:///_grpc._tcp.library.internal"),
         ("srv:///_grpc._tcp.library.test:5", "such as srv:///_grpc._tcp.library.internal"),
         ("srv:_grpc._tcp.library.test", "expected host:port"),
+        ("k8s:///default/library:1", "expected the DNS name of a headless Service"),
+        ("kubernetes:///library:1", "such as library.default.svc.cluster.local:50051"),
         ("xds:///a", "xds:/ is for channel: grpcio"),
         ("ipv4:1.2.3.4:5", "ipv4: is for channel: grpcio"),
     ],
@@ -87,3 +89,10 @@ def test_a_service_config_needs_a_name() -> None:
     for settings in ({"target": "unix:/x"}, {"targets": [{"address": "a:5"}]}):
         with pytest.raises(ValidationError, match=r"dns\.service_config: expected a target"):
             Upstream.model_validate(settings | {"dns": {"service_config": True}})
+
+
+def test_a_full_scan_is_a_kind_of_least_request() -> None:
+    settings = {"target": "localhost:1", "full_scan": True}
+    with pytest.raises(ValidationError, match="full_scan: has no effect without balance: least_re"):
+        Upstream.model_validate(settings)
+    assert Upstream.model_validate(settings | {"balance": "least_request"}).full_scan

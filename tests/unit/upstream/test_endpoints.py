@@ -4,6 +4,7 @@ Envoy."""
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -23,6 +24,7 @@ class Settable:
         self.state = State.READY
         self.failure = ""
         self.in_flight = 0
+        self.is_full = False
         self._told: Callable[[], None] = lambda: None
 
     def call(self, *_: object) -> Awaitable[Reply]:
@@ -89,6 +91,38 @@ def test_one_that_is_not_connected_gets_no_calls_while_others_are(state: State) 
     simulated = Simulated(3)
     simulated.become(state, 2)
     assert len(simulated.calls(30)) == 1
+
+
+@dataclass
+class Calls:
+    count: int = 0
+
+
+def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> None:
+    waiting = Calls(1)
+    simulated = Simulated(5, 1, waiting=waiting)
+    first, *others = [simulated.channels[f"10.0.0.{number}:1"] for number in range(5)]
+    first.is_full = True
+    counted = simulated.calls(400)
+    assert set(counted) == {f"10.0.0.{number}:1" for number in (1, 2, 3, 4)}
+    assert min(counted.values()) > 80
+    simulated.become(State.EJECTED, 1, after=1)
+    assert len(simulated.calls(100)) == 3, "one that is left out is no way out"
+    for one in others:
+        one.is_full = True
+    assert "10.1.0.0:1" not in simulated.calls(30), "nor is a lower priority"
+    first.is_full = False
+    assert set(simulated.calls(30)) == {"10.0.0.0:1"}
+    first.is_full = True
+    waiting.count = 0
+    assert len(simulated.calls(30)) == 4
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.IDLE, State.FAILING])
+def test_with_keys_one_that_connects_for_the_first_time_takes_its_calls(state: State) -> None:
+    simulated = Simulated(3, waits_for_connecting=True)
+    simulated.become(state, 2)
+    assert len(simulated.calls(30)) == (1 if state is State.FAILING else 3)
 
 
 def test_calls_wait_for_one_that_connects_for_the_first_time_not_for_one_that_failed() -> None:

@@ -102,6 +102,19 @@ def test_least_request_gives_a_slow_endpoint_no_more_than_envoy_does() -> None:
     assert ours > 0.01, "so the 99th percentile stays that of the slow one"
 
 
+def test_a_full_scan_finds_the_one_with_the_fewest_calls_and_shares_among_equals() -> None:
+    found = servers(1, 1, 1, 1)
+    picker = policy_of(Balance.LEAST_REQUEST, Random(1), full_scan=True)(found)
+    shares = Counter(picks(picker, 4000))
+    assert [shares[n] / 1000 for n in range(4)] == pytest.approx([1] * 4, rel=0.1)
+    for one in found:
+        one.in_flight = 9
+    found[2].in_flight = 8
+    assert set(picks(picker, 100)) == {2}
+    by_two = policy_of(Balance.LEAST_REQUEST, Random(1))(found)
+    assert set(picks(by_two, 100)) == {0, 1, 2, 3}
+
+
 def test_least_request_without_load_chooses_all() -> None:
     picker = policy_of(Balance.LEAST_REQUEST, Random(1))(servers(1, 1, 1))
     shares = Counter(picks(picker, 3000))

@@ -145,3 +145,41 @@ async def test_asking_soon_keeps_to_the_shortest_interval() -> None:
     await asyncio.sleep(0.05)
     await refresh.close()
     assert resolver.asked == 1
+
+
+async def test_without_calls_a_name_is_resolved_seldom_and_with_them_soon() -> None:
+    loop = asyncio.get_running_loop()
+    resolver, looks, has_calls = Scripted(ONE), 0, False
+    options = DnsOptions(refresh_s=0.01, min_interval_s=0.001, quiet_refresh_s=3600)
+    refresh = Refresh(resolver, options, lambda _: None, lambda _: None, Random(1))
+
+    def called_s() -> float:
+        nonlocal looks
+        looks += 1
+        return loop.time() - (0 if has_calls else 7200)
+
+    refresh.called_s = called_s
+    await refresh.first()
+    await until(lambda: looks > 5)
+    assert resolver.asked == 1
+    has_calls = True
+    await until(lambda: resolver.asked > 3)
+    await refresh.close()
+
+
+async def test_a_quiet_name_is_resolved_after_its_time_and_when_that_is_asked_for() -> None:
+    resolver = Scripted(ONE)
+    options = DnsOptions(refresh_s=0.01, min_interval_s=0.001, quiet_refresh_s=0.02)
+    refresh = Refresh(resolver, options, lambda _: None, lambda _: None, Random(1))
+    refresh.called_s = lambda: 0.0
+    await refresh.first()
+    await until(lambda: resolver.asked > 2)
+    await refresh.close()
+    resolver = Scripted(ONE)
+    options = DnsOptions(refresh_s=0.01, min_interval_s=0.001, quiet_refresh_s=3600)
+    refresh = Refresh(resolver, options, lambda _: None, lambda _: None, Random(1))
+    refresh.called_s = lambda: 0.0
+    await refresh.first()
+    refresh.ask_soon()
+    await until(lambda: resolver.asked == 2)
+    await refresh.close()

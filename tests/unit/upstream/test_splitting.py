@@ -128,6 +128,25 @@ def test_conditions_on_the_caller(match: dict[str, Any], name: str, arm: str) ->
     assert arms(handler(split({"canary": 1}, match=[match])), [one]) == [arm]
 
 
+@pytest.mark.parametrize(
+    ("match", "arm"),
+    [
+        ({"scope": "testers"}, "canary"),
+        ({"scope": "tester"}, "owner"),
+        ({"network": "10.1.0.0/16"}, "canary"),
+        ({"network": "10.1.2.3"}, "canary"),
+        ({"network": "10.2.0.0/16"}, "owner"),
+    ],
+)
+def test_conditions_that_clients_cannot_choose(match: dict[str, Any], arm: str) -> None:
+    handle = handler(split({"canary": 1}, match=[match]))
+    headers = {"scope": "tester", "x-forwarded-for": "10.2.0.1"}  # these decide nothing
+    one = call(headers)
+    one.principal, one.peer = Principal("ada", frozenset({"testers"})), "10.1.2.3"
+    assert arms(handle, [one]) == [arm]
+    assert arms(handle, [call(headers)]) == ["owner"]
+
+
 def test_the_first_split_that_fits_decides() -> None:
     testers = split({"test": 1}, name="testers", match=[{"header": "x-test"}])
     handle = handler(testers, split({"main": 1}))

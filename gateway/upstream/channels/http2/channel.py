@@ -82,6 +82,11 @@ class Http2Channel:
         return len(self._calls) + len(self._waiting)
 
     @property
+    def is_full(self) -> bool:
+        """True if a call would wait for one of the calls under way to end."""
+        return self._connections.is_full
+
+    @property
     def state(self) -> State:
         """The state of the connections."""
         return self._connections.state

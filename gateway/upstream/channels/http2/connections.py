@@ -96,6 +96,13 @@ class Connections:
             return State.FAILING
         return State.IDLE if self._connecting is None else State.CONNECTING
 
+    @property
+    def is_full(self) -> bool:
+        """True if a call would wait for one of the calls under way to end: no connection has room,
+        and no more may be opened."""
+        open_ones = [one for one in self._sockets if not one.connection.draining]
+        return len(open_ones) >= self._upstream.max_connections and self.ready() is None
+
     def keep_open(self) -> None:
         """Connects now, and again whenever no connection is left, with back-off."""
         self._keeps_open = True

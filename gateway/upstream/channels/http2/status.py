@@ -1,14 +1,13 @@
 """Maps the end of a call on the wire to a status.
 
-Sources: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), its table "HTTP2 Transport Mapping", and
-http-grpc-status-mapping.md.
+Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), its table "HTTP2 Transport Mapping".
 """
 
 from collections.abc import Mapping
 
 from gateway.call import Metadata
 from gateway.http2.frames import ErrorCode
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, code_of_proxy
 from gateway.upstream.channels.failures import backend_error, of_breach
 from gateway.upstream.channels.http2.headers import ResponseHeaders
 
@@ -19,18 +18,6 @@ CODE_OF_RESET: Mapping[ErrorCode, Code] = {
     ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
 }
 """The status of a stream that was reset; any other code is INTERNAL."""
-
-CODE_OF_HTTP: Mapping[str, Code] = {
-    "400": Code.INTERNAL,
-    "401": Code.UNAUTHENTICATED,
-    "403": Code.PERMISSION_DENIED,
-    "404": Code.UNIMPLEMENTED,
-    "429": Code.UNAVAILABLE,
-    "502": Code.UNAVAILABLE,
-    "503": Code.UNAVAILABLE,
-    "504": Code.UNAVAILABLE,
-}
-"""The gRPC status for an intermediary's HTTP status; any other is UNKNOWN."""
 
 
 def of_reset(upstream: str, code: ErrorCode) -> StatusError:
@@ -56,6 +43,6 @@ def of_stranger(upstream: str, headers: ResponseHeaders) -> StatusError:
         return of_breach(upstream)
     if headers.grpc_status is not None and headers.grpc_status > 0:
         return backend_error(headers.grpc_status, headers.grpc_message, [], list(headers.metadata))
-    code = CODE_OF_HTTP.get(headers.http_status, Code.UNKNOWN)
+    code = code_of_proxy(headers.http_status)
     text = f"HTTP status {headers.http_status}" if headers.http_status else "no HTTP status"
     return StatusError(code, f'upstream "{upstream}" answered with {text}, not with gRPC')
