@@ -124,6 +124,7 @@ class StatusError(Exception):
     """
 
     # Of the class, as most failures have none: each attribute that is set costs as much as a call.
+    details: Sequence[any_pb2.Any] = ()
     headers: Sequence[tuple[str, str]] = ()
     metadata: Sequence[tuple[str, str | bytes]] = ()
     trailers: Sequence[tuple[str, str | bytes]] = ()
@@ -133,7 +134,6 @@ class StatusError(Exception):
     """True if a back end ended the call with it; False if no back end processed the call."""
     bad_request: bytes = b""
     """An Any on the wire, with the BadRequest that is the only one of `details`; else empty."""
-    _details: Sequence[any_pb2.Any] = ()
 
     def __init__(
         self,
@@ -150,25 +150,13 @@ class StatusError(Exception):
         self.message = message
         self.http_status = _STATUS_OF_CODE[code] if http_status is None else http_status
         if details:
-            self._details = details
+            self.details = details
         if headers:
             self.headers = headers
         if metadata:
             self.metadata = metadata
         if trailers:
             self.trailers = trailers
-
-    @property
-    def details(self) -> Sequence[any_pb2.Any]:
-        """The details of the failure (google.rpc.Status)."""
-        if self.bad_request and not self._details:
-            self._details = [any_pb2.Any.FromString(self.bad_request)]
-        return self._details
-
-    @details.setter
-    def details(self, details: Sequence[any_pb2.Any]) -> None:
-        """Replaces all details."""
-        self._details, self.bad_request = details, b""
 
     def __str__(self) -> str:
         return self.message
@@ -211,6 +199,24 @@ class UnreadableReplyError(StatusError):
         super().__init__(Code.INTERNAL, message)
 
 
+class _InvalidFields(StatusError):  # noqa: N818 - reads as what happened
+    """INVALID_ARGUMENT, whose detail is decoded only when it is read: most are only written."""
+
+    _details: Sequence[any_pb2.Any] = ()
+
+    @property
+    def details(self) -> Sequence[any_pb2.Any]:
+        """The details of the failure."""
+        if self.bad_request and not self._details:
+            self._details = [any_pb2.Any.FromString(self.bad_request)]
+        return self._details
+
+    @details.setter
+    def details(self, details: Sequence[any_pb2.Any]) -> None:
+        """Replaces all details."""
+        self._details, self.bad_request = details, b""
+
+
 def invalid_argument(field: str, description: str) -> StatusError:
     """The error for one invalid field: `field` is its JSON path, or "" for the whole body."""
     return invalid_fields([FieldViolation(field, description)])
@@ -228,7 +234,7 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
             wire += _field(3, reason.encode("utf-8", "replace"))
         wires.append(_field(1, wire))
         texts.append(f"{field}: {description}" if field else description)
-    error = StatusError(_INVALID_ARGUMENT, "; ".join(texts))
+    error = _InvalidFields(_INVALID_ARGUMENT, "; ".join(texts))
     # On the wire at once: to make messages of it takes longer than all the rest of the error.
     error.bad_request = _BAD_REQUEST + _field(2, b"".join(wires))
     return error
