@@ -62,7 +62,8 @@ def plain_response(response: Response, date: str) -> bytes:
     start = _OK_DATE if status == 200 else f"{_STATUS_LINES[status]}Date: "
     # As machine code, an f-string copies character by character, and `join` whole texts.
     parts = [start, response.date or date, _KIND if kind else "", kind, _LENGTH, str(len(body))]
-    parts.append("\r\n" + response.fixed if response.fixed else "\r\n")
+    parts.append("\r\n")
+    parts.append(response.fixed)
     for name, value in response.headers:
         parts.append(name)
         parts.append(": ")
