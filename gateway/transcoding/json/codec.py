@@ -8,7 +8,7 @@ A codec for another format has the same four methods: `reader`, `field_reader`, 
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -163,36 +163,28 @@ class Codec:
         It is for the details of google/rpc/error_details.proto, which have no floats, if there are
         only quotes to escape in their texts. For all others None.
         """
-        if error.bad_request:
-            return self._plain_detail(error.bad_request)
-        details = error.details
-        if len(details) > _MOST_DETAILS:
-            return None
+        bad_request = error.bad_request
+        details: Sequence[any_pb2.Any | bytes] = (bad_request,) if bad_request else error.details
         texts: list[str] = []
         left = _MAX_DETAILS_BYTES
         for detail in details:
-            if detail.type_url not in _USUAL_DETAILS:
+            if isinstance(detail, bytes):
+                wire = detail
+            elif detail.type_url in _USUAL_DETAILS and len(texts) < _MOST_DETAILS:
+                wire = detail.SerializeToString()
+            else:
                 return None
-            text = self._plain_detail(detail.SerializeToString())
-            if text is None:
+            try:
+                text = self._any(wire)
+            except StatusError:
                 return None
             left -= len(text)
-            if left < 0:
+            if left < 0 or not text.isascii():
                 return None
-            texts.append(text)
+            if b"\\" in text and text.count(b"\\") != text.count(b'\\"'):
+                return None
+            texts.append(text.decode("ascii"))
         return ",".join(texts)
-
-    def _plain_detail(self, wire: bytes) -> str | None:
-        """Returns the JSON of an Any, if there are only quotes to escape in its texts."""
-        try:
-            text = self._any(wire)
-        except StatusError:
-            return None
-        if len(text) > _MAX_DETAILS_BYTES or not text.isascii():
-            return None
-        if b"\\" in text and text.count(b"\\") != text.count(b'\\"'):
-            return None
-        return text.decode("ascii")
 
     def any_to_json(self, type_url: str, value: bytes) -> dict[str, Any]:
         """Converts an Any to a JSON object; never fails.
