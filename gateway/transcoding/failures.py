@@ -43,10 +43,8 @@ class FailureWriter:
                 return self._of_document(error, _AIP193)
             end = '","details":[' + details + "]}}"
         status, message = _CODE_NAMES[error.code], encode_basestring(error.message)
-        # As machine code, an f-string copies character by character, and `join` whole texts.
-        code = str(error.http_status)
-        parts = ['{"error":{"code":', code, ',"message":', message, ',"status":"', status, end]
-        return "".join(parts).encode("utf-8", "replace")
+        text = f'{{"error":{{"code":{error.http_status},"message":{message},"status":"{status}{end}'
+        return text.encode("utf-8", "replace")
 
     def _of_document(self, error: StatusError, shape: ErrorShape) -> bytes:
         details = self._codec.details_to_json(error.details)
