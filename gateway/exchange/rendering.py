@@ -146,8 +146,10 @@ class Rendering:
     def describe_failure(self, request: Request, response: Response) -> None:
         """Adds the entity tag and Vary to an error response."""
         if response.status != 204:
-            if response.headers:
-                tag_representation(response, request.fields, is_raw=False)
+            for name, _ in response.headers:
+                if name.lower() == "etag":  # hardly ever, so that no failure has to be searched
+                    tag_representation(response, request.fields, is_raw=False)
+                    break
             response.headers.append(self._varies)
 
 
@@ -179,7 +181,7 @@ def _has(headers: Headers, name: str) -> bool:
 
 def _retry_after_s(error: StatusError) -> int | None:
     """Returns the whole seconds of a RetryInfo detail, rounded up."""
-    if not error.details or error.code not in _RETRYABLE:
+    if error.code not in _RETRYABLE:
         return None
     for detail in error.details:
         if detail.Is(RetryInfo.DESCRIPTOR):

@@ -309,7 +309,7 @@ class HeaderFields:
             return [name.lower() for name, _ in self._raw].count(lower_name)
         number = 0
         for line in self.lines:
-            if line.name.lower == lower_name:
+            if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
                 number += 1
         return number
 

@@ -10,7 +10,7 @@ from gateway.auth.authenticator import Challenge, no_credential
 from gateway.call import Call, Handler, Interceptor, Principal, Reply
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.status import Code, Refused, StatusError
 
 _DOMAIN = "gatewayapi.v1"
 
@@ -47,14 +47,13 @@ class Authorize:
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call whose principal may call.
 
-        Raises:
-            StatusError: UNAUTHENTICATED without a principal, PERMISSION_DENIED without the scopes.
+        Refuses others: UNAUTHENTICATED without a principal, PERMISSION_DENIED without the scopes.
         """
         principal = call.principal
         if principal is None:
-            raise self._no_credential()
+            return Refused(self._no_credential())
         if not self._policy.has_scopes(principal.scopes):
-            raise self._refusal(call, principal)
+            return Refused(self._refusal(call, principal))
         return proceed(call)
 
     def _refusal(self, call: Call, principal: Principal) -> StatusError:

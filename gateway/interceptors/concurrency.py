@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from gateway.call import Call, Handler, Reply
 from gateway.interceptors.rate_limits.refusal import too_many_at_once
 from gateway.schema.catalog import Method
-from gateway.status import Code
+from gateway.status import Code, Refused
 
 
 class ConcurrencyLimit:
@@ -23,13 +23,9 @@ class ConcurrencyLimit:
         return f"<ConcurrencyLimit {self._method.full_name} {self._under_way}/{self._most}>"
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with a call below the maximum.
-
-        Raises:
-            StatusError: UNAVAILABLE at the maximum.
-        """
+        """Proceeds with a call below the maximum; refuses others with UNAVAILABLE."""
         if self._under_way >= self._most:
-            raise too_many_at_once(self._method, self._most)
+            return Refused(too_many_at_once(self._method, self._most))
         self._under_way += 1
         call.on_end(self._release)
         return proceed(call)

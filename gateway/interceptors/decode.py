@@ -3,18 +3,22 @@
 from collections.abc import Awaitable
 
 from gateway.call import Call, Handler, Reply
+from gateway.status import Refused, StatusError
 
 
 def decode(call: Call, proceed: Handler) -> Awaitable[Reply]:
     """Decodes the one message of a call and proceeds with the call.
 
-    A call that streams its request proceeds at once: its messages are decoded as they arrive.
-
-    Raises:
-        StatusError: the request is not valid for its method.
+    A call that streams its request proceeds at once: its messages are decoded as they arrive. One
+    whose request is not valid for its method is refused.
     """
-    if call.messages is None and call.message_at_hand() is None:
-        return _read_and_proceed(call, proceed)
+    if call.messages is None:
+        try:
+            message = call.message_at_hand()
+        except StatusError as error:
+            return Refused(error)
+        if message is None:
+            return _read_and_proceed(call, proceed)
     return proceed(call)
 
 

@@ -37,8 +37,8 @@ class FailureWriter:
     def _aip193(self, error: StatusError) -> bytes:
         """Returns what `_of_document` returns, with fewer steps, for the usual failures."""
         end = '"}}'
-        if error.details:
-            details = self._codec.plain_details(error.details)
+        if error.bad_request or error.details:
+            details = self._codec.plain_details(error)
             if details is None:
                 return self._of_document(error, _AIP193)
             end = '","details":[' + details + "]}}"

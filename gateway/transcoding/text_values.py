@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from gateway.transcoding.field_masks import read_mask
 from gateway.transcoding.text_forms import (
     expected,
+    is_number,
     parse_base64,
     parse_duration,
     parse_integer,
@@ -45,12 +46,11 @@ Reader = Callable[[str], bytes]
 
 
 def _integer(text: str, name: str, low: int, high: int) -> int:
-    try:
-        value = parse_integer(text)
-    except ValueError:
-        raise expected(f"an {name}" if name[0] == "i" else f"a {name}", text) from None
+    value = parse_integer(text)
     if value is None:
-        raise expected(f"a whole number that fits {name}", text)
+        if is_number(text):
+            raise expected(f"a whole number that fits {name}", text)
+        raise expected(f"an {name}" if name[0] == "i" else f"a {name}", text)
     if not low <= value <= high:
         raise expected(f"a number from {low} to {high}", text)
     return value
@@ -183,10 +183,7 @@ def enum_reader(enum: EnumDescriptor, *, ignores_case: bool = False) -> Reader:
             return known
         if ignores_case and text.lower() in lower:
             return lower[text.lower()]
-        try:
-            number = parse_integer(text)
-        except ValueError:
-            number = None
+        number = parse_integer(text)
         if number is None:
             raise expected(f"a value of {enum.name} by name or number", text)
         if not -(1 << 31) <= number < 1 << 31:

@@ -1,11 +1,21 @@
 """The error type: its text is its message, and each failure has its own parts."""
 
+import asyncio
 import pickle
+from collections.abc import Awaitable, Callable
 
+import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2
 
-from gateway.status import Code, FieldViolation, StatusError, invalid_argument, invalid_fields
+from gateway.status import (
+    Code,
+    FieldViolation,
+    Refused,
+    StatusError,
+    invalid_argument,
+    invalid_fields,
+)
 
 
 def test_the_text_is_the_message() -> None:
@@ -45,3 +55,52 @@ def test_invalid_fields_are_a_detail() -> None:
     ]  # fmt: skip
     assert detail.type_url == "type.googleapis.com/google.rpc.BadRequest"
     assert invalid_argument("a", "b").code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384])
+def test_invalid_fields_are_encoded_as_protobuf_does(size: int) -> None:
+    violations = [FieldViolation("é" * size, "x" * size, ""), FieldViolation("", "", "r" * size)]
+    bad = error_details_pb2.BadRequest()
+    for one in violations:
+        bad.field_violations.add(field=one.field, description=one.description, reason=one.reason)
+    packed = any_pb2.Any()
+    packed.Pack(bad)
+    error = invalid_fields(violations)
+    assert error.bad_request == packed.SerializeToString()
+    assert list(error.details) == [packed]
+
+
+def test_details_that_are_replaced_are_all_there_is() -> None:
+    error = invalid_argument("a", "b")
+    error.details = [any_pb2.Any(value=b"c")]
+    assert (error.details[0].value, error.bad_request) == (b"c", b"")
+
+
+async def _awaited(pending: Awaitable[object]) -> object:
+    return await pending
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        _awaited,
+        asyncio.ensure_future,
+        asyncio.create_task,
+        lambda pending: asyncio.wait_for(pending, 10),
+        asyncio.gather,
+    ],
+)
+async def test_a_refusal_is_raised_where_it_is_awaited(
+    run: Callable[[Awaitable[object]], Awaitable[object]],
+) -> None:
+    error = StatusError(Code.UNAUTHENTICATED, "no")
+    with pytest.raises(StatusError) as caught:
+        await run(Refused(error))
+    assert caught.value is error
+
+
+async def test_a_task_of_a_refusal_can_be_cancelled_before_it_runs() -> None:
+    task: asyncio.Task[object] = asyncio.create_task(Refused(StatusError(Code.ABORTED, "no")))  # type: ignore[arg-type]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

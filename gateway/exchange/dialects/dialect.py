@@ -24,8 +24,12 @@ class Dialect(Protocol):
         """
         ...
 
-    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
-        """Returns the response to a call; the request arrived at `started_s`, on the loop's clock.
+    async def answer(
+        self, request: Request, match: RouteMatch, started_s: float
+    ) -> Response | StatusError:
+        """Returns the response to a call, or the error of one that a stage refused.
+
+        The request arrived at `started_s`, on the loop's clock.
 
         Raises:
             StatusError: the call failed before any part of the response was sent.

@@ -13,7 +13,7 @@ from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
 from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError, UnreadableReplyError
+from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.routing.differences import no_match
@@ -90,8 +90,10 @@ class RestDialect:
         masks = self._masks
         return masks.hides_anything and masks.mask(path, None) != path
 
-    async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
-        """Returns the response to a call; see `Dialect.answer`."""
+    async def answer(
+        self, request: Request, match: RouteMatch, started_s: float
+    ) -> Response | StatusError:
+        """Returns the response to a call, or its error; see `Dialect.answer`."""
         method = match.target.method
         if method.client_streaming or method.server_streaming:
             return await self._answer_stream(request, match, started_s)
@@ -103,7 +105,10 @@ class RestDialect:
         source = RequestMessage(self._transcoder.decoder(match), request, match)
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
-        reply = await self._chains[method](call)
+        pending = self._chains[method](call)
+        if isinstance(pending, Refused):
+            return pending.error
+        reply = await pending
         request.attempts = reply.attempts
         is_large = len(reply.message) >= LARGE_BYTES
         if reply.forms is None and not (is_large or self._tagged or self._judges_etags):

@@ -50,16 +50,18 @@ def response_bytes(
 
 def is_plain(response: Response) -> bool:
     """True if `plain_response` can serialize it, on a connection that stays open."""
-    return (
-        response.status == 200 and not response.trailers and len(response.body) <= MAX_JOINED_BYTES
-    )
+    status = response.status
+    if status != 200 and (status in _WITHOUT_CONTENT or status not in _STATUS_LINES):
+        return False
+    return not response.trailers and len(response.body) <= MAX_JOINED_BYTES
 
 
 def plain_response(response: Response, date: str) -> bytes:
     """Returns the same bytes as `response_bytes` for a plain response, with fewer checks."""
-    kind, body = response.content_type, response.body
+    kind, body, status = response.content_type, response.body, response.status
+    start = _OK_DATE if status == 200 else f"{_STATUS_LINES[status]}Date: "
     # As machine code, an f-string copies character by character, and `join` whole texts.
-    parts = [_OK_DATE, response.date or date, _KIND if kind else "", kind, _LENGTH, str(len(body))]
+    parts = [start, response.date or date, _KIND if kind else "", kind, _LENGTH, str(len(body))]
     parts.append("\r\n")
     parts.append(response.fixed)
     for name, value in response.headers:

@@ -157,19 +157,25 @@ class Codec:
             left -= size
         return documents
 
-    def plain_details(self, details: Sequence[any_pb2.Any]) -> str | None:
+    def plain_details(self, error: StatusError) -> str | None:
         """Returns `details_to_json` as text, if that is certainly the text of the writer.
 
         It is for the details of google/rpc/error_details.proto, which have no floats, if there are
         only quotes to escape in their texts. For all others None.
         """
+        bad_request = error.bad_request
+        details: Sequence[any_pb2.Any | bytes] = (bad_request,) if bad_request else error.details
         texts: list[str] = []
         left = _MAX_DETAILS_BYTES
         for detail in details:
-            if detail.type_url not in _USUAL_DETAILS or len(texts) == _MOST_DETAILS:
+            if isinstance(detail, bytes):
+                wire = detail
+            elif detail.type_url in _USUAL_DETAILS and len(texts) < _MOST_DETAILS:
+                wire = detail.SerializeToString()
+            else:
                 return None
             try:
-                text = self._any(detail.SerializeToString())
+                text = self._any(wire)
             except StatusError:
                 return None
             left -= len(text)

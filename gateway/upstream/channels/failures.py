@@ -74,9 +74,10 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
 
 def _details(status: bytes) -> Sequence[Any]:
     try:
-        return list(status_pb2.Status.FromString(status).details)
+        details: list[Any] = status_pb2.Status.FromString(status).details[:]
     except DecodeError:
         return [Any(type_url="type.googleapis.com/google.rpc.Status", value=status)]
+    return details
 
 
 def unavailable_text(upstream: str) -> str:

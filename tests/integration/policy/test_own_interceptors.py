@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gateway import Call, Config, Handler, InterceptorMetrics, Reply, open_gateway
-from gateway.status import StartUpError
+from gateway.status import Code, StartUpError, StatusError
 from tests.integration.http.test_metrics_of_parts import of
 from tests.support.http import connected, echo_gateway
 
@@ -126,3 +126,20 @@ async def test_what_is_no_interceptor_keeps_the_gateway_from_starting(
     with pytest.raises(StartUpError, match=reason):
         async with open_gateway(config, interceptors=[given]):
             pass
+
+
+async def test_an_interceptor_sees_the_calls_that_later_stages_refuse() -> None:
+    seen: list[Code] = []
+
+    async def note(call: Call, proceed: Handler) -> Reply:
+        try:
+            return await proceed(call)
+        except StatusError as error:
+            seen.append(error.code)
+            raise StatusError(Code.NOT_FOUND, f"hidden: {error}") from None
+
+    async with echo_gateway(note) as gateway, connected(gateway) as client:
+        answer = await client.get("/v1/echo/hello?nothing=1")
+        assert (answer.status, seen) == (404, [Code.INVALID_ARGUMENT])
+        assert answer.json()["error"]["message"].startswith("hidden: nothing")
+        assert (await client.get("/v1/echo/hello")).status == 200

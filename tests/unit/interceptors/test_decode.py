@@ -1,5 +1,7 @@
 """The stage that decodes: when the request is read, and what becomes of the time it took."""
 
+from collections.abc import Awaitable
+
 import pytest
 
 from gateway.call import Call, Deadline, Handler, Reply, chain
@@ -81,6 +83,39 @@ async def test_a_request_that_cannot_be_read_is_not_sent() -> None:
     with pytest.raises(StatusError, match="not JSON"):
         await sending(channel, clock)(Call(method("Echo"), source=source))
     assert channel.asked == []
+
+
+class Wrong:
+    """A message that is there, and is invalid."""
+
+    def take(self) -> bytes:
+        raise StatusError(Code.INVALID_ARGUMENT, "not JSON")
+
+    async def read(self) -> bytes:
+        raise AssertionError("it is there already")
+
+    def line(self) -> None:
+        """Not decided by the request line."""
+
+
+async def test_a_stage_before_it_sees_what_is_refused() -> None:
+    seen: list[Code] = []
+
+    async def note(call: Call, proceed: Handler) -> Reply:
+        try:
+            return await proceed(call)
+        except StatusError as error:
+            seen.append(error.code)
+            raise StatusError(Code.NOT_FOUND, "hidden") from None
+
+    def pass_on(call: Call, proceed: Handler) -> Awaitable[Reply]:
+        return proceed(call)
+
+    channel, clock = ScriptedChannel(), Clock()
+    stages = [pass_on, note, pass_on, decode]
+    with pytest.raises(StatusError, match="hidden"):
+        await chain(stages, invoke(channel, clock))(Call(method("Echo"), source=Wrong()))
+    assert (seen, channel.asked) == ([Code.INVALID_ARGUMENT], [])
 
 
 async def test_a_guard_before_it_refuses_without_reading() -> None:

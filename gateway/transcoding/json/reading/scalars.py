@@ -8,7 +8,13 @@ from google.protobuf.descriptor import EnumDescriptor
 from gateway.transcoding.json.reading.failures import Failures
 from gateway.transcoding.json.reading.messages import Value
 from gateway.transcoding.json.reading.number import Number
-from gateway.transcoding.text_forms import in_range, parse_base64, parse_integer, parse_number
+from gateway.transcoding.text_forms import (
+    in_range,
+    is_number,
+    parse_base64,
+    parse_integer,
+    parse_number,
+)
 from gateway.transcoding.wire import (
     SIGNED,
     UNSIGNED,
@@ -50,12 +56,11 @@ class IntegerValue(Scalar):
         if type(tree) is int:
             number = tree
         elif isinstance(tree, str):
-            try:
-                exact = parse_integer(tree)
-            except ValueError:
-                return failures.expected("an integer", tree)
+            exact = parse_integer(tree)
             if exact is None:
-                return failures.expected("a whole number", tree)
+                return failures.expected(
+                    "a whole number" if is_number(tree) else "an integer", tree
+                )
             number = exact
         else:
             return failures.expected("an integer", tree)

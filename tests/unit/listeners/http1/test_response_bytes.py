@@ -77,6 +77,9 @@ def test_the_date_is_one() -> None:
         Response(200, [], b"{}", JSON),
         Response(200, [("x-a", "1"), ("X-B", "2")], b"", JSON),
         Response(200, [("x-a", "1")], b"abc"),
+        Response(201, [], b"{}", JSON),
+        Response(404, [("x-a", "1")], b"{}", JSON),
+        Response(499, [], b"{}", JSON),
     ],
 )
 def test_a_plain_response_is_what_the_long_way_makes_of_it(response: Response) -> None:
@@ -88,8 +91,11 @@ def test_a_plain_response_is_what_the_long_way_makes_of_it(response: Response) -
 @pytest.mark.parametrize(
     "response",
     [
-        Response(201, [], b"{}", JSON),
+        Response(299, [], b"{}", JSON),
         Response(204, []),
+        Response(205, []),
+        Response(304, []),
+        Response(404, [], b"{}", JSON, trailers=[("x-a", "1")]),
         Response(200, [], b"{}", JSON, trailers=[("x-a", "1")]),
         Response(200, [], bytes(100_000), JSON),
     ],
