@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -326,8 +326,9 @@ class _Sending:
 
     async def _send(self, messages: AsyncGenerator[bytes]) -> None:
         try:
-            async for message in messages:
-                await self._rpc.write(message)
+            async with aclosing(messages):
+                async for message in messages:
+                    await self._rpc.write(message)
             # If it fails, the core has ended the RPC; the status that follows has the reason.
             with suppress(grpc.aio.InternalError):
                 await self._rpc.done_writing()

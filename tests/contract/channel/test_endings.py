@@ -87,6 +87,22 @@ async def test_closing_a_stream_nobody_read_cancels_it_at_the_server(
     await asyncio.wait_for(backend.seen.cancelled.wait(), 1)
 
 
+async def test_messages_that_wait_for_room_are_closed_with_their_call(channel: Channel) -> None:
+    closed: list[bool] = []
+
+    async def endless() -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                yield bytes(1_000_000)
+        finally:
+            closed.append(True)
+
+    messages = endless()  # held here, so that only the channel can close it
+    hang = method("Hang", client_streaming=True, server_streaming=True)
+    error = await failure(channel.call(hang, messages, [], 0.5))
+    assert (error.code, closed) == (Code.DEADLINE_EXCEEDED, [True])
+
+
 async def test_cancelling_before_the_first_message_cancels_the_stream(
     channel: Channel, backend: Backend
 ) -> None:
