@@ -163,6 +163,7 @@ class Refresh(Generic[_Found_co]):
         self._asked = asyncio.Event()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def first(self, timeout_s: float | None = None) -> bool:
         """Starts asking; returns once the first lookup is over, or False if that takes longer."""
@@ -186,6 +187,8 @@ class Refresh(Generic[_Found_co]):
 
     async def close(self) -> None:
         """Asks no more."""
+        # Python 3.11's `wait_for`, which resolvers use, can swallow a cancellation.
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -194,6 +197,8 @@ class Refresh(Generic[_Found_co]):
         loop = asyncio.get_running_loop()
         while True:
             pause_s = await self._ask()
+            if self._is_closed:
+                return
             asked_s = loop.time()
             self._asked.set()
             await asyncio.sleep(min(pause_s, self._min_interval_s))
@@ -233,6 +238,8 @@ class Refresh(Generic[_Found_co]):
             logger.exception("the resolver of an upstream failed")
             self._on_failure("internal error of the resolver")
             return self._schedule.after_failure()
+        if self._is_closed:
+            return 0.0
         if found:
             self._on_answer(found)
             return self._schedule.after_answer()

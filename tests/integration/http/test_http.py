@@ -49,7 +49,7 @@ def seen(document: Any) -> dict[str, list[str]]:
 MALFORMED = [
     pytest.param(b"NOT HTTP\r\n\r\n", 400, id="no HTTP"),
     pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS to a plain port"),
-    pytest.param(b"GET /v1/echo/a HTTP/9.9\r\nHost: t\r\n\r\n", 400, id="unknown version"),
+    pytest.param(b"GET /v1/echo/a HTTP/9.9\r\nHost: t\r\n\r\n", 505, id="unknown version"),
     pytest.param(b"GET /v1/echo/a HTTP/1.1\r\n\r\n", 400, id="no host"),
     pytest.param(b"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, id="two hosts"),
     pytest.param(b"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", 400, id="space in a name"),

@@ -89,13 +89,13 @@ async def test_requests_are_counted_by_the_version_of_http() -> None:
             assert (await client.answer()).status == 200
         async with connected(gateway) as other:
             await other.send("GET /v1/echo/a HTTP/3.0\r\nHost: a\r\n\r\n")
-            assert (await other.answer()).status == 400
+            assert (await other.answer()).status == 505
         found = await scraped(client)
     counts = {
         (labels["http_response_status_code"], labels.get("network_protocol_version")): value
         for labels, value in found["http_server_request_duration_seconds_count"]
     }
-    assert counts == {("200", "1.0"): 1, ("200", "1.1"): 1, ("400", None): 1}
+    assert counts == {("200", "1.0"): 1, ("200", "1.1"): 1, ("505", None): 1}
 
 
 async def test_a_stream_is_counted_when_it_ends() -> None:

@@ -84,7 +84,8 @@ async def test_calls_do_not_wait_at_a_full_server_while_another_has_room(balance
         calls: list[asyncio.Task[Any]] = []
         async with asyncio.timeout(10):
             while held.calls < 2:
-                calls.append(asyncio.ensure_future(channel.call(NAME, b"", [], 60)))
+                # Two at once: while the free server has none, least_request chooses it.
+                calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(2)]
                 await asyncio.sleep(0.01)
         calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(20)]
         # Two that are held, and one that found them there.

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -145,6 +146,26 @@ async def test_asking_soon_keeps_to_the_shortest_interval() -> None:
     await asyncio.sleep(0.05)
     await refresh.close()
     assert resolver.asked == 1
+
+
+async def test_a_resolver_that_goes_on_when_cancelled_is_asked_no_more() -> None:
+    asked = asyncio.Event()
+
+    class Stubborn:
+        async def resolve(self) -> Sequence[Endpoint]:
+            asked.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return ONE
+
+    answers: list[Sequence[Endpoint]] = []
+    options = DnsOptions(refresh_s=0.01, min_interval_s=0.01)
+    refresh = Refresh(Stubborn(), options, answers.append, lambda _: None, Random(1))
+    assert not await refresh.first(0.01)
+    await asked.wait()
+    async with asyncio.timeout(10):
+        await refresh.close()
+    assert not answers
 
 
 async def test_without_calls_a_name_is_resolved_seldom_and_with_them_soon() -> None:
