@@ -117,6 +117,7 @@ def python_gateway(
 ) -> Start:
     port = free_port()
     descriptors = OUT / DESCRIPTORS
+    OUT.mkdir(exist_ok=True)
     descriptors.write_bytes(descriptor_set().SerializeToString())
     document = {
         "listen": f"127.0.0.1:{port}",

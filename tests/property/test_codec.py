@@ -1,6 +1,7 @@
 """The codec against arbitrary input, and against google's own."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -166,6 +167,8 @@ def test_what_is_written_is_what_google_writes_and_reads_as_the_same(
     name, body = case
     wire = accepted(name, body)
     assume(wire is not None)
+    # Without presence, a NullValue counts as unset here with every number.
+    assume(re.search(r'"null":\s*"?-?[0-9]', body) is None)
     message = GetMessageClass(rich.message(name)).FromString(wire or b"")
     text = rich.write(wire or b"", name)
     assert json.loads(text) == json_format.MessageToDict(message, descriptor_pool=rich.pool())
