@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gateway.config.loader import load_config
-from tests.deploy.custom_resources import unknown_fields, validate_route
+from tests.deploy.foreign_schemas import unknown_fields, validate_route
 from tests.deploy.test_chart import ENTERED, MONITORED, rendered
 
 ALERTS = Path("deploy/prometheus/alerts.yaml")

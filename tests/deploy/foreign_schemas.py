@@ -1,5 +1,6 @@
-"""What custom resources may hold, from the Go modules in which their projects publish it."""
+"""What files of other projects may hold, from the Go modules in which they publish it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 _GATEWAY_API = "sigs.k8s.io/gateway-api@v1.4.1"
+_COMPOSE = "github.com/compose-spec/compose-go/v2@v2.4.9"
 _MONITORING = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.92.1"
 _STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r'^\s+(?:\w+\s+)?([\w.*\[\]]+)\s+`json:"([^",]*)', re.MULTILINE)
@@ -28,6 +30,12 @@ def validate_route(manifest: dict[str, Any]) -> None:
         if one["name"] == version and one["served"]
     ]
     jsonschema.validate(manifest, _closed(schema))
+
+
+def validate_compose(document: dict[str, Any]) -> None:
+    """Raises if a document is no file of Docker Compose."""
+    schema = json.loads((_module(_COMPOSE) / "schema/compose-spec.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(document)
 
 
 def unknown_fields(manifest: dict[str, Any]) -> list[str]:
