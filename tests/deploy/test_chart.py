@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import yaml
 
 from gateway.cli.doctor.machine import GRACE_PERIOD
 from gateway.config.loader import load_config
+from gateway.telemetry.metrics.definitions import METRICS
+from gateway.telemetry.metrics.metric import Kind
 
 CHART = Path("deploy/helm")
 VERSION = "1.34"
 ALL = (
     *("--set", "autoscaling.enabled=true", "--set", "secretName=secrets"),
-    *("--set", "settings.drain.grace_s=60"),
+    *("--set", "autoscaling.activeRequests=100", "--set", "settings.drain.grace_s=60"),
 )
 MONITORED = (
     *("--set", "admin.tokenSecret=admin", "--set", "serviceMonitor.enabled=true"),
@@ -46,6 +49,7 @@ def helm(*arguments: str, code: int = 0) -> str:
     return done.stderr if code else done.stdout
 
 
+@cache
 def template(*flags: str, code: int = 0) -> str:
     """What the chart becomes with these flags."""
     version = ("--kube-version", f"{VERSION}.0")
@@ -90,6 +94,18 @@ def test_pods_have_time_for_the_drain_of_the_settings(tmp_path: Path) -> None:
     file.write_text(found["ConfigMap"]["data"]["gateway.yaml"])
     assert load_config(file, {}, {}).drain.grace_s == 60
     assert rendered()["Deployment"]["spec"]["replicas"] == 2
+
+
+def test_pods_are_added_by_a_metric_of_the_gateway() -> None:
+    def metrics(*flags: str) -> Any:
+        return rendered(*flags)["HorizontalPodAutoscaler"]["spec"]["metrics"]
+
+    _, pods = metrics(*ALL)
+    assert pods["pods"]["target"] == {"type": "AverageValue", "averageValue": "100"}
+    metric = pods["pods"]["metric"]["name"]
+    assert [one.kind for one in METRICS if one.name == metric] == [Kind.GAUGE]
+    (cpu,) = metrics("--set", "autoscaling.enabled=true")
+    assert cpu["resource"]["name"] == "cpu"
 
 
 def test_it_renders_pods_like_those_of_the_plain_manifests() -> None:
