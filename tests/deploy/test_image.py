@@ -1,4 +1,4 @@
-"""The container image and the compose example, checked as far as it goes without an engine."""
+"""The container image, checked as far as it goes without an engine."""
 
 import json
 import re
@@ -8,16 +8,10 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-
-from gateway.config.drain import DrainOptions
-from gateway.config.loader import load_config
 
 ROOT = Path(__file__).parents[2]
-COMPOSE = ROOT / "deploy/compose"
 NOT_COPIED = shutil.ignore_patterns("*.so", "target")
 
 
@@ -90,41 +84,3 @@ def test_the_image_copies_the_types_that_compiling_reads() -> None:
     copied = {name for line in stages()[0] if line.startswith("COPY ") for name in line.split()[1:]}
     assert tools["mypy"]["mypy_path"]
     assert set(tools["mypy"]["mypy_path"]) <= copied
-
-
-def compose() -> Any:
-    return yaml.safe_load((COMPOSE / "compose.yaml").read_text())
-
-
-def test_every_file_that_compose_mounts_exists() -> None:
-    for service in compose()["services"].values():
-        for mount in service.get("volumes", ()):
-            source = mount.split(":")[0]
-            if source.startswith("."):
-                assert (COMPOSE / source).exists(), mount
-        build = service.get("build")
-        if build:
-            assert (COMPOSE / build["context"] / build["dockerfile"]).is_file()
-
-
-def test_compose_opens_ports_to_this_machine_only() -> None:
-    ports = [port for one in compose()["services"].values() for port in one.get("ports", ())]
-    assert ports
-    assert all(port.startswith("127.0.0.1:") for port in ports)
-
-
-def test_the_settings_in_compose_are_valid() -> None:
-    service, drain = compose()["services"]["gateway"], DrainOptions()
-    environment = service["environment"]
-    config = load_config(COMPOSE / "gateway.yaml", environment, {}, lambda _: None)
-    assert config.admin.listen == "0.0.0.0:9901"
-    assert str(config.admin.token_file) == "/run/secrets/admin-token"
-    assert set(config.upstreams) == {"library", "echo"}
-    assert int(service["stop_grace_period"].removesuffix("s")) > drain.grace_s + 10
-
-
-def test_prometheus_reads_the_metrics_with_the_token() -> None:
-    settings = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text())
-    (job,) = settings["scrape_configs"]
-    assert job["authorization"] == {"credentials_file": "/run/secrets/admin-token"}
-    assert job["dns_sd_configs"][0]["port"] == 9901
