@@ -67,9 +67,12 @@ def requests_of(form: str) -> Iterator[Request]:
     return repeat(next(made)) if form in _REPEATED else made
 
 
-def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstream: Any) -> int:
+def count(
+    form: str, code: Path, connections: int, endpoints: int = 1,
+    settings: Mapping[str, Any] | None = None, **upstream: Any,
+) -> int:  # fmt: skip
     """The instructions of a request of one form; `code` is a folder with a compiled gateway, and
-    `upstream` has settings of its upstream, which has so many endpoints.
+    `upstream` has settings of its upstream, which has so many endpoints. `settings` are others.
 
     One request at a time is sent on each of the kept connections, to all of them at once.
 
@@ -82,7 +85,9 @@ def count(form: str, code: Path, connections: int, endpoints: int = 1, **upstrea
         first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
         if others:
             upstream |= {"targets": [{"address": one} for one in (first, *others)]}
-        command, port = python_gateway(first, _SETTINGS.get(form), **upstream)
+        command, port = python_gateway(
+            first, {**_SETTINGS.get(form, {}), **(settings or {})}, **upstream
+        )
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]

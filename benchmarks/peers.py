@@ -90,7 +90,7 @@ def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream:
     It runs as machine code, if that can be compiled.
     """
     command, port = python_gateway(backend, settings, **upstream)
-    place = _machine_code()
+    place = machine_code()
     if place is None:
         return command, port
     path = f"PYTHONPATH={place}{os.pathsep}{HERE.parent}"
@@ -98,7 +98,8 @@ def gateway(backend: str, settings: Mapping[str, Any] | None = None, **upstream:
 
 
 @cache
-def _machine_code() -> Path | None:
+def machine_code() -> Path | None:
+    """The folder with this gateway as machine code; None, with a message, if there is none."""
     try:
         return compiled()
     except MissingError as missing:
@@ -107,7 +108,7 @@ def _machine_code() -> Path | None:
 
 
 def _beside_machine_code(backend: str) -> Start:
-    if _machine_code() is None:
+    if machine_code() is None:
         raise MissingError(f"{OURS} is that already")
     return python_gateway(backend)
 

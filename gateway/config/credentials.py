@@ -94,7 +94,7 @@ class JwtIssuer(Section):
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
     """The allowed clock difference to the issuer, in seconds."""
     refresh_s: Seconds = 300.0
-    """The age at which its keys are fetched again."""
+    """The age at which its keys are fetched again, and up to a fifth more or less."""
     retry_s: Seconds = 30.0
     """The shortest time between fetches, for an unknown key or an issuer that does not respond."""
     stale_s: Seconds = 86400.0

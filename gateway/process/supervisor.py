@@ -358,10 +358,11 @@ class Supervisor:
                     worker.order(Cut())
             # Asked once: a process may end between two questions, and its code would be lost.
             left = [w for w in alive if w.process is not None and w.process.is_alive()]
-            codes |= {w.process.exitcode for w in alive if w.process and w not in left}
+            ended = [w for w in alive if w.has_started and w not in left]  # others had no requests
+            codes |= {w.process.exitcode for w in ended if w.process}
             alive = left
         self._close_sockets()
-        return CUT if codes & {CUT, -signal.SIGKILL} else 0
+        return CUT if any(codes) else 0
 
     def _wait_for(self, alive: Sequence[Worker]) -> list[object]:
         """Waits for a signal or the end of a worker; takes what workers and operators say."""

@@ -8,6 +8,7 @@ and there is no key for "none" (RFC 8725 sections 2.1 and 3.1).
 import asyncio
 import json
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ _MOST_KEYS = 100
 _MOST_TRIED = 8
 # Seconds before a retry while there are no keys yet: until then all tokens are rejected.
 _FIRST_RETRY_S = 2.0
+# Nodes that started together do not ask an issuer at the same time.
+_JITTER = 0.2
 _LEAST_RSA_BITS = 2048
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 # RFC 7518 section 3.4: each curve is used with one hash.
@@ -174,7 +177,7 @@ class Freshness:
     """The age limits of keys, in seconds."""
 
     refresh_s: float
-    """The age at which keys are reloaded, while the old ones stay in use."""
+    """The age at which keys are reloaded, a fifth more or less; the old ones stay in use."""
     retry_s: float
     """The least time between two loads."""
     stale_s: float
@@ -199,6 +202,7 @@ class IssuerKeys:
         """`load` raises `KeySetError` if it fails; `say` receives the reason."""
         self._load = load
         self._freshness = freshness
+        self._refresh_s = freshness.refresh_s
         self._first_retry_s = min(_FIRST_RETRY_S, freshness.retry_s)
         self._say = say
         self._clock = clock
@@ -220,7 +224,7 @@ class IssuerKeys:
             await self._reload()
             if self._clock() - self._loaded_at_s > self._freshness.stale_s:
                 raise KeysUnavailableError
-        elif age_s > self._freshness.refresh_s:
+        elif age_s > self._refresh_s:
             self._start()  # in the background: this call does not wait for it
         found = self._fitting(algorithm, kid)
         if kid is not None and not self._knows(kid):
@@ -280,3 +284,5 @@ class IssuerKeys:
             logger.exception("the keys of an issuer could not be loaded")
         else:
             self._loaded_at_s = self._clock()
+            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+            self._refresh_s = self._freshness.refresh_s * jitter

@@ -54,7 +54,8 @@ class ServingConnection(PacedConnection):
             self._upgrade.shut_down()
 
     def interrupt(self, error: StatusError) -> bool:
-        """Ends the request in progress with `error`; returns True if there was one.
+        """Ends the request in progress with `error`; returns True if there was one, or if a client
+        has not taken all of its answer.
 
         Its response says `Connection: close`; queued requests are dropped.
         """
@@ -63,7 +64,9 @@ class ServingConnection(PacedConnection):
         request, task = self._request, self._task
         self._closing = True
         self._queue.clear()
-        if request is None or task is None or request.interruption is not None:
+        if request is None or task is None:
+            return self.transport is not None and self.transport.get_write_buffer_size() > 0
+        if request.interruption is not None:
             return False
         request.interruption = error
         task.cancel()

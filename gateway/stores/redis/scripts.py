@@ -1,7 +1,8 @@
 """The Lua that makes each operation on Redis atomic and one round trip (redis.io, "Scripting").
 
 ARGV[1] is always the prefix of all names. Tokens come as triples: digest, lifetime in milliseconds,
-record as JSON. The clock of Redis decides when it is over, whatever that of a node says. A token
+record as a JSON object without its times. These are those of the clock of Redis, whatever that of a
+node says, so that all nodes show and obey the same ones. A token
 has its key, an entry in its family's sorted set, and its family has one in its principal's set;
 expired entries are removed from both when one is added. A used refresh token leaves a mark with its
 family, so that a second use is recognised.
@@ -10,8 +11,10 @@ family, so that a second use is recognised.
 _KEEP = """
 local function keep(from)
   for i = from, #ARGV, 3 do
-    local digest, ends, record = ARGV[i], now_ms() + tonumber(ARGV[i + 1]), ARGV[i + 2]
-    local token = cjson.decode(record)
+    local digest, begins, record = ARGV[i], now_ms(), ARGV[i + 2]
+    local ends, token = begins + tonumber(ARGV[i + 1]), cjson.decode(record)
+    local times = '{"issued_at_s": %.3f, "expires_at_s": %.3f, '
+    record = string.format(times, begins / 1000, ends / 1000) .. string.sub(record, 2)
     redis.call('SET', ARGV[1] .. 'token:' .. digest, record, 'PXAT', ends)
     local family = ARGV[1] .. 'login:' .. token.family
     redis.call('ZREMRANGEBYSCORE', family, '-inf', now_ms())

@@ -305,8 +305,6 @@ def _arguments(records: Sequence[TokenRecord]) -> list[str | int]:
             "principal": record.principal,
             "client": record.client,
             "scopes": sorted(record.scopes),
-            "issued_at_s": record.issued_at_s,
-            "expires_at_s": record.expires_at_s,
             "claims": dict(record.claims),
             "digest": record.digest.hex(),
         }

@@ -79,6 +79,12 @@ async def test_clocks_of_nodes_do_not_count(store: Store, store_url: str, ahead_
     await store.add_tokens([record, new])
     assert await store.rotate_token(new.digest, [next_]) == Rotation.DONE
     assert await good(store, record, next_) == [True, True]
+    for one in (record, next_):
+        found = await store.find_token(one.digest)
+        assert found is not None
+        # What introspection shows is the time at which it really ends.
+        assert found.expires_at_s - found.issued_at_s == pytest.approx(0.5, abs=0.01)
+        assert abs(found.expires_at_s - time.time()) < 60
     await asyncio.sleep(0.6)
     assert await good(store, record, next_) == [False, False]
 

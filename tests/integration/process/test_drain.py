@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -251,3 +252,52 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, workers: int) -> Non
         async with asyncio.timeout(10):  # less than the grace of 25 s
             assert (await client.answer()).status == 503
             assert await gateway.process.wait() == 3
+
+
+def workers_of(pid: int) -> list[int]:
+    """The workers of a supervisor."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+async def test_a_worker_that_crashes_in_the_drain_has_cut_its_requests(tmp_path: Path) -> None:
+    async with served(tmp_path, 2) as gateway, AsyncExitStack() as stack:
+        client = await gateway.connect(stack)
+        await gateway.sleeps(client)
+        gateway.process.send_signal(signal.SIGTERM)
+        await gateway.until("finishing the requests under way")
+        for pid in workers_of(gateway.process.pid):
+            os.kill(pid, signal.SIGSEGV)
+        assert await client.reader.read() == b""
+        assert await gateway.ended() == 3
+
+
+async def test_a_request_whose_body_has_not_arrived_is_cut(tmp_path: Path) -> None:
+    async with served(tmp_path, grace_s=0.5) as gateway, AsyncExitStack() as stack:
+        client = await gateway.connect(stack)
+        await client.send("POST /v1/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{")
+        await answered(await gateway.connect(stack), "/v1/echo/x")  # so it has that one too
+        gateway.process.send_signal(signal.SIGTERM)
+        assert (await client.answer()).status == 503
+        assert await gateway.ended() == 3
+
+
+async def test_an_answer_that_its_client_has_not_read_is_cut(tmp_path: Path) -> None:
+    text = "x" * 3_900_000
+    async with served(tmp_path, grace_s=0.5) as gateway, AsyncExitStack() as stack:
+        small = stack.enter_context(socket.socket())
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so the kernel keeps little
+        small.connect(("127.0.0.1", gateway.port))
+        client = RawClient(*await asyncio.open_connection(sock=small))
+        stack.callback(client.writer.close)
+        await client.send(
+            "POST /v1/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            f'Content-Length: {len(text) + 11}\r\n\r\n{{"text":"{text}"}}'
+        )
+        assert b" 200 OK" in await client.reader.readuntil(b"\r\n\r\n")
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await gateway.ended() == 3

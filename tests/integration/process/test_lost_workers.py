@@ -27,6 +27,7 @@ from tests.support.tls import Files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 HANG_S = 3
+MOST_WAIT_S = 0.25
 
 
 def settings(place: Path, more: str = "") -> tuple[str, str]:
@@ -64,17 +65,17 @@ async def test_nobody_waits_for_the_successor_of_a_worker_that_was_killed(tmp_pa
         await gateway.answering(2)
         shutil.move(descriptors, tmp_path / "away")  # no successor can start
         os.kill(min(gateway.workers), signal.SIGKILL)
-        assert await slowest_of(gateway, 40) < 2
+        assert await slowest_of(gateway, 40) < 1
         await gateway.until(r"worker \d cannot start")
-        assert await slowest_of(gateway, 40) < 2
+        assert await slowest_of(gateway, 40) < 1
         shutil.move(tmp_path / "away", descriptors)
         await gateway.answering(2)
         # It answers alone again: the other has ceased to accept for it.
         assert await gateway.end() == 0
 
 
-@pytest.mark.slow
-async def test_only_what_a_killed_worker_had_in_hand_is_lost(tmp_path: Path) -> None:
+async def slowest_around_kill(gateway: Supervised) -> float:
+    """Kills a worker under load; returns how long the slowest request after it took, in seconds."""
     asked: list[tuple[float, float]] = []  # when, and for how long
     lost: list[float] = []
     is_over = False
@@ -89,21 +90,30 @@ async def test_only_what_a_killed_worker_had_in_hand_is_lost(tmp_path: Path) -> 
             asked.append((at_s, time.monotonic() - at_s))
             await asyncio.sleep(0.02)
 
-    async with running(tmp_path) as gateway:
-        await gateway.answering(2)
-        asking = asyncio.gather(*(ask() for _ in range(6)))
-        await asyncio.sleep(2)
-        os.kill(min(gateway.workers), signal.SIGKILL)
-        killed_s = time.monotonic()
-        await asyncio.sleep(2)
-        is_over = True
-        await asking
-    # What a busy machine costs anybody, as seen before.
+    await gateway.answering(2)
+    asking = asyncio.gather(*(ask() for _ in range(6)))
+    await asyncio.sleep(0.5)
+    os.kill(min(gateway.workers), signal.SIGKILL)
+    killed_s = time.monotonic()
+    await asyncio.sleep(2)
+    is_over = True
+    await asking
+    assert all(at_s <= killed_s for at_s in lost)
     usual_s = max(took_s for at_s, took_s in asked if at_s + took_s < killed_s)
     slowest_s = max(took_s for at_s, took_s in asked if at_s > killed_s)
     print(f"slowest before {usual_s:.3f} s, after {slowest_s:.3f} s; {len(lost)} lost")
-    assert all(at_s <= killed_s for at_s in lost)
-    assert slowest_s < 0.25 + 2 * usual_s
+    return slowest_s
+
+
+@pytest.mark.slow
+async def test_only_what_a_killed_worker_had_in_hand_is_lost(tmp_path: Path) -> None:
+    async with running(tmp_path) as gateway:
+        # A busy machine adds to a wait and never takes from it, so one kill of three may show it.
+        slowest_s = await slowest_around_kill(gateway)
+        for _ in range(2):
+            if slowest_s >= MOST_WAIT_S:
+                slowest_s = await slowest_around_kill(gateway)
+    assert slowest_s < MOST_WAIT_S
 
 
 async def test_who_comes_while_a_worker_is_frozen_is_answered_before_it_is_replaced(

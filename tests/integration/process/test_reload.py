@@ -5,6 +5,8 @@ import json
 import re
 import signal
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -200,25 +202,61 @@ def open_files(pids: list[int]) -> int:
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
+REPEAT = (
+    "GET /v1/echo/x:repeat?count={} HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\n\r\n"
+)
+CUT = re.compile(rb'\{"error":.*"UNAVAILABLE".*\}\n\r\n0\r\n\r\n$', re.DOTALL)
+REQUESTS_A_SECOND = 500
+KEPT, NEW, STREAMS = 5, 3, 4
+
+
+class Load:
+    """500 requests a second on kept and on new connections, and streams, one after another."""
+
+    def __init__(self, gateway: Served, kept: list[RawClient], stack: AsyncExitStack) -> None:
+        self._gateway = gateway
+        self._stack = stack
+        self._is_over = asyncio.Event()
+        self._over_s = 0.0
+        self.done = self.reloads = self.reloaded_streams = 0
+        asks = [partial(answered, one, "/v1/echo/kept") for one in kept] + [self._new] * NEW
+        every_s = len(asks) / REQUESTS_A_SECOND
+        self._asking = asyncio.gather(*(self._ask(ask, every_s) for ask in asks))
+        self._streaming = asyncio.gather(*(self._stream() for _ in range(STREAMS)))
+
+    async def end(self) -> None:
+        """Waits for the answers to all requests that were due until now."""
+        self._over_s = time.monotonic()
+        self._is_over.set()
+        await self._asking
+        await self._streaming
+
+    async def _new(self) -> None:
+        assert await status_of(self._gateway, "/v1/echo/new") == 200
+
+    async def _ask(self, ask: Callable[[], Awaitable[object]], every_s: float) -> None:
+        # What a slow answer held up is sent as soon as it can be, so that the rate is kept.
+        due_s = time.monotonic()
+        while not self._is_over.is_set() or due_s < self._over_s:
+            await asyncio.sleep(due_s - time.monotonic())
+            await ask()
+            self.done += 1
+            due_s += every_s
+
+    async def _stream(self) -> None:
+        # Each lasts for a part of a reload: one that a reload must end delays it by a second.
+        client = await self._gateway.connect(self._stack)
+        while not self._is_over.is_set():
+            await client.send(REPEAT.format("3&interval=0.05s"))
+            reloads = self.reloads
+            answer = await client.reader.readuntil(b"\r\n0\r\n\r\n")
+            assert answer.count(b'"x"') == 3, answer
+            self.reloaded_streams += reloads != self.reloads
+
+
 @both
 async def test_twenty_reloads_under_load_lose_nothing(tmp_path: Path, workers: int) -> None:
     place = Reloadable(tmp_path)
-    done, is_over = 0, False
-
-    async def kept(client: RawClient) -> None:
-        nonlocal done
-        while not is_over:
-            await answered(client, "/v1/echo/kept")
-            done += 1
-            await asyncio.sleep(0.01)
-
-    async def new() -> None:
-        nonlocal done
-        while not is_over:
-            assert await status_of(gateway, "/v1/echo/new") == 200
-            done += 1
-            await asyncio.sleep(0.01)
-
     settings = {**place.environment, "LOG__ACCESS": "off"}
     async with (
         served(tmp_path, workers, *place.flags, settings=settings) as gateway,
@@ -227,11 +265,11 @@ async def test_twenty_reloads_under_load_lose_nothing(tmp_path: Path, workers: i
         await place.all_serve(workers)
         found = (await ask_json(place.admin, "/workers"))["workers"]
         pids = [worker["pid"] for worker in found]
-        clients = [await gateway.connect(stack) for _ in range(5)]
+        clients = [await gateway.connect(stack) for _ in range(KEPT)]
         for client in clients:
             await answered(client, "/v1/echo/first")
-        before = open_files(pids)
-        load = asyncio.gather(*map(kept, clients), *(new() for _ in range(3)))
+        before, begun_s = open_files(pids), time.monotonic()
+        load = Load(gateway, clients, stack)
         for number in range(20):
             place.write(f"cors: {{origins: ['https://{number}.example']}}\n")
             if number % 2:
@@ -243,20 +281,22 @@ async def test_twenty_reloads_under_load_lose_nothing(tmp_path: Path, workers: i
                     partial(has_origin, f"https://{number}.example"),
                     within_s=30,
                 )
-        is_over = True
-        await load
-        assert done > 100
-        files = await first(
-            lambda: asyncio.sleep(0, open_files(pids)), lambda now: now <= before + 4, within_s=20
+            load.reloads += 1
+        took_s = time.monotonic() - begun_s
+        await load.end()
+        print(
+            f"{load.done} requests in {took_s:.1f} s; {load.reloaded_streams} streams met reloads"
         )
-        assert files <= before + 4
+        assert load.done >= took_s * REQUESTS_A_SECOND - KEPT - NEW
+        assert load.reloaded_streams >= 20
+        files = await first(
+            lambda: asyncio.sleep(0, open_files(pids)),
+            lambda now: now <= before + 4 + STREAMS,
+            within_s=20,
+        )
+        assert files <= before + 4 + STREAMS
         for worker in (await ask_json(place.admin, "/workers"))["workers"]:
             assert worker["pid"] in pids
-
-
-REPEAT = (
-    "GET /v1/echo/x:repeat?count={} HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\n\r\n"
-)
 
 
 async def test_a_stream_outlives_one_reload_and_is_ended_by_the_next(tmp_path: Path) -> None:
@@ -278,5 +318,5 @@ async def test_a_stream_outlives_one_reload_and_is_ended_by_the_next(tmp_path: P
         assert (await place.reload())[0] == 200
         async with asyncio.timeout(20):
             rest = await long.reader.read()
-        assert re.search(rb'\{"error":.*"UNAVAILABLE".*\}\n\r\n0\r\n\r\n$', rest, re.DOTALL), rest
+        assert CUT.search(rest), rest
         assert (await answered(short, "/v1/echo/kept")).status == 200

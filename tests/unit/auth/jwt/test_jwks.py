@@ -250,11 +250,27 @@ async def test_keys_that_got_old_serve_while_new_ones_are_loaded() -> None:
     keys = source.keys()
     await keys.find("ES256", "a")
     source.gate.clear()
-    source.now_s += 301
+    source.now_s += 361
     assert await _kids(keys, "a") == ["a"]
     await asyncio.sleep(0)
     assert source.loads == 2
     await keys.close()
+
+
+async def test_nodes_that_start_together_do_not_load_keys_again_at_the_same_time() -> None:
+    sources = [Source("a") for _ in range(100)]
+    nodes = [source.keys() for source in sources]
+    loaded = []
+    for after_s in (0, 239, 61, 61):
+        for source, keys in zip(sources, nodes, strict=True):
+            source.now_s += after_s
+            await keys.find("ES256", "a")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loaded.append(sum(source.loads for source in sources))
+    first, early, half, last = loaded
+    assert (first, early, last) == (100, 100, 200)
+    assert 110 < half < 190
 
 
 async def test_while_an_issuer_is_down_its_old_keys_serve_but_not_for_ever() -> None:

@@ -1,0 +1,98 @@
+"""Measures what metrics, and traces of which one in a hundred is recorded, add to a small GET.
+
+`python -m benchmarks.observed [ROUNDS]`. As in `benchmarks.guards`, the gateways run on one core
+and are loaded in turns of a second; the collector of the traces takes everything. `--instructions`
+counts the instructions outside the kernel instead, as `benchmarks.instructions` does. Requests
+come one after another then, so that timers weigh more than under load. `--code FOLDER` takes a
+gateway that is compiled already.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from threading import Thread
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import peers
+from benchmarks.building import MissingError, compiled
+from benchmarks.guards import Kind, costs_of
+from benchmarks.instructions import count
+
+_OFF: Mapping[str, Any] = {"metrics": {"enabled": False}}
+_FORM = "varied"
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes spans, and forgets them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def collector() -> Iterator[str]:
+    """Runs a collector in a thread; yields its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def kinds(otlp: str) -> tuple[Kind, ...]:
+    """The gateways to compare, the one that nobody observes first."""
+    traced = {"tracing": {"otlp": otlp, "ratio": 0.01}}
+    return (
+        Kind("neither", _OFF),
+        Kind("metrics", {}),
+        Kind("traces at 1 %", {**_OFF, **traced}),
+        Kind("both", traced),
+    )
+
+
+def main() -> None:
+    """Measures each, and prints a table."""
+    parser = argparse.ArgumentParser(description="Measure the cost of metrics and traces.")
+    parser.add_argument("rounds", type=int, nargs="?", default=3)
+    parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--code", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    code = options.code.resolve() if options.code else compiled()
+    unit = "instructions" if options.instructions else "CPU µs"
+    table = Table("observed by", unit, "more", title="A small GET", box=None)
+    costs: Sequence[tuple[str, Sequence[float]]]
+    with collector() as otlp:
+        if options.instructions:
+            costs = [
+                (kind.guard, [float(count(_FORM, code, 1, settings=kind.settings))])
+                for kind in kinds(otlp)
+            ]
+        else:
+            vars(peers)["machine_code"] = lambda: code
+            costs = costs_of(kinds(otlp), "", options.rounds)
+    _, base = costs[0]
+    for name, found in costs:
+        more = median(one / less for one, less in zip(found, base, strict=True)) - 1
+        table.add_row(name, f"{median(found):,.1f}", f"{more:+.1%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MissingError as missing:
+        sys.exit(f"not measured: {missing}")
