@@ -137,8 +137,8 @@ class OpenApiOptions(Section):
     external_docs: ExternalDocs | None = None
     """More documentation: `url` and, if wanted, `description`."""
     visibility: tuple[str, ...] = ()
-    """The labels of `google.api.visibility` whose methods, fields and values the document shows;
-    those with other labels are served, but not described."""
+    """The labels of `google.api.visibility` whose methods, types, fields and values the document
+    shows; those with other labels are served, but not described."""
 
 
 class DocsOptions(Section):

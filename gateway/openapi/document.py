@@ -131,8 +131,7 @@ class _Document:
         policies: Mapping[Method, MethodPolicy],
     ) -> None:
         self._config = config
-        visibility = Visibility(config.openapi.visibility)
-        self._bindings = [one for one in bindings if visibility.shows(one.method.options)]
+        self._bindings = Visibility(config.openapi.visibility).shown(bindings)
         self._methods = list(dict.fromkeys([binding.method for binding in self._bindings]))
         self._policies = policies
         files = list(files_of(self._methods))
