@@ -117,6 +117,34 @@ def checked(rules: str) -> Api:
     return Api({title: f"{title}, (buf.validate.field).{rules}"}, settings)
 
 
+def choice(option: str) -> Api:
+    """An API that checks a oneof with this option."""
+    fields = "  int32 count = 2;\n  Color color = 3;"
+    oneof = f"  oneof choice {{ {option} int32 count = 2; Color color = 3; }}"
+    return Api({fields: oneof}, {"validation": "protovalidate"})
+
+
+def issuer(url: str) -> Api:
+    """An API for callers with JWTs of this issuer."""
+    jwt = {"issuers": [{"issuer": url, "audiences": ["api"]}]}
+    return Api(settings={"auth": {"jwt": jwt, "order": ["jwt"]}})
+
+
+def issuing(*, allow_password: bool) -> Api:
+    """An API whose gateway issues tokens."""
+    tokens = {"auth_upstream": "auth", "allow_password": allow_password}
+    return Api(settings={"auth": {"store": "memory:", "tokens": tokens}})
+
+
+OPERATION = {
+    'import "google/api/httpbody.proto";': 'import "google/api/httpbody.proto";\n'
+    'import "google/longrunning/operations_proto.proto";',
+    "rpc Put(PutRequest) returns (Done) {": "rpc Put(PutRequest) "
+    "returns (google.longrunning.Operation) {",
+}
+"""The edits by which a method begins an operation."""
+
+
 def both(title: str, old: Api, new: Api, forth: str, back: str) -> list[Any]:
     """A pair of versions, and the same pair in the other order; rules are parted by blanks."""
     return [
@@ -496,6 +524,34 @@ TABLE = [
         Api(settings={"auth": {**TOKENS["auth"], "keys": {"header": "X-New-Key"}}}),
         "credential-form-changed",
         "credential-form-changed",
+    ),
+    *both(
+        "an issuer of JWTs is at another address",
+        issuer("https://old.example.com"),
+        issuer("https://new.example.com"),
+        "credential-address-changed",
+        "credential-address-changed",
+    ),
+    *both(
+        "tokens are no longer issued for passwords",
+        issuing(allow_password=True),
+        issuing(allow_password=False),
+        "credential-address-changed",
+        "credential-address-changed",
+    ),
+    *both(
+        "operations are no longer answered with 202",
+        Api(OPERATION, {"resources": {"operations": "accepted"}}),
+        Api(OPERATION),
+        "response-status-removed",
+        "",
+    ),
+    *both(
+        "one of a oneof must be set",
+        choice(""),
+        choice("option (buf.validate.oneof).required = true;"),
+        "request-choice-became-required",
+        "",
     ),
     *both(
         "an idempotency key is needed",
