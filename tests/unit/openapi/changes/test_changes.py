@@ -124,6 +124,12 @@ def choice(option: str) -> Api:
     return Api({fields: oneof}, {"validation": "protovalidate"})
 
 
+def aliased(values: str) -> Api:
+    """An API of which a value of a request has several names."""
+    color = "enum Color { COLOR_UNSPECIFIED = 0;"
+    return Api({f"{color} RED = 1;": f"{color} option allow_alias = true; {values}"})
+
+
 def issuer(url: str) -> Api:
     """An API for callers with JWTs of this issuer."""
     jwt = {"issuers": [{"issuer": url, "audiences": ["api"]}]}
@@ -554,6 +560,20 @@ TABLE = [
         "",
     ),
     *both(
+        "another name of a value is removed",
+        aliased("RED = 1; ROUGE = 1;"),
+        BASE,
+        "request-enum-value-removed",
+        "request-enum-value-added",
+    ),
+    *both(
+        "the names of a value change places",
+        aliased("RED = 1; ROUGE = 1;"),
+        aliased("ROUGE = 1; RED = 1;"),
+        "",
+        "",
+    ),
+    *both(
         "an idempotency key is needed",
         Api(settings={"policies": [{"selector": "shop.v1.Shop.Put", "idempotency": {}}]}),
         Api(
@@ -717,6 +737,14 @@ def test_a_change_is_found_by_its_rules_alone(old: Api, new: Api, rules: str) ->
 
 def test_no_change_is_no_finding() -> None:
     assert changes(BASE, BASE) == []
+
+
+def test_a_document_without_protos_may_list_all_names_of_a_value() -> None:
+    (listing, _), (new, elements) = BASE.build(), aliased("RED = 1; ROUGE = 1;").build()
+    assert compare_documents(listing, new, ({}, elements)) == []
+    listing["components"]["schemas"]["shop.v1.Color"]["enum"].append("ROUGE")
+    assert compare_documents(listing, new, ({}, elements)) == []
+    assert compare_documents(new, listing, (elements, {})) == []
 
 
 def test_comments_and_the_order_of_fields_do_not_matter() -> None:
