@@ -195,7 +195,7 @@ class SchemaChanges:
 
     def _message(self, component: str) -> str:
         """The full name of the message that a component describes."""
-        known = self._elements[0]
+        known = self._elements[0] or self._elements[1]
         if component in known:
             return component
         name, _, number = component.rpartition("_")
