@@ -38,6 +38,7 @@ class Visibility:
     def __init__(self, labels: Iterable[str]) -> None:
         self._labels = frozenset(labels)
         self._files: dict[str, bool] = {}
+        self._reaching: dict[str, bool] = {}
         self._types: dict[Descriptor | EnumDescriptor, bool] = {}
 
     def shown(self, bindings: Iterable[Binding]) -> list[Binding]:
@@ -88,14 +89,18 @@ class Visibility:
         """The fields of a message, and its extensions, that are shown."""
         found = list(parts_of(message))
         # Extensions are those of other files.
-        if not (message.is_extendable or self._restricts(message.file)):
+        is_restricted = message.is_extendable or self._restricts(message.file)
+        if not (is_restricted or self._reaches(message.file)):
             return found
         return [
             field
             for field in found
             if self.shows_value(field)
-            and self._admits(
-                FieldOptions.FromString, _options(field), visibility_pb2.field_visibility
+            and (
+                not is_restricted
+                or self._admits(
+                    FieldOptions.FromString, _options(field), visibility_pb2.field_visibility
+                )
             )
         ]
 
@@ -113,11 +118,20 @@ class Visibility:
         ]
 
     def _restricts(self, file: FileDescriptor) -> bool:
-        """True if the file, or one that it imports, can have restrictions: most do not."""
+        """True if the file can have restrictions: most do not import them."""
         found = self._files.get(file.name)
         if found is None:
-            found = any(one.name == _FILE or self._restricts(one) for one in file.dependencies)
+            found = any(one.name == _FILE for one in file.dependencies)
             self._files[file.name] = found
+        return found
+
+    def _reaches(self, file: FileDescriptor) -> bool:
+        """True if the types of fields in a file can have restrictions."""
+        found = self._reaching.get(file.name)
+        if found is None:
+            imported = file.dependencies
+            found = any(self._restricts(one) or self._reaches(one) for one in imported)
+            self._reaching[file.name] = found
         return found
 
     def _admits(self, read: _Read, options: bytes, extension: Any) -> bool:

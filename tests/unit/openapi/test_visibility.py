@@ -2,6 +2,12 @@
 
 from typing import Any
 
+from gateway.config.model import Config
+from gateway.openapi.document import build_document
+from gateway.policy.effective import effective_policies
+from gateway.schema.catalog import build_schema
+from gateway.transcoding.transcoder import build_transcoder
+from tests.support.schema import descriptor_set
 from tests.unit.openapi.test_document import document
 
 PROTO = """
@@ -113,6 +119,25 @@ def test_what_has_a_restricted_type_is_left_out() -> None:
     assert list(results) == ["metadata"]
     for word in ("Secret", "Shade", "DIM"):
         assert word not in str(found)
+
+
+def test_the_restricted_type_may_be_of_another_file() -> None:
+    types = """
+        syntax = "proto3"; package types; import "google/api/visibility.proto";
+        message Secret { option (google.api.message_visibility).restriction = "INTERNAL"; }
+    """
+    shop = """
+        syntax = "proto3"; package shop; import "google/api/annotations.proto";
+        import "types.proto";
+        message Thing { string name = 1; types.Secret secret = 2; }
+        service Shop { rpc Get(Thing) returns (Thing) { option (google.api.http).get = "/v1"; } }
+    """
+    config = Config()
+    schema = build_schema(descriptor_set(types=types, shop=shop))
+    bindings = build_transcoder(config, schema).bindings
+    found = build_document(config, schema, bindings, effective_policies(schema, config.policies))
+    assert "Secret" not in str(found)
+    assert "shop.Thing" in str(found)
 
 
 def test_restricted_types_are_shown_to_their_labels() -> None:
