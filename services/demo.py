@@ -120,6 +120,8 @@ async def run() -> None:
         store = f"sqlite:///{Path(folder, 'gateway.db')}"
         flags = {
             "descriptors": ["gen/descriptors.binpb"],
+            # The order of the docs page; without it, that of the files.
+            "services": ["library.v1.*", "echo.v1.*"],
             "upstreams": {
                 "library": {"target": addresses["library"], "services": ["library.v1.*"]},
                 "echo": {"target": addresses["echo"], "services": ["echo.v1.*"]},

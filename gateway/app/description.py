@@ -52,8 +52,7 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
     """
     if not config.openapi.enabled:
         return {}
-    visibility = Visibility(config.openapi.visibility)
-    bindings = [one for one in transcoder.bindings if visibility.shows(one.method.options)]
+    bindings = Visibility(config.openapi.visibility).shown(transcoder.bindings)
     is_filtered = config.openapi.filter and not auth.is_open
 
     def is_shown(method: Method, rights: Rights) -> bool:

@@ -1,5 +1,6 @@
 """Reads an API from settings, a descriptor set, or a folder of .proto files, and describes it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,24 +32,42 @@ class Described(NamedTuple):
 
     document: dict[str, Any]
     elements: Elements
+    is_read: bool = False
+    """True if the document comes from a file, and may have any form."""
 
 
 def describe(path: Path, settings: Path | None) -> Described:
     """Describes the API of `path`.
 
     Args:
-        path: settings (`.yaml`, `.yml`), a folder of .proto files, or a descriptor set.
-        settings: for the two that have none of their own: settings as YAML, or the defaults.
+        path: settings (`.yaml`, `.yml`), an OpenAPI document (`.json`), a folder of .proto files,
+            or a descriptor set.
+        settings: for the last two, which have none of their own: settings as YAML, or the defaults.
 
     Raises:
         StartUpError: it cannot be read, or the gateway could not serve it.
     """
     if path.suffix in _SETTINGS:
         return _described(load_config(path, os.environ, {}, say))
+    if path.suffix == ".json" and not path.is_dir():
+        return Described(_read_document(path), {}, is_read=True)
     config = Config() if settings is None else load_config(settings, os.environ, {}, say)
     with _descriptor_set(path) as file:
         own = {"descriptors": [file], "modules": [], "reflect": False}
         return _described(config.model_copy(update=own))
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StartUpError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not str(found.get("openapi")).startswith("3."):
+        wanted = "expected one that gateway openapi has printed"
+        raise StartUpError(f"{path}: is not an OpenAPI document; {wanted}")
+    return found
 
 
 def _described(config: Config) -> Described:

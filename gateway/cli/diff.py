@@ -28,7 +28,10 @@ _FAILING = {
 
 def diff_command(
     old: Annotated[
-        Path, typer.Argument(help="Settings (.yaml), a descriptor set, or a folder of protos.")
+        Path,
+        typer.Argument(
+            help="Settings (.yaml), a descriptor set, a folder of protos, or a document (.json)."
+        ),
     ],
     new: Annotated[Path, typer.Argument(help="The same, of the API after the change.")],
     *,
@@ -50,8 +53,16 @@ def diff_command(
         say(str(error))
         raise SystemExit(2) from None
     elements = before.elements, after.elements
+    try:
+        findings = compare_documents(before.document, after.document, elements)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        read = [str(path) for path, one in ((old, before), (new, after)) if one.is_read]
+        if not read:
+            raise
+        say(f"{' or '.join(read)}: has another form than the documents of gateway openapi")
+        raise SystemExit(2) from None
     levels = set()
-    for finding in compare_documents(before.document, after.document, elements):
+    for finding in findings:
         levels.add(finding.level.value)
         found = after.elements.get(finding.element)
         is_gone = found is None

@@ -90,7 +90,8 @@ class Config(Section):
     """google.api.Service YAML files, whose http rules override annotations; their system_parameters
     are read, too."""
     services: tuple[ServiceName, ...] = ()
-    """Services to expose: a full name, `package.*`, or `*`; empty for all."""
+    """Services to expose: a full name, `package.*`, or `*`; empty for all. The document of the API
+    and lists of routes have them in this order, else in that of the files."""
     zone: Zone | None = None
     """Where this gateway runs, such as `eu-west-1a`: it prefers the endpoints of an upstream whose
     `targets[].zone` is the same; unset for all alike."""

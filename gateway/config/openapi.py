@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from gateway.config.sections import Section, Words
 
@@ -136,9 +136,11 @@ class OpenApiOptions(Section):
     """The URL of the terms of service."""
     external_docs: ExternalDocs | None = None
     """More documentation: `url` and, if wanted, `description`."""
+    scopes: dict[str, str] = Field(default_factory=dict)
+    """The descriptions of scopes, by their names: users read them where they ask for a token."""
     visibility: tuple[str, ...] = ()
-    """The labels of `google.api.visibility` whose methods, fields and values the document shows;
-    those with other labels are served, but not described."""
+    """The labels of `google.api.visibility` whose methods, types, fields and values the document
+    shows; those with other labels are served, but not described."""
 
 
 class DocsOptions(Section):

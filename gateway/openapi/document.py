@@ -85,6 +85,11 @@ VERSIONS: Final = {OpenApiVersion.V3_1: "3.1.1", OpenApiVersion.V3_2: "3.2.0"}
 """The full names of the versions of the OpenAPI Specification that a document can have."""
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 """The HTTP methods that a path of the document can have."""
+_SOCKET: Final = (
+    "Also a WebSocket at this path. The subprotocol `grpc-rest.json`, or none, has each message as "
+    "JSON in a text frame; `grpc-rest.protobuf` has it as protobuf in a binary frame."
+)
+"""The words of a method that streams (docs/websocket.md)."""
 _FOR_ANY: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
 """The HTTP methods that are listed for a binding of the kind `*`."""
 
@@ -131,8 +136,7 @@ class _Document:
         policies: Mapping[Method, MethodPolicy],
     ) -> None:
         self._config = config
-        visibility = Visibility(config.openapi.visibility)
-        self._bindings = [one for one in bindings if visibility.shows(one.method.options)]
+        self._bindings = Visibility(config.openapi.visibility).shown(bindings)
         self._methods = list(dict.fromkeys([binding.method for binding in self._bindings]))
         self._policies = policies
         files = list(files_of(self._methods))
@@ -150,7 +154,8 @@ class _Document:
         self._others = "additionalOperations" if has_items else "x-operations"
         """The key of operations with HTTP methods that have none of their own."""
         self._parameters = Parameters(self._schemas, self._texts, config.query)
-        self._security = Security(config.auth, {one: policies[one] for one in self._methods})
+        guards = {one: policies[one] for one in self._methods}
+        self._security = Security(config.auth, guards, config.openapi.scopes)
         self._headers = RequestHeaders(lists_all=config.openapi.headers)
         self._names = resource_names(self._methods)
         self._ids = _OperationIds(self._methods)
@@ -231,6 +236,7 @@ class _Document:
         self, binding: Binding, http_method: str, path: OpenApiPath, first: OpenApiPath
     ) -> Json:
         method, policy = binding.method, self._policies[binding.method]
+        etags = self._etags(method)
         parameters, note = self._parameters.of(binding, path)
         # One path has one set of names: those of its first operation.
         for part, named in zip(parameters, first.parameters, strict=False):
@@ -240,7 +246,8 @@ class _Document:
             "tags": self._tags.of(method, words),
             "operationId": self._ids.next(method, str(words.get("operationId", ""))),
         }
-        self._texts.summarize(operation, method.full_name, note)
+        is_socket = self._config.websocket.enabled and _streams(method)
+        self._texts.summarize(operation, method.full_name, note, _SOCKET if is_socket else "")
         if _is_deprecated(method):
             operation["deprecated"] = True
         if parameters:
@@ -252,6 +259,7 @@ class _Document:
             takes_body=body is not None,
             is_guarded=not self._security.admits_anyone(policy),
             is_limited=bool(policy.rate_limits or policy.max_concurrent),
+            is_conditional=self._headers.evaluates(http_method, policy, etags),
         )
         self._statuses |= failing.keys()
         operation["responses"] = {"200": self._bodies.response(binding, http_method), **failing}
@@ -262,7 +270,7 @@ class _Document:
             accepted=self._config.resources.accepts_operations,
             longest_wait_s=self._longest_wait_s,
         )
-        self._headers.add(operation, http_method, policy, self._etags(method))
+        self._headers.add(operation, http_method, policy, etags)
         if self._security.schemes:
             operation["security"] = self._security.requirements(method, policy)
         operation |= self._extensions(method, policy)
@@ -272,11 +280,7 @@ class _Document:
 
     def _etags(self, method: Method) -> Etags:
         """The fields of a method that the gateway connects with entity tags."""
-        if (
-            not self._config.resources.has_etags
-            or method.client_streaming
-            or method.server_streaming
-        ):
+        if not self._config.resources.has_etags or _streams(method):
             return Etags()
         of_request = not method.has_no_side_effects and bool(request_etag(method))
         return Etags(of_request, etag_field(method.output) is not None)
@@ -284,8 +288,7 @@ class _Document:
     def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
         """Facts about a method for which OpenAPI has no keyword."""
         found: Json = {}
-        streams = method.client_streaming or method.server_streaming
-        if streams and self._config.websocket.enabled:
+        if _streams(method) and self._config.websocket.enabled:
             found["x-websocket"] = True
         if policy.rate_limits:
             found["x-ratelimit"] = [
@@ -322,6 +325,10 @@ class _OperationIds:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
+
+
+def _streams(method: Method) -> bool:
+    return method.client_streaming or method.server_streaming
 
 
 def _is_deprecated(method: Method) -> bool:

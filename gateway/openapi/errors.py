@@ -79,6 +79,7 @@ _STATUSES: Final[Mapping[str, tuple[str, str]]] = {
     "401": ("Unauthorized", "A credential is needed, and none, or no valid one, was sent."),
     "403": ("Forbidden", "The caller may not do this."),
     "404": ("NotFound", "There is no such resource, or no such path."),
+    "412": ("PreconditionFailed", "The resource has another entity tag than `If-Match` names."),
     "413": ("ContentTooLarge", "The body is too large."),
     "415": ("UnsupportedMediaType", "The body has a media type that is not accepted here."),
     "429": ("TooManyRequests", "Too many requests; `Retry-After` says when to try again."),
@@ -119,12 +120,15 @@ def _headers(status: str) -> Json:
 
 
 @cache
-def failures(*, takes_body: bool, is_guarded: bool, is_limited: bool) -> Mapping[str, Json]:
+def failures(
+    *, takes_body: bool, is_guarded: bool, is_limited: bool, is_conditional: bool
+) -> Mapping[str, Json]:
     """References to the failures that an operation can have, by status."""
     left_out = {
         *(() if takes_body else ("413", "415")),
         *(() if is_guarded else ("401", "403")),
         *(() if is_limited else ("429",)),
+        *(() if is_conditional else ("412",)),
     }
     return {
         status: {"$ref": f"#/components/responses/{name}"}

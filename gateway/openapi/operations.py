@@ -39,7 +39,7 @@ def describe_operation(
     found: dict[str, object] = {}
     for key, name in names:
         message = _find(method, name)
-        if message is not None:
+        if message is not None and schemas.visibility.shows_type(message):
             # An extension may hold a schema, but not be a reference.
             found[key] = {"allOf": [schemas.message(message, Use.REPLY)]}
     if found:

@@ -66,11 +66,12 @@ class Parameters:
                 notes.append(
                     "Any number of segments with `/` between them, which a client must not encode."
                 )
-            if parameter.field is None:
+            field = parameter.field
+            if field is None or not self.schemas.visibility.shows_value(field.leaf):
                 part["schema"] = {"type": "string"}
                 part["description"] = " ".join(notes) or "One segment of the path."
             else:
-                leaf = parameter.field.leaf
+                leaf = field.leaf
                 part["schema"] = self.schemas.field(leaf, Use.REQUEST)
                 notes += self.schemas.rules.of(leaf).notes
                 self.texts.describe(part, leaf.full_name, *notes)

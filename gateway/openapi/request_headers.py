@@ -22,7 +22,7 @@ _ALL: Final[dict[str, tuple[str, Json]]] = {
     "X-Request-Id": ("An id for the logs, which the response repeats.", _STRING),
     _KEY: ("A key with which the request may be repeated, and is done once.", _STRING),
     _NONE_MATCH: ("The entity tag of the representation that the client has.", _STRING),
-    _MATCH: ("The entity tag of the resource as it must be for the change to be made.", _STRING),
+    _MATCH: ("The entity tag that the resource must have; otherwise the answer is 412.", _STRING),
 }
 _TAG: Final[Json] = {
     "description": "The entity tag of this representation.",
@@ -49,6 +49,13 @@ class RequestHeaders:
         self._always = _FOR_ALL if lists_all else ()
         self._used: set[str] = set()
 
+    @staticmethod
+    def evaluates(http_method: str, policy: MethodPolicy, etags: Etags) -> bool:
+        """True if `If-Match` has an effect, so that 412 is an answer."""
+        if http_method in _READS:
+            return _is_tagged(policy) or etags.of_reply
+        return etags.of_request
+
     def add(self, operation: Json, http_method: str, policy: MethodPolicy, etags: Etags) -> None:
         """Adds to an operation the header fields that change it, and the answer 304."""
         names = list(self._always)
@@ -59,15 +66,14 @@ class RequestHeaders:
                 parts.append(_parameter(_KEY) | {"required": True})
             else:
                 names.append(_KEY)
-        is_tagged = policy.cache is not None if policy.etag is None else policy.etag
         responses: Any = operation["responses"]
-        if (is_tagged or etags.of_reply) and http_method in _READS:
+        if (_is_tagged(policy) or etags.of_reply) and http_method in _READS:
             names.append(_NONE_MATCH)
             responses["304"] = {"description": "The client has this representation."}
             responses["200"].setdefault("headers", {})["ETag"] = _TAG
         elif etags.of_reply and http_method != "PUT":  # RFC 9110 section 9.3.4
             responses["200"].setdefault("headers", {})["ETag"] = _TAG
-        if etags.of_request and http_method not in _READS:
+        if self.evaluates(http_method, policy, etags):
             names.append(_MATCH)
         if self._always:
             responses["200"].setdefault("headers", {})["X-Request-Id"] = _ID
@@ -80,6 +86,11 @@ class RequestHeaders:
     def components(self) -> Json:
         """The parameters that operations refer to, by name."""
         return {name: _parameter(name) for name in _ALL if name in self._used}
+
+
+def _is_tagged(policy: MethodPolicy) -> bool:
+    """True if the gateway gives responses to GETs an entity tag."""
+    return policy.cache is not None if policy.etag is None else policy.etag
 
 
 def _parameter(name: str) -> Json:

@@ -15,7 +15,6 @@ from google.protobuf.descriptor import (
     EnumDescriptor,
     EnumValueDescriptor,
     FieldDescriptor,
-    OneofDescriptor,
 )
 
 from gateway.config.json import JsonOptions, Unknown
@@ -75,7 +74,7 @@ class Schemas:
         self, options: JsonOptions, texts: Texts, rules: Rules, described: OpenApiOptions
     ) -> None:
         self._options = options
-        self._visibility = Visibility(described.visibility)
+        self.visibility = Visibility(described.visibility)
         self._has_short_names = described.names is SchemaNames.SHORT
         self._described = described
         self._is_lenient = described.lenient_input or described.nullable
@@ -212,7 +211,7 @@ class Schemas:
     def _enum_schema(self, enum: EnumDescriptor) -> Json:
         # Of several names of one number, replies have the first.
         values: dict[int, EnumValueDescriptor] = {}
-        for value in self._visibility.values(enum):
+        for value in self.visibility.values(enum):
             values.setdefault(value.number, value)
         names = [value.name for value in values.values()]
         part: Json
@@ -281,7 +280,7 @@ class Schemas:
         """The fields of a message that are shown; kept, because each list is made anew."""
         found = self._fields_of.get(message)
         if found is None:
-            found = self._fields_of[message] = self._visibility.fields(message)
+            found = self._fields_of[message] = self.visibility.fields(message)
         return found
 
     def _property(self, field: FieldDescriptor, use: Use) -> _Property:
@@ -336,15 +335,16 @@ class Schemas:
 
     def _choices(self, message: Descriptor, use: Use) -> list[str]:
         """A sentence for each oneof; that of a proto3 `optional` is no choice."""
-
         shown = set(self.fields(message)) if message.oneofs else set()
-
-        def told(oneof: OneofDescriptor) -> str:
-            names = ", ".join(f"`{self.name(field)}`" for field in oneof.fields if field in shown)
+        found: list[str] = []
+        for oneof in message.oneofs:
+            names = [f"`{self.name(field)}`" for field in oneof.fields if field in shown]
             needs_one = use is not Use.REPLY and self.rules.needs_one(oneof)
-            return f"{'Exactly' if needs_one else 'At most'} one of {names} is set."
-
-        return [told(oneof) for oneof in message.oneofs if len(oneof.fields) > 1]
+            # A field that is not shown can be the one that is set.
+            extent = "Exactly" if needs_one and len(names) == len(oneof.fields) else "At most"
+            if len(names) > 1:
+                found.append(f"{extent} one of {', '.join(names)} is set.")
+        return found
 
     def _constraint(self, message: Descriptor, key: _Key) -> Json:
         """The keyword by which a request sets one field of each oneof, if it is wanted."""

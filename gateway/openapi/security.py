@@ -20,13 +20,20 @@ _TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 class Security:
     """The security of an API: schemes by name, and requirements by method."""
 
-    def __init__(self, options: AuthOptions, policies: Mapping[Method, MethodPolicy]) -> None:
+    def __init__(
+        self,
+        options: AuthOptions,
+        policies: Mapping[Method, MethodPolicy],
+        descriptions: Mapping[str, str],
+    ) -> None:
+        """`descriptions` has the words for scopes, by name; those of no policy are unused."""
         scopes: set[str] = set()
         for policy in policies.values():
             scopes |= policy.scopes_all | policy.scopes_any
+        told = {scope: descriptions.get(scope, "") for scope in sorted(scopes)}
         self._options = options
         self._more_keys = _more_keys(options, policies)
-        self.schemes = _schemes(options, sorted(scopes), self._more_keys)
+        self.schemes = _schemes(options, told, self._more_keys)
         """The security schemes by name, in the order of `auth.order`."""
 
     def admits_anyone(self, policy: MethodPolicy) -> bool:
@@ -79,7 +86,7 @@ def _key_name(place: tuple[str, str]) -> str:
 
 
 def _schemes(
-    options: AuthOptions, scopes: list[str], more_keys: Mapping[str, Json]
+    options: AuthOptions, scopes: Mapping[str, str], more_keys: Mapping[str, Json]
 ) -> dict[str, Json]:
     if not options.takes_credentials:
         return {}
@@ -109,14 +116,14 @@ def _discovered(issuers: Iterable[JwtIssuer]) -> dict[str, Json]:
     return found
 
 
-def _tokens(options: AuthOptions, scopes: list[str]) -> Json:
+def _tokens(options: AuthOptions, scopes: Mapping[str, str]) -> Json:
     """The scheme of the gateway's own tokens: OAuth 2.0 if the gateway issues them to clients."""
     if options.tokens.auth_upstream is None:
         return {"type": "http", "scheme": "bearer"}
     flow: Json = {
         "tokenUrl": _TOKEN_PATH,
         "refreshUrl": _TOKEN_PATH,
-        "scopes": dict.fromkeys(scopes, ""),
+        "scopes": dict(scopes),
     }
     flows: Json = {"clientCredentials": flow}
     if options.tokens.allow_password:

@@ -185,7 +185,7 @@ class Schema:
 
     pool: DescriptorPool
     methods: Mapping[str, Method]
-    """By full name, in the order of the files."""
+    """By full name, in the order of the settings `services`, then of the files."""
     declared: tuple[str, ...] = ()
     """The full names of all services in the files, including those that are not exposed."""
     unmatched: Mapping[str, tuple[Source, str]] = field(default_factory=dict)
@@ -231,10 +231,10 @@ def build_schema(
 ) -> Schema:
     """Builds the schema of `files`, which are in dependency order.
 
-    `services` are selectors that limit the schema to these services; `overrides` replace
-    annotations; `unannotated` gives methods without a rule `POST /package.Service/Method`; with
-    `skip_unmatched`, overrides and `system_parameters` of missing methods are skipped and reported;
-    with `comments`, the schema has the comments of the files.
+    `services` are selectors that limit the schema to these services, in their order; `overrides`
+    replace annotations; `unannotated` gives methods without a rule `POST /package.Service/Method`;
+    with `skip_unmatched`, overrides and `system_parameters` of missing methods are skipped and
+    reported; with `comments`, the schema has the comments of the files.
 
     Raises:
         SchemaError: the files do not fit together, or a selector in `services`, a name in
@@ -249,7 +249,7 @@ def build_schema(
     for method in found if system_parameters else ():
         fitting = [one for one in system_parameters if matches(one.selector, method.full_name)]
         method.system_parameters = fitting[-1].parameters if fitting else ()
-    exposed = [method for method in found if _is_exposed(method.service, services)]
+    exposed = _exposed(found, services)
     for selector in services:
         reason = complaint(selector, [method.service for method in found], kind="service")
         if reason is not None:
@@ -280,8 +280,9 @@ def _build_pool(files: FileDescriptorSet) -> DescriptorPool:
     return pool
 
 
-def _is_exposed(service: str, selectors: Sequence[str]) -> bool:
-    return not selectors or any(matches_service(selector, service) for selector in selectors)
+def _exposed(methods: Sequence[Method], selectors: Sequence[str]) -> Sequence[Method]:
+    chosen = [one for name in selectors for one in methods if matches_service(name, one.service)]
+    return list(dict.fromkeys(chosen)) if selectors else methods
 
 
 def _unmatched(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
+    EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
 )
@@ -19,6 +20,8 @@ class Element(NamedTuple):
     """Its file, with the line if the file has source information."""
     number: int | None = None
     """The number of a field."""
+    aliases: tuple[str, ...] = ()
+    """The other names of the number of a value."""
 
 
 Elements = Mapping[str, Element]
@@ -42,7 +45,24 @@ def elements_of(files: Iterable[FileDescriptorProto]) -> Elements:
             element = found[f"{message}.{field.name}"]._replace(number=field.number)
             for name in (field.name, field.json_name or field.name):
                 found[f"{message}.{name}"] = element
+        for enum, values in _aliased(prefix, file.enum_type, file.message_type):
+            for name in values:
+                others = tuple(one for one in values if one != name)
+                found[f"{enum}.{name}"] = found[f"{enum}.{name}"]._replace(aliases=others)
     return found
+
+
+def _aliased(
+    prefix: str, enums: Iterable[EnumDescriptorProto], messages: Iterable[DescriptorProto]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the name of an enum with the names of one number, if there are several."""
+    for enum in enums:
+        names: dict[int, list[str]] = {}
+        for value in enum.value:
+            names.setdefault(value.number, []).append(value.name)
+        yield from ((f"{prefix}{enum.name}", one) for one in names.values() if len(one) > 1)
+    for message in messages:
+        yield from _aliased(f"{prefix}{message.name}.", message.enum_type, message.nested_type)
 
 
 def _fields(

@@ -62,6 +62,17 @@ const thenReload = (action, system) => (...given) => {
   return result;
 };
 
+// An operation that anyone may call has no lock. Swagger UI shows the closed one, which it has for
+// "authorized", if no credential is one of several alternatives.
+const withoutLock = (Original, { React }) => (props) => {
+  const security = props.operationProps.get("security");
+  const anyone = security?.filter((one) => one.isEmpty());
+  const operationProps = anyone?.size
+    ? props.operationProps.set("security", anyone)
+    : props.operationProps;
+  return React.createElement(Original, { ...props, operationProps });
+};
+
 const api = document.getElementById("api");
 const source = new URL(api.dataset.document, document.baseURI).href;
 let wildcards = [];
@@ -76,6 +87,7 @@ const ui = SwaggerUIBundle({
   validatorUrl: null,
   plugins: [
     {
+      wrapComponents: { OperationSummary: withoutLock },
       statePlugins: {
         auth: {
           wrapActions: { authorize: thenReload, authorizeOauth2: thenReload, logout: thenReload },

@@ -16,6 +16,8 @@ _ERROR: Final = "Failure"
 """The component for the body of errors (`openapi/errors.py`)."""
 _SENT_AS: Final = ("type", "scheme", "in", "name")
 """The keywords of a security scheme by which a client knows how to send it."""
+_ISSUER: Final = "openIdConnectUrl"
+"""The keyword for an issuer of JWTs; the names of their schemes only count them."""
 Operations = Mapping[str, tuple[str, Part]]
 """The path and the operation, by HTTP method."""
 
@@ -94,14 +96,19 @@ def _compare_credentials(old: Part, new: Part, found: Findings) -> None:
             found.add("credential-form-changed", spot, f"has {parts}")
         elif _addresses(before[name]) != _addresses(after[name]):
             found.add("credential-address-changed", spot, "is issued elsewhere")
+    issuers = [[one[_ISSUER] for one in of.values() if _ISSUER in one] for of in (before, after)]
+    if issuers[1]:  # without any, the operations say that the kind of credential is gone
+        for url in issuers[0]:
+            if url not in issuers[1]:
+                text = f"{url} is no longer listed"
+                found.add("credential-issuer-changed", Spot("", "", "issuer of JWTs"), text)
 
 
 def _addresses(scheme: Part) -> object:
-    flows = {
+    return {
         kind: {word: value for word, value in flow.items() if word != "scopes"}
         for kind, flow in scheme.get("flows", {}).items()
     }
-    return flows, scheme.get("openIdConnectUrl")
 
 
 def _error_fields(document: Part) -> list[str]:

@@ -79,6 +79,7 @@ _BREAKING: Final = {
     "credential-required": "callers without a credential get 401",
     "credential-form-changed": "clients send it in another way, and get 401",
     "credential-kind-removed": "callers with this kind of credential get 401",
+    "credential-issuer-changed": "callers with tokens of the old issuer get 401",
     "scope-added": "callers without the scope get 403",
     "websocket-removed": "clients can no longer connect with a WebSocket",
 }

@@ -65,10 +65,35 @@ class SchemaChanges:
         if "anyOf" in old or "anyOf" in new:
             self._compare_choices(old, new, side, spot, depth)
         elif same_type(old, new, side, self._found, spot):
+            if side is Side.REQUEST and "enum" in old and "enum" in new:
+                old, new = self._accepted((before, after), (old, new))
             compare_values(old, new, side, self._found, spot)
             message = self._message(before) if before else spot.element
             self._compare_fields(old, new, side, spot._replace(element=message), depth)
             self._compare_parts(old, new, side, spot, depth)
+
+    def _accepted(self, names: tuple[str, str], parts: tuple[Part, Part]) -> tuple[Part, Part]:
+        """Two enums with all names that requests can have; a document has the first of a number.
+
+        Where only one of them is known from protos, it has the further names of the other.
+        """
+        old, new = (
+            [
+                alias
+                for value in part["enum"]
+                if (element := elements.get(f"{name}.{value}"))
+                for alias in element.aliases
+            ]
+            for name, part, elements in zip(names, parts, self._elements, strict=True)
+        )
+        before, after = parts
+        if not all(self._elements):
+            old = [one for one in old if one in after["enum"]]
+            new = [one for one in new if one in before["enum"]]
+        return (
+            {**before, "enum": [*before["enum"], *old]},
+            {**after, "enum": [*after["enum"], *new]},
+        )
 
     def _compare_choices(self, old: Part, new: Part, side: Side, spot: Spot, depth: int) -> None:
         """Compares what the messages of a stream can be: replies, or the error at its end."""
@@ -170,7 +195,7 @@ class SchemaChanges:
 
     def _message(self, component: str) -> str:
         """The full name of the message that a component describes."""
-        known = self._elements[0]
+        known = self._elements[0] or self._elements[1]
         if component in known:
             return component
         name, _, number = component.rpartition("_")

@@ -48,6 +48,26 @@ def settings(place: Path, name: str, text: str) -> str:
     return str(file)
 
 
+def document(place: Path, name: str, text: str) -> str:
+    """A document that `gateway openapi` has printed."""
+    file = place / f"{name}.json"
+    made = run("openapi", "--descriptors", binary(place, f"{name}-set", text))
+    assert made.returncode == 0, made.stderr
+    file.write_text(made.stdout)
+    return str(file)
+
+
+def test_a_released_document_is_compared_with_protos(tmp_path: Path) -> None:
+    old, new = document(tmp_path, "old", PROTO), folder(tmp_path, "new", REMOVED)
+    done = run("diff", old, new)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(
+        f"breaking response-property-removed: {new}: a.v1.Thing.name in GET /v1/things: removed"
+    )
+    assert run("diff", old, folder(tmp_path, "same", PROTO)).stdout == ""
+    assert run("diff", old, old).stdout == ""
+
+
 @pytest.mark.parametrize("make", [folder, binary, settings])
 def test_a_removed_field_breaks_clients(tmp_path: Path, make: type) -> None:
     old, new = make(tmp_path, "old", PROTO), make(tmp_path, "new", REMOVED)
@@ -120,6 +140,11 @@ def test_settings_decide_what_clients_see(tmp_path: Path) -> None:
         ("bad.yaml", "no_such: 1\n", "no_such"),
         ("a/b.proto", "syntax = 'proto3'; message A {", "b.proto:1:"),
         ("empty/readme.txt", "", "empty: holds no .proto files"),
+        ("text.json", "text", "text.json: is not an OpenAPI document"),
+        ("deep.json", "[" * 100_000, "deep.json: is not an OpenAPI document"),
+        ("list.json", "[]", "list.json: is not an OpenAPI document"),
+        ("old.json", '{"openapi": "2.0", "paths": {}}', "old.json: is not an OpenAPI document"),
+        ("odd.json", '{"openapi": "3.1.1", "paths": {"/": []}}', "odd.json: has another form"),
         ("alone.yaml", "listen: 127.0.0.1:1\n", "there is no schema"),
     ],
 )

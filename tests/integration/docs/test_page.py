@@ -182,6 +182,15 @@ async def use_token(page: Page, client: str, secret: str) -> None:
     """)
 
 
+async def operations_without_lock(page: Page) -> Any:
+    """The ids of the operations that the page shows as open to everyone."""
+    return await page.run("""
+        const blocks = [...document.querySelectorAll(".opblock")];
+        const open = blocks.filter((one) => !one.querySelector(".authorization__btn"));
+        return open.map((one) => one.id.split("-").at(-1));
+    """)
+
+
 async def test_who_asks_for_a_token_on_the_page_calls_with_it(tmp_path: Path) -> None:
     async with serve(echo.register) as address, serve(auth.register) as accounts:
         config = Config.model_validate(
@@ -193,7 +202,10 @@ async def test_who_asks_for_a_token_on_the_page_calls_with_it(tmp_path: Path) ->
                     "echo": {"target": address, "services": ["echo.v1.*"]},
                     "auth": {"target": accounts, "services": ["gatewayapi.v1.*"]},
                 },
-                "policies": [{"selector": "*", "scopes": {"all": ["books.write"]}}],
+                "policies": [
+                    {"selector": "*", "scopes": {"all": ["books.write"]}},
+                    {"selector": "echo.v1.EchoService.Sleep", "anonymous": True},
+                ],
                 "auth": {
                     "store": f"sqlite:///{tmp_path}/store.db",
                     "order": ["token"],
@@ -206,6 +218,7 @@ async def test_who_asks_for_a_token_on_the_page_calls_with_it(tmp_path: Path) ->
         )
         async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
             await page.until("document.body?.dataset.ready")
+            assert await operations_without_lock(page) == ["EchoService_Sleep"]
             await use_token(page, "demo", "demo-secret")
             answer = await try_it(page, "EchoService_Echo", text="hello")
             assert answer["text"] == "hello"

@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, OpenAPIV32SpecValidator
 
 from gateway.config.model import Config
+from gateway.exchange.dialects.websocket.handshake import JSON_PROTOCOL, PROTOBUF_PROTOCOL
 from gateway.openapi.document import build_document
 from gateway.openapi.text import to_json
 from gateway.policy.effective import effective_policies
@@ -336,7 +337,16 @@ def test_a_stream_has_each_of_its_formats() -> None:
     item = content["application/x-ndjson"]["schema"]
     assert {"$ref": "#/components/schemas/StreamError"} in item["anyOf"]
     assert content["application/json"]["schema"] == {"type": "array", "items": item}
-    assert operation("/v1/things:watch", "get")["x-websocket"] is True
+
+
+def test_a_method_that_streams_says_how_it_is_a_websocket() -> None:
+    watch = operation("/v1/things:watch", "get")
+    assert watch["x-websocket"] is True
+    assert f"`{JSON_PROTOCOL}`" in watch["description"]
+    assert f"`{PROTOBUF_PROTOCOL}`" in watch["description"]
+    without = operation("/v1/things:watch", "get", document(websocket={"enabled": False}))
+    assert "x-websocket" not in without
+    assert "WebSocket" not in without.get("description", "")
 
 
 def test_a_stream_of_requests_has_lines_or_an_array() -> None:
@@ -467,11 +477,14 @@ SECURE: dict[str, Any] = {
 
 
 def test_credentials_become_security_schemes() -> None:
-    found = document(**SECURE)
+    # Of a scope that no policy names, nothing is said.
+    scopes = {"b": "Write things.", "z": "Not used."}
+    found = document(**SECURE, openapi={"scopes": scopes})
     schemes = found["components"]["securitySchemes"]
     assert schemes["key"] == {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     flow = schemes["token"]["flows"]["clientCredentials"]
     assert (flow["tokenUrl"], list(flow["scopes"])) == ("/oauth2/token", ["a", "b", "c"])
+    assert flow["scopes"]["b"] == "Write things."
     assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
 
 

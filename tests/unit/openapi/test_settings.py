@@ -243,8 +243,12 @@ def test_methods_list_the_header_fields_of_their_policies() -> None:
     ]
     found = document(SHELF, policies=policies)
     get, post = found["paths"][PATH]["get"], found["paths"]["/v1"]["post"]
-    assert get["parameters"][-1] == {"$ref": "#/components/parameters/If-None-Match"}
-    assert "304" in get["responses"]
+    assert get["parameters"][-2:] == [
+        {"$ref": "#/components/parameters/If-None-Match"},
+        {"$ref": "#/components/parameters/If-Match"},
+    ]
+    assert {"304", "412"} <= get["responses"].keys()
+    assert "412" not in post["responses"]
     assert "ETag" in get["responses"]["200"]["headers"]
     assert post["parameters"] == [{"$ref": "#/components/parameters/Idempotency-Key"}]
     assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
@@ -277,15 +281,16 @@ def test_etags_of_resources_are_header_fields() -> None:
         method: (
             [one["$ref"].rpartition("/")[2] for one in of["parameters"] if "$ref" in one],
             "304" in of["responses"],
+            "412" in of["responses"],
             "ETag" in of["responses"]["200"].get("headers", {}),
         )
         for method, of in item.items()
     }
     assert stated == {
-        "get": (["If-None-Match"], True, True),
-        "patch": (["If-Match"], False, True),
-        "put": (["If-Match"], False, False),
-        "delete": (["If-Match"], False, False),
+        "get": (["If-None-Match", "If-Match"], True, True, True),
+        "patch": (["If-Match"], False, True, True),
+        "put": (["If-Match"], False, True, False),
+        "delete": (["If-Match"], False, True, False),
     }
     assert "Match" not in str(document(proto))
 

@@ -156,10 +156,11 @@ def test_what_checks_passwords_gets_no_route_unless_a_rule_gives_it_one() -> Non
         (("*",), ("shop.v1.Shop", "shop.v1.Other")),
         (("shop.*",), ("shop.v1.Shop", "shop.v1.Other")),
         (("shop.v1.*",), ("shop.v1.Shop", "shop.v1.Other")),
-        (("shop.v1.Other", "shop.v1.Shop"), ("shop.v1.Shop", "shop.v1.Other")),
+        (("shop.v1.Other", "shop.v1.Shop"), ("shop.v1.Other", "shop.v1.Shop")),
+        (("shop.v1.Other", "*"), ("shop.v1.Other", "shop.v1.Shop")),
     ],
 )
-def test_only_named_services_are_exposed(
+def test_only_named_services_are_exposed_in_their_order(
     files: FileDescriptorSet, services: tuple[str, ...], exposed: tuple[str, ...]
 ) -> None:
     assert build_schema(files, services=services).services == exposed

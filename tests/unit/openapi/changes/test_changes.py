@@ -117,6 +117,40 @@ def checked(rules: str) -> Api:
     return Api({title: f"{title}, (buf.validate.field).{rules}"}, settings)
 
 
+def choice(option: str) -> Api:
+    """An API that checks a oneof with this option."""
+    fields = "  int32 count = 2;\n  Color color = 3;"
+    oneof = f"  oneof choice {{ {option} int32 count = 2; Color color = 3; }}"
+    return Api({fields: oneof}, {"validation": "protovalidate"})
+
+
+def aliased(values: str) -> Api:
+    """An API of which a value of a request has several names."""
+    color = "enum Color { COLOR_UNSPECIFIED = 0;"
+    return Api({f"{color} RED = 1;": f"{color} option allow_alias = true; {values}"})
+
+
+def issuer(*urls: str) -> Api:
+    """An API for callers with JWTs of these issuers."""
+    issuers = [{"issuer": url, "audiences": ["api"], "prefix": url[8:]} for url in urls]
+    return Api(settings={"auth": {"jwt": {"issuers": issuers}, "order": ["jwt"]}})
+
+
+def issuing(*, allow_password: bool) -> Api:
+    """An API whose gateway issues tokens."""
+    tokens = {"auth_upstream": "auth", "allow_password": allow_password}
+    return Api(settings={"auth": {"store": "memory:", "tokens": tokens}})
+
+
+OPERATION = {
+    'import "google/api/httpbody.proto";': 'import "google/api/httpbody.proto";\n'
+    'import "google/longrunning/operations_proto.proto";',
+    "rpc Put(PutRequest) returns (Done) {": "rpc Put(PutRequest) "
+    "returns (google.longrunning.Operation) {",
+}
+"""The edits by which a method begins an operation."""
+
+
 def both(title: str, old: Api, new: Api, forth: str, back: str) -> list[Any]:
     """A pair of versions, and the same pair in the other order; rules are parted by blanks."""
     return [
@@ -498,6 +532,41 @@ TABLE = [
         "credential-form-changed",
     ),
     *both(
+        "JWTs of another issuer are accepted",
+        issuer("https://old.example.com"),
+        issuer("https://new.example.com"),
+        "credential-issuer-changed",
+        "credential-issuer-changed",
+    ),
+    *both(
+        "tokens are no longer issued for passwords",
+        issuing(allow_password=True),
+        issuing(allow_password=False),
+        "credential-address-changed",
+        "credential-address-changed",
+    ),
+    *both(
+        "operations are no longer answered with 202",
+        Api(OPERATION, {"resources": {"operations": "accepted"}}),
+        Api(OPERATION),
+        "response-status-removed",
+        "",
+    ),
+    *both(
+        "one of a oneof must be set",
+        choice(""),
+        choice("option (buf.validate.oneof).required = true;"),
+        "request-choice-became-required",
+        "",
+    ),
+    *both(
+        "another name of a value is removed",
+        aliased("RED = 1; ROUGE = 1;"),
+        BASE,
+        "request-enum-value-removed",
+        "request-enum-value-added",
+    ),
+    *both(
         "an idempotency key is needed",
         Api(settings={"policies": [{"selector": "shop.v1.Shop.Put", "idempotency": {}}]}),
         Api(
@@ -661,6 +730,26 @@ def test_a_change_is_found_by_its_rules_alone(old: Api, new: Api, rules: str) ->
 
 def test_no_change_is_no_finding() -> None:
     assert changes(BASE, BASE) == []
+
+
+def test_names_of_a_value_may_change_places_in_requests() -> None:
+    assert changes(aliased("RED = 1; ROUGE = 1;"), aliased("ROUGE = 1; RED = 1;")) == []
+
+
+def test_issuers_may_change_places() -> None:
+    one, other = "https://one.example.com", "https://other.example.com"
+    assert changes(issuer(one, other), issuer(other, one)) == []
+    (finding,) = changes(issuer(one, other), issuer("https://new.example.com", one))
+    assert finding.rule == "credential-issuer-changed"
+    assert other in finding.text
+
+
+def test_a_document_without_protos_may_list_all_names_of_a_value() -> None:
+    (listing, _), (new, elements) = BASE.build(), aliased("RED = 1; ROUGE = 1;").build()
+    assert compare_documents(listing, new, ({}, elements)) == []
+    listing["components"]["schemas"]["shop.v1.Color"]["enum"].append("ROUGE")
+    assert compare_documents(listing, new, ({}, elements)) == []
+    assert compare_documents(new, listing, (elements, {})) == []
 
 
 def test_comments_and_the_order_of_fields_do_not_matter() -> None:
