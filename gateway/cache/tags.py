@@ -24,7 +24,7 @@ _LONGEST_FIELD: Final = 16 * 1024
 # RFC 9651: a string, and parameters, which have no meaning here.
 _CHARACTERS: Final = r'"((?:[ !#-\[\]-~]|\\["\\])*+)"'
 _PARAMETER: Final = r"; *+[a-z*][a-z0-9_\-.*]*+(?:=[^\",; ]++)?"
-_MEMBER: Final = re.compile(rf"{_CHARACTERS}(?:{_PARAMETER})*+[ \t]*+(?:,[ \t]*+(?=\")|\Z)")
+_MEMBER: Final = re.compile(rf"{_CHARACTERS}(?>(?:{_PARAMETER})*)[ \t]*+(?:,[ \t]*+(?=\")|\Z)")
 
 _Metadata = Iterable[tuple[str, str | bytes]]
 

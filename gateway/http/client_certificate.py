@@ -17,7 +17,7 @@ HEADER = "X-Forwarded-Client-Cert"
 # by semicolons; a quoted value escapes a quote with a backslash. All quantifiers are possessive
 # (`+` after the quantifier), so there is no backtracking and the time is linear.
 _QUOTED = r'"(?:[^"\\]++|\\.)*+"'
-_ELEMENT = re.compile(rf'(?:[^",]++|{_QUOTED})*+(?:,|\Z)', re.DOTALL)
+_ELEMENT = re.compile(rf'(?>(?:[^",]++|{_QUOTED})*)(?:,|\Z)', re.DOTALL)
 _PAIR = re.compile(rf'[ \t]*+([A-Za-z]++)=({_QUOTED}|[^";]*+)(?:;|\Z)', re.DOTALL)
 # RFC 4514 section 3: attributes separated by commas; a comma after a backslash does not separate.
 # So an organisation called `x,CN=root` does not become the common name `root`.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from google.protobuf.descriptor import Descriptor
 
+from gateway.transcoding.repeats import repeated
+
 MAX_PATHS = 10_000
 """The limit of paths in one mask where they are processed one by one."""
 
@@ -22,7 +24,7 @@ Find = Callable[[str], Descriptor | None]
 # Possessive throughout: no character is read twice, whatever a client sends.
 _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
 _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
-_PATH = re.compile(rf"\*|[A-Za-z_][A-Za-z0-9_]*+(?:\.{_NEXT})*+", re.DOTALL)
+_PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*+" + repeated(rf"\.{_NEXT}"), re.DOTALL)
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
 
 

@@ -26,7 +26,7 @@ _MOST_CHARACTERS: Final = 4096
 
 # A preference up to the next comma outside of quotes; then the seconds, also in quotes. Quotes
 # that are not closed reach to the end: to try again from each of them would take quadratic time.
-_PREFERENCE: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^",])++', re.DOTALL)
+_PREFERENCE: Final = re.compile(r'(?>(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^",])+)', re.DOTALL)
 _WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)(\d{1,9})\1\s*(?:;.*)?', re.IGNORECASE | re.ASCII)
 _FIRST_PAUSE_S: Final = 0.1
 _LATER_PAUSE_S: Final = 2.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from gateway.status import Code, StatusError, invalid_argument
+from gateway.transcoding.repeats import repeated
 
 _WHITE_SPACE = b" \t\r\n"
 _MAX_VARINT_BYTES = 10
@@ -17,22 +18,22 @@ _FAST_DEPTH = 3
 _MAX_DEPTH = 100  # the nesting limit of messages, for any `limits.json_depth`
 
 
-def _balanced(depth: int) -> bytes:
+def _balanced(depth: int) -> str:
     """Makes a pattern for text with matching brackets outside strings, at most `depth` deep."""
-    deeper = _balanced(depth - 1) if depth else b""
-    inner = rb"|\{" + deeper + rb"\}|\[" + deeper + rb"\]" if depth else b""
-    return rb'(?:[^"\[\]{}]++|' + _STRING + inner + rb")*+"
+    deeper = _balanced(depth - 1) if depth else ""
+    inner = rf"|\{{{deeper}\}}|\[{deeper}\]" if depth else ""
+    return repeated(rf'[^"\[\]{{}}]++|{_STRING}{inner}')
 
 
 # Possessive throughout: no character is read twice, whatever a client sends.
-_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SPACES = re.compile(rb"[ \t\r\n]*+")
-_TO_BRACKET = re.compile(_balanced(2), re.DOTALL)
+_TO_BRACKET = re.compile(_balanced(2).encode(), re.DOTALL)
 _TO_SCALAR_END = re.compile(rb"[^,\]\s]*+")
 _WHOLE = re.compile(
     rb'[ \t\r\n]*+(\{%b\}|\[%b\]|%b|[^\s,"\[\]{}]++)[ \t\r\n]*+,'
-    % (_balanced(_FAST_DEPTH), _balanced(_FAST_DEPTH), _STRING),
+    % (_balanced(_FAST_DEPTH).encode(), _balanced(_FAST_DEPTH).encode(), _STRING.encode()),
     re.DOTALL,
 )
 

@@ -18,6 +18,7 @@ from gateway.transcoding.json.writing.drafts import (
     UnprintableError,
 )
 from gateway.transcoding.json.writing.scalars import octets, quote
+from gateway.transcoding.repeats import repeated
 from gateway.transcoding.text_forms import shown
 from gateway.transcoding.wire import MAX_DEPTH, MalformedError, read_size, read_varint
 
@@ -31,9 +32,8 @@ _STRING_VALUE: Final = 26
 """The tag of the member `string_value` of a google.protobuf.Value."""
 _STEP_BYTES: Final = 2
 """The least size of one step of a field mask's path; each step counts as a value."""
-_PLAIN_PATH: Final = re.compile(
-    r"[a-z][a-z0-9]*+(?:_[a-z][a-z0-9]*+)*+(?:\.[a-z][a-z0-9]*+(?:_[a-z][a-z0-9]*+)*+)*+"
-)
+_PLAIN_STEP: Final = r"[a-z][a-z0-9]*+(?:_[a-z][a-z0-9]*+)*+"
+_PLAIN_PATH: Final = re.compile(_PLAIN_STEP + repeated(rf"\.{_PLAIN_STEP}"))
 """A path that needs no care: names of lowercase words with digits."""
 
 
