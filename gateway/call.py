@@ -128,7 +128,7 @@ class CallHead:
 CallMetadata = Metadata | CallHead
 """The metadata of a call, or the head from which it is made on demand."""
 RequestBytes = bytes | AsyncGenerator[bytes]
-"""The one message of a request, or the messages of a request that streams."""
+"""The one message of a request, or all of one that streams."""
 
 
 class Call:
@@ -376,8 +376,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 class Interceptor(Protocol):
     """A stage between front end and back end: passes a call on, rejects it, or observes it.
 
-    Usually `async def`. One that does not wait can be a plain function that returns the result of
-    `proceed`, which avoids one coroutine per call.
+    Usually `async def`; a plain function can return `proceed(call)` if it does not wait.
     """
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:

@@ -189,17 +189,16 @@ class CachedCalls:
         if entry is not None and not self._cache.memory.has_path(entry, path):
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and wanted.allow(entry.times, now_s):
-            if now_s > entry.times.swr_until_s:
-                pass  # the client wants it however stale it is
-            elif now_s > entry.times.fresh_until_s:
+            if now_s <= entry.times.fresh_until_s:
+                if look.asked is not None:
+                    principal = None if self._is_shared else call.principal
+                    self._cache.memory.note(entry, look.asked, principal)
+            elif now_s <= entry.times.swr_until_s:
                 stale = replace(look, stale=entry)
                 self._cache.refresh(
                     *(keyed, path, self._storage, partial(self._start, stale), entry.number),
                     stale=entry,
                 )
-            elif look.asked is not None:
-                principal = None if self._is_shared else call.principal
-                self._cache.memory.note(entry, look.asked, principal)
             return self._hit(call, entry, now_s, reads=look.reads)
         if wanted.no_store:
             return self._pass(call, proceed, "request", wanted)
