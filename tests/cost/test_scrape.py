@@ -24,4 +24,4 @@ def test_a_scrape_of_five_hundred_routes_is_cheap_and_lets_others_run() -> None:
     assert text()[1].count(b"/v1/collections499/") >= len(STATUSES)
     # Processor time, the best of several rounds: 27 ms and 1 ms on an idle machine.
     assert best(5, text) < 0.1  # type: ignore[arg-type]
-    assert longest_hold(5, text) < 0.002
+    assert longest_hold(20, text) < 0.002
