@@ -1,9 +1,9 @@
 """Transcodes large messages in worker threads, so that they do not block the event loop.
 
 A message of several megabytes keeps the codec busy for a second; on the loop, no other request
-would be served in that time. With a thread, the interpreter returns to the loop every few
-milliseconds. It cannot do so inside one call of native code, so `limits.json_values` bounds the
-work of one such call.
+would be served in that time. With a thread, the interpreter returns to the loop after half a
+millisecond. It cannot do so inside one call of native code, so `limits.json_values` bounds the work
+of one such call.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ T = TypeVar("T")
 LARGE_BYTES: Final = 32 * 1024
 """The size from which a message is transcoded in a thread. The costliest that are smaller, of empty
 messages, take 50 ms in plain Python, and others wait that long."""
-# Each busy thread makes the loop wait up to 5 ms longer for the interpreter lock, and all threads
-# share one core.
+# Each busy thread makes the loop wait longer for the interpreter lock, and all threads share one
+# core.
 _THREADS: Final = 2
 
 

@@ -107,7 +107,8 @@ def _collapsed(frame: FrameType | None) -> str:
 
 def _stacks() -> str:
     names = {one.ident: one.name for one in threading.enumerate()}
-    parts = [
+    parts = [f"a thread that computes yields after {sys.getswitchinterval() * 1e3:g} ms\n"]
+    parts += [
         f"thread {names.get(ident, ident)}\n"
         + "".join(traceback.format_stack(frame)[-_MOST_CALLS:])
         for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
@@ -36,6 +37,10 @@ logger = logging.getLogger("gateway")
 # after 10,000 objects instead of 700 avoids 4 % of the instructions of a request. It costs at most
 # one megabyte.
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
+# Threads transcode large messages, write documents and metrics, and read reloaded schemas. Each
+# time the event loop needs the interpreter lock, it waits this long for such a thread, instead of
+# the 5 ms of Python's default; the CPU per request stays the same.
+_THREAD_SWITCH_S = 0.0005
 
 
 async def serve(
@@ -201,7 +206,9 @@ def _show(
 
 
 def _settle() -> None:
-    """Exempts the objects of start-up, which stay, from every later garbage collection."""
+    """Prepares the interpreter for requests: threads yield sooner, and no garbage collection looks
+    at the objects of start-up, which stay."""
+    sys.setswitchinterval(_THREAD_SWITCH_S)
     gc.collect()
     give_back_now()
     gc.freeze()

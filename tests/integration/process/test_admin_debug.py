@@ -34,7 +34,11 @@ async def test_each_worker_says_what_it_does(tmp_path: Path, workers: int) -> No
             within_s=40,
         )
         numbers = [str(number) for number in range(1, workers + 1)]
-        for path, expected in (("/debug/stacks", "thread MainThread"), ("/debug/gc", "frozen")):
+        for path, expected in (
+            ("/debug/stacks", "thread MainThread"),
+            ("/debug/stacks", "a thread that computes yields after 0.5 ms"),
+            ("/debug/gc", "frozen"),
+        ):
             status, text = await ask(admin, path)
             assert status == 200
             assert re.findall(r"=== worker (\d)", text) == numbers
