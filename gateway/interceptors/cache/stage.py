@@ -13,8 +13,8 @@ from typing import Final
 from multidict import istr
 
 from gateway.cache.confirmation import conditions
+from gateway.cache.entries import Asked, Entry
 from gateway.cache.keys import KeyedCall, KeyMaker
-from gateway.cache.memory import Asked, Entry
 from gateway.cache.paths import normal_path
 from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
@@ -176,7 +176,7 @@ class CachedCalls:
         if entry is None:
             memory.discard(key)  # it has been changed, or nobody knows
         elif memory.get(key, 0.0) is not entry:
-            self._cache.store(entry)
+            entry = self._cache.store(entry) or entry
         now_s = _now_s()
         if entry is not None and now_s > entry.times.kept_until_s:
             entry = None

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from gateway.auth.keys.api_keys import KeyRequest
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry, MemoryCache
+from gateway.cache.memory import MemoryCache
 from gateway.config.cache import CacheOptions
 from gateway.config.model import Config
 from tests.integration.cache.conftest import OpenCache

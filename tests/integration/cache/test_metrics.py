@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry
 from gateway.cache.tags import Purge, PurgeBy
 from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway

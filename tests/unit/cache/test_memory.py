@@ -5,8 +5,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cache.entries import Asked, Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Asked, Entry, MemoryCache
+from gateway.cache.memory import MemoryCache
 from gateway.cache.paths import changed_paths, normal_path
 from gateway.call import Metadata, Principal
 from gateway.config.cache import CacheOptions
