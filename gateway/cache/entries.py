@@ -7,10 +7,15 @@ from gateway.cache.freshness import Times
 from gateway.call import Forms, Metadata, RequestLine
 from gateway.status import StatusError, status_bytes
 
-OVERHEAD_BYTES: Final = 400
-"""The memory of one entry besides its values: objects, and its places in dicts."""
-FIELD_BYTES: Final = 120
-"""The memory of a pair of texts besides them."""
+# All are measured: tests/unit/cache/test_memory_use.py.
+_OVERHEAD_BYTES: Final = 1600
+"""The memory of one entry besides its values: objects, its places in dicts, the key of another."""
+_FIELD_BYTES: Final = 170
+"""The memory of a field of metadata besides its texts."""
+NAME_BYTES: Final = 380
+"""The memory of a path or a tag besides its text."""
+_OWNER_BYTES: Final = 550
+"""The memory of the list of an owner's replies, of which this may be the only one."""
 
 Asked = tuple[str, RequestLine, str, tuple[tuple[str, str | bytes], ...]]
 """A call that is not decoded: the RPC, the request line, the caller's name, the keyed metadata."""
@@ -89,14 +94,7 @@ class Entry:
         """The time at which the store that several gateways share was last asked for it."""
         self.number: int | None = None
         """The number of the last change in that store at that time; None if it is unknown."""
-        self.size_bytes = (
-            OVERHEAD_BYTES
-            + len(key)
-            + len(message)
-            + sum(FIELD_BYTES + len(n) + len(v) for n, v in [*metadata, *trailers])
-            + sum(FIELD_BYTES + len(name) for name in [*self.paths, *tags])
-            + (0 if error is None else len(status_bytes(error)))
-        )
+        self.size_bytes = self._size_bytes()
 
     def renew(self, other: "Entry") -> bool:
         """Takes the times of an equal reply to the same call; False if it is not equal.
@@ -117,6 +115,19 @@ class Entry:
         self.times, self.date = other.times, other.date
         self.confirmed_s, self.number = other.confirmed_s, other.number
         return True
+
+    def _size_bytes(self) -> int:
+        """Returns the memory that it takes, before anything is kept with it."""
+        fields = [*self.metadata, *self.trailers, *self.told]
+        return (
+            _OVERHEAD_BYTES
+            + len(self.key)
+            + len(self.message)
+            + sum([_FIELD_BYTES + len(name) + len(value) for name, value in fields])
+            + sum([NAME_BYTES + len(name) for name in [*self.paths, *self.tags]])
+            + (_OWNER_BYTES + len(self.owner) if self.owner else 0)
+            + (0 if self.error is None else len(status_bytes(self.error)))
+        )
 
 
 def _values(metadata: Metadata, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
-from gateway.cache.entries import FIELD_BYTES, OVERHEAD_BYTES, Asked, Entry
+from gateway.cache.entries import NAME_BYTES, Asked, Entry
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import Purge, PurgeBy
 from gateway.call import Forms, Principal
@@ -21,6 +21,8 @@ _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
+_LINE_BYTES: Final = 400
+"""The memory of a request line besides its texts."""
 _SWEPT_AT_ONCE: Final = 100
 
 _MOST_FORMS: Final = 4
@@ -137,7 +139,7 @@ class MemoryCache:
         """Counts what is kept with a stored entry, and makes room for it: also by its removal."""
         entry.size_bytes += added_bytes
         self._count(entry, added_bytes)
-        self._fit(entry.owner, 0)
+        self._fit(entry, 0)
 
     def has_path(self, entry: Entry, path: str) -> bool:
         """Notes that an entry is also reached by `path`; False if it has too many paths.
@@ -150,7 +152,7 @@ class MemoryCache:
             return False
         entry.paths.add(path)
         self._by_path.add(path, entry.key)
-        self.grow(entry, FIELD_BYTES + len(path))
+        self.grow(entry, NAME_BYTES + len(path))
         return True
 
     def put(self, entry: Entry) -> Entry | None:
@@ -171,7 +173,7 @@ class MemoryCache:
         share_bytes = self._share_bytes if entry.owner else self._most_bytes
         if entry.size_bytes > share_bytes:
             return None
-        self._fit(entry.owner, entry.size_bytes)
+        self._fit(entry, entry.size_bytes)
         self._add(entry)
         return entry
 
@@ -262,13 +264,14 @@ class MemoryCache:
         entry.size_bytes -= size_bytes
         self._count(entry, -size_bytes)
 
-    def _fit(self, owner: str, more_bytes: int) -> None:
-        """Makes room for so many bytes: in the share of their owner, and in all."""
+    def _fit(self, entry: Entry, more_bytes: int) -> None:
+        """Makes room for so many bytes of an entry: in the share of its owner, and in all."""
+        owner = entry.owner
         if owner:
             while self._owned_bytes.get(owner, 0) + more_bytes > self._share_bytes:
                 self._evict(next(iter(self._owned[owner].values())), "share")
         while self.size_bytes + more_bytes > self._most_bytes:
-            self._make_room()
+            self._make_room(entry.confirmed_s)
 
     def _count(self, entry: Entry, added_bytes: int) -> None:
         self.size_bytes += added_bytes
@@ -277,10 +280,13 @@ class MemoryCache:
         if entry.owner:
             self._owned_bytes[entry.owner] = self._owned_bytes.get(entry.owner, 0) + added_bytes
 
-    def _make_room(self) -> None:
-        """Removes one entry, or moves one a step closer to its removal."""
+    def _make_room(self, now_s: float) -> None:
+        """Removes one entry, or moves one a step closer to its removal; `now_s` may be past."""
         if self._small and (self._small_bytes > self._most_bytes * _SMALL_PART or not self._main):
             entry = next(iter(self._small.values()))
+            if now_s > entry.times.kept_until_s:
+                self._evict(entry, "expired")
+                return
             if entry.uses > 1:
                 self._promote(entry)
                 return
@@ -290,7 +296,9 @@ class MemoryCache:
                 self._ghost.popitem(last=False)
             return
         entry = next(iter(self._main.values()))
-        if entry.uses > 0:
+        if now_s > entry.times.kept_until_s:
+            self._evict(entry, "expired")
+        elif entry.uses > 0:
             entry.uses -= 1
             self._main.move_to_end(entry.key)
         else:
@@ -311,4 +319,4 @@ class MemoryCache:
 def _line_bytes(asked: Asked) -> int:
     """Returns the memory that a call takes which is known before it is decoded."""
     texts = (*asked[1], asked[2], *[text for one in asked[3] for text in one])
-    return OVERHEAD_BYTES + sum([len(text) for text in texts])
+    return _LINE_BYTES + sum([len(text) for text in texts])
