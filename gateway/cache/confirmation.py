@@ -64,4 +64,6 @@ def confirmed(entry: Entry | None, answer: Reply) -> Reply:
         else:
             metadata.append(one)
     metadata += [one for values in new.values() for one in values]
-    return Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+    reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+    reply.attempts = answer.attempts
+    return reply

@@ -280,7 +280,10 @@ class CachedCalls:
         if fill.entry is not None:
             # To the first caller it is as old as the back end says: it has not been stored.
             now_s = fill.started_s if leads else _now_s()
-            return self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
+            reply = self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
+            if leads and fill.reply is not None:
+                reply.attempts = fill.reply.attempts
+            return reply
         error = fill.error
         if fill.has_failed:
             stale = self._stale(look)
