@@ -8,7 +8,7 @@ from gateway.call import Forms, Metadata, RequestLine
 from gateway.status import StatusError, status_bytes
 
 # All are measured: tests/unit/cache/test_memory_use.py.
-_OVERHEAD_BYTES: Final = 1600
+_OVERHEAD_BYTES: Final = 1700
 """The memory of one entry besides its values: objects, its places in dicts, the key of another."""
 _FIELD_BYTES: Final = 170
 """The memory of a field of metadata besides its texts."""
@@ -40,6 +40,9 @@ class Entry:
         "number",
         "owner",
         "paths",
+        "shown",
+        "shown_age",
+        "shown_ttl",
         "size_bytes",
         "tags",
         "times",
@@ -88,6 +91,10 @@ class Entry:
         """The Date of the reply; empty if it is not known."""
         self.nearer = "".join([f"{one}, " for one in _values(metadata, "cache-status")])
         """The Cache-Status of caches that are nearer to the back end, and a comma after it."""
+        self.shown: list[tuple[str, str]] = []
+        """The headers of the cache that clients were last sent with it."""
+        self.shown_age, self.shown_ttl = -1, 0
+        """The seconds that these headers state; an age of -1 if there are none yet."""
         self.lines: list[Asked] = []
         """The calls that find it before they are decoded, the latest at the end."""
         self.confirmed_s = 0.0
@@ -112,7 +119,7 @@ class Entry:
             or not self.paths.issuperset(other.paths)
         ):
             return False
-        self.times, self.date = other.times, other.date
+        self.times, self.date, self.shown_age = other.times, other.date, -1
         self.confirmed_s, self.number = other.confirmed_s, other.number
         return True
 
