@@ -19,7 +19,7 @@ COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
   integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py)
 
-.PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
+.PHONY: help run try protos check format test test-quick compiled test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -59,8 +59,10 @@ native: $(READY) ## build the native JSON codec for the sources (needs cargo)
 wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler, the native codec if there is cargo
 	$(BIN)/python -m tools.machine_code --wheel dist
 
-test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
+compiled: $(READY) ## compile the gateway to build/compiled, unless it is fresh (needs a C compiler; cargo for the native codec)
 	$(BIN)/python -m tools.machine_code $(COMPILED)
+
+test-compiled: compiled ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
 	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) $(NOT_COMPILED) tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
@@ -69,8 +71,7 @@ test-compiled: $(READY) ## run the socket tests and the conformance rows against
 http-cache: $(READY) ## run the public suite of HTTP caches against the cache (needs npm; HTTP_CACHE_TESTS=FOLDER for a checkout of it)
 	$(BIN)/python -m tests.interop.http_cache
 
-instructions: $(READY) ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
-	$(BIN)/python -m tools.machine_code $(COMPILED)
+instructions: compiled ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
 	$(BIN)/python -m benchmarks.instructions --check --code $(COMPILED)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways
