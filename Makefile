@@ -15,9 +15,11 @@ MINUTES ?= 15
 TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
-# What these test is not compiled: commands, documents for other tools, alerts.
-NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
-  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py)
+# What these test is not compiled: commands, stores, settings, documents for other tools, alerts, a wheel of plain Python.
+# Of several event loops, stores or channels the rest run with one each: see tests/support/machine_code.py.
+NOT_COMPILED := $(addprefix --ignore tests/,contract/stores integration/cli integration/monitoring integration/process/test_wheel.py \
+  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py \
+  $(addprefix property/test_,http2.py start_up.py template.py))
 
 .PHONY: help run try protos check format test test-quick compiled test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 
