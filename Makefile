@@ -19,7 +19,10 @@ COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
 # Of several event loops, stores or channels the rest run with one each: see tests/support/machine_code.py.
 NOT_COMPILED := $(addprefix --ignore tests/,contract/stores integration/cli integration/monitoring integration/process/test_wheel.py \
   integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py \
-  $(addprefix property/test_,http2.py start_up.py template.py))
+  $(addprefix property/test_,http2.py start_up.py template.py native_reader.py native_writer.py))
+# With the native codec, what it changes: the rows, and its own properties, which ask for it whatever codec is set.
+NATIVE_TESTS := $(addprefix tests/,$(addprefix conformance/test_,conformance.py protobuf_suite.py) \
+  $(addprefix property/test_,native_reader.py native_writer.py))
 
 .PHONY: help run try protos check format test test-quick compiled test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 
@@ -68,7 +71,7 @@ test-compiled: compiled ## run the socket tests and the conformance rows against
 	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) $(NOT_COMPILED) tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
-	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
+	  -n $(TEST_PROCESSES) $(NATIVE_TESTS) $(PYTEST_ARGS)
 
 http-cache: $(READY) ## run the public suite of HTTP caches against the cache (needs npm; HTTP_CACHE_TESTS=FOLDER for a checkout of it)
 	$(BIN)/python -m tests.interop.http_cache
