@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.status import Code, StatusError
+from tests.support.machine_code import alternatives
 from tools.machine_code import ROOT, modules
 
 WAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
@@ -107,3 +108,7 @@ def test_no_class_that_stays_python_is_made_of_a_compiled_one() -> None:
 def test_errors_have_no_slots() -> None:
     """A compiled class that derives from one with slots has less room than its base: a crash."""
     assert vars(StatusError(Code.OK, ""))["code"] is Code.OK
+
+
+def test_the_sources_are_tested_with_every_alternative() -> None:
+    assert list(alternatives("first", "second")) == ["first", "second"]
