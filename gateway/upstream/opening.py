@@ -112,7 +112,7 @@ def _open(
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
         zones=_zones(name, upstream, balancing, random),
-        waiting=None if keys or upstream.balance is Balance.PICK_FIRST else pending,
+        avoids_full=keys is None and upstream.balance is not Balance.PICK_FIRST,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)

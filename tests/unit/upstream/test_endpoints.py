@@ -4,7 +4,6 @@ Envoy."""
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -93,14 +92,8 @@ def test_one_that_is_not_connected_gets_no_calls_while_others_are(state: State) 
     assert len(simulated.calls(30)) == 1
 
 
-@dataclass
-class Calls:
-    count: int = 0
-
-
 def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> None:
-    waiting = Calls(1)
-    simulated = Simulated(5, 1, waiting=waiting)
+    simulated = Simulated(5, 1, avoids_full=True)
     first, *others = [simulated.channels[f"10.0.0.{number}:1"] for number in range(5)]
     first.is_full = True
     counted = simulated.calls(400)
@@ -113,9 +106,17 @@ def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> No
     assert "10.1.0.0:1" not in simulated.calls(30), "nor is a lower priority"
     first.is_full = False
     assert set(simulated.calls(30)) == {"10.0.0.0:1"}
-    first.is_full = True
-    waiting.count = 0
-    assert len(simulated.calls(30)) == 4
+    others[1].is_full = others[2].is_full = False
+    others[1].is_full = True
+    repeats = [simulated.endpoints.another([]) for _ in range(30)]
+    again = {str(one.endpoint) for one in repeats if one is not None}
+    assert again == {"10.0.0.0:1", "10.0.0.3:1"}, "nor does a repeat wait"
+
+
+def test_calls_with_a_key_and_those_for_the_first_one_wait_for_their_endpoint() -> None:
+    simulated = Simulated(2, balance=Balance.PICK_FIRST)
+    simulated.channels["10.0.0.0:1"].is_full = True
+    assert set(simulated.calls(10)) == {"10.0.0.0:1"}
 
 
 @pytest.mark.parametrize("state", [State.CONNECTING, State.IDLE, State.FAILING])
