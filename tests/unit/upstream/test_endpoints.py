@@ -2,6 +2,7 @@
 Envoy."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -147,6 +148,16 @@ def test_below_the_threshold_those_left_out_get_calls_too(
     assert len(simulated.calls(100)) == (10 if panics else well)
     simulated.become(State.READY, 10 - well)
     assert not simulated.endpoints.panics
+
+
+def test_a_panic_and_its_end_are_events(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "gateway.upstream")
+    simulated = Simulated(3)
+    simulated.become(State.EJECTED, 2)
+    simulated.become(State.READY, 2)
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    panics = [one for one in events if "panic" in one]
+    assert panics == ["gateway.upstream.panic", "gateway.upstream.panic_over"]
 
 
 def test_in_a_panic_what_cannot_be_reached_gets_no_calls() -> None:
