@@ -253,7 +253,8 @@ def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: Any) -> bool:
+    """True for a number of bounded size; not of `float`, which compiled code makes of integers."""
     try:
         return math.isfinite(value)
     except OverflowError:
