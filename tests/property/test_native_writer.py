@@ -33,7 +33,15 @@ from tests.support import rich
 from tests.support.random_messages import damaged, random_wire
 
 TYPES = [
-    *("rich.Book", "rich.Author", "rich.Holder", "rich.Plain", "old.Job", "modern.Node"),
+    *(
+        "rich.Book",
+        "rich.Shelf",
+        "rich.Author",
+        "rich.Holder",
+        "rich.Plain",
+        "old.Job",
+        "modern.Node",
+    ),
     *("other.Task", "google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.Any"),
     *("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"),
 ]
@@ -119,6 +127,8 @@ def test_numbers_have_the_same_digits(size: int) -> None:
     write = pair(JsonOptions(emit_unset=False), "rich.Book")[1]
     name = "weight" if size == 4 else "ratio"
     near = [1e16, 1e15, 1e-4, 1e-5, 1e22, 1e23, 1048576.25, 3.4028235e38, 1e-45, 9007199254740993.0]
+    for places in range(8):
+        near += [round(10 ** chance.uniform(-6, 17), places) for _ in range(1_000)]
     values = [struct.pack(layout, value) for value in near]
     for value in [*values, *(chance.randbytes(size) for _ in range(20_000))]:
         expected = f'{{"{name}":{spell(struct.unpack(layout, value)[0])}}}'
