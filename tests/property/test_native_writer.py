@@ -119,6 +119,16 @@ def test_random_messages_are_written_alike(seed: int) -> None:
         check(chance)
 
 
+def test_an_item_shows_nothing_of_the_one_before() -> None:
+    chance = random.Random(2)
+    for _ in range(50):
+        books = [random_wire(chance, find("rich.Book"), find), b"", b"\x08\x07"]
+        wire = b"".join(length_delimited(1, book) for book in (*books, *reversed(books)))
+        assert_same(pair(chance.choice(OPTIONS), "rich.Shelf"), wire)
+    text = length_delimited(56, length_delimited(3, b"text"))
+    assert_same(pair(OPTIONS[0], "rich.Book"), text + length_delimited(56, b""))  # has no value
+
+
 @pytest.mark.parametrize("size", [4, 8])
 def test_numbers_have_the_same_digits(size: int) -> None:
     chance = random.Random(size)
