@@ -3,6 +3,10 @@ from typing import Self
 
 CONTRACT: int
 
+class Histograms:
+    def __new__(cls, cells: memoryview[float], edges: list[list[float]]) -> Self: ...
+    def observe(self, places: tuple[int, ...], *values: float) -> None: ...
+
 class Plans:
     def __new__(cls, source: object) -> Self: ...
 
