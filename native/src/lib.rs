@@ -1,7 +1,8 @@
 //! What each request costs most, in Rust: the same contract as the one in Python, which defines it
 //! (`docs/codec.md`).
 //!
-//! `writing` converts wire bytes to JSON, `reading` JSON to wire bytes. `cells` counts in metrics.
+//! `writing` converts wire bytes to JSON, `reading` JSON to wire bytes. `cells` counts in metrics,
+//! `traces` makes the ids of traces.
 #![deny(unsafe_code)]
 
 mod cells;
@@ -9,6 +10,7 @@ mod numbers;
 mod reading;
 mod store;
 mod text;
+mod traces;
 mod wire;
 mod writing;
 
@@ -19,6 +21,8 @@ mod gateway_native {
     use crate::cells::Histograms;
     #[pymodule_export]
     use crate::reading::{ReadPlans, Reader};
+    #[pymodule_export]
+    use crate::traces::TraceIds;
     #[pymodule_export]
     use crate::writing::{Plans, Writer};
 

@@ -166,3 +166,11 @@ pub fn end_of_string(text: &[u8], start: usize) -> usize {
     }
     at + 1
 }
+
+/// Writes a number as 16 hexadecimal digits.
+pub fn hex(number: u64, out: &mut String) {
+    for byte in number.to_be_bytes() {
+        out.push(char::from(HEX[usize::from(byte >> 4)]));
+        out.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+}
