@@ -2,10 +2,11 @@
 //! (`docs/codec.md`).
 //!
 //! `writing` converts wire bytes to JSON, `reading` JSON to wire bytes. `cells` counts in metrics,
-//! `traces` makes the ids of traces.
+//! `traces` makes the ids of traces, and `log_line` lines of the access log.
 #![deny(unsafe_code)]
 
 mod cells;
+mod log_line;
 mod numbers;
 mod reading;
 mod store;
@@ -19,6 +20,8 @@ mod writing;
 mod gateway_native {
     #[pymodule_export]
     use crate::cells::Histograms;
+    #[pymodule_export]
+    use crate::log_line::access_line;
     #[pymodule_export]
     use crate::reading::{ReadPlans, Reader};
     #[pymodule_export]
