@@ -1,17 +1,40 @@
 //! Formats the line of a request for the access log, as `gateway/telemetry/logs/access.py` does.
 
-use std::fmt::Write;
-
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::text;
 use crate::traces::Parent;
 
 /// The longest text that is shown whole.
 const LIMIT: usize = 1024;
 /// The form of a trace of our own: a `traceparent` of version 00, and the span of the request.
 const OWN_LENGTH: usize = 71;
-const USUAL_LENGTH: usize = 640;
+const USUAL_LENGTH: usize = 1024;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    /// The last letter of the beginning of a token or a JWT.
+    EndsToken,
+    Other,
+}
+
+/// The kind of each byte: what is not printable ASCII is another, and what JSON escapes, and the
+/// percent sign, behind which a credential can hide.
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'"' | b'\\' | b'%' => Kind::Other,
+            b'w' | b'J' => Kind::EndsToken,
+            _ => Kind::Plain,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// Returns the line of a request; None if a text in it may have to be masked, escaped or cut.
 ///
@@ -47,50 +70,35 @@ pub fn access_line(
     if !is_plain(path) || !is_plain(request_id) {
         return None;
     }
-    let mut out = String::with_capacity(USUAL_LENGTH);
-    for part in [r#"{"timestamp":""#, instant, r#"","severity_text":""#, severity, scope, method] {
-        out.push_str(part);
-    }
-    out.push_str(rpc);
-    out.push_str(r#","http.response.status_code":"#);
-    number(u64::from(status), &mut out);
-    for part in [code, r#","url.path":""#, path, r#"","http.server.request.duration":"#] {
-        out.push_str(part);
-    }
-    seconds(duration_s, &mut out);
-    out.push_str(r#","http.request.body.size":"#);
-    number(request_bytes, &mut out);
-    out.push_str(r#","http.response.body.size":"#);
-    number(response_bytes, &mut out);
-    for part in [
-        r#","client.address":"#,
-        client,
-        r#","network.peer.address":"#,
-        peer,
-        r#","user_agent.original":"#,
-        user_agent,
-        r#","gateway.request.id":""#,
-        request_id,
-        "\"",
-    ] {
-        out.push_str(part);
-    }
+    let mut out = Vec::with_capacity(USUAL_LENGTH);
+    add(&mut out, [r#"{"timestamp":""#, instant, r#"","severity_text":""#, severity, scope]);
+    add(&mut out, [method, rpc, r#","http.response.status_code":"#]);
+    text::unsigned(u64::from(status), &mut out);
+    add(&mut out, [code, r#","url.path":""#, path, r#"","http.server.request.duration":"#]);
+    // Cut, and not rounded.
+    let micros = (duration_s * 1e6) as u64;
+    text::unsigned(micros / 1_000_000, &mut out);
+    out.push(b'.');
+    text::padded(micros % 1_000_000, 6, &mut out);
+    add(&mut out, [r#","http.request.body.size":"#]);
+    text::unsigned(request_bytes, &mut out);
+    add(&mut out, [r#","http.response.body.size":"#]);
+    text::unsigned(response_bytes, &mut out);
+    add(&mut out, [r#","client.address":"#, client, r#","network.peer.address":"#, peer]);
+    add(&mut out, [r#","user_agent.original":"#, user_agent]);
+    add(&mut out, [r#","gateway.request.id":""#, request_id, "\""]);
     if let Some(ids) = ids(&trace.to_string_lossy(), is_own) {
-        for part in [
-            r#","trace_id":""#,
-            ids.trace_id,
-            r#"","span_id":""#,
-            ids.span_id,
-            r#"","trace_flags":""#,
-            ids.flags,
-            "\"",
-        ] {
-            out.push_str(part);
-        }
+        add(&mut out, [r#","trace_id":""#, ids.trace_id, r#"","span_id":""#, ids.span_id]);
+        add(&mut out, [r#"","trace_flags":""#, ids.flags, "\""]);
     }
-    out.push_str(rest);
-    out.push_str("}\n");
-    Some(out)
+    add(&mut out, [rest, "}\n"]);
+    String::from_utf8(out).ok()
+}
+
+fn add<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Returns true if a text is shown as it is: printable ASCII without what JSON escapes, and without
@@ -99,17 +107,12 @@ fn is_plain(text: &str) -> bool {
     if text.len() > LIMIT {
         return false;
     }
-    let (mut before, mut earlier) = (0, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' | b'%' => return false,
-            b'w' if before == b'g' => return false,
-            b'J' if before == b'y' && earlier == b'e' => return false,
-            b' '..=b'~' => (earlier, before) = (before, byte),
-            _ => return false,
-        }
-    }
-    true
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().all(|(at, byte)| match KINDS[usize::from(*byte)] {
+        Kind::Plain => true,
+        Kind::Other => false,
+        Kind::EndsToken => !bytes[..=at].ends_with(b"gw") && !bytes[..=at].ends_with(b"eyJ"),
+    })
 }
 
 fn ids(trace: &str, is_own: bool) -> Option<Parent<'_>> {
@@ -118,20 +121,4 @@ fn ids(trace: &str, is_own: bool) -> Option<Parent<'_>> {
     }
     let (trace_id, span_id) = (trace.get(3..35)?, trace.get(55..OWN_LENGTH)?);
     Some(Parent { trace_id, span_id, flags: trace.get(53..55)? })
-}
-
-/// Writes seconds with microseconds, which are cut and not rounded.
-fn seconds(duration_s: f64, out: &mut String) {
-    let micros = (duration_s * 1e6) as u64;
-    number(micros / 1_000_000, out);
-    out.push('.');
-    let rest = micros % 1_000_000;
-    for power in [100_000, 10_000, 1_000, 100, 10, 1] {
-        out.push(char::from(b'0' + (rest / power % 10) as u8));
-    }
-}
-
-fn number(number: u64, out: &mut String) {
-    // Writing to a text cannot fail.
-    let _ = write!(out, "{number}");
 }

@@ -25,11 +25,10 @@ impl Parent<'_> {
     /// Parses a `traceparent`; a version above 00 may have more after the flags (section 4.3).
     pub fn read(text: &str) -> Option<Parent<'_>> {
         let known = text.as_bytes().first_chunk::<LENGTH>()?;
-        let has_form = known.iter().enumerate().all(|(at, byte)| match byte {
-            b'-' => DASHES.contains(&at),
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f') && !DASHES.contains(&at),
-        });
-        if !has_form || text.starts_with("ff") {
+        let has_dashes = DASHES.iter().all(|at| known[*at] == b'-');
+        // With the dashes where they must be, no others are among the digits.
+        let digits = known.iter().filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
+        if !has_dashes || digits != LENGTH - DASHES.len() || text.starts_with("ff") {
             return None;
         }
         if let Some(more) = text.as_bytes().get(LENGTH) {
@@ -68,43 +67,42 @@ impl TraceIds {
     }
 
     /// Begins a trace; returns what `Trace` takes.
-    fn begin(&self) -> String {
+    fn begin(&self) -> PyResult<String> {
         let low = self.random();
-        let flags = RANDOM | self.sampled(low);
-        let mut out = String::with_capacity(LENGTH + 16);
-        out.push_str("00-");
+        let mut out = Vec::with_capacity(LENGTH + 16);
+        out.extend_from_slice(b"00-");
         text::hex(self.random(), &mut out);
         text::hex(low, &mut out);
-        self.finish(flags, &mut out);
-        out
+        self.finish(RANDOM | self.sampled(low), out)
     }
 
     /// Continues the trace of a `traceparent`; returns None if that is malformed.
     ///
     /// With `obeys`, what the client has decided on sampling is obeyed.
-    fn go_on(&self, traceparent: &Bound<'_, PyString>, obeys: bool) -> Option<String> {
+    fn go_on(&self, traceparent: &Bound<'_, PyString>, obeys: bool) -> PyResult<Option<String>> {
         let traceparent = traceparent.to_string_lossy();
-        let parent = Parent::read(&traceparent)?;
+        let Some(parent) = Parent::read(&traceparent) else {
+            return Ok(None);
+        };
         let mut flags = parent.flag_bits() & (RANDOM | SAMPLED);
         if !obeys {
             let low = u64::from_str_radix(&parent.trace_id[16..], 16).unwrap_or(0);
             flags = (flags & RANDOM) | self.sampled(low);
         }
-        let mut out = String::with_capacity(LENGTH + 16);
-        out.push_str("00-");
-        out.push_str(parent.trace_id);
-        self.finish(flags, &mut out);
-        Some(out)
+        let mut out = Vec::with_capacity(LENGTH + 16);
+        out.extend_from_slice(b"00-");
+        out.extend_from_slice(parent.trace_id.as_bytes());
+        self.finish(flags, out).map(Some)
     }
 }
 
 impl TraceIds {
-    fn finish(&self, flags: u8, out: &mut String) {
-        out.push('-');
-        text::hex(self.random(), out);
-        out.push_str("-0");
-        out.push(char::from(b'0' + flags));
-        text::hex(self.random(), out);
+    fn finish(&self, flags: u8, mut out: Vec<u8>) -> PyResult<String> {
+        out.push(b'-');
+        text::hex(self.random(), &mut out);
+        out.extend_from_slice(&[b'-', b'0', b'0' + flags]);
+        text::hex(self.random(), &mut out);
+        Ok(String::from_utf8(out)?)
     }
 
     fn sampled(&self, low: u64) -> u8 {
