@@ -285,6 +285,7 @@ TRACES = [
 
 
 def test_the_native_line_is_that_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
     if native_module() is None:
         pytest.skip("the native module is not built: `make native`")
     native = lines()
