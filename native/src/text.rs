@@ -228,3 +228,13 @@ pub fn end_of_string(text: &[u8], start: usize) -> usize {
     }
     at + 1
 }
+
+/// Writes a number as 16 hexadecimal digits.
+pub fn hex(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    out.extend_from_slice(&digits);
+}

@@ -13,7 +13,7 @@ from gateway.telemetry.metrics.endpoint_definitions import (
 )
 from gateway.telemetry.metrics.metric import CellWriter, Metric
 
-_NOT_YET: Final = -1
+_NOT_YET: Final[tuple[int, ...]] = ()
 
 Observe = Callable[[Code, float], None]
 """Takes the code and the duration of a call that has ended."""
@@ -63,18 +63,18 @@ class _ByCode:
     def __init__(self, writer: CellWriter, metric: Metric, upstream: str) -> None:
         self._writer = writer
         self._metric = metric
-        self._edges = [float(edge) for edge in metric.edges]
+        self._observe = writer.histograms(metric)
         self._upstream = upstream
         # By number: the hash of a member of an enum is computed by Python code.
-        self._places: dict[str, list[int]] = {}
+        self._places: dict[str, list[tuple[int, ...]]] = {}
 
     def observe(self, rpc_method: str, code: Code, value: float) -> None:
         """Adds a value."""
-        places = self._places.get(rpc_method)
-        if places is None:
-            places = self._places[rpc_method] = [_NOT_YET] * len(Code)
-        at = places[code]
-        if at == _NOT_YET:
+        by_code = self._places.get(rpc_method)
+        if by_code is None:
+            by_code = self._places[rpc_method] = [_NOT_YET] * len(Code)
+        places = by_code[code]
+        if not places:
             labels = (rpc_method, self._upstream, code.name)
-            at = places[code] = self._writer.child(self._metric, labels)
-        self._writer.observe(at, self._edges, value)
+            places = by_code[code] = (self._writer.child(self._metric, labels),)
+        self._observe(places, value)
