@@ -309,6 +309,27 @@ TABLE = [
         "request-type-changed",
     ),
     *both(
+        "an integer of the body can no longer be negative",
+        BASE,
+        proto("  int32 count = 2;\n  Color", "  uint32 count = 2;\n  Color"),
+        "request-type-changed",
+        "request-type-changed",
+    ),
+    *both(
+        "an integer of the reply can be negative",
+        proto("  int32 count = 2;\n  Shade", "  uint32 count = 2;\n  Shade"),
+        BASE,
+        "response-type-changed",
+        "response-type-changed",
+    ),
+    *both(
+        "a text has a limit where it had to be an address",
+        checked("string.email = true"),
+        checked("string.max_len = 9"),
+        "request-type-widened request-constraint-tightened",
+        "request-type-changed",
+    ),
+    *both(
         "a field of the body becomes required",
         BASE,
         proto("tags = 5", "tags = 5 [(google.api.field_behavior) = REQUIRED]"),
