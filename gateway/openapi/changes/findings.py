@@ -88,6 +88,7 @@ _WARNING: Final = {
     "default-changed": "requests without the field have another effect",
     "response-header-removed": "clients that use it no longer get it",
     "credential-address-changed": "clients ask for tokens at the old address",
+    "path-hidden": "requests with this value reach another route than before",
     "operation-replaced": "the route calls another method, and generated clients rename theirs",
     "rate-limit-lowered": "callers can get 429 where they did not",
     "timeout-lowered": "slow calls can get 504 where they did not",

@@ -805,5 +805,16 @@ def test_a_route_that_has_moved_is_named() -> None:
     assert findings[0].text == "POST /v1/things: removed; POST /v2/things is there"
 
 
+def test_a_new_route_that_takes_requests_of_another_is_named() -> None:
+    added = ("things/best", "best", "things/best:watch", "things/a:see", "things/a/b", "files/a/b")
+    bindings = " ".join(f'additional_bindings {{get: "/v1/{one}"}}' for one in added)
+    found = changes(BASE, proto('post: "/v1/things" b', f'{bindings} post: "/v1/things" b'))
+    assert {one.text for one in found if one.rule == "path-hidden"} == {
+        "GET /v1/things/best: takes requests from GET /v1/things/{thing}",
+        "GET /v1/things/best:watch: takes requests from GET /v1/things/{thing}:watch",
+        "GET /v1/files/a/b: takes requests from GET /v1/files/{path}",
+    }
+
+
 def test_every_rule_has_a_reason_and_is_written_alike() -> None:
     assert all(why and rule == rule.lower() for rule, (_, why) in OWN_RULES.items())
