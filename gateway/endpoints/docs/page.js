@@ -4,7 +4,8 @@
 // slashes between them are part of the path. Swagger UI encodes them, so they are decoded again.
 // All paths are here, because a request must be told from one to a path that is nearly the same.
 function pathTemplates(spec) {
-  const fronts = (spec.servers ?? [{ url: "/" }]).map(
+  const servers = spec.servers?.length ? spec.servers : [{ url: "/" }];
+  const fronts = servers.map(
     ({ url }) => new URL(url, document.baseURI).pathname.replace(/\/$/, ""),
   );
   const found = [];

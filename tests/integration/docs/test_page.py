@@ -95,16 +95,17 @@ async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: 
     # Those of other variables stay encoded, also where paths are nearly the same.
     decoded = await page.run("""
         const deep = (name) => ({get: {parameters: [{name, "x-wildcard": true}]}});
-        const known = pathTemplates({
-          servers: [{url: "/"}, {url: "https://b.example/base/"}],
-          paths: {
-            "/v1/{one}/{rest}": deep("rest"),
-            "/v1/{name}:read": {get: {}},
-            "/files/{path}": deep("path"),
-            "/v1/files/{id}": {get: {}},
-          },
-        });
-        const decoded = (path) => withSlashes(`https://b.example/${path}`, "GET", known).slice(18);
+        const paths = {
+          "/v1/{one}/{rest}": deep("rest"),
+          "/v1/{name}:read": {get: {}},
+          "/files/{path}": deep("path"),
+          "/v1/files/{id}": {get: {}},
+        };
+        const servers = [{url: "/"}, {url: "https://b.example/base/"}];
+        const decoded = (path) => {
+          const known = pathTemplates({paths, servers: path.startsWith("v1") ? [] : servers});
+          return withSlashes(`https://b.example/${path}`, "GET", known).slice(18);
+        };
         const deepOnes = ["v1/a%2Fb/a%2Fb?c=%2F", "base/v1/a/b%2fc", "files/a%2Fb"];
         return [...deepOnes, "v1/a%2Fb:read", "v1/files/a%2Fb"].map(decoded);
     """)
