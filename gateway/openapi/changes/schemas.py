@@ -138,8 +138,11 @@ class SchemaChanges:
         before, after = old.get("additionalProperties"), new.get("additionalProperties")
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             self.compare(before, after, side, spot.within("values"), depth + 1)
-        if old.get("propertyNames") != new.get("propertyNames"):
+        keys, new_keys = old.get("propertyNames", {}), new.get("propertyNames", {})
+        if keys.get("pattern") != new_keys.get("pattern"):
             self._found.add(f"{side}-type-changed", spot, "type of the keys changed")
+        else:
+            compare_values(keys, new_keys, side, self._found, spot.within("keys"))
         if side is Side.REQUEST and (before is False) != (after is False):
             change = "refused" if after is False else "allowed"
             text = f"unknown fields are {change}"

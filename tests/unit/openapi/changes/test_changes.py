@@ -805,6 +805,13 @@ def test_a_route_that_has_moved_is_named() -> None:
     assert findings[0].text == "POST /v1/things: removed; POST /v2/things is there"
 
 
+def test_rules_for_the_keys_of_a_map_are_compared() -> None:
+    ruled = {"sizes = 4": "sizes = 4 [(buf.validate.field).map.keys.string.max_len = 4]"}
+    old, new = Api({}, {"validation": "protovalidate"}), Api(ruled, {"validation": "protovalidate"})
+    assert [one.rule for one in changes(old, new)] == ["request-constraint-tightened"]
+    assert [one.rule for one in changes(new, old)] == ["request-constraint-loosened"]
+
+
 def test_a_new_route_that_takes_requests_of_another_is_named() -> None:
     added = ("things/best", "best", "things/best:watch", "things/a:see", "things/a/b", "files/a/b")
     bindings = " ".join(f'additional_bindings {{get: "/v1/{one}"}}' for one in added)
