@@ -34,9 +34,12 @@ async def page() -> AsyncIterator[Page]:
                 "docs": {"enabled": True},
             }
         )
-        async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
-            await page.until("document.body?.dataset.ready")
-            yield page
+        async with open_gateway(config) as gateway:
+            # No link can make the page show another document, and send credentials elsewhere.
+            link = f"{gateway.url}/docs?url=/other.json&urls=/other.json&configUrl=/other.json"
+            async with open_page(link) as page:
+                await page.until("document.body?.dataset.ready")
+                yield page
 
 
 async def try_it(page: Page, operation: str, **values: str) -> Any:
