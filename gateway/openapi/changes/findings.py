@@ -75,6 +75,8 @@ _BREAKING: Final = {
     "response-status-removed": "clients that wait for this status no longer get it",
     "response-constraint-loosened": _UNEXPECTED,
     "property-number-changed": "clients that use Protobuf read and write another field",
+    "property-encoding-changed": "clients that use Protobuf cannot read it, nor send it",
+    "enum-number-changed": "clients that use Protobuf, or numbers, read and send another value",
     "error-shape-changed": "clients cannot read errors",
     "credential-required": "callers without a credential get 401",
     "credential-form-changed": "clients send it in another way, and get 401",
@@ -164,6 +166,10 @@ class Findings:
         """Adds the change that `rule` has found at a spot."""
         level, why = RULES[rule]
         self._found[Finding(level, rule, spot.element, f"{spot}: {change}", why)] = None
+
+    def has(self, rule: str, spot: Spot) -> bool:
+        """True if `rule` has found a change at this spot."""
+        return any(one.rule == rule and one.text.startswith(f"{spot}: ") for one in self._found)
 
     def sorted(self) -> list[Finding]:
         """All findings, the worst first."""

@@ -100,6 +100,7 @@ def changes(old: Api, new: Api) -> list[Finding]:
 BASE = Api()
 TOKENS = {"auth": {"store": "memory:"}}
 GET = "shop.v1.Shop.Get"
+ENCODED = "property-encoding-changed"
 
 
 def proto(before: str, after: str) -> Api:
@@ -305,7 +306,7 @@ TABLE = [
         "an integer of the body becomes a number",
         BASE,
         proto("  int32 count = 2;\n  Color", "  double count = 2;\n  Color"),
-        "request-type-widened",
+        "request-type-widened property-encoding-changed",
         "request-type-changed",
     ),
     *both(
@@ -463,7 +464,7 @@ TABLE = [
         BASE,
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
         "response-type-changed",
-        "response-type-narrowed",
+        "response-type-narrowed property-encoding-changed",
     ),
     *both(
         "a list of texts that must not be sent",
@@ -609,22 +610,22 @@ TABLE = [
         "a duration becomes a text",
         Api({"Timestamp time = 4": "Duration time = 4", "timestamp.proto": "duration.proto"}),
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
-        "response-constraint-loosened",
-        "response-constraint-tightened",
+        "response-constraint-loosened property-encoding-changed",
+        "response-constraint-tightened property-encoding-changed",
     ),
     *both(
         "a mask becomes a text",
         Api({"Timestamp time = 4": "FieldMask time = 4", "timestamp.proto": "field_mask.proto"}),
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
-        "response-constraint-loosened",
-        "response-constraint-tightened",
+        "response-constraint-loosened property-encoding-changed",
+        "response-constraint-tightened property-encoding-changed",
     ),
     *both(
         "a float of the reply becomes a double",
         BASE,
         proto("float weight", "double weight"),
         "response-type-changed",
-        "response-type-narrowed",
+        "response-type-narrowed property-encoding-changed",
     ),
     *both(
         "a field of the reply gets presence",
@@ -803,6 +804,23 @@ def test_a_finding_names_its_element_and_operation() -> None:
 def test_a_route_that_has_moved_is_named() -> None:
     findings = changes(BASE, proto('/v1/things"', '/v2/things"'))
     assert findings[0].text == "POST /v1/things: removed; POST /v2/things is there"
+
+
+@pytest.mark.parametrize(
+    ("edits", "rules"),
+    [
+        ({" DARK = 1;": " DARK = 2;"}, {"enum-number-changed"}),
+        ({" RED = 1;": " RED = 3;"}, {"enum-number-changed"}),
+        ({"  int32 count = 2;\n  Color": "  sint32 count = 2;\n  Color"}, {ENCODED}),
+        ({"  int32 count = 2;\n  Shade": "  sfixed32 count = 2;\n  Shade"}, {ENCODED}),
+        ({"Color color = 3": "string color = 3"}, {ENCODED, "request-constraint-loosened"}),
+    ],
+)
+def test_what_counts_in_protobuf_alone_is_found(edits: dict[str, str], rules: set[str]) -> None:
+    found = changes(BASE, Api(edits))
+    assert {one.rule for one in found} == rules
+    assert found[0].level is Level.BREAKING
+    assert found[0].text.startswith("shop.v1.")
 
 
 def test_rules_for_the_keys_of_a_map_are_compared() -> None:
