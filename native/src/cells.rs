@@ -1,76 +1,92 @@
 //! Adds to the cells of histograms in shared memory, as `gateway/telemetry/metrics/metric.py` does.
 
-use std::ptr::NonNull;
-use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PySlice, PyTuple};
 
 /// The cell of a child that has the sum of its values, and the first one of its buckets.
 const SUM: usize = 1;
 const BUCKETS: usize = 2;
+/// The most cells of a child: they are copied to the stack and back, because PyO3 has no safe way
+/// to write a few of them where they are.
+const MOST_CELLS: usize = 256;
 
 /// Histograms in cells of eight bytes, which are always counted together.
 #[pyclass(frozen)]
 pub struct Histograms {
-    cells: PyBuffer<f64>,
-    edges: Vec<Vec<f64>>,
+    cells: Py<PyAny>,
+    edges: Vec<Arc<[f64]>>,
 }
 
 #[pymethods]
 impl Histograms {
-    /// Takes the cells, and the upper bounds of each histogram in rising order.
+    /// Takes a view of the cells, and the upper bounds of each histogram in rising order.
     #[new]
-    fn new(cells: PyBuffer<f64>, edges: Vec<Vec<f64>>) -> PyResult<Histograms> {
-        if cells.readonly() || cells.as_slice_ptr().is_none() {
-            return Err(PyValueError::new_err("the cells cannot be written as one array"));
+    fn new(cells: Py<PyAny>, edges: Vec<Vec<f64>>) -> PyResult<Histograms> {
+        if edges.iter().any(|one| BUCKETS + one.len() >= MOST_CELLS) {
+            return Err(PyValueError::new_err("a histogram has too many buckets"));
         }
+        let edges = edges.into_iter().map(Arc::from).collect();
         Ok(Histograms { cells, edges })
     }
 
-    /// Adds a value to a child of each histogram; `places` has the first cells of the children.
-    #[pyo3(signature = (places, *values))]
-    fn observe(&self, places: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let cells = self.cells();
-        if places.len() != self.edges.len() || values.len() != self.edges.len() {
-            return Err(PyValueError::new_err("expected a place and a value of each histogram"));
+    /// A child of each histogram, whose first cells are given.
+    fn children(&self, py: Python<'_>, places: Vec<usize>) -> PyResult<Children> {
+        if places.len() != self.edges.len() {
+            return Err(PyValueError::new_err("expected a place of each histogram"));
         }
-        for (index, edges) in self.edges.iter().enumerate() {
-            let place: usize = places.get_item(index)?.extract()?;
-            let value: f64 = values.get_item(index)?.extract()?;
-            let child = cells.get(place..).and_then(|rest| rest.get(..=BUCKETS + edges.len()));
-            let Some(child) = child else {
+        let children = places.into_iter().zip(&self.edges).map(|(place, edges)| {
+            let count = BUCKETS + edges.len() + 1;
+            let [begin, end] = [place, place.saturating_add(count)]
+                .map(|at| isize::try_from(at).unwrap_or(isize::MAX));
+            let part = self.cells.bind(py).get_item(PySlice::new(py, begin, end, 1))?;
+            let cells = PyBuffer::get(&part)?;
+            if cells.item_count() != count || cells.readonly() {
                 return Err(PyIndexError::new_err("there is no such cell"));
-            };
-            // A bound belongs to its bucket.
-            add(&child[BUCKETS + edges.partition_point(|edge| *edge < value)], 1.0);
-            add(&child[SUM], value);
+            }
+            Ok(Child { cells, edges: Arc::clone(edges) })
+        });
+        Ok(Children { children: children.collect::<PyResult<_>>()? })
+    }
+}
+
+/// A child of each of some histograms.
+#[pyclass(frozen)]
+pub struct Children {
+    children: Vec<Child>,
+}
+
+struct Child {
+    cells: PyBuffer<f64>,
+    edges: Arc<[f64]>,
+}
+
+#[pymethods]
+impl Children {
+    /// Adds a value to each child.
+    #[pyo3(signature = (*values))]
+    fn observe(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+        if values.len() != self.children.len() {
+            return Err(PyValueError::new_err("expected a value of each histogram"));
+        }
+        for (index, child) in self.children.iter().enumerate() {
+            child.add(py, values.get_item(index)?.extract()?)?;
         }
         Ok(())
     }
 }
 
-impl Histograms {
-    /// The cells, which other processes read while they are written.
-    #[expect(unsafe_code, reason = "PyO3 gives a writable buffer as a pointer alone")]
-    fn cells(&self) -> &[AtomicU64] {
-        let Some(cells) = self.cells.as_slice_ptr() else {
-            return &[];
-        };
-        let first: NonNull<AtomicU64> = cells.cast();
-        // SAFETY: the buffer is held by `self.cells`, so that its memory stays where it is and
-        // mapped. `new` has found it writable and in one piece, and `PyBuffer` that its items are
-        // of eight bytes and aligned, as those of atomic numbers are: all bits are valid.
-        unsafe { slice::from_raw_parts(first.as_ptr(), cells.len()) }
+impl Child {
+    fn add(&self, py: Python<'_>, value: f64) -> PyResult<()> {
+        let mut room = [0.0; MOST_CELLS];
+        let cells = &mut room[..BUCKETS + self.edges.len() + 1];
+        self.cells.copy_to_slice(py, cells)?;
+        // A bound belongs to its bucket.
+        cells[BUCKETS + self.edges.partition_point(|edge| *edge < value)] += 1.0;
+        cells[SUM] += value;
+        self.cells.copy_from_slice(py, cells)
     }
-}
-
-#[inline]
-fn add(cell: &AtomicU64, amount: f64) {
-    // One process writes, with Python's lock; others only must not see half of a number.
-    let before = f64::from_bits(cell.load(Ordering::Relaxed));
-    cell.store((before + amount).to_bits(), Ordering::Relaxed);
 }

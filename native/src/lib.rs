@@ -3,7 +3,7 @@
 //!
 //! `writing` converts wire bytes to JSON, `reading` JSON to wire bytes. `cells` counts in metrics,
 //! `traces` makes the ids of traces, and `log_line` lines of the access log.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod cells;
 mod log_line;
@@ -19,7 +19,7 @@ mod writing;
 #[pyo3::pymodule]
 mod gateway_native {
     #[pymodule_export]
-    use crate::cells::Histograms;
+    use crate::cells::{Children, Histograms};
     #[pymodule_export]
     use crate::log_line::access_line;
     #[pymodule_export]

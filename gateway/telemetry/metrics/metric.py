@@ -111,8 +111,10 @@ _BUCKETS: Final[int] = Slot.BUCKETS
 _ID_BYTES: Final = 24
 """The length of a trace id and a span id (W3C Trace Context section 3.2.2)."""
 
-Observe = Callable[..., None]
-"""Takes the first cells of the children of some histograms as a tuple, and then their values."""
+AddValues = Callable[..., None]
+"""Takes a value for a child of each of some histograms."""
+OpenChildren = Callable[[tuple[int, ...]], AddValues]
+"""Takes the first cells of the children."""
 Count = Callable[[], None]
 """Adds one to a counter. It must be called from the thread of the event loop."""
 
@@ -149,13 +151,17 @@ class CellWriter:
         increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
         increase(cells, at + _SUM, value)
 
-    def histograms(self, *metrics: Metric) -> Observe:
-        """Returns what adds a value to a child of each of these histograms, in one call."""
+    def histograms(self, *metrics: Metric) -> OpenChildren:
+        """Returns what opens a child of each of these histograms, to add to all in one call."""
         module, cells = native_module(), self._cells
         edges = [[float(edge) for edge in metric.edges] for metric in metrics]
         made: Any = Histograms(cells, edges) if module is None else module.Histograms(cells, edges)
-        observe: Observe = made.observe
-        return observe
+
+        def open_children(places: tuple[int, ...]) -> AddValues:
+            observe: AddValues = made.children(places).observe
+            return observe
+
+        return open_children
 
     def note_exemplar(self, at: int, value: float, time_s: float, ids: bytes) -> None:
         """Replaces an exemplar: its value, its time in seconds since 1970, and its 24 bytes of ids.
@@ -179,10 +185,23 @@ class Histograms:
         self._cells = cells
         self._edges = edges
 
-    def observe(self, places: tuple[int, ...], *values: float) -> None:
-        """Adds a value to a child of each; `places` has the first cells of the children."""
+    def children(self, places: tuple[int, ...]) -> "Children":
+        """Returns a child of each, whose first cells are given."""
+        return Children(self._cells, list(zip(self._edges, places, strict=True)))
+
+
+class Children:
+    """A child of each of some histograms."""
+
+    def __init__(self, cells: "memoryview[float]", children: list[tuple[list[float], int]]) -> None:
+        """Takes the upper bounds and the first cell of each."""
+        self._cells = cells
+        self._children = children
+
+    def observe(self, *values: float) -> None:
+        """Adds a value to each child."""
         cells = self._cells
-        for edges, at, value in zip(self._edges, places, values, strict=True):
+        for (edges, at), value in zip(self._children, values, strict=True):
             increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
             increase(cells, at + _SUM, value)
 

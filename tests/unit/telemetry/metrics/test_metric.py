@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.metric import CellWriter, Kind, Metric, Observe, bucket, increase
+from gateway.telemetry.metrics.metric import (
+    CellWriter,
+    Kind,
+    Metric,
+    OpenChildren,
+    bucket,
+    increase,
+)
 from gateway.transcoding.json.native import VARIABLE, native_module
 
 EDGES = [0.005, 0.01, 0.5, 1.0, 10.0]
@@ -35,7 +42,7 @@ TIMES = Metric("times", Kind.HISTOGRAM, "Times", edges=tuple(EDGES))
 @pytest.fixture(params=["python", "native"])
 def pair(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[CellFile, Observe]]:
+) -> Iterator[tuple[CellFile, OpenChildren]]:
     """A file, and what counts sizes and times in it."""
     monkeypatch.setenv(VARIABLE, "")
     if request.param == "native" and native_module() is None:
@@ -46,12 +53,13 @@ def pair(
     file.close()
 
 
-def test_a_value_is_counted_in_each_histogram(pair: tuple[CellFile, Observe]) -> None:
-    file, observe = pair
+def test_a_value_is_counted_in_each_histogram(pair: tuple[CellFile, OpenChildren]) -> None:
+    file, open_children = pair
     places = tuple(file.child(one.name, (), one.slots) for one in (SIZES, TIMES))
+    observe = open_children(places)
     values = [-1.0, 0.0, *EDGES, *(edge * 1.01 for edge in EDGES), 1e9]
     for value in values:
-        observe(places, 8, value)
+        observe(8, value)
     cells = file.cells
     sizes, times = (cells[at : at + 10].tolist() for at in places)
     # Created, sum, buckets, and an exemplar: a bound belongs to its bucket.
@@ -71,19 +79,20 @@ def test_a_value_is_counted_in_each_histogram(pair: tuple[CellFile, Observe]) ->
     ],
 )
 def test_what_is_no_child_is_refused(
-    pair: tuple[CellFile, Observe], places: tuple[int, ...], values: tuple[float, ...]
+    pair: tuple[CellFile, OpenChildren], places: tuple[int, ...], values: tuple[float, ...]
 ) -> None:
-    _, observe = pair
+    _, open_children = pair
     with pytest.raises((IndexError, ValueError)):
-        observe(places, *values)
+        open_children(places)(*values)
 
 
 @pytest.mark.usefixtures("pair")
 def test_what_counts_can_outlive_its_file() -> None:
     file = CellFile()
-    observe = CellWriter(file).histograms(SIZES)
+    open_children = CellWriter(file).histograms(SIZES)
     at = file.child(SIZES.name, (), SIZES.slots)
     cells = file.cells
+    observe = open_children((at,))
     file.close()
-    observe((at,), 2.0)
+    observe(2.0)
     assert cells[at + 1] == 2.0
