@@ -15,11 +15,16 @@ MINUTES ?= 15
 TEST_PROCESSES ?= auto
 COMPILED := $(CURDIR)/build/compiled
 COMPILED_TESTS := $(addprefix tests/,conformance contract integration property)
-# What these test is not compiled: commands, documents for other tools, alerts.
-NOT_COMPILED := $(addprefix --ignore tests/,property/test_http2.py integration/cli integration/monitoring \
-  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py)
+# What these test is not compiled: commands, stores, settings, documents for other tools, alerts, a wheel of plain Python.
+# Of several event loops, stores or channels the rest run with one each: see tests/support/machine_code.py.
+NOT_COMPILED := $(addprefix --ignore tests/,contract/stores integration/cli integration/monitoring integration/process/test_wheel.py \
+  integration/docs/test_oasdiff.py integration/docs/test_other_tools.py integration/docs/test_schemathesis.py \
+  $(addprefix property/test_,http2.py start_up.py template.py native_reader.py native_writer.py))
+# With the native codec, what it changes: the rows, and its own properties, which ask for it whatever codec is set.
+NATIVE_TESTS := $(addprefix tests/,$(addprefix conformance/test_,conformance.py protobuf_suite.py) \
+  $(addprefix property/test_,native_reader.py native_writer.py))
 
-.PHONY: help run try protos check format test test-quick test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
+.PHONY: help run try protos check format test test-quick compiled test-compiled http-cache native wheel instructions bench bench-quick soak corpus lint-corpus pin clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -59,18 +64,19 @@ native: $(READY) ## build the native JSON codec for the sources (needs cargo)
 wheel: $(READY) ## build dist/*.whl for this Python and platform, with machine code if there is a C compiler, the native codec if there is cargo
 	$(BIN)/python -m tools.machine_code --wheel dist
 
-test-compiled: $(READY) ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
+compiled: $(READY) ## compile the gateway to build/compiled, unless it is fresh (needs a C compiler; cargo for the native codec)
 	$(BIN)/python -m tools.machine_code $(COMPILED)
+
+test-compiled: compiled ## run the socket tests and the conformance rows against the compiled gateway, with both codecs
 	GATEWAY_CODEC=python PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
 	  -n $(TEST_PROCESSES) $(NOT_COMPILED) tests/compiled.py $(COMPILED_TESTS) $(PYTEST_ARGS)
 	PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python -m pytest --import-mode=importlib -o pythonpath= \
-	  -n $(TEST_PROCESSES) tests/conformance tests/property/test_native_reader.py tests/property/test_native_writer.py $(PYTEST_ARGS)
+	  -n $(TEST_PROCESSES) $(NATIVE_TESTS) $(PYTEST_ARGS)
 
 http-cache: $(READY) ## run the public suite of HTTP caches against the cache (needs npm; HTTP_CACHE_TESTS=FOLDER for a checkout of it)
 	$(BIN)/python -m tests.interop.http_cache
 
-instructions: $(READY) ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
-	$(BIN)/python -m tools.machine_code $(COMPILED)
+instructions: compiled ## count the instructions of a request, and compare with the recorded ones (needs valgrind and Go)
 	$(BIN)/python -m benchmarks.instructions --check --code $(COMPILED)
 
 bench: $(READY) ## measure the cost of a request, side by side with other gateways

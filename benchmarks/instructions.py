@@ -38,7 +38,16 @@ from benchmarks.hits import CACHED
 from benchmarks.peers import GUARD, backend, python_gateway, running
 from benchmarks.requests import BROWSER, Request, requests
 from benchmarks.sample import HERE
-from benchmarks.scenarios import MISSING, NOT_FOUND, POST, REFUSED, SMALL_GET, WRONG_FIELDS
+from benchmarks.scenarios import (
+    ALL_GUARDS,
+    MISSING,
+    NOT_FOUND,
+    POST,
+    REFUSED,
+    SMALL_GET,
+    WRONG_FIELDS,
+)
+from benchmarks.secured import all_guards
 
 _FORMS = {
     "same": SMALL_GET,
@@ -49,10 +58,12 @@ _FORMS = {
     "400": WRONG_FIELDS,
     "401": REFUSED,
     "post": POST,
+    "guards": ALL_GUARDS,
 }
 FORMS = tuple(_FORMS)
 """Same: one request again and again; hit: the same, answered from the cache. The others differ in
-path, trace and request id; missing: a 404 that the back end states."""
+path, trace and request id; missing: a 404 that the back end states; guards: a small GET that passes
+all guards."""
 _REPEATED = ("same", "hit")
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {"hit": CACHED, "401": GUARD}
 _REQUESTS = 320
@@ -85,9 +96,8 @@ def count(
         first, *others = [held.enter_context(backend()) for _ in range(endpoints)]
         if others:
             upstream |= {"targets": [{"address": one} for one in (first, *others)]}
-        command, port = python_gateway(
-            first, {**_SETTINGS.get(form, {}), **(settings or {})}, **upstream
-        )
+        own = all_guards(OUT) if form == "guards" else _SETTINGS.get(form, {})
+        command, port = python_gateway(first, {**own, **(settings or {})}, **upstream)
         counts = OUT / f"callgrind-{port}"
         path = f"PYTHONPATH={code}:{HERE.parent}"
         measured = ["env", "PYTHONSAFEPATH=1", "PYTHONHASHSEED=1", path]

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from gateway.embedding.asgi import GatewayASGI
     from gateway.status import Code, StatusError
     from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
-    from gateway.upstream.balancing import Balancing, Candidate, Endpoint, Picker, Resolver
+    from gateway.upstream.balancing import (
+        Balancing,
+        Candidate,
+        Endpoint,
+        HealthCheck,
+        Picker,
+        Resolver,
+    )
 
 __all__ = [
     "Balancing",
@@ -28,6 +35,7 @@ __all__ = [
     "GatewayASGI",
     "GatewayHandler",
     "Handler",
+    "HealthCheck",
     "Interceptor",
     "InterceptorMetrics",
     "Picker",
@@ -48,6 +56,7 @@ _MODULES = {
     "GatewayASGI": "gateway.embedding.asgi",
     "GatewayHandler": "gateway.embedding.aiohttp_application",
     "Handler": "gateway.call",
+    "HealthCheck": "gateway.upstream.balancing",
     "Interceptor": "gateway.call",
     "InterceptorMetrics": "gateway.telemetry.metrics.own_metrics",
     "Picker": "gateway.upstream.balancing",

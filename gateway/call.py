@@ -35,10 +35,6 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.at_s - now_s)
 
-    def has_passed(self, now_s: float) -> bool:
-        """True if the deadline is over."""
-        return now_s >= self.at_s
-
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -120,8 +116,12 @@ class CallHead:
         """True if it certainly has no condition and no Authorization."""
         return False
 
-    def has_any(self, names: frozenset[bytes]) -> bool:
-        """True if a header field of the request has one of these names, in lower case."""
+    def header(self, lower_name: bytes) -> str | None:
+        """Returns the first header field of the request with this name, which is no list."""
+        raise NotImplementedError
+
+    def add(self, metadata: Metadata, block: bytes) -> None:
+        """Adds metadata of the gateway; `block` encodes it."""
         raise NotImplementedError
 
 
@@ -187,9 +187,7 @@ class Call:
         self.peer = peer
         self.certificate = certificate
         self.principal: Principal | None = None
-        self.response_headers: list[tuple[str, str]] = (
-            [] if response_headers is None else response_headers
-        )
+        self.response_headers = [] if response_headers is None else response_headers
         """Headers that guards add to the HTTP response, also when the call fails.
 
         A guard must add them before it passes the call on: a stream's response begins early.
@@ -241,10 +239,11 @@ class Call:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
 
-    @property
-    def unread_head(self) -> CallHead | None:
-        """The head with the header fields; None if `headers` were read, and may be replaced."""
-        return self._head if self._headers is None else None
+    def header(self, name: str, lower_name: bytes) -> str | None:
+        """Returns a header field that is no list, without making a dictionary of all fields."""
+        if self._headers is None and self._head is not None:
+            return self._head.header(lower_name)
+        return self.headers.get(name)
 
     @property
     def is_plain(self) -> bool:

@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 
 from tests.support.command_line import run
+from tests.support.machine_code import alternatives
 from tools.machine_code import modules
 
 
@@ -30,3 +31,7 @@ def test_no_class_has_less_room_than_its_base(name: str) -> None:
         if one.__basicsize__ < base.__basicsize__
     ]
     assert small == []
+
+
+def test_one_alternative_of_the_code_around_it_is_enough() -> None:
+    assert list(alternatives("first", "second")) == ["first"]

@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 from collections.abc import Generator
 from typing import Any
@@ -14,6 +15,17 @@ settings.register_profile("quick", deadline=None, max_examples=15, derandomize=T
 settings.load_profile("untimed")
 
 REQUIRE_ALL = "TESTS_REQUIRE_ALL"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Looks for no garbage among thousands of tests, neither while they are found nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,8 +6,8 @@ replaces). A back end confirms with status OK, an empty message and `x-http-code
 
 from typing import Final
 
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import kept_metadata
-from gateway.cache.memory import Entry
 from gateway.call import Metadata, Reply
 from gateway.status import Code, StatusError
 from gateway.transcoding.metadata import HTTP_CODE
@@ -52,7 +52,18 @@ def confirmed(entry: Entry | None, answer: Reply) -> Reply:
         raise StatusError(
             Code.INTERNAL, "the back end answered 304 (x-http-code) to a call without a condition"
         )
-    new = [one for one in answer.metadata if one[0] not in _OF_THE_MESSAGE]
-    replaced = {name for name, _ in kept_metadata(new)}
-    kept = [one for one in entry.metadata if one[0] not in replaced]
-    return Reply(entry.message, metadata=[*kept, *new], trailers=list(entry.trailers))
+    new: dict[str, Metadata] = {}
+    for one in answer.metadata:
+        if one[0] not in _OF_THE_MESSAGE:
+            new.setdefault(one[0], []).append(one)
+    replaced = {name for name, _ in kept_metadata(answer.metadata)} & new.keys()
+    metadata: Metadata = []
+    for one in entry.metadata:  # in the same order, so that an equal reply is seen to be equal
+        if one[0] in replaced:
+            metadata += new.pop(one[0], [])
+        else:
+            metadata.append(one)
+    metadata += [one for values in new.values() for one in values]
+    reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
+    reply.attempts = answer.attempts
+    return reply

@@ -10,44 +10,39 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
-from gateway.cache.freshness import Times
+from gateway.cache.entries import NAME_BYTES, Asked, Entry
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import Purge, PurgeBy
-from gateway.call import Forms, Metadata, Principal, RequestLine
+from gateway.call import Forms, Principal
 from gateway.config.cache import CacheOptions
-from gateway.status import StatusError, status_bytes
 
-_OVERHEAD_BYTES: Final = 400
-"""The memory of one entry besides its values: objects, and its places in dicts."""
-_FIELD_BYTES: Final = 120
 _SMALL_PART: Final = 0.1
 _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
+_LINE_BYTES: Final = 400
+"""The memory of a request line besides its texts."""
 _SWEPT_AT_ONCE: Final = 100
 
-Asked = tuple[str, RequestLine, str, tuple[tuple[str, str | bytes], ...]]
-"""A call that is not decoded: the RPC, the request line, the caller's name, the keyed metadata."""
 _MOST_FORMS: Final = 4
 
 
 class KeptForms(Forms):
     """The forms of one entry, counted in its size."""
 
-    __slots__ = ("_entry", "_memory", "size_bytes")
+    __slots__ = ("_entry", "_memory")
 
-    def __init__(self, entry: "Entry", memory: "MemoryCache") -> None:
+    def __init__(self, entry: Entry, memory: "MemoryCache") -> None:
         super().__init__()
         self._entry = entry
         self._memory = memory
-        self.size_bytes = 0
 
     def keep(self, encode: object, form: object, size_bytes: int) -> None:
         """Keeps a form, unless it is too large or the entry is not stored; too many are dropped."""
         if len(self.made) >= _MOST_FORMS:
             self.made.clear()
-            self.grow(-self.size_bytes)
+            self.grow(-self._entry.form_bytes)
         if self.grow(size_bytes):
             self.made[encode] = form
 
@@ -56,7 +51,7 @@ class KeptForms(Forms):
         entry, memory = self._entry, self._memory
         if entry.forms is not self or size_bytes > memory.most_form_bytes:
             return False
-        self.size_bytes += size_bytes
+        entry.form_bytes += size_bytes
         memory.grow(entry, size_bytes)
         return True
 
@@ -64,86 +59,6 @@ class KeptForms(Forms):
         """Removes the entry, wherever it is stored."""
         if self._memory.unreadable is not None:
             self._memory.unreadable(self._entry.key)
-
-
-class Entry:
-    """A stored reply. Its lists must not be changed."""
-
-    __slots__ = (
-        "confirmed_s",
-        "date",
-        "error",
-        "forms",
-        "is_in_main",
-        "key",
-        "lines",
-        "message",
-        "metadata",
-        "method",
-        "nearer",
-        "number",
-        "owner",
-        "paths",
-        "size_bytes",
-        "tags",
-        "times",
-        "told",
-        "trailers",
-        "uses",
-    )
-
-    def __init__(  # noqa: PLR0917 - the parts of a reply
-        self,
-        key: bytes,
-        message: bytes,
-        metadata: Metadata,
-        trailers: Metadata,
-        times: Times,
-        owner: str,
-        paths: Collection[str],
-        *,
-        tags: frozenset[str] = frozenset(),
-        method: str = "",
-        error: StatusError | None = None,
-        told: Metadata | None = None,
-    ) -> None:
-        """`method` is the full name of the RPC; `error` is the reply, if it is a failure.
-
-        `told` is metadata for clients alone, and not for the back end that confirms it.
-        """
-        self.key = key
-        self.message = message
-        self.metadata = metadata
-        self.trailers = trailers
-        self.times = times
-        self.owner = owner
-        self.paths = set(paths)
-        self.tags = tags
-        self.method = method
-        self.error = error
-        self.told = told or []
-        self.uses = 0
-        self.is_in_main = False
-        self.forms: KeptForms | None = None
-        """The responses that were made of it; None if it is not stored."""
-        self.date = "".join(_values(metadata, "date")[:1])
-        """The Date of the reply; empty if it is not known."""
-        self.nearer = "".join([f"{one}, " for one in _values(metadata, "cache-status")])
-        """The Cache-Status of caches that are nearer to the back end, and a comma after it."""
-        self.lines: list[Asked] = []
-        """The calls that find it before they are decoded, the latest at the end."""
-        self.confirmed_s = 0.0
-        """The time at which the store that several gateways share was last asked for it."""
-        self.number: int | None = None
-        """The number of the last change in that store at that time; None if it is unknown."""
-        self.size_bytes = (
-            _OVERHEAD_BYTES
-            + len(key)
-            + len(message)
-            + sum(_FIELD_BYTES + len(n) + len(v) for n, v in [*metadata, *trailers])
-            + sum(_FIELD_BYTES + len(name) for name in [*self.paths, *tags])
-            + (0 if error is None else len(status_bytes(error)))
-        )
 
 
 class MemoryCache:
@@ -224,7 +139,7 @@ class MemoryCache:
         """Counts what is kept with a stored entry, and makes room for it: also by its removal."""
         entry.size_bytes += added_bytes
         self._count(entry, added_bytes)
-        self._fit(entry.owner, 0)
+        self._fit(entry, 0)
 
     def has_path(self, entry: Entry, path: str) -> bool:
         """Notes that an entry is also reached by `path`; False if it has too many paths.
@@ -237,13 +152,19 @@ class MemoryCache:
             return False
         entry.paths.add(path)
         self._by_path.add(path, entry.key)
-        self.grow(entry, _FIELD_BYTES + len(path))
+        self.grow(entry, NAME_BYTES + len(path))
         return True
 
-    def put(self, entry: Entry) -> bool:
-        """Stores an entry in place of the one with its key; False if it is too large."""
+    def put(self, entry: Entry) -> Entry | None:
+        """Stores an entry in place of the one with its key; None if it is too large.
+
+        If that one is an equal reply, it is returned with the times of the new one, and with all
+        that is kept with it.
+        """
         old = self._entries.get(entry.key)
         if old is not None:
+            if old.renew(entry):
+                return old
             entry.is_in_main, entry.uses = old.is_in_main, old.uses
             self._remove(old)
         elif entry.key in self._ghost:
@@ -251,10 +172,10 @@ class MemoryCache:
             entry.is_in_main = True
         share_bytes = self._share_bytes if entry.owner else self._most_bytes
         if entry.size_bytes > share_bytes:
-            return False
-        self._fit(entry.owner, entry.size_bytes)
+            return None
+        self._fit(entry, entry.size_bytes)
         self._add(entry)
-        return True
+        return entry
 
     def discard(self, key: bytes) -> None:
         """Removes the entry of a key, if there is one: it must not be used any more."""
@@ -327,9 +248,9 @@ class MemoryCache:
         self._by_path.discard(entry.paths, entry.key)
         self._by_tag.discard(entry.tags, entry.key)
         self._count(entry, -entry.size_bytes)
-        if entry.forms is not None:
-            entry.size_bytes -= entry.forms.size_bytes
-            entry.forms = None  # it refers to the entry
+        entry.size_bytes -= entry.form_bytes
+        entry.form_bytes = 0
+        entry.forms = None  # it refers to the entry
         if entry.owner:
             owned = self._owned[entry.owner]
             del owned[entry.key]
@@ -343,13 +264,14 @@ class MemoryCache:
         entry.size_bytes -= size_bytes
         self._count(entry, -size_bytes)
 
-    def _fit(self, owner: str, more_bytes: int) -> None:
-        """Makes room for so many bytes: in the share of their owner, and in all."""
+    def _fit(self, entry: Entry, more_bytes: int) -> None:
+        """Makes room for so many bytes of an entry: in the share of its owner, and in all."""
+        owner = entry.owner
         if owner:
             while self._owned_bytes.get(owner, 0) + more_bytes > self._share_bytes:
                 self._evict(next(iter(self._owned[owner].values())), "share")
         while self.size_bytes + more_bytes > self._most_bytes:
-            self._make_room()
+            self._make_room(entry.confirmed_s)
 
     def _count(self, entry: Entry, added_bytes: int) -> None:
         self.size_bytes += added_bytes
@@ -358,10 +280,13 @@ class MemoryCache:
         if entry.owner:
             self._owned_bytes[entry.owner] = self._owned_bytes.get(entry.owner, 0) + added_bytes
 
-    def _make_room(self) -> None:
-        """Removes one entry, or moves one a step closer to its removal."""
+    def _make_room(self, now_s: float) -> None:
+        """Removes one entry, or moves one a step closer to its removal; `now_s` may be past."""
         if self._small and (self._small_bytes > self._most_bytes * _SMALL_PART or not self._main):
             entry = next(iter(self._small.values()))
+            if now_s > entry.times.kept_until_s:
+                self._evict(entry, "expired")
+                return
             if entry.uses > 1:
                 self._promote(entry)
                 return
@@ -371,7 +296,9 @@ class MemoryCache:
                 self._ghost.popitem(last=False)
             return
         entry = next(iter(self._main.values()))
-        if entry.uses > 0:
+        if now_s > entry.times.kept_until_s:
+            self._evict(entry, "expired")
+        elif entry.uses > 0:
             entry.uses -= 1
             self._main.move_to_end(entry.key)
         else:
@@ -389,11 +316,7 @@ class MemoryCache:
         self._main[entry.key] = entry
 
 
-def _values(metadata: Metadata, name: str) -> list[str]:
-    return [value for key, value in metadata if key == name and isinstance(value, str)]
-
-
 def _line_bytes(asked: Asked) -> int:
     """Returns the memory that a call takes which is known before it is decoded."""
     texts = (*asked[1], asked[2], *[text for one in asked[3] for text in one])
-    return _OVERHEAD_BYTES + sum([len(text) for text in texts])
+    return _LINE_BYTES + sum([len(text) for text in texts])

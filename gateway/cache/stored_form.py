@@ -13,8 +13,8 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry
 from gateway.call import Metadata
 from gateway.status import Code, StatusError, status_bytes
 
@@ -35,7 +35,7 @@ def stored_bytes(entry: Entry, kept_s: float) -> bytes:
     """
     times = entry.times
     head = {
-        "metadata": listed_metadata(entry.metadata),
+        "metadata": listed_metadata([*entry.metadata, *_date(entry)]),
         "trailers": listed_metadata(entry.trailers),
         "times": [
             one - kept_s
@@ -91,6 +91,10 @@ def read_metadata(listed: Iterable[list[Any]]) -> Metadata:
     return [
         (name, b64decode(value[0]) if isinstance(value, list) else value) for name, value in listed
     ]
+
+
+def _date(entry: Entry) -> Metadata:
+    return [("date", entry.date)] if entry.date else []
 
 
 def _form(stored: bytes, most_bytes: int) -> bytes:

@@ -56,6 +56,11 @@ class HealthCheckOptions(Section):
     """Passed checks in a row after which it is healthy again."""
 
     @property
+    def by_grpc(self) -> bool:
+        """True if endpoints are asked on the connection of the calls."""
+        return self.kind is HealthCheckKind.GRPC
+
+    @property
     def by_tls(self) -> bool:
         """True if checks use TLS where the upstream does."""
         if self.kind is not HealthCheckKind.HTTP:

@@ -108,8 +108,9 @@ class DnsOptions(Section):
 
 
 _HTTP2_ONLY = (
-    *("adaptive", "balance", "dns", "drain_s", "full_scan", "grpc_service_config", "hash"),
-    *("hash_balance_factor", "health", "hedging_policy", "idle_close_s", "max_connection_age_s"),
+    *("adaptive", "balance", "connect_timeout_s", "dns", "drain_s", "full_scan"),
+    *("grpc_service_config", "hash", "hash_balance_factor", "health", "hedging_policy"),
+    *("idle_check_s", "idle_close_s", "max_connection_age_s", "max_connections", "max_pending"),
     *("max_requests", "max_ring_size", "outlier", "panic_percent", "retries", "retry_policy"),
     *("retry_throttling", "slow_start_aggression", "slow_start_min_weight", "slow_start_s"),
     *("shuffle", "subset_size", "targets", "unacknowledged_s", "weighted_round_robin", "zones"),
@@ -272,8 +273,8 @@ class Upstream(Section):
         for name in _HTTP2_ONLY:
             if name in self.model_fields_set:
                 raise ValueError(
-                    f"{name}: is for channel: http2; grpcio has a resolver, balancing and "
-                    "retries of its own"
+                    f"{name}: is for channel: http2; grpcio has a resolver, connections, balancing "
+                    "and retries of its own"
                 )
         if (self.target or "").lower().startswith("srv:"):
             raise ValueError("target: srv: is for channel: http2; grpcio reads no SRV records")

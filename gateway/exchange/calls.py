@@ -139,6 +139,7 @@ class RequestHead(CallHead):
         self._trace = request.trace
         self._rules = rules
         self._forwarding = forwarding
+        self._added: Metadata = []
 
     def metadata(self) -> Metadata:
         """Returns the metadata that `block` encodes."""
@@ -147,7 +148,13 @@ class RequestHead(CallHead):
             *self._rules.to_metadata(fields.raw),
             *forwarding.metadata(self._peer, fields.by_name),
             *_own(self._id, self._trace),
+            *self._added,
         ]
+
+    def add(self, metadata: Metadata, block: bytes) -> None:
+        """Adds metadata of the gateway; `block` encodes it."""
+        self._added += metadata
+        self.block += block
 
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""
@@ -161,15 +168,9 @@ class RequestHead(CallHead):
         """True if it certainly has no condition and no Authorization."""
         return self._fields.is_plain
 
-    def has_any(self, names: frozenset[bytes]) -> bool:
-        """True if a header field has one of these names, in lower case."""
-        lines = self._fields.lines
-        if lines is None:
-            return not names.isdisjoint([name.lower() for name, _ in self._fields.raw])
-        for line in lines:  # noqa: SIM110 - as machine code, a generator costs more
-            if line.name.lower in names:
-                return True
-        return False
+    def header(self, lower_name: bytes) -> str | None:
+        """Returns the first header field with this name, which is no list."""
+        return self._fields.first(lower_name)
 
     def query(self) -> str:
         """Returns the raw query of the request."""

@@ -32,11 +32,15 @@ def add_tag(response: Response) -> None:
         response.headers.append(("ETag", f'"{tag}"'))
 
 
-def under_conditions(request: Request, response: Response, *, is_raw: bool) -> Response:
+def under_conditions(
+    request: Request, response: Response, *, is_raw: bool, is_stored: bool = False
+) -> Response:
     """Returns the response to a GET or HEAD: the one that it selects, or 304 without content.
 
     `response` is not compressed yet, and its entity tag has no suffix. `is_raw` states that its
-    bytes and their media type are unchanged from the back end.
+    bytes and their media type are unchanged from the back end. `is_stored` states that it is that
+    of a stored reply: then Date stands for Last-Modified where that is absent (RFC 9111 section
+    4.3.2). A reply that has just come from the back end has no time of change without it.
 
     Raises:
         StatusError: FAILED_PRECONDITION with HTTP status 412 if a condition is false.
@@ -58,6 +62,8 @@ def under_conditions(request: Request, response: Response, *, is_raw: bool) -> R
             return _not_modified(response)
         return response
     since_s = http_date_s(get("If-Modified-Since"))
+    if modified_s is None and is_stored and not _header(response, "last-modified"):
+        modified_s = http_date_s(_own_date(request))
     if since_s is not None and modified_s is not None and modified_s <= since_s:
         return _not_modified(response)
     return response
@@ -75,6 +81,14 @@ def _not_modified(response: Response) -> Response:
 
 def _failed(name: str, reason: str) -> StatusError:
     return StatusError(Code.FAILED_PRECONDITION, f"the condition {name} {reason}", http_status=412)
+
+
+def _own_date(request: Request) -> str:
+    """Returns the Date of the stored reply to a request; empty if there is none."""
+    for name, value in request.own_headers:
+        if name == "Date":
+            return value
+    return ""
 
 
 def _header(response: Response, name: str) -> str:

@@ -22,15 +22,8 @@ _TRACEPARENT: Final = istr("traceparent")
 _USER_AGENT: Final = istr("User-Agent")
 # The list fields that the gateway reads: several lines of one field are joined into one list.
 _LISTS: Final = (
-    _ACCEPT,
-    _ACCEPT_ENCODING,
-    istr("Cache-Control"),
-    istr("Access-Control-Request-Headers"),
-    _CONTENT_ENCODING,
-    _EXPECT,
-    _IF_MATCH,
-    _IF_NONE_MATCH,
-    istr("Upgrade"),
+    *(_ACCEPT, _ACCEPT_ENCODING, _CONTENT_ENCODING, _EXPECT, _IF_MATCH, _IF_NONE_MATCH),
+    *(istr("Cache-Control"), istr("Access-Control-Request-Headers"), istr("Upgrade")),
 )
 
 # The roles of header names: a head in which a role occurs twice is not made of known lines.
@@ -47,6 +40,7 @@ CONDITION: Final = 1 << 9
 SINCE: Final = 1 << 10
 """A condition with a date, of which there are two."""
 AUTHORIZATION: Final = 1 << 16
+TRACESTATE: Final = 1 << 18
 _CONDITIONS: Final = CONDITION | SINCE
 _ALL: Final = (1 << 20) - 1
 
@@ -303,15 +297,20 @@ class HeaderFields:
             self._raw = tuple([(line.name.raw, line.value) for line in self.lines])
         return self._raw
 
+    def first(self, lower_name: bytes) -> str | None:
+        """Returns the first field with a name in lower case, which is no list; makes no dict."""
+        if self.lines is None:
+            return self.by_name.get(lower_name.decode())
+        for line in self.lines:
+            if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
+                return line.text
+        return None
+
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
         if self.lines is None:
             return [name.lower() for name, _ in self._raw].count(lower_name)
-        number = 0
-        for line in self.lines:
-            if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
-                number += 1
-        return number
+        return len([True for line in self.lines if line.name.lower == lower_name])
 
     def block_for(self, rules: MetadataRules) -> bytes | None:
         """Returns the result of `encode` for these rules, if it was called for them last."""

@@ -14,7 +14,7 @@ Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK
 _MOST_NAMES: Final = 16
-_FORM_BYTES: Final = 2000
+_FORM_BYTES: Final = 2700
 """The memory of a form besides its texts, roughly."""
 
 

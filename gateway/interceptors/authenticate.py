@@ -2,24 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
-
-from multidict import istr
+from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from gateway.audit import Audit
-from gateway.auth.authenticator import MUST_ASK, Authenticator, unauthenticated
+from gateway.auth.authenticator import Authenticator, MustAsk, unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
-from gateway.interceptors.watched_stream import watched_stream
+from gateway.interceptors.watched_stream import LossWatch, watched_stream
 from gateway.status import Code, StatusError
-
-T = TypeVar("T")
 
 logger = logging.getLogger("gateway")
 
 # Together with the age of cached credentials (`MAX_AGE_S`) less than the second in which a
 # revocation takes effect.
-_CHECK_EVERY_S = 0.4
+_CHECK_EVERY_S: Final = 0.4
 
 
 class Authenticate:
@@ -33,10 +29,6 @@ class Authenticate:
         # Bound once: the look-ups would be most of the cost of a call here.
         self._recalls = tuple(one.recall for one in authenticators)
         self._authenticators = tuple((one.authenticate, one.kind) for one in authenticators)
-        headers = {"Authorization", *(one.challenge.header for one in authenticators)}
-        # Empty if a credential can come without a header: then every call is checked.
-        self._headers = () if "" in headers else tuple(istr(name) for name in sorted(headers))
-        self._names = frozenset(name.lower().encode() for name in headers)
         self._audit = audit
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
@@ -45,28 +37,17 @@ class Authenticate:
         Raises:
             StatusError: UNAUTHENTICATED for an invalid credential.
         """
-        if self._headers and self._shows_nothing(call):
-            return proceed(call)
         for recall in self._recalls:
             found = recall(call)
-            if found is MUST_ASK:
+            if found is None:
+                continue
+            if isinstance(found, MustAsk):
                 # In a coroutine, which costs more than all other steps here.
                 return self._identify_and_proceed(call, proceed)
-            if found is not None:
-                call.principal = found
-                return proceed(call)
+            call.principal = found
+            return proceed(call)
         self._refuse_other_kinds(call)
         return proceed(call)
-
-    def _shows_nothing(self, call: Call) -> bool:
-        head = call.unread_head
-        if head is not None:  # makes no dictionary of the fields, which most refused calls need not
-            return not head.has_any(self._names)
-        headers = call.headers
-        for name in self._headers:  # noqa: SIM110 - a generator would cost as much as the rest
-            if name in headers:
-                return False
-        return True
 
     async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:
         call.principal = await self.identify(call)
@@ -93,7 +74,7 @@ class Authenticate:
         return None
 
     def _refuse_other_kinds(self, call: Call) -> None:
-        shown = call.headers.get("Authorization")
+        shown = call.header("Authorization", b"authorization")
         if shown is not None:
             error = unauthenticated(_why_not_accepted(shown))
             self._note(call, error, "other")
@@ -135,7 +116,7 @@ class AuthenticateStream(Authenticate):
         call.principal = await self.identify(call)
         if call.principal is None:
             return await proceed(call)
-        watch = _Watch(asyncio.create_task(self._lose(call)))
+        watch = LossWatch(asyncio.create_task(self._lose(call)))
         call.on_end(lambda _: watch.stop())
         reply = await watch.unless_lost(lambda: proceed(call))
         if reply.messages is not None:
@@ -156,43 +137,3 @@ class AuthenticateStream(Authenticate):
             except Exception:
                 # The next check may succeed: a fault must not end the checks of this stream.
                 logger.exception("the credential of a stream could not be checked")
-
-
-class _Watch:
-    """Interrupts the wait for a stream as soon as its credential is no longer valid."""
-
-    def __init__(self, losing: asyncio.Task[StatusError]) -> None:
-        self._losing = losing
-        self._lost: StatusError | None = None
-        self._waiting: asyncio.Timeout | None = None
-        losing.add_done_callback(self._interrupt)
-
-    async def unless_lost(self, start: Callable[[], Awaitable[T]]) -> T:
-        """Awaits `start()`.
-
-        Raises:
-            StatusError: the credential became invalid before.
-        """
-        if self._lost is not None:
-            raise self._lost  # even if a message is available
-        try:
-            # A timeout that is set only when it is due: asyncio cancels only this wait by it.
-            async with asyncio.timeout(None) as self._waiting:
-                return await start()
-        except TimeoutError:
-            if self._lost is None:
-                raise
-            raise self._lost from None
-        finally:
-            self._waiting = None
-
-    def stop(self) -> None:
-        """Ends the checks."""
-        self._losing.cancel()
-
-    def _interrupt(self, losing: asyncio.Task[StatusError]) -> None:
-        if losing.cancelled():
-            return
-        self._lost = losing.result()
-        if self._waiting is not None:
-            self._waiting.reschedule(0)

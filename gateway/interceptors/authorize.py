@@ -43,6 +43,7 @@ class Authorize:
         self._policy = policy
         self._audit = audit
         self._no_credential = no_credential(challenges)
+        self._needs_scopes = bool(policy.scopes_all or policy.scopes_any)
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call whose principal may call.
@@ -52,7 +53,7 @@ class Authorize:
         principal = call.principal
         if principal is None:
             return Refused(self._no_credential())
-        if not self._policy.has_scopes(principal.scopes):
+        if self._needs_scopes and not self._policy.has_scopes(principal.scopes):
             return Refused(self._refusal(call, principal))
         return proceed(call)
 

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from gateway.call import Call, Handler, Metadata, Principal, Reply
 from gateway.config.auth import IdentityOptions
+from gateway.http2.headers import literal_start, string
+from gateway.transcoding.metadata import NOT_METADATA, encoded
 
 Statement = Callable[[Principal, str], str]
 """Makes a signed statement of the identity of a principal, for one service."""
 
 # Claims with other names are left out: metadata cannot have them, and -bin stands for bytes.
 _NAME = re.compile(r"(?!.*-bin$)[0-9A-Za-z_.\-]+")
-_MOST = 1024
+_MOST: Final = 1024
 
 
 class Identify:
@@ -25,26 +28,36 @@ class Identify:
         self._options = options
         self._jwt = jwt
         # A principal is one object for as long as its credential is cached: its metadata is made
-        # once for all those calls.
-        self._known: dict[int, tuple[Principal, Metadata]] = {}
+        # and encoded once for all those calls.
+        self._known: dict[int, _Identity] = {}
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call, with its principal's name, scopes, client and claims added."""
         principal = call.principal
         if principal is not None:
             known = self._known.get(id(principal))
-            if known is None or known[0] is not principal:
+            if known is None or known.principal is not principal:
                 known = self._learn(principal)
-            call.metadata += known[1]
+            # Most calls leave with the encoded head: to decode it would be most of the cost here.
+            head = call.unread_metadata if known.block else None
+            if head is None:
+                call.metadata += known.metadata
+            else:
+                head.add(known.metadata, known.block)
             if self._jwt is not None:
                 name, statement = self._jwt
-                call.metadata.append((name, statement(principal, call.method.service)))
+                stated = statement(principal, call.method.service)
+                if head is None:
+                    call.metadata.append((name, stated))
+                else:
+                    head.add([(name, stated)], encoded(name, stated))
         return proceed(call)
 
-    def _learn(self, principal: Principal) -> tuple[Principal, Metadata]:
+    def _learn(self, principal: Principal) -> "_Identity":
         if len(self._known) >= _MOST:
             self._known.clear()
-        known = self._known[id(principal)] = (principal, self._metadata_of(principal))
+        known = _Identity(principal, self._metadata_of(principal))
+        self._known[id(principal)] = known
         return known
 
     def _metadata_of(self, principal: Principal) -> Metadata:
@@ -60,6 +73,24 @@ class Identify:
                 if _NAME.fullmatch(name):
                     metadata.append((options.claims_prefix + name.lower(), _printable(value)))
         return metadata
+
+
+class _Identity:
+    """A principal, and the metadata that names it."""
+
+    __slots__ = ("block", "metadata", "principal")
+
+    def __init__(self, principal: Principal, metadata: Metadata) -> None:
+        self.principal = principal
+        self.metadata = metadata
+        self.block = b""
+        """The metadata as fields of HTTP/2; empty if the channel has to judge a name."""
+        parts: list[bytes] = []
+        for name, value in metadata:
+            if name in NOT_METADATA or name.startswith("grpc-") or isinstance(value, bytes):
+                return
+            parts.append(literal_start(name) + string(value.encode("ascii")))
+        self.block = b"".join(parts)
 
 
 def _list_of(scopes: Iterable[str]) -> str:

@@ -3,13 +3,15 @@
 Between two calls a counter keeps a tuple of numbers, whose meaning depends on its limit.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from typing import Final
 
 from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
 
 # Creates a `Taken`. Calling `Taken(...)` instead would be a sixth of the cost of a question.
-_taken = partial(tuple.__new__, Taken)
+_taken: Final = partial(tuple.__new__, Taken)
 
 State = tuple[float, float, float]
 """A bucket: tokens, their time, 0. A window: its start, its count, the previous one's count."""
@@ -26,6 +28,27 @@ def taking(limit: Limit) -> Callable[[State | None, int, float], tuple[Taken, St
     if isinstance(limit, TokenBucket):
         return _from_bucket(limit)
     return partial(_take_from_window, limit)
+
+
+def taker(
+    counters: OrderedDict[str, State],
+    most: int,
+    clock: Callable[[], float],
+    limit: Limit,
+    cost: int,
+) -> Callable[[str], Taken]:
+    """Returns a function that takes `cost` from one of the counters, of which it keeps `most`."""
+    take = taking(limit)
+
+    def take_from(key: str) -> Taken:
+        taken, state = take(counters.get(key), cost, clock())
+        counters[key] = state
+        counters.move_to_end(key)
+        if len(counters) > most:
+            counters.popitem(last=False)
+        return taken
+
+    return take_from
 
 
 def take_all(

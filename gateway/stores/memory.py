@@ -159,16 +159,7 @@ class MemoryStore:
 
     def taker(self, limit: Limit, cost: int) -> Callable[[str], Taken]:
         """`take_now` with one limit: its constants are computed once, not at each call."""
-        counters, clock, take = self._counters, self._clock, counting.taking(limit)
-
-        def take_from(key: str) -> Taken:
-            taken, counters[key] = take(counters.get(key), cost, clock())
-            counters.move_to_end(key)
-            if len(counters) > _MOST_COUNTERS:
-                counters.popitem(last=False)
-            return taken
-
-        return take_from
+        return counting.taker(self._counters, _MOST_COUNTERS, self._clock, limit, cost)
 
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters; see `CounterStore.take_all`."""

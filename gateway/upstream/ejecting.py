@@ -223,7 +223,7 @@ class WatchedChannel:
 
     @property
     def is_full(self) -> bool:
-        """True if a call would wait for one of the calls under way to end."""
+        """True if a call would wait behind others."""
         return self.channel.is_full
 
     def keep_open(self) -> None:

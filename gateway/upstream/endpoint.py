@@ -37,6 +37,19 @@ class Resolver(Protocol):
         ...
 
 
+class HealthCheck(Protocol):
+    """Finds out whether endpoints of one upstream are well; asked while they are connected."""
+
+    async def check(self, endpoint: Endpoint) -> str:
+        """Returns the reason why `endpoint` is not well; empty if it is. It is cancelled after
+        `health.timeout_s`.
+
+        Raises:
+            OSError: that cannot be found out now, which counts as a failed check.
+        """
+        ...
+
+
 class State(StrEnum):
     """The state of an endpoint (gRPC's connectivity semantics and API)."""
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from random import Random
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from gateway.telemetry.event import about
 from gateway.upstream.announcing import say_panic, say_resolved
@@ -56,12 +56,6 @@ _Level = tuple[int, list[Member]]
 """The percentage of calls for the members of one priority, and those that take them."""
 
 
-class Waiting(Protocol):
-    """The calls that wait for a connection with room, to all members together."""
-
-    count: int
-
-
 Open = Callable[[Endpoint], EndpointChannel]
 """Opens the channel to an endpoint; raises ValueError if its address is none."""
 
@@ -79,20 +73,20 @@ class Endpoints:
         *,
         waits_for_connecting: bool = False,
         zones: Zones | None = None,
-        waiting: Waiting | None = None,
+        avoids_full: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
         first time take calls too, so that calls with one key do not change endpoints meanwhile.
-        With `zones`, calls stay in a zone by its rule. With `waiting`, no call is given to a member
-        where it would wait behind another, while one of its priority has room."""
+        With `zones`, calls stay in a zone by its rule. With `avoids_full`, no call is given to a
+        member where it would wait behind another, while one of its priority has room."""
         self._name = name
         self._panic_percent = panic_percent
         self.panics = False
         """True while endpoints that are left out get calls too, as too few others are there."""
         self._waits_for_connecting = waits_for_connecting
         self._zones = zones
-        self._waiting = waiting
+        self._avoids_full = avoids_full
         self._local_percents: dict[int, int] = {}
         self._open = open_channel
         self._policy = policy
@@ -124,9 +118,10 @@ class Endpoints:
         """The member for the next call; None if there is none."""
         if self._picker is None:
             return None
-        member, waiting = self._usable[self._picker.pick()], self._waiting
-        if waiting is not None and waiting.count and member.channel.is_full:
-            return self._with_room(member)
+        member = self._usable[self._picker.pick()]
+        if self._avoids_full and member.channel.is_full:
+            able = self._with_room(self._usable, member.endpoint.priority)
+            return able[self._level_picker(able).pick()] if able else member
         return member
 
     def pick_for(self, key: int) -> Member | None:
@@ -148,14 +143,16 @@ class Endpoints:
         highest = min([one.endpoint.priority for one in able])
         level = [one for one in able if one.endpoint.priority == highest]
         best, _ = _usable(level, self._panic_percent, self._waits_for_connecting)
+        best = self._with_room(best, highest) or best
         return best[self._level_picker(best).pick()]
 
-    def _with_room(self, full: Member) -> Member:
-        """A connected member of the same priority that has room; `full` if none has."""
-        level = [one for one in self._usable if one.endpoint.priority == full.endpoint.priority]
-        able = [one for one in level if one.channel.state is State.READY]
-        able = [one for one in able if not one.channel.is_full]
-        return able[self._level_picker(able).pick()] if able else full
+    def _with_room(self, members: Sequence[Member], priority: int) -> list[Member]:
+        """The connected ones of a priority that have room; none if calls may wait anywhere."""
+        if not self._avoids_full:
+            return []
+        able = [one for one in members if one.endpoint.priority == priority]
+        able = [one for one in able if one.channel.state is State.READY]
+        return [one for one in able if not one.channel.is_full]
 
     def leaves_out(self, member: Member) -> bool:
         """True if `member` gets no new calls: it is ejected, not well, or not connected."""

@@ -13,12 +13,12 @@ from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from gateway.call import CallMetadata, Reply
-from gateway.config.health_checks import HealthCheckKind, HealthCheckOptions
+from gateway.config.health_checks import HealthCheckOptions
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import AnyRequest, ConnectionLost
-from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.endpoint import Endpoint, HealthCheck, State
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.own_calls import own_method, pause_s
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
@@ -89,16 +89,20 @@ class CheckedChannel(Around):
         *,
         own: EndpointChannel,
         probe: Ask,
+        check: HealthCheck | None = None,
         watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
-        """Checks go over `own`, the same channel without what is counted around it."""
+        """Asks `check` of the program, if there is one; else as `options` say, over `own`, the same
+        channel without what is counted around it, or by `probe`."""
         super().__init__(channel)
         self._own = own
         self._name = name
         self._watch_results = watch
         self._endpoint = endpoint
         self._options = options
-        self._outside = probe
+        self._outside = None if options.by_grpc else probe
+        if check is not None:
+            self._outside = _asked(check, endpoint)
         self._random = random
         self._request = StringValue(value=options.service).SerializeToString()
         """A HealthCheckRequest: its one field has the number and the type of a StringValue's."""
@@ -156,8 +160,8 @@ class CheckedChannel(Around):
 
     async def _run(self) -> None:
         try:
-            if self._options.kind is not HealthCheckKind.GRPC:
-                await self._repeat(self._probe)
+            if (outside := self._outside) is not None:
+                await self._repeat(lambda: self._probe(outside))
             if self._options.watch:
                 await self._watch()
             await self._repeat(self._check)
@@ -253,11 +257,11 @@ class CheckedChannel(Around):
         self._take(reason, at_once=False)
         return True
 
-    async def _probe(self) -> bool:
-        """Asks by HTTP, or connects."""
+    async def _probe(self, outside: Ask) -> bool:
+        """Asks by HTTP, connects, or asks the program."""
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                reason, at_once = await self._outside()
+                reason, at_once = await outside()
         except TimeoutError:
             reason, at_once = self._no_answer(), False
         self._take(reason, at_once=at_once)
@@ -307,6 +311,18 @@ class CheckedChannel(Around):
                 server__address=str(self._endpoint),
             ),
         )
+
+
+def _asked(check: HealthCheck, endpoint: Endpoint) -> Ask:
+    """Asks about `endpoint` by a program's own check."""
+
+    async def ask() -> tuple[str, bool]:
+        try:
+            return await check.check(endpoint), False
+        except OSError as error:
+            return f"its health check failed: {error.strerror or error}", False
+
+    return ask
 
 
 def _reason(message: bytes) -> str:

@@ -37,7 +37,7 @@ class EndpointChannel(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """True if a call would wait for one of the calls under way to end."""
+        """True if a call would wait behind others."""
         ...
 
     @property
@@ -169,7 +169,7 @@ class Around:
 
     @property
     def is_full(self) -> bool:
-        """True if a call would wait for one of the calls under way to end."""
+        """True if a call would wait behind others."""
         return self.channel.is_full
 
     @property

@@ -94,8 +94,7 @@ def _open(
         watch = balancing.watch.connections(name, endpoint.zone)
         own = Http2Channel(name, upstream, address, large_replies, pending, watch=watch)
         channel: EndpointChannel = own if attempts is None else CountedChannel(own, attempts)
-        if upstream.health is not None:
-            channel = _checked(name, upstream.health, endpoint, (channel, own), address, told)
+        channel = _checked(name, upstream, endpoint, (channel, own), address, balancing)
         if ejector is not None:
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
@@ -112,7 +111,7 @@ def _open(
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
         zones=_zones(name, upstream, balancing, random),
-        waiting=None if keys or upstream.balance is Balance.PICK_FIRST else pending,
+        avoids_full=keys is None and upstream.balance is not Balance.PICK_FIRST,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _filled(endpoints, upstream, resolver, random)
@@ -125,18 +124,21 @@ def _open(
 
 def _checked(  # noqa: PLR0917 - a channel and all that its checks need
     name: str,
-    options: HealthCheckOptions,
+    upstream: Upstream,
     endpoint: Endpoint,
     channels: tuple[EndpointChannel, EndpointChannel],
     address: Address,
-    watch: WatchEndpoints,
-) -> CheckedChannel:
-    """The first of two `channels` with checks, which go over the second."""
-    random = Random()  # noqa: S311 - the time of a check is no secret
-    probe = Probe(options, address).ask
-    channel, own = channels
+    balancing: Balancing,
+) -> EndpointChannel:
+    """The first of two `channels`, with checks that go over the second if there are any."""
+    (channel, own), check = channels, balancing.health_checks.get(name)
+    if upstream.health is None and check is None:
+        return channel
+    options = upstream.health or HealthCheckOptions()
+    random, watch = Random(), balancing.watch.endpoints(name)  # noqa: S311 - times are no secret
+    ask = Probe(options, address).ask
     return CheckedChannel(
-        name, endpoint, channel, options, random, own=own, probe=probe, watch=watch
+        name, endpoint, channel, options, random, own=own, probe=ask, check=check, watch=watch
     )
 
 

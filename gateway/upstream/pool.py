@@ -49,8 +49,11 @@ class Opener(Protocol):
 def _grpcio(name: str, upstream: Upstream, balancing: Balancing = SETTINGS_ONLY) -> Channel:
     from gateway.upstream.channels.grpcio import GrpcioChannel  # noqa: PLC0415 - one kind, one library
 
-    if name in balancing.resolvers or name in balancing.policies:
-        raise PoolError(f"upstreams.{name}: a resolver or policy of one's own needs channel: http2")
+    if name in balancing.names:
+        raise PoolError(
+            f"upstreams.{name}: a resolver, policy or health check of one's own needs "
+            "channel: http2"
+        )
     return GrpcioChannel(name, upstream)
 
 
@@ -277,7 +280,7 @@ async def open_pool(
         PoolError: a TLS file cannot be read, or does not hold what it should; or `balancing` is for
             an upstream that is not there.
     """
-    for name in (*balancing.resolvers, *balancing.policies):
+    for name in balancing.names:
         if name not in upstreams:
             raise PoolError(f"balancing is given for {name}, but there is no such upstream")
     async with AsyncExitStack() as stack:

@@ -43,8 +43,10 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "upstream/channels/http2/headers.py": "_TIMEOUT",
     },
     "the size of a piece or a batch: it changes speed, not behaviour": {
-        "cache/memory.py": "_OVERHEAD_BYTES _FIELD_BYTES _MOST_USES",
+        "cache/entries.py": "NAME_BYTES _FIELD_BYTES _OVERHEAD_BYTES _OWNER_BYTES",
+        "cache/memory.py": "_LINE_BYTES _MOST_USES",
         "http/messages.py": "_FORM_BYTES",
+        "interceptors/cache/stage.py": "_SHOWN_BYTES",
         "interceptors/cache/shared.py": "_IN_THREAD_BYTES",
         "stores/redis/replies.py": "_OVERHEAD_BYTES",
         "embedding/aiohttp_application.py": "_PIECE_BYTES",

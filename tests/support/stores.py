@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.machine_code import alternatives
 from tests.support.postgres_server import postgres_cluster, postgres_server
 from tests.support.redis_server import redis_server
 
@@ -24,7 +25,7 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
+@pytest.fixture(params=alternatives("memory", "sqlite", "redis", "postgres"))
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "memory":
         return "memory:"

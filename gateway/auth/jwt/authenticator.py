@@ -51,7 +51,8 @@ def parse_jwt(text: str) -> Jwt:
     if parts is None:
         raise JwtError("the token is malformed")
     header, claims, signature = (_bytes(part) for part in parts.groups())
-    signed = text[: parts.end(2)].encode()
+    end = parts.end(2)
+    signed = text[:end].encode()
     return Jwt(_object(header), _object(claims), signed, signature)
 
 
@@ -169,7 +170,7 @@ class JwtAuthenticator:
 
         Ignores bearer tokens that do not look like a JWT: they are for other authenticators.
         """
-        text = bearer(call.headers)
+        text = bearer(call)
         if text is None:
             return None
         known = self._known.get(text)
@@ -182,7 +183,7 @@ class JwtAuthenticator:
         found = self.recall(call)
         if found is not MUST_ASK:
             return found
-        text = bearer(call.headers) or ""
+        text = bearer(call) or ""
         try:
             return await self._check(text)
         except JwtError as error:
@@ -252,7 +253,8 @@ def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: Any) -> bool:
+    """True for a number of bounded size; not of `float`, which compiled code makes of integers."""
     try:
         return math.isfinite(value)
     except OverflowError:

@@ -33,6 +33,7 @@ class KeyAuthenticator:
     ) -> None:
         self._keys = keys
         self._header = header
+        self._lower = header.lower().encode()
         # RFC 9110 section 15.5.2 requires a challenge, and no scheme for keys is registered.
         self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
@@ -44,7 +45,7 @@ class KeyAuthenticator:
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
         """The principal of the key, if cached; see `Authenticator.recall`."""
-        text = call.headers.get(self._header)
+        text = call.header(self._header, self._lower)
         if text is None:
             return None
         key = self._known.cached(text)
@@ -53,7 +54,7 @@ class KeyAuthenticator:
 
     async def authenticate(self, call: Call) -> Principal | None:
         """The principal of the key; see `Authenticator.authenticate`."""
-        text = call.headers.get(self._header)
+        text = call.header(self._header, self._lower)
         if text is None:
             return None
         if not text:

@@ -1,8 +1,6 @@
 """Opaque tokens as bearer credentials (RFC 6750 section 2.1)."""
 
-from collections.abc import Mapping
-
-from multidict import istr
+from typing import Final
 
 from gateway.auth.authenticator import BEARER, MUST_ASK, MustAsk, cannot_check, unauthenticated
 from gateway.auth.cache import TtlCache
@@ -11,14 +9,14 @@ from gateway.auth.tokens.tokens import Tokens
 from gateway.call import Call, Principal
 from gateway.stores.base import StoreUnavailableError
 
-_AUTHORIZATION = istr("Authorization")  # an istr: avoids case folding for each request
-_SCHEME = "bearer "
-_PREFIX = f"{ACCESS}_"
+_SCHEME: Final = "bearer "
+_PREFIX: Final = f"{ACCESS}_"
+_MUST_ASK: Final = MUST_ASK
 
 
-def bearer(headers: Mapping[str, str]) -> str | None:
+def bearer(call: Call) -> str | None:
     """The token of `Authorization: Bearer`, or None without that header."""
-    value = headers.get(_AUTHORIZATION)
+    value = call.header("Authorization", b"authorization")
     if value is None or value[:7].lower() != _SCHEME:
         return None
     return value[7:].strip()
@@ -27,8 +25,8 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 class TokenAuthenticator:
     """Maps tokens that the gateway issued to principals."""
 
-    kind = "token"
-    challenge = BEARER
+    kind: Final = "token"
+    challenge: Final = BEARER
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -39,14 +37,14 @@ class TokenAuthenticator:
 
         Ignores other bearer tokens: they are for other authenticators.
         """
-        text = bearer(call.headers)
+        text = bearer(call)
         if text is None or not text.startswith(_PREFIX):
             return None
-        return self._principals.cached(text) or MUST_ASK
+        return self._principals.cached(text) or _MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
         """The principal of the token; see `Authenticator.authenticate`."""
-        text = bearer(call.headers)
+        text = bearer(call)
         if text is None or not text.startswith(_PREFIX):
             return None
         try:

@@ -20,6 +20,8 @@ from gateway.transcoding.routing.differences import no_match
 from gateway.transcoding.transcoder import Transcoder
 
 _READS: Final = ("GET", "HEAD")
+_STORED: Final = ("hit", "stale")
+"""The results of the cache for which the back end is not asked."""
 _MOST_PATHS: Final = 1024
 _LONGEST_PATH: Final = 256
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -132,7 +134,9 @@ class RestDialect:
                 self._rendering.keep(forms, reply, encode, response)
                 self._note(request, match)
         if is_judged and request.fields.may_be_conditional:
-            return under_conditions(request, response, is_raw=match.target.answers_raw)
+            is_stored = call.cache_result in _STORED
+            is_raw = match.target.answers_raw
+            return under_conditions(request, response, is_raw=is_raw, is_stored=is_stored)
         return response
 
     def _note(self, request: Request, match: RouteMatch) -> None:

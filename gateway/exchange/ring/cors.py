@@ -7,6 +7,7 @@ responses.
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from gateway.config.cors import ANY, CorsOptions
 from gateway.config.grammar import TOKEN_CHARACTER
@@ -17,7 +18,8 @@ from gateway.status import Code, StatusError
 # The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*+")
-_PREFIX = "access-control-"
+_PREFIX: Final = "access-control-"
+_VARY_ORIGIN: Final = ("Vary", "Origin")
 _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -31,18 +33,12 @@ class Cors:
         self._options = options
         self._allowed_methods = allowed_methods
         self._any_origin = ANY in options.origins
-        patterns = [compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o]
-        exact = frozenset(options.origins)
+        self._patterns = [
+            compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o
+        ]
+        self._exact = frozenset(options.origins)
         # Cached, because the same few origins come with every request.
-        self._is_allowed = lru_cache(maxsize=1024)(
-            lambda origin: (
-                origin in exact
-                or (
-                    _ORIGIN.fullmatch(origin) is not None
-                    and any(covers(origin) for covers in patterns)
-                )
-            )
-        )
+        self._permission = lru_cache(maxsize=1024)(self._permission_headers)
         self._any_header = ANY in options.allow_headers
         self._allow_headers = ", ".join(options.allow_headers)
         self._expose = ", ".join(options.expose_headers)
@@ -57,7 +53,7 @@ class Cors:
             return
         origin = request.headers.get("Origin")
         allowed = self._allowed_methods(request.path)
-        if origin is None or not allowed or not self._allows(origin):
+        if origin is None or not allowed or not self._permission(origin):
             return  # the answer to OPTIONS without CORS headers tells the browser "not allowed"
         fields = [
             ("Access-Control-Allow-Methods", _methods(request, allowed)),
@@ -78,21 +74,30 @@ class Cors:
     def add_headers(self, request: Request, response: Response) -> None:
         """Adds the CORS headers to a response, also to an error; removes those of a back end."""
         headers = response.headers
-        own = request.own_headers
-        if any(name.lower().startswith(_PREFIX) for name, _ in headers):
-            headers[:] = [
-                one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)
-            ]
+        for name, _ in headers:
+            if name[:1] in "Aa" and name.lower().startswith(_PREFIX):
+                own = request.own_headers
+                headers[:] = [
+                    one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)
+                ]
+                break
         if not self._any_origin:
-            headers.append(("Vary", "Origin"))
-        origin = request.headers.get("Origin")
-        if origin is not None and self._allows(origin):
-            headers += self._permission_headers(origin)
+            headers.append(_VARY_ORIGIN)
+        origin = request.fields.first(b"origin")
+        if origin is not None:
+            headers += self._permission(origin)
 
     def _allows(self, origin: str) -> bool:
-        return self._any_origin or self._is_allowed(origin)
+        if self._any_origin or origin in self._exact:
+            return True
+        if _ORIGIN.fullmatch(origin) is None:
+            return False
+        return any(covers(origin) for covers in self._patterns)
 
     def _permission_headers(self, origin: str) -> Headers:
+        """Returns the headers that let pages of an origin read responses; none if they may not."""
+        if not self._allows(origin):
+            return []
         fields = [("Access-Control-Allow-Origin", ANY if self._any_origin else origin)]
         if self._options.credentials:
             fields.append(("Access-Control-Allow-Credentials", "true"))

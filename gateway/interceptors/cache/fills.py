@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.cache.confirmation import confirmed, has_server_failed, is_not_modified
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import (
     Times,
     dated,
@@ -19,7 +20,7 @@ from gateway.cache.freshness import (
     with_vary,
 )
 from gateway.cache.keys import KeyedCall
-from gateway.cache.memory import Entry, MemoryCache
+from gateway.cache.memory import MemoryCache
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import CONSUMED, Purge, PurgeBy, are_few_and_short, tags_of_reply
 from gateway.call import Call, Handler, Metadata, Reply
@@ -131,11 +132,8 @@ class CallCache:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def store(self, entry: Entry) -> bool:
-        """Stores an entry in memory, from which a sweep removes it when it is of no use any more.
-
-        False if it is too large.
-        """
+    def store(self, entry: Entry) -> Entry | None:
+        """Stores an entry in memory, until a sweep removes it; see `MemoryCache.put`."""
         self._sweep.begin()
         return self.memory.put(entry)
 
@@ -368,7 +366,10 @@ class CallCache:
     def _put(self, fill: Fill, entry: Entry) -> None:
         # Not the present: a change may have come before the reply, and its message may be lost.
         entry.confirmed_s, entry.number = fill.started_s, fill.number
-        fill.is_stored = self.store(entry)
+        stored = self.store(entry)
+        fill.is_stored = stored is not None
+        if fill.entry is entry and stored is not None:
+            fill.entry = stored
         if self.shared is not None:
             self.shared.keep(entry, fill.number, fill.started_s)
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final, NamedTuple
 
-from gateway.cache.memory import Entry
+from gateway.cache.entries import Entry
 from gateway.cache.paths import normal_path
 from gateway.cache.stored_form import entry_of, stored_bytes
 from gateway.cache.tags import Purge, PurgeBy

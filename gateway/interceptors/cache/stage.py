@@ -13,8 +13,8 @@ from typing import Final
 from multidict import istr
 
 from gateway.cache.confirmation import conditions
+from gateway.cache.entries import Asked, Entry
 from gateway.cache.keys import KeyedCall, KeyMaker
-from gateway.cache.memory import Asked, Entry
 from gateway.cache.paths import normal_path
 from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
 from gateway.call import Call, Deadline, Handler, Metadata, Reply
@@ -32,6 +32,8 @@ FindReply = Callable[[bytes, str], Awaitable[tuple[Entry | None, int | None]]]
 """Looks a reply up by key and path; also returns the number of the last change."""
 _FORWARDED: Final = ("x-request-id", "traceparent")
 _MOST_TURNS: Final = 2
+_SHOWN_BYTES: Final = 400
+"""The memory of the headers that are kept with a stored reply."""
 # An `istr` is already case-folded, so a look-up does not fold the name again.
 _AUTHORIZATION: Final = istr("Authorization")
 _IF_MATCH: Final = istr("If-Match")
@@ -79,6 +81,7 @@ class CachedCalls:
         self._shared_replies = cache.shared
         self._states = cache.options.status
         self._timeout_s = timeout_s
+        self._varies, self._is_controlled = bool(rule.vary), rule.request_control
         self._is_shared = rule.scope is CacheScope.SHARED
         self._admits_principals = rule.scope is not CacheScope.ANONYMOUS
         self._reads_authorization = self._is_shared or "authorization" in rule.vary
@@ -108,14 +111,14 @@ class CachedCalls:
         line = call.deciding_line
         if line is None or not self._may_answer(call):
             return None
-        metadata = self._keys.varying(call.metadata) if self._rule.vary else []
+        metadata = self._keys.varying(call.metadata) if self._varies else []
         principal = None if self._is_shared else call.principal
         name = "" if principal is None else principal.name
         return self._method.path, line, name, tuple(metadata)
 
     def _known(self, call: Call, asked: Asked) -> Awaitable[Reply] | None:
         """Answers with the fresh reply that an equal call has got; None if it is not known."""
-        if self._rule.request_control and self._control.decides(call):
+        if self._is_controlled and self._control.decides(call):
             return None
         now_s = _now_s()
         principal = None if self._is_shared else call.principal
@@ -129,25 +132,33 @@ class CachedCalls:
 
     async def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
         """Answers a GET or HEAD as `_reply` does with a fresh reply, in the fewest steps."""
-        headers, cache = call.response_headers, self._cache
-        age_s = max(0.0, now_s - entry.times.born_s)
-        headers.append(("Age", str(int(age_s))))
-        if entry.date:
-            headers.append(("Date", entry.date))
+        times, cache = entry.times, self._cache
+        age_s = max(0.0, now_s - times.born_s)
+        age, ttl = int(age_s), int(times.fresh_until_s - now_s)
+        if age != entry.shown_age or ttl != entry.shown_ttl:  # once in a second or so
+            entry.shown_age, entry.shown_ttl = age, ttl
+            entry.shown = self._shown(entry, age, ttl)
+        call.response_headers += entry.shown
         call.cache_result = "hit"
         if cache.count is not None:
             cache.count(self._counted_hit)
         if cache.note_age is not None:
             cache.note_age(age_s)
-        if self._states:
-            ttl_s = int(entry.times.fresh_until_s - now_s)
-            state = "".join((entry.nearer, "gateway; hit; ttl=", str(ttl_s)))
-            headers.append(("Cache-Status", state))
-        reply = Reply(
-            entry.message, metadata=[*entry.metadata, *entry.told], trailers=[*entry.trailers]
-        )
+        metadata = entry.metadata + entry.told
+        reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
         reply.forms = entry.forms
         return reply
+
+    def _shown(self, entry: Entry, age: int, ttl: int) -> list[tuple[str, str]]:
+        """Returns the headers of the cache for a fresh reply."""
+        if not entry.shown:
+            self._memory.grow(entry, _SHOWN_BYTES)
+        headers = [("Age", str(age))]
+        if entry.date:
+            headers.append(("Date", entry.date))
+        if self._states:
+            headers.append(("Cache-Status", f"{entry.nearer}gateway; hit; ttl={ttl}"))
+        return headers
 
     def _look_up(self, call: Call, proceed: Handler, asked: Asked | None) -> Awaitable[Reply]:
         wanted = self._control.wishes(call)
@@ -176,7 +187,7 @@ class CachedCalls:
         if entry is None:
             memory.discard(key)  # it has been changed, or nobody knows
         elif memory.get(key, 0.0) is not entry:
-            self._cache.store(entry)
+            entry = self._cache.store(entry) or entry
         now_s = _now_s()
         if entry is not None and now_s > entry.times.kept_until_s:
             entry = None
@@ -280,7 +291,10 @@ class CachedCalls:
         if fill.entry is not None:
             # To the first caller it is as old as the back end says: it has not been stored.
             now_s = fill.started_s if leads else _now_s()
-            return self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
+            reply = self._reply(look.call, fill.entry, now_s, note, reads=look.reads)
+            if leads and fill.reply is not None:
+                reply.attempts = fill.reply.attempts
+            return reply
         error = fill.error
         if fill.has_failed:
             stale = self._stale(look)

@@ -14,6 +14,7 @@ from gateway.upstream.pool import CHANNELS
 from tests.interop.servers import foreign_backend, go_command, node_command, running
 from tests.support.calls import Open
 from tests.support.grpc_backend import Backend, bytes_backend
+from tests.support.machine_code import alternatives
 from tests.support.polling import until
 
 
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
-@pytest.fixture(params=list(ChannelKind), ids=str)
+@pytest.fixture(params=alternatives(ChannelKind.HTTP2, ChannelKind.GRPCIO), ids=str)
 def open_channel(request: pytest.FixtureRequest) -> Open:
     @asynccontextmanager
     async def open_channel(target: str, **settings: Any) -> AsyncIterator[Channel]:

@@ -5,6 +5,8 @@ import asyncio
 import grpc
 import pytest
 
+from gateway.http.header_fields import NO_FIELDS
+from gateway.http.messages import Request
 from gateway.policy.options import PolicyError
 from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway
@@ -30,6 +32,17 @@ async def test_a_second_call_is_answered_without_the_back_end(gateway: CachingGa
     assert status(two).startswith("gateway; hit; ttl=5")
     assert two.header("Age") == "0"
     assert one.header("X-Request-Id") != two.header("X-Request-Id")
+
+
+async def test_a_stored_reply_is_sent_without_a_wait(gateway: CachingGateway) -> None:
+    exchange = gateway.gateway.exchange
+    for _ in range(3):  # then it is known by its request line
+        await gateway.get("/v1/items/a")
+        answer = exchange.answer(Request("GET", "/v1/items/a", NO_FIELDS, "127.0.0.1"))
+        with pytest.raises(StopIteration) as done:
+            answer.send(None)  # to its first wait
+        response = done.value.value
+        assert (response.status, gateway.backend.calls.total()) == (200, 1)
 
 
 async def test_one_reply_serves_json_protobuf_and_head(gateway: CachingGateway) -> None:

@@ -130,6 +130,44 @@ async def test_stored_replies_answer_conditions_too(gateway: CachingGateway) -> 
     assert gateway.backend.calls["GetItem"] == 1
 
 
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        (f"If-Modified-Since: {DATE}", 304),
+        ("If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT", 200),
+        ("If-Modified-Since: yesterday", 200),
+        (f'If-Modified-Since: {DATE}\r\nIf-None-Match: "other"', 200),
+    ],
+)
+async def test_dates_are_compared_with_that_of_a_stored_reply(
+    gateway: CachingGateway, condition: str, status: int
+) -> None:
+    gateway.backend.metadata = (("date", DATE),)
+    # The first reply is not stored yet: nobody knows when it was modified.
+    for expected in (200, status, status):
+        answer = await gateway.get("/v1/items/a", condition)
+        assert (answer.status, answer.header("Date")) == (expected, DATE)
+    head = await gateway.send("HEAD", "/v1/items/a", "", condition)
+    assert (head.status, gateway.backend.calls.total()) == (status, 1)
+
+
+async def test_last_modified_comes_before_the_date_of_a_stored_reply(
+    gateway: CachingGateway,
+) -> None:
+    earlier = "Sun, 06 Nov 1994 08:49:36 GMT"
+    gateway.backend.metadata = (("date", DATE), ("last-modified", earlier))
+    await gateway.get("/v1/items/a")
+    assert (await gateway.get("/v1/items/a", f"If-Modified-Since: {earlier}")).status == 304
+
+
+async def test_the_date_of_a_reply_that_is_not_stored_is_no_time_of_change(
+    tagged: CachingGateway,
+) -> None:
+    tagged.backend.metadata = (("date", DATE),)
+    for _ in range(2):
+        assert (await tagged.get(PLAIN, f"If-Modified-Since: {DATE}")).status == 200
+
+
 async def test_failures_ignore_conditions(tagged: CachingGateway) -> None:
     tagged.backend.fails = grpc.StatusCode.NOT_FOUND
     assert (await tagged.get(PLAIN, 'If-Match: "other"')).status == 404

@@ -1,10 +1,13 @@
 """Stale replies that the back end confirms with 304 (RFC 9111 section 4.3)."""
 
 import asyncio
+import time
+from email.utils import formatdate, parsedate_to_datetime
 
 import grpc
 import pytest
 
+from gateway.cache.tags import Purge, PurgeBy
 from tests.integration.cache.conftest import OpenCache
 from tests.support.counting_backend import CachingGateway
 from tests.support.http import Answer
@@ -187,3 +190,44 @@ async def test_date_is_that_of_the_stored_reply(gateway: CachingGateway) -> None
     assert dates(await gateway.get(ITEM, "If-None-Match: *")) == [DATE]
     head = await gateway.send("HEAD", ITEM, "")
     assert dates(head) == [DATE]
+
+
+async def test_a_confirmed_reply_without_a_date_has_that_of_its_confirmation(
+    gateway: CachingGateway,
+) -> None:
+    # A date of before would make it old for clients, and `expires` of now a time far ahead.
+    await stale(gateway, TAG, ("date", DATE))
+    soon = formatdate(time.time() + 100, usegmt=True)
+    gateway.backend.metadata = (NOT_MODIFIED, ("cache-control", "public"), ("expires", soon))
+    for _ in range(2):
+        answer = await gateway.get(ITEM)
+        (date,) = dates(answer)
+        made_s = parsedate_to_datetime(date).timestamp()
+        assert time.time() - 60 < made_s <= time.time()
+    left_s = int((answer.header("Cache-Status") or "").rpartition("ttl=")[2])
+    assert 0 < left_s <= 100
+
+
+@pytest.mark.parametrize("answers", ["304", "the same again"])
+async def test_what_was_made_of_an_equal_reply_is_kept(
+    gateway: CachingGateway, answers: str
+) -> None:
+    gateway.backend.text = "same"
+    await stale(gateway, TAG)
+    gateway.backend.metadata = (FRESH, TAG, ("date", DATE))
+    await gateway.get(ITEM)
+    (entry,) = gateway.cache.memory._entries.values()
+    assert entry.forms is not None
+    await gateway.get(ITEM)
+    (made,) = entry.forms.made.values()
+    gateway.cache.purge(Purge(PurgeBy.ALL, soft=True))
+    later = ("date", "Mon, 07 Nov 1994 08:49:37 GMT")
+    same = (FRESH, TAG, later)
+    gateway.backend.metadata = (NOT_MODIFIED, *same) if answers == "304" else same
+    for _ in range(2):
+        answer = await gateway.get(ITEM)
+        assert (answer.status, dates(answer)) == (200, [later[1]])
+    (entry,) = gateway.cache.memory._entries.values()
+    assert entry.forms is not None
+    assert list(entry.forms.made.values()) == [made]
+    assert gateway.backend.calls.total() == 3

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import grpc
+
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry
 from gateway.cache.tags import Purge, PurgeBy
 from tests.integration.cache.conftest import OpenCache
-from tests.support.counting_backend import CachingGateway
+from tests.support.counting_backend import CachingGateway, counting_server
 from tests.support.polling import first, until
 
 CALLS = 'gateway_cache_requests_total{rpc_method="shop.v1.Shop/GetItem",result="%s"}'
@@ -115,3 +117,22 @@ async def test_the_access_log_has_the_result(open_cache: OpenCache, tmp_path: Pa
     await until(lambda: log.exists() and len(log.read_text().splitlines()) == 3)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line.get("gateway.cache.result") for line in lines] == ["miss", "hit", None]
+
+
+async def test_the_access_log_has_the_attempts_of_the_one_who_made_the_call(
+    open_cache: OpenCache, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    async with counting_server() as bad, counting_server() as good:
+        bad.fails = grpc.StatusCode.UNAVAILABLE
+        targets = [{"address": one.target} for one in (bad, good)]
+        gateway = await open_cache(
+            log={"access": str(log)}, upstreams={"shop": {"targets": targets}}
+        )
+        for target in [f"/v1/items/{number}" for number in range(4)] * 2:
+            assert (await gateway.get(target)).status == 200
+        await until(lambda: log.exists() and len(log.read_text().splitlines()) == 8)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    made = [(line["gateway.cache.result"], line.get("gateway.attempts")) for line in lines]
+    assert set(made[:4]) == {("miss", None), ("miss", 2)}
+    assert set(made[4:]) == {("hit", None)}

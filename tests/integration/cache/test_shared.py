@@ -102,6 +102,25 @@ async def test_the_clocks_of_gateways_need_not_agree(
     assert int(second.header("Age") or "-1") in range(30)
 
 
+async def test_an_equal_reply_in_the_store_leaves_what_was_made_of_it(
+    open_cache: OpenCache, url: str
+) -> None:
+    gateway = await open_cache(cache={"store": url, "store_timeout_s": 5.0, "memory_s": 60.0})
+    for _ in range(2):
+        await gateway.get("/v1/items/a")
+    await keeps(url)
+    (entry,) = gateway.cache.memory._entries.values()
+    assert entry.forms is not None
+    lines, made = list(entry.lines), dict(entry.forms.made)
+    assert lines
+    assert made
+    entry.confirmed_s = -1e9  # the store was last asked long ago
+    assert await how(gateway, "/v1/items/a") == "hit"
+    assert list(gateway.cache.memory._entries.values()) == [entry]
+    assert entry.confirmed_s > 0  # it has been asked
+    assert (entry.lines, entry.forms.made) == (lines, made)
+
+
 async def test_a_large_reply_is_compressed_and_read_again(open_two: OpenTwo, url: str) -> None:
     one, two = await open_two()
     one.backend.size = 500_000

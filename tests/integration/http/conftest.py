@@ -1,17 +1,13 @@
 """Every test of the front end runs on both event loops that can serve it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
 from tests.support.front_end import FrontEnd, open_front_end
+from tests.support.loops import pytest_asyncio_loop_factories
 
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The standard library's loop, and uvloop."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+__all__ = ["front_end", "pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture

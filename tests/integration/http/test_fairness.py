@@ -8,7 +8,7 @@ import asyncio
 import gc
 import json
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import SO_RCVBUF, SOL_SOCKET
 from time import perf_counter, process_time
@@ -36,11 +36,9 @@ FLOODS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_garbage_collection() -> Iterator[None]:
-    """A server that has settled looks through little; this process holds all other tests."""
+def _no_garbage_of_others() -> None:
+    """A server that has settled looks through little; this process holds what tests have left."""
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Victim:

@@ -11,16 +11,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import pytest
-import yaml
 
-from tests.support.counting_backend import FILES, counting_server
-from tests.support.redis_server import free_port
+from tests.support.counting_backend import counting_server
+from tests.support.keyed_gateway import FORKED, KeyedGateway, keyed_gateway
 
 KILLS = int(os.environ.get("TESTS_KILLS", "48"))
 pytestmark = [
@@ -30,86 +27,17 @@ pytestmark = [
 ]
 GATEWAYS = 4
 AT_ONCE = 6
-LEASE_S = 0.5
+KEYS = {"lease_s": 0.5}
 WORK_S = 0.02
 FREE_WITHIN_S = 30.0
 MOST_SETTLING = 40
 """The number of keys whose outcome is asked for at once."""
-ROOT = Path(__file__).parents[3]
-
-
-class Gateway:
-    """A gateway with several workers in processes of their own."""
-
-    def __init__(self, url: str, parent: int) -> None:
-        self.url = url
-        self.parent = parent
-
-    def workers(self) -> list[int]:
-        """The processes of its workers."""
-        told = Path(f"/proc/{self.parent}/task/{self.parent}/children").read_text()
-        return [
-            pid
-            for pid in map(int, told.split())
-            if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-
-    async def post(self, key: str) -> tuple[int, str]:
-        """The status and body of a request; status 0 if its connection was lost."""
-        connections = aiohttp.TCPConnector(force_close=True)
-        try:
-            async with (
-                aiohttp.ClientSession(connector=connections) as client,
-                client.post(
-                    f"{self.url}/v1/items/a:archive", json={}, headers={"Idempotency-Key": key}
-                ) as response,
-            ):
-                return response.status, await response.text()
-        except aiohttp.ClientError:
-            return 0, ""
-
-
-@asynccontextmanager
-async def gateway_of(
-    place: Path, target: str, store: str, *command: str, **more: object
-) -> AsyncIterator[Gateway]:
-    """A gateway that keeps keys in `store`; its command runs in `place`."""
-    port = free_port()
-    (place / "api.binpb").write_bytes(FILES.SerializeToString())
-    keys = {"key": "required", "allow_anonymous": True, "lease_s": LEASE_S}
-    settings = {
-        "listen": f"127.0.0.1:{port}",
-        "descriptors": ["api.binpb"],
-        "upstreams": {"shop": {"target": target}},
-        "idempotency": {"store": store},
-        "store": {"timeout_s": 5.0},
-        "policies": [{"selector": "shop.v1.Shop.ArchiveItem", "idempotency": keys}],
-        "log": {"access": "off"},
-    }
-    (place / "gateway.yaml").write_text(yaml.safe_dump(settings | more))
-    with (place / "said").open("wb") as said:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *command),
-            stderr=said,
-            stdout=said,
-            cwd=place,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-    gateway = Gateway(f"http://127.0.0.1:{port}", process.pid)
-    try:
-        async with asyncio.timeout(60):
-            while (await gateway.post("start"))[0] != 200:  # noqa: ASYNC110 - it tells by answers
-                await asyncio.sleep(0.1)
-        yield gateway
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 class Trial:
     """Requests with keys, each of which is sent again until the gateway knows its outcome."""
 
-    def __init__(self, gateway: Gateway, number: int) -> None:
+    def __init__(self, gateway: KeyedGateway, number: int) -> None:
         self.results = Counter[int]()
         self.lost = 0
         """The number of requests whose connection was lost."""
@@ -170,8 +98,7 @@ class Trial:
 async def test_no_request_is_done_twice_whenever_workers_are_killed(
     tmp_path: Path, redis_url: str
 ) -> None:
-    command = ("tests.support.forked_gateways", "gateway.yaml", "2")
-    await kill_workers(KILLS // GATEWAYS, GATEWAYS, tmp_path, redis_url, *command)
+    await kill_workers(KILLS // GATEWAYS, GATEWAYS, tmp_path, redis_url, *FORKED, "2")
 
 
 async def test_no_request_is_done_twice_if_workers_of_a_supervisor_are_killed(
@@ -191,7 +118,7 @@ async def kill_workers(
         for number in range(gateways):
             own = place / str(number)
             own.mkdir()
-            opened = gateway_of(own, backend.target, store, *command, **settings)
+            opened = keyed_gateway(own, backend.target, store, *command, rule=KEYS, **settings)
             trials.append(Trial(await stack.enter_async_context(opened), number))
         backend.work_s = WORK_S
         ended = await asyncio.gather(*[one.run(kills) for one in trials], return_exceptions=True)

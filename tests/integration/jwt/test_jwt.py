@@ -111,6 +111,14 @@ async def test_a_bad_token_is_refused_in_the_words_of_rfc_6750(keys_file: Path) 
     assert answer.json()["error"]["message"] == "the token has expired"
 
 
+async def test_a_token_that_expires_after_all_time_is_refused(keys_file: Path) -> None:
+    """An integer that no float holds is an error in machine code, where not taken care of."""
+    async with with_file(keys_file) as gateway:
+        answer = await show(gateway, token(exp=10**400))
+    assert answer.status == 401
+    assert "exp of the token is not a number" in answer.json()["error"]["message"]
+
+
 async def test_nobody_can_say_who_they_are_beside_a_jwt_or_without_one(keys_file: Path) -> None:
     spoofed = [
         "X-Principal: root",

@@ -11,6 +11,7 @@ from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.tokens.tokens import Tokens
 from gateway.stores.opening import open_store
 from tests.support.http import Answer, connected, echo_gateway
+from tests.support.machine_code import alternatives
 from tests.support.stores import redis_url
 
 __all__ = ["gateway", "open_keys", "redis_url", "shared_store"]
@@ -63,7 +64,7 @@ async def open_keys() -> AsyncIterator[OpenKeys]:
         yield open_one
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=alternatives("sqlite", "redis"))
 def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store that several processes can open."""
     if request.param == "sqlite":

@@ -97,6 +97,35 @@ async def test_no_safe_call_fails_when_a_server_dies_and_it_comes_back(balance: 
     assert failures == []
 
 
+async def test_each_change_of_a_connection_is_an_event_with_the_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.upstream")
+    async with balanced(2) as ((dying, _), channel):
+        dying.pause()
+        lost = [
+            asyncio.ensure_future(failure(channel.call(method("Name"), b"", [], 20)))
+            for _ in range(2)
+        ]
+        await until(lambda: dying.waiting == 1)
+        await dying.kill()
+        await until(lambda: states(channel)[dying.target][0] == "failing")
+        dying.go_on()
+        await dying.restart()
+        await until(lambda: states(channel)[dying.target][0] == "ready")
+        for one in lost:
+            one.cancel()
+    found = [
+        str(getattr(one, "gateway_event", "")).removeprefix("gateway.upstream.")
+        for one in caplog.records
+        if getattr(one, "gateway_fields", {}).get("server.address") == dying.target
+    ]
+    # While it is away, there may be more attempts to connect, which fail in different ways.
+    assert [found[0], *dict.fromkeys(found[1:-1]), found[-1]] == [
+        *("up", "connection_lost", "down", "up")
+    ]
+
+
 async def test_a_call_that_may_not_be_repeated_reaches_no_second_server() -> None:
     async with balanced(2) as (both, channel):
         started = sum(one.calls for one in both)

@@ -78,7 +78,14 @@ async def becomes(opened: Channel, size: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_the_first_call_waits_for_it_and_changes_are_followed(server: DnsServer) -> None:
+def event(record: logging.LogRecord) -> str:
+    return str(getattr(record, "gateway_event", ""))
+
+
+async def test_the_first_call_waits_for_it_and_changes_are_followed(
+    server: DnsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.upstream")
     server.records[RECORD] = text({"serviceConfig": most(10)})
     async with channel(server) as opened:
         assert await size_limit(opened) == 10
@@ -86,6 +93,8 @@ async def test_the_first_call_waits_for_it_and_changes_are_followed(server: DnsS
         await becomes(opened, 20)
         server.records[RECORD] = []
         await becomes(opened, 30)
+    events = [event(one) for one in caplog.records]
+    assert events.count("gateway.upstream.service_config_changed") == 3
 
 
 @pytest.mark.parametrize(
@@ -115,6 +124,7 @@ async def test_a_bad_one_or_none_now_changes_nothing_and_is_said(
         await until(lambda: "the service config that DNS has is not used" in caplog.text)
         (record,) = [one for one in caplog.records if "is not used" in one.message]
         assert record.levelno == logging.WARNING
+        assert event(record) == "gateway.upstream.service_config_refused"
         assert says in record.getMessage()
         assert await size_limit(opened) == 10
         server.failures["TXT"] = dns.rcode.SERVFAIL

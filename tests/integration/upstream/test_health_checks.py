@@ -67,6 +67,8 @@ async def test_a_server_without_the_service_counts_as_healthy(
     async with balanced(2, health={}) as (_, channel):
         assert {state for state, _ in states(channel).values()} == {"ready"}
     assert caplog.text.count("does not serve grpc.health.v1.Health") == 2
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    assert events.count("gateway.upstream.no_health_service") == 2
 
 
 @pytest.mark.parametrize("health", [{}, CHECKS])

@@ -36,7 +36,9 @@ async def test_copies_have_no_credentials_and_only_named_metadata(tmp_path: Path
         assert "x-mirror" not in told
 
 
-async def test_a_mirror_that_hangs_delays_nobody_and_is_bounded(tmp_path: Path) -> None:
+async def test_a_mirror_that_hangs_delays_nobody_and_is_bounded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     mirror = {"to": "other", "selector": PLAIN, "max_in_flight": 2, "timeout_s": 30}
     async with two_upstreams(tmp_path, mirrors=[mirror]) as running:
         running.other.open.clear()
@@ -45,6 +47,8 @@ async def test_a_mirror_that_hangs_delays_nobody_and_is_bounded(tmp_path: Path) 
         assert running.main.calls.total() == 10
         running.other.open.set()
     assert running.other.calls.total() == 2
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    assert events.count("gateway.upstream.mirror_full") == 1
 
 
 async def test_a_mirror_that_fails_changes_no_answer(tmp_path: Path) -> None:

@@ -72,26 +72,58 @@ async def test_a_call_above_the_limit_fails_at_once_and_is_never_sent() -> None:
         assert (await channel.call(NAME, b"", [], 5)).message
 
 
-@pytest.mark.parametrize("balance", ["round_robin", "least_request"])
-async def test_calls_do_not_wait_at_a_full_server_while_another_has_room(balance: str) -> None:
-    two = (3).to_bytes(2, "big") + (2).to_bytes(4, "big")  # MAX_CONCURRENT_STREAMS
-    held = Scripted(lambda _: b"", greeting=peer.frame(frames.SETTINGS, 0, 0, two))
+@asynccontextmanager
+async def held_and_free(**settings: Any) -> AsyncIterator[tuple[Scripted, Channel]]:
+    """A server that holds its calls, one on each connection, and one that answers; and the channel,
+    which has connected to both."""
+    one = (3).to_bytes(2, "big") + (1).to_bytes(4, "big")  # MAX_CONCURRENT_STREAMS
+    held = Scripted(lambda _: b"", greeting=peer.frame(frames.SETTINGS, 0, 0, one))
     async with (
         servers(1) as (free,),
         held.running() as target,
-        channel_to([target, free.target], balance=balance, max_connections=1) as channel,
+        channel_to([target, free.target], **settings) as channel,
     ):
-        calls: list[asyncio.Task[Any]] = []
-        async with asyncio.timeout(10):
-            while held.calls < 2:
-                # Two at once: while the free server has none, least_request chooses it.
-                calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(2)]
-                await asyncio.sleep(0.01)
+        assert isinstance(channel, UpstreamChannel)
+        await channel.connect(5)
+        await until(lambda: {one.state for one in channel.report()} == {"ready"})
+        yield held, channel
+
+
+async def held_calls(channel: Channel, held: Scripted, count: int) -> list[asyncio.Task[Any]]:
+    """Calls until so many are held."""
+    calls: list[asyncio.Task[Any]] = []
+    async with asyncio.timeout(10):
+        while held.calls < count:
+            # Two at once: while the free server has none, least_request chooses it.
+            calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(2)]
+            await asyncio.sleep(0.01)
+    return calls
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_request"])
+async def test_no_call_waits_at_a_full_server_while_another_has_room(balance: str) -> None:
+    async with held_and_free(balance=balance, max_connections=1) as (held, channel):
+        calls = await held_calls(channel, held, 1)
+        # One after the other, so that none waits before the first of them.
+        for _ in range(6):
+            assert (await channel.call(NAME, b"", [], 60)).message
         calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(20)]
-        # Two that are held, and one that found them there.
-        await until(lambda: sum(not one.done() for one in calls) <= 3)
-        for one in calls:
-            one.cancel()
+        await until(lambda: sum(not one.done() for one in calls) == 1)
+        for call in calls:
+            call.cancel()
+
+
+async def test_one_call_waits_for_another_connection_and_the_next_go_to_another_server() -> None:
+    async with held_and_free(max_connections=3) as (held, channel):
+        calls = await held_calls(channel, held, 1)
+        calls += [asyncio.ensure_future(channel.call(NAME, b"", [], 60)) for _ in range(20)]
+        await until(lambda: sum(not one.done() for one in calls) == 2)
+        calls += await held_calls(channel, held, 3)
+        assert held.connections == 3
+        for _ in range(6):
+            assert (await channel.call(NAME, b"", [], 60)).message
+        for call in calls:
+            call.cancel()
 
 
 async def test_the_log_tells_when_a_limit_begins_and_ends_to_refuse_calls(

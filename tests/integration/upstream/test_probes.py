@@ -9,6 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.health_checks import HealthCheckOptions
+from gateway.config.upstreams import Upstream
+from gateway.upstream.balancing import Balancing
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.pool import PoolError, open_pool
 from tests.support.balanced import balanced, channel_to, names, servers, states
 from tests.support.health import Health
 from tests.support.polling import still, until
@@ -121,3 +125,74 @@ async def test_endpoints_without_calls_are_asked_seldom() -> None:
 def test_options_of_another_kind_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError, match=text):
         HealthCheckOptions.model_validate(options)
+
+
+class OwnCheck:
+    """A health check of a program's own."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, str | OSError | float] = {}
+        """By address: the reason, an error, or the seconds that it takes."""
+        self.asked: list[str] = []
+
+    async def check(self, endpoint: Endpoint) -> str:
+        address = str(endpoint)
+        self.asked.append(address)
+        outcome = self.outcomes.get(address, "")
+        if isinstance(outcome, OSError):
+            raise outcome
+        if isinstance(outcome, float):
+            await asyncio.sleep(outcome)
+            return ""
+        return outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        ("it is 30 s behind", "it is 30 s behind"),
+        (OSError("no way"), "its health check failed: no way"),
+        (60.0, "its health check had no answer in 0.2 s"),
+    ],
+)
+async def test_a_program_may_check_the_endpoints_itself(
+    outcome: str | OSError | float, reason: str
+) -> None:
+    own = OwnCheck()
+    async with servers(2) as (one, two):
+        own.outcomes[one.target] = outcome
+        settings = {
+            "targets": [{"address": at.target} for at in (one, two)],
+            "health": OFTEN | {"timeout_s": 0.2},
+        }
+        upstream, balancing = Upstream.model_validate(settings), Balancing({}, {}, {"library": own})
+        async with open_pool({"library": upstream}, balancing) as pool:
+            channel = pool["library"]
+            await names(channel, 1)
+            await until(lambda: states(channel)[one.target] == ("unhealthy", reason))
+            assert set(await names(channel, 6)) == {two.name}
+            own.outcomes.clear()
+            await until(lambda: states(channel)[one.target][0] == "ready")
+        assert set(own.asked) == {one.target, two.target}
+        # It needs no setting: then it has the times of the defaults, the first check is at once.
+        own.asked.clear()
+        plain = Upstream.model_validate({"targets": settings["targets"]})
+        async with open_pool({"library": plain}, balancing) as pool:
+            await names(pool["library"], 1)
+            await until(lambda: len(own.asked) == 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "channel", "says"),
+    [
+        ("other", "http2", "there is no such upstream"),
+        ("library", "grpcio", "needs channel: http2"),
+    ],
+)
+async def test_a_check_that_would_never_be_asked_is_refused(
+    name: str, channel: str, says: str
+) -> None:
+    upstream = Upstream.model_validate({"target": "127.0.0.1:1", "channel": channel})
+    with pytest.raises(PoolError, match=says):
+        async with open_pool({"library": upstream}, Balancing({}, {}, {name: OwnCheck()})):
+            pass

@@ -20,6 +20,7 @@ from gateway.schema.sources import DescriptorFiles
 from gateway.upstream import reflection
 from gateway.upstream.pool import CHANNELS
 from gateway.upstream.reflection import Reflected, ReflectionError, reflect
+from tests.support.machine_code import alternatives
 from tests.support.polling import until
 from tests.support.reflection import (
     V1,
@@ -67,7 +68,7 @@ def files() -> FileDescriptorSet:
     )
 
 
-@pytest.fixture(params=list(ChannelKind), ids=str)
+@pytest.fixture(params=alternatives(ChannelKind.HTTP2, ChannelKind.GRPCIO), ids=str)
 def ask(request: pytest.FixtureRequest) -> Ask:
     async def ask(target: str, **settings: Any) -> Reflected:
         channel = CHANNELS[request.param]("library", Upstream(target=target))

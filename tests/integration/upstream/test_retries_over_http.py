@@ -1,6 +1,6 @@
 """Requests that two servers fail: which are repeated, and what of that clients decide: nothing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.app.gateway import open_gateway
+from gateway.call import Call, Handler, Interceptor, Reply
 from gateway.config.model import Config
 from tests.support.counting_backend import CountingBackend, counting_server
 from tests.support.http import RawClient, connected
@@ -48,7 +49,11 @@ class Running:
 
 @asynccontextmanager
 async def failing(
-    place: Path, verb: str, policy: dict[str, Any] | None = None, **more: Any
+    place: Path,
+    verb: str,
+    policy: dict[str, Any] | None = None,
+    interceptors: Sequence[Interceptor] = (),
+    **more: Any,
 ) -> AsyncIterator[Running]:
     """A gateway before two servers, with a method that is bound to `verb`."""
     body = ' body: "*"' if verb in {"put", "post"} else ""
@@ -62,7 +67,10 @@ async def failing(
             upstream["retry_policy"] = policy
         settings = {"listen": "127.0.0.1:0", "descriptors": [str(path)], "log": {"access": "off"}}
         config = Config.model_validate(settings | {"upstreams": {"shop": upstream}} | more)
-        async with open_gateway(config) as gateway, connected(gateway) as client:
+        async with (
+            open_gateway(config, interceptors=interceptors) as gateway,
+            connected(gateway) as client,
+        ):
             yield Running(client, (one, other), verb)
 
 
@@ -105,8 +113,21 @@ async def test_headers_of_clients_change_nothing(tmp_path: Path, verb: str, call
     assert attempts == ["", "1"][:calls]
 
 
-async def test_limits_count_a_call_with_its_repeats_once(tmp_path: Path) -> None:
-    rule = {"selector": "*", "rate_limits": [{"limit": 2, "window_s": 3600, "by": "address"}]}
-    async with failing(tmp_path, "get", policies=[rule]) as running:
+class Passed:
+    """An interceptor that counts the calls which pass it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        self.calls += 1
+        return await proceed(call)
+
+
+async def test_guards_see_a_call_with_its_repeats_once(tmp_path: Path) -> None:
+    limit = {"limit": 2, "window_s": 3600, "by": "address"}
+    rule = {"selector": "*", "rate_limits": [limit], "max_concurrent": 1}
+    passed = Passed()
+    async with failing(tmp_path, "get", policies=[rule], interceptors=[passed]) as running:
         assert [await running.status() for _ in range(3)] == [503, 503, 429]
-        assert running.calls == 4
+        assert (running.calls, passed.calls) == (4, 2)

@@ -11,8 +11,9 @@ from itertools import accumulate
 
 import pytest
 
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry, MemoryCache
+from gateway.cache.memory import MemoryCache
 from gateway.config.cache import CacheOptions
 
 KEYS = 5_000

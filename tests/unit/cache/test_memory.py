@@ -2,11 +2,13 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cache.entries import Asked, Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Asked, Entry, MemoryCache
+from gateway.cache.memory import MemoryCache
 from gateway.cache.paths import changed_paths, normal_path
 from gateway.call import Metadata, Principal
 from gateway.config.cache import CacheOptions
@@ -51,6 +53,22 @@ def test_a_sweep_drops_all_that_has_expired_a_part_at_a_time() -> None:
         pass
     assert (len(memory), memory.size_bytes) == (0, 0)
     assert memory.sweep(60.0) is False
+
+
+@pytest.mark.parametrize(("uses", "expired"), [(0, 2), (3, 5)])
+def test_what_has_expired_is_not_kept_for_its_use(uses: int, expired: int) -> None:
+    memory = cache(10)
+    for number in range(10):
+        memory.put(entry(f"{number:04}", until_s=5.0 if number % 2 else 1e9))
+        for _ in range(uses):
+            memory.get(f"{number:04}".encode(), 1.0)
+    evicted: list[str] = []
+    memory.evicted = evicted.append
+    for number in range(10, 15):
+        new = entry(f"{number:04}")
+        new.confirmed_s = 6.0
+        memory.put(new)
+    assert (evicted.count("expired"), len(evicted)) == (expired, 5)
 
 
 def hit_rate(memory: MemoryCache, names: list[str]) -> float:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from google.protobuf import any_pb2
 
+from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
-from gateway.cache.memory import Entry
 from gateway.cache.stored_form import entry_of, stored_bytes
 from gateway.call import Metadata
 from gateway.status import Code, StatusError

@@ -1,6 +1,10 @@
 """The figures with which an upstream works without a setting: those of gRPC and Envoy, or shorter
 ones where the gateway has said why."""
 
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.descriptions import describe_settings
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.config.load_reports import LoadReportOptions
 from gateway.config.mirrors import Mirror
@@ -55,3 +59,19 @@ def test_copies_and_zones() -> None:
     mirror = Mirror.model_validate({"to": "library-next"})
     assert (mirror.max_in_flight, mirror.timeout_s, mirror.metadata) == (64, 5, ())
     assert (ZoneOptions().min_endpoints, ZoneOptions().force_local) == (6, None)
+
+
+def test_grpcio_refuses_each_setting_that_says_it_is_for_http2() -> None:
+    """Also at its default value: who states it believes that it has an effect."""
+    describe_settings()
+    plain = Upstream(target="localhost:50051")
+    names = [
+        name
+        for name, field in Upstream.model_fields.items()
+        if "for `http2`" in " ".join((field.description or "").split())
+    ]
+    assert len(names) > 25
+    for name in names:
+        stated = {"target": "localhost:1", "channel": "grpcio", name: getattr(plain, name)}
+        with pytest.raises(ValidationError, match=f"{name}: is for channel: http2"):
+            Upstream.model_validate(stated)

@@ -5,12 +5,14 @@ from typing import Any
 import hpack
 import pytest
 
-from gateway.call import Call
+from gateway.call import Call, Principal, Reply
+from gateway.config.auth import IdentityOptions
 from gateway.config.tracing import TracingOptions
 from gateway.exchange.calls import CallFactory
 from gateway.exchange.site import Site
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
+from gateway.interceptors.identify import Identify
 from gateway.listeners.http1.known_lines import KnownLines
 from gateway.telemetry.traces.starting import TraceStarter
 from tests.support.front_end import schema
@@ -56,7 +58,8 @@ def test_the_encoded_metadata_is_that_which_an_interceptor_reads(settings: Any) 
     sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
     assert sent == call.metadata
     assert ("x-request-id", "id-1") in sent
-    assert call.headers["x-a"] == "1"
+    first = [call.header("x-a", b"x-a"), call.header("X-B", b"x-b")]
+    assert [call.headers["x-a"], call.headers.get("X-B")] == first == ["1", None]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,34 @@ def test_metadata_that_depends_on_more_than_lines_is_not_encoded(
     call = opened(make_site(Upstream(), **settings), b"Host: gateway.test", line)
     assert call.unread_metadata is None
     assert ("x-request-id", "id-1") in call.metadata
+
+
+async def answer(_: Call) -> Reply:
+    return Reply()
+
+
+async def test_the_caller_is_encoded_as_an_interceptor_reads_it() -> None:
+    ada = Principal("users/ada", frozenset({"read", "a,b"}), {"note": "é" * 50}, "demo")
+    identify = Identify(IdentityOptions(), ("x-jwt", lambda who, _: who.name * 20))
+    for _ in range(2):  # the second time from memory
+        call = opened(make_site(Upstream()), *LINES)
+        call.principal = ada
+        await identify(call, answer)
+        head = call.unread_metadata
+        assert head is not None
+        decoded = hpack.Decoder().decode(head.block, raw=True)
+        sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
+        assert sent == call.metadata
+        told = ["x-principal", "x-principal-scopes", "x-principal-client", "x-principal-claim-note"]
+        assert [name for name, _ in sent[-5:]] == [*told, "x-jwt"]
+
+
+async def test_a_name_that_metadata_may_not_have_is_left_to_the_channel_to_judge() -> None:
+    call = opened(make_site(Upstream()), *LINES)
+    call.principal = Principal("users/ada", claims={"for": "1"})
+    await Identify(IdentityOptions(claims_prefix="x-forwarded-"))(call, answer)
+    assert call.unread_metadata is None
+    assert call.metadata[-1] == ("x-forwarded-for", "1")
 
 
 @pytest.mark.parametrize("state", [[], [b"tracestate: a=1,b=2"]], ids=["no state", "state"])

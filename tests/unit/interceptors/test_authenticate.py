@@ -17,6 +17,7 @@ from gateway.call import Call, Principal, Reply
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
+from tests.support.polling import until
 from tests.support.recording import AuditLog
 from tests.support.upstream import Upstream
 
@@ -152,6 +153,10 @@ async def test_a_stream_ends_when_its_credential_does(
 
 async def nothing_runs() -> bool:
     await asyncio.sleep(0)
+    return nothing_else_runs()
+
+
+def nothing_else_runs() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -161,7 +166,7 @@ async def test_a_stream_that_always_has_a_message_ends_too() -> None:
     reply = await guard(call(), back_end)
     assert reply.messages is not None
     await anext(reply.messages)
-    await asyncio.sleep(0.05)
+    await until(nothing_else_runs)  # the credential was looked at again, and is lost
     with pytest.raises(StatusError, match="revoked"):
         await anext(reply.messages)
 

@@ -2,9 +2,9 @@
 Envoy."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -93,14 +93,8 @@ def test_one_that_is_not_connected_gets_no_calls_while_others_are(state: State) 
     assert len(simulated.calls(30)) == 1
 
 
-@dataclass
-class Calls:
-    count: int = 0
-
-
 def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> None:
-    waiting = Calls(1)
-    simulated = Simulated(5, 1, waiting=waiting)
+    simulated = Simulated(5, 1, avoids_full=True)
     first, *others = [simulated.channels[f"10.0.0.{number}:1"] for number in range(5)]
     first.is_full = True
     counted = simulated.calls(400)
@@ -113,9 +107,17 @@ def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> No
     assert "10.1.0.0:1" not in simulated.calls(30), "nor is a lower priority"
     first.is_full = False
     assert set(simulated.calls(30)) == {"10.0.0.0:1"}
-    first.is_full = True
-    waiting.count = 0
-    assert len(simulated.calls(30)) == 4
+    others[1].is_full = others[2].is_full = False
+    others[1].is_full = True
+    repeats = [simulated.endpoints.another([]) for _ in range(30)]
+    again = {str(one.endpoint) for one in repeats if one is not None}
+    assert again == {"10.0.0.0:1", "10.0.0.3:1"}, "nor does a repeat wait"
+
+
+def test_calls_with_a_key_and_those_for_the_first_one_wait_for_their_endpoint() -> None:
+    simulated = Simulated(2, balance=Balance.PICK_FIRST)
+    simulated.channels["10.0.0.0:1"].is_full = True
+    assert set(simulated.calls(10)) == {"10.0.0.0:1"}
 
 
 @pytest.mark.parametrize("state", [State.CONNECTING, State.IDLE, State.FAILING])
@@ -146,6 +148,16 @@ def test_below_the_threshold_those_left_out_get_calls_too(
     assert len(simulated.calls(100)) == (10 if panics else well)
     simulated.become(State.READY, 10 - well)
     assert not simulated.endpoints.panics
+
+
+def test_a_panic_and_its_end_are_events(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "gateway.upstream")
+    simulated = Simulated(3)
+    simulated.become(State.EJECTED, 2)
+    simulated.become(State.READY, 2)
+    events = [getattr(one, "gateway_event", "") for one in caplog.records]
+    panics = [one for one in events if "panic" in one]
+    assert panics == ["gateway.upstream.panic", "gateway.upstream.panic_over"]
 
 
 def test_in_a_panic_what_cannot_be_reached_gets_no_calls() -> None:

@@ -66,13 +66,16 @@ def test_a_low_success_rate_is_an_outlier() -> None:
     assert tallies[4].reason == "50.0% of its calls succeed, of all 90.0%"
 
 
-def test_a_success_rate_above_the_threshold_is_no_outlier() -> None:
-    # The threshold is .9 - 2.001 * .2 = .4998, and .5 is not below it.
-    outliers, tallies = detector(5, success_rate_ejection={"stdev_factor": 2001})
+@pytest.mark.parametrize(("factor", "found"), [(2001, []), (1999, [4])])
+def test_only_a_success_rate_below_the_threshold_is_an_outlier(
+    factor: int, found: list[int]
+) -> None:
+    # The threshold is .9 - 2.001 * .2 = .4998, and .5 is not below it; but it is below .5002.
+    outliers, tallies = detector(5, success_rate_ejection={"stdev_factor": factor})
     for tally in tallies[:4]:
         calls(outliers, tally, 100, 0)
     calls(outliers, tallies[4], 50, 50)
-    assert ejected(outliers, tallies) == []
+    assert ejected(outliers, tallies) == found
 
 
 @pytest.mark.parametrize("algorithm", ["success_rate_ejection", "failure_percentage_ejection"])

@@ -83,7 +83,7 @@ class Http2Channel:
 
     @property
     def is_full(self) -> bool:
-        """True if a call would wait for one of the calls under way to end."""
+        """True if a call would wait behind others."""
         return self._connections.is_full
 
     @property

@@ -98,10 +98,16 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """True if a call would wait for one of the calls under way to end: no connection has room,
-        and no more may be opened."""
+        """True if a call would wait for others: no connection has room, and no more may be opened,
+        or calls wait already. A silent connection is not full: a call has to come to ask it."""
+        if not self.waiting and len(self._sockets) < self._upstream.max_connections:
+            return False  # nearly always, and asked for each call
+        if self.ready() is not None:
+            return False
         open_ones = [one for one in self._sockets if not one.connection.draining]
-        return len(open_ones) >= self._upstream.max_connections and self.ready() is None
+        if any(one.is_stale for one in open_ones):
+            return False
+        return bool(self.waiting) or len(open_ones) >= self._upstream.max_connections
 
     def keep_open(self) -> None:
         """Connects now, and again whenever no connection is left, with back-off."""
@@ -295,6 +301,13 @@ class Connections:
         extra = about("gateway.upstream.up", gateway__upstream=self._name, server__address=at)
         logger.info("upstream %s is connected: %s", self._name, at, extra=extra)
 
+    def _say_idle(self) -> None:
+        at = str(self._address)
+        extra = about("gateway.upstream.idle", gateway__upstream=self._name, server__address=at)
+        logger.info(
+            "upstream %s has no connection until its next call: %s", self._name, at, extra=extra
+        )
+
     def _fail(self, reason: str, *, at_once: bool = False) -> None:
         """Takes note of a connection that could not be opened."""
         self._watch.failed()
@@ -335,6 +348,8 @@ class Connections:
                 self._back_off(socket.failure or "it closed a connection before any call")
             elif socket.failure and not self._closed:
                 self._warn_lost(socket)
+            elif not (self._sockets or self._closed or self._connecting):
+                self._say_idle()
         self._tell()
         self._wake_all()
 

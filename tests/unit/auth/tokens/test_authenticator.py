@@ -1,7 +1,5 @@
 """Tokens as bearer credentials."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from gateway.auth.secrets import ACCESS, REFRESH, new_secret
@@ -48,9 +46,9 @@ def call(**headers: str) -> Call:
     ],
 )
 def test_a_bearer_credential_is_what_follows_the_scheme(
-    headers: Mapping[str, str], text: str | None
+    headers: dict[str, str], text: str | None
 ) -> None:
-    assert bearer(headers) == text
+    assert bearer(call(**headers)) == text
 
 
 async def test_a_good_token_is_its_principal() -> None:

@@ -40,3 +40,16 @@ async def test_a_connection_begins_the_pauses_anew() -> None:
         assert connections._retry_at_s - loop.time() == pytest.approx(0.2, rel=0.21, abs=0.1)
         await connections.close()
         connections.close_all()
+
+
+async def test_a_silent_connection_is_not_full_so_that_a_call_comes_and_asks_it() -> None:
+    loop = asyncio.get_running_loop()
+    async with Scripted(lambda _: b"").running() as target:
+        upstream = Upstream(target=target, max_connections=1, idle_check_s=0.01)
+        connections = Connections("library", upstream, parse_target(upstream), loop, Pending())
+        connections.keep_open()
+        await until(lambda: connections.state is State.READY)
+        await until(lambda: connections.ready() is None)
+        assert not connections.is_full
+        await connections.close()
+        connections.close_all()
