@@ -69,7 +69,7 @@ class Balanced:
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._may_repeat: dict[Method, bool] = {}
         self.key_of: Callable[[Call], int] | None = None
-        """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
+        """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
         """Is told about calls that are repeated."""
         self.refusing: Callable[[], Mapping[str, bool]] = dict
