@@ -204,20 +204,11 @@ class CallCache:
                     fill.task.cancel()
         return fill.done.done()
 
-    def refresh(
-        self,
-        keyed: KeyedCall,
-        path: str,
-        storage: Storage,
-        start: Callable[[], tuple[Call, Handler]],
-        number: int | None = None,
-        *,
-        stale: Entry | None = None,
-    ) -> None:
+    def refresh(self, key: bytes, begin: Callable[[], Fill]) -> None:
         """Begins a call in the background, unless one is under way or too many are."""
-        if keyed.key in self._fills or self._in_background >= _MOST_BACKGROUND:
+        if key in self._fills or self._in_background >= _MOST_BACKGROUND:
             return
-        fill = self.begin(keyed, path, storage, start, number, stale=stale)
+        fill = begin()
         fill.is_background = True
         self._in_background += 1
 

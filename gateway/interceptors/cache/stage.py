@@ -205,11 +205,8 @@ class CachedCalls:
                     principal = None if self._is_shared else call.principal
                     self._cache.memory.note(entry, look.asked, principal)
             elif now_s <= entry.times.swr_until_s:
-                stale = replace(look, stale=entry)
-                self._cache.refresh(
-                    *(keyed, path, self._storage, partial(self._start, stale), entry.number),
-                    stale=entry,
-                )
+                stale = replace(look, number=entry.number, stale=entry)
+                self._cache.refresh(keyed.key, partial(self._begin, stale))
             return self._hit(call, entry, now_s, reads=look.reads)
         if wanted.no_store:
             return self._pass(call, proceed, "request", wanted)
@@ -262,10 +259,7 @@ class CachedCalls:
             fill = self._cache.under_way(look.keyed.key, look.path)
             leads = fill is None
             if fill is None:
-                start = partial(self._start, look)
-                fill = self._cache.begin(
-                    *(look.keyed, look.path, self._storage, start, look.number), stale=look.stale
-                )
+                fill = self._begin(look)
             if not await self._cache.wait(fill, self._most_s(look, leads=leads)):
                 stale = self._stale(look)
                 if stale is not None:
@@ -331,6 +325,11 @@ class CachedCalls:
         if stale is None or now_s > stale.times.sie_until_s:
             return None
         return self._reply(look.call, stale, now_s, "hit", reads=look.reads)
+
+    def _begin(self, look: _Lookup) -> Fill:
+        """Begins the call to the back end for all that wait for this reply."""
+        parts = look.keyed, look.path, self._storage, partial(self._start, look), look.number
+        return self._cache.begin(*parts, stale=look.stale)
 
     def _start(self, look: _Lookup) -> tuple[Call, Handler]:
         """Makes the call to the back end: with what the key contains, and no more."""
