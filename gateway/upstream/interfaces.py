@@ -53,8 +53,8 @@ class EndpointChannel(Protocol):
         """Connects now, and again whenever no connection is left, with back-off."""
         ...
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
         ...
 
 
@@ -208,7 +208,7 @@ class Around:
 
     def __init__(self, channel: EndpointChannel) -> None:
         self.channel = channel
-        self._told: Callable[[], None] | None = None
+        self._listener: Callable[[], None] | None = None
 
     def call(
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
@@ -244,15 +244,15 @@ class Around:
         """Connects now, and again whenever no connection is left, with back-off."""
         self.channel.keep_open()
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._told = told
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
+        self._listener = listener
         self.channel.on_change(self.tell)
 
     def tell(self) -> None:
         """Reports that `state` may have changed."""
-        if self._told is not None:
-            self._told()
+        if self._listener is not None:
+            self._listener()
 
 
 class AroundWithEnds(Around):

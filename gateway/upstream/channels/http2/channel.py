@@ -100,9 +100,9 @@ class Http2Channel:
         """Connects now, and again by itself whenever no connection is left, with back-off."""
         self._connections.keep_open()
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._connections.on_change = told
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
+        self._connections.on_change = listener
 
     def call(
         self,
