@@ -197,7 +197,7 @@ class CachedCalls:
         """Answers with a stored reply, or with that of the back end."""
         call, proceed, keyed, path = look.call, look.proceed, look.keyed, look.path
         wanted = look.wanted
-        if entry is not None and not self._cache.memory.has_path(entry, path):
+        if entry is not None and not self._cache.memory.add_path(entry, path):
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and wanted.allow(entry.times, now_s):
             if now_s <= entry.times.fresh_until_s:
