@@ -71,7 +71,7 @@ class Balanced:
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
-        """Is told about calls that are repeated."""
+        """The observer of calls that are repeated."""
         self.refusing: Callable[[], Mapping[str, bool]] = dict
         """Returns the limits of calls, and whether each refuses some now."""
         if refresh is not None:

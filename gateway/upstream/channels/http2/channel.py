@@ -38,8 +38,8 @@ class Http2Channel:
     """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`.
 
     `large_replies` and `pending` are shared with the channels to other endpoints of the upstream:
-    the budget for large replies, and the count of the calls that wait. `watch` is told about the
-    connections.
+    the budget for large replies, and the count of the calls that wait. `watch` observes
+    the connections.
     """
 
     def __init__(
