@@ -286,8 +286,8 @@ class Balanced:
         """Returns the seconds before the next attempt, which has its place in the budget; or the
         reason why there is none."""
         pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
-        if pause_s is None:
-            return retrying.why_not(failure, retry.repeats + 1)
+        if isinstance(pause_s, NotRepeated):
+            return pause_s
         if until_s is not None and self._clock() + pause_s >= until_s:
             return NotRepeated.DEADLINE
         failed = retry.tried[-1]
