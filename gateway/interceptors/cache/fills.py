@@ -13,10 +13,10 @@ from gateway.cache.confirmation import confirmed, has_server_failed, is_not_modi
 from gateway.cache.entries import Entry
 from gateway.cache.freshness import (
     Times,
+    client_cache_control,
     dated,
     kept_metadata,
     times_of,
-    told_clients,
     with_vary,
 )
 from gateway.cache.keys import KeyedCall
@@ -324,7 +324,7 @@ class CallCache:
             fill.paths,
             tags=tags,
             method=fill.storage.method,
-            told=told_clients(reply.metadata, rule, self.options.targets),
+            for_clients=client_cache_control(reply.metadata, rule, self.options.targets),
         )
         if not fill.is_outdated:
             self._put(fill, fill.entry)

@@ -144,7 +144,7 @@ class CachedCalls:
             cache.count(self._counted_hit)
         if cache.note_age is not None:
             cache.note_age(age_s)
-        metadata = entry.metadata + entry.told
+        metadata = entry.metadata + entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
         reply.forms = entry.forms
         return reply
@@ -371,7 +371,7 @@ class CachedCalls:
         if entry.error is not None:
             raise copied(entry.error)
         if reads:
-            metadata += entry.told
+            metadata += entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
         reply.forms = entry.forms
         return reply
