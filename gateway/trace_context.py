@@ -15,7 +15,8 @@ RANDOM: Final = 0x02
 """The flag of a trace id whose last seven bytes are random (section 3.2.2.5.2)."""
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
-_WRITTEN_FLAGS: Final = ("00", "01", "02", "03")
+_SAMPLED_DIGITS: Final = ("1", "3")
+"""The last digits of flags that are sampled."""
 FIELDS: Final = (TRACEPARENT, TRACESTATE)
 """The names of the header fields, also as metadata."""
 
@@ -60,18 +61,19 @@ class Parent:
 class Trace:
     """The place of one request in its trace: the span of the request, and that of its call.
 
-    Ids are hexadecimal digits in lower case. `note_call` is called when the call to the back end
-    has ended; without it, no back end was called.
+    Most requests are not recorded and never need each id alone, so one text has them all. Ids are
+    hexadecimal digits in lower case. `note_call` is called when the call to the back end has ended;
+    without it, no back end was called.
     """
 
     __slots__ = (
         "call_code",
         "call_duration_s",
         "call_ended_s",
-        "flags",
-        "ids",
-        "parent_id",
+        "is_sampled",
+        "parent",
         "state",
+        "text",
         "upstream",
     )
 
@@ -80,50 +82,55 @@ class Trace:
     call_ended_s: float
     call_duration_s: float
 
-    def __init__(self, ids: str, parent_id: str, flags: int, state: str) -> None:
-        """Takes the flags `SAMPLED` and `RANDOM`, and no other."""
-        # One text, because most requests are not recorded and never need each id alone.
-        self.ids = ids
-        """The 32 digits of the trace, the 16 of the request's span, the 16 of its call's span."""
-        self.parent_id = parent_id
-        """The id of the client's span; empty if the trace begins here."""
-        self.flags = flags
+    def __init__(self, text: str, parent: str, state: str) -> None:
+        """Takes the `traceparent` for the back end, whose parent is the span of the call, followed
+        by the id of the span of the request; of the flags only `SAMPLED` and `RANDOM` are set.
+        """
+        self.text = text
+        self.parent = parent
+        """The `traceparent` of the client; empty if the trace begins here."""
         self.state = state
         """The value of `tracestate`, as received; empty if there is none."""
+        self.is_sampled = text[_LENGTH - 1] in _SAMPLED_DIGITS
+        """True if the trace is recorded, as decided at its start."""
         self.call_code: Code | None = None
         """The code with which the call ended; None if there is none, and then what follows is
         missing."""
 
     @property
-    def is_sampled(self) -> bool:
-        """True if the trace is recorded, as decided at its start."""
-        return self.flags & SAMPLED != 0
-
-    @property
-    def trace_id(self) -> str:
-        """The id of the trace."""
-        return self.ids[:32]
-
-    @property
-    def span_id(self) -> str:
-        """The id of the request's span."""
-        return self.ids[32:48]
-
-    @property
-    def call_span_id(self) -> str:
-        """The id of the span of the request's call."""
-        return self.ids[48:]
+    def flags(self) -> int:
+        """The flags as a number."""
+        return int(self.written_flags, 16)
 
     @property
     def written_flags(self) -> str:
         """The flags as two digits."""
-        return _WRITTEN_FLAGS[self.flags]
+        return self.text[53:_LENGTH]
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace."""
+        return self.text[3:35]
+
+    @property
+    def span_id(self) -> str:
+        """The id of the request's span."""
+        return self.text[_LENGTH:]
+
+    @property
+    def call_span_id(self) -> str:
+        """The id of the span of the request's call."""
+        return self.text[36:52]
+
+    @property
+    def parent_id(self) -> str:
+        """The id of the client's span; empty if the trace begins here."""
+        return self.parent[36:52]
 
     @property
     def for_back_end(self) -> str:
-        """The `traceparent` for the back end, whose parent is the span of the call."""
-        ids = self.ids
-        return "".join(("00-", ids[:32], "-", ids[48:], "-", _WRITTEN_FLAGS[self.flags]))
+        """The `traceparent` for the back end."""
+        return self.text[:_LENGTH]
 
     def note_call(self, upstream: str, code: Code, ended_s: float, duration_s: float) -> None:
         """Notes how the call to the back end ended; `ended_s` is in seconds since 1970."""

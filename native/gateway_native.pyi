@@ -3,6 +3,40 @@ from typing import Self
 
 CONTRACT: int
 
+class Histograms:
+    def __new__(cls, cells: memoryview[float], edges: list[list[float]]) -> Self: ...
+    def children(self, places: tuple[int, ...]) -> Children: ...
+
+class Children:
+    def observe(self, *values: float) -> None: ...
+
+class TraceIds:
+    def __new__(cls, bound: int) -> Self: ...
+    def begin(self) -> str: ...
+    def go_on(self, traceparent: str, obeys: bool) -> str | None: ...
+
+def access_line(
+    instant: str,
+    severity: str,
+    scope: str,
+    method: str,
+    rpc: str,
+    status: int,
+    code: str,
+    path: str,
+    duration_s: float,
+    request_bytes: int,
+    response_bytes: int,
+    client: str,
+    peer: str,
+    user_agent: str,
+    request_id: str,
+    trace: str,
+    is_own: bool,
+    rest: str,
+    /,
+) -> str | None: ...
+
 class Plans:
     def __new__(cls, source: object) -> Self: ...
 

@@ -94,6 +94,11 @@ Routes, and the way of one request:
     --descriptors gen/descriptors.binpb
 """
 
+_DESCRIPTION = """\
+Operations with a lock need a token. *Authorize* asks for one: the `client_id` is `demo`, the
+`client_secret` is `demo-secret`.
+"""
+"""The text at the head of the page."""
 
 _BACK_ENDS: Mapping[str, Register] = {
     "library": library.register,
@@ -131,7 +136,12 @@ async def run() -> None:
             # The library's protos say who may call what; the echo's leave it to us.
             "policies": [{"selector": "echo.v1.*", "anonymous": True}],
             "validation": "protovalidate+field_behavior",
-            "openapi": {"enabled": True, "title": "The sample library"},
+            "openapi": {
+                "enabled": True,
+                "title": "The sample library",
+                "description": _DESCRIPTION,
+                "scopes": {"books.write": "change shelves and books"},
+            },
             "docs": {"enabled": installed_assets() is not None},
         }
         config = load_config(None, os.environ, flags)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gateway.http.header_fields import TRACESTATE
 from gateway.http.messages import Request
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.trace_context import Trace
@@ -25,7 +26,8 @@ class RequestTraces:
             if not traceparent or (fields.lines is None and fields.count(b"traceparent") != 1):
                 trace = self._starter.begin()
             else:
+                with_state = fields if fields.roles & TRACESTATE else None
                 is_trusted = self._trusts(request.peer)
-                trace = self._starter.start(traceparent, fields, is_trusted=is_trusted)
+                trace = self._starter.start(traceparent, with_state, is_trusted=is_trusted)
             request.trace = trace
         return trace

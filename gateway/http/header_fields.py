@@ -40,6 +40,7 @@ CONDITION: Final = 1 << 9
 SINCE: Final = 1 << 10
 """A condition with a date, of which there are two."""
 AUTHORIZATION: Final = 1 << 16
+TRACESTATE: Final = 1 << 18
 _CONDITIONS: Final = CONDITION | SINCE
 _ALL: Final = (1 << 20) - 1
 

@@ -1,7 +1,7 @@
-"""The places of elements in .proto files, and the numbers of fields."""
+"""The places of elements in .proto files, and their numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -19,11 +19,29 @@ class Element(NamedTuple):
     place: str
     """Its file, with the line if the file has source information."""
     number: int | None = None
-    """The number of a field."""
+    """The number of a field or of a value."""
+    encoding: str = ""
+    """The form of a field's values in Protobuf; a field can get another type of the same form."""
     aliases: tuple[str, ...] = ()
     """The other names of the number of a value."""
 
 
+_Type: Final = FieldDescriptorProto.Type
+_ENCODINGS: Final = {
+    _Type.TYPE_SINT32: "zigzag",
+    _Type.TYPE_SINT64: "zigzag",
+    _Type.TYPE_FIXED32: "32 bits",
+    _Type.TYPE_SFIXED32: "32 bits",
+    _Type.TYPE_FIXED64: "64 bits",
+    _Type.TYPE_SFIXED64: "64 bits",
+    _Type.TYPE_FLOAT: "float",
+    _Type.TYPE_DOUBLE: "double",
+    _Type.TYPE_STRING: "bytes",
+    _Type.TYPE_BYTES: "bytes",
+    _Type.TYPE_MESSAGE: "message",
+    _Type.TYPE_GROUP: "group",
+}
+"""The encodings of types; all others are varints."""
 Elements = Mapping[str, Element]
 """Elements by full name; a field has two, one with its name in JSON."""
 
@@ -42,27 +60,31 @@ def elements_of(files: Iterable[FileDescriptorProto]) -> Elements:
             found[name] = Element(file.name if line is None else f"{file.name}:{line}")
         prefix = f"{file.package}." if file.package else ""
         for message, field in _fields(prefix, file.message_type):
-            element = found[f"{message}.{field.name}"]._replace(number=field.number)
+            encoding = _ENCODINGS.get(field.type, "varint")
+            element = found[f"{message}.{field.name}"]._replace(
+                number=field.number, encoding=encoding
+            )
             for name in (field.name, field.json_name or field.name):
                 found[f"{message}.{name}"] = element
-        for enum, values in _aliased(prefix, file.enum_type, file.message_type):
+        for enum, number, values in _numbered(prefix, file.enum_type, file.message_type):
             for name in values:
                 others = tuple(one for one in values if one != name)
-                found[f"{enum}.{name}"] = found[f"{enum}.{name}"]._replace(aliases=others)
+                element = found[f"{enum}.{name}"]._replace(number=number, aliases=others)
+                found[f"{enum}.{name}"] = element
     return found
 
 
-def _aliased(
+def _numbered(
     prefix: str, enums: Iterable[EnumDescriptorProto], messages: Iterable[DescriptorProto]
-) -> Iterator[tuple[str, list[str]]]:
-    """Yields the name of an enum with the names of one number, if there are several."""
+) -> Iterator[tuple[str, int, list[str]]]:
+    """Yields the name of an enum with each number, and the names of that."""
     for enum in enums:
         names: dict[int, list[str]] = {}
         for value in enum.value:
             names.setdefault(value.number, []).append(value.name)
-        yield from ((f"{prefix}{enum.name}", one) for one in names.values() if len(one) > 1)
+        yield from ((f"{prefix}{enum.name}", number, of) for number, of in names.items())
     for message in messages:
-        yield from _aliased(f"{prefix}{message.name}.", message.enum_type, message.nested_type)
+        yield from _numbered(f"{prefix}{message.name}.", message.enum_type, message.nested_type)
 
 
 def _fields(

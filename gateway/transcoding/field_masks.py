@@ -7,6 +7,7 @@ is a map's key; it is the same on both sides, whatever it contains.
 
 import re
 from collections.abc import Callable
+from string import ascii_uppercase
 
 from google.protobuf.descriptor import Descriptor
 
@@ -25,6 +26,9 @@ Find = Callable[[str], Descriptor | None]
 _QUOTED = r'`(?:[^`]++|``)*+`|"(?:[^"\\]++|\\.)*+"'
 _NEXT = rf"(?:[A-Za-z0-9_]++|\*|{_QUOTED})"
 _PATH = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*+" + repeated(rf"\.{_NEXT}"), re.DOTALL)
+# A mask in JSON that needs no care: names without underscores, no map keys and no stars.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*+" + repeated(r"(?:\.|,(?=[A-Za-z]))[A-Za-z0-9]++"))
+_SNAKE = {ord(letter): f"_{letter.lower()}" for letter in ascii_uppercase}
 _STEP = re.compile(rf"({_QUOTED})|[^`\"]++", re.DOTALL)
 
 
@@ -34,6 +38,8 @@ def read_mask(text: str, *, camel_case: bool = False) -> list[str]:
     Raises:
         ValueError: the text is not a mask, or has too many paths.
     """
+    if camel_case and text.count(",") < MAX_PATHS and _PLAIN.fullmatch(text):
+        return text.translate(_SNAKE).split(",")
     paths: list[str] = []
     at = 0
     while text:

@@ -21,8 +21,16 @@ _TIMESTAMP: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 # both ends of the difference are in UTC
 _FIRST_S: Final = -62_135_596_800  # year 1 (google/protobuf/timestamp.proto)
+_DAYS: Final = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+"""By month; February has 29 in leap years."""
+_DAYS_TO_1970: Final = 719_469
+"""The days from the last of February of year 0 on, counted from the first of March as one."""
+_NO_DIGITS: Final = -1_000_000
+_ZERO: Final = 0x30
+_MINUS: Final = 0x2D
+_T: Final = 0x54
+_COLON: Final = 0x3A
 _LAST_S: Final = 253_402_300_799  # the end of year 9999
-_DURATION: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
 _DURATION_MAX_S: Final = 315_576_000_000  # google/protobuf/duration.proto
 _MOST_DIGITS: Final = 31  # more than every integer type has
 _MOST_EXPONENT_DIGITS: Final = 9  # no text that a body can hold makes up for more
@@ -130,11 +138,14 @@ def parse_timestamp(text: str) -> tuple[int, int]:
     Raises:
         ValueError: says what was expected.
     """
-    if len(text) == 20 and _has_plain_shape(text):
-        try:
-            return _since_epoch(text[:19]), 0
-        except ValueError:
-            pass  # the long way says what is wrong
+    if 20 <= len(text) <= 30 and text.isascii() and text[-1] == "Z":
+        seconds = _plain_seconds(text.encode())
+        decimals = text[20:-1]
+        if seconds >= _FIRST_S and (
+            len(text) == 20 or (text[19] == "." and _are_digits(decimals, 9))
+        ):
+            return seconds, _nanos(decimals)
+        # The long way says what is wrong.
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         raise expected("a time such as 2024-01-31T12:00:00Z", text)
@@ -148,19 +159,46 @@ def parse_timestamp(text: str) -> tuple[int, int]:
         seconds += offset if sign == "-" else -offset
         if not _FIRST_S <= seconds <= _LAST_S:
             raise _no_such_time(text)
-    return seconds, _nanos(decimals)
+    return seconds, _nanos(decimals or "")
 
 
-def _has_plain_shape(text: str) -> bool:
-    """True if 20 characters are a time in whole seconds of UTC, if those between are digits."""
-    # Hour 24 is not one of RFC 3339, but newer Pythons read it.
-    return (
-        text[4] == text[7] == "-"
-        and text[10] == "T"
-        and text[13] == text[16] == ":"
-        and text[19] == "Z"
-        and text[11:13] != "24"
-    )
+def _plain_seconds(text: bytes) -> int:
+    """Returns the seconds since 1970 of a time whose first 19 characters are in UTC.
+
+    A number before year 1 if there is no such time.
+    """
+    year = _two_digits(text, 0) * 100 + _two_digits(text, 2)
+    month, day = _two_digits(text, 5), _two_digits(text, 8)
+    hour, minute, second = _two_digits(text, 11), _two_digits(text, 14), _two_digits(text, 17)
+    if not (
+        text[4] == text[7] == _MINUS
+        and text[10] == _T
+        and text[13] == text[16] == _COLON
+        and year > 0
+        and 1 <= month <= 12
+        and 1 <= day <= _DAYS[month]
+        and (month != 2 or day <= 28 or _is_leap(year))
+        and hour <= 23
+        and minute <= 59
+        and second <= 59
+    ):
+        return _FIRST_S - 1
+    # Years begin in March here, so that the day added in a leap year is the last one of a year.
+    if month <= 2:
+        month += 12
+        year -= 1
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day
+    return ((days - _DAYS_TO_1970) * 24 + hour) * 3600 + minute * 60 + second
+
+
+def _two_digits(text: bytes, at: int) -> int:
+    """Returns the number of two digits; one that no part of a time has if they are others."""
+    high, low = text[at] - _ZERO, text[at + 1] - _ZERO
+    return high * 10 + low if 0 <= high <= 9 and 0 <= low <= 9 else _NO_DIGITS
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def _since_epoch(moment: str) -> int:
@@ -187,16 +225,21 @@ def parse_duration(text: str) -> tuple[int, int]:
     Raises:
         ValueError: says what was expected.
     """
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    sign = -1 if text.startswith("-") else 1
+    whole, point, decimals = text.removeprefix("-").removesuffix("s").partition(".")
+    has_decimals = _are_digits(decimals, 9)
+    if not (text.endswith("s") and _are_digits(whole, 12) and (has_decimals or not point)):
         raise expected("a duration in seconds such as 3.5s", text)
-    sign = -1 if found[1] else 1
-    seconds, nanos = int(found[2]), _nanos(found[3])
+    seconds, nanos = int(whole), _nanos(decimals)
     # google/protobuf/duration.proto limits whole seconds; nanos are added to them.
     if seconds > _DURATION_MAX_S:
         raise ValueError(f"expected at most {_DURATION_MAX_S} seconds, got {shown(text)}")
     return sign * seconds, sign * nanos
 
 
-def _nanos(decimals: str | None) -> int:
-    return 0 if decimals is None else int(decimals.ljust(9, "0"))
+def _are_digits(text: str, most: int) -> bool:
+    return 0 < len(text) <= most and text.isascii() and text.isdigit()
+
+
+def _nanos(decimals: str) -> int:
+    return int(decimals.ljust(9, "0")) if decimals else 0

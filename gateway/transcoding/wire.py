@@ -97,7 +97,7 @@ def varint(value: int) -> bytes:
 
 def signed_varint(value: int) -> bytes:
     """Encodes a signed 64-bit number as a varint: negative ones take ten bytes."""
-    return varint(value & 0xFFFFFFFFFFFFFFFF)
+    return varint(value if value >= 0 else value & 0xFFFFFFFFFFFFFFFF)
 
 
 def zigzag(value: int) -> bytes:
@@ -108,6 +108,22 @@ def zigzag(value: int) -> bytes:
 def tag(number: int, wire_type: int) -> bytes:
     """Encodes the tag before a field's value."""
     return varint(number << 3 | wire_type)
+
+
+_SHORT: Final[dict[bytes, list[bytes]]] = {b"": _SMALL}
+
+
+def short_heads(head: bytes) -> list[bytes]:
+    """Returns a tag of one byte, or of none, with each number below 128 behind it as a varint.
+
+    All callers share the list, to be read only. Of longer tags there are many: it is empty.
+    """
+    if len(head) > 1:
+        return []
+    found = _SHORT.get(head)
+    if found is None:
+        found = _SHORT[head] = [head + number for number in _SMALL]
+    return found
 
 
 def length_delimited(number: int, payload: bytes) -> bytes:
@@ -186,6 +202,8 @@ def read_varint(wire: bytes, at: int, end: int) -> tuple[int, int]:
     Raises:
         MalformedError: the message ends before the number, or it has more than ten bytes.
     """
+    if at < end and wire[at] < 128:  # nearly all
+        return wire[at], at + 1
     value = 0
     shift = 0
     while at < end and shift <= _LAST_SHIFT:
@@ -204,6 +222,8 @@ def read_tag(wire: bytes, at: int, end: int) -> tuple[int, int]:
     Raises:
         MalformedError: the tag breaks off, or its field number is out of range.
     """
+    if at < end and 8 <= wire[at] < 128:  # nearly all, without another call
+        return wire[at], at + 1
     tag, at = read_varint(wire, at, end)
     if not 8 <= tag <= _MOST_TAG:
         raise MalformedError
@@ -216,7 +236,11 @@ def read_size(wire: bytes, at: int, end: int) -> tuple[int, int]:
     Raises:
         MalformedError: the value would end after the message.
     """
-    size, at = read_varint(wire, at, end)
+    if at < end and wire[at] < 128:  # nearly all, without another call
+        size = wire[at]
+        at += 1
+    else:
+        size, at = read_varint(wire, at, end)
     stop = at + size
     if stop > end:
         raise MalformedError

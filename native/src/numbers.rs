@@ -5,9 +5,16 @@
 
 use std::io::Write;
 
+use crate::text;
+
 /// Texts of fewer characters than this have less than 16 digits, and no two of them are equally
 /// near to a double.
 const MANY_DIGITS: usize = 16;
+/// The decimals of numbers that need no search for their digits, and the numbers from which on
+/// digits may be lost: with fewer, no two texts are read as the same double, or float.
+const FEW_DECIMALS: usize = 4;
+const DOUBLE_EXACT: u64 = 1_000_000_000_000_000;
+const FLOAT_EXACT: u64 = 1_000_000;
 
 /// Writes a double with the fewest digits that are read as the same double; 5.0 is 5.
 pub fn double(value: f64, out: &mut Vec<u8>) {
@@ -20,6 +27,9 @@ pub fn double(value: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(name);
         return;
     }
+    if let Some(digits) = few_digits(value.abs(), DOUBLE_EXACT, |near| near == value.abs()) {
+        return write_few(value < 0.0, digits, out);
+    }
     let mut text = Spelled::default();
     // A sign, the digits with a point after the first one, and the exponent: -1.25e-7.
     let _ = write!(text, "{value:e}");
@@ -29,6 +39,39 @@ pub fn double(value: f64, out: &mut Vec<u8>) {
     let (sign, digits, exponent) = text.parts();
     out.extend_from_slice(sign);
     spell(digits, exponent, out);
+}
+
+/// Returns a number without its point, and its decimals, if it has few digits.
+///
+/// The division is exact to the last bit, as reading the text is (Clinger, "How to Read Floating
+/// Point Numbers Accurately"), because both numbers are; so the first that is the same has the
+/// fewest digits.
+fn few_digits(size: f64, most: u64, is_same: impl Fn(f64) -> bool) -> Option<(u64, usize)> {
+    let mut power = 1.0;
+    for decimals in 0..=FEW_DECIMALS {
+        let whole = (size * power + 0.5) as u64;
+        if whole >= most {
+            return None;
+        }
+        if whole > 0 && is_same(whole as f64 / power) {
+            return Some((whole, decimals));
+        }
+        power *= 10.0;
+    }
+    None
+}
+
+/// Writes such a number.
+fn write_few(negative: bool, (whole, decimals): (u64, usize), out: &mut Vec<u8>) {
+    let power = 10_u64.pow(decimals as u32);
+    if negative {
+        out.push(b'-');
+    }
+    text::unsigned(whole / power, out);
+    if decimals > 0 {
+        out.push(b'.');
+        text::padded(whole % power, decimals, out);
+    }
 }
 
 /// Writes decimal digits; `exponent` is that of the first one.
@@ -61,6 +104,10 @@ fn spell(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
 pub fn float(value: f32, out: &mut Vec<u8>) {
     if !value.is_finite() {
         return double(f64::from(value), out);
+    }
+    let is_same = |near: f64| near as f32 == value.abs();
+    if let Some(digits) = few_digits(f64::from(value.abs()), FLOAT_EXACT, is_same) {
+        return write_few(value < 0.0, digits, out);
     }
     for decimals in 5..9 {
         let mut text = Spelled::default();

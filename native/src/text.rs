@@ -2,6 +2,19 @@
 
 const PAIRS: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
+const SPACES: u64 = PAIRS * 0x20;
+/// Shorter texts are copied in blocks of this size, see `append`.
+pub const BLOCK: usize = 32;
+/// The two digits of each number below 100.
+pub const DIGITS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -22,24 +35,71 @@ pub fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Returns the number of bytes before the first one that a JSON string must escape.
-pub fn plain_bytes(text: &[u8]) -> usize {
-    let mut at = 0;
-    // Eight bytes at once: a byte of `found` has its high bit set where one of them is special.
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (PAIRS * u64::from(b'"'));
-        let slash = word ^ (PAIRS * u64::from(b'\\'));
-        let control = word.wrapping_sub(PAIRS * 0x20) & !word;
-        let same = (quote.wrapping_sub(PAIRS) & !quote) | (slash.wrapping_sub(PAIRS) & !slash);
-        let found = (control | same) & HIGH;
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+/// Writes a text of plain characters, from `start` to `end` of `wire`, as a JSON string.
+#[inline]
+pub fn quote_plain(wire: &[u8], start: usize, end: usize, out: &mut Vec<u8>) {
+    out.push(b'"');
+    append(wire, start, end, out);
+    out.push(b'"');
+}
+
+/// Appends the bytes from `start` to `end` of `from`.
+///
+/// A few are copied together with those behind them, which are then cut off: a copy of a fixed size
+/// takes two instructions, one of any size a call.
+#[inline]
+pub fn append(from: &[u8], start: usize, end: usize, out: &mut Vec<u8>) {
+    let size = end - start;
+    match from[start..].first_chunk::<BLOCK>() {
+        Some(block) if size <= BLOCK => {
+            let before = out.len();
+            out.extend_from_slice(block);
+            out.truncate(before + size);
         }
-        at += 8;
+        _ => out.extend_from_slice(&from[start..end]),
     }
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    at + text[at..].iter().position(special).unwrap_or(text.len() - at)
+}
+
+/// True if a text is ASCII, and no character of it must be escaped in a JSON string.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((chunk, others)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        if special(word) | word & HIGH != 0 {
+            return false;
+        }
+        rest = others;
+    }
+    let last = rest.iter().fold(SPACES, |word, byte| word << 8 | u64::from(*byte));
+    special(last) | last & HIGH == 0
+}
+
+/// Returns a word with the high bit of each byte that a JSON string must escape.
+///
+/// Only the lowest of these bits is certain: those above it may be of plain bytes.
+#[inline]
+fn special(word: u64) -> u64 {
+    let quote = word ^ (PAIRS * u64::from(b'"'));
+    let slash = word ^ (PAIRS * u64::from(b'\\'));
+    let control = word.wrapping_sub(SPACES) & !word;
+    let same = (quote.wrapping_sub(PAIRS) & !quote) | (slash.wrapping_sub(PAIRS) & !slash);
+    (control | same) & HIGH
+}
+
+/// Returns the number of bytes before the first one that a JSON string must escape.
+#[inline]
+pub fn plain_bytes(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((chunk, others)) = rest.split_first_chunk::<8>() {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return text.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
+        }
+        rest = others;
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    text.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 fn escape(byte: u8, out: &mut Vec<u8>) {
@@ -91,13 +151,15 @@ pub fn signed(value: i64, out: &mut Vec<u8>) {
 pub fn unsigned(mut value: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    while value >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&DIGITS[(value % 100) as usize]);
+        value /= 100;
+    }
+    // One more digit is left, or the number is zero.
+    if value > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        digits[at] = b'0' + value as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -165,4 +227,14 @@ pub fn end_of_string(text: &[u8], start: usize) -> usize {
         at += if text[at] == b'\\' { 2 } else { 1 };
     }
     at + 1
+}
+
+/// Writes a number as 16 hexadecimal digits.
+pub fn hex(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    out.extend_from_slice(&digits);
 }

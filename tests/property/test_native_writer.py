@@ -33,7 +33,15 @@ from tests.support import rich
 from tests.support.random_messages import damaged, random_wire
 
 TYPES = [
-    *("rich.Book", "rich.Author", "rich.Holder", "rich.Plain", "old.Job", "modern.Node"),
+    *(
+        "rich.Book",
+        "rich.Shelf",
+        "rich.Author",
+        "rich.Holder",
+        "rich.Plain",
+        "old.Job",
+        "modern.Node",
+    ),
     *("other.Task", "google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.Any"),
     *("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"),
 ]
@@ -111,6 +119,16 @@ def test_random_messages_are_written_alike(seed: int) -> None:
         check(chance)
 
 
+def test_an_item_shows_nothing_of_the_one_before() -> None:
+    chance = random.Random(2)
+    for _ in range(50):
+        books = [random_wire(chance, find("rich.Book"), find), b"", b"\x08\x07"]
+        wire = b"".join(length_delimited(1, book) for book in (*books, *reversed(books)))
+        assert_same(pair(chance.choice(OPTIONS), "rich.Shelf"), wire)
+    text = length_delimited(56, length_delimited(3, b"text"))
+    assert_same(pair(OPTIONS[0], "rich.Book"), text + length_delimited(56, b""))  # has no value
+
+
 @pytest.mark.parametrize("size", [4, 8])
 def test_numbers_have_the_same_digits(size: int) -> None:
     chance = random.Random(size)
@@ -119,6 +137,8 @@ def test_numbers_have_the_same_digits(size: int) -> None:
     write = pair(JsonOptions(emit_unset=False), "rich.Book")[1]
     name = "weight" if size == 4 else "ratio"
     near = [1e16, 1e15, 1e-4, 1e-5, 1e22, 1e23, 1048576.25, 3.4028235e38, 1e-45, 9007199254740993.0]
+    for places in range(8):
+        near += [round(10 ** chance.uniform(-6, 17), places) for _ in range(1_000)]
     values = [struct.pack(layout, value) for value in near]
     for value in [*values, *(chance.randbytes(size) for _ in range(20_000))]:
         expected = f'{{"{name}":{spell(struct.unpack(layout, value)[0])}}}'

@@ -15,6 +15,7 @@ def test_the_first_lines_are_few_and_are_curl() -> None:
         .strip()
         .splitlines()
     )
+    assert lines[1] == "The API: URL/docs"
     assert len(lines) <= 10
     commands = [line for line in lines if line.startswith("  ")]
     assert commands

@@ -56,6 +56,7 @@ message Book {
 }
 
 message Plain { string name = 1; int32 count = 2; repeated string tags = 3; }
+message Shelf { repeated Book books = 1; }
 message Holder { google.protobuf.FloatValue only = 1; }
 """
 

@@ -13,6 +13,7 @@ from gateway.status import Code, StatusError
 from tests.support.machine_code import alternatives
 from tools.machine_code import ROOT, modules
 
+WORDS_OF_C = frozenset({"_thread", "_asm", "_const", "_inline", "_label", "_signed", "_volatile"})
 WAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
 
 
@@ -37,6 +38,9 @@ def objections(tree: ast.AST) -> Iterator[str]:
             isinstance(inner, ast.Yield) for inner in ast.walk(node)
         ):
             yield f"{node.lineno}: an asynchronous generator is not taken"
+        # mypyc puts a `_` before it, and some such words are the C compiler's own.
+        if isinstance(node, ast.Attribute) and node.attr in WORDS_OF_C:
+            yield f"{node.lineno}: _{node.attr} is a word of C"
         # `memory[f():]` calls f twice.
         if isinstance(node, ast.Slice):
             ends = [end for end in (node.lower, node.upper) if end is not None]
@@ -62,6 +66,7 @@ def test_a_module_is_compiled_to_what_it_says(name: str) -> None:
         "async def f():\n with g(): await h()",
         "async def f():\n yield 1",
         "x[f():]",
+        "self._thread = f()",
     ],
 )
 def test_what_would_be_something_else_is_seen(text: str) -> None:

@@ -67,8 +67,9 @@ def test_tracestate(lines: list[str], value: str) -> None:
 
 
 def test_a_trace_writes_its_spans() -> None:
-    trace = Trace(TRACE + SPAN + "b7ad6b7169203331", "", 3, "")
+    trace = Trace(f"00-{TRACE}-b7ad6b7169203331-03{SPAN}", f"00-{TRACE}-{'c4' * 8}-01", "")
     assert (trace.trace_id, trace.span_id, trace.written_flags) == (TRACE, SPAN, "03")
+    assert (trace.call_span_id, trace.parent_id) == ("b7ad6b7169203331", "c4" * 8)
     assert trace.for_back_end == f"00-{TRACE}-b7ad6b7169203331-03"
     assert trace.is_sampled
     trace.note_call("main", Code.OK, 2.0, 0.5)

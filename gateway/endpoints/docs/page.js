@@ -2,36 +2,37 @@
 
 // A parameter marked `x-wildcard` is a `**` of the API: it has any number of segments, and the
 // slashes between them are part of the path. Swagger UI encodes them, so they are decoded again.
-function wildcardPaths(spec) {
+// All paths are here, because a request must be told from one to a path that is nearly the same.
+function pathTemplates(spec) {
+  const servers = spec.servers?.length ? spec.servers : [{ url: "/" }];
+  const fronts = servers.map(
+    ({ url }) => new URL(url, document.baseURI).pathname.replace(/\/$/, ""),
+  );
   const found = [];
   for (const [path, item] of Object.entries(spec.paths ?? {})) {
     for (const [method, operation] of Object.entries(item)) {
       const deep = (operation.parameters ?? []).filter((one) => one["x-wildcard"]);
-      if (deep.length === 0) continue;
-      const names = [];
-      const pattern = path.split(/(\{[^}]*\})/).map((part) => {
-        if (!part.startsWith("{")) return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-        names.push(part.slice(1, -1));
-        return "([^/]*?)";
-      });
-      const isDeep = names.map((name) => deep.some((one) => one.name === name));
-      found.push({ method, pattern: new RegExp(`^(.*?)${pattern.join("")}$`), names, isDeep });
+      const parts = path.split(/(\{[^}]*\})/);
+      const isDeep = parts.map((part) => deep.some((one) => `{${one.name}}` === part));
+      const pattern = parts.map((part) =>
+        part.startsWith("{") ? "([^/]*?)" : `(${part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`,
+      );
+      const literals = parts.filter((part) => !part.startsWith("{")).join("").length;
+      found.push({ method, pattern: new RegExp(`^(.*?)${pattern.join("")}$`), isDeep, literals });
     }
   }
-  return found;
+  return { fronts, templates: found.sort((one, other) => other.literals - one.literals) };
 }
 
-function withSlashes(url, method, wildcards) {
+function withSlashes(url, method, { fronts, templates }) {
   const target = new URL(url, document.baseURI);
-  for (const one of wildcards) {
+  for (const one of templates) {
     const match = one.method === method.toLowerCase() && one.pattern.exec(target.pathname);
-    if (!match) continue;
-    let path = target.pathname;
-    one.isDeep.forEach((isDeep, index) => {
-      const value = match[index + 2];
-      if (isDeep) path = path.replace(value, value.replace(/%2F/gi, "/"));
-    });
-    return target.origin + path + target.search;
+    if (!match || !fronts.includes(match[1])) continue;
+    const parts = match.slice(2).map((part, index) =>
+      one.isDeep[index] ? part.replace(/%2F/gi, "/") : part,
+    );
+    return target.origin + match[1] + parts.join("") + target.search;
   }
   return url;
 }
@@ -75,7 +76,7 @@ const withoutLock = (Original, { React }) => (props) => {
 
 const api = document.getElementById("api");
 const source = new URL(api.dataset.document, document.baseURI).href;
-let wildcards = [];
+let templates = { fronts: [], templates: [] };
 const ui = SwaggerUIBundle({
   url: source,
   domNode: api,
@@ -96,11 +97,11 @@ const ui = SwaggerUIBundle({
     },
   ],
   onComplete: () => {
-    wildcards = wildcardPaths(ui.specSelectors.specJson().toJS());
+    templates = pathTemplates(ui.specSelectors.specJson().toJS());
     document.body.dataset.ready = "true";
   },
   requestInterceptor: (request) => {
-    if (!request.loadSpec) request.url = withSlashes(request.url, request.method, wildcards);
+    if (!request.loadSpec) request.url = withSlashes(request.url, request.method, templates);
     return request;
   },
 });

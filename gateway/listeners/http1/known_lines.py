@@ -59,6 +59,7 @@ _ROLES: Final = {
     "max-forwards": 1 << 14,
     "server": 1 << 15,
     "authorization": header_fields.AUTHORIZATION,
+    "tracestate": header_fields.TRACESTATE,
     "if-modified-since": header_fields.SINCE,
     "if-unmodified-since": header_fields.SINCE,
 }

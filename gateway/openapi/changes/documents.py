@@ -1,8 +1,8 @@
 """Compares two OpenAPI documents of the gateway, as the clients of the API see them."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from gateway.openapi.changes.findings import Finding, Findings, Spot
 from gateway.openapi.changes.operations import OperationChanges, method_name
@@ -18,6 +18,8 @@ _SENT_AS: Final = ("type", "scheme", "in", "name")
 """The keywords of a security scheme by which a client knows how to send it."""
 _ISSUER: Final = "openIdConnectUrl"
 """The keyword for an issuer of JWTs; the names of their schemes only count them."""
+_ANY, _PATH = "**", "/"
+"""The keys of a tree of routes for any number of segments, and for a path that ends."""
 Operations = Mapping[str, tuple[str, Part]]
 """The path and the operation, by HTTP method."""
 
@@ -47,13 +49,48 @@ def compare_documents(
                 rule = "method-removed" if now else "path-removed"
                 instead = moved.get(_rpc(operation))
                 found.add(rule, spot, f"removed; {instead} is there" if instead else "removed")
+    kept = _tree(before, after)
     for shape, verbs in after.items():
         was = before.get(shape, {})
         for verb, (path, operation) in verbs.items():
             if verb not in was:
                 spot = Spot(method_name(operation), "", f"{verb} {path}")
                 found.add("method-added" if was else "path-added", spot, "added")
+                for hidden in _matching(kept, [verb, *shape[1:].split("/")]):
+                    found.add("path-hidden", spot, f"takes requests from {verb} {hidden}")
     return found.sorted()
+
+
+def _tree(before: Mapping[str, Operations], after: Mapping[str, Operations]) -> dict[str, Any]:
+    """The routes that stay, by HTTP method and segment after segment; the last has the path."""
+    tree: dict[str, Any] = {}
+    for shape, verbs in before.items():
+        for verb in verbs.keys() & after.get(shape, {}).keys():
+            path, operation = verbs[verb]
+            parameters = operation.get("parameters", ())
+            is_deep = any(
+                one.get("x-wildcard") and path.endswith(f"{{{one['name']}}}") for one in parameters
+            )
+            *front, last = [verb, *shape[1:].split("/")]
+            node = tree
+            for segment in front:
+                node = node.setdefault(segment, {})
+            node.setdefault(_ANY if is_deep else last, {})[_PATH] = path
+    return tree
+
+
+def _matching(tree: Mapping[str, Any], segments: Sequence[str]) -> Iterator[str]:
+    """Yields the paths of a tree that match all that a more literal path matches."""
+    if not segments:
+        if _PATH in tree:
+            yield tree[_PATH]
+        return
+    if _ANY in tree:
+        yield tree[_ANY][_PATH]
+    head, _, end = segments[0].partition(":")
+    for segment in dict.fromkeys((segments[0], f"{{}}:{end}" if end else "{}")):
+        if head and segment in tree:
+            yield from _matching(tree[segment], segments[1:])
 
 
 def _rpc(operation: Part) -> tuple[str, object]:

@@ -75,6 +75,8 @@ _BREAKING: Final = {
     "response-status-removed": "clients that wait for this status no longer get it",
     "response-constraint-loosened": _UNEXPECTED,
     "property-number-changed": "clients that use Protobuf read and write another field",
+    "property-encoding-changed": "clients that use Protobuf cannot read it, nor send it",
+    "enum-number-changed": "clients that use Protobuf, or numbers, read and send another value",
     "error-shape-changed": "clients cannot read errors",
     "credential-required": "callers without a credential get 401",
     "credential-form-changed": "clients send it in another way, and get 401",
@@ -88,6 +90,7 @@ _WARNING: Final = {
     "default-changed": "requests without the field have another effect",
     "response-header-removed": "clients that use it no longer get it",
     "credential-address-changed": "clients ask for tokens at the old address",
+    "path-hidden": "requests with this value reach another route than before",
     "operation-replaced": "the route calls another method, and generated clients rename theirs",
     "rate-limit-lowered": "callers can get 429 where they did not",
     "timeout-lowered": "slow calls can get 504 where they did not",
@@ -163,6 +166,10 @@ class Findings:
         """Adds the change that `rule` has found at a spot."""
         level, why = RULES[rule]
         self._found[Finding(level, rule, spot.element, f"{spot}: {change}", why)] = None
+
+    def has(self, rule: str, spot: Spot) -> bool:
+        """True if `rule` has found a change at this spot."""
+        return any(one.rule == rule and one.text.startswith(f"{spot}: ") for one in self._found)
 
     def sorted(self) -> list[Finding]:
         """All findings, the worst first."""

@@ -65,6 +65,8 @@ class SchemaChanges:
         if "anyOf" in old or "anyOf" in new:
             self._compare_choices(old, new, side, spot, depth)
         elif same_type(old, new, side, self._found, spot):
+            if before and after and "enum" in old and "enum" in new:
+                self._compare_values_numbers((before, after), old, spot)
             if side is Side.REQUEST and "enum" in old and "enum" in new:
                 old, new = self._accepted((before, after), (old, new))
             compare_values(old, new, side, self._found, spot)
@@ -138,8 +140,11 @@ class SchemaChanges:
         before, after = old.get("additionalProperties"), new.get("additionalProperties")
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             self.compare(before, after, side, spot.within("values"), depth + 1)
-        if old.get("propertyNames") != new.get("propertyNames"):
+        keys, new_keys = old.get("propertyNames", {}), new.get("propertyNames", {})
+        if keys.get("pattern") != new_keys.get("pattern"):
             self._found.add(f"{side}-type-changed", spot, "type of the keys changed")
+        else:
+            compare_values(keys, new_keys, side, self._found, spot.within("keys"))
         if side is Side.REQUEST and (before is False) != (after is False):
             change = "refused" if after is False else "allowed"
             text = f"unknown fields are {change}"
@@ -163,19 +168,35 @@ class SchemaChanges:
                 if (name in needed) != (name in needed_before):
                     what = "required" if name in needed else "optional"
                     self._found.add(f"{side}-property-became-{what}", inner, f"is now {what}")
-                self._compare_numbers(inner)
                 self.compare(part, after[name], side, inner, depth + 1)
+                self._compare_numbers(side, inner)
         for name, part in after.items():
             if name not in before and name not in renamed.values():
                 kind = "required-" if side is Side.REQUEST and name in needed else ""
                 rule = f"{side}-property-{kind}added"
                 self._found.add(rule, _field(spot, name), f"added, {in_words(part)}")
 
-    def _compare_numbers(self, spot: Spot) -> None:
+    def _compare_numbers(self, side: Side, spot: Spot) -> None:
+        """Compares what counts in Protobuf alone; a type that has changed is reported already."""
         old, new = (elements.get(spot.element) for elements in self._elements)
-        if old and new and old.number != new.number:
+        if not old or not new:
+            return
+        if old.number != new.number:
             text = f"has the number {new.number}, before {old.number}"
             self._found.add("property-number-changed", spot, text)
+        if old.encoding != new.encoding and not self._found.has(f"{side}-type-changed", spot):
+            text = f"is encoded as {new.encoding}, before as {old.encoding}"
+            self._found.add("property-encoding-changed", spot, text)
+
+    def _compare_values_numbers(self, names: tuple[str, str], old: Part, spot: Spot) -> None:
+        for value in old["enum"]:
+            was, now = (
+                elements.get(f"{name}.{value}")
+                for name, elements in zip(names, self._elements, strict=True)
+            )
+            if was and now and was.number != now.number:
+                text = f"value {value!r} has the number {now.number}, before {was.number}"
+                self._found.add("enum-number-changed", spot, text)
 
     def _renamed(self, before: Part, after: Part, message: str) -> Mapping[str, str]:
         """The new names of fields that have kept their number and not their name."""

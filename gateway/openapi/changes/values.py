@@ -22,11 +22,8 @@ class Side(StrEnum):
     RESPONSE = "response"
 
 
-_WIDER: Final = {
-    ("int32", "int64"),
-    ("float", "double"),
-}
-"""Formats of numbers, with one that holds all their values."""
+_WIDER: Final = {("float", "double")}
+"""Formats of numbers, with one that holds all their values; a JSON integer of int64 is a uint32."""
 _UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _EXACT: Final = ("pattern", "uniqueItems", "multipleOf")
@@ -85,16 +82,20 @@ def in_words(part: Part) -> str:
 
 
 def same_type(old: Part, new: Part, side: Side, found: Findings, spot: Spot) -> bool:
-    """Compares types and formats; returns False if they differ, and reports that."""
+    """Compares types and formats, and reports a difference.
+
+    Returns False if what else the two schemas say cannot be compared.
+    """
     if _type(old) == _type(new):
         return True
     narrow, wide = (old, new) if side is Side.REQUEST else (new, old)
-    if _is_within(narrow, wide):
+    is_within = _is_within(narrow, wide)
+    if is_within:
         rule = "request-type-widened" if side is Side.REQUEST else "response-type-narrowed"
     else:
         rule = f"{side}-type-changed"
     found.add(rule, spot, f"type changed from {in_words(old)} to {in_words(new)}")
-    return False
+    return is_within and kind(wide) != "any value"
 
 
 def _type(part: Part) -> tuple[str, object, object]:

@@ -27,6 +27,7 @@ from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Record
 from gateway.trace_context import ids_of
 from gateway.transcoding.binding import Binding
+from gateway.transcoding.json.native import native_module
 
 SCOPE: Final = "gateway.access"
 _SCOPE_MEMBER: Final = f'","scope.name":"{SCOPE}",'
@@ -42,6 +43,9 @@ _METHODS: Final = {
 }
 # By number, because the hash and the name of a member of an enum are computed by Python code.
 _CODES: Final = [f',"rpc.response.status_code":"{code.name}"' for code in Code]
+NativeLine = Callable[..., str | None]
+"""Takes the parts of a line; see `access_line` in `native/`."""
+
 _MOST_REMEMBERED: Final = 512
 _LONGEST_REMEMBERED: Final = 512
 
@@ -74,16 +78,13 @@ class AccessLines:
         self._paths = _ShownTexts()
         """Those of stored replies, which come again."""
         self._rpcs: dict[Binding, str] = {}
+        module = native_module()
+        self._native: NativeLine | None = None if module is None else module.access_line
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
     def line(self, record: Record) -> str:
         """Returns the line of a request; empty if the level or the sample leaves it out."""
-        status, code, duration_s, binding = (
-            record.status,
-            record.code,
-            record.duration_s,
-            record.binding,
-        )
+        status, duration_s, binding = record.status, record.duration_s, record.binding
         is_slow = self._slow_s is not None and duration_s > self._slow_s and _has_an_end(binding)
         severity = ERROR if status >= 500 else WARNING if is_slow else INFO
         if severity < self._levels.number:
@@ -96,12 +97,9 @@ class AccessLines:
             path = record.masks.mask(path, binding)
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path))
-        path = self._paths.of(path) if record.cache_result == "hit" else _safe(path)
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
-        if record.trace is not None or record.traceparent:
-            rest += _trace(record)
         if record.cache_result:
             rest += f',"gateway.cache.result":"{record.cache_result}"'
         if record.principal is not None:
@@ -110,23 +108,59 @@ class AccessLines:
             rest += _destination(record)
         if self._headers:
             rest += _headers(self._headers, record.headers)
+        if self._native is not None:
+            line = self._native_line(self._native, record, SEVERITIES[severity], path, rest)
+            if line is not None:
+                return line
+        path = self._paths.of(path) if record.cache_result == "hit" else _safe(path)
+        return self._line(record, SEVERITIES[severity], path, rest)
+
+    def _line(self, record: Record, severity: str, path: str, rest: str) -> str:
+        """Formats a line; `path` is a JSON string, and `rest` are the last members."""
         shown = self._shown
         # As machine code, an f-string copies character by character, and `join` whole texts.
         return "".join((
             '{"timestamp":"', instant(record.at_s),
-            '","severity_text":"', SEVERITIES[severity],
-            _SCOPE_MEMBER, _http_method(record.method), self._rpc(binding),
-            ',"http.response.status_code":', str(status), _CODES[code],
+            '","severity_text":"', severity,
+            _SCOPE_MEMBER, _http_method(record.method), self._rpc(record.binding),
+            ',"http.response.status_code":', str(record.status), _CODES[record.code],
             ',"url.path":', path,
-            ',"http.server.request.duration":', seconds(duration_s),
+            ',"http.server.request.duration":', seconds(record.duration_s),
             ',"http.request.body.size":', str(record.request_bytes),
             ',"http.response.body.size":', str(record.response_bytes),
             ',"client.address":', shown.of(record.client),
             ',"network.peer.address":', shown.of(record.peer),
             ',"user_agent.original":', shown.of(record.user_agent),
             ',"gateway.request.id":', _safe(record.request_id),
+            "" if record.trace is None and not record.traceparent else _trace(record),
             rest, "}\n",
         ))  # fmt: skip
+
+    def _native_line(
+        self, native: NativeLine, record: Record, severity: str, path: str, rest: str
+    ) -> str | None:
+        """Does the same in one call; None if the path or the request id is not plain."""
+        shown, trace = self._shown, record.trace
+        return native(
+            instant(record.at_s),
+            severity,
+            _SCOPE_MEMBER,
+            _http_method(record.method),
+            self._rpc(record.binding),
+            record.status,
+            _CODES[record.code],
+            path,
+            record.duration_s,
+            record.request_bytes,
+            record.response_bytes,
+            shown.of(record.client),
+            shown.of(record.peer),
+            shown.of(record.user_agent),
+            record.request_id,
+            record.traceparent if trace is None else trace.text,
+            trace is not None,
+            rest,
+        )
 
     def _rpc(self, binding: Binding | None) -> str:
         if binding is None:
@@ -242,7 +276,7 @@ def _trace(record: Record) -> str:
     """Returns the members that name the span of a request, or else the one that its client sent."""
     trace = record.trace
     if trace is not None:
-        ids = (trace.trace_id, trace.span_id, trace.written_flags)
+        ids = trace.trace_id, trace.span_id, trace.written_flags
     else:
         found = ids_of(record.traceparent)
         if found is None:

@@ -1,7 +1,6 @@
 """Counts each attempt of calls to one upstream, with the names of gRFC A66."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.status import Code
 from gateway.telemetry.metrics.endpoint_definitions import (
@@ -11,9 +10,7 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPTS_STARTED,
     WHOLE_CALL_DURATION,
 )
-from gateway.telemetry.metrics.metric import CellWriter, Metric
-
-_NOT_YET: Final = -1
+from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric
 
 Observe = Callable[[Code, float], None]
 """Takes the code and the duration of a call that has ended."""
@@ -27,8 +24,8 @@ class AttemptMetrics:
         self._upstream = upstream
         self._started: dict[str, int] = {}
         ended = (metrics[ATTEMPT_DURATION.name], ATTEMPT_SENT, ATTEMPT_RECEIVED)
-        self._ended = [_ByCode(writer, metric, upstream) for metric in ended]
-        self._calls = _ByCode(writer, metrics[WHOLE_CALL_DURATION.name], upstream)
+        self._ended = _ByCode(writer, ended, upstream)
+        self._calls = _ByCode(writer, [metrics[WHOLE_CALL_DURATION.name]], upstream)
 
     def started(self, rpc_method: str) -> None:
         """Counts an attempt of `package.Service/Method` that begins."""
@@ -42,39 +39,37 @@ class AttemptMetrics:
         self, rpc_method: str, code: Code, duration_s: float, sent: int, received: int
     ) -> None:
         """Counts an attempt that has ended, with the bytes of its messages."""
-        duration, sizes_sent, sizes_received = self._ended
-        duration.observe(rpc_method, code, duration_s)
-        sizes_sent.observe(rpc_method, code, sent)
-        sizes_received.observe(rpc_method, code, received)
+        self._ended.of(rpc_method, code)(duration_s, sent, received)
 
     def of_calls(self, rpc_method: str, observe: Observe) -> Observe:
         """Returns the function that counts a call here, and then passes it to `observe`."""
 
         def ended(code: Code, duration_s: float) -> None:
-            self._calls.observe(rpc_method, code, duration_s)
+            self._calls.of(rpc_method, code)(duration_s)
             observe(code, duration_s)
 
         return ended
 
 
 class _ByCode:
-    """A histogram whose children, by method and code, are created when they are first needed."""
+    """Histograms whose children, by method and code, are created when they are first needed."""
 
-    def __init__(self, writer: CellWriter, metric: Metric, upstream: str) -> None:
+    def __init__(self, writer: CellWriter, metrics: Sequence[Metric], upstream: str) -> None:
         self._writer = writer
-        self._metric = metric
-        self._edges = [float(edge) for edge in metric.edges]
+        self._metrics = metrics
+        self._open_children = writer.histograms(*metrics)
         self._upstream = upstream
         # By number: the hash of a member of an enum is computed by Python code.
-        self._places: dict[str, list[int]] = {}
+        self._kept: dict[str, list[AddValues | None]] = {}
 
-    def observe(self, rpc_method: str, code: Code, value: float) -> None:
-        """Adds a value."""
-        places = self._places.get(rpc_method)
-        if places is None:
-            places = self._places[rpc_method] = [_NOT_YET] * len(Code)
-        at = places[code]
-        if at == _NOT_YET:
+    def of(self, rpc_method: str, code: Code) -> AddValues:
+        """Returns what adds a value to each histogram."""
+        by_code = self._kept.get(rpc_method)
+        if by_code is None:
+            by_code = self._kept[rpc_method] = [None] * len(Code)
+        add = by_code[code]
+        if add is None:
             labels = (rpc_method, self._upstream, code.name)
-            at = places[code] = self._writer.child(self._metric, labels)
-        self._writer.observe(at, self._edges, value)
+            places = tuple([self._writer.child(metric, labels) for metric in self._metrics])
+            add = by_code[code] = self._open_children(places)
+        return add

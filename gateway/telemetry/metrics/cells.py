@@ -60,10 +60,11 @@ class CellFile:
         return _inherited, (DupFd(self._fd),)
 
     def close(self) -> None:
-        """Closes the file; other processes that have it open can go on."""
-        self.cells.release()
-        self.octets.release()
-        self._memory.close()
+        """Closes the file; other processes that have it open can go on.
+
+        Its memory stays for those that still write to it: a native histogram holds it.
+        """
+        del self.cells, self.octets, self._memory
         os.close(self._fd)
 
     def child(self, name: str, values: Sequence[str], slots: int) -> int:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.telemetry.metrics.cells import CellFile
+from gateway.transcoding.json.native import native_module
 
 _WORD_BITS: Final = 64
 
@@ -110,6 +111,10 @@ _BUCKETS: Final[int] = Slot.BUCKETS
 _ID_BYTES: Final = 24
 """The length of a trace id and a span id (W3C Trace Context section 3.2.2)."""
 
+AddValues = Callable[..., None]
+"""Takes a value for a child of each of some histograms."""
+OpenChildren = Callable[[tuple[int, ...]], AddValues]
+"""Takes the first cells of the children."""
 Count = Callable[[], None]
 """Adds one to a counter. It must be called from the thread of the event loop."""
 
@@ -146,6 +151,18 @@ class CellWriter:
         increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
         increase(cells, at + _SUM, value)
 
+    def histograms(self, *metrics: Metric) -> OpenChildren:
+        """Returns what opens a child of each of these histograms, to add to all in one call."""
+        module, cells = native_module(), self._cells
+        edges = [[float(edge) for edge in metric.edges] for metric in metrics]
+        made: Any = Histograms(cells, edges) if module is None else module.Histograms(cells, edges)
+
+        def open_children(places: tuple[int, ...]) -> AddValues:
+            observe: AddValues = made.children(places).observe
+            return observe
+
+        return open_children
+
     def note_exemplar(self, at: int, value: float, time_s: float, ids: bytes) -> None:
         """Replaces an exemplar: its value, its time in seconds since 1970, and its 24 bytes of ids.
 
@@ -158,6 +175,35 @@ class CellWriter:
         end = begin + _ID_BYTES
         self.file.octets[begin:end] = ids
         cells[at + 1] = time_s
+
+
+class Histograms:
+    """Histograms that are always counted together: the definition of the native ones."""
+
+    def __init__(self, cells: "memoryview[float]", edges: list[list[float]]) -> None:
+        """Takes the cells, and the upper bounds of each histogram in rising order."""
+        self._cells = cells
+        self._edges = edges
+
+    def children(self, places: tuple[int, ...]) -> "Children":
+        """Returns a child of each, whose first cells are given."""
+        return Children(self._cells, list(zip(self._edges, places, strict=True)))
+
+
+class Children:
+    """A child of each of some histograms."""
+
+    def __init__(self, cells: "memoryview[float]", children: list[tuple[list[float], int]]) -> None:
+        """Takes the upper bounds and the first cell of each."""
+        self._cells = cells
+        self._children = children
+
+    def observe(self, *values: float) -> None:
+        """Adds a value to each child."""
+        cells = self._cells
+        for (edges, at), value in zip(self._children, values, strict=True):
+            increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
+            increase(cells, at + _SUM, value)
 
 
 class Counter:

@@ -1,7 +1,7 @@
 """Counts ended requests, as the observer that every request passes, and calls to back ends."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.status import Code
 from gateway.telemetry.metrics.definitions import (
@@ -10,7 +10,7 @@ from gateway.telemetry.metrics.definitions import (
     RESPONSE_SIZE,
     SPLIT_CALLS,
 )
-from gateway.telemetry.metrics.metric import CellWriter, Metric, Slot, bucket, increase
+from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric, Slot
 from gateway.telemetry.record import Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
@@ -20,13 +20,11 @@ _METHODS: Final = frozenset(
 )
 _OTHER: Final = "_OTHER"
 _SYSTEM: Final = "grpc"
-_NOT_YET: Final = -1
 _USUAL_VERSION: Final = "1.1"
 _VERSIONS: Final = {"": 1, "1.0": 2, "2": 3, "3": 4}
 """A number for each other version of HTTP."""
 _GATEWAY: Final = "gateway"
 _UPSTREAM: Final = "upstream"
-_SUM: Final[int] = Slot.SUM
 _BUCKETS: Final[int] = Slot.BUCKETS
 _EXEMPLAR_PERIOD_S: Final = 1.0
 
@@ -37,25 +35,34 @@ class CallMetrics:
     def __init__(self, writer: CellWriter, metric: Metric, rpc_method: str, upstream: str) -> None:
         self._writer = writer
         self._metric = metric
-        self._edges = [float(edge) for edge in metric.edges]
+        self._open_children = writer.histograms(metric)
         self._labels = (rpc_method, upstream)
         # By number: the hash of a member of an enum is computed by Python code.
-        self._kept = [_NOT_YET] * len(Code)
+        self._kept: list[AddValues | None] = [None] * len(Code)
 
     def observe(self, code: Code, duration_s: float) -> None:
         """Counts one call that ended with `code`."""
-        at = self._kept[code]
-        if at == _NOT_YET:
+        observe = self._kept[code]
+        if observe is None:
             values = (*self._labels, code.name, _SYSTEM)
-            at = self._kept[code] = self._writer.child(self._metric, values)
-        self._writer.observe(at, self._edges, duration_s)
+            child = self._writer.child(self._metric, values)
+            observe = self._kept[code] = self._open_children((child,))
+        observe(duration_s)
+
+
+class _Children(NamedTuple):
+    """The children of one combination of labels."""
+
+    observe: AddValues
+    exemplar_at: int
+    """The first cell of the exemplar of the duration."""
 
 
 class RequestMetrics:
     """Adds each ended request to three histograms: duration, size of the request, of the response.
 
     The cells of a combination of route, method, status and code are looked up once and kept, so
-    that a request costs a look-up and a few additions. All calls come from one thread.
+    that a request costs a look-up and one call. All calls come from one thread.
     """
 
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], scheme: str) -> None:
@@ -64,38 +71,25 @@ class RequestMetrics:
         self._metrics = [
             metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
         ]
-        durations, sizes, _ = self._metrics
-        self._duration_edges = [float(edge) for edge in durations.edges]
-        self._size_edges = [float(edge) for edge in sizes.edges]
+        self._open_children = writer.histograms(*self._metrics)
+        self._exemplar_at = _BUCKETS + len(self._metrics[0].edges) + 1
         self._scheme = scheme
         self._split_calls = metrics[SPLIT_CALLS.name]
         self._splits: dict[tuple[str, str], int] = {}
         # By the template of the route, not by its binding: that would keep the schema of each
         # generation before a reload alive.
-        self._kept: dict[str, dict[str, dict[int, tuple[int, int, int]]]] = {}
+        self._kept: dict[str, dict[str, dict[int, _Children]]] = {}
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
         method = record.method
         if method not in _METHODS:
             method = _OTHER
-        duration_at, request_at, response_at = self._places(record, method)
-        cells = self._cells
-        duration_s = record.duration_s
-        increase(cells, duration_at + _BUCKETS + bucket(self._duration_edges, duration_s), 1.0)
-        increase(cells, duration_at + _SUM, duration_s)
-        size = record.request_bytes
-        if size:
-            increase(cells, request_at + _BUCKETS + bucket(self._size_edges, float(size)), 1.0)
-            increase(cells, request_at + _SUM, float(size))
-        else:
-            increase(cells, request_at + _BUCKETS, 1.0)
-        size = record.response_bytes
-        increase(cells, response_at + _BUCKETS + bucket(self._size_edges, float(size)), 1.0)
-        increase(cells, response_at + _SUM, float(size))
+        observe, exemplar_at = self._children(record, method)
+        observe(record.duration_s, record.request_bytes, record.response_bytes)
         trace = record.trace
         if (record.traceparent != "") if trace is None else trace.is_sampled:
-            self._note_exemplar(duration_at, record)
+            self._note_exemplar(exemplar_at, record)
         if record.split is not None:
             self._count_split(record.split)
 
@@ -105,8 +99,7 @@ class RequestMetrics:
             at = self._splits[split] = self._writer.child(self._split_calls, split)
         self._writer.add(at)
 
-    def _places(self, record: Record, method: str) -> tuple[int, int, int]:
-        """Returns the cells of a combination, one index for each histogram."""
+    def _children(self, record: Record, method: str) -> _Children:
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
         binding, status = record.binding, record.status
@@ -122,12 +115,12 @@ class RequestMetrics:
             outcome |= _VERSIONS[record.http_version] << 24
         if status >= 500 and record.back_end_failed:
             outcome = -outcome
-        places = by_outcome.get(outcome)
-        if places is None:
-            places = by_outcome[outcome] = self._new_places(route, method, record)
-        return places
+        children = by_outcome.get(outcome)
+        if children is None:
+            children = by_outcome[outcome] = self._new_children(route, method, record)
+        return children
 
-    def _new_places(self, route: str, method: str, record: Record) -> tuple[int, int, int]:
+    def _new_children(self, route: str, method: str, record: Record) -> _Children:
         status = record.status
         of_failure = _UPSTREAM if record.back_end_failed else _GATEWAY
         of_all = (
@@ -138,14 +131,15 @@ class RequestMetrics:
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
         child = self._writer.child
-        return child(duration, of_all), child(request_size, of_size), child(response_size, of_size)
+        at = child(duration, of_all)
+        sizes = child(request_size, of_size), child(response_size, of_size)
+        return _Children(self._open_children((at, *sizes)), at + self._exemplar_at)
 
-    def _note_exemplar(self, at: int, record: Record) -> None:
+    def _note_exemplar(self, place: int, record: Record) -> None:
         """Keeps the trace of a sampled request as an example of its duration.
 
         One in a second is enough: a scraper comes less often.
         """
-        place = at + _BUCKETS + len(self._duration_edges) + 1
         if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
             return
         trace = record.trace

@@ -19,7 +19,7 @@ from gateway.telemetry.record import Record, error_type
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
-from gateway.trace_context import SAMPLED, Trace
+from gateway.trace_context import Trace
 
 logger = logging.getLogger("gateway.telemetry.traces")
 
@@ -75,8 +75,8 @@ class SpanExporter:
         self._said_s = -_SAID_EVERY_S
         self._said = 0
         self._why = _TOO_SLOW
-        self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
-        self._thread.start()
+        self._sender = threading.Thread(target=self._run, name="traces", daemon=True)
+        self._sender.start()
 
     def lost(self) -> int:
         """Returns the number of requests whose spans were lost."""
@@ -87,7 +87,7 @@ class SpanExporter:
         trace = record.trace
         if trace is None:
             return
-        if not trace.flags & SAMPLED and not (
+        if not trace.is_sampled and not (
             # The common case first: nearly every request ends here.
             (record.duration_s > self._slow_s or record.code is not _OK or record.status >= 500)
             and self._is_kept(record)
@@ -105,9 +105,9 @@ class SpanExporter:
         """Sends the waiting spans, for at most five seconds."""
         self._closing.set()
         self._wake.set()
-        self._thread.join(_CLOSING_S)
+        self._sender.join(_CLOSING_S)
         left = len(self._waiting)
-        if self._thread.is_alive() and left:
+        if self._sender.is_alive() and left:
             self._dropped += left
             self._say("the collector did not take them before the end", is_last=True)
 

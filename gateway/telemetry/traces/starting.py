@@ -5,8 +5,8 @@ Sources: W3C Trace Context, sections 3.4 and 4.3; OpenTelemetry specification, "
 """
 
 import random
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from gateway.config.tracing import TracingOptions, Trust
 from gateway.trace_context import (
@@ -16,11 +16,11 @@ from gateway.trace_context import (
     read_traceparent,
     read_tracestate,
 )
+from gateway.transcoding.json.native import native_module
 
 _ALL_IDS: Final = 1 << 64
-_DIGITS_OF_IDS: Final = 64
-_DIGITS_OF_SPANS: Final = 32
-_DIGITS_AT_ONCE: Final = 64 * _DIGITS_OF_IDS
+_DIGITS_OF_ID: Final = 16
+_DIGITS_AT_ONCE: Final = 256 * _DIGITS_OF_ID
 # Module constants, because looking up an enum member takes as long as a small function call.
 _SAMPLED: Final = RANDOM | SAMPLED
 _ALL: Final = Trust.ALL
@@ -34,8 +34,54 @@ class RawFields(Protocol):
     def raw(self) -> Sequence[tuple[bytes, bytes]]:
         """The names and values, in order."""
 
-    def count(self, lower_name: bytes) -> int:
-        """Returns the number of fields with a name in lower case."""
+
+class TraceIds:
+    """The ids of traces and spans, and which traces are recorded: the definition of the native one.
+
+    Both return the text that `Trace` takes.
+    """
+
+    def __init__(self, bound: int) -> None:
+        """Takes how many of the 2^64 values of the lower bits of a trace's id are recorded."""
+        # Digits of equal number sort as numbers do.
+        self._bound = f"{bound:016x}" if bound < _ALL_IDS else "g"
+        # Not `secrets`: ids are no secrets, and a system call for each would be the larger cost.
+        self._random: Final = random.Random()  # noqa: S311
+        # Random digits for many requests are made at once, for a fifth of the cost.
+        self._digits = ""
+        self._used = 0
+
+    def begin(self) -> str:
+        """Begins a trace."""
+        trace_id = self._new_id() + self._new_id()
+        flags = _SAMPLED if trace_id[_DIGITS_OF_ID:] < self._bound else RANDOM
+        return f"00-{trace_id}-{self._new_id()}-0{flags}{self._new_id()}"
+
+    def go_on(self, traceparent: str, obeys: bool) -> str | None:  # noqa: FBT001 - as the native one
+        """Continues the trace of a `traceparent`; returns None if that is malformed.
+
+        With `obeys`, what the client has decided on sampling is obeyed.
+        """
+        parent = read_traceparent(traceparent)
+        if parent is None:
+            return None
+        flags = parent.flag_bits & (RANDOM | SAMPLED)
+        if not obeys:
+            is_sampled = parent.trace_id[_DIGITS_OF_ID:] < self._bound
+            flags = flags & RANDOM | (SAMPLED if is_sampled else 0)
+        return f"00-{parent.trace_id}-{self._new_id()}-0{flags}{self._new_id()}"
+
+    def _new_id(self) -> str:
+        """Returns the random digits of the id of a span, or of half the id of a trace.
+
+        That an id is zero, which is not allowed, has a chance of 2^-64.
+        """
+        used = self._used
+        if used + _DIGITS_OF_ID > len(self._digits):
+            self._digits = self._random.randbytes(_DIGITS_AT_ONCE // 2).hex()
+            used = 0
+        self._used = end = used + _DIGITS_OF_ID
+        return self._digits[used:end]
 
 
 class TraceStarter:
@@ -43,50 +89,30 @@ class TraceStarter:
 
     def __init__(self, options: TracingOptions) -> None:
         # The lower 64 bits of the id decide, as in OpenTelemetry's SDKs, so that all programs with
-        # the same ratio record the same traces. Digits of equal number sort as numbers do.
+        # the same ratio record the same traces.
         bound = round(options.ratio * _ALL_IDS)
-        self._bound = f"{bound:016x}" if bound < _ALL_IDS else "g"
-        self._trust = options.trust
-        # Not `secrets`: ids are no secrets, and a system call for each would be the larger cost.
-        self._random: Final = random.Random()  # noqa: S311
-        # Random digits for many requests are made at once, for a fifth of the cost.
-        self._digits = ""
-        self._used = 0
+        module = native_module()
+        ids: Any = TraceIds(bound) if module is None else module.TraceIds(bound)
+        self._begin: Callable[[], str] = ids.begin
+        self._go_on: Callable[[str, bool], str | None] = ids.go_on
+        self._obeys_all = options.trust is _ALL
+        self._obeys_trusted = options.trust in {_ALL, _TRUSTED}
 
     def begin(self) -> Trace:
         """Returns the trace of a request that has no valid `traceparent`."""
-        ids = self._new_digits(_DIGITS_OF_IDS)
-        return Trace(ids, "", _SAMPLED if ids[16:32] < self._bound else RANDOM, "")
+        return Trace(self._begin(), "", "")
 
-    def start(self, traceparent: str, fields: RawFields, *, is_trusted: bool) -> Trace:
+    def start(self, traceparent: str, fields: RawFields | None, *, is_trusted: bool) -> Trace:
         """Returns the trace of a request with this `traceparent`.
 
-        One that is malformed begins a new trace, without the `tracestate` (section 4.3).
+        One that is malformed begins a new trace, without the `tracestate` (section 4.3). `fields`
+        can be None if no `tracestate` is among them.
         """
-        parent = read_traceparent(traceparent)
-        if parent is None:
+        obeys = self._obeys_trusted if is_trusted else self._obeys_all
+        text = self._go_on(traceparent, obeys)
+        if text is None:
             return self.begin()
-        if self._trust is _ALL or (is_trusted and self._trust is _TRUSTED):
-            flags = parent.flag_bits & (RANDOM | SAMPLED)
-        else:
-            is_sampled = parent.trace_id[16:] < self._bound
-            flags = parent.flag_bits & RANDOM | (SAMPLED if is_sampled else 0)
-        # Counted first: most requests have none, and to make all fields of lines costs more.
-        state = _tracestate(fields) if fields.count(b"tracestate") else ""
-        ids = parent.trace_id + self._new_digits(_DIGITS_OF_SPANS)
-        return Trace(ids, parent.span_id, flags, state)
-
-    def _new_digits(self, number: int) -> str:
-        """Returns random digits for the ids of a request.
-
-        That one of the ids is zero, which is not allowed, has a chance of 2^-64.
-        """
-        used = self._used
-        if used + number > len(self._digits):
-            self._digits = self._random.randbytes(_DIGITS_AT_ONCE // 2).hex()
-            used = 0
-        self._used = end = used + number
-        return self._digits[used:end]
+        return Trace(text, traceparent, "" if fields is None else _tracestate(fields))
 
 
 def _tracestate(fields: RawFields) -> str:

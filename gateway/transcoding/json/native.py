@@ -1,7 +1,8 @@
 """Chooses the codec that runs: the native one where it is installed, else the one in Python.
 
-The native codec (`native/`, in Rust) does the same in less time. The environment variable
-`GATEWAY_CODEC` chooses: `python` for the definition, `native` to refuse to start without the other.
+The native codec (`native/`, in Rust) does the same in less time. Parts of telemetry are in the same
+module, and are chosen with it. The environment variable `GATEWAY_CODEC` chooses: `python` for the
+definition, `native` to refuse to start without the other.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Final
 from gateway.status import StartUpError
 
 VARIABLE: Final = "GATEWAY_CODEC"
-_CONTRACT: Final = 5
+_CONTRACT: Final = 6
 """The version of what both sides tell each other; a module with another one is not used."""
 
 

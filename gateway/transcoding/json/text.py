@@ -11,7 +11,7 @@ import time
 from codecs import utf_8_decode
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Final
+from typing import Final, cast
 
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.reading.number import Number
@@ -26,7 +26,9 @@ _OTHERS: Final = bytes(set(range(256)) - set(b'[{]}"'))
 _PIECE: Final = 4096
 _CHECKED_BYTES: Final = 64 * 1024
 _SAMPLE: Final = 8192
-_MINUS_ZERO: Final = re.compile(r"-0(?![.0-9eE])")
+_NUMBER_GOES_ON: Final = frozenset(".0123456789eE")
+_SAFE_LEVELS: Final = 512
+"""So many levels are no danger to the parser, which recurses."""
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?P<lone>[dD][89a-fA-F])|.)"
@@ -42,7 +44,45 @@ def parse(body: bytes, *, depth: int) -> object:
     Raises:
         StatusError: INVALID_ARGUMENT if the body is not UTF-8, not JSON, or nested too deep.
     """
-    check_depth(body, depth)  # first, because the parser recurses
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets <= depth:
+        return _parsed(body)
+    if brackets > _SAFE_LEVELS:
+        check_depth(body, depth)  # first, because the parser recurses
+        return _parsed(body)
+    try:
+        tree = _parsed(body)
+    except (StatusError, RecursionError):
+        check_depth(body, depth)
+        raise
+    if _is_deeper(tree, depth):
+        check_depth(body, depth)
+    return tree
+
+
+def _is_deeper(tree: object, depth: int) -> bool:
+    """True if objects and arrays are nested deeper than `depth`; faster than `deeper_than`."""
+    level = [tree]
+    for _ in range(depth):
+        below: list[object] = []
+        for node in level:
+            if type(node) is tuple:
+                members = cast("tuple[tuple[str, object], ...]", node)
+                below += [item for _, item in members if _is_nested(item)]
+            elif type(node) is list:
+                below += [item for item in node if _is_nested(item)]
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _is_nested(tree: object) -> bool:
+    return isinstance(tree, tuple) or isinstance(tree, list)  # noqa: SIM101 # faster
+
+
+def _parsed(body: bytes) -> object:
+    """Parses a text of a few levels."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -177,7 +217,9 @@ def _has_surrogate(body: bytes) -> bool:
     """True if a body may have an escape of a surrogate; searches in pieces, so that others run."""
     for start in range(0, len(body), _CHECKED_BYTES):
         stop = start + _CHECKED_BYTES + 2  # an escape may begin at the end of the piece
-        if body.find(b"\\ud", start, stop) >= 0 or body.find(b"\\uD", start, stop) >= 0:
+        if body.find(b"\\u", start, stop) >= 0 and (
+            body.find(b"\\ud", start, stop) >= 0 or body.find(b"\\uD", start, stop) >= 0
+        ):
             return True
         if stop < len(body):
             time.sleep(0)
@@ -224,7 +266,13 @@ _SCAN: Final = _scanner(int) if 0 < sys.get_int_max_str_digits() <= 4300 else _S
 def scanner_of(text: str) -> Scan:
     """Returns the parser of values in a text. It raises ValueError for integers of many digits."""
     # Most texts have no minus zero, which `int` would lose.
-    return _SCAN_EXACTLY if "-0" in text and _MINUS_ZERO.search(text) else _SCAN
+    at = text.find("-0")
+    while at >= 0:
+        at += 2
+        if at == len(text) or text[at] not in _NUMBER_GOES_ON:
+            return _SCAN_EXACTLY
+        at = text.find("-0", at)
+    return _SCAN
 
 
 def exact_scanner() -> Scan:

@@ -16,7 +16,11 @@ use super::plans::Plans;
 use super::scalars::{Scalar, Value};
 use super::well_known::Own;
 use super::Fault;
+use crate::text;
 use crate::wire::{self, END_GROUP, MAX_DEPTH};
+
+/// More bytes of a list or map are not kept for the next message.
+const MOST_KEPT: usize = 4096;
 
 /// What all drafts of one message share.
 pub struct Job<'p> {
@@ -44,6 +48,8 @@ impl<'p> Job<'p> {
 /// The value of a member.
 enum Slot<'p> {
     Unset,
+    /// Unset, with the empty draft of a message that the field may have.
+    Spare(Box<Draft<'p>>),
     Scalar(&'p Scalar, Value),
     Message(Box<Draft<'p>>),
     /// The JSON of each item, with commas between them.
@@ -59,6 +65,8 @@ pub struct Draft<'p> {
     chosen: Vec<Option<usize>>,
     /// The values of a message with a JSON form of its own.
     pub own: Own,
+    /// An empty draft for the next message of a list.
+    spare: Option<Box<Draft<'p>>>,
 }
 
 impl<'p> Draft<'p> {
@@ -67,7 +75,40 @@ impl<'p> Draft<'p> {
         job.spend(plan.unset_values)?;
         let mut slots = Vec::with_capacity(plan.members.len());
         slots.resize_with(plan.members.len(), || Slot::Unset);
-        Ok(Draft { plan, slots, chosen: vec![None; plan.oneofs], own: Own::of(plan.form) })
+        let (chosen, own) = (vec![None; plan.oneofs], Own::of(plan.form));
+        Ok(Draft { plan, slots, chosen, own, spare: None })
+    }
+
+    /// Unsets all fields, for the next message of a list, and keeps the memory of small ones.
+    ///
+    /// The drafts of messages in fields are kept if `deep` is set, but not those within them: the
+    /// shapes of many messages would else stand at once.
+    fn clear(&mut self, deep: bool) {
+        for slot in &mut self.slots {
+            let keeps = match slot {
+                Slot::Items(items) => {
+                    items.clear();
+                    items.capacity() <= MOST_KEPT
+                }
+                Slot::Entries(entries) => entries.clear(MOST_KEPT),
+                Slot::Message(draft) if deep => {
+                    draft.clear(false);
+                    true
+                }
+                Slot::Spare(_) => deep,
+                _ => false,
+            };
+            *slot = match std::mem::replace(slot, Slot::Unset) {
+                Slot::Message(draft) if keeps => Slot::Spare(draft),
+                other if keeps => other,
+                _ => Slot::Unset,
+            };
+        }
+        self.chosen.fill(None);
+        self.own = Own::of(self.plan.form);
+        if !deep {
+            self.spare = None;
+        }
     }
 
     /// Reads the bytes from `at` to the end of `wire`, or of a group up to the tag `closing`.
@@ -144,9 +185,11 @@ impl<'p> Draft<'p> {
                 read_message(inner, kind, job, wire, at, depth)?;
             }
             Shape::Messages(kind) => {
-                let mut inner = Draft::new(job.plans.get(kind.plan)?, job)?;
+                let mut inner = self.next_message(job.plans.get(kind.plan)?, job)?;
                 read_message(&mut inner, kind, job, wire, at, depth)?;
                 inner.write(job, self.next_item(field))?;
+                inner.clear(true);
+                self.spare = Some(inner);
             }
             Shape::Map { key, value } => {
                 let (mut from, end) = wire::span(wire, at)?;
@@ -192,6 +235,17 @@ impl<'p> Draft<'p> {
         }
     }
 
+    /// Returns an empty draft for a message of a list.
+    fn next_message(&mut self, plan: &'p Plan, job: &Job<'p>) -> Result<Box<Draft<'p>>, Fault> {
+        match self.spare.take() {
+            Some(draft) if std::ptr::eq(draft.plan, plan) => {
+                job.spend(plan.unset_values)?;
+                Ok(draft)
+            }
+            _ => Ok(Box::new(Draft::new(plan, job)?)),
+        }
+    }
+
     /// Returns the place for the next item of a list.
     fn next_item(&mut self, field: &Field) -> &mut Vec<u8> {
         let slot = &mut self.slots[field.slot];
@@ -218,7 +272,13 @@ impl<'p> Draft<'p> {
     ) -> Result<&mut Draft<'p>, Fault> {
         let slot = &mut self.slots[field.slot];
         if !matches!(slot, Slot::Message(_)) {
-            *slot = Slot::Message(Box::new(Draft::new(job.plans.get(kind.plan)?, job)?));
+            *slot = Slot::Message(match std::mem::replace(slot, Slot::Unset) {
+                Slot::Spare(draft) => {
+                    job.spend(draft.plan.unset_values)?;
+                    draft
+                }
+                _ => Box::new(Draft::new(job.plans.get(kind.plan)?, job)?),
+            });
         }
         match slot {
             Slot::Message(draft) => Ok(draft),
@@ -243,20 +303,20 @@ impl<'p> Draft<'p> {
 
     /// Writes the members; `out` ends with the opening brace, or with a member.
     pub fn write_members(&mut self, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let plan = self.plan;
         let mut comma = out.last() != Some(&b'{');
-        for (index, member) in self.plan.members.iter().enumerate() {
-            let start = out.len();
-            if member.unset.is_empty() && matches!(self.slots[index], Slot::Unset) {
+        for (index, member) in plan.members.iter().enumerate() {
+            let unset = matches!(self.slots[index], Slot::Unset | Slot::Spare(_));
+            if unset && member.unset.is_empty() {
                 continue;
             }
-            if comma {
-                out.push(b',');
-            }
-            out.extend_from_slice(member.name.as_bytes());
+            let before = out.len();
+            let (start, end) = member.name;
+            text::append(&plan.names, start + usize::from(!comma), end, out);
             if self.write_slot(index, job, out)? {
                 comma = true;
             } else {
-                out.truncate(start);
+                out.truncate(before);
             }
         }
         Ok(())
@@ -270,7 +330,7 @@ impl<'p> Draft<'p> {
         out: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
         let written = match &mut self.slots[index] {
-            Slot::Unset => false,
+            Slot::Unset | Slot::Spare(_) => false,
             Slot::Scalar(scalar, value) => {
                 scalar.write(*value, job.wire, out);
                 true

@@ -12,6 +12,8 @@ const FEW: usize = 8;
 /// Replaced entries are removed when they take more bytes than this, and than the others.
 const MOST_WASTE: usize = 1 << 16;
 const FREE: u32 = u32::MAX;
+/// More entries are not kept for another map.
+const MOST_KEPT: usize = 64;
 
 /// The JSON of each entry, in the order in which their keys came first.
 ///
@@ -112,6 +114,15 @@ impl Entries {
             slot = (slot + 1) & last;
         }
         slot
+    }
+
+    /// Removes all entries; returns false if that would keep much memory for others.
+    pub fn clear(&mut self, most_bytes: usize) -> bool {
+        self.text.clear();
+        self.entries.clear();
+        self.table = Vec::new();
+        self.wasted = 0;
+        self.text.capacity() <= most_bytes && self.entries.capacity() <= MOST_KEPT
     }
 
     fn compact(&mut self) {

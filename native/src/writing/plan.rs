@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::scalars::{EnumTexts, Scalar};
-use crate::wire;
+use crate::{text, wire};
 
 /// Tags below this, of field numbers up to 15, are one byte, and found in an array.
 const FEW_TAGS: usize = 128;
@@ -20,6 +20,8 @@ pub struct Plan {
     pub unset_values: usize,
     /// The members of the JSON object, in order.
     pub members: Vec<Member>,
+    /// The names of all members, one after another, and a block of spaces.
+    pub names: Vec<u8>,
     /// The number of oneofs.
     pub oneofs: usize,
     fields: Vec<Field>,
@@ -44,8 +46,8 @@ pub enum Form {
 
 /// A member of a JSON object.
 pub struct Member {
-    /// The name in quotes with a colon.
-    pub name: String,
+    /// The start and the end in `names` of the name, with a comma, in quotes, and with a colon.
+    pub name: (usize, usize),
     /// The JSON where the field is not set; empty if it is not written then.
     pub unset: String,
 }
@@ -111,13 +113,23 @@ type Description<'py> = (String, String, usize, Vec<(String, String)>, usize, Ta
 impl Plan {
     /// Makes a plan from its description.
     pub fn from_python(description: &Bound<'_, PyAny>) -> PyResult<Plan> {
-        let (name, form, unset_values, members, oneofs, tags): Description = description.extract()?;
-        let members = members.into_iter();
+        let (name, form, unset_values, members, oneofs, tags): Description =
+            description.extract()?;
+        let mut names = Vec::new();
+        let members = members.into_iter().map(|(name, unset)| {
+            let start = names.len();
+            names.push(b',');
+            names.extend_from_slice(name.as_bytes());
+            Member { name: (start, names.len()), unset }
+        });
+        let members = members.collect();
+        names.resize(names.len() + text::BLOCK, b' ');
         let mut plan = Plan {
             name,
             form: form_of(&form)?,
             unset_values,
-            members: members.map(|(name, unset)| Member { name, unset }).collect(),
+            members,
+            names,
             oneofs,
             fields: Vec::with_capacity(tags.len()),
             few: [0; FEW_TAGS],

@@ -42,6 +42,8 @@ impl EnumTexts {
 /// A value that was read. Texts and bytes stay in the wire bytes, from a start to an end.
 #[derive(Clone, Copy)]
 pub enum Value {
+    /// A text of plain characters, as `text::is_plain` tells.
+    Plain(usize, usize),
     Text(usize, usize),
     Bytes(usize, usize),
     Signed(i64),
@@ -61,10 +63,14 @@ impl Scalar {
         let value = match self {
             Scalar::Text => {
                 let (start, end) = wire::span(wire, at)?;
-                if std::str::from_utf8(&wire[start..end]).is_err() {
+                let text = &wire[start..end];
+                if text::is_plain(text) {
+                    Value::Plain(start, end)
+                } else if std::str::from_utf8(text).is_ok() {
+                    Value::Text(start, end)
+                } else {
                     return Err(Malformed);
                 }
-                Value::Text(start, end)
             }
             Scalar::Bytes => {
                 let (start, end) = wire::span(wire, at)?;
@@ -101,7 +107,9 @@ impl Scalar {
     /// True for the value that means, in a field without presence, that it is not set.
     pub fn is_default(&self, value: Value) -> bool {
         match value {
-            Value::Text(start, end) | Value::Bytes(start, end) => start == end,
+            Value::Plain(start, end) | Value::Text(start, end) | Value::Bytes(start, end) => {
+                start == end
+            }
             Value::Signed(number) => number == 0,
             Value::Unsigned(number) => number == 0,
             Value::Bool(truth) => !truth,
@@ -117,6 +125,7 @@ impl Scalar {
     #[inline]
     pub fn write(&self, value: Value, wire: &[u8], out: &mut Vec<u8>) {
         match value {
+            Value::Plain(start, end) => text::quote_plain(wire, start, end, out),
             Value::Text(start, end) => text::quote(&wire[start..end], out),
             Value::Bytes(start, end) => text::base64(&wire[start..end], out),
             Value::Signed(number) => self.quoted_if_wide(out, |out| text::signed(number, out)),

@@ -209,13 +209,16 @@ fn timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), Fault> {
     if !in_range || !(0..SECOND_NS).contains(&nanos) {
         return unprintable("google.protobuf.Timestamp is outside the years 1 to 9999");
     }
+    let (year, month, day) = date(seconds.div_euclid(DAY_S));
     let rest = seconds.rem_euclid(DAY_S) as u64;
-    out.push(b'"');
-    date(seconds.div_euclid(DAY_S), out);
-    for (sign, number) in [(b'T', rest / 3600), (b':', rest / 60 % 60), (b':', rest % 60)] {
-        out.push(sign);
-        text::padded(number, 2, out);
+    let mut time = *b"\"0000-00-00T00:00:00";
+    let year = [(1, year / 100), (3, year % 100)];
+    let day = [(6, month), (9, day)];
+    let clock = [(12, rest / 3600), (15, rest / 60 % 60), (18, rest % 60)];
+    for (place, number) in year.into_iter().chain(day).chain(clock) {
+        time[place..place + 2].copy_from_slice(&text::DIGITS[number as usize]);
     }
+    out.extend_from_slice(&time);
     decimals(nanos, out);
     out.extend_from_slice(b"Z\"");
     Ok(())
@@ -252,8 +255,9 @@ fn decimals(nanos: i32, out: &mut Vec<u8>) {
     text::padded(number.unsigned_abs().into(), width, out);
 }
 
-/// Writes the date of a day, counted from 1970-01-01, in the proleptic Gregorian calendar.
-fn date(days: i64, out: &mut Vec<u8>) {
+/// Returns the year, month and day of a day, counted from 1970-01-01, in the proleptic Gregorian
+/// calendar.
+fn date(days: i64) -> (u64, u64, u64) {
     // Years begin in March here, so that the day added in a leap year is the last one of a year;
     // four hundred years always have 146,097 days.
     let days = days + 719_468; // from 0000-03-01
@@ -265,9 +269,5 @@ fn date(days: i64, out: &mut Vec<u8>) {
     let day = day - (153 * month + 2) / 5;
     let is_next = month > 9; // January and February belong to the next year
     let year = year + era as u64 * 400 + u64::from(is_next);
-    text::padded(year, 4, out);
-    out.push(b'-');
-    text::padded(if is_next { month - 9 } else { month + 3 }, 2, out);
-    out.push(b'-');
-    text::padded(day + 1, 2, out);
+    (year, if is_next { month - 9 } else { month + 3 }, day + 1)
 }

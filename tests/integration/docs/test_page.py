@@ -34,9 +34,12 @@ async def page() -> AsyncIterator[Page]:
                 "docs": {"enabled": True},
             }
         )
-        async with open_gateway(config) as gateway, open_page(f"{gateway.url}/docs") as page:
-            await page.until("document.body?.dataset.ready")
-            yield page
+        async with open_gateway(config) as gateway:
+            # No link can make the page show another document, and send credentials elsewhere.
+            link = f"{gateway.url}/docs?url=/other.json&urls=/other.json&configUrl=/other.json"
+            async with open_page(link) as page:
+                await page.until("document.body?.dataset.ready")
+                yield page
 
 
 async def try_it(page: Page, operation: str, **values: str) -> Any:
@@ -92,6 +95,30 @@ async def test_the_slashes_of_a_variable_of_any_length_arrive_as_they_are(page: 
     """)
     answer = await try_it(page, operation, rest="a/b c/d")
     assert answer["rest"] == "a/b c/d"
+    # Those of other variables stay encoded, also where paths are nearly the same.
+    decoded = await page.run("""
+        const deep = (name) => ({get: {parameters: [{name, "x-wildcard": true}]}});
+        const paths = {
+          "/v1/{one}/{rest}": deep("rest"),
+          "/v1/{name}:read": {get: {}},
+          "/files/{path}": deep("path"),
+          "/v1/files/{id}": {get: {}},
+        };
+        const servers = [{url: "/"}, {url: "https://b.example/base/"}];
+        const decoded = (path) => {
+          const known = pathTemplates({paths, servers: path.startsWith("v1") ? [] : servers});
+          return withSlashes(`https://b.example/${path}`, "GET", known).slice(18);
+        };
+        const deepOnes = ["v1/a%2Fb/a%2Fb?c=%2F", "base/v1/a/b%2fc", "files/a%2Fb"];
+        return [...deepOnes, "v1/a%2Fb:read", "v1/files/a%2Fb"].map(decoded);
+    """)
+    assert decoded == [
+        "v1/a%2Fb/a/b?c=%2F",
+        "base/v1/a/b/c",
+        "files/a/b",
+        "v1/a%2Fb:read",
+        "v1/files/a%2Fb",
+    ]
 
 
 async def use_key(page: Page, key: str) -> None:
@@ -223,4 +250,16 @@ async def test_who_asks_for_a_token_on_the_page_calls_with_it(tmp_path: Path) ->
             answer = await try_it(page, "EchoService_Echo", text="hello")
             assert answer["text"] == "hello"
             assert "x-principal" in {one["name"] for one in answer["metadata"]}
+            kept = await page.run("""
+                const databases = (await indexedDB.databases()).length;
+                return [localStorage.length, sessionStorage.length, document.cookie, databases];
+            """)
+            assert kept == [0, 0, "", 0]
+            urls = await page.run("""
+                const loaded = performance.getEntriesByType("resource").map((one) => one.name);
+                return [location.href, ...loaded].join(" ");
+            """)
+            assert f"{gateway.url}/oauth2/token" in urls
+            assert "demo-secret" not in urls
+            assert "gwt_" not in urls
             assert page.complaints == []

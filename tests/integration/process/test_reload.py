@@ -19,13 +19,13 @@ from tests.integration.process.test_drain import Served, answered, served
 from tests.support.command_line import run
 from tests.support.http import RawClient
 from tests.support.polling import first, until
+from tests.support.schema import descriptor_set
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
 both = pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
-WHOLE = Path("gen/descriptors.binpb").read_bytes()
 
 
 class Reloadable:
@@ -179,17 +179,63 @@ async def test_a_change_of_the_file_is_a_reload_where_that_is_set(
         await first(partial(status_of, gateway, "/v1/echo/a"), lambda it: it == 200, within_s=30)
 
 
-async def test_a_descriptor_set_that_is_half_written_changes_nothing(tmp_path: Path) -> None:
-    place, descriptors = Reloadable(tmp_path), tmp_path / "api.binpb"
-    descriptors.write_bytes(WHOLE)
-    flags = (*place.flags, "--descriptors", str(descriptors))
-    settings = {**place.environment, "RELOAD__WATCH": "true"}
+SHOP = """syntax = "proto3";
+package shop.v1;
+import "google/api/annotations.proto";
+import "google/api/field_behavior.proto";
+service Shop {
+  rpc Get(Ask) returns (Thing) { option (google.api.http) = {get: "/v1/{name=things/*}"}; }
+  rpc List(Ask) returns (Thing) { option (google.api.http) = {get: "/v1/things"}; }
+}
+message Ask {
+  string name = 1;
+  string note = 2;
+}
+message Thing {
+  int32 size = 1;
+  string label = 2;
+}
+"""
+BROKEN = {
+    '  rpc List(Ask) returns (Thing) { option (google.api.http) = {get: "/v1/things"}; }\n': "",
+    "string note = 2": "string note = 2 [(google.api.field_behavior) = REQUIRED]",
+    "int32 size": "string size",
+    "  string label = 2;\n": "",
+}
+"""The edits that break clients; they move the lines below the first up by one."""
+FINDINGS = {
+    "path-removed: shop.proto:7, before: GET /v1/things: removed: requests",
+    "request-parameter-became-required: shop.proto:6: query parameter note in GET /v1/things/{",
+    "response-type-changed: shop.proto:13: shop.v1.Thing.size in GET /v1/things/{thing}: type ",
+    "response-property-removed: shop.proto:12: shop.v1.Thing.label in GET /v1/things/{thing}: r",
+}
+
+
+async def test_a_watched_descriptor_set_that_breaks_clients_is_refused_with_each_reason(
+    tmp_path: Path,
+) -> None:
+    place, descriptors, broken = Reloadable(tmp_path), tmp_path / "api.binpb", SHOP
+    for before, after in BROKEN.items():
+        broken = broken.replace(before, after)
+    whole = descriptor_set(shop=SHOP).SerializeToString()
+    descriptors.write_bytes(whole)
+    flags = (*place.flags, "--descriptors", str(descriptors), "--service", "shop.v1.*")
+    settings = {**place.environment, "RELOAD__WATCH": "true", "RELOAD__REFUSE": "breaking"}
     async with served(tmp_path, 1, *flags, settings=settings) as gateway:
-        descriptors.write_bytes(WHOLE[: len(WHOLE) // 2])
+        descriptors.write_bytes(whole[: len(whole) // 2])
         await until(lambda: "gateway.reload.refused" in place.events.read_text(), within_s=30)
         assert str(descriptors) in place.events.read_text()
+        descriptors.write_bytes(descriptor_set(shop=broken).SerializeToString())
+        await until(lambda: "! breaking" in place.events.read_text(), within_s=30)
+        told = await asyncio.to_thread(run, "reload", "--admin", f"unix:{place.admin}")
+        assert told.returncode == 1
+        for said in (place.events.read_text(), told.stderr):
+            assert {one for one in FINDINGS if f"! breaking {one}" in said} == FINDINGS, said
+            assert set(re.findall(r"! breaking ([a-z-]+)", said)) == {
+                one.partition(":")[0] for one in FINDINGS
+            }
         assert await status_of(gateway, "/v1/echo/a") == 200
-        descriptors.write_bytes(WHOLE)
+        descriptors.write_bytes(whole)
         status, done = await place.reload()
         assert (status, done["changes"]) == (200, [])
 

@@ -104,11 +104,16 @@ async def test_an_old_connection_stays_while_no_other_can_be_opened() -> None:
         assert channel.state is State.READY
 
 
-async def test_a_connection_without_calls_is_closed_and_opened_again() -> None:
+async def test_a_connection_without_calls_is_closed_and_opened_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gateway.upstream")
     async with counted() as only, hurried(only.target, idle_close_s=0.1) as channel:
         await channel.call(method("Name"), b"", [], 10)
         await until(lambda: only.open == 0)
         await until(lambda: channel.state is State.IDLE)
+        events = [getattr(one, "gateway_event", "") for one in caplog.records]
+        assert events == ["gateway.upstream.up", "gateway.upstream.idle"]
         assert (await channel.call(method("Name"), b"", [], 10)).message == only.name
         assert only.accepted == 2
 

@@ -507,6 +507,13 @@ def test_limits_are_stated() -> None:
     assert "429" in found["responses"]
 
 
+def test_nothing_of_back_ends_and_of_logs_is_told() -> None:
+    upstreams = {"backstage": {"target": "10.1.2.3:50051"}}
+    policies = [{"selector": "shop.v1.Shop.GetThing", "redact": ["name"]}]
+    text = to_json(document(upstreams=upstreams, policies=policies))
+    assert not [word for word in ("backstage", "10.1.2.3", "redact") if word in text]
+
+
 def test_failures_have_the_form_of_the_settings() -> None:
     assert SCHEMAS["Failure"]["required"] == ["error"]
     problem = document(errors="problem")

@@ -13,7 +13,7 @@ from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.large_text import LargeArray, LargeObject
 from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
 from gateway.transcoding.json.reading.keys import Keys
-from gateway.transcoding.wire import MAX_DEPTH, varint
+from gateway.transcoding.wire import MAX_DEPTH, short_heads, varint
 
 
 class Value:
@@ -152,17 +152,16 @@ class MessageValue(Value):
 
     def __init__(self, head: bytes, plan: Plan) -> None:
         self.head = head
+        self.short = short_heads(head)
         self.plan = plan
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends a message."""
-        out.append(self.head)
         at = len(out)
         out.append(b"")
         size = self.plan.write(tree, out, depth + 1, failures)
-        prefix = varint(size)
-        out[at] = prefix
-        return len(self.head) + len(prefix) + size
+        head = out[at] = with_size(self.head, self.short, size)
+        return len(head) + size
 
 
 class GroupValue(Value):
@@ -186,6 +185,7 @@ class ListValue(Value):
 
     def __init__(self, head: bytes, item: Value) -> None:
         self.head = head
+        self.short = short_heads(head)
         self.item = item
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -195,15 +195,13 @@ class ListValue(Value):
         start = len(out)
         if not self.head:
             return self._write_items(tree, out, depth, failures)
-        out.append(self.head)
         out.append(b"")
         size = self._write_items(tree, out, depth, failures)
         if size == 0:
             del out[start:]
             return 0
-        prefix = varint(size)
-        out[start + 1] = prefix
-        return len(self.head) + len(prefix) + size
+        head = out[start] = with_size(self.head, self.short, size)
+        return len(head) + size
 
     def _write_items(
         self, items: Iterable[object], out: list[bytes], depth: int, failures: Failures
@@ -228,6 +226,7 @@ class MapValue(Value):
 
     def __init__(self, head: bytes, key: Value, value: Value) -> None:
         self.head = head
+        self.short = short_heads(head)
         self.key = key
         self.value = value
 
@@ -257,17 +256,15 @@ class MapValue(Value):
         start = len(out)
         for key, item in pairs:
             at = len(out)
-            out.append(self.head)
             out.append(b"")
             entry = self.key.write(key, out, depth + 1, failures)
-            # The last piece of a key is its value.
+            # The last piece of a key is its value, with its tag or without.
             if entry and keys.is_twice(out[len(out) - 1]):
                 failures.add("set twice")
             written = self.value.write(item, out, depth + 1, failures)
             if written:
-                prefix = varint(entry + written)
-                out[at + 1] = prefix
-                size += len(self.head) + len(prefix) + entry + written
+                head = out[at] = with_size(self.head, self.short, entry + written)
+                size += len(head) + entry + written
             else:  # the name of an enum's value that is to be ignored
                 del out[at:]
             if failures.count != failed:
@@ -278,6 +275,11 @@ class MapValue(Value):
             if len(out) - start > MANY:
                 start = join_from(start, out)
         return size
+
+
+def with_size(head: bytes, short: list[bytes], size: int) -> bytes:
+    """Returns a tag and the size behind it; `short` is what `short_heads` returns for the tag."""
+    return short[size] if size < len(short) else head + varint(size)
 
 
 def join_from(start: int, out: list[bytes]) -> int:

@@ -20,6 +20,7 @@ from gateway.transcoding.wire import (
     UNSIGNED,
     ZIGZAG,
     IntegerType,
+    short_heads,
     signed_varint,
     varint,
     zigzag,
@@ -36,6 +37,7 @@ class Scalar(Value):
 
     def __init__(self, head: bytes, *, omits_default: bool) -> None:
         self.head = head
+        self.short = short_heads(head)
         self.size = len(head)
         self.omits_default = omits_default
 
@@ -64,11 +66,14 @@ class IntegerValue(Scalar):
             number = exact
         else:
             return failures.expected("an integer", tree)
-        if not self.low <= number <= self.high:
-            return failures.expected(f"a number from {self.low} to {self.high}", tree)
         if number == 0 and self.omits_default:
             return 0
         encoding = self.encoding
+        if 0 <= number < len(self.short) and encoding <= SIGNED:
+            out.append(self.short[number])
+            return self.size + 1
+        if not self.low <= number <= self.high:
+            return failures.expected(f"a number from {self.low} to {self.high}", tree)
         if encoding == UNSIGNED:
             payload = varint(number)
         elif encoding == SIGNED:
@@ -121,33 +126,39 @@ def _float(number: int, *, single: bool) -> float | None:
         return None
 
 
-class BoolValue(Scalar):
+class _Bool(Scalar):
+    """A boolean, in whatever spelling."""
+
+    def __init__(self, head: bytes, *, omits_default: bool) -> None:
+        super().__init__(head, omits_default=omits_default)
+        self.true = head + _ONE
+        self.false = head + _ZERO
+
+
+class BoolValue(_Bool):
     """Exactly true or false."""
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends a boolean."""
         if tree is True:
-            payload = _ONE
+            out.append(self.true)
         elif tree is False:
             if self.omits_default:
                 return 0
-            payload = _ZERO
+            out.append(self.false)
         else:
             return failures.expected("true or false", tree)
-        out.append(self.head)
-        out.append(payload)
         return self.size + 1
 
 
-class BoolKey(Scalar):
+class BoolKey(_Bool):
     """The key of a map by booleans, in quotes as every name in JSON."""
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends a boolean."""
         if tree not in ("true", "false"):
             return failures.expected("the key true or false", tree)
-        out.append(self.head)
-        out.append(_ONE if tree == "true" else _ZERO)
+        out.append(self.true if tree == "true" else self.false)
         return self.size + 1
 
 
@@ -183,6 +194,11 @@ def append_bytes(scalar: Scalar, payload: bytes, out: list[bytes]) -> int:
     length = len(payload)
     if length == 0 and scalar.omits_default:
         return 0
+    short = scalar.short
+    if length < len(short):  # the tag and the length in one piece
+        out.append(short[length])
+        out.append(payload)
+        return scalar.size + 1 + length
     prefix = varint(length)
     out.append(scalar.head)
     out.append(prefix)
@@ -234,6 +250,9 @@ class EnumValue(Scalar):
             return failures.expected(self.what, tree)
         if number == 0 and self.omits_default:
             return 0
+        if 0 <= number < len(self.short):
+            out.append(self.short[number])
+            return self.size + 1
         payload = varint(number) if number >= 0 else signed_varint(number)
         out.append(self.head)
         out.append(payload)

@@ -20,9 +20,19 @@ from gateway.transcoding.json.reading.messages import (
     join_from,
     too_deep,
     with_few_keys,
+    with_size,
 )
 from gateway.transcoding.text_forms import in_range, parse_duration, parse_timestamp
-from gateway.transcoding.wire import FIXED64, LENGTH, MAX_DEPTH, VARINT, tag, time_message, varint
+from gateway.transcoding.wire import (
+    FIXED64,
+    LENGTH,
+    MAX_DEPTH,
+    VARINT,
+    short_heads,
+    tag,
+    time_message,
+    varint,
+)
 
 _TYPE_URL: Final = tag(1, LENGTH)
 _VALUE: Final = tag(2, LENGTH)
@@ -146,6 +156,11 @@ _LIST: Final = tag(6, LENGTH)
 # The only field of a Struct, of a ListValue and of a FieldMask; the key of an entry.
 _FIRST: Final = tag(1, LENGTH)
 _SECOND: Final = tag(2, LENGTH)
+_SHORT_STRING: Final = short_heads(_STRING)
+_SHORT_STRUCT: Final = short_heads(_STRUCT)
+_SHORT_LIST: Final = short_heads(_LIST)
+_SHORT_FIRST: Final = short_heads(_FIRST)
+_SHORT_SECOND: Final = short_heads(_SECOND)
 
 
 class TimePlan(Plan):
@@ -187,7 +202,8 @@ class MaskPlan(Plan):
                 pieces = []
                 for path in paths:
                     spelled = path.encode()
-                    pieces += [_FIRST, varint(len(spelled)), spelled]
+                    pieces.append(with_size(_FIRST, _SHORT_FIRST, len(spelled)))
+                    pieces.append(spelled)
                 payload = b"".join(pieces)
                 out.append(payload)
                 return len(payload)
@@ -241,23 +257,23 @@ def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures)
         raise too_deep()
     if type(tree) is str or type(tree) is bytes:
         payload = tree.encode() if isinstance(tree, str) else tree
-        prefix = varint(len(payload))
-        out.append(_STRING)
-        out.append(prefix)
+        head = with_size(_STRING, _SHORT_STRING, len(payload))
+        out.append(head)
         out.append(payload)
-        return 1 + len(prefix) + len(payload)
-    if isinstance(tree, tuple | list | LargeObject | LargeArray):
-        is_struct = isinstance(tree, tuple | LargeObject)
-        out.append(_STRUCT if is_struct else _LIST)
+        return len(head) + len(payload)
+    # One test for each type: machine code makes the union of several anew at each call.
+    if type(tree) is tuple or isinstance(tree, LargeObject):
         at = len(out)
         out.append(b"")
-        if isinstance(tree, tuple | LargeObject):
-            size = _write_struct(tree, out, depth + 1, failures)
-        else:
-            size = _write_array(tree, out, depth + 1, failures)
-        prefix = varint(size)
-        out[at] = prefix
-        return 1 + len(prefix) + size
+        size = _write_struct(tree, out, depth + 1, failures)
+        head = out[at] = with_size(_STRUCT, _SHORT_STRUCT, size)
+        return len(head) + size
+    if type(tree) is list or isinstance(tree, LargeArray):
+        at = len(out)
+        out.append(b"")
+        size = _write_array(tree, out, depth + 1, failures)
+        head = out[at] = with_size(_LIST, _SHORT_LIST, size)
+        return len(head) + size
     if tree is None or tree is True or tree is False:
         out.append(_NULL if tree is None else _TRUE if tree is True else _FALSE)
         return 2
@@ -304,14 +320,17 @@ def _write_pairs(
         name = key.encode() if isinstance(key, str) else key
         if keys.is_twice(name):
             failures.add("set twice")
-        out.append(_FIRST)
         at = len(out)
-        out += (b"", _FIRST, varint(len(name)), name, _SECOND, b"")
+        out.append(b"")
+        first = with_size(_FIRST, _SHORT_FIRST, len(name))
+        out.append(first)
+        out.append(name)
+        out.append(b"")
         written = _write_value(item, out, depth + 2, failures)
-        out[at + 5] = varint(written)
-        entry = 2 + len(out[at + 2]) + len(name) + len(out[at + 5]) + written
-        out[at] = varint(entry)
-        size += 1 + len(out[at]) + entry
+        second = out[at + 3] = with_size(_SECOND, _SHORT_SECOND, written)
+        entry = len(first) + len(name) + len(second) + written
+        head = out[at] = with_size(_FIRST, _SHORT_FIRST, entry)
+        size += len(head) + entry
         if failures.count != failed:
             failures.prefix(failed, member_step(key))
             failed = failures.count
@@ -329,13 +348,11 @@ def _write_array(items: Iterable[object], out: list[bytes], depth: int, failures
     failed = failures.count
     start = len(out)
     for index, item in enumerate(items):
-        out.append(_FIRST)
         at = len(out)
         out.append(b"")
         written = _write_value(item, out, depth + 1, failures)
-        prefix = varint(written)
-        out[at] = prefix
-        size += 1 + len(prefix) + written
+        head = out[at] = with_size(_FIRST, _SHORT_FIRST, written)
+        size += len(head) + written
         if failures.count != failed:
             failures.prefix(failed, f"[{index}]")
             failed = failures.count

@@ -88,13 +88,15 @@ class Items(Part):
 
     def __init__(self) -> None:
         self._items: list[str] = []
-        self._joined: list[str] = []
+        self._joined: list[str] | None = None
 
     def add(self, text: str) -> None:
         """Adds the JSON of one item."""
         items = self._items
         items.append(text)
         if len(items) >= _JOINED:
+            if self._joined is None:
+                self._joined = []
             self._joined.append(",".join(items))
             self._items = []
             # Machine code keeps the interpreter lock until it gives it away: other threads wait.
@@ -107,12 +109,13 @@ class Items(Part):
 
     def joined(self) -> str:
         """Returns all items with commas between them, and forgets them."""
-        joined = self._joined
-        if joined and self._items:
-            joined.append(",".join(self._items))
-        text = ",".join(joined or self._items)
-        self._items, self._joined = [], []
-        return text
+        items, joined = self._items, self._joined
+        self._items, self._joined = [], None
+        if joined is None:
+            return ",".join(items)
+        if items:
+            joined.append(",".join(items))
+        return ",".join(joined)
 
 
 class Entries(Part):

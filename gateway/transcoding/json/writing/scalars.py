@@ -29,6 +29,8 @@ quote: Final[Callable[[str], str]] = encode_basestring
 
 _FLOAT: Final = struct.Struct("<f")
 _DOUBLE: Final = struct.Struct("<d")
+_HALF_STEP: Final = 2.0**-24
+"""The largest distance of a number to its float, relative to it."""
 _FIXED64: Final = struct.Struct("<Q")
 _SPECIAL: Final = {"inf": '"Infinity"', "-inf": '"-Infinity"', "nan": '"NaN"'}
 _CHECKED_BYTES: Final = 64 * 1024
@@ -45,8 +47,10 @@ def octets(text: bytes) -> str:
     if len(text) > _CHECKED_BYTES:
         if utf8_fault(text) >= 0:
             raise MalformedError
-    elif not text.isascii():
-        text.decode()
+    else:
+        decoded = text.decode()
+        if len(decoded) == len(text):  # ASCII
+            return decoded
     return text.decode("latin-1")
 
 
@@ -91,7 +95,7 @@ class StringScalar(Scalar):
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads a string."""
-        start, stop = _bounds(wire, at, end)
+        start, stop = read_size(wire, at, end)
         return quote(octets(wire[start:stop])), stop
 
 
@@ -103,7 +107,7 @@ class BytesScalar(Scalar):
 
     def read(self, wire: bytes, at: int, end: int) -> tuple[str, int]:
         """Reads bytes."""
-        start, stop = _bounds(wire, at, end)
+        start, stop = read_size(wire, at, end)
         return base64_json(wire[start:stop]), stop
 
 
@@ -259,6 +263,9 @@ def float_json(value: float) -> str:
     if value - value != 0.0:  # infinity or not a number
         return double_json(value)
     bits: bytes = _FLOAT.pack(value)
+    few = _few_digits(value)
+    if few != 0.0 and _FLOAT.pack(few) == bits:
+        return double_json(few)
     for form in ("%.6g", "%.7g", "%.8g"):
         near = float(form % value)
         try:
@@ -269,17 +276,27 @@ def float_json(value: float) -> str:
     return double_json(float(f"{value:.9g}"))
 
 
+def _few_digits(value: float) -> float:
+    """Returns the number of up to four decimals, and six digits, that a float may stand for, or 0.
+
+    It is the one if it is read as the same float: no other one of six digits is.
+    """
+    size = abs(value)
+    if not 0.0001 <= size < 1e5:
+        return 0.0
+    power = 1.0
+    for _ in range(5):
+        whole = float(int(size * power + 0.5))
+        if whole >= 1e6:
+            return 0.0
+        near = whole / power  # correct to the last bit, because both are exact
+        if abs(near - size) <= size * _HALF_STEP:
+            return near if value > 0.0 else -near
+        power *= 10.0
+    return 0.0
+
+
 def base64_json(value: bytes) -> str:
     """Writes bytes as base64 with padding (RFC 4648, section 4)."""
     text: str = b2a_base64(value, newline=False).decode("ascii")
     return f'"{text}"'
-
-
-def _bounds(wire: bytes, at: int, end: int) -> tuple[int, int]:
-    """Returns the start and the end of a length-delimited value."""
-    if at < end and wire[at] < 128:  # nearly all, without another call
-        start = at + 1
-        stop = start + wire[at]
-        if stop <= end:
-            return start, stop
-    return read_size(wire, at, end)

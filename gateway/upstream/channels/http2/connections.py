@@ -305,6 +305,13 @@ class Connections:
         extra = about("gateway.upstream.up", gateway__upstream=self._name, server__address=at)
         logger.info("upstream %s is connected: %s", self._name, at, extra=extra)
 
+    def _say_idle(self) -> None:
+        at = str(self._address)
+        extra = about("gateway.upstream.idle", gateway__upstream=self._name, server__address=at)
+        logger.info(
+            "upstream %s has no connection until its next call: %s", self._name, at, extra=extra
+        )
+
     def _fail(self, reason: str, *, at_once: bool = False) -> None:
         """Counts a connection that could not be opened, and backs off."""
         self._watch.failed()
@@ -345,6 +352,8 @@ class Connections:
                 self._back_off(socket.failure or "it closed a connection before any call")
             elif socket.failure and not self._closed:
                 self._warn_lost(socket)
+            elif not (self._sockets or self._closed or self._connecting):
+                self._say_idle()
         self._follow_state()
         self._wake_all()
 

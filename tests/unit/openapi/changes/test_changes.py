@@ -100,6 +100,7 @@ def changes(old: Api, new: Api) -> list[Finding]:
 BASE = Api()
 TOKENS = {"auth": {"store": "memory:"}}
 GET = "shop.v1.Shop.Get"
+ENCODED = "property-encoding-changed"
 
 
 def proto(before: str, after: str) -> Api:
@@ -305,7 +306,28 @@ TABLE = [
         "an integer of the body becomes a number",
         BASE,
         proto("  int32 count = 2;\n  Color", "  double count = 2;\n  Color"),
-        "request-type-widened",
+        "request-type-widened property-encoding-changed",
+        "request-type-changed",
+    ),
+    *both(
+        "an integer of the body can no longer be negative",
+        BASE,
+        proto("  int32 count = 2;\n  Color", "  uint32 count = 2;\n  Color"),
+        "request-type-changed",
+        "request-type-changed",
+    ),
+    *both(
+        "an integer of the reply can be negative",
+        proto("  int32 count = 2;\n  Shade", "  uint32 count = 2;\n  Shade"),
+        BASE,
+        "response-type-changed",
+        "response-type-changed",
+    ),
+    *both(
+        "a text has a limit where it had to be an address",
+        checked("string.email = true"),
+        checked("string.max_len = 9"),
+        "request-type-widened request-constraint-tightened",
         "request-type-changed",
     ),
     *both(
@@ -442,7 +464,7 @@ TABLE = [
         BASE,
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
         "response-type-changed",
-        "response-type-narrowed",
+        "response-type-narrowed property-encoding-changed",
     ),
     *both(
         "a list of texts that must not be sent",
@@ -588,22 +610,22 @@ TABLE = [
         "a duration becomes a text",
         Api({"Timestamp time = 4": "Duration time = 4", "timestamp.proto": "duration.proto"}),
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
-        "response-constraint-loosened",
-        "response-constraint-tightened",
+        "response-constraint-loosened property-encoding-changed",
+        "response-constraint-tightened property-encoding-changed",
     ),
     *both(
         "a mask becomes a text",
         Api({"Timestamp time = 4": "FieldMask time = 4", "timestamp.proto": "field_mask.proto"}),
         proto("google.protobuf.Timestamp time = 4", "optional string time = 4"),
-        "response-constraint-loosened",
-        "response-constraint-tightened",
+        "response-constraint-loosened property-encoding-changed",
+        "response-constraint-tightened property-encoding-changed",
     ),
     *both(
         "a float of the reply becomes a double",
         BASE,
         proto("float weight", "double weight"),
         "response-type-changed",
-        "response-type-narrowed",
+        "response-type-narrowed property-encoding-changed",
     ),
     *both(
         "a field of the reply gets presence",
@@ -782,6 +804,41 @@ def test_a_finding_names_its_element_and_operation() -> None:
 def test_a_route_that_has_moved_is_named() -> None:
     findings = changes(BASE, proto('/v1/things"', '/v2/things"'))
     assert findings[0].text == "POST /v1/things: removed; POST /v2/things is there"
+
+
+@pytest.mark.parametrize(
+    ("edits", "rules"),
+    [
+        ({" DARK = 1;": " DARK = 2;"}, {"enum-number-changed"}),
+        ({" RED = 1;": " RED = 3;"}, {"enum-number-changed"}),
+        ({"  int32 count = 2;\n  Color": "  sint32 count = 2;\n  Color"}, {ENCODED}),
+        ({"  int32 count = 2;\n  Shade": "  sfixed32 count = 2;\n  Shade"}, {ENCODED}),
+        ({"Color color = 3": "string color = 3"}, {ENCODED, "request-constraint-loosened"}),
+    ],
+)
+def test_what_counts_in_protobuf_alone_is_found(edits: dict[str, str], rules: set[str]) -> None:
+    found = changes(BASE, Api(edits))
+    assert {one.rule for one in found} == rules
+    assert found[0].level is Level.BREAKING
+    assert found[0].text.startswith("shop.v1.")
+
+
+def test_rules_for_the_keys_of_a_map_are_compared() -> None:
+    ruled = {"sizes = 4": "sizes = 4 [(buf.validate.field).map.keys.string.max_len = 4]"}
+    old, new = Api({}, {"validation": "protovalidate"}), Api(ruled, {"validation": "protovalidate"})
+    assert [one.rule for one in changes(old, new)] == ["request-constraint-tightened"]
+    assert [one.rule for one in changes(new, old)] == ["request-constraint-loosened"]
+
+
+def test_a_new_route_that_takes_requests_of_another_is_named() -> None:
+    added = ("things/best", "best", "things/best:watch", "things/a:see", "things/a/b", "files/a/b")
+    bindings = " ".join(f'additional_bindings {{get: "/v1/{one}"}}' for one in added)
+    found = changes(BASE, proto('post: "/v1/things" b', f'{bindings} post: "/v1/things" b'))
+    assert {one.text for one in found if one.rule == "path-hidden"} == {
+        "GET /v1/things/best: takes requests from GET /v1/things/{thing}",
+        "GET /v1/things/best:watch: takes requests from GET /v1/things/{thing}:watch",
+        "GET /v1/files/a/b: takes requests from GET /v1/files/{path}",
+    }
 
 
 def test_every_rule_has_a_reason_and_is_written_alike() -> None:

@@ -1,6 +1,7 @@
 """Lines of the access log."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from gateway.call import Principal
 from gateway.config.log import LogLevel, LogOptions
 from gateway.telemetry.logs.access import AccessLines, Style
 from gateway.telemetry.logs.levels import Levels
+from gateway.trace_context import Trace
+from gateway.transcoding.json.native import VARIABLE, native_module
 from tests.support.entries import bindings, entry
 
 HOLDER = bindings()["/v1/holders/{holder}"]
@@ -252,3 +255,58 @@ def test_lines_of_one_log_have_the_values_of_their_own_requests() -> None:
         assert line["http.request.method"] == ("GET", "HEAD")[number % 2]
         route = ("/v1/holders/{holder}", "/v1/cards/{number}", None)[number % 3]
         assert line.get("http.route") == route
+
+
+PIECES = [
+    "/",
+    "a",
+    "gw",
+    "g",
+    "w",
+    "e",
+    "y",
+    "J",
+    "eyJ",
+    "%41",
+    "%",
+    '"',
+    "\\",
+    "é",
+    "\x7f",
+    "\udc80",
+]
+TRACES = [
+    "",
+    f"00-{'a1' * 16}-{'b2' * 8}-01",
+    f"cc-{'a1' * 16}-{'b2' * 8}-00-é\udc80",
+    f"00-{'a1' * 16}-{'b2' * 8}-01{'c3' * 8}",
+    f"ff-{'a1' * 16}-{'b2' * 8}-01",
+]
+
+
+def test_the_native_line_is_that_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    if native_module() is None:
+        pytest.skip("the native module is not built: `make native`")
+    native = lines()
+    monkeypatch.setenv(VARIABLE, "python")
+    definition = lines()
+    chance = random.Random(1)
+    for number in range(3000):
+        text = "".join(chance.choices(PIECES, k=chance.randrange(6)))
+        asked = entry(
+            at_s=number / 7,
+            duration_s=chance.random() * 10 ** chance.randrange(-6, 4),
+            path=chance.choice(["/v1/holders/ada", f"/{text}", "/" + "a" * (1020 + number % 8)]),
+            query=chance.choice(["", "holder=x"]),
+            request_id=chance.choice(["id-1", text]),
+            method=chance.choice(["GET", text]),
+            binding=chance.choice([HOLDER, None]),
+            status=chance.choice([200, 404, 503]),
+            response_bytes=chance.randrange(1 << 40),
+            user_agent=text,
+            traceparent=chance.choice(TRACES),
+            trace=chance.choice([None, Trace(TRACES[3], "", "")]),
+            cache_result=chance.choice(["", "hit"]),
+        )
+        assert native.line(asked) == definition.line(asked)

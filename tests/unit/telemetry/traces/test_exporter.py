@@ -22,7 +22,7 @@ TRACE = "a1" * 16
 
 def record(*, is_sampled: bool = True, **changes: Any) -> Record:
     """The record of a traced request."""
-    trace = Trace(TRACE + "b2" * 8 + "c3" * 8, "", int(is_sampled), "")
+    trace = Trace(f"00-{TRACE}-{'c3' * 8}-0{int(is_sampled)}{'b2' * 8}", "", "")
     return entry(trace=trace, **changes)
 
 

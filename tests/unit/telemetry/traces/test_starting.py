@@ -1,12 +1,24 @@
-"""The beginning of traces: ids, and which are sampled."""
+"""The beginning of traces: ids, and which are sampled; by the definition and the native module."""
+
+import random
 
 import pytest
 
 from gateway.config.tracing import TracingOptions, Trust
 from gateway.http.header_fields import NO_FIELDS
-from gateway.telemetry.traces.starting import TraceStarter
+from gateway.telemetry.traces.starting import TraceIds, TraceStarter
+from gateway.transcoding.json.native import VARIABLE, native_module
 
 SPAN = "00f067aa0ba902b7"
+
+
+@pytest.fixture(params=["python", "native"], autouse=True)
+def ids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chooses what makes the ids."""
+    monkeypatch.setenv(VARIABLE, "")
+    if request.param == "native" and native_module() is None:
+        pytest.skip("the native module is not built: `make native`")
+    monkeypatch.setenv(VARIABLE, request.param)
 
 
 def started(traceparent: str = "", *, is_trusted: bool = False, **options: object) -> int:
@@ -64,3 +76,34 @@ def test_the_flag_of_a_client_counts_if_it_is_trusted(
         for flags, ratio in (("01", 0), ("00", 1), ("03", 0))
     ]
     assert flags == ([1, 0, 3] if obeys else [0, 1, 2])
+
+
+def texts(chance: random.Random) -> str:
+    """A `traceparent` that is often malformed in one place."""
+    text = parent("7" * 16, chance.choice(["00", "01", "ff", "0g"]))
+    text = chance.choice(["00", "01", "fe", "ff"]) + text[2:]
+    text += chance.choice(["", "", "-", "-more", ".", "1", "\ud800"])
+    if chance.random() < 0.5:
+        at = chance.randrange(len(text))
+        text = text[:at] + chance.choice(["", "0", "F", "-", "\n", "é", "\ud800"]) + text[at + 1 :]
+    return text.replace(SPAN, "0" * 16) if chance.random() < 0.1 else text
+
+
+def test_both_continue_the_same_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    module = native_module()
+    if module is None:
+        pytest.skip("the native module is not built: `make native`")
+    both = [TraceIds(1 << 63), module.TraceIds(1 << 63)]
+    chance = random.Random(1)
+    continued = 0
+    for _ in range(4000):
+        text, obeys = texts(chance), chance.random() < 0.5
+        # All but the ids of the new spans.
+        found = [
+            None if made is None else (made[:35], made[52:55], len(made))
+            for made in (one.go_on(text, obeys) for one in both)
+        ]
+        assert found[0] == found[1], text
+        continued += found[0] is not None
+    assert 400 < continued < 3000

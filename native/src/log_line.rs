@@ -1,0 +1,124 @@
+//! Formats the line of a request for the access log, as `gateway/telemetry/logs/access.py` does.
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::text;
+use crate::traces::Parent;
+
+/// The longest text that is shown whole.
+const LIMIT: usize = 1024;
+/// The form of a trace of our own: a `traceparent` of version 00, and the span of the request.
+const OWN_LENGTH: usize = 71;
+const USUAL_LENGTH: usize = 1024;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    /// The last letter of the beginning of a token or a JWT.
+    EndsToken,
+    Other,
+}
+
+/// The kind of each byte: what is not printable ASCII is another, and what JSON escapes, and the
+/// percent sign, behind which a credential can hide.
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'"' | b'\\' | b'%' => Kind::Other,
+            b'w' | b'J' => Kind::EndsToken,
+            _ => Kind::Plain,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Returns the line of a request; None if a text in it may have to be masked, escaped or cut.
+///
+/// `path` and `request_id` are a client's, the other texts are ready. `trace` is that of the
+/// request if `is_own`, and else the `traceparent` of its client.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "one call for all costs the least")]
+#[pyo3(signature = (
+    instant, severity, scope, method, rpc, status, code, path, duration_s, request_bytes,
+    response_bytes, client, peer, user_agent, request_id, trace, is_own, rest, /
+))]
+pub fn access_line(
+    instant: &str,
+    severity: &str,
+    scope: &str,
+    method: &str,
+    rpc: &str,
+    status: u32,
+    code: &str,
+    path: &Bound<'_, PyString>,
+    duration_s: f64,
+    request_bytes: u64,
+    response_bytes: u64,
+    client: &str,
+    peer: &str,
+    user_agent: &str,
+    request_id: &Bound<'_, PyString>,
+    trace: &Bound<'_, PyString>,
+    is_own: bool,
+    rest: &str,
+) -> Option<String> {
+    let (path, request_id) = (&*path.to_string_lossy(), &*request_id.to_string_lossy());
+    if !is_plain(path) || !is_plain(request_id) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(USUAL_LENGTH);
+    add(&mut out, [r#"{"timestamp":""#, instant, r#"","severity_text":""#, severity, scope]);
+    add(&mut out, [method, rpc, r#","http.response.status_code":"#]);
+    text::unsigned(u64::from(status), &mut out);
+    add(&mut out, [code, r#","url.path":""#, path, r#"","http.server.request.duration":"#]);
+    // Cut, and not rounded.
+    let micros = (duration_s * 1e6) as u64;
+    text::unsigned(micros / 1_000_000, &mut out);
+    out.push(b'.');
+    text::padded(micros % 1_000_000, 6, &mut out);
+    add(&mut out, [r#","http.request.body.size":"#]);
+    text::unsigned(request_bytes, &mut out);
+    add(&mut out, [r#","http.response.body.size":"#]);
+    text::unsigned(response_bytes, &mut out);
+    add(&mut out, [r#","client.address":"#, client, r#","network.peer.address":"#, peer]);
+    add(&mut out, [r#","user_agent.original":"#, user_agent]);
+    add(&mut out, [r#","gateway.request.id":""#, request_id, "\""]);
+    if let Some(ids) = ids(&trace.to_string_lossy(), is_own) {
+        add(&mut out, [r#","trace_id":""#, ids.trace_id, r#"","span_id":""#, ids.span_id]);
+        add(&mut out, [r#"","trace_flags":""#, ids.flags, "\""]);
+    }
+    add(&mut out, [rest, "}\n"]);
+    String::from_utf8(out).ok()
+}
+
+fn add<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Returns true if a text is shown as it is: printable ASCII without what JSON escapes, and without
+/// what can be or hide a credential (`gateway/telemetry/masking.py`).
+fn is_plain(text: &str) -> bool {
+    if text.len() > LIMIT {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().all(|(at, byte)| match KINDS[usize::from(*byte)] {
+        Kind::Plain => true,
+        Kind::Other => false,
+        Kind::EndsToken => !bytes[..=at].ends_with(b"gw") && !bytes[..=at].ends_with(b"eyJ"),
+    })
+}
+
+fn ids(trace: &str, is_own: bool) -> Option<Parent<'_>> {
+    if !is_own {
+        return Parent::read(trace);
+    }
+    let (trace_id, span_id) = (trace.get(3..35)?, trace.get(55..OWN_LENGTH)?);
+    Some(Parent { trace_id, span_id, flags: trace.get(53..55)? })
+}

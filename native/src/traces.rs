@@ -1,0 +1,115 @@
+//! Begins and continues traces, as `gateway/telemetry/traces/starting.py` does.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::text;
+
+/// The length of a `traceparent` of version 00 (W3C Trace Context, section 3.2).
+const LENGTH: usize = 55;
+const DASHES: [usize; 3] = [2, 35, 52];
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
+/// The valid parts of a `traceparent`, as hexadecimal digits.
+pub struct Parent<'a> {
+    pub trace_id: &'a str,
+    pub span_id: &'a str,
+    pub flags: &'a str,
+}
+
+impl Parent<'_> {
+    /// Parses a `traceparent`; a version above 00 may have more after the flags (section 4.3).
+    pub fn read(text: &str) -> Option<Parent<'_>> {
+        let known = text.as_bytes().first_chunk::<LENGTH>()?;
+        let has_dashes = DASHES.iter().all(|at| known[*at] == b'-');
+        // With the dashes where they must be, no others are among the digits.
+        let digits = known.iter().filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
+        if !has_dashes || digits != LENGTH - DASHES.len() || text.starts_with("ff") {
+            return None;
+        }
+        if let Some(more) = text.as_bytes().get(LENGTH) {
+            if *more != b'-' || text.starts_with("00") {
+                return None;
+            }
+        }
+        let parent =
+            Parent { trace_id: &text[3..35], span_id: &text[36..52], flags: &text[53..LENGTH] };
+        let is_zero = |id: &str| id.bytes().all(|digit| digit == b'0');
+        (!is_zero(parent.trace_id) && !is_zero(parent.span_id)).then_some(parent)
+    }
+
+    fn flag_bits(&self) -> u8 {
+        u8::from_str_radix(self.flags, 16).unwrap_or(0)
+    }
+}
+
+/// Makes the ids of traces and spans, and decides which traces are recorded.
+#[pyclass(frozen)]
+pub struct TraceIds {
+    /// Of the lower 64 bits of the ids of traces, those below it are recorded.
+    bound: u128,
+    // Ids are no secrets. A keyed hash of a number that never comes again makes them, for a system
+    // call for each would be the larger cost.
+    keys: RandomState,
+    used: AtomicU64,
+}
+
+#[pymethods]
+impl TraceIds {
+    /// Takes how many of the 2^64 values of the lower bits of an id are recorded.
+    #[new]
+    fn new(bound: u128) -> TraceIds {
+        TraceIds { bound, keys: RandomState::new(), used: AtomicU64::new(0) }
+    }
+
+    /// Begins a trace; returns what `Trace` takes.
+    fn begin(&self) -> PyResult<String> {
+        let low = self.random();
+        let mut out = Vec::with_capacity(LENGTH + 16);
+        out.extend_from_slice(b"00-");
+        text::hex(self.random(), &mut out);
+        text::hex(low, &mut out);
+        self.finish(RANDOM | self.sampled(low), out)
+    }
+
+    /// Continues the trace of a `traceparent`; returns None if that is malformed.
+    ///
+    /// With `obeys`, what the client has decided on sampling is obeyed.
+    fn go_on(&self, traceparent: &Bound<'_, PyString>, obeys: bool) -> PyResult<Option<String>> {
+        let traceparent = traceparent.to_string_lossy();
+        let Some(parent) = Parent::read(&traceparent) else {
+            return Ok(None);
+        };
+        let mut flags = parent.flag_bits() & (RANDOM | SAMPLED);
+        if !obeys {
+            let low = u64::from_str_radix(&parent.trace_id[16..], 16).unwrap_or(0);
+            flags = (flags & RANDOM) | self.sampled(low);
+        }
+        let mut out = Vec::with_capacity(LENGTH + 16);
+        out.extend_from_slice(b"00-");
+        out.extend_from_slice(parent.trace_id.as_bytes());
+        self.finish(flags, out).map(Some)
+    }
+}
+
+impl TraceIds {
+    fn finish(&self, flags: u8, mut out: Vec<u8>) -> PyResult<String> {
+        out.push(b'-');
+        text::hex(self.random(), &mut out);
+        out.extend_from_slice(&[b'-', b'0', b'0' + flags]);
+        text::hex(self.random(), &mut out);
+        Ok(String::from_utf8(out)?)
+    }
+
+    fn sampled(&self, low: u64) -> u8 {
+        u8::from(u128::from(low) < self.bound) * SAMPLED
+    }
+
+    fn random(&self) -> u64 {
+        self.keys.hash_one(self.used.fetch_add(1, Ordering::Relaxed))
+    }
+}
