@@ -43,7 +43,7 @@ def stored_bytes(entry: Entry, kept_s: float) -> bytes:
         ],
         "confirm": None if times.confirm_until_s is None else times.confirm_until_s - kept_s,
         "stale": times.may_be_stale,
-        "told": listed_metadata(entry.told),
+        "told": listed_metadata(entry.for_clients),
         "owner": entry.owner,
         "method": entry.method,
         "paths": sorted(entry.paths),
@@ -137,5 +137,5 @@ def _entry(key: bytes, head: dict[str, Any], body: bytes, kept_s: float) -> Entr
         tags=frozenset(str(one) for one in head["tags"]),
         method=str(head["method"]),
         error=error,
-        told=read_metadata(head["told"]),
+        for_clients=read_metadata(head["told"]),
     )

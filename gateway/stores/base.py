@@ -241,7 +241,7 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
         ...
 
     async def ping(self) -> None:
-        """Returns if the store answers.
+        """Returns once the store has answered.
 
         Raises:
             StoreUnavailableError: it does not; every other operation raises this, too.

@@ -146,7 +146,7 @@ class MeasuredStore:
         await _timed(self._observe, "forget", self._store.forget_all(prefix))
 
     async def ping(self) -> None:
-        """Returns if the store answers."""
+        """Returns once the store has answered; see `Store.ping`."""
         await _timed(self._observe, "ping", self._store.ping())
 
     async def close(self) -> None:

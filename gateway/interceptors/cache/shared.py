@@ -272,7 +272,7 @@ class SharedReplies:
 
 
 def _name(kind: str, value: str) -> str:
-    """Returns the digest of a name that changes speak of: it shows neither paths nor callers."""
+    """Returns the name of a path, tag or caller in the store: a digest, which reveals nothing."""
     text = f"{kind}:{value}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 

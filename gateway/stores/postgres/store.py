@@ -199,7 +199,7 @@ class PostgresStore:
             pass
 
     async def ping(self) -> None:
-        """Returns if the database answers and has the tables of a store."""
+        """Returns once the database has answered, with the tables of a store; see `Store.ping`."""
         await self._rows(sql.READ_COUNTERS, [])
 
     async def close(self) -> None:

@@ -209,7 +209,7 @@ class RedisStore:
                 await self._execute(self._redis.unlink(*names))
 
     async def ping(self) -> None:
-        """Returns if Redis answers."""
+        """Returns once Redis has answered; see `Store.ping`."""
         await self._execute(self._redis.ping())
 
     async def close(self) -> None:

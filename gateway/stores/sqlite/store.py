@@ -271,7 +271,7 @@ class SqliteStore:
         return [[taken for taken, _ in outcomes] for outcomes in answers]
 
     async def ping(self) -> None:
-        """Returns if the file can be read and has the tables of a store."""
+        """Returns once the file has been read, with the tables of a store; see `Store.ping`."""
         await self._rows("SELECT 1 FROM tokens LIMIT 1")
 
     async def close(self) -> None:

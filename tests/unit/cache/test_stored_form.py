@@ -26,7 +26,7 @@ def entry(message: bytes = b"\x0a\x01a", **more: Any) -> Entry:
         times,
         "ada",
         ["/v1/a", "/v1/b"],
-        told=[("cache-control", "private, max-age=60")],
+        for_clients=[("cache-control", "private, max-age=60")],
         **({"tags": frozenset({"t:1"}), "method": "shop.v1.Shop.GetItem"} | more),
     )
 
@@ -45,7 +45,7 @@ def test_an_entry_is_read_as_it_was_written(message: bytes) -> None:
         "paths",
         "tags",
         "method",
-        "told",
+        "for_clients",
     ):
         assert getattr(read, name) == getattr(written, name)
     # The other process has a clock of its own.
