@@ -61,9 +61,16 @@ async def test_only_wanted_members_of_baggage_reach_back_ends(
 
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]], ids=["client", "trusted proxy"])
-@pytest.mark.parametrize("states", [["a=1,b=2"], ["a=1", "b=2"]], ids=["one line", "two lines"])
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        pytest.param(["a=1,b=2"], "a=1,b=2", id="one line"),
+        pytest.param(["a=1", "b=2"], "a=1,b=2", id="two lines"),
+        pytest.param(["a=1\t,\t b=2"], "a=1 ,  b=2", id="tabs, which metadata cannot have"),
+    ],
+)
 async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
-    proxies: list[str], states: list[str]
+    proxies: list[str], states: list[str], expected: str
 ) -> None:
     with collector() as received:
         settings = {"otlp": received.url, "ratio": 1}
@@ -75,11 +82,11 @@ async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
             metadata = await sent(client, SAMPLED, *[f"tracestate: {one}" for one in states])
     call = received.named("echo.v1.EchoService/Echo")
     assert metadata["traceparent"] == [f"00-{TRACE}-{call.span_id.hex()}-01"]
-    assert metadata["tracestate"] == ["a=1,b=2"]
+    assert metadata["tracestate"] == [expected]
     server = received.named("GET /v1/echo/{text}")
     assert (server.trace_id.hex(), server.parent_span_id.hex()) == (TRACE, SPAN)
     assert (call.trace_id, call.parent_span_id) == (server.trace_id, server.span_id)
-    assert server.trace_state == "a=1,b=2"
+    assert server.trace_state == expected
     assert server.start_time_unix_nano <= call.start_time_unix_nano
     assert call.end_time_unix_nano <= server.end_time_unix_nano + 1_000_000
 
