@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from io import BytesIO
 from itertools import accumulate
 from typing import Final
 
@@ -63,6 +62,11 @@ class Exposition:
 
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
+        media_type, pieces = self.pieces(accept)
+        return media_type, b"".join(pieces)  # CPython lets other threads run if it is large
+
+    def pieces(self, accept: str = "") -> tuple[str, list[bytes]]:
+        """Returns the text in pieces, between which other threads run."""
         merged, metrics = self._merged()
         return render(merged, metrics, _facts(), accept)
 
@@ -102,8 +106,8 @@ def render(
     metrics: Mapping[str, Metric],
     facts: Mapping[str, Mapping[str, str]],
     accept: str = "",
-) -> tuple[str, bytes]:
-    """Returns the media type that `accept` prefers, and all metrics that `merge` has found.
+) -> tuple[str, list[bytes]]:
+    """Returns the media type that `accept` prefers, and pieces of text with all metrics of `merge`.
 
     It empties what `merge` has found.
 
@@ -111,22 +115,22 @@ def render(
     call it in a thread; it lets other threads run meanwhile.
     """
     is_open = prefers_openmetrics(accept)
-    # Piece by piece: no other thread runs while a large text is joined, encoded or copied.
-    text = BytesIO()
+    # Not one text: no other thread runs while a large one is encoded, or a buffer grows.
+    pieces: list[bytes] = []
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
         family = name.removesuffix("_info") if is_open else name
-        text.write(f"# HELP {family} {_FACTS[name]}.\n".encode())
-        text.write(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
-        text.write(f"{name}{_braces(labels.items())} 1\n".encode())
+        pieces.append(f"# HELP {family} {_FACTS[name]}.\n".encode())
+        pieces.append(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
+        pieces.append(f"{name}{_braces(labels.items())} 1\n".encode())
     for name, metric in metrics.items():
         children = merged.get(name)
         if children:
-            text.writelines(map(str.encode, _head(metric, is_open=is_open)))
-            text.writelines(map(str.encode, _samples(metric, children, is_open=is_open)))
+            pieces.extend(map(str.encode, _head(metric, is_open=is_open)))
+            pieces.extend(map(str.encode, _samples(metric, children, is_open=is_open)))
     if is_open:
-        text.write(b"# EOF\n")
-    return OPENMETRICS if is_open else TEXT, text.getvalue()
+        pieces.append(b"# EOF\n")
+    return OPENMETRICS if is_open else TEXT, pieces
 
 
 def merge(
