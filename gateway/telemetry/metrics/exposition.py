@@ -91,14 +91,15 @@ class Exposition:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
         return self._metrics[histogram.name].edges
 
-    def sums(self, metric: Metric) -> dict[tuple[str, ...], "array[float]"]:
-        """Returns the cells of each child of a metric, by its labels' values; call it in a thread.
+    def sums(self, *metrics: Metric) -> "Iterator[dict[tuple[str, ...], array[float]]]":
+        """Yields, for each metric, the cells of its children by their labels' values.
 
-        See `Slot` for their order.
+        See `Slot` for their order. Call it in a thread.
         """
-        name = metric.name
-        children = merge(self._files, {name: self._metrics[name]}).get(name, {})
-        return {tuple(json.loads(labels)): cells for labels, cells in children.items()}
+        merged = merge(self._files, {one.name: self._metrics[one.name] for one in metrics})
+        for one in metrics:
+            children = merged.get(one.name, {})
+            yield {tuple(json.loads(labels)): cells for labels, cells in children.items()}
 
 
 def render(

@@ -153,7 +153,8 @@ def test_each_worker_can_be_shown_alone(files: list[CellFile]) -> None:
     connections = {s.labels["worker"]: s.value for s in found["gateway_connections"].samples}
     assert connections == {"1": 2, "2": 5}
     # The pages for operators go on with the sums.
-    (cells,) = Exposition(options, files).sums(CONNECTIONS).values()
+    (children,) = Exposition(options, files).sums(CONNECTIONS)
+    (cells,) = children.values()
     assert cells[Slot.VALUE] == 7
 
 
