@@ -220,25 +220,30 @@ async def test_the_log_names_the_span_of_the_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trust", "proxies", "flag", "is_recorded"),
+    ("trust", "proxies", "flag", "ratio", "is_recorded"),
     [
-        ("trusted", [], "01", False),
-        ("trusted", ["127.0.0.0/8"], "01", True),
-        ("all", [], "01", True),
-        ("none", ["127.0.0.0/8"], "01", False),
+        ("trusted", [], "01", 0, False),
+        ("trusted", [], "00", 1, True),
+        ("trusted", ["127.0.0.0/8"], "01", 0, True),
+        ("trusted", ["127.0.0.0/8"], "00", 1, False),
+        ("all", [], "01", 0, True),
+        ("all", [], "00", 1, False),
+        ("none", ["127.0.0.0/8"], "01", 0, False),
+        ("none", ["127.0.0.0/8"], "00", 1, True),
     ],
 )
 async def test_the_flag_counts_from_those_who_are_trusted(
-    trust: str, proxies: list[str], flag: str, *, is_recorded: bool
+    trust: str, proxies: list[str], flag: str, ratio: int, *, is_recorded: bool
 ) -> None:
     with collector() as received:
         settings: dict[str, Any] = {
-            "tracing": {"otlp": received.url, "ratio": 0, "trust": trust},
+            "tracing": {"otlp": received.url, "ratio": ratio, "trust": trust},
             "forwarded": {"trusted_proxies": proxies},
         }
         async with echo_gateway(**settings) as gateway, connected(gateway) as client:
             metadata = await sent(client, f"traceparent: 00-{TRACE}-{SPAN}-{flag}")
     assert (received.spans != []) is is_recorded
+    assert metadata["traceparent"][0][3:35] == TRACE
     assert metadata["traceparent"][0].endswith("-01" if is_recorded else "-00")
 
 

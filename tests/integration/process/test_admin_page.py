@@ -120,6 +120,13 @@ async def test_the_page_shows_the_gateway_and_breaks_no_policy(tmp_path: Path) -
             "return performance.getEntriesByType('resource').map((one) => new URL(one.name).origin)"
         )
         assert set(outside) == {url.rstrip("/")}
+        sizes = await page.run("""
+            const found = (type) => performance.getEntriesByType(type);
+            const all = [...found("navigation"), ...found("resource")];
+            const files = all.filter((one) => /\\/(page[.]\\w+)?$/.test(one.name));
+            return files.map((one) => one.encodedBodySize);
+        """)
+        assert (len(sizes), 0 < sum(sizes) < 60_000) == (3, True)
 
 
 async def test_hostile_names_are_text(tmp_path: Path) -> None:
