@@ -5,6 +5,7 @@ Sources: Prometheus, "Exposition formats", text format 0.0.4; OpenMetrics 1.0.
 
 import json
 import platform
+import re
 import struct
 import time
 from array import array
@@ -17,6 +18,7 @@ from itertools import accumulate
 from typing import Final
 
 from gateway.config.metrics import MetricsOptions
+from gateway.config.tracing import TracingOptions
 from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.definitions import metrics_of
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot, used
@@ -32,6 +34,7 @@ _FACTS: Final = {
     "target_info": "The service that this is; always 1",
 }
 _NAME: Final = "grpc-rest-gateway"
+_UNNAMED: Final = TracingOptions()
 _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
 
@@ -51,7 +54,14 @@ class Exposition:
     It needs nothing of the processes that count, so it works in any process that has the files.
     """
 
-    def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
+    def __init__(
+        self,
+        options: MetricsOptions,
+        files: Sequence[CellFile],
+        service: TracingOptions = _UNNAMED,
+    ) -> None:
+        """Takes the settings of metrics, and those that name this service."""
+        self._facts = _facts(service)
         self._metrics = metrics_of(options)
         self._files = files
         self._per_worker = options.per_worker
@@ -68,7 +78,7 @@ class Exposition:
     def pieces(self, accept: str = "") -> tuple[str, list[bytes]]:
         """Returns the text in pieces, between which other threads run."""
         merged, metrics = self._merged()
-        return render(merged, metrics, _facts(), accept)
+        return render(merged, metrics, self._facts, accept)
 
     def export(self, resource: Mapping[str, str]) -> bytes:
         """Returns all metrics as a request of OTLP; `resource` names this service.
@@ -343,11 +353,12 @@ def _weight(text: str) -> float:
         return 0.0
 
 
-def _facts() -> Mapping[str, Mapping[str, str]]:
+def _facts(service: TracingOptions) -> Mapping[str, Mapping[str, str]]:
     """Returns what is true of the whole gateway, as labels of gauges of value 1."""
-    release = version("grpc-rest-gateway")
+    release = version(_NAME)
     module = find_spec("gateway.call")  # compiled if any module is
     is_python = module is None or str(module.origin).endswith(".py")
+    resource = {"service.name": service.service_name, "service.version": release}
     return {
         "gateway_build_info": {
             "version": release,
@@ -355,5 +366,13 @@ def _facts() -> Mapping[str, Mapping[str, str]]:
             "compiled": "false" if is_python else "true",
             "loop": "asyncio" if find_spec("uvloop") is None else "uvloop",
         },
-        "target_info": {"service_name": "grpc-rest-gateway", "service_version": release},
+        "target_info": {
+            _label(name): value for name, value in {**resource, **service.resource}.items()
+        },
     }
+
+
+def _label(attribute: str) -> str:
+    """Returns an attribute's name as that of a label (OpenTelemetry, "Metric Attributes")."""
+    label = re.sub("[^a-zA-Z0-9_]+", "_", attribute)
+    return label if label[:1].isalpha() else f"key_{label}"
