@@ -103,7 +103,7 @@ async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
 )
 async def test_otherwise_a_new_trace_begins_without_the_state(headers: list[str]) -> None:
     with collector() as received:
-        settings = {"otlp": received.url, "ratio": 0}
+        settings = {"otlp": received.url, "ratio": 0, "keep": []}
         async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
             one = await sent(client, *headers, "tracestate: a=1")
             other = await sent(client, *headers, "tracestate: a=1")
@@ -120,7 +120,7 @@ async def test_otherwise_a_new_trace_begins_without_the_state(headers: list[str]
 
 async def test_a_failed_request_is_kept_though_not_sampled() -> None:
     with collector() as received:
-        settings = {"otlp": received.url, "ratio": 0}
+        settings = {"otlp": received.url, "ratio": 0, "keep": ["error"]}
         async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
             assert (await client.get("/v1/echo:fail?code=13")).status == 500
             assert (await client.get("/v1/echo:fail?code=5")).status == 404
@@ -237,7 +237,7 @@ async def test_the_flag_counts_from_those_who_are_trusted(
 ) -> None:
     with collector() as received:
         settings: dict[str, Any] = {
-            "tracing": {"otlp": received.url, "ratio": ratio, "trust": trust},
+            "tracing": {"otlp": received.url, "ratio": ratio, "trust": trust, "keep": []},
             "forwarded": {"trusted_proxies": proxies},
         }
         async with echo_gateway(**settings) as gateway, connected(gateway) as client:
