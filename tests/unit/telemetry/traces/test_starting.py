@@ -64,3 +64,10 @@ def test_the_flag_of_a_client_counts_if_it_is_trusted(
         for flags, ratio in (("01", 0), ("00", 1), ("03", 0))
     ]
     assert flags == ([1, 0, 3] if obeys else [0, 1, 2])
+
+
+def test_a_new_trace_is_sampled_by_the_lower_half_of_its_id_too() -> None:
+    starter = TraceStarter(TracingOptions(ratio=0.5))
+    begun = [starter.begin() for _ in range(200)]
+    assert {one.is_sampled for one in begun} == {True, False}
+    assert [one for one in begun if one.is_sampled != (one.trace_id[16] < "8")] == []
