@@ -101,7 +101,7 @@ class Supervisor:
         self._config = config
         self._work = work
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
-        self.exposition = Exposition(config.metrics, cells) if cells else None
+        self.exposition = Exposition(config.metrics, cells, config.tracing) if cells else None
         """The text of the metrics of all workers; None if they are off."""
         self._workers = [
             Worker(
