@@ -10,29 +10,29 @@ MOST_CHARACTERS: Final = 1024
 class SentLines:
     """The lines of a head, in one text before the id of its request and one after it."""
 
-    __slots__ = ("_at", "_fixed", "_headers", "after", "before")
+    __slots__ = ("_at", "_first", "_fixed", "_rest", "after", "before")
 
     def __init__(self, fixed: str, headers: list[tuple[str, str]], at: int) -> None:
         """Takes prepared lines, and headers of which the one with index `at` has the id."""
-        self._fixed = fixed
-        self._headers = headers.copy()
-        self._headers[at] = (ID_NAME, "")
         self._at = at
-        lines = [f"{name}: {value}\r\n" for name, value in self._headers]
-        self.before = f"{fixed}{''.join(lines[:at])}{ID_NAME}: "
-        self.after = "\r\n" + "".join(lines[at + 1 :])
+        self._fixed = fixed
+        self._first = headers[:at]
+        self._rest = headers[at + 1 :]
+        self.before = f"{fixed}{_joined(self._first)}{ID_NAME}: "
+        self.after = f"\r\n{_joined(self._rest)}"
 
     def id_of(self, fixed: str, headers: list[tuple[str, str]]) -> str | None:
         """Returns the id of a head that is else the same; None if it is not."""
-        kept, at = self._headers, self._at
-        if len(headers) != len(kept) or fixed != self._fixed:
+        at = self._at
+        # Whole lists: machine code would make a new tuple of each field to compare it.
+        if len(headers) <= at or headers[:at] != self._first or headers[at + 1 :] != self._rest:
             return None
-        for index, field in enumerate(headers):
-            # Headers that are kept somewhere are the same objects; an equal one is made anew.
-            if field is not kept[index] and index != at:
-                return None
         name, value = headers[at]
-        return value if name == ID_NAME else None
+        return value if name == ID_NAME and fixed == self._fixed else None
+
+
+def _joined(headers: list[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
 def sent_lines(fixed: str, headers: list[tuple[str, str]]) -> SentLines | None:

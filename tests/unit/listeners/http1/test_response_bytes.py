@@ -119,6 +119,20 @@ def test_equal_responses_to_one_stored_reply_differ_in_the_id_alone(status: int)
         assert plain_response(response, DATE) == written(response), headers
 
 
+def test_the_lines_of_an_equal_response_are_not_made_again() -> None:
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+    made = []
+    for own_id in "ab":
+        response = form.response()
+        # Equal, and not the same objects: machine code makes tuples anew.
+        response.headers = [(name, "1") for name in ("Age", "X-Request-Id", "Vary")]
+        response.headers[1] = ("X-Request-Id", own_id)
+        plain_response(response, DATE)
+        made.append(form.sent)
+    assert made[0] is not None
+    assert made[0] is made[1]
+
+
 def test_the_lines_of_a_response_to_a_stored_reply_are_kept_if_they_are_few() -> None:
     form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
     for length, is_kept in ((MOST_CHARACTERS // 2, True), (MOST_CHARACTERS, False)):
