@@ -18,8 +18,9 @@ class SentLines:
         self._fixed = fixed
         self._first = headers[:at]
         self._rest = headers[at + 1 :]
-        self.before = f"{fixed}{_joined(self._first)}{ID_NAME}: "
-        self.after = f"\r\n{_joined(self._rest)}"
+        # As machine code, an f-string copies character by character, and `join` whole texts.
+        self.before = "".join([fixed, _joined(self._first), ID_NAME, ": "])
+        self.after = "".join(["\r\n", _joined(self._rest)])
 
     def id_of(self, fixed: str, headers: list[tuple[str, str]]) -> str | None:
         """Returns the id of a head that is else the same; None if it is not."""
@@ -32,7 +33,10 @@ class SentLines:
 
 
 def _joined(headers: list[tuple[str, str]]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers])
+    parts: list[str] = []
+    for name, value in headers:
+        parts += [name, ": ", value, "\r\n"]
+    return "".join(parts)
 
 
 def sent_lines(fixed: str, headers: list[tuple[str, str]]) -> SentLines | None:

@@ -76,15 +76,17 @@ def plain_response(response: Response, date: str) -> bytes:
 
 
 def _add_kept(parts: list[str], response: Response, form: ResponseForm) -> bool:
-    """Adds the header lines of the last response of a form; False if they are not the same.
+    """Adds the header lines with those of the last response of a form, if they are the same.
 
-    Then those of this one are kept, for the next.
+    Else those of this one are made, and kept for the next; False if they must not be kept.
     """
     fixed, headers = response.fixed, response.headers
     kept = form.sent
     own_id = None if kept is None else kept.id_of(fixed, headers)
+    if own_id is None:
+        kept = form.sent = sent_lines(fixed, headers)
+        own_id = None if kept is None else kept.id_of(fixed, headers)
     if kept is None or own_id is None:
-        form.sent = sent_lines(fixed, headers)
         return False
     parts.append(kept.before)
     parts.append(own_id)
