@@ -74,13 +74,14 @@ class Exchange:
             else:
                 match = found
                 answered = await dialect.answer(request, match, started_s)
-            if isinstance(answered, StatusError):
-                failure = answered
-            else:
+            # As machine code, a test for a class that is compiled costs a tenth of one that is not.
+            if isinstance(answered, Response):
                 response = answered
                 if _may_compress(site, response):
                     await compress(response, request.fields.accept_encoding, site.compression)
                 site.rendering.describe(request, match, response)
+            else:
+                failure = answered
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure, gone = _failure(request, error), _departure(request, error)
         if failure is not None:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from gateway.call import Certificate, Forms, Principal, Reply
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
+from gateway.http.sent_lines import MOST_CHARACTERS, SentLines
 from gateway.status import Attempt, Code, StatusError
 from gateway.trace_context import Trace
 
@@ -14,7 +15,7 @@ Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK
 _MOST_NAMES: Final = 16
-_FORM_BYTES: Final = 2700
+_FORM_BYTES: Final = 3300 + MOST_CHARACTERS
 """The memory of a form besides its texts, roughly."""
 
 
@@ -211,7 +212,16 @@ class ResponseForm:
     It is that of the message and its representation, before anything of a request is added.
     """
 
-    __slots__ = ("_forms", "_free", "_names", "_reply", "_response", "described", "gzipped")
+    __slots__ = (
+        "_forms",
+        "_free",
+        "_names",
+        "_reply",
+        "_response",
+        "described",
+        "gzipped",
+        "sent",
+    )
 
     def __init__(self, forms: Forms, reply: Reply, response: "Response") -> None:
         """Takes the reply and the response that was made of it, which may be changed later."""
@@ -227,13 +237,14 @@ class ResponseForm:
         """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
         self.described: dict[bool, Headers] = {}
         """The headers with entity tag and Vary, for the body in gzip and as it is."""
+        self.sent: SentLines | None = None  # the lines of the last response, if they were few
 
     @property
     def size_bytes(self) -> int:
         """The memory that it takes."""
-        kept = self._response
-        fields = [*kept.headers, *(kept.trailers or ())]
-        return _FORM_BYTES + len(kept.body) + sum([len(n) + len(v) for n, v in fields])
+        fields = [*self._response.headers, *(self._response.trailers or ())]
+        body_bytes = len(self._response.body)
+        return _FORM_BYTES + body_bytes + sum([len(n) + len(v) for n, v in fields])
 
     def is_of(self, reply: Reply) -> bool:
         """True if a reply is the one it was made of: an interceptor may have changed it."""

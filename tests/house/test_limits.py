@@ -46,6 +46,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "cache/entries.py": "NAME_BYTES _FIELD_BYTES _OVERHEAD_BYTES _OWNER_BYTES",
         "cache/memory.py": "_LINE_BYTES _MOST_USES",
         "http/messages.py": "_FORM_BYTES",
+        "http/sent_lines.py": "MOST_CHARACTERS",
         "interceptors/cache/stage.py": "_SHOWN_BYTES",
         "interceptors/cache/shared.py": "_IN_THREAD_BYTES",
         "stores/redis/replies.py": "_OVERHEAD_BYTES",

@@ -106,7 +106,8 @@ class CallCache:
         self.count: Callable[[tuple[str, str]], None] | None = None
         """Counts a call by its method and result, as `count_change` does a `change` or `purge`."""
         self.note_age: Callable[[float], None] | None = None
-        """Takes the age of each stored reply that is sent, in seconds."""
+        self.hits: Callable[[tuple[str, str]], Callable[[float], None]] | None = None
+        """The first takes the age of a reply in seconds; `hits` opens what also counts a call."""
         self.count_change: Callable[[str], None] | None = None
         self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
         """Called with the paths and tags of each change; None without other caches."""

@@ -76,7 +76,7 @@ class CachedCalls:
         self._storage = Storage(method.full_name, rule, tags, negative_rules(rule))
         self._control = RequestControl(is_on=rule.request_control, scope=cache.options.admin_scope)
         self._keys = KeyMaker(method, rule, for_store=cache.shared is not None)
-        self._counted_hit = method.path[1:], "hit"
+        self._count_hit: Callable[[float], None] | None = None
         self._memory = cache.memory
         self._shared_replies = cache.shared
         self._states = cache.options.status
@@ -140,10 +140,10 @@ class CachedCalls:
             entry.shown = self._shown(entry, age, ttl)
         call.response_headers += entry.shown
         call.cache_result = "hit"
-        if cache.count is not None:
-            cache.count(self._counted_hit)
-        if cache.note_age is not None:
-            cache.note_age(age_s)
+        if self._count_hit is None and cache.hits is not None:
+            self._count_hit = cache.hits((self._method.path[1:], "hit"))
+        if self._count_hit is not None:
+            self._count_hit(age_s)
         metadata = entry.metadata + entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
         reply.forms = entry.forms

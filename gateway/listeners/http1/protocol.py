@@ -33,6 +33,7 @@ from gateway.http.connection import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.http.responder import Responder
+from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
@@ -267,17 +268,17 @@ class HttpProtocol(ServingConnection):
         """Answers a request; returns True if the connection stays open for another."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
-        if isinstance(waiting, StatusError):
+        if not isinstance(waiting, tuple):
             self._send(self._refuse(waiting, self._over_rate), "close")
             return False
         request, message, body = waiting
-        if isinstance(request, StatusError):
-            response = self._refuse(request, waiting)
-        else:
+        if isinstance(request, Request):
             self._request = request
             response = await self._responder.answer(request)
             if request.interruption is not None and self._task is not None:
                 self._task.uncancel()  # only the request was cancelled
+        else:
+            response = self._refuse(request, waiting)
         self._request = self._body = None
         if response.upgrade is not None:
             self._streamed = None if isinstance(request, StatusError) else request
@@ -310,6 +311,8 @@ class HttpProtocol(ServingConnection):
         # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
         is_ending = self._closing or self._discarding or self._port.is_draining
         is_last = is_ending and not self._queue
+        if message is PLAIN_MESSAGE and not is_last:  # the usual case
+            return True, ""
         # Requests without a body share EMPTY_PAYLOAD, so the first comparison is usually enough.
         has_unread_body = body is not EMPTY_PAYLOAD and not body.is_eof()
         if message.should_close or is_last or has_unread_body:

@@ -226,13 +226,23 @@ class Histogram:
     """A histogram without labels."""
 
     def __init__(self, writer: CellWriter, metric: Metric) -> None:
-        self._writer = writer
-        self._at = writer.child(metric, ())
-        self._edges = [float(edge) for edge in metric.edges]
-
-    def note(self, value: float) -> None:
+        self.note: AddValues = writer.histograms(metric)((writer.child(metric, ()),))
         """Adds a value."""
-        self._writer.observe(self._at, self._edges, value)
+
+
+class Hits:
+    """A child of a counter whose events have a value each, of which a histogram is kept."""
+
+    def __init__(self, writer: CellWriter, at: int, note: AddValues) -> None:
+        """Takes the first cell of the child, and what adds a value to the histogram."""
+        self._cells = writer.file.cells
+        self._value_at = at + _VALUE
+        self._note = note
+
+    def count(self, value: float) -> None:
+        """Adds one to the counter, and a value to the histogram."""
+        increase(self._cells, self._value_at, 1.0)
+        self._note(value)
 
 
 def bucket(edges: list[float], value: float) -> int:

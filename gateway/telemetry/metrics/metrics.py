@@ -24,7 +24,7 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import CellWriter, Count, Counter, Histogram, Metric
+from gateway.telemetry.metrics.metric import CellWriter, Count, Counter, Histogram, Hits, Metric
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
 from gateway.telemetry.metrics.request_metrics import CallMetrics, RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
@@ -37,6 +37,7 @@ class CountedCache(Protocol):
     count: Callable[[tuple[str, str]], None] | None
     count_change: Callable[[str], None] | None
     note_age: Callable[[float], None] | None
+    hits: Callable[[tuple[str, str]], Callable[[float], None]] | None
     memory: Any
     shared: Any
 
@@ -101,7 +102,12 @@ class Metrics:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        cache.note_age = Histogram(self.writer, self.metric(CACHE_AGE)).note
+        note_age = Histogram(self.writer, self.metric(CACHE_AGE)).note
+
+        def hits(values: tuple[str, str]) -> Callable[[float], None]:
+            return Hits(self.writer, self.writer.child(CACHE_REQUESTS, values), note_age).count
+
+        cache.note_age, cache.hits = note_age, hits
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)

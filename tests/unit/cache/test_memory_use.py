@@ -12,6 +12,7 @@ from gateway.cache.memory import MemoryCache
 from gateway.call import Metadata, Reply
 from gateway.config.cache import CacheOptions
 from gateway.http.messages import Response, ResponseForm
+from gateway.http.sent_lines import sent_lines
 
 MOST_BYTES = 1024 * 1024
 # Dicts grow in steps, so that some of their places are free.
@@ -82,6 +83,7 @@ def with_responses(memory: MemoryCache, number: int) -> None:
         described.headers.append(("Vary", "Accept"))
         form.described[False] = described.headers.copy()
         form.has_none_of([("Age", "1"), ("Cache-Status", "gateway; hit")])
+        form.sent = sent_lines("x" * 300, [*described.headers, ("X-Request-Id", f"{number}" * 20)])
 
 
 @pytest.mark.parametrize(

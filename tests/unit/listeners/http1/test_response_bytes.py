@@ -4,7 +4,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from gateway.http.messages import Response
+from gateway.call import Forms, Reply
+from gateway.http.messages import Headers, Response, ResponseForm
+from gateway.http.sent_lines import MOST_CHARACTERS
 from gateway.listeners.http1.response_bytes import (
     http_date,
     is_plain,
@@ -86,6 +88,58 @@ def test_a_plain_response_is_what_the_long_way_makes_of_it(response: Response) -
     response.fixed = "X-Fixed: 1\r\n"
     assert is_plain(response)
     assert plain_response(response, DATE) == written(response)
+
+
+AGE, VARY = ("Age", "1"), ("Vary", "Origin")
+
+
+@pytest.mark.parametrize("status", [200, 203])
+def test_equal_responses_to_one_stored_reply_differ_in_the_id_alone(status: int) -> None:
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(status, [], b"{}", JSON))
+    heads: list[tuple[str, Headers]] = [
+        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "a"), VARY]),
+        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "bc"), VARY]),
+        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", ""), VARY]),
+        ("X-Fixed: 1\r\n", [("Age", "2"), ("X-Request-Id", "d"), VARY]),
+        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "d"), VARY]),
+        ("", [AGE, ("X-Request-Id", "d"), VARY]),
+        ("", [AGE, ("X-Request-Id", "d"), VARY, ("X-A", "b")]),
+        ("", [AGE, ("X-Request-Id", "d")]),
+        ("", [("X-Request-Id", "d"), AGE]),
+        ("", [("X-B", "d"), AGE]),
+        ("", []),
+        ("", [("X-Request-Id", "e")]),
+    ]
+    for fixed, headers in heads:
+        response = form.response()
+        response.fixed, response.headers = fixed, headers.copy()
+        assert plain_response(response, DATE) == written(response), headers
+        response.body = b"compressed"
+        response.date = "Mon, 23 Nov 2026 16:00:00 GMT"
+        assert plain_response(response, DATE) == written(response), headers
+
+
+def test_the_lines_of_an_equal_response_are_not_made_again() -> None:
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+    made = []
+    for own_id in "ab":
+        response = form.response()
+        # Equal, and not the same objects: machine code makes tuples anew.
+        response.headers = [(name, "1") for name in ("Age", "X-Request-Id", "Vary")]
+        response.headers[1] = ("X-Request-Id", own_id)
+        plain_response(response, DATE)
+        made.append(form.sent)
+    assert made[0] is not None
+    assert made[0] is made[1]
+
+
+def test_the_lines_of_a_response_to_a_stored_reply_are_kept_if_they_are_few() -> None:
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+    for length, is_kept in ((MOST_CHARACTERS // 2, True), (MOST_CHARACTERS, False)):
+        response = form.response()
+        response.headers = [("X-A", "b" * length), ("X-Request-Id", "a")]
+        assert plain_response(response, DATE) == written(response)
+        assert (form.sent is not None) is is_kept
 
 
 @pytest.mark.parametrize(
